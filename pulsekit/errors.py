@@ -1,0 +1,286 @@
+"""Every exception pulsekit raises on purpose, in one tree.
+
+The branches answer the question a caller has: what can I do about it?
+
+    PulsekitError
+    ├── ConfigurationError        fix the configuration or the call
+    │   ├── InvalidName           a name Pulse cannot have
+    │   ├── InvalidPattern        a binding that no broker would keep
+    │   ├── InsecureConnection    clear text to a host that is not this machine
+    │   ├── SchemaError           a schema that cannot be compiled
+    │   └── NotOpen               used before it was opened, or after it was closed
+    ├── InvalidInput              fix the data
+    │   ├── DocumentError         text that is not YAML, JSON or NDJSON
+    │   ├── InvalidPayload        a payload the schema refuses, with every problem
+    │   ├── InvalidRegistration   a registration that cannot be expanded
+    │   └── InvalidMessage        a key, header or body AMQP cannot carry
+    ├── BrokerRefused             ask for permission, or create what is missing
+    │   ├── LoginRefused
+    │   ├── VirtualHostRefused
+    │   ├── AccessRefused         403
+    │   ├── NotFound              404
+    │   ├── ResourceLocked        405
+    │   ├── PreconditionFailed    406
+    │   └── SubscriptionLost      the broker cancelled the consumer
+    ├── NetworkError              try again later
+    │   ├── ConnectTimeout
+    │   ├── ConnectionLost
+    │   └── Unreachable
+    └── PublishError              one message was not confirmed; has the receipt
+        ├── MessageReturned       no queue is bound to the key
+        ├── MessageRefused        the broker sent a negative confirm
+        ├── PublishTimeout        no confirm before the deadline
+        └── OutcomeUnknown        the connection went before the confirm
+
+`str()` of each is what a user reads: what happened, and what to do about it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit.messages import Receipt
+
+__all__ = [
+    "AccessRefused",
+    "BrokerRefused",
+    "ConfigurationError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "DocumentError",
+    "InsecureConnection",
+    "InvalidInput",
+    "InvalidMessage",
+    "InvalidName",
+    "InvalidPattern",
+    "InvalidPayload",
+    "InvalidRegistration",
+    "LoginRefused",
+    "MessageRefused",
+    "MessageReturned",
+    "NetworkError",
+    "NotFound",
+    "NotOpen",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "Problem",
+    "PublishError",
+    "PublishTimeout",
+    "PulsekitError",
+    "ResourceLocked",
+    "SchemaError",
+    "SubscriptionLost",
+    "Unreachable",
+    "VirtualHostRefused",
+]
+
+
+class PulsekitError(Exception):
+    """Catch everything pulsekit raises on purpose."""
+
+
+class ConfigurationError(PulsekitError):
+    """Report a setting or an argument that has to change before a retry makes sense."""
+
+
+class InvalidName(ConfigurationError):
+    """Report an exchange, queue or user name that Pulse cannot have.
+
+    Attributes:
+        name: the name as it was given.
+        suggestion: a name that would do, or None.
+    """
+
+    def __init__(self, name: str, reason: str, suggestion: str | None = None) -> None:
+        self.name = name
+        self.suggestion = suggestion
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        super().__init__(f"{name!r} {reason}{hint}")
+
+
+class InvalidPattern(ConfigurationError):
+    """Report a binding that cannot be written, such as one over 255 bytes."""
+
+
+class InsecureConnection(ConfigurationError):
+    """Refuse to log in over clear text to a host that is not this machine."""
+
+
+class SchemaError(ConfigurationError):
+    """Report a schema that cannot be found, read or compiled."""
+
+
+class NotOpen(ConfigurationError):
+    """Report the use of a resource outside its `async with` block."""
+
+
+class InvalidInput(PulsekitError):
+    """Report data that has to change before it can be used."""
+
+
+class DocumentError(InvalidInput):
+    """Report text that cannot be read as YAML, JSON or NDJSON.
+
+    Attributes:
+        source: the file name, or `<stdin>`.
+        line: 1-based line, or None when it is not known.
+        column: 1-based column in characters, or None.
+        reason: the words without the place.
+    """
+
+    def __init__(
+        self, reason: str, *, source: str = "", line: int | None = None, column: int | None = None
+    ) -> None:
+        self.reason = reason
+        self.source = source
+        self.line = line
+        self.column = column
+        place = ":".join(str(part) for part in (source or None, line, column) if part is not None)
+        super().__init__(f"{place}: {reason}" if place else reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Say what is wrong at one place of a payload, so that a person can mend it.
+
+    Attributes:
+        pointer: JSON pointer of the value (RFC 6901), empty for the whole payload.
+        rule: the schema keyword that refused it, such as `required` or `enum`.
+        message: one sentence: what was found, what is allowed.
+        found: the offending value, shortened, as JSON.
+        allowed: what the schema allows there, in words.
+        hint: what to change, or empty.
+        line: 1-based line of the value when the payload came from text, else None.
+        column: 1-based column in characters, else None.
+    """
+
+    pointer: str
+    rule: str
+    message: str
+    found: str = ""
+    allowed: str = ""
+    hint: str = ""
+    line: int | None = None
+    column: int | None = None
+
+    def at(self, line: int | None, column: int | None) -> Problem:
+        """Return the same problem with its place in the text."""
+        return replace(self, line=line, column=column)
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.pointer or 'payload'}: {self.message}{hint}"
+
+
+class InvalidPayload(InvalidInput):
+    """Report a payload that its schema refuses.
+
+    Attributes:
+        problems: every problem, the most useful first.
+        schema: name of the schema.
+    """
+
+    def __init__(self, problems: Sequence[Problem], schema: str = "") -> None:
+        self.problems = tuple(problems)
+        self.schema = schema
+        against = f" against {schema}" if schema else ""
+        listed = "; ".join(str(problem) for problem in self.problems)
+        super().__init__(f"invalid{against}: {listed}")
+
+
+class InvalidRegistration(InvalidInput):
+    """Report a registration that Treeherder could not expand into bindings."""
+
+
+class InvalidMessage(InvalidInput):
+    """Report a routing key, header table or body that AMQP 0-9-1 cannot carry."""
+
+
+class BrokerRefused(PulsekitError):
+    """Report that the broker understood and said no.
+
+    Attributes:
+        code: the AMQP reply code, or None when there is none.
+        text: the broker's own words.
+    """
+
+    def __init__(self, message: str, *, code: int | None = None, text: str = "") -> None:
+        self.code = code
+        self.text = text
+        super().__init__(message)
+
+
+class LoginRefused(BrokerRefused):
+    """Report a user name or password that the broker does not accept."""
+
+
+class VirtualHostRefused(BrokerRefused):
+    """Report a virtual host that does not exist or is closed to this user (530)."""
+
+
+class AccessRefused(BrokerRefused):
+    """Report a missing permission (403)."""
+
+
+class NotFound(BrokerRefused):
+    """Report an exchange or queue that does not exist (404)."""
+
+
+class ResourceLocked(BrokerRefused):
+    """Report a queue that belongs to another connection (405)."""
+
+
+class PreconditionFailed(BrokerRefused):
+    """Report something that exists with other properties, or an argument refused (406)."""
+
+
+class SubscriptionLost(BrokerRefused):
+    """Report that the broker cancelled the consumer: its queue is gone (basic.cancel)."""
+
+
+class NetworkError(PulsekitError):
+    """Report that the broker could not be reached, or stopped answering."""
+
+
+class Unreachable(NetworkError):
+    """Report that no connection could be opened."""
+
+
+class ConnectTimeout(NetworkError):
+    """Report that connecting took longer than allowed."""
+
+
+class ConnectionLost(NetworkError):
+    """Report that an open connection went away."""
+
+
+class PublishError(PulsekitError):
+    """Report one message that was not confirmed.
+
+    Attributes:
+        receipt: what is known about it, with its message id and outcome.
+    """
+
+    def __init__(self, message: str, receipt: Receipt) -> None:
+        self.receipt = receipt
+        super().__init__(message)
+
+
+class MessageReturned(PublishError):
+    """Report a message that no queue took: nobody is bound to its key (basic.return)."""
+
+
+class MessageRefused(PublishError):
+    """Report a negative confirm (basic.nack): a queue limit or an error inside the broker."""
+
+
+class PublishTimeout(PublishError):
+    """Report that no confirm came before the deadline."""
+
+
+class OutcomeUnknown(PublishError):
+    """Report that the connection went after the message was sent, before its confirm."""

@@ -1,0 +1,96 @@
+"""Names on Pulse: exchanges, queues and users, and who may use which.
+
+PulseGuardian gives each user a corner of the broker: `exchange/<user>/…` and `queue/<user>/…`. Names outside that scheme
+cannot exist there, so they are refused before anything is sent.
+Source: "Accounts and permissions (PulseGuardian)" and "Queues" of the facts about Pulse.
+"""
+
+from __future__ import annotations
+
+import re
+
+from pulsekit.errors import InvalidName
+
+__all__ = ["check_exchange", "check_queue", "check_user", "owner", "queue_name"]
+
+_USER = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
+_MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
+
+
+def check_user(user: str) -> str:
+    """Return the user name if PulseGuardian could have created it.
+
+    Raises:
+        InvalidName: it does not begin with a letter, or has a character other than letters, digits, `.`, `_` and `-`.
+    """
+    if not _USER.match(user):
+        raise InvalidName(user, "is not a Pulse user name: a letter, then letters, digits, '.', '_' or '-'")
+    return user
+
+
+def check_exchange(name: str, user: str | None = None) -> str:
+    """Return the exchange name if it can exist on Pulse.
+
+    Args:
+        name: such as `exchange/me/v1/jobs`.
+        user: whose name a suggestion should carry.
+
+    Raises:
+        InvalidName: it is not `exchange/<user>/<name>`; the error suggests one that is.
+    """
+    return _check("exchange", name, user)
+
+
+def check_queue(name: str, user: str | None = None) -> str:
+    """Return the queue name if it can exist on Pulse.
+
+    Raises:
+        InvalidName: it is not `queue/<user>/<name>`; the error suggests one that is.
+    """
+    return _check("queue", name, user)
+
+
+def queue_name(user: str, name: str) -> str:
+    """Build `queue/<user>/<name>`.
+
+    Raises:
+        InvalidName: the result cannot exist on Pulse.
+    """
+    return check_queue(f"queue/{user}/{name}", user)
+
+
+def owner(name: str) -> str | None:
+    """Return the user in an exchange or queue name, or None when it has no such place."""
+    parts = name.split("/", 2)
+    return parts[1] if len(parts) == 3 and parts[0] in {"exchange", "queue"} else None
+
+
+def _check(kind: str, name: str, user: str | None) -> str:
+    if "\0" in name:
+        raise InvalidName(name, "has a zero byte, which no name may have")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise InvalidName(name, "is not valid Unicode text") from None
+    if size > _MAX_BYTES:
+        raise InvalidName(name[:40] + "…", f"has {size} bytes, a name may have {_MAX_BYTES}")
+    parts = name.split("/", 2)
+    if len(parts) == 3 and parts[0] == kind and _USER.match(parts[1]) and parts[2]:
+        return name
+    raise InvalidName(name, f"is not a Pulse {kind} name: {kind}/<user>/<name>", _suggest(kind, name, user))
+
+
+def _suggest(kind: str, name: str, user: str | None) -> str | None:
+    """Guess the name that was meant: the prefix forgotten, misspelt, or only a part of it given."""
+    owner_, rest = user, [part for part in name.split("/") if part]
+    if rest and rest[0].lower().rstrip("s") in {"exchange", "queue", "exchnage", "excahnge"}:
+        del rest[0]
+        if len(rest) > 1 and _USER.match(rest[0]):
+            owner_ = rest.pop(0)
+    elif rest and user and rest[0] == user:
+        del rest[0]
+    elif len(rest) > 1 and not user and _USER.match(rest[0]):
+        owner_ = rest.pop(0)
+    if not rest:
+        return None
+    return f"{kind}/{owner_ or '<user>'}/{'/'.join(rest)}"
