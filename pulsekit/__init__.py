@@ -1,3 +1,134 @@
-"""Everything a team needs to get its jobs onto Treeherder over Mozilla Pulse."""
+"""Everything a team needs to get its jobs onto Treeherder over Mozilla Pulse.
+
+The names below are resolved when first used (PEP 562): importing asyncio and aio-pika alone takes longer than
+predicting a route.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pulsekit.bindings import Binding, BindingDiff, Registration, Rule, read_registrations
+    from pulsekit.connection import State
+    from pulsekit.consumer import Consumer
+    from pulsekit.errors import (
+        AccessRefused,
+        BrokerRefused,
+        ConfigurationError,
+        ConnectionLost,
+        ConnectTimeout,
+        DocumentError,
+        InsecureConnection,
+        InvalidInput,
+        InvalidMessage,
+        InvalidName,
+        InvalidPattern,
+        InvalidPayload,
+        InvalidRegistration,
+        LoginRefused,
+        MessageRefused,
+        MessageReturned,
+        NetworkError,
+        NotFound,
+        NotOpen,
+        OutcomeUnknown,
+        PreconditionFailed,
+        Problem,
+        PublishError,
+        PublishTimeout,
+        PulsekitError,
+        ResourceLocked,
+        SchemaError,
+        SubscriptionLost,
+        Unreachable,
+        VirtualHostRefused,
+    )
+    from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
+    from pulsekit.publisher import Draft, Publisher
+    from pulsekit.pulse import Pulse, connect
+    from pulsekit.schemas import Schema, load_schema
+    from pulsekit.topics import BindingTable, Explanation, explain, topic_matches
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "AccessRefused",
+    "Binding",
+    "BindingDiff",
+    "BindingTable",
+    "BrokerRefused",
+    "ConfigurationError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "Consumer",
+    "DocumentError",
+    "Draft",
+    "Explanation",
+    "Gap",
+    "InsecureConnection",
+    "InvalidInput",
+    "InvalidMessage",
+    "InvalidName",
+    "InvalidPattern",
+    "InvalidPayload",
+    "InvalidRegistration",
+    "LoginRefused",
+    "Message",
+    "MessageRefused",
+    "MessageReturned",
+    "NetworkError",
+    "NotFound",
+    "NotOpen",
+    "Outcome",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "Problem",
+    "Properties",
+    "PublishError",
+    "PublishTimeout",
+    "Publisher",
+    "Pulse",
+    "PulsekitError",
+    "Receipt",
+    "Registration",
+    "ResourceLocked",
+    "Rule",
+    "Schema",
+    "SchemaError",
+    "State",
+    "SubscriptionLost",
+    "Unreachable",
+    "VirtualHostRefused",
+    "connect",
+    "explain",
+    "load_schema",
+    "read_registrations",
+    "topic_matches",
+]
+
+_HOMES = {
+    "bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
+    "connection": ("State",),
+    "consumer": ("Consumer",),
+    "messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
+    "publisher": ("Draft", "Publisher"),
+    "pulse": ("Pulse", "connect"),
+    "schemas": ("Schema", "load_schema"),
+    "topics": ("BindingTable", "Explanation", "explain", "topic_matches"),
+}
+_MODULES = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'pulsekit' has no attribute {name!r}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"pulsekit.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -132,9 +132,7 @@ class DocumentError(InvalidInput):
         reason: the words without the place.
     """
 
-    def __init__(
-        self, reason: str, *, source: str = "", line: int | None = None, column: int | None = None
-    ) -> None:
+    def __init__(self, reason: str, *, source: str = "", line: int | None = None, column: int | None = None) -> None:
         self.reason = reason
         self.source = source
         self.line = line

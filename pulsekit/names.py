@@ -1,7 +1,7 @@
 """Names on Pulse: exchanges, queues and users, and who may use which.
 
-PulseGuardian gives each user a corner of the broker: `exchange/<user>/…` and `queue/<user>/…`. Names outside that scheme
-cannot exist there, so they are refused before anything is sent.
+PulseGuardian gives each user a corner of the broker: `exchange/<user>/…` and `queue/<user>/…`. Names outside that
+scheme cannot exist there, so they are refused before anything is sent.
 Source: "Accounts and permissions (PulseGuardian)" and "Queues" of the facts about Pulse.
 """
 

@@ -1,0 +1,259 @@
+"""A connection that comes back: opened, watched, and opened again with backoff.
+
+Each opening is an epoch. Whoever uses the connection asks for the `Link` of the current epoch, works on it until it is
+lost, and asks again; what has to stand on the broker (exchanges, queues, bindings) is set up by its user on each link.
+
+aio-pika's Robust classes are not used: they retry a refused queue for ever and take the healthy channels down with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import aio_pika
+import aiormq
+from yarl import URL
+
+from pulsekit.errors import BrokerRefused, ConnectionLost, LoginRefused, NotOpen, PulsekitError
+from pulsekit.translation import FOREIGN, translate, translate_connecting
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulsekit.settings import Broker
+
+__all__ = ["Backoff", "Connection", "Link", "State"]
+
+log = logging.getLogger("pulsekit")
+
+CONNECT_TIMEOUT = 10.0  # seconds for the whole of connecting: TCP, TLS, login, virtual host
+OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
+CLOSE_TIMEOUT = 3.0  # seconds for a farewell nobody may answer
+_LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse: logins fail for a moment
+
+
+class State(enum.StrEnum):
+    """Name what a connection is doing."""
+
+    CONNECTING = "connecting"
+    READY = "ready"
+    BACKING_OFF = "backing off"
+    CLOSED = "closed"
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Space out attempts with full jitter, so that clients of a restarted broker do not come back all at once.
+
+    Attributes:
+        first: the longest first delay, in seconds.
+        most: the longest delay, in seconds.
+        healthy: seconds a connection must live for the delays to start over.
+    """
+
+    first: float = 0.5
+    most: float = 60.0
+    healthy: float = 30.0
+    _attempt: int = 0
+
+    def next(self) -> float:
+        """Return the seconds to wait before the next attempt."""
+        ceiling = min(self.most, self.first * 2 ** min(self._attempt, 30))
+        self._attempt += 1
+        return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
+
+    def lived(self, seconds: float) -> None:
+        """Start over if the connection lived long enough to be called healthy."""
+        if seconds >= self.healthy:
+            self._attempt = 0
+
+
+class Link:
+    """One epoch of a connection: open until `lost`.
+
+    Attributes:
+        epoch: its number, from 1.
+        user: the AMQP user who is logged in.
+        server: the broker's own description of itself (connection.start).
+        tasks: where work on this connection runs.
+    """
+
+    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, tasks: asyncio.TaskGroup) -> None:
+        if connection.transport is None:
+            raise ConnectionLost("the connection went while it was opened")
+        self.epoch = epoch
+        self.user = user
+        self.tasks = tasks
+        self._connection = connection
+        self._wire = connection.transport.connection
+        self.server: dict[str, object] = dict(self._wire.server_properties or {})
+
+    @property
+    def is_lost(self) -> bool:
+        """Tell whether the connection is gone."""
+        return self._wire.is_closed
+
+    async def lost(self) -> None:
+        """Wait until the connection is gone. Cancelling the wait does no harm."""
+        await asyncio.wait([self._wire.closing])
+
+    async def channel(self, *, confirms: bool) -> aiormq.Channel:
+        """Open a channel (channel.open, and confirm.select when asked).
+
+        Channels are few and long-lived: each one opened leaves something behind in aiormq.
+
+        Raises:
+            ConnectionLost: the connection went, or the broker did not answer in time.
+        """
+        try:
+            channel = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
+            async with asyncio.timeout(OPERATION_TIMEOUT):
+                await channel.initialize()
+            underlay = await channel.get_underlay_channel()
+        except FOREIGN as error:
+            raise translate(error, "open a channel") from error
+        except RuntimeError as error:  # what aio-pika and aiormq say of a connection that is closed
+            if not self.is_lost:
+                raise
+            raise translate(error, "open a channel") from error
+        assert isinstance(underlay, aiormq.Channel)
+        return underlay
+
+    async def close(self) -> None:
+        """Say good-bye, for at most a few seconds, and drop the connection."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._connection.close()
+        except FOREIGN as error:
+            log.debug("closing the connection: %r", error)
+
+
+class Connection:
+    """Keep a connection to the broker, for one direction of traffic.
+
+    The first attempt decides: what it raises, every waiter gets. Later losses are repaired with full-jitter backoff;
+    a refused login is tried a few times and then final, a refused virtual host is final at once.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        name: str,
+        timeout: float = CONNECT_TIMEOUT,
+        on_state: Callable[[str, State], None] | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self.name = name
+        self.state = State.CLOSED
+        self.epoch = 0
+        self._broker = broker
+        self._timeout = timeout
+        self._on_state = on_state
+        self._backoff = backoff or Backoff()
+        self._link: Link | None = None
+        self._failure: PulsekitError | None = None
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, tasks: asyncio.TaskGroup) -> None:
+        """Begin connecting, in the task group of the owner. Starting twice does nothing."""
+        if self._task is None:
+            self._task = tasks.create_task(self._supervise(tasks), name=f"pulsekit {self.name}")
+
+    async def link(self) -> Link:
+        """Wait for the link of the current epoch.
+
+        Raises:
+            PulsekitError: the connection gave up, or was closed; the same error for every waiter.
+        """
+        while True:
+            if self._failure is not None:
+                raise self._failure
+            if self._link is not None and not self._link.is_lost:
+                return self._link
+            await self._changed.wait()
+
+    async def close(self) -> None:
+        """Close for good. Closing twice is fine."""
+        if self._failure is None:
+            self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._link is not None:
+            link, self._link = self._link, None
+            await link.close()
+        self._enter(State.CLOSED)
+
+    async def _supervise(self, tasks: asyncio.TaskGroup) -> None:
+        loop = asyncio.get_running_loop()
+        refused_logins = 0
+        while True:
+            self._enter(State.CONNECTING)
+            try:
+                link = await self._open(tasks)
+            except PulsekitError as error:
+                refused_logins += isinstance(error, LoginRefused)
+                passing = not isinstance(error, BrokerRefused) or 0 < refused_logins <= _LOGIN_RETRIES
+                if self.epoch == 0 or not passing:
+                    self._failure = error
+                    self._enter(State.CLOSED)
+                    return
+                log.warning("%s", error)
+            else:
+                refused_logins = 0
+                self._link = link
+                self._enter(State.READY)
+                since = loop.time()
+                await link.lost()
+                self._link = None
+                self._backoff.lived(loop.time() - since)
+                log.warning("%s lost the connection to %s", self.name, self._broker)
+                await link.close()
+            self._enter(State.BACKING_OFF)
+            await asyncio.sleep(self._backoff.next())
+
+    async def _open(self, tasks: asyncio.TaskGroup) -> Link:
+        broker = self._broker
+        context = broker.ssl_context()
+        connection = aio_pika.Connection(
+            URL.build(
+                scheme="amqps" if broker.tls else "amqp",
+                host=broker.host,
+                port=broker.port,
+                user=broker.user,
+                password=broker.password,
+                path="/" + broker.virtual_host.replace("%", "%25").replace("/", "%2F"),
+                query={"heartbeat": str(broker.heartbeat)},
+            ),
+            ssl_context=context,
+            client_properties={"connection_name": f"pulsekit {self.name}", "product": "pulsekit"},
+        )
+        try:
+            async with asyncio.timeout(self._timeout):
+                await connection.connect()
+            link = Link(self.epoch + 1, connection, broker.user, tasks)
+        except FOREIGN as error:
+            await connection.close()
+            raise translate_connecting(error, broker, self._timeout) from error
+        except BaseException:
+            await connection.close()
+            raise
+        self.epoch += 1
+        return link
+
+    def _enter(self, state: State) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+        if state is self.state:
+            return
+        self.state = state
+        log.debug("%s is %s", self.name, state)
+        if self._on_state is not None:
+            self._on_state(self.name, state)

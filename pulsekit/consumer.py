@@ -1,0 +1,292 @@
+"""Consume one queue: messages as they come, across reconnects, each settled once.
+
+A delivery belongs to the epoch of the connection it came on. When that connection goes, the broker takes unsettled
+messages back; settling them afterwards is counted and does nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import (
+    BrokerRefused,
+    ConfigurationError,
+    NetworkError,
+    NotFound,
+    NotOpen,
+    PulsekitError,
+    ResourceLocked,
+    SubscriptionLost,
+)
+from pulsekit.messages import Gap, Message, Settlement
+from pulsekit.names import check_exchange, check_queue, queue_name
+from pulsekit.topics import check_pattern
+from pulsekit.wire import DeliveryWire, Topology
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from types import TracebackType
+    from typing import Self
+
+    from pulsekit.bindings import Binding
+    from pulsekit.connection import Connection, Link
+    from pulsekit.schemas import Schema
+    from pulsekit.wire import Delivery
+
+__all__ = ["Consumer"]
+
+log = logging.getLogger("pulsekit")
+
+PREFETCH = 250  # deliveries unsettled at once; more gains nothing, fewer starve the consumer
+_WAIT_FIRST, _WAIT_MOST = 0.5, 5.0  # seconds between two looks for an exchange that is waited for
+
+
+class Consumer:
+    """Receive the messages that a queue's bindings select.
+
+    Without a queue name the queue is the consumer's own: exclusive, new for each epoch, gone when it ends, so nobody is
+    disturbed and nothing overgrows. With a name it is durable and keeps messages while nobody listens.
+
+    Iterate, or hand over a handler. Cancelling one wait for a message loses none. Closing stops the flow; what was not
+    settled goes back to a durable queue.
+
+    Made by `Pulse.subscribe`; opened by `async with`.
+
+    Attributes:
+        queue: its name; an exclusive one changes with each epoch.
+        gaps: how many times nobody was listening.
+        stale: how many messages were settled too late, after their connection had gone.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tasks: asyncio.TaskGroup,
+        bindings: Sequence[Binding],
+        *,
+        queue: str | None = None,
+        durable: bool | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        prefetch: int = PREFETCH,
+        schema: Schema | None = None,
+        wait: bool = False,
+        on_gap: Callable[[Gap], None] | None = None,
+    ) -> None:
+        for binding in bindings:
+            check_exchange(binding.exchange)
+            check_pattern(binding.pattern)
+        if not bindings and queue is None:
+            raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
+        if queue is not None:
+            check_queue(queue)
+        elif durable:
+            raise ConfigurationError("a durable queue needs a name: queue/<user>/<name>")
+        if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
+            raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
+        self.queue = queue or ""
+        self.gaps = 0
+        self.stale = 0
+        self._named = queue
+        self._durable = queue is not None if durable is None else durable
+        self._connection = connection
+        self._tasks = tasks
+        self._bindings = tuple((binding.exchange, binding.pattern) for binding in bindings)
+        self._arguments = dict(arguments or {})
+        self._prefetch = prefetch
+        self._schema = schema
+        self._wait = wait
+        self._on_gap = on_gap
+        self._buffer: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._epoch = 0
+        self._wire: DeliveryWire | None = None
+        self._lost_at: datetime | None = None
+        self._end: PulsekitError | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Connect, declare the queue, bind it and start consuming.
+
+        Raises:
+            NotFound: an exchange does not exist, and is not waited for.
+            BrokerRefused: the login, the virtual host or a name was refused.
+            NetworkError: the broker could not be reached.
+        """
+        if self._end is not None:
+            raise self._end
+        if self._task is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            self._connection.start(self._tasks)
+            self._task = self._tasks.create_task(self._run(), name="consume")
+        assert self._ready is not None
+        await asyncio.shield(self._ready)
+
+    async def close(self) -> None:
+        """Stop consuming and give back what was not settled; an exclusive queue is deleted. Closing twice is fine."""
+        self._finish(NotOpen("the subscription is closed: use it inside its `async with` block"))
+        wire, self._wire = self._wire, None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if wire is not None:
+            await wire.stop()
+            if not self._durable:
+                await wire.delete_queue()
+            await wire.close()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.open()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Message:
+        """Wait for the next message.
+
+        Raises:
+            SubscriptionLost: the queue was deleted under the consumer.
+            BrokerRefused: after a reconnect, the broker refused the login, the queue or a binding.
+            NotOpen: the subscription was not opened, or is closed.
+        """
+        if self._task is None:
+            raise NotOpen("the subscription is not open: use `async with pulse.subscribe(…) as messages`")
+        while not self._buffer:
+            if self._end is not None:
+                raise self._end
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._buffer.popleft()
+
+    async def handle(self, handler: Callable[[Message], Awaitable[object]]) -> None:
+        """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
+
+        A message is acknowledged when its handler returns. When the handler raises, the message goes back to the queue
+        and the exception comes out here, so nothing is lost and nothing is skipped in silence.
+
+        Raises:
+            SubscriptionLost: the queue was deleted under the consumer.
+        """
+        async for message in self:
+            try:
+                await handler(message)
+            except BaseException:
+                await message.nack()
+                raise
+            await message.ack()
+
+    async def settle(self, message: Message, settlement: Settlement) -> None:
+        """Tell the broker about one message; `Message.ack`, `nack` and `reject` call this."""
+        wire = self._wire
+        if wire is None or message.epoch != self._epoch:
+            self.stale += 1
+            return
+        try:
+            await wire.settle(message.delivery_tag, settlement)
+        except NetworkError:
+            self.stale += 1
+
+    async def _run(self) -> None:
+        """Serve one epoch after the other, until the connection gives up or the broker says no."""
+        assert self._ready is not None
+        pause = _WAIT_FIRST
+        try:
+            while self._end is None:
+                link = await self._connection.link()
+                try:
+                    self._wire = await self._subscribe(link)
+                except (NotFound, ResourceLocked) as error:
+                    if not self._may_come(error):
+                        raise
+                    await self._rest(link, pause)
+                    pause = min(_WAIT_MOST, pause * 2)
+                    continue
+                except NetworkError as error:
+                    log.debug("%s", error)
+                    await self._rest(link, _WAIT_FIRST)
+                    continue
+                pause = _WAIT_FIRST
+                self._report_gap()
+                if not self._ready.done():
+                    self._ready.set_result(None)
+                reason = await self._wire.closed()
+                self._lost_at = datetime.now(UTC)
+                wire, self._wire = self._wire, None
+                if isinstance(reason, BrokerRefused):
+                    if isinstance(reason, SubscriptionLost):
+                        await wire.close()
+                    raise reason
+        except PulsekitError as error:
+            self._finish(error)
+
+    async def _subscribe(self, link: Link) -> DeliveryWire:
+        # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
+        self.queue = self._named or queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
+        topology = Topology(self.queue, self._durable, self._bindings, self._arguments)
+        self._epoch = link.epoch
+        if self._durable:
+            self._buffer.clear()  # the broker has taken them back and delivers them again
+        return await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+
+    def _may_come(self, error: BrokerRefused) -> bool:
+        """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection."""
+        if isinstance(error, NotFound):
+            return self._wait
+        return self._epoch > 1
+
+    async def _rest(self, link: Link, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await link.lost()
+
+    def _report_gap(self) -> None:
+        if self._lost_at is None:
+            return
+        gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=not self._durable)
+        self._lost_at = None
+        self.gaps += 1
+        log.warning("nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
+        if self._on_gap is not None:
+            self._on_gap(gap)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self._buffer.append(
+            Message(
+                exchange=delivery.exchange,
+                routing_key=delivery.routing_key,
+                body=delivery.body,
+                received=datetime.now(UTC),
+                headers=delivery.headers,
+                properties=delivery.properties,
+                redelivered=delivery.redelivered,
+                delivery_tag=delivery.delivery_tag,
+                epoch=self._epoch,
+                settler=self,
+                schema=self._schema,
+            )
+        )
+        self._arrived.set()
+
+    def _finish(self, error: PulsekitError) -> None:
+        if self._end is None:
+            self._end = error
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(self._end)
+            self._ready.exception()  # nobody may be waiting for it
+        self._arrived.set()

@@ -1,0 +1,343 @@
+"""What travels: messages, their properties, and what became of them."""
+
+from __future__ import annotations
+
+import enum
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pulsekit.errors import (
+    InvalidMessage,
+    InvalidPayload,
+    MessageRefused,
+    MessageReturned,
+    OutcomeUnknown,
+    PublishTimeout,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from pulsekit.errors import Problem
+    from pulsekit.schemas import Schema
+
+__all__ = [
+    "Gap",
+    "Message",
+    "Outcome",
+    "Outgoing",
+    "Properties",
+    "Receipt",
+    "Settlement",
+    "decode_body",
+    "encode_payload",
+]
+
+CC = "CC"  # upper case: RabbitMQ reads no other spelling ("Routing" of the facts)
+
+
+class Outcome(enum.StrEnum):
+    """Name what became of one published message.
+
+    Attributes:
+        CONFIRMED: the broker has it, and routed it (basic.ack).
+        RETURNED: the broker has it, and nobody is bound to its key (basic.return); only when asked with `mandatory`.
+        REFUSED: the broker could not take it (basic.nack).
+        TIMEOUT: no answer before the deadline.
+        UNKNOWN: the connection went after it was sent and before the answer.
+        INVALID: the schema refuses it; it was not sent.
+    """
+
+    CONFIRMED = "confirmed"
+    RETURNED = "returned"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    UNKNOWN = "unknown"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Say what became of one published message.
+
+    Attributes:
+        index: its place among the messages of one `publish_many`, from 0.
+        message_id: the `message-id` property it carries, also when it was sent again.
+        exchange: where it was published.
+        routing_key: its routing key.
+        outcome: what is known.
+        resent: whether it was sent more than once, after a reconnect; a queue may then hold it twice.
+        detail: the broker's words, or empty.
+        problems: why an invalid payload was not sent.
+    """
+
+    index: int
+    message_id: str
+    exchange: str
+    routing_key: str
+    outcome: Outcome
+    resent: bool = False
+    detail: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    def check(self) -> Receipt:
+        """Return itself when confirmed.
+
+        Raises:
+            MessageReturned: no queue is bound to the key.
+            MessageRefused: the broker sent a negative confirm.
+            PublishTimeout: no confirm before the deadline.
+            OutcomeUnknown: the connection went before the confirm.
+            InvalidPayload: the schema refused it.
+        """
+        where = f"message {self.message_id} to {self.exchange} with key {self.routing_key!r}"
+        detail = f" ({self.detail})" if self.detail else ""
+        if self.outcome is Outcome.CONFIRMED:
+            return self
+        if self.outcome is Outcome.INVALID:
+            raise InvalidPayload(self.problems)
+        if self.outcome is Outcome.RETURNED:
+            raise MessageReturned(f"{where} was returned: no queue is bound to this key{detail}", self)
+        if self.outcome is Outcome.REFUSED:
+            raise MessageRefused(f"{where} was refused by the broker{detail}", self)
+        if self.outcome is Outcome.TIMEOUT:
+            raise PublishTimeout(f"{where} was not confirmed in time{detail}", self)
+        raise OutcomeUnknown(f"{where} may or may not have arrived: the connection was lost{detail}", self)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Tell when nobody was listening: from a lost connection to the next subscription.
+
+    Attributes:
+        start: when the connection was noticed to be gone.
+        end: when the subscription stood again.
+        epoch: the epoch that began with `end`.
+        lossy: whether messages of that time are lost: true for a queue that went with the connection, false for a
+            durable one, which kept them.
+    """
+
+    start: datetime
+    end: datetime
+    epoch: int
+    lossy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Hold one message on its way to the broker, encoded.
+
+    Attributes:
+        exchange: where it goes.
+        routing_key: at most 255 bytes.
+        body: the encoded payload.
+        properties: its basic properties.
+        headers: its header table, with `CC` when there are further keys.
+        mandatory: whether the broker returns it when nobody is bound (basic.publish).
+    """
+
+    exchange: str
+    routing_key: str
+    body: bytes
+    properties: Properties
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    mandatory: bool = True
+
+
+class Settlement(enum.Enum):
+    """Name what a consumer tells the broker about a delivery."""
+
+    ACK = "ack"
+    REQUEUE = "requeue"
+    REJECT = "reject"
+
+
+class _Settler(Protocol):
+    async def settle(self, message: Message, settlement: Settlement) -> None: ...
+
+
+class Message:
+    """Hold one delivery.
+
+    `payload` is decoded when first asked for. Settle each message once, with `ack`, `nack` or `reject`; settling one of
+    an earlier epoch does nothing, because the broker has already taken it back.
+
+    Attributes:
+        exchange: where it was published.
+        routing_key: its routing key.
+        body: the bytes as they came.
+        headers: its header table; AMQP's own types as Python's.
+        properties: its other basic properties.
+        redelivered: whether the broker delivered it before, to anybody.
+        received: when it arrived here, with its zone.
+        delivery_tag: the broker's number for this delivery, valid within its epoch.
+        epoch: number of the connection it came on, from 1.
+    """
+
+    __slots__ = (
+        "_payload",
+        "_problems",
+        "_schema",
+        "_settler",
+        "body",
+        "delivery_tag",
+        "epoch",
+        "exchange",
+        "headers",
+        "properties",
+        "received",
+        "redelivered",
+        "routing_key",
+    )
+
+    def __init__(
+        self,
+        *,
+        exchange: str,
+        routing_key: str,
+        body: bytes,
+        received: datetime,
+        headers: Mapping[str, Any] | None = None,
+        properties: Properties | None = None,
+        redelivered: bool = False,
+        delivery_tag: int = 0,
+        epoch: int = 0,
+        settler: _Settler | None = None,
+        schema: Schema | None = None,
+    ) -> None:
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.body = body
+        self.headers: Mapping[str, Any] = headers or {}
+        self.properties = properties or Properties()
+        self.redelivered = redelivered
+        self.received = received
+        self.delivery_tag = delivery_tag
+        self.epoch = epoch
+        self._settler = settler
+        self._schema = schema
+        self._payload: Any = _UNREAD
+        self._problems: tuple[Problem, ...] | None = None
+
+    @property
+    def payload(self) -> Any:
+        """The decoded JSON body, checked when the subscription has a schema.
+
+        Raises:
+            DocumentError: the body is not JSON.
+            InvalidPayload: the subscription's schema refuses it.
+        """
+        if self._payload is _UNREAD:
+            self._payload = decode_body(self.body)
+        if problems := self.problems:
+            raise InvalidPayload(problems, self._schema.name if self._schema else "")
+        return self._payload
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What the subscription's schema has against the payload; empty when it is valid or there is no schema.
+
+        Raises:
+            DocumentError: the body is not JSON.
+        """
+        if self._schema is None:
+            return ()
+        if self._problems is None:
+            if self._payload is _UNREAD:
+                self._payload = decode_body(self.body)
+            valid = self._schema.is_valid(self._payload)
+            self._problems = () if valid else self._schema.problems(self._payload)
+        return self._problems
+
+    @property
+    def cc(self) -> tuple[str, ...]:
+        """The further routing keys of the `CC` header."""
+        keys = self.headers.get(CC)
+        return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
+
+    async def ack(self) -> None:
+        """Tell the broker that the message is done with (basic.ack)."""
+        await self._settle(Settlement.ACK)
+
+    async def nack(self) -> None:
+        """Give the message back: the broker delivers it again (basic.nack with requeue)."""
+        await self._settle(Settlement.REQUEUE)
+
+    async def reject(self) -> None:
+        """Refuse the message: the broker dead-letters or drops it (basic.reject)."""
+        await self._settle(Settlement.REJECT)
+
+    async def _settle(self, settlement: Settlement) -> None:
+        if self._settler is not None:
+            await self._settler.settle(self, settlement)
+
+    def record(self, *, exact: bool = False) -> dict[str, Any]:
+        """Write the message as a record.
+
+        Args:
+            exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the
+                spelling of numbers and repeated keys.
+        """
+        from pulsekit.records import message_record
+
+        return message_record(self, exact=exact)
+
+    def __repr__(self) -> str:
+        return f"<Message {self.exchange} {self.routing_key!r} {len(self.body)} bytes>"
+
+
+class _Unread(enum.Enum):
+    UNREAD = 0
+
+
+_UNREAD = _Unread.UNREAD
+
+
+def decode_body(body: bytes) -> Any:
+    """Decode a JSON body the way Treeherder's reader does.
+
+    Raises:
+        DocumentError: it is not UTF-8 JSON, or too deep or too large to be read.
+    """
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        from pulsekit.documents import parse_json  # says where it went wrong
+
+        return parse_json(body, source="body").value
+
+
+def encode_payload(payload: Any) -> bytes:
+    """Encode a payload as UTF-8 JSON ("The broker" of the facts).
+
+    Raises:
+        InvalidMessage: JSON has no form for it: NaN, infinity, a set, a loop, too deep.
+    """
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
+        return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()

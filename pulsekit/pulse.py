@@ -1,0 +1,253 @@
+"""The way in: `connect` gives a `Pulse`, and that makes publishers and consumers on two connections of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.bindings import Binding
+from pulsekit.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
+from pulsekit.consumer import PREFETCH, Consumer
+from pulsekit.errors import NotFound, NotOpen
+from pulsekit.names import check_exchange
+from pulsekit.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
+from pulsekit.schemas import Schema, load_schema
+from pulsekit.settings import load_settings
+from pulsekit.translation import FOREIGN, translate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    import aiormq
+
+    from pulsekit.connection import State
+    from pulsekit.messages import Gap
+    from pulsekit.settings import Broker
+
+__all__ = ["Pulse", "connect"]
+
+
+def connect(
+    url: str | None = None,
+    *,
+    insecure: bool = False,
+    timeout: float = CONNECT_TIMEOUT,
+    on_state: Callable[[str, State], None] | None = None,
+) -> Pulse:
+    """Prepare a connection to Pulse; `async with` opens it.
+
+    Nothing is sent before it is needed: a connection opens with the first publisher or consumer of its direction.
+
+    Args:
+        url: `amqps://user:password@host/vhost`; without it, the settings decide as on the command line.
+        insecure: allow clear text to a host that is not this machine.
+        timeout: seconds for the whole of connecting.
+        on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
+
+    Raises:
+        ConfigurationError: nothing is configured, or the URL cannot be read.
+        InsecureConnection: the password would travel in clear text.
+    """
+    return Pulse(load_settings().broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
+
+
+class Pulse:
+    """Hold the two connections, one per direction, so that a blocked publisher does not stop a consumer.
+
+    Attributes:
+        user: the AMQP user, who owns `exchange/<user>/…` and `queue/<user>/…`.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        timeout: float = CONNECT_TIMEOUT,
+        on_state: Callable[[str, State], None] | None = None,
+    ) -> None:
+        self.user = broker.user
+        self._broker = broker
+        self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
+        self._in = Connection(broker, name="consumer", timeout=timeout, on_state=on_state)
+        self._tasks: asyncio.TaskGroup | None = None
+        self._closed = False
+        self._users: list[Publisher | Consumer] = []
+
+    async def __aenter__(self) -> Self:
+        if self._tasks is not None:
+            raise NotOpen("a connection is opened once: call pulsekit.connect() again")
+        self._tasks = asyncio.TaskGroup()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drain the publishers, stop the consumers and close; after an exception without draining."""
+        assert self._tasks is not None
+        self._closed = True
+        try:
+            for user in self._users:
+                if isinstance(user, Publisher):
+                    await user.close(DRAIN_TIMEOUT if error is None else 0)
+                else:
+                    await user.close()
+        finally:
+            try:
+                await self._out.close()
+                await self._in.close()
+            finally:
+                await self._tasks.__aexit__(None, None, None)
+
+    def publisher(
+        self,
+        exchange: str,
+        *,
+        schema: str | Path | Mapping[str, Any] | Schema | None = None,
+        mandatory: bool = False,
+        timeout: float = PUBLISH_TIMEOUT,
+    ) -> Publisher:
+        """Make a publisher for one exchange. The connection opens with its first message, or with `open`.
+
+        Args:
+            exchange: `exchange/<user>/<name>`.
+            schema: validates each payload before it is sent: a name such as "pulse-job", a path, or the schema itself.
+            mandatory: make a message that no queue takes an outcome of its own.
+            timeout: seconds until a publish ends, reconnecting included.
+
+        Raises:
+            InvalidName: Pulse cannot have an exchange of this name.
+            SchemaError: the schema cannot be found or compiled.
+            NotOpen: outside the `async with` block.
+        """
+        publisher = Publisher(
+            self._out,
+            self._group(),
+            exchange,
+            schema=_schema(schema),
+            mandatory=mandatory,
+            timeout=timeout,
+        )
+        self._users.append(publisher)
+        return publisher
+
+    def subscribe(
+        self,
+        *bindings: str | Binding,
+        queue: str | None = None,
+        durable: bool | None = None,
+        arguments: Mapping[str, Any] | None = None,
+        prefetch: int = PREFETCH,
+        schema: str | Path | Mapping[str, Any] | Schema | None = None,
+        wait: bool = False,
+        on_gap: Callable[[Gap], None] | None = None,
+    ) -> Consumer:
+        """Make a consumer; `async with` opens it.
+
+        Args:
+            *bindings: `EXCHANGE:PATTERN`, split at the first colon; without a pattern, everything.
+            queue: `queue/<user>/<name>`; without it, an exclusive queue of its own that leaves nothing behind.
+            durable: whether the queue outlives the connection; by default when it has a name.
+            arguments: queue arguments, such as `{"x-expires": 3600000}`.
+            prefetch: how many messages may be unsettled.
+            schema: checks each payload when it is read.
+            wait: wait for exchanges that do not exist yet.
+            on_gap: called after a reconnect with the time nobody listened.
+
+        Raises:
+            InvalidName: Pulse cannot have an exchange or queue of this name.
+            InvalidPattern: a pattern is over 255 bytes.
+            ConfigurationError: no binding, a durable queue without a name, or a prefetch out of range.
+            NotOpen: outside the `async with` block.
+        """
+        consumer = Consumer(
+            self._in,
+            self._group(),
+            [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
+            queue=queue,
+            durable=durable,
+            arguments=arguments,
+            prefetch=prefetch,
+            schema=_schema(schema),
+            wait=wait,
+            on_gap=on_gap,
+        )
+        self._users.append(consumer)
+        return consumer
+
+    async def create_exchange(self, name: str) -> None:
+        """Declare a durable topic exchange (exchange.declare); doing it again is fine.
+
+        Raises:
+            InvalidName: Pulse cannot have an exchange of this name.
+            AccessRefused: it is not the user's own.
+            PreconditionFailed: it exists and is of another kind.
+        """
+        check_exchange(name)
+        await self._ask(
+            lambda channel: channel.exchange_declare(
+                exchange=name, exchange_type="topic", durable=True, timeout=OPERATION_TIMEOUT
+            ),
+            f"create the exchange {name}",
+        )
+
+    async def exchange_exists(self, name: str) -> bool:
+        """Tell whether an exchange exists, whoever owns it (exchange.declare, passive)."""
+        check_exchange(name)
+        try:
+            await self._ask(
+                lambda channel: channel.exchange_declare(exchange=name, passive=True, timeout=OPERATION_TIMEOUT),
+                f"find the exchange {name}",
+            )
+        except NotFound:
+            return False
+        return True
+
+    async def delete_exchange(self, name: str, *, if_unused: bool = True) -> None:
+        """Delete an exchange (exchange.delete); one that does not exist is fine.
+
+        Args:
+            name: the user's own exchange.
+            if_unused: refuse while a queue is bound to it.
+
+        Raises:
+            InvalidName: Pulse cannot have an exchange of this name.
+            AccessRefused: it is not the user's own.
+            PreconditionFailed: queues are bound to it.
+        """
+        check_exchange(name)
+        await self._ask(
+            lambda channel: channel.exchange_delete(exchange=name, if_unused=if_unused, timeout=OPERATION_TIMEOUT),
+            f"delete the exchange {name}",
+        )
+
+    async def link(self) -> Link:
+        """Connect, and return the publishing side's current link, which says what server answers.
+
+        Raises:
+            BrokerRefused: the login or the virtual host was refused.
+            NetworkError: the broker could not be reached.
+        """
+        self._out.start(self._group())
+        return await self._out.link()
+
+    async def _ask(self, question: Callable[[aiormq.Channel], Any], doing: str) -> None:
+        channel = await (await self.link()).channel(confirms=False)
+        try:
+            await question(channel)
+        except FOREIGN as error:
+            raise translate(error, doing) from error
+        finally:
+            await channel.close()
+
+    def _group(self) -> asyncio.TaskGroup:
+        if self._tasks is None or self._closed:
+            raise NotOpen("use the connection inside its block: `async with pulsekit.connect() as pulse`")
+        return self._tasks
+
+
+def _schema(schema: str | Path | Mapping[str, Any] | Schema | None) -> Schema | None:
+    return schema if schema is None or isinstance(schema, Schema) else load_schema(schema)

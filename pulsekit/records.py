@@ -1,0 +1,248 @@
+"""The record: one line of JSON a message, which `tail`, `publish`, `match` and `validate` share.
+
+Nothing here does I/O, so a recording can be read without a broker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import InvalidMessage
+from pulsekit.messages import Properties, decode_body
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from pulsekit.messages import Gap, Message
+
+__all__ = ["Record", "dump_line", "gap_record", "is_record", "message_record", "read_record"]
+
+VERSION = 1
+
+_PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
+
+# Everything a terminal or an editor may act upon: DEL and C1, bidi controls, line separators, and surrogates that
+# UTF-8 cannot carry. C0 is escaped by JSON itself.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def dump_line(value: Any) -> str:
+    r"""Write one line of NDJSON, without its end.
+
+    Control and bidi characters are always written as `\u` escapes: nothing that reaches a terminal can act there, and
+    nothing is lost.
+
+    Raises:
+        ValueError: the value holds NaN or infinity, which JSON does not have.
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
+    """Write a delivery as a record.
+
+    Args:
+        message: the delivery.
+        exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the spelling
+            of numbers and repeated keys.
+    """
+    record: dict[str, Any] = {
+        "v": VERSION,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "cc": list(message.cc),
+        "redelivered": message.redelivered,
+        "received": _timestamp(message.received),
+        "properties": {
+            name: _to_json(value)
+            for name in _PROPERTY_NAMES
+            if (value := getattr(message.properties, name)) is not None
+        },
+        "headers": {name: _to_json(value) for name, value in message.headers.items()},
+    }
+    try:
+        text: str | None = message.body.decode()
+    except UnicodeDecodeError:
+        text = None
+    if text is not None:
+        try:
+            payload = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError):
+            exact = True
+        else:
+            if _is_finite(payload):
+                record["payload"] = payload
+            else:
+                exact = True
+        if exact:
+            record["body"] = text
+    else:
+        import base64
+
+        record["body_b64"] = base64.b64encode(message.body).decode()
+    return record
+
+
+def gap_record(gap: Gap) -> dict[str, Any]:
+    """Write a gap as a line of a recording."""
+    return {
+        "v": VERSION,
+        "type": "gap",
+        "from": _timestamp(gap.start),
+        "to": _timestamp(gap.end),
+        "lossy": gap.lossy,
+    }
+
+
+def is_record(value: Any) -> bool:
+    """Tell whether a JSON value is a record of a message, rather than a payload."""
+    return (
+        isinstance(value, dict)
+        and isinstance(value.get("routing_key"), str)
+        and not value.keys().isdisjoint({"payload", "body", "body_b64"})
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Hold a record that was read back.
+
+    Attributes:
+        exchange: where it was seen, or empty.
+        routing_key: its routing key.
+        cc: its further keys.
+        payload: the decoded payload; None when the body is not JSON.
+        body: the exact body, or None when the record has the payload alone.
+        properties: its basic properties.
+        headers: its header table.
+    """
+
+    exchange: str
+    routing_key: str
+    cc: tuple[str, ...]
+    payload: Any
+    body: bytes | None
+    properties: Properties
+    headers: dict[str, Any]
+
+
+def read_record(value: Mapping[str, Any]) -> Record:
+    """Read a record back; `is_record` must hold.
+
+    Raises:
+        InvalidMessage: a part has the wrong type, or its version is from the future.
+        DocumentError: the body is not JSON and there is no payload beside it.
+    """
+    version = value.get("v", VERSION)
+    if version != VERSION:
+        raise InvalidMessage(f"a record of version {version!r} cannot be read; this pulsekit reads {VERSION}")
+    cc = value.get("cc", [])
+    headers = value.get("headers", {})
+    properties = value.get("properties", {})
+    exchange = value.get("exchange", "")
+    if not (isinstance(cc, list) and all(isinstance(key, str) for key in cc)):
+        raise InvalidMessage("`cc` of a record must be a list of routing keys")
+    if not isinstance(headers, dict) or not isinstance(properties, dict) or not isinstance(exchange, str):
+        raise InvalidMessage("`headers` and `properties` of a record must be objects, `exchange` must be text")
+    body = _read_body(value)
+    known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
+    return Record(
+        exchange=exchange,
+        routing_key=value["routing_key"],
+        cc=tuple(cc),
+        payload=decode_body(body) if body is not None else value.get("payload"),
+        body=body,
+        properties=Properties(**known),
+        headers={name: _from_json(item) for name, item in headers.items()},
+    )
+
+
+def _read_body(value: Mapping[str, Any]) -> bytes | None:
+    text, encoded = value.get("body"), value.get("body_b64")
+    if text is None and encoded is None:
+        return None
+    if isinstance(text, str):
+        return text.encode("utf-8", "surrogatepass")
+    if isinstance(encoded, str):
+        import base64
+
+        try:
+            return base64.b64decode(encoded, validate=True)
+        except ValueError as error:
+            raise InvalidMessage("`body_b64` of a record is not base64") from error
+    raise InvalidMessage("`body` and `body_b64` of a record must be text")
+
+
+def _to_json(value: Any) -> Any:
+    """Write an AMQP field value as JSON; a type JSON lacks becomes `{"$type": …, "value": …}`."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if _is_finite(value) else {"$type": "double", "value": repr(value)}
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, dict):
+        table = {str(name): _to_json(item) for name, item in value.items()}
+        return {"$type": "table", "value": table} if "$type" in table else table
+    if isinstance(value, bytes | bytearray):
+        import base64
+
+        return {"$type": "bytes", "value": base64.b64encode(value).decode()}
+    if hasattr(value, "isoformat"):
+        return {"$type": "timestamp", "value": value.isoformat()}
+    return {"$type": type(value).__name__.lower(), "value": str(value)}
+
+
+def _from_json(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_from_json(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "$type" not in value:
+        return {name: _from_json(item) for name, item in value.items()}
+    kind: Any = value["$type"]
+    inner: Any = value.get("value")
+    try:
+        if kind == "table" and isinstance(inner, dict):
+            return {name: _from_json(item) for name, item in inner.items()}
+        if kind == "double":
+            return float(inner)
+        if kind == "bytes":
+            import base64
+
+            return base64.b64decode(inner, validate=True)
+        if kind == "timestamp":
+            from datetime import datetime
+
+            return datetime.fromisoformat(inner)
+        if kind == "decimal":
+            from decimal import Decimal
+
+            return Decimal(inner)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InvalidMessage(f"a header of type {kind!r} cannot be read: {inner!r}") from error
+    raise InvalidMessage(f"a header of type {kind!r} is unknown; known are bytes, decimal, double, table, timestamp")
+
+
+def _timestamp(when: datetime) -> str:
+    from datetime import UTC
+
+    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _is_finite(value: Any) -> bool:
+    """Tell whether JSON can write the value: `1e999` is read as infinity."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True

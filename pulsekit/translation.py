@@ -1,0 +1,159 @@
+"""The one seam where exceptions of aio-pika and aiormq become ours.
+
+Nothing else in pulsekit names their classes in an `except` of its own, so what a user reads never depends on them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING
+
+import aio_pika.exceptions
+import aiormq.exceptions as amqp
+import pamqp.exceptions
+
+from pulsekit.errors import (
+    AccessRefused,
+    BrokerRefused,
+    ConnectionLost,
+    ConnectTimeout,
+    InvalidMessage,
+    LoginRefused,
+    NetworkError,
+    NotFound,
+    PreconditionFailed,
+    PulsekitError,
+    ResourceLocked,
+    Unreachable,
+    VirtualHostRefused,
+)
+
+if TYPE_CHECKING:
+    from pulsekit.settings import Broker
+
+__all__ = ["FOREIGN", "translate", "translate_connecting"]
+
+# What an operation on aio-pika or aiormq may raise on purpose, apart from cancellation.
+FOREIGN: tuple[type[Exception], ...] = (
+    amqp.AMQPError,
+    amqp.ChannelInvalidStateError,
+    pamqp.exceptions.PAMQPException,
+    OSError,  # TimeoutError and ConnectionError are its children
+)
+
+# The first entry that fits decides, so children stand before their parents.
+_PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | InvalidMessage], int | None], ...] = (
+    (amqp.ProbableAuthenticationError, LoginRefused, 403),
+    (amqp.AuthenticationError, LoginRefused, None),
+    (amqp.ChannelAccessRefused, AccessRefused, 403),
+    (amqp.ChannelNotFoundEntity, NotFound, 404),
+    (amqp.ChannelLockedResource, ResourceLocked, 405),
+    (amqp.ChannelPreconditionFailed, PreconditionFailed, 406),
+    (amqp.DuplicateConsumerTag, BrokerRefused, 530),
+    (amqp.ChannelClosed, ConnectionLost, None),
+    (amqp.AMQPChannelError, ConnectionLost, None),
+    (amqp.ConnectionNotAllowed, BrokerRefused, 530),
+    (amqp.ConnectionNotImplemented, BrokerRefused, 540),
+    (amqp.MethodNotImplemented, BrokerRefused, 540),
+    (amqp.ConnectionClosed, ConnectionLost, None),
+    (amqp.IncompatibleProtocolError, Unreachable, None),
+    (amqp.ProtocolSyntaxError, Unreachable, None),
+    (amqp.AMQPConnectionError, ConnectionLost, None),
+    (amqp.DeliveryError, BrokerRefused, None),
+    (aio_pika.exceptions.QueueEmpty, NotFound, None),
+    (aio_pika.exceptions.MessageProcessError, BrokerRefused, None),
+    (RuntimeError, ConnectionLost, None),
+    (pamqp.exceptions.PAMQPException, InvalidMessage, None),
+    (TimeoutError, ConnectTimeout, None),
+    (OSError, ConnectionLost, None),
+)
+
+
+def translate(error: BaseException, doing: str) -> PulsekitError:
+    """Return our exception for one of theirs, to be raised `from` it.
+
+    Args:
+        error: what an operation on an open connection raised.
+        doing: what was attempted, as in "declare exchange/me/v1/jobs".
+    """
+    if isinstance(error, PulsekitError):
+        return error
+    text = _words(error)
+    for theirs, ours, code in _PLACES:
+        if isinstance(error, theirs):
+            if issubclass(ours, BrokerRefused):
+                return ours(f"cannot {doing}: {_hint(ours, text)}", code=code, text=text)
+            if ours is ConnectTimeout:
+                return ConnectionLost(f"cannot {doing}: the broker did not answer in time")
+            return ours(f"cannot {doing}: {text}")
+    return ConnectionLost(f"cannot {doing}: {type(error).__name__}: {text}")
+
+
+def translate_connecting(error: BaseException, broker: Broker, timeout: float) -> PulsekitError:
+    """Return our exception for one raised while connecting.
+
+    Args:
+        error: what opening the connection raised.
+        broker: where it was opened to; its password is never shown.
+        timeout: seconds that were allowed.
+    """
+    text = _words(error)
+    if isinstance(error, TimeoutError):
+        return ConnectTimeout(
+            f"{broker} did not answer within {timeout:g} s: is it an AMQP broker, and the port right? "
+            f"(TLS is usually on 5671, clear text on 5672)"
+        )
+    if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
+        return LoginRefused(
+            f"{broker} refused the login of {broker.user!r}: check user and password", code=403, text=text
+        )
+    # aiormq hides the 530 of connection.open behind the frame it did not expect.
+    if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
+        return VirtualHostRefused(
+            f"{broker} has no virtual host {broker.virtual_host!r}, or {broker.user!r} may not use it; "
+            "on Pulse there are '/' and 'communitytc'",
+            code=530,
+            text="NOT_ALLOWED",
+        )
+    return Unreachable(f"cannot connect to {broker}: {_network_words(error, broker)}")
+
+
+def _network_words(error: BaseException, broker: Broker) -> str:
+    cause = error.__cause__ or error
+    if isinstance(cause, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError):
+        words = "the TLS handshake failed"
+        return f"{words}: is port {broker.port} a TLS port? (use amqp:// for clear text)"
+    if isinstance(cause, ConnectionRefusedError):
+        return "connection refused: is the broker running, and the port right?"
+    if isinstance(cause, OSError) and cause.__class__.__name__ == "gaierror":
+        return f"the host name {broker.host!r} is not known"
+    if isinstance(error, amqp.ProtocolSyntaxError | amqp.IncompatibleProtocolError):
+        return "what answers there does not speak AMQP 0-9-1"
+    if isinstance(error, amqp.AMQPConnectionError) and "closed" in str(error) + "reset" in str(error):
+        return "the connection was closed during the handshake"
+    if not broker.tls and isinstance(cause, EOFError | ConnectionError):
+        return f"the connection was closed during the handshake: does port {broker.port} expect TLS (amqps://)?"
+    return _words(error)
+
+
+def _hint(ours: type[BrokerRefused], text: str) -> str:
+    """Add to the broker's words what a person can do."""
+    if ours is AccessRefused:
+        return (
+            f"{text}; on Pulse a user owns exchange/<user>/… and queue/<user>/… alone, and may bind to any exchange/…"
+        )
+    if ours is NotFound:
+        return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
+    if ours is PreconditionFailed:
+        return f"{text}; it exists with other properties: delete it, or use it as it is"
+    return text
+
+
+def _words(error: BaseException) -> str:
+    """Return the broker's or the system's own words."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    words = [part for part in error.args if isinstance(part, str)]
+    return " ".join(words) if words else str(error) or type(error).__name__
