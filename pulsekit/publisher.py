@@ -118,6 +118,11 @@ class Publisher:
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def in_flight(self) -> int:
+        """How many messages were accepted and have no outcome yet."""
+        return len(self._entries)
+
     async def open(self) -> None:
         """Connect and declare the exchange now, instead of with the first message.
 

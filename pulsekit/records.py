@@ -116,8 +116,7 @@ class Record:
         exchange: where it was seen, or empty.
         routing_key: its routing key.
         cc: its further keys.
-        payload: the decoded payload; None when the body is not JSON.
-        body: the exact body, or None when the record has the payload alone.
+        content: what to send again: the exact body as bytes, or the payload when the record has it alone.
         properties: its basic properties.
         headers: its header table.
     """
@@ -125,10 +124,18 @@ class Record:
     exchange: str
     routing_key: str
     cc: tuple[str, ...]
-    payload: Any
-    body: bytes | None
+    content: Any
     properties: Properties
     headers: dict[str, Any]
+
+    @property
+    def payload(self) -> Any:
+        """The decoded payload.
+
+        Raises:
+            DocumentError: the body is not JSON.
+        """
+        return decode_body(self.content) if isinstance(self.content, bytes) else self.content
 
 
 def read_record(value: Mapping[str, Any]) -> Record:
@@ -136,7 +143,6 @@ def read_record(value: Mapping[str, Any]) -> Record:
 
     Raises:
         InvalidMessage: a part has the wrong type, or its version is from the future.
-        DocumentError: the body is not JSON and there is no payload beside it.
     """
     version = value.get("v", VERSION)
     if version != VERSION:
@@ -155,8 +161,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
         exchange=exchange,
         routing_key=value["routing_key"],
         cc=tuple(cc),
-        payload=decode_body(body) if body is not None else value.get("payload"),
-        body=body,
+        content=value.get("payload") if body is None else body,
         properties=Properties(**known),
         headers={name: _from_json(item) for name, item in headers.items()},
     )

@@ -170,6 +170,8 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
     shape = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
     if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit would drop them
         raise ConfigurationError(f"the broker URL has white space or control characters around it: {shape}")
+    if "#" in url:
+        raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
@@ -183,8 +185,6 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         raise ConfigurationError(f"the broker URL names no host: {shape}")
     if "," in host:
         raise ConfigurationError("the broker URL names several hosts: give one")
-    if parts.fragment or "#" in url:
-        raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
     options = _options(parts.query)
     tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
     user = unquote(parts.username) if parts.username else user

@@ -1,0 +1,283 @@
+"""Consuming as a user does it, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy import Proxy
+from samples import JOBS
+
+import pulsekit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
+    async with pulsekit.connect(user.url) as pulse:
+        yield pulse
+
+
+@pytest.fixture
+async def exchange(pulse: pulsekit.Pulse, user: PulseUser) -> str:
+    name = f"exchange/{user.name}/v1/jobs"
+    await pulse.create_exchange(name)
+    return name
+
+
+async def send(pulse: pulsekit.Pulse, exchange: str, numbers: range, key: str = "a.b") -> None:
+    pairs = (({"n": n}, key) for n in numbers)
+    async for receipt in pulse.publisher(exchange).publish_many(pairs):
+        receipt.check()
+
+
+async def queue_exists(pulse: pulsekit.Pulse, name: str) -> bool:
+    import aiormq.exceptions
+
+    channel = await (await pulse.link()).channel(confirms=False)
+    try:
+        await channel.queue_declare(name, passive=True)
+    except aiormq.exceptions.ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
+async def test_an_own_queue_disturbs_nobody_and_leaves_nothing_behind(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with (
+        pulse.subscribe(f"{exchange}:a.*") as some,
+        pulse.subscribe(f"{exchange}:#", f"{exchange}:a.#") as everything,
+    ):
+        await send(pulse, exchange, range(1))
+        await send(pulse, exchange, range(1, 2), "b")
+        assert (await anext(some)).payload == {"n": 0}
+        # Two bindings match the first message; it still comes once.
+        assert [(await anext(everything)).payload["n"] for _ in range(2)] == [0, 1]
+        names = [some.queue, everything.queue]
+        assert names[0] != names[1]
+        assert all(name.startswith(f"queue/{pulse.user}/") for name in names)
+    assert [await queue_exists(pulse, name) for name in names] == [False, False]
+
+
+async def test_a_missing_exchange_is_named(pulse: pulsekit.Pulse) -> None:
+    with pytest.raises(pulsekit.NotFound, match="exchange/nobody/v1/x"):
+        async with pulse.subscribe("exchange/nobody/v1/x:#"):
+            pass
+
+
+async def test_a_missing_exchange_can_be_waited_for(pulse: pulsekit.Pulse, user: PulseUser) -> None:
+    exchange = f"exchange/{user.name}/v1/later"
+    messages = pulse.subscribe(exchange, wait=True)
+    opening = asyncio.ensure_future(messages.open())
+    await pulse.create_exchange(exchange)
+    await opening
+    await send(pulse, exchange, range(1))
+    assert (await anext(messages)).payload == {"n": 0}
+
+
+@pytest.mark.parametrize(
+    ("bindings", "options"),
+    [
+        (["amq.topic:#"], {}),
+        ([], {}),
+        (["exchange/me/x:" + "a" * 256], {}),
+        (["exchange/me/x"], {"queue": "exchange/me/x"}),
+        (["exchange/me/x"], {"durable": True}),
+        (["exchange/me/x"], {"prefetch": 0}),
+    ],
+)
+async def test_a_subscription_that_cannot_work_is_refused_before_connecting(
+    bindings: list[str], options: dict[str, object]
+) -> None:
+    async with pulsekit.connect("amqp://u:p@127.0.0.1:1/") as nowhere:
+        with pytest.raises(pulsekit.ConfigurationError):
+            nowhere.subscribe(*bindings, **options)  # type: ignore[arg-type] # the values are wrong on purpose
+
+
+async def test_no_more_than_the_prefetch_is_unsettled(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange, prefetch=3) as messages:
+        await send(pulse, exchange, range(10))
+        first = [await anext(messages) for _ in range(3)]
+        fourth = asyncio.ensure_future(anext(messages))
+        await send(pulse, exchange, range(10, 11))  # a round trip later there is still none
+        assert not fourth.done()
+        await first[0].ack()
+        assert (await fourth).payload == {"n": 3}
+
+
+async def test_cancelling_one_wait_loses_no_message(pulse: pulsekit.Pulse, exchange: str) -> None:
+    got: list[int] = []
+    async with pulse.subscribe(exchange) as messages:
+        for number in range(20):
+            waiting = asyncio.ensure_future(anext(messages))
+            sending = asyncio.ensure_future(send(pulse, exchange, range(number, number + 1)))
+            for _ in range(number):  # cancelled a turn later each time: before, while and after the message comes
+                await asyncio.sleep(0)
+            waiting.cancel()
+            for result in await asyncio.gather(waiting, return_exceptions=True):
+                if isinstance(result, pulsekit.Message):
+                    got.append(result.payload["n"])
+            await sending
+        while len(got) < 20:
+            got.append((await anext(messages)).payload["n"])
+    assert got == list(range(20))
+
+
+async def test_a_durable_queue_keeps_what_was_not_acknowledged(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/kept"
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        await send(pulse, exchange, range(5))
+        for _ in range(2):
+            await (await anext(messages)).ack()
+        await anext(messages)
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        again = [await anext(messages) for _ in range(3)]
+        assert [message.payload["n"] for message in again] == [2, 3, 4]
+        assert again[0].redelivered
+        for message in again:
+            await message.ack()
+
+
+async def test_a_message_given_back_comes_again_and_a_rejected_one_does_not(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    async with pulse.subscribe(exchange) as messages:
+        await send(pulse, exchange, range(2))
+        first, second = await anext(messages), await anext(messages)
+        await second.reject()
+        await first.nack()
+        again = await anext(messages)
+        assert again.payload == {"n": 0}
+        assert again.redelivered
+        await again.ack()
+        await send(pulse, exchange, range(2, 3))
+        assert (await anext(messages)).payload == {"n": 2}
+
+
+async def test_a_handler_acknowledges_what_it_did_and_gives_back_what_it_could_not(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue = f"queue/{pulse.user}/handled"
+    seen: list[int] = []
+
+    async def handler(message: pulsekit.Message) -> None:
+        number = message.payload["n"]
+        if number == 3:
+            raise ValueError(number)
+        seen.append(number)
+
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        await send(pulse, exchange, range(5))
+        with pytest.raises(ValueError, match="3"):
+            await messages.handle(handler)
+    assert seen == [0, 1, 2]
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        left = [await anext(messages) for _ in range(2)]
+        assert sorted(message.payload["n"] for message in left) == [3, 4]
+        for message in left:
+            await message.ack()
+
+
+async def test_after_a_lost_connection_an_own_queue_is_new_and_the_gap_is_told(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        async with shaky.subscribe(exchange, on_gap=gaps.put_nowait) as messages:
+            await send(pulse, exchange, range(2))
+            early, buffered = await anext(messages), messages.queue
+            proxy.cut()
+            gap = await gaps.get()
+            assert gap.lossy
+            assert gap.start <= gap.end
+            assert messages.queue != buffered
+            await early.ack()
+            assert messages.stale == 1
+            # What had arrived before the cut is not thrown away: nobody would deliver it again.
+            assert (await anext(messages)).payload == {"n": 1}
+            await send(pulse, exchange, range(2, 3))
+            late = await anext(messages)
+            assert (late.payload, late.epoch, gap.epoch) == ({"n": 2}, 2, 2)
+            await late.ack()
+        assert messages.gaps == 1
+
+
+async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unacknowledged(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue = f"queue/{user.name}/safe"
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages,
+    ):
+        await send(pulse, exchange, range(5))
+        await (await anext(messages)).ack()
+        proxy.cut()
+        await send(pulse, exchange, range(5, 8))
+        assert not (await gaps.get()).lossy
+        numbers: set[int] = set()
+        while not numbers >= set(range(1, 8)):
+            message = await anext(messages)
+            numbers.add(message.payload["n"])
+            await message.ack()
+        assert numbers <= set(range(8))  # 0 again, if its ack was on the way when the line was cut
+
+
+async def test_a_queue_deleted_under_the_consumer_ends_it_in_words(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/doomed"
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        channel = await (await pulse.link()).channel(confirms=False)
+        waiting = asyncio.ensure_future(anext(messages))
+        await channel.queue_delete(queue)
+        with pytest.raises(pulsekit.SubscriptionLost, match=queue):
+            await waiting
+        with pytest.raises(pulsekit.SubscriptionLost):
+            await anext(messages)
+
+
+async def test_one_subscription_that_is_refused_leaves_the_others_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange) as messages:
+        with pytest.raises(pulsekit.AccessRefused, match="queue/somebody/x"):
+            async with pulse.subscribe(exchange, queue="queue/somebody/x"):
+                pass
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_a_schema_marks_what_treeherder_would_drop(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange, schema="pulse-job") as messages:
+        publisher = pulse.publisher(exchange)
+        for body in (JOBS[0], JOBS[0] | {"tier": 9}, b"not json"):
+            await publisher.publish(body, "k")
+        good, bad, worse = [await anext(messages) for _ in range(3)]
+        assert good.payload == JOBS[0]
+        assert good.problems == ()
+        assert [problem.pointer for problem in bad.problems] == ["/tier"]
+        with pytest.raises(pulsekit.InvalidPayload):
+            _ = bad.payload
+        with pytest.raises(pulsekit.DocumentError):
+            _ = worse.payload
+
+
+async def test_a_subscription_outside_its_block_says_so(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = pulse.subscribe(exchange)
+    with pytest.raises(pulsekit.NotOpen):
+        await anext(messages)
+    async with messages:
+        pass
+    with pytest.raises(pulsekit.NotOpen):
+        await anext(messages)
+    with pytest.raises(pulsekit.NotOpen):
+        await messages.open()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import pytest
+
+from pulsekit.errors import InvalidName
+from pulsekit.names import check_exchange, check_queue, check_user, owner, queue_name
+
+
+@pytest.mark.parametrize("name", ["exchange/me/v1/jobs", "exchange/a.b-c_1/x", "exchange/me/v1/a/b.c:d"])
+def test_an_exchange_of_a_pulse_user_is_accepted(name: str) -> None:
+    assert check_exchange(name) == name
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [
+        ("v1/jobs", "exchange/me/v1/jobs"),
+        ("jobs", "exchange/me/jobs"),
+        ("me/v1/jobs", "exchange/me/v1/jobs"),
+        ("/exchange/me/v1/jobs", "exchange/me/v1/jobs"),
+        ("exchanges/me/v1/jobs", "exchange/me/v1/jobs"),
+        ("Exchange/me/v1/jobs", "exchange/me/v1/jobs"),
+        ("queue/me/v1/jobs", "exchange/me/v1/jobs"),
+    ],
+)
+def test_a_name_that_is_nearly_right_gets_the_right_one_suggested(name: str, suggestion: str) -> None:
+    with pytest.raises(InvalidName) as caught:
+        check_exchange(name, "me")
+    assert caught.value.suggestion == suggestion
+    assert suggestion in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "exchange/", "exchange/me", "exchange/me/", "exchange/1me/x", "amq.topic", "a\0b"]
+)
+def test_a_name_that_pulse_cannot_have_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName):
+        check_exchange(name)
+
+
+def test_the_limit_of_a_name_counts_bytes() -> None:
+    fits = "exchange/me/" + "é" * 121 + "x"
+    assert len(fits.encode()) == 255
+    assert check_exchange(fits) == fits
+    with pytest.raises(InvalidName, match="256 bytes"):
+        check_exchange(fits + "x")
+
+
+def test_text_that_is_not_unicode_is_refused() -> None:
+    with pytest.raises(InvalidName, match="Unicode"):
+        check_exchange("exchange/me/\ud800")
+
+
+def test_queues_have_names_of_their_own() -> None:
+    assert queue_name("me", "tail") == "queue/me/tail"
+    with pytest.raises(InvalidName):
+        check_queue("exchange/me/tail")
+
+
+def test_the_owner_is_in_the_name() -> None:
+    assert owner("exchange/me/v1/jobs") == "me"
+    assert owner("queue/you/x") == "you"
+    assert owner("amq.topic") is None
+
+
+@pytest.mark.parametrize("user", ["1a", "", "a b", "a/b", "é", "a\n"])
+def test_a_user_that_pulseguardian_would_not_create_is_refused(user: str) -> None:
+    with pytest.raises(InvalidName):
+        check_user(user)

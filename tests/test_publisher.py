@@ -1,0 +1,406 @@
+"""Publishing as a user does it, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from proxy import Proxy
+from samples import JOBS
+
+import pulsekit
+from pulsekit import Draft, Outcome, Properties
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+KEY = "treeherder.autoland._"
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
+    async with pulsekit.connect(user.url) as pulse:
+        yield pulse
+
+
+async def listen(pulse: pulsekit.Pulse, exchange: str, pattern: str = "#") -> pulsekit.Consumer:
+    """Subscribe to an exchange that this makes first."""
+    await pulse.create_exchange(exchange)
+    messages = pulse.subscribe(f"{exchange}:{pattern}")
+    await messages.open()
+    return messages
+
+
+async def test_a_message_arrives_as_it_was_sent(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    payload = {"text": "é 日本 🦊", "number": 1.5, "deep": [None, True, {"": -0.0}]}
+    receipt = await pulse.publisher(exchange).publish(payload, KEY)
+    message = await anext(messages)
+    assert receipt.outcome is Outcome.CONFIRMED
+    assert not receipt.resent
+    assert (message.exchange, message.routing_key, message.payload) == (exchange, KEY, payload)
+    assert message.properties.content_type == "application/json"
+    assert message.properties.delivery_mode == 2
+    assert message.properties.message_id == receipt.message_id
+    assert message.body.decode() == '{"text":"é 日本 🦊","number":1.5,"deep":[null,true,{"":-0.0}]}'
+
+
+async def test_the_exchange_is_declared_as_pulse_wants_it(
+    pulse: pulsekit.Pulse, exchange: str, broker: RabbitMQ
+) -> None:
+    await pulse.publisher(exchange).open()
+    import aio_pika
+
+    async with await aio_pika.connect(broker.admin_url) as connection, connection.channel() as channel:
+        # Declaring with the same properties is accepted, with others it is a 406.
+        await channel.declare_exchange(exchange, "topic", durable=True)
+        with pytest.raises(aio_pika.exceptions.ChannelPreconditionFailed):
+            await channel.declare_exchange(exchange, "direct", durable=True)
+
+
+async def test_headers_properties_and_cc_travel(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange, "second.#")
+    draft = Draft(
+        {},
+        "first",
+        cc=["second.key"],
+        headers={"n": 2**40, "list": ["a", True]},
+        properties=Properties(message_id="mine", app_id="ci", correlation_id="c", type="t"),
+    )
+    receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many([draft])]
+    message = await anext(messages)
+    assert receipts[0].message_id == "mine"
+    assert message.routing_key == "first"
+    assert message.cc == ("second.key",)
+    assert message.headers == {"n": 2**40, "list": ["a", True], "CC": ["second.key"]}
+    assert (message.properties.app_id, message.properties.correlation_id, message.properties.type) == ("ci", "c", "t")
+
+
+async def test_a_key_that_nobody_is_bound_to_is_an_error_only_when_asked_for(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    publisher = pulse.publisher(exchange)
+    assert (await publisher.publish({}, "nobody")).outcome is Outcome.CONFIRMED
+    with pytest.raises(pulsekit.MessageReturned, match="no queue is bound") as caught:
+        await publisher.publish({}, "nobody", mandatory=True)
+    assert caught.value.receipt.outcome is Outcome.RETURNED
+
+
+async def test_an_invalid_job_raises_and_is_not_sent(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    publisher = pulse.publisher(exchange, schema="pulse-job")
+    broken = JOBS[0] | {"state": "done"}
+    with pytest.raises(pulsekit.InvalidPayload, match="/state") as caught:
+        await publisher.publish(broken, KEY)
+    assert caught.value.problems[0].pointer == "/state"
+    await publisher.publish(JOBS[0], KEY)
+    assert (await anext(messages)).payload == JOBS[0]
+
+
+async def test_bytes_are_sent_as_they_are_but_not_past_the_schema(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    await pulse.publisher(exchange).publish(b'{ "a" : 1.0 }', KEY)
+    assert (await anext(messages)).body == b'{ "a" : 1.0 }'
+    with pytest.raises(pulsekit.InvalidPayload):
+        await pulse.publisher(exchange, schema="pulse-job").publish(b'{ "a" : 1.0 }', KEY)
+    with pytest.raises(pulsekit.DocumentError):
+        await pulse.publisher(exchange, schema="pulse-job").publish(b"not json", KEY)
+
+
+async def test_many_messages_get_their_receipts_in_order_each_with_its_own_outcome(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    messages = await listen(pulse, exchange, "bound.#")
+    publisher = pulse.publisher(exchange, schema="pulse-job")
+
+    def pairs() -> Iterator[tuple[Any, str]]:
+        for number in range(300):
+            job = JOBS[0] | {"retryId": number}
+            if number % 7 == 3:
+                yield job | {"surprise": 1}, "bound.x"
+            elif number % 5 == 2:
+                yield job, "nobody"
+            else:
+                yield job, "bound.x"
+
+    receipts = [receipt async for receipt in publisher.publish_many(pairs(), mandatory=True)]
+    assert [receipt.index for receipt in receipts] == list(range(300))
+    for number, receipt in enumerate(receipts):
+        expected = Outcome.INVALID if number % 7 == 3 else Outcome.RETURNED if number % 5 == 2 else Outcome.CONFIRMED
+        assert receipt.outcome is expected
+        assert bool(receipt.problems) == (expected is Outcome.INVALID)
+    confirmed = [receipt for receipt in receipts if receipt.outcome is Outcome.CONFIRMED]
+    for receipt in confirmed:
+        message = await anext(messages)
+        assert message.payload["retryId"] == receipt.index
+        assert message.properties.message_id == receipt.message_id
+        await message.ack()
+
+
+async def test_a_source_is_read_only_as_far_as_the_window_has_room(user: PulseUser, exchange: str) -> None:
+    taken = 0
+
+    def pairs() -> Iterator[tuple[Any, str]]:
+        nonlocal taken
+        for _ in range(100):
+            taken += 1
+            yield {}, KEY
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        receipts = publisher.publish_many(pairs(), window=8)
+        first = asyncio.ensure_future(anext(receipts))
+        probe = asyncio.ensure_future(publisher.publish({}, KEY))
+        while publisher.in_flight != 9:
+            await asyncio.sleep(0)
+        assert taken == 8
+        proxy.release_answers()
+        await first
+        await probe
+        assert 1 + sum([1 async for _ in receipts]) == 100
+
+
+async def test_an_asynchronous_source_gets_receipts_while_it_waits(pulse: pulsekit.Pulse, exchange: str) -> None:
+    confirmed = asyncio.Event()
+
+    async def pairs() -> AsyncIterator[tuple[Any, str]]:
+        yield {"first": 1}, KEY
+        await confirmed.wait()  # only the receipt of the first lets the second come
+        yield {"second": 2}, KEY
+
+    indices = []
+    async for receipt in pulse.publisher(exchange).publish_many(pairs()):
+        indices.append(receipt.index)
+        confirmed.set()
+    assert indices == [0, 1]
+
+
+async def test_what_a_source_raises_comes_after_the_receipts_of_what_it_gave(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    def pairs() -> Iterator[tuple[Any, str]]:
+        yield {}, KEY
+        yield {}, KEY
+        raise pulsekit.DocumentError("bad line", source="x", line=3)
+
+    receipts = []
+    with pytest.raises(pulsekit.DocumentError, match="x:3"):
+        async for receipt in pulse.publisher(exchange).publish_many(pairs()):
+            receipts.append(receipt.outcome)
+    assert receipts == [Outcome.CONFIRMED, Outcome.CONFIRMED]
+
+
+async def test_two_messages_with_one_id_keep_their_own_outcomes(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange, "bound")
+    drafts = [
+        Draft({"n": number}, "bound" if number % 2 else "nobody", properties=Properties(message_id="same"))
+        for number in range(10)
+    ]
+    publisher = pulse.publisher(exchange, mandatory=True)
+    outcomes = [receipt.outcome async for receipt in publisher.publish_many(drafts)]
+    assert outcomes == [Outcome.RETURNED, Outcome.CONFIRMED] * 5
+    assert [(await anext(messages)).payload["n"] for _ in range(5)] == [1, 3, 5, 7, 9]
+
+
+@pytest.mark.parametrize(
+    "draft",
+    [
+        Draft({}, "k" * 256),
+        Draft({}, "é" * 128),
+        Draft({}, "\ud800"),
+        Draft({}, KEY, headers={"big": "x" * 200_000}),
+        Draft({}, KEY, headers={"odd": object()}),
+        Draft({}, KEY, headers={"n": 2**70}),
+        Draft({}, KEY, properties=Properties(message_id="m" * 300)),
+        Draft({}, KEY, cc=["c" * 140_000]),
+    ],
+    ids=lambda draft: draft.routing_key[:3] + str(list(draft.headers)),
+)
+async def test_what_amqp_cannot_carry_is_refused_and_the_connection_lives(
+    pulse: pulsekit.Pulse, exchange: str, draft: Draft
+) -> None:
+    publisher = pulse.publisher(exchange)
+    receipts = [receipt.outcome async for receipt in publisher.publish_many([({}, KEY), draft, ({}, KEY)])]
+    assert receipts == [Outcome.CONFIRMED, Outcome.INVALID, Outcome.CONFIRMED]
+    with pytest.raises(pulsekit.InvalidMessage):
+        await publisher.publish({}, draft.routing_key, cc=draft.cc, headers=draft.headers, properties=draft.properties)
+
+
+async def test_a_key_of_255_bytes_and_a_body_of_several_frames_are_fine(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    key, payload = "é" * 127 + "x", {"big": "x" * 1_000_000}
+    await pulse.publisher(exchange).publish(payload, key)
+    message = await anext(messages)
+    assert message.routing_key == key
+    assert message.payload == payload
+
+
+async def test_an_exchange_of_somebody_else_is_never_made(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
+    theirs = f"exchange/{broker.user().name}/v1/jobs"
+    with pytest.raises(pulsekit.NotFound, match=theirs):
+        await pulse.publisher(theirs).publish({}, KEY)
+    assert not await pulse.exchange_exists(theirs)
+
+
+async def test_publishing_to_an_exchange_of_somebody_else_is_refused(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
+    other = broker.user()
+    theirs = f"exchange/{other.name}/v1/jobs"
+    async with pulsekit.connect(other.url) as their_pulse:
+        await their_pulse.create_exchange(theirs)
+    with pytest.raises(pulsekit.AccessRefused, match="ACCESS_REFUSED"):
+        await pulse.publisher(theirs).publish({}, KEY)
+    with pytest.raises(pulsekit.AccessRefused):
+        _ = [receipt async for receipt in pulse.publisher(theirs).publish_many([({}, KEY)])]
+
+
+async def test_an_exchange_deleted_under_the_publisher_ends_it_in_words(pulse: pulsekit.Pulse, exchange: str) -> None:
+    publisher = pulse.publisher(exchange)
+    await publisher.publish({}, KEY)
+    await pulse.delete_exchange(exchange)
+    with pytest.raises(pulsekit.NotFound, match=exchange):
+        await publisher.publish({}, KEY)
+    with pytest.raises(pulsekit.NotFound):
+        await publisher.publish({}, KEY)
+
+
+async def test_after_a_lost_connection_the_unconfirmed_go_out_again_with_their_ids(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse
+) -> None:
+    messages = await listen(pulse, exchange)
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange)
+        await publisher.publish({"n": -1}, KEY)
+        proxy.hold_answers()
+        pending = [asyncio.ensure_future(publisher.publish({"n": n}, KEY)) for n in range(20)]
+        got = [(await anext(messages)).payload["n"] for _ in range(21)]
+        assert got == list(range(-1, 20))
+        proxy.cut()
+        proxy.release_answers()
+        receipts = await asyncio.gather(*pending)
+        assert all(receipt.outcome is Outcome.CONFIRMED and receipt.resent for receipt in receipts)
+        again = [await anext(messages) for _ in range(20)]
+        assert [message.payload["n"] for message in again] == list(range(20))
+        assert [message.properties.message_id for message in again] == [receipt.message_id for receipt in receipts]
+        assert proxy.accepted >= 2
+
+
+async def test_a_message_published_while_the_broker_is_away_goes_out_when_it_is_back(
+    user: PulseUser, exchange: str
+) -> None:
+    states: list[str] = []
+    away = asyncio.Event()
+
+    def on_state(_: str, state: pulsekit.State) -> None:
+        states.append(state)
+        if state is pulsekit.State.BACKING_OFF:
+            away.set()
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url, on_state=on_state) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.publish({}, KEY)
+        proxy.refuse()
+        proxy.cut()
+        await away.wait()
+        pending = asyncio.ensure_future(publisher.publish({}, KEY))
+        proxy.accept()
+        receipt = await pending
+        assert not receipt.resent
+    assert states[:3] == ["connecting", "ready", "backing off"]
+    assert states[-1] == "closed"
+
+
+async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: PulseUser, exchange: str) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        with pytest.raises(pulsekit.PublishTimeout):
+            await publisher.publish({}, KEY, timeout=0.05)
+        late = asyncio.ensure_future(publisher.publish({}, KEY, timeout=1))
+        while publisher.in_flight != 1:
+            await asyncio.sleep(0)
+        proxy.refuse()
+        proxy.cut()
+        with pytest.raises(pulsekit.OutcomeUnknown, match="may or may not"):
+            await late
+
+
+async def test_a_late_confirm_of_one_message_is_not_taken_for_another(user: PulseUser, exchange: str) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange, mandatory=True)
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(f"{exchange}:bound"):
+            await publisher.open()
+            proxy.hold_answers()
+            with pytest.raises(pulsekit.PublishTimeout):
+                await publisher.publish({}, "bound", timeout=0.05)
+            pending = asyncio.ensure_future(publisher.publish({}, "nobody"))
+            await asyncio.sleep(0)
+            proxy.release_answers()
+            with pytest.raises(pulsekit.MessageReturned):
+                await pending
+
+
+async def test_cancelling_the_wait_for_a_receipt_calls_nothing_back(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    publisher = pulse.publisher(exchange)
+    await publisher.open()
+    waiting = asyncio.ensure_future(publisher.publish({"n": 1}, KEY))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert (await anext(messages)).payload == {"n": 1}
+    await publisher.publish({"n": 2}, KEY)
+    assert (await anext(messages)).payload == {"n": 2}
+
+
+async def test_leaving_the_block_waits_for_confirms(user: PulseUser, exchange: str) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        pending = [asyncio.ensure_future(publisher.publish({}, KEY)) for _ in range(50)]
+        await asyncio.sleep(0)
+    receipts = await asyncio.gather(*pending)
+    assert all(receipt.outcome is Outcome.CONFIRMED for receipt in receipts)
+
+
+async def test_leaving_the_block_by_an_exception_does_not_wait(user: PulseUser, exchange: str) -> None:
+    async with Proxy(user.url) as proxy:
+        with pytest.raises(ZeroDivisionError):
+            async with pulsekit.connect(proxy.url) as pulse:
+                publisher = pulse.publisher(exchange)
+                await publisher.open()
+                proxy.hold_answers()
+                pending = asyncio.ensure_future(publisher.publish({}, KEY))
+                while publisher.in_flight != 1:
+                    await asyncio.sleep(0)
+                raise ZeroDivisionError
+        with pytest.raises(pulsekit.OutcomeUnknown):
+            await pending
+
+
+async def test_a_closed_publisher_says_so(user: PulseUser, exchange: str) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.publish({}, KEY)
+        await publisher.close()
+        await publisher.close()
+        with pytest.raises(pulsekit.NotOpen):
+            await publisher.publish({}, KEY)
+    with pytest.raises(pulsekit.NotOpen):
+        pulse.publisher(exchange)

@@ -1,0 +1,159 @@
+"""Connecting, and the exchanges of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+import pulsekit
+from pulsekit.connection import Backoff
+
+if TYPE_CHECKING:
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
+    with pytest.raises(pulsekit.PulsekitError) as caught:
+        async with pulsekit.connect(url, **options) as pulse:
+            await pulse.create_exchange(f"exchange/{pulse.user}/x")
+    return caught.value
+
+
+async def test_a_wrong_password_is_told_apart(user: PulseUser) -> None:
+    error = await refusal(user.url.replace(quote(user.password, safe=""), "wr0ng-secret"))
+    assert isinstance(error, pulsekit.LoginRefused)
+    assert user.name in str(error)
+    assert "wr0ng-secret" not in str(error)
+
+
+async def test_a_wrong_virtual_host_is_told_apart(user: PulseUser) -> None:
+    error = await refusal(f"{user.url}nope")
+    assert isinstance(error, pulsekit.VirtualHostRefused)
+    assert "'nope'" in str(error)
+
+
+async def test_the_other_virtual_host_of_pulse_can_be_used(user: PulseUser) -> None:
+    async with pulsekit.connect(f"{user.url}communitytc") as pulse:
+        await pulse.create_exchange(f"exchange/{user.name}/x")
+        assert await pulse.exchange_exists(f"exchange/{user.name}/x")
+    async with pulsekit.connect(user.url) as pulse:
+        assert not await pulse.exchange_exists(f"exchange/{user.name}/x")
+
+
+async def test_nobody_listening_is_told_at_once() -> None:
+    error = await refusal("amqp://u:p@127.0.0.1:1/")
+    assert isinstance(error, pulsekit.Unreachable)
+    assert "refused" in str(error)
+
+
+async def test_a_host_that_never_answers_ends_in_time() -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        began = time.monotonic()
+        error = await refusal(f"amqp://u:p@127.0.0.1:{port}/", timeout=0.2)
+        assert isinstance(error, pulsekit.ConnectTimeout)
+        assert time.monotonic() - began < 5
+
+
+async def test_what_does_not_speak_amqp_is_named() -> None:
+    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(http, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        assert isinstance(await refusal(f"amqp://u:p@127.0.0.1:{port}/"), pulsekit.NetworkError)
+
+
+async def test_tls_to_a_port_without_it_says_so(user: PulseUser) -> None:
+    error = await refusal(user.url.replace("amqp://", "amqps://"))
+    assert isinstance(error, pulsekit.Unreachable)
+    assert "TLS" in str(error)
+
+
+async def test_an_exchange_of_ones_own_comes_and_goes(user: PulseUser) -> None:
+    name = f"exchange/{user.name}/v1/jobs"
+    async with pulsekit.connect(user.url) as pulse:
+        assert not await pulse.exchange_exists(name)
+        await pulse.create_exchange(name)
+        await pulse.create_exchange(name)
+        assert await pulse.exchange_exists(name)
+        async with pulse.subscribe(name):
+            with pytest.raises(pulsekit.PreconditionFailed):
+                await pulse.delete_exchange(name)
+        await pulse.delete_exchange(name)
+        await pulse.delete_exchange(name)
+        assert not await pulse.exchange_exists(name)
+
+
+async def test_an_exchange_of_somebody_else_is_out_of_reach(user: PulseUser, broker: RabbitMQ) -> None:
+    name = f"exchange/{broker.user().name}/v1/jobs"
+    async with pulsekit.connect(user.url) as pulse:
+        with pytest.raises(pulsekit.AccessRefused):
+            await pulse.create_exchange(name)
+        with pytest.raises(pulsekit.AccessRefused):
+            await pulse.delete_exchange(name)
+
+
+async def test_nothing_is_sent_before_it_is_needed() -> None:
+    async with pulsekit.connect("amqp://u:p@127.0.0.1:1/") as pulse:
+        pulse.publisher("exchange/u/x")
+
+
+async def test_a_connection_is_opened_once(user: PulseUser) -> None:
+    pulse = pulsekit.connect(user.url)
+    with pytest.raises(pulsekit.NotOpen):
+        pulse.publisher("exchange/u/x")
+    async with pulse:
+        pass
+    with pytest.raises(pulsekit.NotOpen):
+        async with pulse:
+            pass
+
+
+async def test_the_password_is_in_no_representation(user: PulseUser) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        link = await pulse.link()
+        for thing in (
+            pulse,
+            link,
+            pulse.publisher(f"exchange/{user.name}/x"),
+            pulse.subscribe(f"exchange/{user.name}/x"),
+        ):
+            assert user.password not in repr(thing)
+            assert quote(user.password, safe="") not in repr(thing)
+
+
+def test_delays_grow_with_full_jitter_up_to_a_minute() -> None:
+    backoff = Backoff()
+    for ceiling in [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]:
+        assert 0 <= backoff.next() <= ceiling
+    assert len({Backoff(first=60).next() for _ in range(20)}) > 1
+
+
+def test_a_healthy_connection_starts_the_delays_over() -> None:
+    backoff = Backoff(first=1, most=1000)
+    tired = [backoff.next() for _ in range(10)]
+    assert len(tired) == 10
+    backoff.lived(29)
+    assert max(replace(backoff).next() for _ in range(200)) > 1
+    backoff.lived(30)
+    assert max(replace(backoff).next() for _ in range(200)) <= 1

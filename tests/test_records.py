@@ -1,0 +1,181 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.errors import DocumentError, InvalidMessage
+from pulsekit.messages import Gap, Message, Properties, encode_payload
+from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record
+
+NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+def message(body: bytes = b'{"a": 1}', **more: Any) -> Message:
+    return Message(exchange="exchange/me/x", routing_key="a.b", body=body, received=NOON, **more)
+
+
+def test_a_record_has_what_a_reader_needs() -> None:
+    record = message(headers={"CC": ["c.d"]}, properties=Properties(message_id="m"), redelivered=True).record()
+    assert record == {
+        "v": 1,
+        "exchange": "exchange/me/x",
+        "routing_key": "a.b",
+        "cc": ["c.d"],
+        "redelivered": True,
+        "received": "2026-11-23T12:00:00.123Z",
+        "properties": {"message_id": "m"},
+        "headers": {"CC": ["c.d"]},
+        "payload": {"a": 1},
+    }
+
+
+def test_an_exact_record_keeps_the_body_as_it_came() -> None:
+    body = b'{"a":  1.50, "a": 2}'
+    record = message_record(message(body), exact=True)
+    assert record["payload"] == {"a": 2}
+    assert read_record(record).content == body
+
+
+@pytest.mark.parametrize("body", [b"not json", b"NaN", b'{"a": 1e999}', b"[" * 100_000, b"\xff\xfe", b"", b"9" * 5000])
+def test_a_body_that_json_cannot_carry_is_kept_as_it_came(body: bytes) -> None:
+    record = json.loads(dump_line(message_record(message(body))))
+    assert "payload" not in record
+    written = record["body"].encode() if "body" in record else None
+    assert written == body or "body_b64" in record
+
+
+HEADERS = {
+    "text": "ä",
+    "number": -(2**63),
+    "float": 1.5,
+    "nan": float("inf"),
+    "bytes": b"\xff\x00",
+    "when": datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+    "decimal": Decimal("1.50"),
+    "none": None,
+    "yes": True,
+    "table": {"$type": "mine", "value": [1, b"x"]},
+    "list": [{"a": [b""]}],
+}
+
+
+def test_header_values_that_json_has_no_type_for_come_back() -> None:
+    line = dump_line(message(headers=HEADERS).record())
+    assert read_record(json.loads(line)).headers == HEADERS
+
+
+def test_properties_come_back() -> None:
+    properties = Properties(content_type="application/json", priority=3, timestamp=NOON, type="t")
+    line = dump_line(message(properties=properties).record())
+    assert read_record(json.loads(line)).properties == properties
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists)))
+def test_a_line_is_read_back_as_it_was_and_holds_nothing_a_terminal_acts_upon(value: dict[str, Any]) -> None:
+    line = dump_line(value)
+    assert json.loads(line) == value
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066\u200f\u061c\u2028" for c in line)
+    line.encode()
+
+
+def test_text_of_other_languages_stays_readable_in_a_line() -> None:
+    assert dump_line({"a": "日本 é 🦊"}) == '{"a":"日本 é 🦊"}'
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"routing_key": "a", "payload": {}},
+        {"routing_key": "a", "payload": None},
+        {"routing_key": "a", "body": ""},
+        {"v": 1, "routing_key": "a", "body_b64": ""},
+    ],
+)
+def test_a_record_is_recognised(value: Any) -> None:
+    assert is_record(value)
+    assert read_record(value).routing_key == "a"
+
+
+@pytest.mark.parametrize(
+    "value", [{}, [], None, {"routing_key": 1, "payload": 1}, {"routing_key": "a"}, {"payload": 1}]
+)
+def test_a_payload_is_not_taken_for_a_record(value: Any) -> None:
+    assert not is_record(value)
+
+
+def test_the_body_of_a_record_wins_over_its_payload() -> None:
+    record = read_record({"routing_key": "a", "payload": {"old": 1}, "body": '{"new": 2}'})
+    assert record.payload == {"new": 2}
+    assert record.content == b'{"new": 2}'
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"v": 2},
+        {"cc": "a"},
+        {"cc": [1]},
+        {"headers": []},
+        {"properties": 1},
+        {"exchange": 1},
+        {"body": 1},
+        {"body_b64": "*"},
+        {"headers": {"a": {"$type": "alien", "value": 1}}},
+        {"headers": {"a": {"$type": "timestamp", "value": "noon"}}},
+        {"headers": {"a": {"$type": "bytes"}}},
+    ],
+)
+def test_a_record_that_is_wrong_says_so(change: dict[str, Any]) -> None:
+    with pytest.raises(InvalidMessage):
+        read_record({"routing_key": "a", "payload": 1} | change)
+
+
+def test_a_record_whose_body_is_not_json_can_still_be_sent_but_not_validated() -> None:
+    record = read_record({"routing_key": "a", "body": "not json"})
+    assert record.content == b"not json"
+    with pytest.raises(DocumentError):
+        _ = record.payload
+
+
+def test_a_gap_says_from_when_to_when() -> None:
+    record = gap_record(Gap(NOON, NOON, 2, lossy=True))
+    assert (record["type"], record["from"], record["lossy"]) == ("gap", "2026-11-23T12:00:00.123Z", True)
+
+
+def test_a_payload_is_encoded_compactly_in_utf_8() -> None:
+    assert encode_payload({"a": ["é", 1.0]}) == '{"a":["é",1.0]}'.encode()
+
+
+def test_a_lone_surrogate_is_sent_as_an_escape() -> None:
+    assert encode_payload("\ud800") == b'"\\ud800"'
+
+
+@pytest.mark.parametrize("payload", [float("nan"), {1, 2}, b"x", float("inf")])
+def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
+    with pytest.raises(InvalidMessage):
+        encode_payload(payload)
+
+
+def test_a_payload_that_contains_itself_is_refused() -> None:
+    loop: list[Any] = []
+    loop.append(loop)
+    with pytest.raises(InvalidMessage):
+        encode_payload(loop)
+
+
+def test_a_message_reads_its_payload_once_and_names_what_is_not_json() -> None:
+    good = message()
+    assert good.payload is good.payload
+    with pytest.raises(DocumentError):
+        _ = message(b"nope").payload
+
+
+@pytest.mark.parametrize(("header", "cc"), [(["a", "b"], ("a", "b")), ("a", ()), ([1, "a"], ("a",)), (None, ())])
+def test_cc_keys_come_from_the_upper_case_header(header: Any, cc: tuple[str, ...]) -> None:
+    assert message(headers={"CC": header, "cc": ["no"]}).cc == cc

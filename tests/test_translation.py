@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import inspect
+import ssl
+
+import aio_pika.exceptions
+import aiormq.exceptions
+import pytest
+
+from pulsekit.errors import (
+    AccessRefused,
+    BrokerRefused,
+    InvalidMessage,
+    LoginRefused,
+    NetworkError,
+    NotFound,
+    PulsekitError,
+    Unreachable,
+    VirtualHostRefused,
+)
+from pulsekit.settings import parse_url
+from pulsekit.translation import _PLACES, translate, translate_connecting
+
+FOREIGN_CLASSES = sorted(
+    {
+        value
+        for module in (aiormq.exceptions, aio_pika.exceptions)
+        for _, value in inspect.getmembers(module, inspect.isclass)
+        if issubclass(value, Exception) and value.__module__.startswith(("aiormq", "aio_pika"))
+    },
+    key=lambda value: value.__name__,
+)
+
+
+@pytest.mark.parametrize("foreign", FOREIGN_CLASSES)
+def test_every_exception_of_the_libraries_below_has_a_place_in_our_tree(foreign: type[Exception]) -> None:
+    if foreign is aiormq.exceptions.AMQPError:
+        return  # the root itself: its children are what is raised
+    assert any(issubclass(foreign, theirs) for theirs, _, _ in _PLACES)
+
+
+def test_an_unknown_error_is_still_one_of_ours() -> None:
+    assert isinstance(translate(aiormq.exceptions.AMQPError("new"), "try"), PulsekitError)
+
+
+@pytest.mark.parametrize(
+    ("error", "ours", "code"),
+    [
+        (aiormq.exceptions.ChannelAccessRefused("ACCESS_REFUSED - access to exchange"), AccessRefused, 403),
+        (aiormq.exceptions.ChannelNotFoundEntity("NOT_FOUND - no exchange 'x'"), NotFound, 404),
+    ],
+)
+def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[BrokerRefused], code: int) -> None:
+    translated = translate(error, "bind exchange/x/y")
+    assert isinstance(translated, ours)
+    assert translated.code == code
+    assert "bind exchange/x/y" in str(translated)
+    assert str(error.args[0]) in str(translated)
+
+
+def _caused(error: Exception, cause: BaseException) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "ours", "words"),
+    [
+        (TimeoutError(), NetworkError, "did not answer within 10 s"),
+        (aiormq.exceptions.ProbableAuthenticationError("ACCESS_REFUSED"), LoginRefused, "'me'"),
+        (
+            aiormq.exceptions.InvalidFrameError("Expected one of ['Connection.OpenOk'], got Close"),
+            VirtualHostRefused,
+            "'nope'",
+        ),
+        (
+            _caused(aiormq.exceptions.AMQPConnectionError(111, "x"), ConnectionRefusedError(111, "x")),
+            Unreachable,
+            "refused",
+        ),
+        (
+            _caused(aiormq.exceptions.AMQPConnectionError(1, "x"), ssl.SSLError(1, "WRONG_VERSION_NUMBER")),
+            Unreachable,
+            "TLS",
+        ),
+        (aiormq.exceptions.InvalidFrameError("other"), Unreachable, "AMQP 0-9-1"),
+    ],
+)
+def test_each_cause_of_not_connecting_has_its_own_words(error: Exception, ours: type, words: str) -> None:
+    translated = translate_connecting(error, parse_url("amqps://me:hunter2@h/nope"), 10)
+    assert isinstance(translated, ours)
+    assert words in str(translated)
+    assert "hunter2" not in str(translated)
+
+
+def test_values_amqp_cannot_write_are_the_callers() -> None:
+    import pamqp.exceptions
+
+    assert isinstance(translate(pamqp.exceptions.PAMQPException("x"), "publish"), InvalidMessage)
