@@ -25,8 +25,7 @@ from pulsekit.errors import (
     SubscriptionLost,
 )
 from pulsekit.messages import Gap, Message, Settlement
-from pulsekit.names import check_exchange, check_queue, queue_name
-from pulsekit.topics import check_pattern
+from pulsekit.names import check_queue, queue_name
 from pulsekit.wire import DeliveryWire, Topology
 
 if TYPE_CHECKING:
@@ -78,9 +77,6 @@ class Consumer:
         wait: bool = False,
         on_gap: Callable[[Gap], None] | None = None,
     ) -> None:
-        for binding in bindings:
-            check_exchange(binding.exchange)
-            check_pattern(binding.pattern)
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
         if queue is not None:

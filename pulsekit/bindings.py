@@ -1,0 +1,379 @@
+"""Registrations and the bindings they expand to, in every form that was ever written down.
+
+A publisher registers an exchange with destinations and projects; Treeherder binds its queue once for every combination.
+Source: "Registration and binding expansion" of the facts about Pulse.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import DocumentError, InvalidName, InvalidPattern, InvalidRegistration
+from pulsekit.names import check_exchange
+from pulsekit.topics import check_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pulsekit.documents import Document
+
+__all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
+
+_PROPERTIES = ("exchange", "destinations", "projects", "rule")
+_EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
+_ASSIGNMENT = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)")
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+_MAX_LITERAL = 1 << 20  # characters; a syntax tree takes some hundred times the memory of its text
+_MAX_NESTING = 8  # of lists and keys around a registration
+_MAX_BINDINGS = 100_000  # of one registration: far beyond what a broker would bear on one queue
+
+
+class Rule(StrEnum):
+    """Name how destinations and projects make a pattern; each rule was Treeherder's for a time.
+
+    Attributes:
+        DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.
+        PROJECT_DESTINATION: `<project>.<destination>`, of 2015.
+        ANY_PROJECT: `#.<project>`, of 2018, whatever the destinations.
+    """
+
+    DESTINATION_PROJECT = "destination.project"
+    PROJECT_DESTINATION = "project.destination"
+    ANY_PROJECT = "any.project"
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Bind a queue to an exchange for the keys a pattern takes.
+
+    Attributes:
+        exchange: such as `exchange/me/v1/jobs`.
+        pattern: such as `treeherder.#`.
+    """
+
+    exchange: str
+    pattern: str = "#"
+
+    def __post_init__(self) -> None:
+        check_exchange(self.exchange)
+        check_pattern(self.pattern)
+
+    @classmethod
+    def parse(cls, text: str) -> Binding:
+        """Read `EXCHANGE:PATTERN`, split at the first `:`; without one the pattern is `#`.
+
+        Raises:
+            InvalidName: the exchange cannot exist on Pulse.
+            InvalidPattern: no broker can bind with the pattern.
+        """
+        exchange, colon, pattern = text.partition(":")
+        return cls(exchange, pattern) if colon else cls(exchange)
+
+    def __str__(self) -> str:
+        return f"{self.exchange}:{self.pattern}"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Register the jobs of an exchange with Treeherder.
+
+    Attributes:
+        exchange: such as `exchange/me/v1/jobs`.
+        destinations: first parts of the keys, such as `treeherder`; wildcards are allowed.
+        projects: last parts of the keys, such as `mozilla-inbound._`; wildcards are allowed.
+        rule: how the two make a pattern. `any.project` uses no destinations.
+
+    Raises:
+        InvalidRegistration: it could not be expanded; says which part, and what to write instead.
+    """
+
+    exchange: str
+    destinations: Sequence[str]
+    projects: Sequence[str]
+    rule: Rule = Rule.DESTINATION_PROJECT
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.exchange, str):
+            raise InvalidRegistration(f"exchange: {self.exchange!r:.40} is not text; write one registration for each")
+        try:
+            check_exchange(self.exchange)
+            object.__setattr__(self, "rule", Rule(self.rule))
+        except InvalidName as error:
+            raise InvalidRegistration(f"exchange: {error}") from error
+        except ValueError:
+            raise InvalidRegistration(f"rule: {self.rule!r} is none of {', '.join(Rule)}") from None
+        destinations, projects = _listed("destinations", self.destinations), _listed("projects", self.projects)
+        if not projects:
+            raise InvalidRegistration("projects: the list is empty; write ['#'] for every project")
+        if not destinations and self.rule is not Rule.ANY_PROJECT:
+            raise InvalidRegistration(
+                f"destinations: the list is empty; write ['#'] for every destination, or the rule {Rule.ANY_PROJECT}"
+            )
+        if len(destinations) * len(projects) > _MAX_BINDINGS:
+            raise InvalidRegistration(f"it would expand to more than {_MAX_BINDINGS:,} bindings")
+        try:
+            check_pattern(".".join(max(texts, key=_size, default="#") for texts in (destinations, projects)))
+        except InvalidPattern as error:
+            raise InvalidRegistration(f"destination and project together: {error}") from error
+        object.__setattr__(self, "destinations", destinations)
+        object.__setattr__(self, "projects", projects)
+
+    def expand(self) -> tuple[Binding, ...]:
+        """Return one binding for each destination and project, destination by destination, each once."""
+        if self.rule is Rule.ANY_PROJECT:
+            patterns = [f"#.{project}" for project in self.projects]
+        elif self.rule is Rule.PROJECT_DESTINATION:
+            patterns = [f"{project}.{target}" for target in self.destinations for project in self.projects]
+        else:
+            patterns = [f"{target}.{project}" for target in self.destinations for project in self.projects]
+        return tuple(Binding(self.exchange, pattern) for pattern in dict.fromkeys(patterns))
+
+
+@dataclass(frozen=True, slots=True)
+class BindingDiff:
+    """Say what a deploy would bind, unbind and leave alone.
+
+    In 2018 a deploy compared `project` with `#.project` while pruning, and unbound everything.
+
+    Attributes:
+        added: bindings that only the new ones have, in their order.
+        removed: bindings that only the old ones have, in their order.
+        kept: bindings that both have, in the order of the new ones.
+    """
+
+    added: tuple[Binding, ...]
+    removed: tuple[Binding, ...]
+    kept: tuple[Binding, ...]
+
+
+def expand(registrations: Iterable[Registration | Binding]) -> tuple[Binding, ...]:
+    """Return the bindings of all registrations in order, each once; bindings stand for themselves."""
+    bindings: dict[Binding, None] = {}
+    for registration in registrations:
+        bindings.update(dict.fromkeys([registration] if isinstance(registration, Binding) else registration.expand()))
+    return tuple(bindings)
+
+
+def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
+    """Compare two sets of bindings as a broker sees them: exchange and pattern, letter by letter."""
+    before, after = dict.fromkeys(old), dict.fromkeys(new)
+    return BindingDiff(
+        added=tuple(binding for binding in after if binding not in before),
+        removed=tuple(binding for binding in before if binding not in after),
+        kept=tuple(binding for binding in after if binding in before),
+    )
+
+
+def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration | Binding, ...]:
+    """Read registrations in any form that is met in configuration.
+
+    That is YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case one;
+    the block of Treeherder's documentation, which is Python, also as an assignment; the value of
+    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; and strings `exchange.key:key`, one or a list or one a line,
+    which are bindings already, as are `EXCHANGE:PATTERN` and objects with `exchange` and `pattern`. An object with
+    `projects` alone is of 2018 and means the rule `any.project`.
+
+    Args:
+        text: the text; bytes are UTF-8.
+        source: where it comes from, for messages.
+
+    Raises:
+        DocumentError: it is none of these; the error tells of the form that came furthest.
+        InvalidRegistration: a registration has an unknown property, lacks one, or has one of the wrong type.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
+    text = text.removeprefix("\ufeff")
+    if assignment := _ASSIGNMENT.match(text):
+        text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InvalidRegistration(f"{source}: there is no registration in it; one looks like {_EXAMPLE}")
+    found: list[Registration | Binding] = []
+    if all(map(_stands_alone, [line for _, line in lines])):
+        for number, line in lines:
+            document = _parse(line, source, number) if line.startswith("{") else _Parsed(line, source, number)
+            found.extend(_items(document, document.value, ""))
+    else:
+        document = _parse(text, source, 1)
+        found.extend(_items(document, document.value, ""))
+    return tuple(found)
+
+
+# the written forms
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A value that is no `Document`: all it knows is the line it began on."""
+
+    value: Any
+    source: str
+    line: int
+
+    def locate(self, pointer: str) -> tuple[int, int] | None:
+        return None if pointer else (self.line, 1)
+
+
+def _stands_alone(line: str) -> bool:
+    """Tell whether a line is a whole registration: an object, or a string without quotes."""
+    if line.startswith("{"):
+        return line.endswith("}")
+    return not (line[0] in "-[('\"" or (line.endswith(":") and "/" not in line) or any(map(str.isspace, line)))
+
+
+def _unquoted(text: str) -> str:
+    """Take the shell's quotes off a value that holds JSON."""
+    bare = text.strip().removesuffix(";")
+    quote = bare[:1]
+    if not quote or quote not in "'\"" or not bare.endswith(quote) or not bare[1:].lstrip().startswith(("[", "{")):
+        return text
+    return bare[1:-1].replace(r"'\''", "'") if quote == "'" else re.sub(r'\\(["\\$`])', r"\1", bare[1:-1])
+
+
+def _parse(text: str, source: str, line: int) -> Document | _Parsed:
+    """Read a value as JSON, as Python or as YAML, whichever it is; else tell of the one that came furthest."""
+    from pulsekit.documents import parse_json, parse_yaml  # only for those who have registrations
+
+    attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
+    if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):
+        attempts = [
+            lambda: parse_json(text, source=source, first_line=line),
+            lambda: _parse_python(text, source, line),
+            *attempts,
+        ]
+    errors: list[DocumentError] = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except DocumentError as error:
+            errors.append(error)
+    errors = errors[:2]  # what begins with a bracket was hardly meant as YAML
+    raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
+
+
+def _parse_python(text: str, source: str, line: int) -> _Parsed:
+    """Read Python literals, one or several with commas between, as the documentation writes them."""
+    import ast  # only for what is not JSON
+    import warnings
+
+    text = text.rstrip()
+    if len(text) > _MAX_LITERAL:
+        raise DocumentError(f"over {_MAX_LITERAL} characters of Python: write JSON", source=source, line=line)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an unknown escape in a string is no concern of ours
+            value = ast.literal_eval(f"[{text}\n]")
+    except SyntaxError as error:
+        at, column, words = error.lineno or 1, error.offset, error.msg
+        if at > text.count("\n") + 1:  # the bracket that we put around it
+            at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+            words = "a bracket, brace or quote is never closed"
+        reason = f"this is not a Python literal: {words}"
+        raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        raise DocumentError("this is not a Python literal: only texts, lists and dicts are", source=source) from None
+    return _Parsed(value[0] if len(value) == 1 else value, source, line)
+
+
+def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Registration | Binding]:
+    """Yield what a value stands for; the pointer says where in the document it is."""
+    if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
+        for at, item in enumerate(value):
+            yield from _items(document, item, f"{pointer}/{at}")
+    elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
+        yield from _items(document, value[key], f"{pointer}/{key}")
+    elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
+        yield from read_registrations(value, source=f"{document.source}, in the quoted text")
+    else:
+        try:
+            found = _written(value)
+        except (InvalidRegistration, InvalidName, InvalidPattern) as error:
+            number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
+            place = ":".join(map(str, (document.source, *(document.locate(pointer) or ()))))
+            raise InvalidRegistration(f"{place}: {number}{error}") from error
+        yield from found
+
+
+def _wrapper(value: dict[Any, Any]) -> str | None:
+    """Return the key under which the registrations are, when the object is not one itself."""
+    if "registrations" in value:
+        return "registrations"
+    only = next(iter(value)) if len(value) == 1 else None
+    return only if isinstance(only, str) and (only == "sources" or _VARIABLE.match(only)) else None
+
+
+def _written(value: Any) -> list[Registration | Binding]:
+    if isinstance(value, str):
+        return _from_string(value)
+    if not isinstance(value, dict):
+        raise _no_registration(value)
+    if value.keys() == {"exchange", "pattern"} and all(isinstance(text, str) for text in value.values()):
+        return [Binding(**value)]
+    for name in [name for name in value if name not in _PROPERTIES]:
+        near = next((known for known in _PROPERTIES if str(name).lower()[:5] == known[:5]), None)
+        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(_PROPERTIES)}"
+        raise InvalidRegistration(f"unknown property {name!r:.40}; {hint}")
+    for name in ("exchange", "projects"):
+        if name not in value:
+            raise InvalidRegistration(f"{name} is missing; a registration looks like {_EXAMPLE}")
+    implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
+    rule = value.get("rule", implied)
+    return [Registration(value["exchange"], value.get("destinations", ()), value["projects"], rule)]
+
+
+def _from_string(text: str) -> list[Registration | Binding]:
+    """Read `exchange.key:key`, where the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
+    exchange, dot, keys = text.partition(".")
+    if ":" in exchange:
+        return [Binding.parse(text)]
+    if not exchange.startswith("exchange/") and not dot:
+        raise _no_registration(text)
+    if not dot:
+        raise InvalidRegistration(f"{text!r:.80} names no key; write '{text:.80}.#' for every key")
+    patterns = keys.split(":")
+    if "" in patterns:
+        raise InvalidRegistration(f"{text!r:.80} has an empty key; keys are separated by single colons")
+    try:
+        return [Binding(exchange, pattern) for pattern in patterns]
+    except InvalidName as error:
+        hint = '; for an exchange with a dot in its name write {"exchange": …, "pattern": …}' if "/" in keys else ""
+        raise InvalidRegistration(f"{text!r:.80} is split at its first dot, and {error}{hint}") from error
+
+
+def _no_registration(value: Any) -> InvalidRegistration:
+    shown = "nothing" if value is None else f"{value!r:.40}"
+    return InvalidRegistration(f"{shown} is no registration; one looks like {_EXAMPLE}")
+
+
+def _listed(name: str, value: object) -> tuple[str, ...]:
+    """Check a list of texts and return it as a tuple."""
+    if isinstance(value, str):
+        raise InvalidRegistration(f"{name}: {value!r:.80} is text, not a list; write [{value!r:.80}]")
+    if not isinstance(value, Sequence):
+        raise InvalidRegistration(f"{name}: {value!r:.40} is not a list of texts")
+    for number, item in enumerate(value, 1):
+        if item is None:
+            hint = "in YAML a '#' without quotes begins a comment"
+            raise InvalidRegistration(f"{name}: item {number} is empty; {hint}")
+        if not isinstance(item, str):
+            raise InvalidRegistration(f"{name}: item {number}, {item!r:.40}, is not text; put it in quotes")
+        if not item:
+            raise InvalidRegistration(f"{name}: item {number} is the empty text; write '#' for anything")
+        try:
+            check_pattern(item)
+        except InvalidPattern as error:
+            raise InvalidRegistration(f"{name}: item {number}: {error}") from error
+    return tuple(value)
+
+
+def _size(text: str) -> int:
+    return len(text.encode())

@@ -1,0 +1,202 @@
+"""Documents: JSON, NDJSON and YAML read strictly into plain values that still know where they stood in the text.
+
+JSON is read by `strict_json`, YAML by `strict_yaml`; here is what they have in common, and the choice between them.
+Positions in JSON are worked out only when somebody asks for one. Nothing here opens a file.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pulsekit.errors import DocumentError
+from pulsekit.strict_json import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    # Tokens of a JSON pointer → (line, column) of the value, or of the nearest value around it that exists.
+    Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int]]
+
+__all__ = [
+    "JSON",
+    "MAX_LINE",
+    "Document",
+    "iter_ndjson",
+    "parse_documents",
+    "parse_json",
+    "parse_yaml",
+    "pointer_tokens",
+]
+
+JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
+
+MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far over any message, far under the memory of a CI machine
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Hold one value read from text, and find where each part of it stood.
+
+    Attributes:
+        value: the value: dict, list, str, int, float, bool or None.
+        source: the file name, or `<stdin>`.
+        index: 0-based number among the documents of its source.
+    """
+
+    value: JSON
+    source: str
+    index: int
+    _locate: Locate
+    _base: tuple[str, ...] = ()
+
+    def locate(self, pointer: str) -> tuple[int, int] | None:
+        """Return line and column (1-based, in characters) of the value at a JSON pointer (RFC 6901).
+
+        A pointer to something that is not there gives the place of the nearest value around it; one that is no pointer
+        gives None.
+        """
+        tokens = pointer_tokens(pointer)
+        return None if tokens is None else self._locate([*self._base, *tokens])
+
+    def child(self, key: str | int) -> Document:
+        """Return one member of this object or list as a document of its own, which keeps its places.
+
+        Raises:
+            KeyError, IndexError: there is no such member.
+            TypeError: the value has no members.
+        """
+        value: Any = self.value
+        return Document(value[key], self.source, self.index, self._locate, (*self._base, str(key)))
+
+
+def pointer_tokens(pointer: str) -> list[str] | None:
+    """Split a JSON pointer into its unescaped tokens (RFC 6901 §4), or return None when it is no pointer."""
+    if not pointer:
+        return []
+    if not pointer.startswith("/"):
+        return None
+    return [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
+
+
+def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, index: int = 0) -> Document:
+    """Read one JSON value, as Treeherder would: see `strict_json`.
+
+    Args:
+        text: bytes are read as UTF-8, with or without a byte order mark.
+        source: file name, for errors.
+        first_line: number of the first line of `text` in its file.
+        index: number of the document in its file.
+
+    Raises:
+        DocumentError: it is not JSON, not UTF-8, nested too deeply, has a key twice or an integer that is too long.
+    """
+    value, places = read_json(_decode(text, source, first_line), source=source, first_line=first_line)
+    return Document(value, source, index, places.locate)
+
+
+def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Document:
+    """Read one YAML 1.2 document, strictly: see `strict_yaml`.
+
+    Raises:
+        DocumentError: it is not such YAML, or there is not exactly one document.
+    """
+    documents = _parse_yaml_stream(_decode(text, source), source)
+    if not documents:
+        raise DocumentError("there is no YAML document here", source=source, line=1, column=1)
+    if len(documents) > 1:
+        line, column = documents[1].locate("") or (None, None)
+        raise DocumentError(
+            f"{len(documents)} YAML documents stand here, one is wanted", source=source, line=line, column=column
+        )
+    return replace(documents[0], index=index)
+
+
+def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
+    """Read everything a file or a pipe holds: one value, a list of values, NDJSON, or YAML.
+
+    The suffix of `source` decides (`.json`, `.ndjson`, `.jsonl`, `.yml`, `.yaml`), else the text: what begins with a
+    brace or a bracket is JSON, all else is YAML. JSON with a whole value on its first line and more below is NDJSON.
+    A list at the top gives one document an element, each with its places in the whole text. Blank text gives none.
+
+    Raises:
+        DocumentError: some of it cannot be read; nothing is returned then.
+    """
+    text = _decode(text, source)
+    if not text.strip():
+        return []
+    suffix = source[source.rfind(".") :].lower() if "." in source else ""
+    if suffix in {".ndjson", ".jsonl"}:
+        return list(iter_ndjson(text.split("\n"), source=source))
+    if suffix in {".yml", ".yaml"} or (suffix != ".json" and not text.lstrip().startswith(("{", "["))):
+        found = _parse_yaml_stream(text, source)
+    elif _is_ndjson(text):
+        return list(iter_ndjson(text.split("\n"), source=source))
+    else:
+        found = [parse_json(text, source=source)]
+    if len(found) == 1 and isinstance(found[0].value, list):
+        found = [found[0].child(position) for position in range(len(found[0].value))]
+    return [replace(one, index=index) for index, one in enumerate(found)]
+
+
+def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int = MAX_LINE) -> Iterator[Document]:
+    """Read NDJSON as it comes: one document for each line that is not blank.
+
+    Memory stays that of one line. After an error the iterator goes on with the next line when asked again.
+
+    Args:
+        lines: such as a file opened in binary mode.
+        source: file name, for errors.
+        max_line: bytes (or characters) a line may have.
+
+    Raises:
+        DocumentError: from `next`, with the number of the bad line.
+    """
+
+    def parse(numbered: tuple[int, tuple[int, bytes | str]]) -> Document:
+        index, (number, line) = numbered
+        if len(line) > max_line:
+            raise DocumentError(
+                f"the line is longer than {max_line} bytes; is this really NDJSON?", source=source, line=number
+            )
+        return parse_json(line, source=source, first_line=number, index=index)
+
+    # map, unlike a generator, survives the exception of one line.
+    return map(parse, enumerate((number, line) for number, line in enumerate(lines, 1) if line.strip()))
+
+
+def _decode(text: str | bytes, source: str, first_line: int = 1) -> str:
+    if isinstance(text, str):
+        return text.removeprefix("\ufeff")
+    data = text.removeprefix(codecs.BOM_UTF8)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        hint = "; it looks like UTF-16: save it as UTF-8" if text[:2] in {b"\xff\xfe", b"\xfe\xff"} else ""
+        raise DocumentError(
+            f"byte 0x{data[error.start]:02x} at offset {error.start + len(text) - len(data)} is not UTF-8{hint}",
+            source=source,
+            line=first_line + before.count("\n"),
+            column=len(before) - before.rfind("\n"),
+        ) from None
+
+
+def _is_ndjson(text: str) -> bool:
+    """Tell whether the first line is a value by itself and more lines follow."""
+    first, _, rest = text.lstrip().partition("\n")
+    if not rest.strip():
+        return False
+    try:
+        parse_json(first)
+    except DocumentError:
+        return False
+    return True
+
+
+def _parse_yaml_stream(text: str, source: str) -> list[Document]:
+    from pulsekit.strict_yaml import read_yaml  # ruamel.yaml costs 30 ms at start
+
+    found = read_yaml(text, source=source)
+    return [Document(value, source, index, place.locate) for index, (value, place) in enumerate(found)]

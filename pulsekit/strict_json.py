@@ -1,0 +1,169 @@
+"""JSON as Treeherder reads it, by Python's own decoder: lone surrogates, NaN and 1e999 are taken.
+
+Refused is what would lose data without a word, a key that stands twice, and what the decoder cannot do: very deep
+nesting, integers of more than 4,300 digits. Positions are found by walking the text again, only when asked for.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+
+from pulsekit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit.documents import JSON
+
+__all__ = ["Places", "read_json"]
+
+_SPACE = re.compile(r"[ \t\n\r]*")
+_STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
+
+
+class Places:
+    """Find values of a JSON text by following their path through it.
+
+    The members of an object or list are indexed when it is first entered, so ten thousand look-ups in one list read it
+    once.
+    """
+
+    __slots__ = ("_first_line", "_line_starts", "_members", "_text")
+
+    def __init__(self, text: str, first_line: int) -> None:
+        self._text = text
+        self._first_line = first_line
+        self._members: dict[int, dict[str, int]] = {}
+        self._line_starts: list[int] = []
+
+    def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
+        """Return line and column of the value at the path, or of the nearest value around it that exists."""
+        offset = self._skip(0)
+        for token in tokens:
+            if offset not in self._members:
+                try:
+                    self._members[offset] = self._index(offset)
+                except RecursionError:  # the stack may be deeper now than when the text was read
+                    break
+            inner = self._members[offset].get(token)
+            if inner is None:
+                break
+            offset = inner
+        return self.position(offset)
+
+    def position(self, offset: int) -> tuple[int, int]:
+        """Return line and column of an offset."""
+        if not self._line_starts:
+            self._line_starts = [0, *(match.end() for match in re.finditer("\n", self._text))]
+        line = bisect_right(self._line_starts, offset)
+        return self._first_line + line - 1, offset - self._line_starts[line - 1] + 1
+
+    def _skip(self, offset: int) -> int:
+        match = _SPACE.match(self._text, offset)
+        assert match
+        return match.end()
+
+    def _index(self, offset: int) -> dict[str, int]:
+        """Return where each member of the object or list at the offset begins, in text that was read without error."""
+        members: dict[str, int] = {}
+        opening = self._text[offset]
+        if opening not in "{[":
+            return members
+        at = self._skip(offset + 1)
+        while self._text[at] not in "}]":
+            key = str(len(members))
+            if opening == "{":
+                key, at = _DECODER.raw_decode(self._text, at)
+                at = self._skip(self._skip(at) + 1)
+            members[key] = at
+            at = self._skip(_DECODER.raw_decode(self._text, at)[1])
+            if self._text[at] == ",":
+                at = self._skip(at + 1)
+        return members
+
+
+def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON, Places]:
+    """Read one JSON value, and return it with the means to find its parts in the text.
+
+    Raises:
+        DocumentError: with line and column where they are known.
+    """
+    places = Places(text, first_line)
+    offset: int | None = None
+    try:
+        return _DECODER.decode(text), places
+    except json.JSONDecodeError as error:
+        reason = f"this is not JSON: {_explain(text, error)}" if text.strip() else "there is no JSON value here"
+        offset = error.pos
+    except _DuplicateKey:
+        key, offset = _find_duplicate(text)
+        reason = f"the key {key} stands twice in one object"
+    except RecursionError:
+        reason = "this JSON is nested too deeply to be read"
+    except ValueError:
+        limit = sys.get_int_max_str_digits()
+        reason = f"an integer has more than {limit} digits, which Treeherder cannot read"
+        offset = _find_digits(text, limit)
+    line, column = (first_line, None) if offset is None else places.position(offset)
+    raise DocumentError(reason, source=source, line=line, column=column)
+
+
+class _DuplicateKey(Exception):
+    pass
+
+
+def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise _DuplicateKey
+    return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+
+
+def _explain(text: str, error: json.JSONDecodeError) -> str:
+    """Put the decoder's words beside what was probably meant."""
+    before, after = text[: error.pos].rstrip(), text[error.pos :].lstrip()
+    reason = (error.msg[:1].lower() + error.msg[1:]).removesuffix(" at").removesuffix(" starting")
+    if error.msg == "Extra data":
+        return "the value ends here, but more text follows (several values go one a line, as NDJSON)"
+    if not after:
+        return f"{reason}, but the text ends"
+    if after[0] == "'":
+        return f"{reason}; JSON takes double quotes"
+    if after[0] in "}]" and before.endswith(","):
+        return f"{reason}; remove the comma before {after[0]!r}"
+    if after[0] in "/#":
+        return f"{reason}; JSON has no comments"
+    if after.startswith(("True", "False", "None")):
+        return f"{reason}; JSON writes true, false and null"
+    return f"{reason}, found {after[0]!a}" if reason.startswith("expecting") else reason
+
+
+def _find_duplicate(text: str) -> tuple[str, int]:
+    """Return the first key that its object has already, and its offset, in text that is JSON at least up to there."""
+    keys: list[set[str]] = []
+    for match in _KEY_OR_BRACKET.finditer(text):
+        if match[0] in {"{", "["}:
+            keys.append(set())
+        elif match[0] in {"}", "]"}:
+            keys.pop()
+        elif match[2]:
+            key = json.loads(match[1])
+            if key in keys[-1]:
+                return match[1], match.start()
+            keys[-1].add(key)
+    raise AssertionError("the decoder saw a key twice")
+
+
+def _find_digits(text: str, limit: int) -> int | None:
+    for match in re.finditer(rf"{_STRING}|(?<![\d.])\d{{{limit + 1},}}(?![\d.eE])", text, re.DOTALL):
+        if match[0][0] != '"':
+            return match.start()
+    return None

@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError, replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.bindings import Binding, Registration, Rule, diff, expand, read_registrations
+from pulsekit.errors import DocumentError, InvalidInput, InvalidName, InvalidPattern, InvalidRegistration
+
+JOBS = "exchange/me/v1/jobs"
+
+
+def bound(text: str | bytes) -> list[str]:
+    return [str(binding) for binding in expand(read_registrations(text, source="jobs.yml"))]
+
+
+# values
+
+
+def test_a_binding_splits_at_the_first_colon() -> None:
+    assert Binding.parse(f"{JOBS}:treeherder.a:b") == Binding(JOBS, "treeherder.a:b")
+
+
+def test_a_binding_without_a_pattern_takes_every_key() -> None:
+    assert Binding.parse(JOBS) == Binding(JOBS, "#")
+
+
+def test_a_binding_with_nothing_after_the_colon_takes_the_empty_key_alone() -> None:
+    assert Binding.parse(f"{JOBS}:").pattern == ""
+
+
+def test_a_binding_is_written_as_it_is_read() -> None:
+    assert Binding.parse(str(Binding(JOBS, "a.:b"))) == Binding(JOBS, "a.:b")
+
+
+def test_a_binding_never_changes() -> None:
+    with pytest.raises(FrozenInstanceError):
+        Binding(JOBS).pattern = "x"  # type: ignore[misc]  # what the test is about
+
+
+def test_a_binding_refuses_what_pulse_cannot_have() -> None:
+    with pytest.raises(InvalidName, match="exchange/<user>/jobs"):
+        Binding.parse("jobs:#")
+    with pytest.raises(InvalidPattern, match="256 bytes"):
+        Binding(JOBS, "x" * 256)
+
+
+@pytest.mark.parametrize(
+    ("rule", "patterns"),
+    [
+        (Rule.DESTINATION_PROJECT, ["th.a._", "th.b", "stage.a._", "stage.b"]),
+        (Rule.PROJECT_DESTINATION, ["a._.th", "b.th", "a._.stage", "b.stage"]),
+        (Rule.ANY_PROJECT, ["#.a._", "#.b"]),
+    ],
+)
+def test_a_registration_expands_by_each_historical_rule_destination_by_destination(rule, patterns) -> None:
+    registration = Registration(JOBS, ["th", "stage"], ["a._", "b"], rule)
+    assert registration.expand() == tuple(Binding(JOBS, pattern) for pattern in patterns)
+
+
+def test_a_rule_may_be_given_by_its_name() -> None:
+    assert Registration(JOBS, [], ["try"], rule="any.project").expand() == (Binding(JOBS, "#.try"),)  # type: ignore[arg-type]  # as from a file
+
+
+def test_combinations_that_meet_are_bound_once_where_they_came_first() -> None:
+    registration = Registration(JOBS, ["a", "a.b", "a"], ["b.c", "c"])
+    assert [binding.pattern for binding in registration.expand()] == ["a.b.c", "a.c", "a.b.b.c"]
+    again = Registration(JOBS, ["a"], ["c", "z"])
+    assert [binding.pattern for binding in expand([registration, again])] == ["a.b.c", "a.c", "a.b.b.c", "a.z"]
+
+
+def test_registrations_with_the_same_lists_are_equal_and_can_be_keys() -> None:
+    assert len({Registration(JOBS, ["a"], ["b"]), Registration(JOBS, ("a",), ("b",))}) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("jobs", ["a"], ["b"]), "exchange: 'jobs' is not a Pulse exchange name"),
+        ((7, ["a"], ["b"]), "exchange: 7 is not text"),
+        ((JOBS, "treeherder", ["b"]), "destinations: 'treeherder' is text, not a list; write ['treeherder']"),
+        ((JOBS, ["a"], "try"), "projects: 'try' is text, not a list; write ['try']"),
+        ((JOBS, ["a"], {"try"}), "projects: {'try'} is not a list of texts"),
+        ((JOBS, ["a"], []), "projects: the list is empty; write ['#']"),
+        (
+            (JOBS, [], ["b"]),
+            "destinations: the list is empty; write ['#'] for every destination, or the rule any.project",
+        ),
+        ((JOBS, ["a", ""], ["b"]), "destinations: item 2 is the empty text; write '#'"),
+        ((JOBS, ["a"], ["b", 1.5]), "projects: item 2, 1.5, is not text; put it in quotes"),
+        ((JOBS, ["a"], [None]), "projects: item 1 is empty; in YAML a '#' without quotes begins a comment"),
+        ((JOBS, ["a"], ["\ud800"]), "projects: item 1: pattern '\\ud800' is not valid Unicode"),
+        ((JOBS, ["a" * 200], ["b" * 55]), "destination and project together: pattern 'aaa"),
+        ((JOBS, ["a"] * 400, ["b"] * 300), "it would expand to more than 100,000 bindings"),
+        ((JOBS, ["a"], ["b"], "project"), "rule: 'project' is none of destination.project, project.destination, any"),
+    ],
+)
+def test_a_registration_that_cannot_be_expanded_says_what_to_write(arguments, words) -> None:
+    with pytest.raises(InvalidRegistration) as caught:
+        Registration(*arguments)
+    assert str(caught.value).startswith(words)
+
+
+def test_the_longest_combination_is_255_bytes() -> None:
+    assert len(Registration(JOBS, ["a" * 200], ["b" * 54]).expand()[0].pattern) == 255
+
+
+def test_a_registration_can_be_tried_under_another_rule() -> None:
+    old = replace(Registration(JOBS, ["th"], ["try"]), rule=Rule.PROJECT_DESTINATION)
+    assert [binding.pattern for binding in old.expand()] == ["try.th"]
+
+
+def test_a_diff_shows_the_deploy_of_2018_before_it_happens() -> None:
+    old = Registration(JOBS, [], ["try", "autoland"], Rule.ANY_PROJECT).expand()
+    new = (Binding(JOBS, "try"), Binding(JOBS, "#.autoland"))
+    change = diff(old, new)
+    assert change.added == (Binding(JOBS, "try"),)
+    assert change.removed == (Binding(JOBS, "#.try"),)
+    assert change.kept == (Binding(JOBS, "#.autoland"),)
+
+
+@given(old=st.lists(st.sampled_from("abcdef")), new=st.lists(st.sampled_from("abcdef")))
+def test_a_diff_accounts_for_every_binding_once(old, new) -> None:
+    before, after = [Binding(JOBS, key) for key in old], [Binding(JOBS, key) for key in new]
+    change = diff(before, after)
+    assert set(change.removed) | set(change.kept) == set(before)
+    assert set(change.added) | set(change.kept) == set(after)
+    assert len(change.added) + len(change.kept) == len(set(after))
+    assert len(change.removed) + len(change.kept) == len(set(before))
+
+
+# written forms
+
+DOCUMENTED = """
+    {
+        "exchange": "exchange/me/v1/jobs",
+        "destinations": [
+            'treeherder',
+        ],
+        "projects": [
+            'mozilla-inbound._'
+        ],
+    },
+"""
+AS_JSON = json.dumps({"exchange": JOBS, "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AS_JSON,
+        f"[{AS_JSON}]",
+        AS_JSON.encode(),
+        b"\xef\xbb\xbf" + AS_JSON.encode(),
+        f'{{"registrations": [{AS_JSON}]}}',
+        f"{AS_JSON}\n",
+        "exchange: exchange/me/v1/jobs\ndestinations: [treeherder]\nprojects: [mozilla-inbound._]\n",
+        'registrations:\n- {exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: ["mozilla-inbound._"]}',
+        "{exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: [mozilla-inbound._]}",
+        f"PULSE_DATA_INGESTION_SOURCES: '[{AS_JSON}]'",
+        DOCUMENTED,
+        f"[{DOCUMENTED}]",
+        f"# from the docs\n\nPULSE_DATA_INGESTION_SOURCES = [{DOCUMENTED}]  # end\n",
+        f"exchange = {{'sources': [{DOCUMENTED}]}}",
+        f"export PULSE_DATA_INGESTION_SOURCES='[{AS_JSON}]'",
+        f"PULSE_DATA_INGESTION_SOURCES=[{AS_JSON}]".replace(" ", ""),
+        'PULSE_DATA_INGESTION_SOURCES="[{}]";'.format(AS_JSON.replace('"', r"\"")),
+        f"'[{AS_JSON}]'",
+        "exchange/me/v1/jobs.treeherder.mozilla-inbound._",
+        "'exchange/me/v1/jobs.treeherder.mozilla-inbound._',",
+        "exchange/me/v1/jobs:treeherder.mozilla-inbound._",
+        f'{{"exchange": "{JOBS}", "pattern": "treeherder.mozilla-inbound._"}}',
+    ],
+)
+def test_every_written_form_gives_the_same_bindings(text) -> None:
+    assert bound(text) == ["exchange/me/v1/jobs:treeherder.mozilla-inbound._"]
+
+
+def test_an_object_stays_a_registration_and_a_string_is_a_binding() -> None:
+    assert read_registrations(f'[{AS_JSON}, "{JOBS}.a:b"]', source="x") == (
+        Registration(JOBS, ["treeherder"], ["mozilla-inbound._"]),
+        Binding(JOBS, "a"),
+        Binding(JOBS, "b"),
+    )
+
+
+def test_several_blocks_of_the_documentation_may_follow_each_other() -> None:
+    other = DOCUMENTED.replace("/me/", "/you/")
+    assert bound(DOCUMENTED + other) == [
+        "exchange/me/v1/jobs:treeherder.mozilla-inbound._",
+        "exchange/you/v1/jobs:treeherder.mozilla-inbound._",
+    ]
+
+
+def test_strings_and_objects_may_stand_one_a_line() -> None:
+    text = f'# ours\nexchange/me/v1/jobs.#.a:#.b\n\n{{"exchange":"{JOBS}","pattern":"c"}}\nexchange/me/v1/jobs:d\n'
+    assert bound(text) == [f"{JOBS}:{key}" for key in ("#.a", "#.b", "c", "d")]
+
+
+def test_projects_alone_are_of_2018_and_go_to_any_destination() -> None:
+    assert bound(f'{{"exchange": "{JOBS}", "projects": ["try"]}}') == [f"{JOBS}:#.try"]
+
+
+def test_an_object_may_name_its_rule() -> None:
+    assert bound(f"exchange: {JOBS}\ndestinations: [th]\nprojects: [try]\nrule: project.destination") == [
+        f"{JOBS}:try.th"
+    ]
+
+
+def test_an_empty_list_registers_nothing() -> None:
+    assert read_registrations("[]", source="x") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "jobs.yml: there is no registration in it; one looks like {"),
+        ("\n# nothing\n", "jobs.yml: there is no registration in it"),
+        ("hello world", "jobs.yml:1:1: 'hello world' is no registration; one looks like {"),
+        ("registrations:", "nothing is no registration"),
+        (f"{JOBS}.#\n{JOBS}\n", f"jobs.yml:2:1: '{JOBS}' names no key; write '{JOBS}.#' for every key"),
+        (f"{JOBS}.a::b", f"jobs.yml:1:1: '{JOBS}.a::b' has an empty key"),
+        (
+            "exchange/my.user/jobs.#",
+            "'exchange/my.user/jobs.#' is split at its first dot, and 'exchange/my' is not a Pulse",
+        ),
+        ("exchange/my.user/jobs.#", 'for an exchange with a dot in its name write {"exchange": …, "pattern": …}'),
+        (
+            '{"destinations": ["a"], "projects": ["b"]}',
+            "jobs.yml:1:1: exchange is missing; a registration looks like {",
+        ),
+        (f'{{"exchange": "{JOBS}"}}', "jobs.yml:1:1: projects is missing"),
+        (
+            f'[{AS_JSON},\n {{"exchange": "{JOBS}", "project": ["x"]}}]',
+            "jobs.yml:2:2: registration 2: unknown property 'project'; did you mean 'projects'?",
+        ),
+        (
+            f'{{"exchange": "{JOBS}", "queue": 1}}',
+            "unknown property 'queue'; known are exchange, destinations, projects",
+        ),
+        (f"exchange: {JOBS}\nprojects: try\n", "jobs.yml:1:1: projects: 'try' is text, not a list; write ['try']"),
+        (f"exchange: {JOBS}\nprojects:\n- #\n", "in YAML a '#' without quotes begins a comment"),
+        (f"[{{'exchange': '{JOBS}', 'projects': 'try'}},]", "registration 1: projects: 'try' is text"),
+        (f"[{AS_JSON}, 7]", "registration 2: 7 is no registration"),
+        ("[[[[[[[[[[[[7]]]]]]]]]]]]", "is no registration"),
+    ],
+)
+def test_a_registration_that_cannot_be_read_says_where_and_what_to_write(text: str, words: str) -> None:
+    with pytest.raises(InvalidRegistration) as caught:
+        bound(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('{"exchange": "x",\n "projects": [,]}', 2, "JSON"),
+        ("{'exchange': 'x',\n 'projects': ['a' 7]}", 2, "Python"),
+        ("SOURCES = [\n {'exchange': 'x',\n", 2, "never closed"),
+        ("exchange: x\nprojects: [*]\n", 2, "YAML"),
+        (b"exchange: \xff", None, "not UTF-8"),
+    ],
+)
+def test_text_in_no_known_form_is_reported_where_the_best_attempt_ended(text, line, words) -> None:
+    with pytest.raises(DocumentError) as caught:
+        bound(text)
+    assert caught.value.source == "jobs.yml"
+    assert caught.value.line == line
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        "{" * 5000,
+        "-" * 200_000,
+        "(" + "1+" * 50_000 + "1)",
+        "['" + "a" * 2_000_000,
+        "'" * 7,
+        "[{[]: 1}]",
+        "[__import__('os')]",
+        "{'a': 1, **{}}",
+        "[b'x']",
+        "\0",
+        "[\0]",
+    ],
+    ids=lambda text: text[:8],
+)
+def test_hostile_text_is_refused_like_any_other(text: str) -> None:
+    with pytest.raises(InvalidInput):
+        bound(text)
+
+
+@given(text=st.text(alphabet=st.sampled_from("[]{}()'\",:.#-=\n exchang/\\01")))
+def test_no_text_raises_anything_but_the_two_errors(text: str) -> None:
+    try:
+        bound(text)
+    except InvalidInput as error:
+        assert str(error)  # noqa: PT017 - most texts are refused, some are not
+
+
+names = st.text(alphabet="abc._-*#", min_size=1, max_size=8)
+
+
+@given(destinations=st.lists(names, min_size=1, max_size=4), projects=st.lists(names, min_size=1, max_size=4))
+def test_json_and_python_literals_of_any_registration_are_read_back(destinations, projects) -> None:
+    registration = {"exchange": JOBS, "destinations": destinations, "projects": projects}
+    expected = (Registration(JOBS, destinations, projects),)
+    assert read_registrations(json.dumps(registration), source="x") == expected
+    assert read_registrations(repr(registration) + ",", source="x") == expected

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pulsekit.errors import InvalidMessage
+from pulsekit.jobs import glance, routing_key
+
+JOB: dict[str, Any] = {
+    "origin": {"project": "mozilla-inbound"},
+    "display": {"jobSymbol": "bc", "chunkId": 5, "groupSymbol": "M", "jobName": "test-linux"},
+    "state": "completed",
+    "result": "success",
+}
+
+
+def test_a_job_is_published_under_destination_and_project() -> None:
+    assert routing_key(JOB, "treeherder") == "treeherder.mozilla-inbound._"
+
+
+@pytest.mark.parametrize("job", [{}, [], None, {"origin": []}, {"origin": {"project": 1}}, {"origin": {"project": ""}}])
+def test_a_payload_without_a_project_needs_a_key_of_its_own(job: Any) -> None:
+    with pytest.raises(InvalidMessage, match="--routing-key"):
+        routing_key(job, "treeherder")
+
+
+def test_a_glance_reads_like_treeherder_shows_it() -> None:
+    seen = glance(JOB)
+    assert seen is not None
+    assert (seen.symbol, seen.state, seen.result, seen.name) == ("M(bc5)", "completed", "success", "test-linux")
+    alone = glance(JOB | {"display": {"jobSymbol": "B", "groupSymbol": "?"}})
+    assert alone is not None
+    assert alone.symbol == "B"
+
+
+@pytest.mark.parametrize(
+    "payload", [None, 1, "x", [], {}, {"state": "running"}, {"display": {}}, {"display": 1, "state": "x"}]
+)
+def test_what_is_not_a_job_has_no_glance(payload: Any) -> None:
+    assert glance(payload) is None
+
+
+@pytest.mark.parametrize("broken", [{"display": {}}, {"origin": 1}, {"result": [1]}, {"display": {"jobSymbol": True}}])
+def test_a_broken_job_is_read_as_far_as_it_goes(broken: dict[str, Any]) -> None:
+    seen = glance(JOB | broken)
+    assert seen is not None
+    assert seen.state == "completed"

@@ -1,0 +1,275 @@
+from __future__ import annotations
+
+import random
+import re
+import time
+from itertools import product
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulsekit.errors import InvalidMessage, InvalidPattern
+from pulsekit.topics import BindingTable, check_key, check_pattern, explain, topic_matches
+
+topics = st.lists(st.sampled_from(["a", "b", "", "*", "#", "A", "a "]), max_size=7).map(".".join)
+
+
+def oracle(pattern: str, key: str) -> bool:
+    """Match by plain recursion over the two lists of words, as the protocol's text has it."""
+    wants, has = (text.split(".") if text else [] for text in (pattern, key))
+
+    def match(i: int, j: int) -> bool:
+        if i == len(wants):
+            return j == len(has)
+        if wants[i] == "#":
+            return any(match(i + 1, k) for k in range(j, len(has) + 1))
+        return j < len(has) and wants[i] in ("*", has[j]) and match(i + 1, j + 1)
+
+    return match(0, 0)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "taken"),
+    [
+        # the empty key has no words, yet the empty pattern and `#` take it
+        ("", "", True),
+        ("#", "", True),
+        ("#.#", "", True),
+        ("*", "", False),
+        ("*.#", "", False),
+        ("", "a", False),
+        # one dot is two empty words, and `*` takes an empty word
+        (".", ".", True),
+        ("*.*", ".", True),
+        ("*", ".", False),
+        ("a.*", "a.", True),
+        ("a.*.b", "a..b", True),
+        ("a..b", "a..b", True),
+        ("a..b", "a.x.b", False),
+        ("a.b", "a..b", False),
+        ("a.#.b", "a..b", True),
+        # `#` takes nothing, one word, or many, anywhere
+        ("a.#", "a", True),
+        ("#.a", "a", True),
+        ("a.#.b", "a.b", True),
+        ("a.#.b", "a.x.y.b", True),
+        ("a.#.b", "a.x.y", False),
+        ("#.a.#", "x.y", False),
+        ("#.*", "a.b.c", True),
+        ("#.*.#.*", "a", False),
+        # what is no wildcard is a word, and a wildcard is one only as a whole word
+        ("_", "_", True),
+        ("_", "x", False),
+        ("a*", "ab", False),
+        ("a#", "a.b", False),
+        ("a*", "a*", True),
+        ("*", "*", True),
+        ("*", "#", True),
+        ("a.b", "a.*", False),
+        ("A", "a", False),
+        ("é", "é", True),
+        # the keys of the documentation
+        ("treeherder.mozilla-inbound._", "treeherder.mozilla-inbound._", True),
+        ("#.autoland", "treeherder.autoland._", False),
+        ("*.autoland._", "treeherder.autoland._", True),
+        ("primary.*.*.*.*.*.*.gecko.#", "primary.t.0.g.w.p.x.gecko.g._", True),
+    ],
+)
+def test_a_pattern_takes_the_keys_that_rabbitmq_routes(pattern: str, key: str, taken: bool) -> None:
+    assert topic_matches(pattern, key) is taken
+    assert oracle(pattern, key) is taken
+
+
+def test_every_short_pattern_and_key_gets_the_verdict_of_the_oracle() -> None:
+    texts = [".".join(words) for size in range(5) for words in product(["a", "", "*", "#"], repeat=size)]
+    keys = [text for text in texts if "#" not in text]
+    wrong = [
+        (pattern, key) for pattern in texts for key in keys if topic_matches(pattern, key) is not oracle(pattern, key)
+    ]
+    assert wrong == []
+
+
+@given(pattern=topics, key=topics)
+def test_any_pattern_and_key_get_the_verdict_of_the_oracle(pattern: str, key: str) -> None:
+    assert topic_matches(pattern, key) is oracle(pattern, key)
+
+
+def test_many_hashes_against_a_long_key_cost_next_to_nothing() -> None:
+    pattern, key = ".".join(["#.a"] * 6), ".".join(["a"] * 39 + ["b"])
+    table = BindingTable[int]()
+    table.add(pattern, 1)
+    table.add(pattern + ".*", 2)
+    began = time.process_time()
+    assert not topic_matches(pattern, key)
+    assert not explain(pattern, key)
+    assert table.matches(key) == [2]
+    assert time.process_time() - began < 0.05  # about a millisecond; without care it would be minutes
+
+
+def test_a_key_of_255_bytes_is_the_longest() -> None:
+    assert check_key("é" * 127 + "x") == "é" * 127 + "x"
+    with pytest.raises(InvalidMessage, match=r"routing key 'ééé.*256 bytes, AMQP allows 255"):
+        check_key("é" * 128)
+
+
+def test_a_pattern_of_255_bytes_is_the_longest() -> None:
+    assert check_pattern("#" * 255) == "#" * 255
+    with pytest.raises(InvalidPattern, match=r"pattern '###.*256 bytes, AMQP allows 255"):
+        check_pattern("#" * 256)
+
+
+@pytest.mark.parametrize(("check", "error"), [(check_key, InvalidMessage), (check_pattern, InvalidPattern)])
+def test_half_a_surrogate_pair_is_refused_in_words_that_can_be_printed(check, error) -> None:
+    with pytest.raises(error) as caught:
+        check("a.\ud800")
+    assert "not valid Unicode" in str(caught.value).encode().decode()
+
+
+@given(pattern=topics, key=topics)
+def test_an_explanation_has_the_verdict_of_the_matcher_and_an_alignment_that_holds(pattern: str, key: str) -> None:
+    explanation = explain(pattern, key)
+    assert explanation.matched is bool(explanation) is topic_matches(pattern, key)
+    used = [word for _, took in explanation.words for word in took]
+    wants, has = (text.split(".") if text else [] for text in (pattern, key))
+    assert used == has[: len(used)]
+    assert [want for want, _ in explanation.words] == wants[: len(explanation.words)]
+    for want, took in explanation.words:
+        assert want == "#" or (len(took) == 1 and want in ("*", took[0]))
+    if explanation.matched:
+        assert (len(used), len(explanation.words)) == (len(has), len(wants))
+        assert (explanation.word, explanation.wanted, explanation.found) == (None, None, None)
+    else:
+        assert explanation.word == len(used) + 1
+        assert explanation.found == (has[len(used)] if len(used) < len(has) else None)
+        assert explanation.wanted != explanation.found
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "reason"),
+    [
+        (
+            "treeherder.mozilla-inbound._",
+            "treeherder.autoland._",
+            "word 2: pattern wants 'mozilla-inbound', key has 'autoland'",
+        ),
+        ("treeherder.autoland._", "treeherder.autoland", "key ends after word 2, pattern still wants '_'"),
+        ("treeherder.autoland", "treeherder.autoland._", "pattern ends after word 2, key goes on with '_'"),
+        ("#.autoland", "treeherder.autoland._", "pattern ends after word 2, key goes on with '_'"),
+        ("a.#.b", "a.c.d", "word 3: pattern wants 'b', key has 'd'"),
+        ("#.a.b.c", "x.a.b.d", "word 4: pattern wants 'c', key has 'd'"),
+        ("a.*.c", "a", "key ends after word 1, pattern still wants '*.c'"),
+        ("a.x", "a.", "word 2: pattern wants 'x', key has an empty word"),
+        ("a.", "a.x", "word 2: pattern wants an empty word, key has 'x'"),
+        ("a", "a.", "pattern ends after word 1, key goes on with an empty word"),
+        ("*", "", "key is empty, pattern wants '*'"),
+        ("", "a", "the empty pattern takes only the empty key"),
+        (
+            "Treeherder.*",
+            "treeherder.x",
+            "word 1: pattern wants 'Treeherder', key has 'treeherder' (they differ only in case)",
+        ),
+        ("#.try", "x.Try.y", "word 2: pattern wants 'try', key has 'Try' (they differ only in case)"),
+        ("try ", "try", "word 1: pattern wants 'try ', key has 'try' (they differ only in spaces around the word)"),
+        ("a_b", "a-b", "word 1: pattern wants 'a_b', key has 'a-b' (they differ only in - and _)"),
+        ("try._.th", "th.try._", "word 1: pattern wants 'try', key has 'th' (the same words in another order)"),
+        ("a.b", "a.b", "the same words"),
+        ("*.b.#", "a.b", "* takes 'a', # takes nothing"),
+        ("#", "a.b", "# takes 'a.b'"),
+        ("a\u202eb", "a", "word 1: pattern wants 'a\\u202eb', key has 'a'"),
+    ],
+)
+def test_an_explanation_says_where_the_two_part(pattern: str, key: str, reason: str) -> None:
+    assert explain(pattern, key).reason == reason
+
+
+def test_an_explanation_of_long_words_stays_short() -> None:
+    assert len(explain("a" * 255, "b" * 255).reason) < 220
+
+
+@settings(max_examples=60)
+@given(data=st.data(), seed=st.integers(0, 2**32))
+def test_a_table_answers_like_the_matcher_through_additions_and_removals(data, seed: int) -> None:
+    pool = data.draw(st.lists(topics, min_size=1, max_size=12))
+    keys = data.draw(st.lists(topics, min_size=1, max_size=6))
+    chance = random.Random(seed)
+    table = BindingTable[int]()
+    model: dict[tuple[str, int], None] = {}
+    for _ in range(60):
+        entry = (chance.choice(pool), chance.randrange(3))
+        if chance.random() < 0.6:
+            assert table.add(*entry) is (entry not in model)
+            model[entry] = None
+        else:
+            assert table.remove(*entry) is (entry in model)
+            model.pop(entry, None)
+        assert list(table) == list(model)
+        assert len(table) == len(model)
+        assert (entry in table) is (entry in model)
+        for key in keys:
+            expected = dict.fromkeys(value for pattern, value in model if oracle(pattern, key))
+            assert table.matches(key) == list(expected)
+
+
+def test_a_table_gives_each_value_once_in_the_order_of_addition() -> None:
+    table = BindingTable[str]()
+    for pattern, value in [("a.*", "second"), ("#", "first"), ("a.b", "second"), ("*.b", "third")]:
+        table.add(pattern, value)
+    assert table.matches("a.b") == ["second", "first", "third"]
+    table.remove("a.*", "second")
+    assert table.matches("a.b") == ["first", "second", "third"]
+
+
+def test_the_list_a_table_returns_is_the_callers_own() -> None:
+    table = BindingTable[int]()
+    table.add("#", 1)
+    table.matches("a").clear()
+    assert table.matches("a") == [1]
+
+
+def test_a_table_refuses_a_pattern_that_no_broker_takes_and_stays_as_it_was() -> None:
+    table = BindingTable[int]()
+    with pytest.raises(InvalidPattern):
+        table.add("x" * 256, 1)
+    assert len(table) == 0
+    assert table.matches("x" * 256) == []
+
+
+def test_a_table_that_was_emptied_keeps_nothing_behind() -> None:
+    table = BindingTable[int]()
+    patterns = ["a.b.c", "a.b", "a.*.#", "#.b", "", "a.b.c.d", "#.#"]
+    for pattern in patterns:
+        table.add(pattern, 1)
+    for pattern in patterns:
+        table.remove(pattern, 1)
+    assert table._root.children == {}
+    assert table._root.entries == []
+    assert [table.matches(key) for key in ("", "a.b.c", "a.b")] == [[], [], []]
+
+
+def test_stars_in_a_key_do_not_multiply_the_work() -> None:
+    table = BindingTable[int]()
+    table.add(".".join(["*"] * 30 + ["a"]), 1)
+    table.add(".".join(["*"] * 30 + ["b"]), 2)
+    assert table.matches(".".join(["*"] * 30 + ["a"])) == [1]
+
+
+def test_a_table_remembers_a_bounded_number_of_keys() -> None:
+    table = BindingTable[int]()
+    table.add("#", 1)
+    for number in range(20_000):
+        table.matches(str(number))
+    assert len(table._memo) <= 8192
+
+
+def test_patterns_read_as_regular_expressions_agree() -> None:
+    """A second oracle, which shares no thought with the first."""
+    chance = random.Random(2)
+    for _ in range(3000):
+        pattern = ".".join(chance.choices(["a", "b", "*", "#", ""], k=chance.randrange(1, 6)))
+        key = ".".join(chance.choices(["a", "b", ""], k=chance.randrange(1, 6)))
+        if not pattern or not key:
+            continue  # words with an end each make the empty text one empty word
+        parts = {"*": r"[^.]*\.", "#": r"(?:[^.]*\.)*"}
+        regex = "".join(parts.get(word, re.escape(word) + r"\.") for word in pattern.split("."))
+        assert topic_matches(pattern, key) is bool(re.fullmatch(regex, key + "."))
