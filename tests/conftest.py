@@ -1,0 +1,108 @@
+"""What every test can ask for: brokers, their users, real jobs, and a machine without settings."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import pytest
+from rabbitmq.node import PrivateNode, lacking, running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+_CHECKOUT = Path(__file__).parents[1]
+_CORPUS = _CHECKOUT.parent / "shared" / "corpus"
+# Read before `_no_settings` takes CI away.
+_MUST_HAVE_RABBITMQ = os.environ.get("CI") == "true" or os.environ.get("PULSEKIT_REQUIRE_RABBITMQ") == "1"
+_MARKED_BY_FIXTURE = ("rabbitmq", "corpus")
+
+# No deadline: a machine of CI stops for a moment now and then. No database: a test run depends on its seed alone.
+hypothesis.settings.register_profile("pulsekit", deadline=None, database=None)
+hypothesis.settings.load_profile("pulsekit")
+
+
+def pytest_report_header() -> str:
+    return f"pulsekit: {_tested()}"
+
+
+def pytest_configure() -> None:
+    if os.environ.get("PULSEKIT_TEST_INSTALLED") == "1" and _tested().is_relative_to(_CHECKOUT / "pulsekit"):
+        raise pytest.UsageError("these tests are for the installed pulsekit, but would import the checkout's")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        for name in set(_MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(name)
+
+
+def _tested() -> Path:
+    """Find the package that `import pulsekit` would take, without importing it."""
+    spec = find_spec("pulsekit")
+    if spec is None or spec.origin is None:
+        raise pytest.UsageError("there is no pulsekit to test: use nox, or `python -m pytest` in the checkout")
+    return Path(spec.origin).parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the developer's own account out: no test may ever reach the real Pulse with it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name == "CI" or name.startswith("PULSE_")]:
+            patch.delenv(name)
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A real RabbitMQ for the whole run; a user of its own keeps each test apart from the others."""
+    missing = lacking()
+    if missing and _MUST_HAVE_RABBITMQ:
+        pytest.fail(missing, pytrace=False)
+    if missing:
+        pytest.skip(missing)
+    with running() as broker:
+        yield broker
+
+
+@pytest.fixture
+def rabbitmq_node(rabbitmq: RabbitMQ) -> PrivateNode:
+    """The same RabbitMQ for a test that has to stop or kill it; whoever does starts it again."""
+    if not isinstance(rabbitmq, PrivateNode):
+        pytest.skip("PULSEKIT_TEST_RABBITMQ names a broker that is not ours to stop")
+    return rabbitmq
+
+
+@pytest.fixture(params=[pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def broker(request: pytest.FixtureRequest) -> RabbitMQ:
+    """Every broker in turn that a client of Pulse should not be able to tell apart."""
+    named: RabbitMQ = request.getfixturevalue(request.param)
+    return named
+
+
+@pytest.fixture
+def pulse_user(rabbitmq: RabbitMQ) -> PulseUser:
+    """A user of the real RabbitMQ that no other test has, with PulseGuardian's permissions."""
+    return rabbitmq.user()
+
+
+@pytest.fixture
+def admin_url(rabbitmq: RabbitMQ) -> str:
+    """Lead somebody who may do everything to the real RabbitMQ."""
+    return rabbitmq.admin_url
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Give the folder of real jobs and messages that lies beside some checkouts."""
+    if not _CORPUS.is_dir():
+        pytest.skip("no folder shared/corpus beside the checkout")
+    return _CORPUS

@@ -1,0 +1,1 @@
+"""Tests that need a real RabbitMQ, and the node they run on."""

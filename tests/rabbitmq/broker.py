@@ -1,0 +1,140 @@
+"""A real RabbitMQ that is up, whoever started it, with users as PulseGuardian would have made them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import subprocess
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+__all__ = ["PulseUser", "RabbitMQ", "SharedBroker", "run"]
+
+_VHOSTS = ("/", "communitytc")
+_CALL_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class PulseUser:
+    """An account with PulseGuardian's permissions in every vhost; `url` leads to vhost `/`."""
+
+    name: str
+    password: str
+    url: str
+
+
+class RabbitMQ:
+    """A running RabbitMQ on which Pulse users can be made."""
+
+    kind = "rabbitmq"
+
+    def __init__(self, host: str, port: int, admin: str, password: str) -> None:
+        self.host = host
+        self.port = port
+        self._admin = (admin, password)
+        self._names = (f"t{secrets.token_hex(2)}{number}" for number in count(1))
+
+    @property
+    def admin_url(self) -> str:
+        """Lead an administrator, who may do everything, to vhost `/`."""
+        return self._address(*self._admin, "/")
+
+    def url(self, user: PulseUser, vhost: str = "/") -> str:
+        """Lead the user to a vhost."""
+        return self._address(user.name, user.password, vhost)
+
+    def user(self) -> PulseUser:
+        """Make a user nobody else has, whose password needs quoting in a URL, as real ones do."""
+        name = next(self._names)
+        return self.add_pulse_user(name, f"p4ss:/@{name}")
+
+    def add_pulse_user(self, name: str, password: str) -> PulseUser:
+        """Make a user with the permissions of "Accounts and permissions (PulseGuardian)" in the facts."""
+        own = re.escape(name)
+        user, write = _binary(name), _binary(f"^(queue/{own}/.*|exchange/{own}/.*)")
+        read = _binary(f"^(queue/{own}/.*|exchange/.*)")
+        self.eval(
+            f"ok = rabbit_auth_backend_internal:add_user({user}, {_binary(password)}, {user})",
+            *(_permit(user, vhost, write, write, read) for vhost in _VHOSTS),
+        )
+        return PulseUser(name, password, self._address(name, password, "/"))
+
+    def prepare(self) -> None:
+        """Make the vhosts that Pulse has, open to the administrator."""
+        admin, everything = _binary(self._admin[0]), _binary(".*")
+        self.eval(
+            *(
+                f"rabbit_vhost:exists({name}) orelse rabbit_vhost:add({name}, {admin})"
+                for name in map(_binary, _VHOSTS)
+            ),
+            *(_permit(admin, vhost, everything, everything, everything) for vhost in _VHOSTS),
+        )
+
+    def eval(self, *expressions: str) -> str:
+        """Evaluate Erlang inside the node and return the last value: best a number or an atom, which print alike.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        return self.ctl("eval", f"{', '.join(expressions)}.")
+
+    def ctl(self, *args: str) -> str:
+        """Run `rabbitmqctl` and return what it prints. It takes most of a second: on a private node `eval` is faster.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        raise NotImplementedError
+
+    def _address(self, name: str, password: str, vhost: str) -> str:
+        path = "" if vhost == "/" else quote(vhost, safe="")
+        return f"amqp://{quote(name, safe='')}:{quote(password, safe='')}@{self.host}:{self.port}/{path}"
+
+
+class SharedBroker(RabbitMQ):
+    """A RabbitMQ that somebody else started; the vhost and the users made on it stay there.
+
+    Args:
+        url: of an administrator.
+        ctl: the command that is its `rabbitmqctl`.
+    """
+
+    def __init__(self, url: str, ctl: Sequence[str]) -> None:
+        parts = urlsplit(url)
+        if not (parts.hostname and parts.username and parts.password):
+            raise ValueError("PULSEKIT_TEST_RABBITMQ must be amqp://<administrator>:<password>@<host>[:<port>]/")
+        super().__init__(parts.hostname, parts.port or 5672, unquote(parts.username), unquote(parts.password))
+        self._ctl = tuple(ctl)
+
+    def ctl(self, *args: str) -> str:
+        return run((*self._ctl, "-q", *args))
+
+
+def run(command: Sequence[str | PathLike[str]], *, env: dict[str, str] | None = None, given: str | None = None) -> str:
+    """Run a command and return what it prints.
+
+    Raises:
+        RuntimeError: it ended with something else than 0.
+    """
+    done = subprocess.run(
+        command, env=env, input=given, capture_output=True, text=True, timeout=_CALL_SECONDS, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{command[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout.strip()
+
+
+def _binary(text: str) -> str:
+    """Write a text as an Erlang binary, whatever characters it has."""
+    return f"<<{','.join(str(byte) for byte in text.encode())}>>"
+
+
+def _permit(user: str, vhost: str, configure: str, write: str, read: str) -> str:
+    values = ", ".join((user, _binary(vhost), configure, write, read, user))
+    return f"ok = rabbit_auth_backend_internal:set_permissions({values})"
