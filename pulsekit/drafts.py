@@ -1,0 +1,247 @@
+"""The drafts of JSON Schema: what a schema may say.
+
+A schema is checked before anything is made of it, so that every mistake in one has a place and words, and nothing in it
+is ever fetched. Source: JSON Schema drafts 4, 6 and 7, core and validation.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import unquote
+
+from pulsekit.documents import pointer_tokens
+from pulsekit.errors import SchemaError
+
+if TYPE_CHECKING:
+    from pulsekit.documents import JSON
+
+__all__ = ["DRAFTS", "KEYWORDS", "TYPES", "CheckedSchema", "Subschema", "check_schema"]
+
+Subschema: TypeAlias = "dict[str, Any] | bool"
+
+TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+
+DRAFTS = {4: "draft-04", 6: "draft-06", 7: "draft-07"}
+
+# For each keyword the shape of its value and the first draft that has it. What is not here says nothing about validity.
+KEYWORDS = {
+    "type": ("types", 4),
+    "enum": ("values", 4),
+    "const": ("value", 6),
+    "allOf": ("schemas", 4),
+    "anyOf": ("schemas", 4),
+    "oneOf": ("schemas", 4),
+    "not": ("schema", 4),
+    "if": ("schema", 7),
+    "then": ("schema", 7),
+    "else": ("schema", 7),
+    "minLength": ("count", 4),
+    "maxLength": ("count", 4),
+    "pattern": ("pattern", 4),
+    "format": ("format", 4),
+    "minimum": ("number", 4),
+    "maximum": ("number", 4),
+    "exclusiveMinimum": ("exclusive", 4),
+    "exclusiveMaximum": ("exclusive", 4),
+    "multipleOf": ("divisor", 4),
+    "minItems": ("count", 4),
+    "maxItems": ("count", 4),
+    "uniqueItems": ("flag", 4),
+    "items": ("items", 4),
+    "additionalItems": ("additional", 4),
+    "contains": ("schema", 6),
+    "minProperties": ("count", 4),
+    "maxProperties": ("count", 4),
+    "required": ("names", 4),
+    "dependencies": ("dependencies", 4),
+    "properties": ("members", 4),
+    "patternProperties": ("patterns", 4),
+    "additionalProperties": ("additional", 4),
+    "propertyNames": ("schema", 6),
+    "definitions": ("definitions", 4),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedSchema:
+    """Hold a schema that is well formed, with what its references name.
+
+    Attributes:
+        root: the schema as it was given.
+        draft: 4, 6 or 7.
+        targets: for each `$ref` in it the subschema it names.
+    """
+
+    root: Subschema
+    draft: int
+    targets: dict[str, Subschema] = field(default_factory=dict)
+
+    def has(self, keyword: str) -> bool:
+        """Tell whether a keyword decides anything in this draft."""
+        return KEYWORDS[keyword][1] <= self.draft
+
+
+def check_schema(root: JSON) -> CheckedSchema:
+    """Return the schema with its references resolved.
+
+    Args:
+        root: plain JSON; it is kept, not copied, and not changed.
+
+    Raises:
+        SchemaError: it is of another draft, a keyword has a value it cannot have, a pattern does not compile, or a
+            reference leads nowhere or outside of the schema.
+    """
+    if not isinstance(root, dict | bool):
+        raise SchemaError("a schema is an object")
+    checked = CheckedSchema(root, _draft(root))
+    try:
+        _Checker(checked).schema(root, "")
+    except RecursionError:
+        raise SchemaError("the schema is nested too deeply") from None
+    return checked
+
+
+def _draft(root: Subschema) -> int:
+    uri = root.get("$schema", "") if isinstance(root, dict) else ""
+    if uri == "":
+        return 7
+    for draft, name in DRAFTS.items():
+        if isinstance(uri, str) and re.fullmatch(rf"https?://json-schema\.org/{name}/schema#?", uri):
+            return draft
+    named = re.search(r"draft[-/][0-9-]+[0-9]", uri) if isinstance(uri, str) else None
+    what = named[0].replace("/", " ", 1).replace("-", " ", 1) if named else f"$schema {uri!a}"
+    raise SchemaError(f"{what} is not supported: the drafts 4, 6 and 7 are; name one in $schema")
+
+
+class _Checker:
+    """Walk a schema once, refuse what is malformed, and resolve its references."""
+
+    def __init__(self, checked: CheckedSchema) -> None:
+        self._checked = checked
+        self._seen: set[int] = set()
+        self._id_keyword = "id" if checked.draft == 4 else "$id"
+        self._id = checked.root.get(self._id_keyword) if isinstance(checked.root, dict) else None
+
+    def schema(self, schema: Any, where: str) -> None:
+        if isinstance(schema, bool) and self._checked.draft > 4:
+            return
+        self._need(isinstance(schema, dict), where, "must be a schema, which is an object")
+        if id(schema) in self._seen:
+            return
+        self._seen.add(id(schema))
+        named = where and isinstance(schema.get(self._id_keyword), str)
+        self._need(not named, where, "has an $id of its own, which is not supported; refer to it by its path")
+        if "$ref" in schema:  # what stands beside a $ref counts for nothing in these drafts
+            self._reference(schema["$ref"], where)
+            return
+        for keyword, value in schema.items():
+            shape, since = KEYWORDS.get(keyword, ("", 9))
+            if since <= self._checked.draft:
+                self._keyword(shape, value, f"{where}/{_escape(keyword)}")
+
+    def _keyword(self, shape: str, value: Any, where: str) -> None:
+        match shape:
+            case "additional" if isinstance(value, bool):
+                pass  # in draft 4 too
+            case "items" if not isinstance(value, list):
+                self.schema(value, where)
+            case "schema" | "additional":
+                self.schema(value, where)
+            case "schemas" | "items":
+                self._all(value, where)
+            case "members" | "patterns" | "definitions":
+                self._need(isinstance(value, dict), where, "must be an object of schemas")
+                for name, schema in value.items():
+                    self.schema(schema, f"{where}/{_escape(name)}")
+                    if shape == "patterns":
+                        self._pattern(name, where)
+            case "dependencies":
+                self._need(isinstance(value, dict), where, "must be an object of schemas or lists of names")
+                for name, needed in value.items():
+                    check = self._names if isinstance(needed, list) else self.schema
+                    check(needed, f"{where}/{_escape(name)}")
+            case "names":
+                self._names(value, where)
+            case "types":
+                named = value if isinstance(value, list) else [value]
+                known = named and all(isinstance(name, str) and name in TYPES for name in named)
+                self._need(known, where, f"must be one or more of {', '.join(TYPES)}")
+            case "values" | "value":
+                self._need(shape == "value" or isinstance(value, list), where, "must be a list of values")
+                self._need(_finite(value), where, "has a number that JSON cannot write")
+            case "count":
+                self._need(_number(value) and value >= 0 and value == int(value), where, "must be an integer from 0 up")
+            case "exclusive" if self._checked.draft == 4:
+                self._need(isinstance(value, bool), where, "must be true or false in draft 4")
+            case "number" | "exclusive":
+                self._need(_number(value), where, "must be a number")
+            case "divisor":
+                self._need(_number(value) and value > 0, where, "must be a number over 0")
+            case "flag":
+                self._need(isinstance(value, bool), where, "must be true or false")
+            case "pattern":
+                self._pattern(value, where)
+            case "format":
+                self._need(isinstance(value, str), where, "must be the name of a format")
+
+    def _reference(self, reference: Any, where: str) -> None:
+        where = f"{where}/$ref"
+        self._need(isinstance(reference, str), where, "must be text")
+        base, _, fragment = reference.partition("#")
+        inside = not base or base == str(self._id).partition("#")[0]
+        self._need(inside, where, f"names {reference!a}, which is outside of this schema; nothing is fetched")
+        tokens = pointer_tokens(unquote(fragment))
+        self._need(tokens is not None, where, f"names {reference!a}, but must be a path such as #/definitions/name")
+        target = self._checked.root
+        for token in tokens or ():
+            target = _member(target, token)
+            self._need(target is not None, where, f"names {reference!a}, which is not in this schema")
+        if reference not in self._checked.targets:
+            self._checked.targets[reference] = target
+            self.schema(target, unquote(fragment))
+
+    def _all(self, schemas: Any, where: str) -> None:
+        self._need(isinstance(schemas, list) and schemas, where, "must be a list of schemas, with one at least")
+        for index, schema in enumerate(schemas):
+            self.schema(schema, f"{where}/{index}")
+
+    def _names(self, names: Any, where: str) -> None:
+        listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
+        self._need(listed and len(set(names)) == len(names), where, "must be a list of names, each of them once")
+
+    def _pattern(self, pattern: Any, where: str) -> None:
+        self._need(isinstance(pattern, str), where, "must be a regular expression")
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as error:
+            self._need(False, where, f"{pattern!a} is not a regular expression that can be used: {error}")
+
+    def _need(self, holds: object, where: str, otherwise: str) -> None:
+        if not holds:
+            raise SchemaError(f"the schema is wrong at {where or 'its top'}: it {otherwise}")
+
+
+def _member(value: Any, token: str) -> Any:
+    """Return one member of an object or list, or None."""
+    if isinstance(value, list):
+        return value[int(token)] if token.isdecimal() and int(token) < len(value) else None
+    return value.get(token) if isinstance(value, dict) else None
+
+
+def _escape(token: str) -> str:
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def _number(value: Any) -> bool:
+    return (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and isfinite(value))
+
+
+def _finite(value: JSON) -> bool:
+    if isinstance(value, dict):
+        return all(map(_finite, value.values()))
+    if isinstance(value, list):
+        return all(map(_finite, value))
+    return not isinstance(value, float) or isfinite(value)

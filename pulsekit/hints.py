@@ -1,0 +1,94 @@
+"""Words about values: how a message shows them, and guesses at what was meant.
+
+Everything here is bounded: values may be megabytes long, a thousand levels deep, and wrong in ten thousand places.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Guesses", "brief", "counted", "described", "either", "mended"]
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_NOT_IN_WORDS = re.compile(r"[\W_]+")
+
+
+def brief(value: Any, limit: int = 80) -> str:
+    """Write a value as JSON, cut after `limit` characters."""
+    if isinstance(value, str):
+        value = value[: limit + 1]
+    written = ""
+    # iterencode, unlike dumps, need not write all of it first.
+    for part in json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr).iterencode(value):
+        written += part
+        if len(written) > limit:
+            written = written[: limit - 1] + "…"
+            break
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
+
+
+def described(value: Any) -> str:
+    """Say what a value is, with its text when it is short by nature: `the string "1"`, `a list`."""
+    if isinstance(value, dict):
+        return "an object" if value else "an empty object"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    if isinstance(value, str):
+        return f"the string {brief(value)}"
+    return brief(value)
+
+
+def either(words: Sequence[str], limit: int = 20) -> str:
+    """Join alternatives: `a, b or c`; beyond `limit` only their number."""
+    if not words:
+        return "nothing"
+    if len(words) > limit:
+        return f"{', '.join(words[:limit])} or one of {len(words) - limit} more"
+    return " or ".join((*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]))
+
+
+def counted(number: float, noun: str) -> str:
+    """Write a number with its noun: `1 item`, `2 items`."""
+    plural = {"property": "properties"}.get(noun, f"{noun}s")
+    return f"{number} {noun if number == 1 else plural}"
+
+
+def mended(pattern: str, text: str) -> str:
+    """Say what to change so that a text matches a pattern, or nothing when that is not plain."""
+    if re.search(pattern, text.strip()):
+        return "remove the space or line break around it"
+    if re.search(pattern, text.lower()):
+        return "write it in lower case"
+    characters = dict.fromkeys(text[:1000])
+    refused = [character for character in characters if not re.search(pattern, character)]
+    if refused and re.search(pattern, "".join(character for character in text if character not in refused)):
+        return f"it cannot have {either([brief(character) for character in refused], limit=5)}"
+    return ""
+
+
+class Guesses:
+    """Guess what misspelt words were meant to be, up to a number of guesses: each may cost a millisecond."""
+
+    def __init__(self, limit: int = 100) -> None:
+        self._left = limit
+
+    def nearest(self, word: Any, choices: Iterable[Any]) -> str | None:
+        """Return the choice that is nearest to the word, or None when none is near."""
+        if not isinstance(word, str) or len(word) > 100 or self._left == 0:
+            return None
+        from difflib import get_close_matches  # rarely needed
+
+        self._left -= 1
+        words = [choice for choice in choices if isinstance(choice, str) and len(choice) <= 100][:1000]
+        bare = {_bare(choice): choice for choice in reversed(words)}
+        found = get_close_matches(_bare(word), bare, n=1, cutoff=0.7)
+        return bare[found[0]] if found else None
+
+
+def _bare(word: str) -> str:
+    return _NOT_IN_WORDS.sub("", word).lower()

@@ -1,0 +1,204 @@
+"""YAML 1.2, read strictly: what comes out is what a person can read off the page, and JSON could say it too.
+
+Only the parser of ruamel.yaml is used, never its constructors: values are built here from its events, by the core
+schema (YAML 1.2.2 §10.3.2). So timestamps, `yes` and `on` are text. Refused, each with its place: tags, anchors,
+aliases, merge keys, keys that stand twice or are no text, infinities and NaN, other versions of YAML. Depth and size
+are bounded, so hostile text cannot hold the process.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NoReturn
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    DocumentEndEvent,
+    DocumentStartEvent,
+    MappingStartEvent,
+    NodeEvent,
+    ScalarEvent,
+)
+from ruamel.yaml.reader import ReaderError
+
+from pulsekit.errors import DocumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pulsekit.documents import JSON
+
+__all__ = ["MAX_DEPTH", "MAX_SIZE", "Place", "read_yaml"]
+
+MAX_SIZE = 4 * 1024 * 1024  # characters; the parser reads about 400,000 a second
+MAX_DEPTH = 100  # the parser takes quadratic time in the depth
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
+
+
+@dataclass(slots=True)
+class Place:
+    """Say where a value stands, and where its members do."""
+
+    line: int
+    column: int
+    members: dict[str, Place] = field(default_factory=dict)
+
+    def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
+        """Return line and column of the value at the path, or of the nearest value around it that exists."""
+        place = self
+        for token in tokens:
+            if token not in place.members:
+                break
+            place = place.members[token]
+        return place.line, place.column
+
+
+@dataclass(slots=True)
+class _Open:
+    """Hold a mapping or sequence whose end has not come yet."""
+
+    value: dict[str, JSON] | list[JSON]
+    place: Place
+    key: str | None = None
+
+
+def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
+    """Read every document of a YAML text.
+
+    Raises:
+        DocumentError: with line and column of what cannot be read.
+    """
+    if len(text) > MAX_SIZE:
+        raise DocumentError(
+            f"{len(text)} characters of YAML are more than the {MAX_SIZE} that are read; write JSON or NDJSON",
+            source=source,
+        )
+    try:
+        return list(_Builder(source).documents(text))
+    except ReaderError as error:
+        before = text[: error.position]
+        raise DocumentError(
+            f"YAML cannot hold the character U+{error.character:04X}",
+            source=source,
+            line=before.count("\n") + 1,
+            column=len(before) - before.rfind("\n"),
+        ) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        words = ", ".join(part for part in (error.context, error.problem) if part)
+        raise DocumentError(
+            f"this is not YAML: {words}",
+            source=source,
+            line=mark.line + 1 if mark else None,
+            column=mark.column + 1 if mark else None,
+        ) from None
+    except (YAMLError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
+        # The parser has a few unguarded corners, such as an escape beyond U+10FFFF.
+        raise DocumentError(f"this is not YAML: {error}", source=source) from error
+
+
+class _Builder:
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._stack: list[_Open] = []
+
+    def documents(self, text: str) -> Iterator[tuple[JSON, Place]]:
+        root: tuple[JSON, Place] | None = None
+        for event in YAML(typ="safe", pure=True).parse(text):
+            if isinstance(event, DocumentStartEvent):
+                self._check_directives(event)
+            elif isinstance(event, NodeEvent):
+                value, place = self._node(event)
+                if self._stack:
+                    self._attach(event, value, place)
+                else:
+                    root = value, place
+                if isinstance(value, dict | list):
+                    self._open(event, value, place)
+            elif isinstance(event, CollectionEndEvent):
+                self._stack.pop()
+            elif isinstance(event, DocumentEndEvent) and root is not None:
+                yield root
+
+    def _node(self, event: NodeEvent) -> tuple[JSON, Place]:
+        mark = event.start_mark
+        if isinstance(event, AliasEvent):
+            self._refuse(mark, f"the alias *{event.anchor} is not read; write the value out")
+        if event.anchor is not None:
+            self._refuse(mark, f"the anchor &{event.anchor} is not read; write the value out where it is used")
+        assert isinstance(event, CollectionStartEvent | ScalarEvent)
+        if event.ctag is not None:
+            self._refuse(mark, "tags ('!…') are not read; write the plain value")
+        place = Place(mark.line + 1, mark.column + 1)
+        if isinstance(event, ScalarEvent):
+            return (event.value if event.style else self._plain(event)), place
+        return ({} if isinstance(event, MappingStartEvent) else []), place
+
+    def _plain(self, event: ScalarEvent) -> JSON:
+        """Resolve an unquoted scalar by the core schema."""
+        text: str = event.value
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INTEGER.match(text):
+            try:
+                return int(text, 0 if text[:2] in {"0o", "0x"} else 10)
+            except ValueError:
+                self._refuse(event.start_mark, "this integer has more digits than Treeherder reads; put it in quotes")
+        if _NOT_FINITE.match(text):
+            self._refuse(event.start_mark, f"{text} is not a number that JSON has; put it in quotes if it is text")
+        if _FLOAT.match(text):
+            number = float(text)
+            if number in {float("inf"), float("-inf")}:
+                self._refuse(event.start_mark, f"{text[:40]} is beyond the numbers that are read")
+            return number
+        return text
+
+    def _attach(self, event: NodeEvent, value: JSON, place: Place) -> None:
+        parent = self._stack[-1]
+        if isinstance(parent.value, list):
+            parent.place.members[str(len(parent.value))] = place
+            parent.value.append(value)
+        elif parent.key is None:
+            parent.key = self._key(event, value, parent)
+        else:
+            parent.place.members[parent.key] = place
+            parent.value[parent.key] = value
+            parent.key = None
+
+    def _key(self, event: NodeEvent, value: JSON, parent: _Open) -> str:
+        if not isinstance(event, ScalarEvent):
+            self._refuse(event.start_mark, "a key must be text, this one is a list or an object")
+        if not isinstance(value, str):
+            self._refuse(event.start_mark, f"a key must be text; put {event.value or 'it'} in quotes")
+        if value == "<<" and not event.style:
+            self._refuse(event.start_mark, "merge keys ('<<') are not read; write the members out")
+        if value in parent.place.members:
+            first = parent.place.members[value].line
+            self._refuse(event.start_mark, f"the key {value!a} stands twice in one object, first on line {first}")
+        return value
+
+    def _open(self, event: NodeEvent, value: dict[str, JSON] | list[JSON], place: Place) -> None:
+        if len(self._stack) == MAX_DEPTH:
+            self._refuse(event.start_mark, f"this YAML is nested more than {MAX_DEPTH} levels deep")
+        self._stack.append(_Open(value, place))
+
+    def _check_directives(self, event: DocumentStartEvent) -> None:
+        if event.version is not None and tuple(event.version) != (1, 2):
+            asked = ".".join(map(str, event.version))
+            self._refuse(event.start_mark, f"the text asks for YAML {asked}; YAML 1.2 is read")
+
+    def _refuse(self, mark: StringMark, reason: str) -> NoReturn:
+        raise DocumentError(reason, source=self._source, line=mark.line + 1, column=mark.column + 1)

@@ -1,0 +1,123 @@
+"""Python's `jsonschema` is the oracle: it is what Treeherder asks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from samples import CORPUS, JOBS, SCHEMA, mutated, places
+
+from pulsekit.documents import parse_yaml
+from pulsekit.drafts import check_schema
+from pulsekit.problems import explain
+from pulsekit.schemas import load_schema
+
+if TYPE_CHECKING:
+    from pulsekit.errors import Problem
+
+pytestmark = pytest.mark.timeout(300)
+
+COUNT = 20_000
+SEED = 20261123
+
+
+@dataclass(frozen=True)
+class Verdict:
+    job: Any
+    oracle: bool
+    treeherder: bool
+    strict: bool
+    problems: tuple[Problem, ...]  # those of the strict profile
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> list[Verdict]:
+    jobs, oracle_schema = list(JOBS), SCHEMA
+    if CORPUS.is_dir():
+        jobs += json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
+        oracle_schema = parse_yaml((CORPUS / "treeherder-pulse-job.yml").read_bytes()).value
+    oracle = jsonschema.Draft6Validator(oracle_schema)
+    schema = load_schema("pulse-job")
+    return [
+        Verdict(
+            job,
+            oracle.is_valid(job),
+            schema.is_valid(job, "treeherder"),
+            schema.is_valid(job, "strict"),
+            schema.problems(job, "strict"),
+        )
+        for job in mutated(jobs, COUNT, SEED)
+    ]
+
+
+def test_the_treeherder_profile_is_the_verdict_of_jsonschema(verdicts: list[Verdict]) -> None:
+    differing = [verdict for verdict in verdicts if verdict.treeherder is not verdict.oracle]
+    assert differing == []
+
+
+def test_the_strict_profile_disagrees_about_formats_alone(verdicts: list[Verdict]) -> None:
+    for verdict in verdicts:
+        if verdict.strict is not verdict.oracle:
+            assert verdict.oracle
+            assert {problem.rule for problem in verdict.problems} == {"format"}
+
+
+def test_every_refusal_is_explained_and_nothing_else(verdicts: list[Verdict]) -> None:
+    checked = check_schema(SCHEMA)
+    for verdict in verdicts:
+        assert bool(verdict.problems) is not verdict.strict
+        assert all(problem.rule != "schema" for problem in verdict.problems)
+        if verdict.treeherder:
+            assert explain(checked, verdict.job, formats=False) == []
+            assert bool(explain(checked, verdict.job, formats=True)) is not verdict.strict
+
+
+def test_the_jobs_are_varied_enough_to_mean_something(verdicts: list[Verdict]) -> None:
+    assert len(verdicts) >= 20_000
+    assert sum(verdict.oracle for verdict in verdicts) >= len(verdicts) / 4
+    assert sum(not verdict.oracle for verdict in verdicts) >= len(verdicts) / 4
+    violated = {(_place(problem), problem.rule) for verdict in verdicts for problem in verdict.problems}
+    assert _keywords() - violated == set()
+
+
+def _keywords() -> set[tuple[tuple[str, ...], str]]:
+    """Every keyword at every place where a job can break it."""
+    telling = {"type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "required"}
+    found = set()
+    for path, schema in places():
+        found |= {
+            (path, keyword)
+            for keyword in telling.intersection(schema)
+            if schema[keyword] != 0 or keyword != "minLength"
+        }
+        if "additionalProperties" in schema:
+            found.add((path, "additionalProperties"))
+    return found
+
+
+def _place(problem: Problem) -> tuple[str, ...]:
+    tokens = problem.pointer.split("/")[1:]
+    if problem.rule == "additionalProperties":
+        tokens.pop()
+    return tuple("*" if token.isdecimal() else token for token in tokens)
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
+def test_our_schema_has_the_structure_of_treeherders() -> None:
+    theirs = parse_yaml((CORPUS / "treeherder-pulse-job.yml").read_bytes()).value
+    assert _bare(SCHEMA) == _bare(theirs)
+
+
+def _bare(schema: Any, *, members: bool = False) -> Any:
+    """Leave titles and descriptions out, but not properties of such a name; order counts for nothing."""
+    if not isinstance(schema, dict):
+        return sorted(schema) if isinstance(schema, list) else schema
+    return {
+        name: _bare(inner, members=name in {"properties", "definitions"} and not members)
+        for name, inner in schema.items()
+        if members or name not in {"title", "description"}
+    }
