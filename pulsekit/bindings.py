@@ -25,8 +25,7 @@ __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "
 
 _PROPERTIES = ("exchange", "destinations", "projects", "rule")
 _EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
-_ASSIGNMENT = re.compile(r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)")
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*\Z")
+_ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
 _MAX_LITERAL = 1 << 20  # characters; a syntax tree takes some hundred times the memory of its text
 _MAX_NESTING = 8  # of lists and keys around a registration
 _MAX_BINDINGS = 100_000  # of one registration: far beyond what a broker would bear on one queue
@@ -191,7 +190,7 @@ def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration 
         except UnicodeDecodeError as error:
             raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
     text = text.removeprefix("\ufeff")
-    if assignment := _ASSIGNMENT.match(text):
+    if assignment := re.match(_ASSIGNMENT, text):
         text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
@@ -211,13 +210,15 @@ def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration 
 # the written forms
 
 
-@dataclass(frozen=True, slots=True)
 class _Parsed:
     """A value that is no `Document`: all it knows is the line it began on."""
 
-    value: Any
-    source: str
-    line: int
+    __slots__ = ("line", "source", "value")
+
+    def __init__(self, value: Any, source: str, line: int) -> None:
+        self.value = value
+        self.source = source
+        self.line = line
 
     def locate(self, pointer: str) -> tuple[int, int] | None:
         return None if pointer else (self.line, 1)
@@ -308,7 +309,7 @@ def _wrapper(value: dict[Any, Any]) -> str | None:
     if "registrations" in value:
         return "registrations"
     only = next(iter(value)) if len(value) == 1 else None
-    return only if isinstance(only, str) and (only == "sources" or _VARIABLE.match(only)) else None
+    return only if isinstance(only, str) and (only == "sources" or re.fullmatch(r"[A-Z][A-Z0-9_]*", only)) else None
 
 
 def _written(value: Any) -> list[Registration | Binding]:

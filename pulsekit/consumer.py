@@ -170,6 +170,10 @@ class Consumer:
             await self._arrived.wait()
         return self._buffer.popleft()
 
+    def take(self) -> Message | None:
+        """Return the next message if one has arrived, without waiting."""
+        return self._buffer.popleft() if self._buffer else None
+
     async def handle(self, handler: Callable[[Message], Awaitable[object]]) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
 

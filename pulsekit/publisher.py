@@ -12,7 +12,7 @@ from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import BrokerRefused, InvalidMessage, InvalidPayload, NetworkError, NotOpen, PulsekitError
+from pulsekit.errors import BrokerRefused, InvalidInput, InvalidPayload, NetworkError, NotOpen, PulsekitError
 from pulsekit.messages import CC, Outcome, Outgoing, Properties, Receipt, encode_payload
 from pulsekit.names import check_exchange, owner
 from pulsekit.wire import PublishWire, check_size
@@ -317,7 +317,7 @@ class Publisher:
         draft = item if isinstance(item, Draft) else Draft(*item)
         try:
             message = self._encode(draft, mandatory=mandatory)
-        except (InvalidPayload, InvalidMessage) as error:
+        except InvalidInput as error:
             done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
             done.set_result(
                 Receipt(

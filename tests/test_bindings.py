@@ -158,7 +158,7 @@ AS_JSON = json.dumps({"exchange": JOBS, "destinations": ["treeherder"], "project
         f'{{"registrations": [{AS_JSON}]}}',
         f"{AS_JSON}\n",
         "exchange: exchange/me/v1/jobs\ndestinations: [treeherder]\nprojects: [mozilla-inbound._]\n",
-        'registrations:\n- {exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: ["mozilla-inbound._"]}',
+        "registrations:\n- {exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: [mozilla-inbound._]}",
         "{exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: [mozilla-inbound._]}",
         f"PULSE_DATA_INGESTION_SOURCES: '[{AS_JSON}]'",
         DOCUMENTED,
