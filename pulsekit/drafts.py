@@ -111,8 +111,8 @@ def _draft(root: Subschema) -> int:
     for draft, name in DRAFTS.items():
         if isinstance(uri, str) and re.fullmatch(rf"https?://json-schema\.org/{name}/schema#?", uri):
             return draft
-    named = re.search(r"draft[-/][0-9-]+[0-9]", uri) if isinstance(uri, str) else None
-    what = named[0].replace("/", " ", 1).replace("-", " ", 1) if named else f"$schema {uri!a}"
+    named = re.search(r"/draft[-/]([0-9-]+[0-9])/", uri) if isinstance(uri, str) else None
+    what = f"draft {named[1]}" if named else f"$schema {uri!a}"
     raise SchemaError(f"{what} is not supported: the drafts 4, 6 and 7 are; name one in $schema")
 
 

@@ -89,7 +89,7 @@ def _suggest(kind: str, name: str, user: str | None) -> str | None:
             owner_ = rest.pop(0)
     elif rest and user and rest[0] == user:
         del rest[0]
-    elif len(rest) > 1 and not user and _USER.match(rest[0]):
+    elif len(rest) > 2 and not user and _USER.match(rest[0]):
         owner_ = rest.pop(0)
     if not rest:
         return None

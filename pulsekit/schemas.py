@@ -173,7 +173,10 @@ def _load_file(name: str) -> Schema:
         document = (parse_json if name.lower().endswith(".json") else parse_yaml)(text, source=name)
     except DocumentError as error:
         raise SchemaError(f"the schema cannot be read: {error}") from error
-    return _load_text(json.dumps(document.value), name)
+    try:
+        return _load_text(json.dumps(document.value), name)
+    except SchemaError as error:
+        raise SchemaError(f"{name}: {error}") from None
 
 
 @lru_cache

@@ -35,9 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_DEPTH", "MAX_SIZE", "Place", "read_yaml"]
 
-MAX_SIZE = 4 * 1024 * 1024  # characters; the parser reads about 400,000 a second
+MAX_SIZE = 1024 * 1024  # characters; the parser reads about 400,000 a second
 MAX_DEPTH = 100  # the parser takes quadratic time in the depth
+MAX_TAG = 1024  # and in the length of a tag, whatever comes of it
 
+_LONG_TAG = re.compile(rf"(?<![^\s,\[{{])![^\s]{{{MAX_TAG}}}")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -86,16 +88,15 @@ def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
             f"{len(text)} characters of YAML are more than the {MAX_SIZE} that are read; write JSON or NDJSON",
             source=source,
         )
+    if tag := _LONG_TAG.search(text):
+        raise DocumentError(
+            f"a word that begins with ! has more than {MAX_TAG} characters", source=source, **_place(text, tag.start())
+        )
     try:
         return list(_Builder(source).documents(text))
     except ReaderError as error:
-        before = text[: error.position]
-        raise DocumentError(
-            f"YAML cannot hold the character U+{error.character:04X}",
-            source=source,
-            line=before.count("\n") + 1,
-            column=len(before) - before.rfind("\n"),
-        ) from None
+        reason = f"YAML cannot hold the character U+{error.character:04X}"
+        raise DocumentError(reason, source=source, **_place(text, error.position)) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         words = ", ".join(part for part in (error.context, error.problem) if part)
@@ -108,6 +109,10 @@ def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
     except (YAMLError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
         # The parser has a few unguarded corners, such as an escape beyond U+10FFFF.
         raise DocumentError(f"this is not YAML: {error}", source=source) from error
+
+
+def _place(text: str, offset: int) -> dict[str, int]:
+    return {"line": text.count("\n", 0, offset) + 1, "column": offset - text.rfind("\n", 0, offset)}
 
 
 class _Builder:

@@ -327,7 +327,7 @@ def _properties(message: Outgoing) -> commands.Basic.Properties:
     return commands.Basic.Properties(
         content_type=own.content_type,
         content_encoding=own.content_encoding,
-        headers=dict(message.headers) or None,
+        headers={name: _field(value) for name, value in message.headers.items()} or None,
         delivery_mode=own.delivery_mode,
         priority=own.priority,
         correlation_id=own.correlation_id,
@@ -339,6 +339,17 @@ def _properties(message: Outgoing) -> commands.Basic.Properties:
         user_id=own.user_id,
         app_id=own.app_id,
     )
+
+
+def _field(value: Any) -> Any:
+    """Return a header value as pamqp wants it: it writes a bytearray, and refuses bytes."""
+    if isinstance(value, bytes):
+        return bytearray(value)
+    if isinstance(value, list):
+        return [_field(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _field(item) for name, item in value.items()}
+    return value
 
 
 def _delivery(message: aiormq.abc.DeliveredMessage) -> Delivery:

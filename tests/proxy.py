@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
+    import ssl
     from types import TracebackType
     from typing import Self
 
@@ -17,20 +18,26 @@ class Proxy:
 
     Attributes:
         accepted: how many connections were made through it.
-        connections: how many are open.
+        carried: bytes it took from clients.
+
+    Args:
+        url: the broker.
+        tls: what to present to clients, who are then served over TLS.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
         self._target = urlsplit(url)
+        self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._answers = asyncio.Event()
         self._answers.set()
         self._open = True
         self.accepted = 0
+        self.carried = 0
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         return self
 
     async def __aexit__(
@@ -99,7 +106,9 @@ class Proxy:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(65536):
-                if gate is not None:
+                if gate is None:
+                    self.carried += len(data)
+                else:
                     await gate.wait()
                 writer.write(data)
                 await writer.drain()

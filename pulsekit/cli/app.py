@@ -1,0 +1,144 @@
+"""The group of commands, each loaded when it is called, and how their help looks."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from pulsekit.cli.exits import ExitCode
+from pulsekit.cli.output import paint
+
+__all__ = ["Command", "Group", "run"]
+
+# Name, module, and what `pulsekit --help` says: listing and completing commands imports none of them. A module has
+# `command`, a function or a Typer application, and `EXAMPLES`, the lines its help begins with.
+_COMMANDS = {
+    "exchange": ("pulsekit.cli.exchange", "Create, check or delete your own topic exchange."),
+    "publish": ("pulsekit.cli.publish", "Validate jobs, then publish them with confirms."),
+    "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),
+    "match": ("pulsekit.cli.match", "Say which bindings would take a routing key, and why not."),
+    "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),
+    "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
+}
+_EXAMPLES = """\
+pulsekit match treeherder.mozilla-inbound._
+pulsekit validate job.yml
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#'
+"""
+_HEADING = re.compile(r"^ *(Usage|Examples|Arguments|Options|Commands):", re.MULTILINE)
+
+
+class Command(TyperCommand):
+    """A command whose help has its headings set off on a terminal."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, painted when it goes to a terminal."""
+        return _set_off(super().get_help(ctx))
+
+
+class Group(TyperGroup):
+    """A group of commands whose help has its headings set off on a terminal."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help, painted when it goes to a terminal."""
+        return _set_off(super().get_help(ctx))
+
+
+class _Root(Group):
+    """The group itself; keeps typer from turning a closed pipe into exit status 1."""
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _closed_pipe_told():
+            return super().make_context(*args, **extra)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _closed_pipe_told():
+            return super().invoke(ctx)
+
+
+class _Lazy(Command):
+    """Stand for a command until it is called."""
+
+    def __init__(self, name: str, module: str, summary: str) -> None:
+        super().__init__(name, short_help=summary, rich_markup_mode=None)
+        self.module = module
+
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        """Load the command and let it parse its own arguments."""
+        return self.load().make_context(*args, **extra)
+
+    def load(self) -> Any:
+        module = import_module(self.module)
+        body: typer.Typer | Callable[..., int | None] = module.command
+        if isinstance(body, typer.Typer):
+            body.rich_markup_mode = None
+            loaded = get_command(body)
+            loaded.help = _help(loaded.help or "", module.EXAMPLES)
+            return loaded
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(self.name, cls=Command, help=_help(inspect.getdoc(body) or "", module.EXAMPLES))(body)
+        return get_command(app)
+
+
+def run(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status; errors are raised.
+
+    Args:
+        argv: arguments without the program's name; those of the process by default.
+    """
+    # Plain help, not typer's boxes: it stays readable in 60 columns, and rich would double the start.
+    app = typer.Typer(cls=_Root, rich_markup_mode=None, context_settings=_CONTEXT)
+    app.callback(invoke_without_command=True, help=_help(_root.__doc__ or "", _EXAMPLES))(_root)
+    root = get_command(app)
+    assert isinstance(root, _Root)
+    for name, (module, summary) in _COMMANDS.items():
+        root.add_command(_Lazy(name, module, summary))
+    status = root.main(args=argv, prog_name="pulsekit", standalone_mode=False)
+    return int(status or ExitCode.DONE)
+
+
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+def _root(
+    ctx: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> int:
+    """Publish, watch and predict Mozilla Pulse messages for Treeherder."""
+    if version:
+        from pulsekit import __version__
+
+        typer.echo(f"pulsekit {__version__}")
+        raise typer.Exit
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help(), err=True)
+        raise typer.Exit(ExitCode.USAGE)
+    return ExitCode.DONE
+
+
+def _help(text: str, examples: str) -> str:
+    r"""Put the examples behind the first paragraph; `\b` keeps their lines as they are."""
+    summary, _, rest = inspect.cleandoc(text).partition("\n\n")
+    lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
+    return f"{summary}\n\n\b\nExamples:\n{lines}\n\n{rest}"
+
+
+def _set_off(text: str) -> str:
+    return _HEADING.sub(lambda match: paint(match[0], "head", sys.stdout), text)
+
+
+@contextmanager
+def _closed_pipe_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise typer.Exit(ExitCode.CLOSED_PIPE) from error

@@ -1,0 +1,84 @@
+"""`pulsekit exchange`: your own topic exchange, before registering or publishing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit.cli.app import Command, Group
+from pulsekit.cli.exits import ExitCode
+from pulsekit.cli.options import InsecureOption, UrlOption, connect, run
+from pulsekit.cli.output import note
+
+if TYPE_CHECKING:
+    from pulsekit.pulse import Pulse
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit exchange create exchange/me/v1/jobs
+pulsekit exchange check exchange/taskcluster-queue/v1/task-completed
+pulsekit exchange delete exchange/me/v1/jobs
+"""
+
+command = typer.Typer(cls=Group, help="Create, check or delete a topic exchange.", add_completion=False)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<name>", show_default=False)]
+
+
+@command.command(cls=Command)
+def create(name: _Name, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+    """Create your own exchange, durable and of type topic, as Pulse wants it. Again is fine."""
+    return run(_create(name, url, insecure))
+
+
+@command.command(cls=Command)
+def check(name: _Name, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+    """Ask whether an exchange exists, whoever owns it. Exit status 0 or 5."""
+    return run(_check(name, url, insecure))
+
+
+@command.command(cls=Command)
+def delete(
+    name: _Name,
+    force: Annotated[bool, typer.Option("--force", help="Also when queues are bound to it.")] = False,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Delete your own exchange; not while queues are bound to it."""
+    return run(_delete(name, force, url, insecure))
+
+
+async def _create(name: str, url: str | None, insecure: bool) -> int:
+    async with _pulse(name, url, insecure) as pulse:
+        await pulse.create_exchange(name)
+    note(f"{name} is there")
+    return ExitCode.DONE
+
+
+async def _check(name: str, url: str | None, insecure: bool) -> int:
+    async with _pulse(name, url, insecure) as pulse:
+        if await pulse.exchange_exists(name):
+            note(f"{name} exists")
+            return ExitCode.DONE
+    note(f"{name} does not exist: check the spelling, the virtual host, and whether its owner has created it")
+    return ExitCode.REFUSED
+
+
+async def _delete(name: str, force: bool, url: str | None, insecure: bool) -> int:
+    async with _pulse(name, url, insecure) as pulse:
+        existed = await pulse.exchange_exists(name)
+        await pulse.delete_exchange(name, if_unused=not force)
+    note(f"{name} is deleted" if existed else f"{name} did not exist")
+    return ExitCode.DONE
+
+
+def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
+    from pulsekit.names import check_exchange
+    from pulsekit.settings import load_settings
+
+    settings = load_settings()
+    pulse = connect(settings, url, insecure=insecure)
+    check_exchange(name, pulse.user)
+    return pulse

@@ -1,0 +1,72 @@
+"""Options that several commands share, and the way from them to a broker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from pulsekit.pulse import Pulse
+    from pulsekit.settings import Settings
+
+__all__ = ["InsecureOption", "UrlOption", "connect", "run", "seconds"]
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="The broker, without a password unless it is this machine; by default PULSE_URL decides.",
+        show_default=False,
+    ),
+]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Allow clear text to another machine, password included.")
+]
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?\Z")
+_UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds(text: str) -> float:
+    """Read a duration: `500ms`, `5s`, `2m`, `1h`; a bare number is seconds.
+
+    Raises:
+        typer.BadParameter: it is none, or zero.
+    """
+    match = _DURATION.match(text.strip())
+    if match is None or not float(match[1]):
+        raise typer.BadParameter(f"{text!r} is not a duration such as 500ms, 5s, 2m or 1h")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def connect(settings: Settings, url: str | None, *, insecure: bool) -> Pulse:
+    """Prepare the connection that flags, environment and configuration ask for.
+
+    Raises:
+        ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
+            machine can read it.
+    """
+    from pulsekit.pulse import Pulse
+    from pulsekit.settings import parse_url
+
+    if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
+        raise ConfigurationError(
+            "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
+        )
+    # The libraries below write warnings to stderr when nobody listens; what matters comes as an error of ours.
+    logging.getLogger("aiormq").addHandler(logging.NullHandler())
+    logging.getLogger("aio_pika").addHandler(logging.NullHandler())
+    return Pulse(settings.broker(url, insecure=insecure))
+
+
+def run(work: Coroutine[Any, Any, int]) -> int:
+    """Run the asynchronous part of a command and return its exit status."""
+    return asyncio.run(work)

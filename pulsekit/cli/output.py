@@ -1,0 +1,221 @@
+"""What commands show: data on stdout, talk on stderr, and in neither anything that a terminal would obey."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from io import TextIOWrapper
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "THEME",
+    "Cell",
+    "Format",
+    "FormatOption",
+    "Output",
+    "clean",
+    "columns",
+    "console",
+    "fail",
+    "note",
+    "paint",
+    "warn",
+]
+
+# The one palette, in rich's words; `paint` knows them too.
+THEME = {"head": "bold", "good": "green", "bad": "red", "warn": "yellow", "key": "cyan", "dim": "dim"}
+_SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+
+Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
+
+# C0, DEL, C1, bidi controls, line separators, and surrogates, which no encoding carries.
+_UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_GAP = "  "
+_LEAST_ROOM = 40  # columns for the last column of a table
+
+
+class Format(StrEnum):
+    """Name how data is shown."""
+
+    PRETTY = "pretty"
+    NDJSON = "ndjson"
+
+
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("-o", "--output", help="How to show data. [default: pretty on a terminal, else ndjson]"),
+]
+
+
+class Output:
+    """Write data to stdout, for a person or as NDJSON.
+
+    Args:
+        chosen: what was asked for; without it, a terminal gets `pretty` and anything else NDJSON.
+        live: whether somebody waits for each line; else they are written in blocks.
+
+    Raises:
+        OSError: stdout is closed.
+    """
+
+    def __init__(self, chosen: Format | None = None, *, live: bool = False) -> None:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "<stdout>")
+        self._stream = sys.stdout
+        self._live = live
+        terminal = self._stream.isatty()
+        self._width = get_terminal_size().columns if terminal else None
+        self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
+        if isinstance(self._stream, TextIOWrapper):
+            self._stream.reconfigure(errors="backslashreplace")  # a locale that lacks a character is no reason to fail
+
+    def record(self, value: Any) -> None:
+        """Write one line of NDJSON, in UTF-8 whatever the locale.
+
+        Raises:
+            ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
+        """
+        from pulsekit.records import dump_line
+
+        self._stream.buffer.write(dump_line(value).encode() + b"\n")
+        if self._live:
+            self._stream.buffer.flush()
+
+    def flush(self) -> None:
+        """Hand everything written over to whoever reads stdout."""
+        self._stream.flush()
+
+    def line(self, *cells: Cell) -> None:
+        """Write cells side by side on one line."""
+        self._stream.write("".join(self._paint(_styled(cell)) for cell in cells).rstrip() + "\n")
+        if self._live:
+            self._stream.flush()
+
+    def fitted(self, *cells: Cell) -> None:
+        """Write cells on one line, cut to the width of the terminal; elsewhere, whole."""
+        room = get_terminal_size().columns if self._stream.isatty() else None
+        kept: list[Cell] = []
+        for text, style in map(_styled, cells):
+            if room is not None and (width := columns(text)) > room:
+                while text and columns(text) >= room:
+                    text = text[:-1]  # noqa: PLW2901 - shortened until it fits
+                kept.append((f"{text}…", style))
+                break
+            if room is not None:
+                room -= width
+            kept.append((text, style))
+        self.line(*kept)
+
+    def table(self, rows: Iterable[Sequence[Cell]]) -> None:
+        """Write rows of equal length in aligned columns.
+
+        On a terminal the last column is wrapped, or goes below its row where little room is left. Elsewhere a row is
+        one line, so that `grep` finds all of it.
+        """
+        table = [[_styled(cell) for cell in row] for row in rows]
+        widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]
+        hanging = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+        for *cells, (last, style) in table:
+            head: list[Cell] = [
+                (text + " " * (width - columns(text)) + _GAP, style)
+                for (text, style), width in zip(cells, widths, strict=False)
+            ]
+            if self._width is None or columns(last) <= self._width - hanging:
+                self.line(*head, (last, style))
+                continue
+            import textwrap
+
+            if self._width - hanging >= _LEAST_ROOM:
+                first, *rest = textwrap.wrap(last, self._width - hanging, break_on_hyphens=False)
+                self.line(*head, (first, style))
+                indent = " " * hanging
+            else:
+                self.line(*head)
+                rest, indent = textwrap.wrap(last, max(self._width, _LEAST_ROOM) - 4, break_on_hyphens=False), " " * 4
+            for text in rest:
+                self.line(indent, (text, style))
+
+    def _paint(self, cell: tuple[str, str]) -> str:
+        return paint(*cell, self._stream)
+
+
+def clean(text: str) -> str:
+    r"""Return text from outside with each character that a terminal might obey as an escape: `\x1b`, `\u202e`."""
+    return _UNSAFE.sub(_escape, text)
+
+
+def paint(text: str, style: str, stream: TextIO) -> str:
+    """Return the text in a style of `THEME` when the stream is a terminal that wants colours (`NO_COLOR` is heeded).
+
+    The text must be clean.
+    """
+    if not style or not text or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    codes = ";".join(str(_SGR[word]) for word in THEME[style].split())
+    return f"\x1b[{codes}m{text}\x1b[0m"
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    _say("", "", text)
+
+
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    _say("warning: ", "warn", text)
+
+
+def fail(text: str, hint: str = "") -> None:
+    """Say on stderr what went wrong, and on a line of its own what to do."""
+    _say("error: ", "bad", text)
+    if hint:
+        _say("", "", hint)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console in our theme, for what plain lines cannot do: progress, highlighted JSON."""
+    from rich.console import Console  # costs as much as all the rest
+    from rich.theme import Theme
+
+    return Console(theme=Theme(THEME), stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def _say(prefix: str, style: str, text: str) -> None:
+    text = prefix + clean(text)
+    with suppress(OSError):  # nobody listens: the exit status says it
+        if sys.stderr.isatty():
+            import textwrap
+
+            text = textwrap.fill(text, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+        sys.stderr.write(paint(prefix, style, sys.stderr) + text[len(prefix) :] + "\n")
+        sys.stderr.flush()
+
+
+def _styled(cell: Cell) -> tuple[str, str]:
+    text, style = (cell, "") if isinstance(cell, str) else cell
+    return clean(text), style
+
+
+def _escape(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)

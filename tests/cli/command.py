@@ -1,0 +1,77 @@
+"""The command line as its users run it: a process of its own, with pipes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Done", "environment", "pulsekit", "start"]
+
+_COMMAND = (sys.executable, "-m", "pulsekit")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What a command that ended left: its status and its words."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def records(self) -> list[Any]:
+        """The lines of standard output, as JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+def environment(folder: Path, url: str | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment of a fresh account: nothing configured but the broker."""
+    kept = {
+        name: os.environ[name]
+        for name in ("PATH", "LANG", "PYTHONSAFEPATH", "COVERAGE_PROCESS_START")
+        if name in os.environ
+    }
+    login = {"PULSE_URL": url} if url else {}
+    # A test that forgets the broker must fail, not find one.
+    return (
+        kept
+        | {"HOME": str(folder), "CI": "true", "COLUMNS": "100", "PYTHONWARNINGS": "error"}
+        | login
+        | dict(extra or {})
+    )
+
+
+def pulsekit(
+    *args: str,
+    folder: Path,
+    url: str | None = None,
+    given: str | bytes = b"",
+    extra: Mapping[str, str] | None = None,
+) -> Done:
+    """Run a command in a folder until it ends, with a pipe for each of its streams."""
+    done = subprocess.run(
+        (*_COMMAND, *args),
+        input=given.encode() if isinstance(given, str) else given,
+        env=environment(folder, url, extra),
+        cwd=folder,
+        capture_output=True,
+        timeout=50,
+        check=False,
+    )
+    out, err = done.stdout.decode(), done.stderr.decode()
+    assert "Traceback" not in err, err
+    return Done(done.returncode, out, err)
+
+
+def start(*args: str, folder: Path, url: str | None = None, **streams: Any) -> subprocess.Popen[str]:
+    """Start a command that goes on; the caller waits for it."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
+    return subprocess.Popen((*_COMMAND, *args), env=environment(folder, url), cwd=folder, text=True, **pipes)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.command import pulsekit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+def test_an_exchange_is_created_checked_and_deleted(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/v1/jobs"
+    run = [
+        pulsekit("exchange", action, name, folder=tmp_path, url=user.url)
+        for action in ("check", "create", "create", "check", "delete", "delete", "check")
+    ]
+    assert [done.status for done in run] == [5, 0, 0, 0, 0, 0, 5]
+    assert "does not exist" in run[0].err
+    assert "is deleted" in run[4].err
+    assert "did not exist" in run[5].err
+    assert all(not done.out for done in run)
+
+
+@pytest.mark.parametrize("action", ["create", "delete"])
+def test_an_exchange_of_somebody_else_is_refused(
+    user: PulseUser, broker: RabbitMQ, action: str, tmp_path: Path
+) -> None:
+    name = f"exchange/{broker.user().name}/v1/jobs"
+    done = pulsekit("exchange", action, name, folder=tmp_path, url=user.url)
+    assert done.status == 5
+    assert name in done.err
+    assert "a user owns exchange/<user>/" in done.err
+
+
+@pytest.mark.parametrize("action", ["create", "check", "delete"])
+def test_a_name_that_pulse_cannot_have_is_refused_before_connecting_with_a_better_one(
+    action: str, tmp_path: Path
+) -> None:
+    done = pulsekit("exchange", action, "v1/jobs", folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
+    assert done.status == 2
+    assert "exchange/me/v1/jobs" in done.err
+
+
+def test_no_broker_configured_says_what_to_set(tmp_path: Path) -> None:
+    done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path)
+    assert done.status == 2
+    assert "PULSE_URL" in done.err
+
+
+def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
+    done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url="amqp://me:hunter2@127.0.0.1:1/")
+    assert done.status == 4
+    assert "connection refused" in done.err
+    assert "hunter2" not in done.err
+
+
+def test_a_refused_login_and_a_wrong_virtual_host_are_told_apart(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/x"
+    login = pulsekit("exchange", "check", name, folder=tmp_path, url=user.url.replace("p4ss", "wrong"))
+    vhost = pulsekit("exchange", "check", name, folder=tmp_path, url=f"{user.url}nope")
+    assert (login.status, vhost.status) == (5, 5)
+    assert "check user and password" in login.err
+    assert "'nope'" in vhost.err
+
+
+def test_a_password_on_the_command_line_is_refused_but_for_this_machine(user: PulseUser, tmp_path: Path) -> None:
+    url = "amqps://me:hunter2@pulse.mozilla.org/"
+    done = pulsekit("exchange", "check", "exchange/me/x", "--url", url, folder=tmp_path)
+    assert done.status == 2
+    assert "PULSE_PASSWORD" in done.err
+    assert "hunter2" not in done.err
+    here = pulsekit("exchange", "check", f"exchange/{user.name}/x", "--url", user.url, folder=tmp_path)
+    assert here.status == 5
+
+
+def test_clear_text_to_another_machine_is_refused(tmp_path: Path) -> None:
+    done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url="amqp://me:hunter2@192.0.2.1/")
+    assert done.status == 2
+    assert "--insecure" in done.err

@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import JOBS
+
+import pulsekit as library
+from cli.command import pulsekit, start
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+BROKEN = JOBS[0] | {"state": "done"}
+PROJECT = JOBS[0]["origin"]["project"]
+KEY = f"treeherder.{PROJECT}._"
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def messages(user: PulseUser, exchange: str) -> AsyncIterator[library.Consumer]:
+    """Listen to everything that is published."""
+    async with library.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(exchange) as messages:
+            yield messages
+
+
+def ndjson(*values: Any) -> str:
+    return "".join(f"{json.dumps(value)}\n" for value in values)
+
+
+async def received(messages: library.Consumer, count: int) -> list[Any]:
+    """Take so many messages, and see that no more have come."""
+    got = [await anext(messages) for _ in range(count)]
+    for message in got:
+        await message.ack()
+    assert messages.take() is None
+    return [message.payload for message in got]
+
+
+@pytest.mark.parametrize("form", ["list.json", "one.json", "lines.ndjson", "lines", "one.yml", "list.yaml"])
+async def test_every_form_of_file_is_published(
+    form: str, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    jobs = JOBS[:1] if form.startswith("one") else JOBS[:3]
+    text = {
+        "list.json": json.dumps(jobs, indent=1),
+        "one.json": json.dumps(jobs[0]),
+        "one.yml": json.dumps(jobs[0], indent=2),
+        "list.yaml": "\n".join(f"- {json.dumps(job)}" for job in jobs),
+    }.get(form, ndjson(*jobs))
+    (tmp_path / form).write_text(text)
+    done = pulsekit(
+        "publish", form, "--exchange", exchange, "--destination", "treeherder", folder=tmp_path, url=user.url
+    )
+    assert done.status == 0, done.err
+    assert [record["outcome"] for record in done.records] == ["confirmed"] * len(jobs)
+    assert [record["index"] for record in done.records] == list(range(len(jobs)))
+    assert await received(messages, len(jobs)) == jobs
+    assert f"{len(jobs)} confirmed, to {exchange}" in done.err
+
+
+@pytest.mark.parametrize("text", [ndjson(*JOBS[:3]), json.dumps(JOBS[:3], indent=1), f"- {json.dumps(JOBS[0])}\n"])
+async def test_a_pipe_is_published(
+    text: str, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    done = pulsekit("publish", "--exchange", exchange, "-d", "treeherder", folder=tmp_path, url=user.url, given=text)
+    assert done.status == 0, done.err
+    assert (await received(messages, len(done.records)))[0] == JOBS[0]
+
+
+async def test_nothing_is_sent_when_any_job_of_the_files_is_invalid(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    (tmp_path / "good.ndjson").write_text(ndjson(*JOBS[:2]))
+    (tmp_path / "bad.ndjson").write_text(ndjson(JOBS[0], BROKEN))
+    arguments = ("publish", "good.ndjson", "bad.ndjson", "--exchange", exchange, "-d", "treeherder")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url)
+    assert done.status == 1
+    assert done.out == ""
+    assert "bad.ndjson:2:" in done.err
+    assert "/state" in done.err
+    assert "nothing was sent: 1 of 4 invalid" in done.err
+    done = pulsekit(*arguments, "--keep-going", folder=tmp_path, url=user.url)
+    assert done.status == 3
+    assert [record["outcome"] for record in done.records] == ["confirmed"] * 3 + ["invalid"]
+    assert await received(messages, 3) == [JOBS[0], JOBS[1], JOBS[0]]
+
+
+async def test_a_pipe_stops_at_its_first_invalid_line_and_says_how_many_were_sent(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    text = ndjson(JOBS[0], JOBS[1]) + '{"half": \n' + ndjson(JOBS[2])
+    arguments = ("publish", "--exchange", exchange, "-d", "treeherder")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url, given=text)
+    assert done.status == 1
+    assert "<stdin>:3:" in done.err
+    assert "2 confirmed, 1 invalid" in done.err
+    assert len(await received(messages, 2)) == 2
+    done = pulsekit(*arguments, "--keep-going", folder=tmp_path, url=user.url, given=text)
+    assert done.status == 3
+    assert [record["outcome"] for record in done.records] == ["confirmed", "confirmed", "invalid", "confirmed"]
+    assert len(await received(messages, 3)) == 3
+
+
+async def test_a_pipe_is_sent_as_it_comes(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    with start(
+        "publish", "--exchange", exchange, "-d", "treeherder", folder=tmp_path, url=user.url, stdin=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for number in range(3):
+            process.stdin.write(ndjson(JOBS[number]))
+            process.stdin.flush()
+            assert (await anext(messages)).payload == JOBS[number]
+            assert json.loads(process.stdout.readline())["index"] == number
+        process.communicate()
+    assert process.returncode == 0
+
+
+async def test_a_record_of_tail_keeps_its_key_its_headers_and_its_exact_body(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    body = json.dumps(JOBS[0], indent=3)
+    record = {
+        "v": 1,
+        "exchange": "exchange/somebody/else",
+        "routing_key": "own.key",
+        "cc": ["other.key"],
+        "headers": {"h": {"$type": "bytes", "value": "AP8="}},
+        "properties": {"message_id": "kept", "user_id": "somebody"},
+        "payload": {"old": 1},
+        "body": body,
+    }
+    done = pulsekit("publish", "--exchange", exchange, folder=tmp_path, url=user.url, given=ndjson(record))
+    assert done.status == 0, done.err
+    message = await anext(messages)
+    assert (message.exchange, message.routing_key, message.cc) == (exchange, "own.key", ("other.key",))
+    assert message.body.decode() == body
+    assert message.headers["h"] == b"\x00\xff"
+    assert message.properties.message_id == "kept"
+    done = pulsekit(
+        "publish", "--exchange", exchange, "-k", "given", folder=tmp_path, url=user.url, given=ndjson(record)
+    )
+    assert (await anext(messages)).routing_key == "given"
+
+
+async def test_one_message_goes_to_each_destination(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    done = pulsekit(
+        "publish", "--exchange", exchange, "-d", "a", "-d", "b", folder=tmp_path, url=user.url, given=ndjson(JOBS[0])
+    )
+    assert [record["routing_key"] for record in done.records] == [f"a.{PROJECT}._", f"b.{PROJECT}._"]
+    assert await received(messages, 2) == [JOBS[0], JOBS[0]]
+
+
+def test_a_key_that_nobody_is_bound_to_is_a_warning_or_with_require_route_a_failure(
+    user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    arguments = ("publish", "--exchange", exchange, "-d", "treeherder")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
+    assert done.status == 0
+    assert done.records[0]["outcome"] == "returned"
+    assert f"nobody is bound to '{KEY}'" in done.err
+    done = pulsekit(*arguments, "--require-route", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
+    assert done.status == 3
+
+
+def test_a_dry_run_needs_no_broker_and_says_who_would_take_each_message(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text(
+        "exchange: exchange/me/v1/jobs\n"
+        "destinations: [treeherder, nobody]\n"
+        "registrations:\n"
+        f"- {{exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: ['{PROJECT}._', '#']}}\n"
+        "- {exchange: exchange/other/v1/jobs, destinations: ['#'], projects: ['#']}\n"
+    )
+    done = pulsekit("publish", "--dry-run", folder=tmp_path, given=ndjson(JOBS[0], BROKEN))
+    assert done.status == 1
+    assert [record["bindings"] for record in done.records] == [[KEY, "treeherder.#"], [], []]
+    assert [record["valid"] for record in done.records] == [True, True, False]
+    assert done.records[0]["size"] == len(json.dumps(JOBS[0], separators=(",", ":"), ensure_ascii=False).encode())
+    pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=ndjson(JOBS[0]))
+    assert pretty.status == 0
+    assert f"valid  {KEY}  →  {KEY}, treeherder.#" in pretty.out
+    assert "→  nobody" in pretty.out
+
+
+def test_a_schema_of_ones_own_decides(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    (tmp_path / "own.yml").write_text("{type: object, required: [x]}")
+    arguments = ("publish", "--exchange", exchange, "-k", "a", "--schema", "own.yml")
+    assert pulsekit(*arguments, folder=tmp_path, url=user.url, given='{"x": 1}').status == 0
+    assert pulsekit(*arguments, folder=tmp_path, url=user.url, given='{"y": 1}').status == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "status", "words"),
+    [
+        (["-d", "t"], "", 2, "is empty"),
+        (["-d", "t"], "\n \n", 2, "is empty"),
+        (["-d", "t"], "{", 1, "<stdin>:1:"),
+        (["-d", "t"], "a: [1", 1, "<stdin>:"),
+        (["-d", "t"], b"\xff\xfe{}", 1, "UTF-8"),
+        (["-d", "t"], ndjson({"a": 1}), 1, "is missing"),
+        ([], ndjson(JOBS[0]), 2, "--routing-key"),
+        (["-d", "t", "-k", "k"], ndjson(JOBS[0]), 2, "not both"),
+        (["-k", "k" * 256], ndjson(JOBS[0]), 1, "256 bytes"),
+        (["-k", "k", "--no-schema"], ndjson({"routing_key": "r", "body_b64": "*"}), 1, "base64"),
+        (["-d", "t", "--no-schema"], ndjson({"a": 1}), 1, "origin.project"),
+        (["-d", "t", "--schema", "nope"], ndjson(JOBS[0]), 2, "pulse-job"),
+        (["-d", "t", "missing.json"], "", 74, "missing.json"),
+        (["-d", "t", "--window", "0"], ndjson(JOBS[0]), 2, "--window"),
+        (["-d", "t", "--timeout", "soon"], ndjson(JOBS[0]), 2, "duration"),
+    ],
+)
+def test_what_cannot_be_published_is_explained(
+    arguments: list[str], given: str | bytes, status: int, words: str, tmp_path: Path
+) -> None:
+    done = pulsekit(
+        "publish",
+        "--exchange",
+        "exchange/me/x",
+        *arguments,
+        folder=tmp_path,
+        url="amqp://me:p@127.0.0.1:1/",
+        given=given,
+    )
+    assert words in done.err
+    assert done.status == status  # and not 4: nobody connects for nothing
+
+
+def test_without_a_file_or_a_pipe_an_example_is_shown(tmp_path: Path) -> None:
+    with start("publish", "--exchange", "exchange/me/x", folder=tmp_path) as process:
+        _, err = process.communicate()
+    assert process.returncode == 2
+    assert "pulsekit publish job.yml" in err
+
+
+def test_an_exchange_of_somebody_else_is_refused(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+    theirs = f"exchange/{broker.user().name}/v1/jobs"
+    done = pulsekit("publish", "--exchange", theirs, "-d", "t", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
+    assert done.status == 5
+    assert theirs in done.err
+
+
+async def test_a_job_of_five_megabytes_travels(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    big = JOBS[0] | {"labels": ["x" * 40] * 120_000}
+    (tmp_path / "big.json").write_text(json.dumps(big))
+    done = pulsekit("publish", "big.json", "--exchange", exchange, "-d", "t", folder=tmp_path, url=user.url)
+    assert done.status == 0, done.err
+    assert await received(messages, 1) == [big]

@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+from samples import JOBS
+
+import pulsekit as library
+from cli.command import pulsekit, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def publisher(user: PulseUser, exchange: str) -> AsyncIterator[library.Publisher]:
+    async with library.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        yield publisher
+
+
+def listening(process: subprocess.Popen[str]) -> None:
+    """Wait until a tail says that its bindings stand."""
+    assert process.stderr is not None
+    assert process.stderr.readline().startswith("listening on ")
+
+
+async def test_thirty_jobs_arrive_unchanged_and_in_order(
+    user: PulseUser, exchange: str, publisher: library.Publisher, corpus: Path, tmp_path: Path
+) -> None:
+    jobs = json.loads((corpus / "treeherder-jobs.json").read_text())
+    with start("tail", exchange, "-n", "30", "-o", "ndjson", folder=tmp_path, url=user.url) as tail:
+        listening(tail)
+        done = pulsekit(
+            "publish",
+            str(corpus / "treeherder-jobs.json"),
+            "--exchange",
+            exchange,
+            "--destination",
+            "treeherder",
+            folder=tmp_path,
+            url=user.url,
+        )
+        out, err = tail.communicate()
+    assert done.status == 0
+    assert tail.returncode == 0
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["payload"] for record in records] == jobs
+    assert {record["routing_key"] for record in records} == {"treeherder.autoland._"}
+    assert "30 messages in" in err
+
+
+async def test_only_what_the_patterns_take_is_shown_each_message_once(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    bindings = [f"{exchange}:a.*", f"{exchange}:#.b"]
+    with start("tail", *bindings, "-n", "3", folder=tmp_path, url=user.url) as tail:
+        listening(tail)
+        for key in ("a.b", "c", "a.c", "x.y.b"):
+            await publisher.publish({}, key)
+        out, _ = tail.communicate()
+    assert [json.loads(line)["routing_key"] for line in out.splitlines()] == ["a.b", "a.c", "x.y.b"]
+
+
+@pytest.mark.parametrize("option", ["--idle", "--for"])
+def test_a_tail_can_end_by_itself(option: str, user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
+    done = pulsekit("tail", exchange, option, "100ms", folder=tmp_path, url=user.url)
+    assert done.status == 0
+    assert done.out == ""
+    assert "0 messages in" in done.err
+
+
+async def test_ctrl_c_ends_it_cleanly(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with start("tail", exchange, folder=tmp_path, url=user.url) as tail:
+        listening(tail)
+        await publisher.publish({}, "k")
+        assert tail.stdout is not None
+        assert json.loads(tail.stdout.readline())["routing_key"] == "k"
+        tail.send_signal(signal.SIGINT)
+        _, err = tail.communicate()
+    assert tail.returncode == 130
+    assert err.startswith("1 message in")
+    assert len(err.splitlines()) == 1
+
+
+async def test_a_reader_that_goes_away_ends_it_in_silence(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with start("tail", exchange, folder=tmp_path, url=user.url) as tail:
+        listening(tail)
+        assert tail.stdout is not None
+        tail.stdout.close()
+        await publisher.publish({}, "k")
+        assert tail.wait() == 141
+        assert tail.stderr is not None
+        assert "0 messages" in tail.stderr.read()
+
+
+async def test_output_that_cannot_be_written_is_a_file_error(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with (
+        open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
+        start("tail", exchange, folder=tmp_path, url=user.url, stdout=full) as tail,
+    ):
+        listening(tail)
+        await publisher.publish({}, "k")
+        _, err = tail.communicate()
+    assert tail.returncode == 74
+    assert "No space left" in err
+
+
+def test_a_missing_exchange_is_named_with_what_to_check(user: PulseUser, tmp_path: Path) -> None:
+    done = pulsekit("tail", f"exchange/{user.name}/v1/nope", folder=tmp_path, url=user.url)
+    assert done.status == 5
+    assert f"exchange/{user.name}/v1/nope" in done.err
+    assert "check the spelling" in done.err
+
+
+async def test_a_missing_exchange_can_be_waited_for(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    with start("tail", exchange, "--wait", "-n", "1", folder=tmp_path, url=user.url) as tail:
+        async with library.connect(user.url) as pulse:
+            publisher = pulse.publisher(exchange)
+            await publisher.open()
+            listening(tail)
+            await publisher.publish({}, "k")
+        out, _ = tail.communicate()
+    assert tail.returncode == 0
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["v1/jobs"], "exchange/me/v1/jobs"),
+        (["exchange/me/x:" + "a" * 256], "255"),
+        (["exchange/me/x", "-n", "0"], "--count"),
+        (["exchange/me/x", "--idle", "soon"], "duration"),
+        (["exchange/me/x", "--schema", "nope"], "pulse-job"),
+        ([], "EXCHANGE"),
+    ],
+)
+def test_a_tail_that_cannot_work_is_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = pulsekit("tail", *arguments, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
+    assert done.status == 2
+    assert words in done.err
+
+
+def on_a_terminal(*args: str, folder: Path, url: str) -> tuple[subprocess.Popen[str], int]:
+    """Start a tail whose standard output is a terminal; return it and the terminal's other end."""
+    ours, theirs = pty.openpty()
+    process = start(*args, folder=folder, url=url, stdout=theirs)
+    os.close(theirs)
+    return process, ours
+
+
+def screen(terminal: int) -> str:
+    """Read all that was written to a terminal."""
+    shown = b""
+    while True:
+        try:
+            part = os.read(terminal, 65536)
+        except OSError:  # how a terminal says that its other end is closed
+            part = b""
+        if not part:
+            os.close(terminal)
+            return shown.decode()
+        shown += part
+
+
+async def test_on_a_terminal_a_job_is_one_line_that_can_be_read_at_a_glance(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    job = JOBS[0]
+    process, terminal = on_a_terminal("tail", exchange, "-n", "1", folder=tmp_path, url=user.url)
+    with process:
+        listening(process)
+        await publisher.publish(job, "treeherder.autoland._")
+        process.communicate()
+    lines = screen(terminal).splitlines()
+    assert len(lines) == 1
+    for part in ("treeherder", "autoland", job["display"]["jobSymbol"], job["state"]):
+        assert part in lines[0]
+
+
+async def test_nothing_in_a_hostile_message_reaches_the_terminal_raw(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    hostile = "\x1b]0;title\x07\x1b[2J\u202e\x9b31m[red]\r\n"
+    bodies = [
+        {"display": {"jobSymbol": hostile, "jobName": hostile}, "state": hostile},
+        hostile.encode(),
+        b"\xff\x1b[2J",
+    ]
+    process, terminal = on_a_terminal("tail", exchange, "-n", "6", folder=tmp_path, url=user.url)
+    with process:
+        listening(process)
+        for body in bodies:
+            await publisher.publish(body, f"k.{hostile}")
+            await publisher.publish(body, "k", headers={"x": hostile}, cc=[hostile])
+        process.communicate()
+    shown = screen(terminal)
+    assert len(shown.splitlines()) == 6
+    colourless = shown
+    for code in (1, 2, 31, 32, 33, 36, 0):
+        colourless = colourless.replace(f"\x1b[{code}m", "")
+    assert not any(ord(c) < 32 and c not in "\r\n" for c in colourless)
+    assert not set("\x7f\x9b\u202e") & set(colourless)
+
+
+async def test_no_colour_is_shown_to_who_wants_none(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    done_by = start("tail", exchange, "-n", "1", "-o", "pretty", "--full", folder=tmp_path, url=user.url)
+    with done_by as tail:
+        listening(tail)
+        await publisher.publish({"a": ["x"]}, "k")
+        out, _ = tail.communicate()
+    assert "\x1b" not in out
+    assert '  "a": [' in out
+
+
+async def test_a_schema_marks_what_is_invalid_and_why(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with start(
+        "tail", exchange, "-n", "3", "-o", "pretty", "--schema", "pulse-job", folder=tmp_path, url=user.url
+    ) as tail:
+        listening(tail)
+        for body in (JOBS[0], JOBS[0] | {"tier": 9}, b"\xff"):
+            await publisher.publish(body, "k")
+        out, _ = tail.communicate()
+    valid, invalid, worse = out.splitlines()
+    assert "  valid" in valid
+    assert "invalid: /tier" in invalid
+    assert "not JSON" in worse

@@ -1,0 +1,84 @@
+"""TLS: verified by default, with the name of the host asked for (SNI)."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trustme
+from proxy import Proxy
+
+import pulsekit
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from rabbitmq.broker import RabbitMQ
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
+
+
+@asynccontextmanager
+async def terminated(url: str, certificate: trustme.LeafCert, asked: list[str | None]) -> AsyncIterator[Proxy]:
+    """Put TLS in front of a broker, as Pulse's load balancer does, and note the names that were asked for."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    async with Proxy(url, tls=context) as proxy:
+        yield proxy
+
+
+async def test_a_certificate_of_a_trusted_authority_lets_messages_through(
+    broker: RabbitMQ, authority: trustme.CA, ca_file: Path
+) -> None:
+    user = broker.user()
+    asked: list[str | None] = []
+    async with terminated(user.url, authority.issue_cert("localhost"), asked) as proxy:
+        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
+        async with pulsekit.connect(url) as pulse:
+            exchange = f"exchange/{user.name}/x"
+            await pulse.create_exchange(exchange)
+            async with pulse.subscribe(exchange) as messages:
+                await pulse.publisher(exchange).publish({"a": 1}, "k")
+                assert (await anext(messages)).payload == {"a": 1}
+    assert set(asked) == {"localhost"}
+
+
+async def test_treeherders_way_of_asking_for_tls_is_tls(broker: RabbitMQ, authority: trustme.CA, ca_file: Path) -> None:
+    user = broker.user()
+    asked: list[str | None] = []
+    async with terminated(user.url, authority.issue_cert("localhost"), asked) as proxy:
+        url = proxy.url.replace("127.0.0.1", "localhost") + f"?ssl=1&cafile={ca_file}"
+        async with pulsekit.connect(url) as pulse:
+            assert not await pulse.exchange_exists(f"exchange/{user.name}/x")
+    assert asked
+
+
+@pytest.mark.parametrize(("host", "trusted"), [("localhost", False), ("other.example", True)])
+async def test_a_certificate_that_does_not_fit_is_refused_before_the_password_is_sent(
+    broker: RabbitMQ, authority: trustme.CA, ca_file: Path, host: str, trusted: bool
+) -> None:
+    user = broker.user()
+    issuer = authority if trusted else trustme.CA()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # the server's side of the refused handshake is not of interest
+    async with terminated(user.url, issuer.issue_cert(host), []) as proxy:
+        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
+        with pytest.raises(pulsekit.Unreachable, match="certificate"):
+            async with pulsekit.connect(url) as pulse:
+                await pulse.exchange_exists(f"exchange/{user.name}/x")
+        assert proxy.carried == 0
