@@ -121,13 +121,17 @@ def _written(number: float) -> Fraction:
 
 
 def _least(least: float, has: int, noun: str) -> _Refusal:
+    if has >= least:
+        return None
     allowed = f"{counted(least, noun)} or more"
-    return None if has >= least else (f"must have {allowed}, has {has}", allowed, "")
+    return f"must have {allowed}, has {has}", allowed, ""
 
 
 def _most(most: float, has: int, noun: str) -> _Refusal:
+    if has <= most:
+        return None
     allowed = f"{counted(most, noun)} at most"
-    return None if has <= most else (f"must have {allowed}, has {has}", allowed, "")
+    return f"must have {allowed}, has {has}", allowed, ""
 
 
 def _unlike(allowed: str, value: Any) -> _Refusal:

@@ -54,6 +54,7 @@ class _Walk:
         self.checked = checked
         self.formats = formats
         self.guesses = Guesses()
+        self._keywords: dict[int, list[str]] = {}  # for each subschema those that decide, in order
 
     def explain(self, schema: Subschema, value: Any, at: str) -> Iterator[Problem]:
         if isinstance(schema, bool):
@@ -63,44 +64,45 @@ class _Walk:
         if "$ref" in schema:
             yield from self.explain(self.checked.targets[schema["$ref"]], value, at)
             return
-        for keyword in _ORDER:
-            if keyword not in schema or not self.checked.has(keyword):
-                continue
+        if id(schema) not in self._keywords:
+            self._keywords[id(schema)] = [word for word in _ORDER if word in schema and self.checked.has(word)]
+        types = self.types(value)
+        for keyword in self._keywords[id(schema)]:
             if keyword in LIMITS:
                 kind, limit = LIMITS[keyword]
-                refusal = limit(schema, value, self.checked.draft) if self.is_a(value, kind) else None
+                refusal = limit(schema, value, self.checked.draft) if kind in types else None
                 if refusal:
                     message, allowed, hint = refusal
                     yield Problem(at, keyword, message, brief(value), allowed, hint)
             else:
                 kind, rule = _RULES[keyword]
-                if self.is_a(value, kind):
+                if kind in types:
                     yield from rule(self, schema, value, at)
 
     def fits(self, schema: Subschema, value: Any) -> bool:
         return next(self.explain(schema, value, ""), None) is None
 
-    def is_a(self, value: Any, name: str) -> bool:
-        """Tell whether a value is of a type of JSON Schema, or of `any`."""
-        if name == "any":
-            return True
+    def types(self, value: Any) -> tuple[str, ...]:
+        """Return the types of JSON Schema that a value has; every value has `any`."""
+        if isinstance(value, str):
+            return ("any", "string")
         if isinstance(value, bool):
-            return name == "boolean"
+            return ("any", "boolean")
         if isinstance(value, int):
-            return name in {"integer", "number"}
+            return ("any", "number", "integer")
         if isinstance(value, float):
-            return name == "number" or (name == "integer" and self.checked.draft > 4 and value.is_integer())
-        return (
-            (value is None and name == "null")
-            or (isinstance(value, str) and name == "string")
-            or (isinstance(value, list | tuple) and name == "array")
-            or (isinstance(value, dict) and name == "object")
-        )
+            whole = self.checked.draft > 4 and value.is_integer()
+            return ("any", "number", "integer") if whole else ("any", "number")
+        if isinstance(value, dict):
+            return ("any", "object")
+        if isinstance(value, list | tuple):
+            return ("any", "array")
+        return ("any", "null") if value is None else ("any",)
 
 
 def _type(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
     types = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-    if any(walk.is_a(value, name) for name in types):
+    if not set(types).isdisjoint(walk.types(value)):
         return
     allowed = either([_NOUNS[name] for name in types])
     hint = ""
@@ -118,7 +120,7 @@ def _reads_as(walk: _Walk, text: str, types: list[str]) -> bool:
         value = json.loads(text) if len(text) <= 100 else text
     except (ValueError, RecursionError):
         return False
-    return any(walk.is_a(value, name) for name in types)
+    return not set(types).isdisjoint(walk.types(value))
 
 
 def _enum(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
@@ -222,10 +224,12 @@ def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str,
         schema.get("patternProperties", {}),
         schema["additionalProperties"],
     )
-    missing = [name for name in known if name not in value]
-    allowed = either([brief(name) for name in known]) if known else "no properties"
-    for name, member in value.items():
-        if name in known or any(re.search(pattern, name) for pattern in patterns):
+    strangers = [name for name in value if name not in known]
+    missing = [name for name in known if name not in value] if strangers else []
+    allowed = either([brief(name) for name in known]) if strangers else ""
+    for name in strangers:
+        member = value[name]
+        if any(re.search(pattern, name) for pattern in patterns):
             continue
         inner = _join(at, name)
         if rule is not False:

@@ -128,6 +128,19 @@ class Settings:
     _login: Mapping[str, str] = field(default_factory=dict, repr=False)
     _environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
+    @property
+    def names_a_broker(self) -> bool:
+        """Tell whether environment or user file say where to connect, or as whom."""
+        environment, login = self._environment, self._login
+        return any(environment.get(name) for name in ("PULSE_URL", "PULSE_USER")) or not login.keys().isdisjoint(
+            {"url", "user"}
+        )
+
+    @property
+    def in_ci(self) -> bool:
+        """Tell whether this is a CI machine, where a missing secret must never publish to nowhere."""
+        return bool(self._environment.get("CI"))
+
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
         """Resolve where to connect and as whom.
 
@@ -147,7 +160,7 @@ class Settings:
         if not url and not user:
             raise ConfigurationError(
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
-                f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}"
+                f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; to try without an account, run `pulsekit sandbox`"
             )
         broker = parse_url(url or f"amqps://{PULSE_HOST}:5671/", user=user, password=password)
         return replace(broker, insecure=insecure).checked()

@@ -237,13 +237,14 @@ def test_a_table_refuses_a_pattern_that_no_broker_takes_and_stays_as_it_was() ->
 
 def test_a_table_that_was_emptied_keeps_nothing_behind() -> None:
     table = BindingTable[int]()
-    patterns = ["a.b.c", "a.b", "a.*.#", "#.b", "", "a.b.c.d", "#.#"]
+    patterns = ["a.b.c", "a.b", "a.*.#", "#.b", "", "a.b.c.d", "#.#", "*.b", "*.c"]
     for pattern in patterns:
         table.add(pattern, 1)
     for pattern in patterns:
         table.remove(pattern, 1)
     assert table._root.children == {}
     assert table._root.entries == []
+    assert table._root.one is None
     assert [table.matches(key) for key in ("", "a.b.c", "a.b")] == [[], [], []]
 
 

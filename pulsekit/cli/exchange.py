@@ -79,6 +79,6 @@ def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
     from pulsekit.settings import load_settings
 
     settings = load_settings()
-    pulse = connect(settings, url, insecure=insecure)
+    pulse = connect(settings, url, insecure=insecure, exchange=name)
     check_exchange(name, pulse.user)
     return pulse

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.cli.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -47,13 +48,22 @@ def seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def connect(settings: Settings, url: str | None, *, insecure: bool) -> Pulse:
+def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Pulse:
     """Prepare the connection that flags, environment and configuration ask for.
+
+    When they ask for none and this is no CI machine, a sandbox that runs here is used, and that is said.
+
+    Args:
+        settings: environment and configuration.
+        url: the flag.
+        insecure: the flag.
+        exchange: what the command is about; its owner logs in on the sandbox.
 
     Raises:
         ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
             machine can read it.
     """
+    from pulsekit.names import owner
     from pulsekit.pulse import Pulse
     from pulsekit.settings import parse_url
 
@@ -62,8 +72,15 @@ def connect(settings: Settings, url: str | None, *, insecure: bool) -> Pulse:
             "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
         )
     # The libraries below write warnings to stderr when nobody listens; what matters comes as an error of ours.
-    logging.getLogger("aiormq").addHandler(logging.NullHandler())
-    logging.getLogger("aio_pika").addHandler(logging.NullHandler())
+    for name in ("aiormq", "aio_pika"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
+    if url is None and not settings.names_a_broker and not settings.in_ci:
+        from pulsekit.discovery import find_sandbox
+
+        sandbox = find_sandbox(owner(exchange or "") or "me")
+        if sandbox is not None:
+            note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
+            return Pulse(sandbox)
     return Pulse(settings.broker(url, insecure=insecure))
 
 

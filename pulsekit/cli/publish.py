@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
-pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder
-pulsekit publish jobs.ndjson --exchange exchange/me/v1/jobs --routing-key treeherder.autoland._
-pulsekit publish job.json --destination treeherder --dry-run
-make-jobs | pulsekit publish --exchange exchange/me/v1/jobs --destination treeherder -o ndjson
+pulsekit publish job.yml --exchange exchange/me/v1/jobs -d treeherder
+pulsekit publish jobs.ndjson --routing-key treeherder.autoland._
+pulsekit publish job.json -d treeherder --dry-run
+make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
 
 _MANY = 50  # messages: from here on a progress bar tells more than lines do
@@ -97,7 +97,7 @@ def command(
             "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
         )
     settings = load_settings()
-    pulse = None if dry_run else connect(settings, url, insecure=insecure)
+    pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
     plan = _Plan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
         key=key,

@@ -31,8 +31,8 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
-pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
-pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > messages.ndjson
+pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10
+pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
 """
 
 _BATCH = 256  # messages written at once when they come faster than they are shown
@@ -75,7 +75,7 @@ def command(
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
 
-    pulse = connect(load_settings(), url, insecure=insecure)
+    pulse = connect(load_settings(), url, insecure=insecure, exchange=bindings[0].partition(":")[0])
     for text in bindings:
         check_exchange(text.partition(":")[0], pulse.user)
     tail = _Tail(

@@ -1,0 +1,178 @@
+"""`pulsekit validate`: every error of every payload, with its place and what to change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit.cli.exits import ExitCode
+from pulsekit.cli.inputs import STDIN, is_piped
+from pulsekit.cli.output import FormatOption, Output, note
+from pulsekit.cli.payloads import documents_in, read_pipe
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
+from pulsekit.records import is_record, read_record
+from pulsekit.schemas import Profile, load_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit.documents import Document
+    from pulsekit.schemas import Schema
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit validate job.yml
+pulsekit validate jobs.ndjson --profile treeherder
+pulsekit validate registrations.yml --schema registration
+make-jobs | pulsekit validate -o ndjson
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
+"""
+
+
+def command(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe.", show_default=False),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
+    ] = None,
+    profile: Annotated[
+        Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
+    ] = "strict",
+    output: FormatOption = None,
+) -> int:
+    """Check jobs against Treeherder's schema, and tell every error with its place.
+
+    Of records, as tail writes them, the payload is checked.
+
+    Exit status: 0 when all are valid, 1 when one is not or cannot be read.
+    """
+    if not files and not is_piped():
+        raise ConfigurationError("nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'")
+    if schema is None:
+        from pulsekit.settings import load_settings
+
+        schema = load_settings().schema
+    report = _Report(Output(output), load_schema(schema), profile)
+    for name in files or ["-"]:
+        seen = report.payloads
+        report.begin()
+        if name == "-":
+            from pulsekit.cli.options import run
+
+            run(_pipe(report))
+        else:
+            _file(report, name)
+        if report.payloads == seen:
+            raise ConfigurationError(f"nothing to validate: {STDIN if name == '-' else name} is empty")
+    return report.end()
+
+
+def _file(report: _Report, name: str) -> None:
+    try:
+        for document in documents_in(name):
+            report.add(document)
+    except DocumentError as error:
+        report.add(error)
+
+
+async def _pipe(report: _Report) -> int:
+    try:
+        documents, stream = await read_pipe()
+    except DocumentError as error:
+        report.add(error)
+        return ExitCode.NEGATIVE
+    for document in documents:
+        report.add(document)
+    if stream is not None:
+        async for streamed in stream:
+            report.add(streamed)
+            report.flush()
+    return ExitCode.DONE
+
+
+class _Report:
+    """Judge payloads as they come, and show what is wrong with them."""
+
+    def __init__(self, out: Output, schema: Schema, profile: Profile) -> None:
+        self._out = out
+        self._schema = schema
+        self._profile = profile
+        self.payloads = 0
+        self._invalid = 0
+        self._next = 0  # index in the file in hand
+
+    def begin(self) -> None:
+        """Count from zero again: a new file."""
+        self._next = 0
+
+    def add(self, document: Document | DocumentError) -> None:
+        """Judge one payload, or count what could not be read as an invalid one."""
+        if isinstance(document, DocumentError):
+            found: Sequence[Problem] = (
+                Problem("", "syntax", document.reason, line=document.line, column=document.column),
+            )
+        elif _is_aside(document.value):
+            return
+        else:
+            found = self._problems(document)
+        self.payloads += 1
+        self._invalid += bool(found)
+        index = self._next if isinstance(document, DocumentError) else document.index
+        self._next = index + 1
+        self._show(document.source, index, found)
+
+    def flush(self) -> None:
+        """Hand over what was shown so far to whoever waits for it."""
+        self._out.flush()
+
+    def end(self) -> ExitCode:
+        """Sum up, and return the exit status."""
+        self._out.flush()
+        valid = self.payloads - self._invalid
+        note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile})")
+        return ExitCode.NEGATIVE if self._invalid else ExitCode.DONE
+
+    def _problems(self, document: Document) -> Sequence[Problem]:
+        value: Any = document.value
+        if not is_record(value):
+            return self._schema.problems(document, self._profile)
+        # What would be sent again is judged; where both are given, the payload beside the body has the better places.
+        base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
+        try:
+            found = self._schema.problems(read_record(value).payload, self._profile)
+        except InvalidInput as error:
+            found = (Problem("", "record", str(error)),)
+        return [problem.at(*(document.locate(base + problem.pointer) or (None, None))) for problem in found]
+
+    def _show(self, source: str, index: int, found: Sequence[Problem]) -> None:
+        if not self._out.pretty:
+            errors = [
+                {
+                    "pointer": problem.pointer,
+                    "message": _message(problem),
+                    "rule": problem.rule,
+                    "line": problem.line,
+                    "column": problem.column,
+                }
+                for problem in found
+            ]
+            self._out.record({"source": source, "index": index, "valid": not found, "errors": errors, "lint": []})
+            return
+        for problem in found:
+            place = ":".join(str(part) for part in (source, problem.line, problem.column) if part is not None)
+            pointer = f"  {problem.pointer}" if problem.pointer else ""
+            self._out.line((place, "head"), (pointer, "key"), f"  {_message(problem)}")
+
+
+def _message(problem: Problem) -> str:
+    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
+
+
+def _is_aside(value: Any) -> bool:
+    """Tell whether a value is a line of a recording that is no message, such as a gap."""
+    return isinstance(value, dict) and value.get("v") == 1 and isinstance(value.get("type"), str)

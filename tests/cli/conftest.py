@@ -1,0 +1,120 @@
+"""Ways to call the command line: inside this process, as a process of its own, and on a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import pytest
+
+from pulsekit.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+class Call(Protocol):
+    def __call__(self, *arguments: str, stdin: str | bytes | None = None) -> Result: ...
+
+
+class Spawn(Protocol):
+    def __call__(
+        self, *arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str] | None = None
+    ) -> Result: ...
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to stand in, so that no configuration is found."""
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture
+def call(folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    """Run `main` in this process; without `stdin` there is none, with it there is a pipe."""
+
+    def call(*arguments: str, stdin: str | bytes | None = None) -> Result:
+        path = tmp_path / "stdin"
+        path.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin or b"")
+        with (path if stdin is not None else Path(os.devnull)).open(encoding="utf-8") as file:
+            monkeypatch.setattr(sys, "stdin", file)
+            code = main(arguments)
+        captured = capfd.readouterr()
+        return Result(code, captured.out, captured.err)
+
+    return call
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **(extra or {})}
+
+
+@pytest.fixture
+def spawn(folder) -> Spawn:
+    """Run `python -m pulsekit` as a process of its own."""
+
+    def spawn(*arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str] | None = None) -> Result:
+        done = subprocess.run(
+            [sys.executable, "-m", "pulsekit", *arguments],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            env=environment(env),
+            timeout=30,
+            check=False,
+        )
+        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return spawn
+
+
+class OnTerminal(Protocol):
+    def __call__(self, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None) -> Result: ...
+
+
+@pytest.fixture
+def on_terminal(folder) -> OnTerminal:
+    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is what the screen gets."""
+
+    def run(*arguments: str, columns: int = 80, env: Mapping[str, str] | None = None) -> Result:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        settings = {"TERM": "xterm", "NO_COLOR": "", **(env or {})}
+        settings = environment(settings)
+        settings.pop("COLUMNS", None)
+        with subprocess.Popen(
+            [sys.executable, "-m", "pulsekit", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=settings
+        ) as process:
+            os.close(theirs)
+            chunks = []
+            while True:
+                try:
+                    chunk = os.read(ours, 65536)
+                except OSError:  # the other side is closed
+                    break
+                if not chunk:
+                    break
+                chunks.append(chunk)
+            os.close(ours)
+            code = process.wait(timeout=30)
+        return Result(code, b"".join(chunks).decode().replace("\r\n", "\n"), "")
+
+    return run

@@ -1,0 +1,317 @@
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import pytest
+
+from pulsekit import errors
+from pulsekit.cli import main
+from pulsekit.cli.app import _COMMANDS
+from pulsekit.cli.exits import ExitCode, exit_code, report
+from pulsekit.cli.output import Format, Output, clean, paint
+from pulsekit.errors import PulsekitError
+
+from .conftest import environment
+
+HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "ruamel", "fastjsonschema", "ssl"}
+
+
+def loaded_by(*arguments: str) -> set[str]:
+    """Return the modules that a call leaves loaded."""
+    script = f"import sys; from pulsekit.cli import main; main({arguments!r}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), timeout=30, check=True
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+# loading
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["match", "a", "--binding", "b"],
+        ["match", "a"],
+        ["match", "--help"],
+        ["bindings", "--help"],
+        ["--version"],
+        ["--help"],
+    ],
+)
+def test_what_works_offline_loads_nothing_heavy(folder, arguments) -> None:
+    assert HEAVY.isdisjoint(loaded_by(*arguments))
+
+
+def test_listing_the_commands_loads_none_of_them(folder) -> None:
+    modules = {module for module, _ in _COMMANDS.values()}
+    assert modules.isdisjoint(loaded_by("--help"))
+
+
+def test_completing_a_commands_name_loads_none_of_them(spawn) -> None:
+    settings = {"_PULSEKIT_COMPLETE": "complete_bash", "COMP_WORDS": "pulsekit ma", "COMP_CWORD": "1"}
+    result = spawn(env=settings | {"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.out == "match\n"
+    assert "pulsekit.cli.app" in result.err
+    assert "pulsekit.cli.match" not in result.err
+
+
+def test_completing_an_option_asks_the_command(spawn) -> None:
+    settings = {"_PULSEKIT_COMPLETE": "complete_bash", "COMP_WORDS": "pulsekit match --re", "COMP_CWORD": "2"}
+    assert spawn(env=settings).out == "--registration\n"
+
+
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
+def test_every_command_is_there_and_its_help_begins_with_examples(call, name) -> None:
+    assert find_spec(_COMMANDS[name][0]) is not None
+    result = call(name, "--help")
+    assert result.code == 0
+    summary, _, rest = result.out.partition("Examples:")
+    assert summary.startswith(f"Usage: pulsekit {name} [OPTIONS]")
+    assert rest.lstrip().startswith(f"pulsekit {name}")
+    assert all(len(line) <= 78 for line in rest.partition("\n\n")[0].splitlines())
+
+
+def test_the_help_of_the_group_lists_every_command_with_a_line(call) -> None:
+    out = call("--help").out
+    for name, (_, summary) in _COMMANDS.items():
+        assert f"  {name.ljust(9)} {summary}" in out
+
+
+def test_help_is_the_same_after_h(call) -> None:
+    assert call("-h").out == call("--help").out
+
+
+# usage
+
+
+def test_without_a_command_the_help_goes_to_stderr(call) -> None:
+    result = call()
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("Usage: pulsekit")
+
+
+def test_the_version_is_that_of_the_package(call) -> None:
+    from pulsekit import __version__
+
+    assert call("--version").out == f"pulsekit {__version__}\n"
+
+
+def test_a_misspelt_command_gets_the_nearest(call) -> None:
+    result = call("macth", "x")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "error: No such command 'macth'. Did you mean 'match'?\ntry 'pulsekit --help'\n"
+
+
+def test_a_misspelt_option_points_to_the_help_of_its_command(call) -> None:
+    result = call("match", "x", "--bindings", "y")
+    assert result.code == 2
+    assert result.err.startswith("error: No such option: --bindings")
+    assert result.err.endswith("try 'pulsekit match --help'\n")
+
+
+def test_the_module_can_be_run(spawn) -> None:
+    assert spawn("--version").out.startswith("pulsekit ")
+
+
+# errors
+
+
+def all_errors(kind: type[BaseException] = PulsekitError) -> set[type[BaseException]]:
+    return {kind}.union(*(all_errors(below) for below in kind.__subclasses__() if below.__module__ == errors.__name__))
+
+
+@pytest.mark.parametrize("kind", sorted(all_errors() - {PulsekitError}, key=lambda kind: kind.__name__))
+def test_every_error_of_the_tree_has_an_exit_status(kind) -> None:
+    assert exit_code(kind.__new__(kind)) in {1, 2, 3, 4, 5}
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.InvalidName("x", "y"), 2),
+        (errors.SchemaError("x"), 2),
+        (errors.DocumentError("x"), 1),
+        (errors.InvalidRegistration("x"), 1),
+        (errors.NotFound("x"), 5),
+        (errors.ConnectTimeout("x"), 4),
+        (errors.OutcomeUnknown("x", None), 3),
+        (errors.PublishTimeout("x", None), 4),
+        (FileNotFoundError(errno.ENOENT, "no", "f"), 74),
+        (OSError(errno.ENOSPC, "full"), 74),
+        (TimeoutError(), 4),
+        (ConnectionResetError(), 4),
+        (BrokenPipeError(), 141),
+        (KeyboardInterrupt(), 130),
+        (KeyError("x"), 70),
+        (PulsekitError("x"), 70),
+    ],
+)
+def test_an_error_ends_with_the_status_of_its_branch(error, code) -> None:
+    assert exit_code(error) == code
+    assert report(error) == code
+
+
+def test_the_only_error_of_a_task_group_speaks_for_it(capsys) -> None:
+    error = ExceptionGroup("tasks", [ExceptionGroup("inner", [errors.NotFound("no exchange x")])])
+    assert report(error) is ExitCode.REFUSED
+    assert capsys.readouterr().err == "error: no exchange x\n"
+
+
+def test_a_message_cannot_control_the_terminal(capsys) -> None:
+    report(errors.InvalidInput("a\x1b[2Jb\u202ec\x9bd\nerror: e\ud800"))
+    assert capsys.readouterr().err == "error: a\\x1b[2Jb\\u202ec\\x9bd\\x0aerror: e\\ud800\n"
+
+
+def test_interruption_and_a_closed_pipe_need_no_words(capsys) -> None:
+    report(KeyboardInterrupt())
+    report(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert capsys.readouterr().err == ""
+
+
+def test_a_bug_says_so_without_a_traceback(call, monkeypatch) -> None:
+    monkeypatch.setattr("pulsekit.cli.match._judge", lambda *_: {}["gone"])
+    result = call("match", "a")
+    assert result.code == 70
+    assert "error: this is a bug in pulsekit: KeyError: 'gone'\nplease report it" in result.err
+    assert "Traceback" not in result.err
+
+
+def test_a_traceback_is_there_for_who_asks(call, monkeypatch) -> None:
+    monkeypatch.setenv("PULSEKIT_DEBUG", "1")
+    result = call("bindings", "nowhere.yml")
+    assert result.code == 74
+    assert "Traceback (most recent call last)" in result.err
+    assert result.err.endswith("error: nowhere.yml: No such file or directory\n")
+
+
+def test_a_call_that_is_left_by_exit_keeps_its_status(monkeypatch) -> None:
+    def leave(_) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr("pulsekit.cli.app.run", leave)
+    with pytest.raises(SystemExit, match="9"):
+        main(["match"])
+
+
+# pipes and files that end badly
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    script = command.replace("pulsekit", f"'{sys.executable}' -m pulsekit")
+    return subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("command", ["match a", "match a -o pretty", "--help", "match --help", "bindings many.yml"])
+def test_a_reader_that_goes_away_is_no_error_worth_words(folder, command) -> None:
+    projects = ", ".join(f"p{number}" for number in range(2000))
+    (folder / "many.yml").write_text(f"exchange: exchange/me/v1/jobs\nprojects: [{projects}]\n")
+    done = shell(f"pulsekit {command} | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout == "141\n"
+    assert "error" not in done.stderr
+    assert "Exception" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["match a", "match a -o pretty", "--help", "--version"])
+def test_a_full_disk_is_an_error(folder, command) -> None:
+    done = shell(f"pulsekit {command} > /dev/full")
+    assert done.returncode == 74
+    assert done.stderr.endswith("error: No space left on device\n")
+    assert "Exception" not in done.stderr
+
+
+def test_a_closed_stdout_is_an_error(folder) -> None:
+    done = shell("pulsekit match a >&-")
+    assert done.returncode == 74
+    assert done.stderr.endswith("error: <stdout>: Bad file descriptor\n")
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
+def test_talk_that_nobody_can_hear_changes_nothing(folder, redirection) -> None:
+    done = shell(f"pulsekit match treeherder.mozilla-inbound._ {redirection}")
+    assert done.returncode == 0
+    assert [json.loads(line)["matched"] for line in done.stdout.splitlines()] == [True, False, True]
+
+
+def test_a_closed_stdin_is_no_input(folder) -> None:
+    done = shell("pulsekit match <&-")
+    assert done.returncode == 2
+    assert "error: no KEY" in done.stderr
+
+
+# output
+
+
+def test_a_pipe_gets_ndjson_and_a_terminal_gets_text(call, on_terminal) -> None:
+    assert call("match", "a").out.startswith('{"routing_key":"a",')
+    assert "taken by none of 3 bindings" in on_terminal("match", "a").out
+
+
+def test_colours_go_to_a_terminal_that_wants_them(on_terminal, call) -> None:
+    assert "\x1b[31m" in on_terminal("match", "a").out
+    assert "\x1b" not in on_terminal("match", "a", env={"NO_COLOR": "1"}).out
+    assert "\x1b" not in on_terminal("match", "a", env={"TERM": "dumb"}).out
+    assert "\x1b" not in call("match", "a", "-o", "pretty").out
+
+
+def test_headings_of_the_help_are_set_off_on_a_terminal(on_terminal) -> None:
+    assert "\x1b[1m  Examples:\x1b[0m\n    pulsekit match " in on_terminal("match", "--help").out
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_nothing_is_wider_than_the_terminal(on_terminal, columns) -> None:
+    for arguments in (["match", "treeherder.autoland._"], ["match"], ["match", "--help"], ["--help"], ["bindings"]):
+        lines = on_terminal(*arguments, columns=columns, env={"NO_COLOR": "1"}).out.splitlines()
+        assert max(map(len, lines)) <= columns
+
+
+def test_a_wide_reason_goes_below_its_row_on_a_narrow_terminal(on_terminal) -> None:
+    out = on_terminal("match", "treeherder.autoland._", columns=60, env={"NO_COLOR": "1"}).out
+    assert (
+        "no  treeherder.mozilla-inbound._\n    word 2: pattern wants 'mozilla-inbound', key has\n    'autoland'" in out
+    )
+
+
+def test_a_table_is_one_line_a_row_where_there_is_no_terminal(capsys) -> None:
+    Output(Format.PRETTY).table([["no", "a" * 50, "why " * 40], [("takes", "good"), "字", ""]])
+    out = capsys.readouterr().out
+    assert out == f"no     {'a' * 50}  {('why ' * 40).rstrip()}\ntakes  字\n"
+
+
+def test_text_from_outside_is_shown_with_its_controls_as_escapes(capsys) -> None:
+    Output(Format.PRETTY).line("a\x1b[0m\x07\x9b\u2067", ("\r\n", "bad"))
+    assert capsys.readouterr().out == "a\\x1b[0m\\x07\\x9b\\u2067\\x0d\\x0a\n"
+    assert clean("tab\tand \N{RIGHT-TO-LEFT OVERRIDE} é 字") == "tab\\x09and \\u202e é 字"
+
+
+def test_ndjson_is_ascii_controls_and_utf8_whatever_the_locale(spawn) -> None:
+    result = spawn("match", "é\x1b\u202e", "-o", "ndjson", env={"PYTHONIOENCODING": "ascii"})
+    assert result.code == 1
+    assert r'"routing_key":"é\u001b\u202e"' in result.out
+
+
+def test_a_locale_that_lacks_a_character_gets_an_escape(spawn) -> None:
+    result = spawn("match", "é", "-o", "pretty", env={"PYTHONIOENCODING": "ascii"})
+    assert result.out.startswith("\\xe9  taken by none")
+
+
+def test_an_unknown_format_is_refused_with_the_known_ones(call) -> None:
+    result = call("match", "a", "-o", "xml")
+    assert result.code == 2
+    assert "'pretty', 'ndjson'" in result.err
+
+
+def test_paint_leaves_text_alone_where_nobody_sees_colours(capsys) -> None:
+    assert paint("x", "bad", sys.stdout) == "x"

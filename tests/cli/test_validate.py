@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import json
+import time
+from copy import deepcopy
+
+import pytest
+from samples import COMPLETED, JOBS, PENDING
+
+BROKEN = PENDING | {"state": "Pending", "tier": 7}
+
+
+def records(result):
+    return [json.loads(line) for line in result.out.splitlines()]
+
+
+def ndjson(*values) -> str:
+    return "".join(f"{json.dumps(value)}\n" for value in values)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("one.json", json.dumps(COMPLETED, indent=2)),
+        ("list.json", json.dumps(JOBS)),
+        ("lines.ndjson", ndjson(*JOBS)),
+        ("lines", ndjson(*JOBS)),
+        ("one.yml", json.dumps(COMPLETED, indent=2)),
+        ("list.yaml", "".join(f"- {json.dumps(job)}\n" for job in JOBS)),
+        ("several.yml", "".join(f"---\n{json.dumps(job)}\n" for job in JOBS)),
+    ],
+)
+def test_every_form_of_file_and_pipe_is_read(call, folder, name, text) -> None:
+    (folder / name).write_text(text)
+    for result, source in [(call("validate", name), name), (call("validate", stdin=text), "<stdin>")]:
+        assert result.code == 0
+        count = 1 if name.startswith("one") else len(JOBS)
+        assert records(result) == [
+            {"source": source, "index": index, "valid": True, "errors": [], "lint": []} for index in range(count)
+        ]
+        assert result.err == f"{count} valid, 0 invalid against pulse-job (strict)\n"
+
+
+def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
+    (folder / "jobs.ndjson").write_text(ndjson(PENDING, BROKEN, COMPLETED))
+    result = call("validate", "jobs.ndjson")
+    assert result.code == 1
+    assert [record["valid"] for record in records(result)] == [True, False, True]
+    assert records(result)[1]["errors"] == [
+        {
+            "pointer": "/state",
+            "message": 'must be "unscheduled", "pending", "running" or "completed", not "Pending" '
+            '(did you mean "pending"?)',
+            "rule": "enum",
+            "line": 2,
+            "column": ndjson(BROKEN).index('"Pending"') + 1,
+        },
+        {
+            "pointer": "/tier",
+            "message": "must be 3 or less, not 7",
+            "rule": "maximum",
+            "line": 2,
+            "column": ndjson(BROKEN).index("7}") + 1,
+        },
+    ]
+    assert result.err == "2 valid, 1 invalid against pulse-job (strict)\n"
+
+
+def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, folder) -> None:
+    (folder / "job.yml").write_text("taskId: a/0\nstat: running\norigin:\n  project: try\n  revision: ABC\n")
+    result = call("validate", "job.yml", "-o", "pretty", "--profile", "treeherder")
+    assert result.code == 1
+    assert result.out.splitlines() == [
+        'job.yml:1:1  "buildSystem" is missing',
+        'job.yml:1:1  "display" is missing',
+        'job.yml:1:1  "state" is missing (is "stat" meant to be it?)',
+        'job.yml:1:1  "jobKind" is missing',
+        'job.yml:1:1  "version" is missing',
+        'job.yml:2:7  /stat  "stat" is not a known property (did you mean "state"?)',
+        "job.yml:5:13  /origin/revision  must have 40 characters or more, has 3",
+        'job.yml:5:13  /origin/revision  must match ^[0-9a-f]+$, which "ABC" does not (write it in lower case)',
+    ]
+    assert result.err == "0 valid, 1 invalid against pulse-job (treeherder)\n"
+
+
+def test_a_person_gets_no_line_for_what_is_valid(call, folder) -> None:
+    result = call("validate", "-o", "pretty", stdin=ndjson(*JOBS))
+    assert (result.code, result.out) == (0, "")
+
+
+def test_what_stands_in_a_job_cannot_drive_the_terminal(call) -> None:
+    job = PENDING | {"state": "\x1b[2J\u202e", "\x9b31m": 1}
+    result = call("validate", "-o", "pretty", stdin=json.dumps(job))
+    assert "\x1b" not in result.out
+    assert "\u202e" not in result.out
+    assert "\x9b" not in result.out
+
+
+def test_dates_are_held_by_the_strict_profile_alone(call) -> None:
+    job = json.dumps(PENDING | {"timeStarted": "2026-11-23 18:00"})
+    assert call("validate", stdin=job).code == 1
+    assert call("validate", "--profile", "strict", stdin=job).code == 1
+    assert call("validate", "--profile", "treeherder", stdin=job).code == 0
+
+
+def test_another_schema_is_named_or_given_as_a_file_or_configured(call, folder) -> None:
+    registration = '{"exchange": "exchange/me/v1/jobs", "projects": ["try"]}'
+    assert call("validate", "--schema", "registration", stdin=registration).code == 0
+    (folder / "number.yml").write_text("type: number\n")
+    assert call("validate", "--schema", "number.yml", stdin="[1, 2.5]").code == 0
+    assert call("validate", "--schema", "number.yml", stdin='["x"]').code == 1
+    (folder / "pulsekit.yml").write_text("schema: registration\n")
+    assert call("validate", stdin=registration).code == 0
+
+
+def test_of_a_record_the_payload_is_judged_with_its_place_in_the_file(call, folder) -> None:
+    record = {"v": 1, "exchange": "exchange/me/v1/jobs", "routing_key": "treeherder.try._"}
+    bodies = [{"payload": BROKEN}, {"body": json.dumps(BROKEN)}, {"payload": BROKEN, "body": json.dumps(BROKEN)}]
+    gap = {"v": 1, "type": "gap", "from": "x", "to": "y", "lossy": True}
+    lines = [gap, *(record | body for body in bodies), record | {"payload": PENDING}, {"v": 1, "type": "trailer"}]
+    (folder / "tail.ndjson").write_text(ndjson(*lines))
+    result = call("validate", "tail.ndjson")
+    assert result.code == 1
+    assert [(one["index"], one["valid"]) for one in records(result)] == [(1, False), (2, False), (3, False), (4, True)]
+    for one in records(result)[:3]:
+        assert [error["pointer"] for error in one["errors"]] == ["/state", "/tier"]
+        assert {error["line"] for error in one["errors"]} == {one["index"] + 1}
+    first, second, third = (json.dumps(line) for line in lines[1:4])
+    assert [one["errors"][0]["column"] for one in records(result)[:3]] == [
+        first.index('"Pending"') + 1,
+        second.index('"{') + 1,
+        third.index('"Pending"') + 1,
+    ]
+
+
+@pytest.mark.parametrize(
+    "broken", [{"body": "{"}, {"body_b64": "!"}, {"body": 1}, {"payload": 1, "v": 2}, {"body_b64": "/w=="}]
+)
+def test_a_record_that_cannot_be_read_is_invalid(call, broken) -> None:
+    result = call("validate", stdin=json.dumps({"routing_key": "a"} | broken))
+    assert result.code == 1
+    (record,) = records(result)
+    (error,) = record["errors"]
+    assert error["rule"] == "record"
+    assert error["message"]
+
+
+def test_a_line_that_cannot_be_read_is_one_error_and_the_rest_is_read(call, folder) -> None:
+    text = f"{json.dumps(PENDING)}\n\n{{'a': 1}}\n{json.dumps(COMPLETED)}\n"
+    (folder / "jobs.ndjson").write_text(text)
+    for result in (call("validate", "jobs.ndjson"), call("validate", "-", stdin=text)):
+        assert result.code == 1
+        assert [(one["index"], one["valid"]) for one in records(result)] == [(0, True), (1, False), (2, True)]
+        (error,) = records(result)[1]["errors"]
+        assert (error["rule"], error["pointer"], error["line"], error["column"]) == ("syntax", "", 3, 2)
+        assert "double quotes" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("a.json", b'{"a": "\xff"}', "byte 0xff at offset 7 is not UTF-8"),
+        ("a.json", b'{"a": 1}\0', "more text follows"),
+        ("a.json", b'{"a": "\0"}', "invalid control character"),
+        ("a.json", b"[" * 100_000, "nested too deeply"),
+        ("a.json", b'{"a": 1, "a": 2}', "stands twice"),
+        ("a.json", b"[1" + b"0" * 5000 + b"]", "more than 4300 digits"),
+        ("a.yml", b"a: \0", "U+0000"),
+        ("a.yml", b"- " * 1000, "nested more than 100 levels"),
+        ("a.yml", b"a: &a [*a, *a]", "the anchor &a is not read"),
+        ("a.yml", b"a: b: c", "not YAML"),
+        ("a.yml", b"# nothing\n", ""),
+        ("a.ndjson", b"\xff\xfe{\0}\0", "UTF-16"),
+        ("a", b"\x89PNG\r\n\x1a\n", "not UTF-8"),
+    ],
+)
+def test_what_is_no_json_or_yaml_is_invalid_and_told_in_words(call, folder, name, data, words) -> None:
+    (folder / name).write_bytes(data)
+    result = call("validate", name, "-o", "pretty")
+    if not words:
+        assert result.code == 2
+        return
+    assert result.code == 1
+    assert words in result.out
+    assert result.out.startswith(f"{name}:1")
+    assert len(result.out.splitlines()) == 1
+    assert call("validate", name).code == 1
+
+
+def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
+    (folder / "a.json").write_text(json.dumps(PENDING))
+    (folder / "b.json").write_text("{")
+    (folder / "c.yml").write_text(json.dumps([PENDING, COMPLETED]))
+    result = call("validate", "a.json", "b.json", "c.yml")
+    assert result.code == 1
+    assert [(one["source"], one["index"], one["valid"]) for one in records(result)] == [
+        ("a.json", 0, True),
+        ("b.json", 0, False),
+        ("c.yml", 0, True),
+        ("c.yml", 1, True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "code", "words"),
+    [
+        ([], None, 2, "error: nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'"),
+        (["empty.json"], None, 2, "error: nothing to validate: empty.json is empty"),
+        ([], " \n", 2, "error: nothing to validate: <stdin> is empty"),
+        (["nowhere.json"], None, 74, "error: nowhere.json: No such file or directory"),
+        (["."], None, 74, "error: .: Is a directory"),
+        (["--schema", "pulse-jobs"], "{}", 2, "neither a file nor one of pulse-job, registration"),
+        (["--schema", "broken.yml"], "{}", 2, "error: broken.yml: the schema is wrong at /type"),
+        (["--profile", "lax"], "{}", 2, "'lax' is not one of 'strict', 'treeherder'"),
+    ],
+)
+def test_what_cannot_be_judged_ends_with_its_status(call, folder, arguments, stdin, code, words) -> None:
+    (folder / "empty.json").write_text("\n")
+    (folder / "broken.yml").write_text("type: text\n")
+    result = call("validate", *arguments, stdin=stdin)
+    assert (result.code, result.out) == (code, "")
+    assert words in result.err
+
+
+def test_a_job_of_five_megabytes_is_judged_quickly(call, folder) -> None:
+    job = deepcopy(COMPLETED)
+    job["logs"] = [{"url": f"https://example.com/{number}.log", "name": "log"} for number in range(80_000)]
+    job["logs"][-1]["url"] = "no uri"
+    (folder / "big.json").write_text(json.dumps(job, indent=1))
+    assert (folder / "big.json").stat().st_size > 5_000_000
+    begin = time.process_time()
+    result = call("validate", "big.json", "-o", "pretty")
+    assert time.process_time() - begin < 5
+    assert result.code == 1
+    assert "/logs/79999/url  must be an absolute URI" in result.out
+
+
+def test_a_pipe_is_judged_as_it_comes(folder) -> None:
+    import subprocess
+    import sys
+
+    from cli.conftest import environment
+
+    with subprocess.Popen(
+        [sys.executable, "-m", "pulsekit", "validate"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for job in JOBS:
+            process.stdin.write(ndjson(job).encode())
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())["valid"]
+        process.stdin.close()
+        assert process.wait(timeout=20) == 0

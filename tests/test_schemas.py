@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import COMPLETED, JOBS, PENDING
+
+from pulsekit.documents import parse_json
+from pulsekit.errors import InvalidPayload, SchemaError
+from pulsekit.schemas import PROFILES, load_schema, schema_names
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job["state"])
+def test_our_sample_jobs_are_valid(job: dict[str, Any], profile: Any) -> None:
+    before = deepcopy(job)
+    load_schema("pulse-job").check(job, profile)
+    assert load_schema("pulse-job").problems(job, profile) == ()
+    assert job == before
+
+
+def test_real_jobs_are_valid(corpus: Path) -> None:
+    schema = load_schema("pulse-job")
+    for job in json.loads((corpus / "treeherder-jobs.json").read_bytes()):
+        schema.check(job, "strict")
+        schema.check(job, "treeherder")
+
+
+@pytest.mark.parametrize(
+    ("members", "treeherder", "strict"),
+    [
+        ({"timeStarted": "now"}, True, False),
+        ({"logs": [{"url": "no uri", "name": "x"}]}, True, False),
+        ({"retryId": 1.0}, True, True),
+        ({"retryId": True}, False, False),
+        ({"version": 1.0}, True, True),
+        ({"version": True}, False, False),
+        ({"taskId": "a\n"}, True, True),
+        ({"taskId": "a\n\n"}, False, False),
+        ({"taskId": "é"}, False, False),
+        ({"buildSystem": "é٣Ⅷ"}, True, True),
+        ({"owner": "😀" * 50}, True, True),
+        ({"owner": "\ud800"}, True, True),
+        ({"retryId": 10**400}, True, True),
+        ({"retryId": float("nan")}, False, False),
+        ({"display": COMPLETED["display"] | {"jobSymbol": ""}}, True, True),
+    ],
+)
+def test_the_profiles_differ_in_formats_alone(members: dict[str, Any], treeherder: bool, strict: bool) -> None:
+    schema = load_schema("pulse-job")
+    job = PENDING | members
+    assert schema.is_valid(job, "treeherder") is treeherder
+    assert schema.is_valid(job, "strict") is strict
+    assert schema.is_valid(job) is strict
+
+
+def test_another_profile_is_refused_in_words() -> None:
+    with pytest.raises(SchemaError, match="no profile 'lax'; it is one of strict, treeherder"):
+        load_schema("pulse-job").check({}, "lax")  # type: ignore[arg-type] # that is the point
+
+
+def test_one_schema_is_compiled_once_for_the_process(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"type": "integer"}')
+    assert load_schema("pulse-job") is load_schema("pulse-job")
+    assert load_schema({"type": "integer"}) is load_schema({"type": "integer"})
+    assert load_schema(tmp_path / "a.json") is load_schema(str(tmp_path / "a.json"))
+    (tmp_path / "a.json").write_text('{"type": "string"}')
+    assert load_schema(tmp_path / "a.json").is_valid("x")
+
+
+def test_a_schema_can_be_a_file_of_yaml_or_json_or_a_mapping(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text("title: Ours\ntype: integer\n")
+    (tmp_path / "a.json").write_text('{"title": "Ours", "type": "integer"}')
+    for source, name in [
+        (tmp_path / "a.yml", str(tmp_path / "a.yml")),
+        (str(tmp_path / "a.json"), str(tmp_path / "a.json")),
+        ({"title": "Ours", "type": "integer"}, "Ours"),
+        ({"type": "integer"}, "schema"),
+    ]:
+        schema = load_schema(source)
+        assert schema.name == name
+        assert schema.is_valid(1)
+        assert not schema.is_valid("1")
+
+
+def test_changing_a_mapping_afterwards_changes_nothing() -> None:
+    given: dict[str, Any] = {"type": "integer"}
+    schema = load_schema(given)
+    given["type"] = "string"
+    assert schema.is_valid(1)
+
+
+def test_a_schema_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+    for missing in ("pulse-jobs", tmp_path / "schema.yml"):
+        with pytest.raises(SchemaError, match=f"{missing}.*neither a file nor one of pulse-job, registration"):
+            load_schema(missing)
+
+
+def test_a_file_that_is_no_schema_is_told_with_its_name(tmp_path: Path) -> None:
+    (tmp_path / "bad.yml").write_text("type: integer\ntype: string\n")
+    with pytest.raises(SchemaError, match=r"bad\.yml:2:1: .*stands twice"):
+        load_schema(tmp_path / "bad.yml")
+    (tmp_path / "wrong.yml").write_text("type: text\n")
+    with pytest.raises(SchemaError, match=r"wrong\.yml: the schema is wrong at /type"):
+        load_schema(tmp_path / "wrong.yml")
+    (tmp_path / "list.json").write_text("[]")
+    with pytest.raises(SchemaError, match=r"list\.json: a schema is an object"):
+        load_schema(tmp_path / "list.json")
+    with pytest.raises(SchemaError, match="cannot be read"):
+        load_schema(tmp_path)
+    with pytest.raises(SchemaError, match="cannot be read"):
+        load_schema("a\0b")
+
+
+def test_a_mapping_that_is_not_json_is_refused() -> None:
+    loop: dict[str, Any] = {}
+    loop["not"] = loop
+    for given in ({"enum": [{1}]}, loop):
+        with pytest.raises(SchemaError, match="a schema is plain JSON"):
+            load_schema(given)
+
+
+def test_problems_of_a_document_have_their_place_and_those_of_a_value_have_none() -> None:
+    schema = load_schema({"items": {"type": "integer"}})
+    (placed,) = schema.problems(parse_json('[1,\n "x"]', source="a.json"))
+    assert (placed.line, placed.column) == (2, 2)
+    (bare,) = schema.problems([1, "x"])
+    assert (bare.line, bare.column) == (None, None)
+    with pytest.raises(InvalidPayload) as caught:
+        schema.check(parse_json('[1,\n "x"]'))
+    assert caught.value.problems == (placed,)
+
+
+REGISTRATION = {"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        REGISTRATION,
+        [REGISTRATION, REGISTRATION],
+        {"exchange": "exchange/me/v1/jobs", "projects": ["*"]},
+        REGISTRATION | {"destinations": ["#", "a.b"]},
+    ],
+)
+def test_a_registration_is_one_object_or_a_list_of_them(given: Any) -> None:
+    load_schema("registration").check(given)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        [],
+        "exchange/me/v1/jobs",
+        REGISTRATION | {"exchange": "me/v1/jobs"},
+        REGISTRATION | {"projects": []},
+        REGISTRATION | {"projects": "autoland"},
+        REGISTRATION | {"project": ["autoland"]},
+        REGISTRATION | {"destinations": [""]},
+    ],
+)
+def test_what_is_no_registration_is_refused(given: Any) -> None:
+    assert not load_schema("registration").is_valid(given)
+
+
+def test_the_shipped_schemas_have_names() -> None:
+    assert {"pulse-job", "registration"} <= set(schema_names())
+    for name in schema_names():
+        assert load_schema(name).name == name
+        for profile in PROFILES:
+            assert not load_schema(name).is_valid(None, profile)

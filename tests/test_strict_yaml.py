@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.documents import parse_documents, parse_yaml
+from pulsekit.errors import DocumentError
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2026-11-23", "2026-11-23"),
+        ("2026-11-23T18:00:00Z", "2026-11-23T18:00:00Z"),
+        ("12:30:45", "12:30:45"),
+        ("yes", "yes"),
+        ("No", "No"),
+        ("on", "on"),
+        ("off", "off"),
+        ("y", "y"),
+        ("~", None),
+        ("null", None),
+        ("", None),
+        ("nUll", "nUll"),
+        ("True", True),
+        ("false", False),
+        ("tRue", "tRue"),
+        ("012", 12),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("0b11", "0b11"),
+        ("+5", 5),
+        ("-0", 0),
+        ("1_000", "1_000"),
+        ("1e3", 1000.0),
+        (".5", 0.5),
+        ("1.", 1.0),
+        (".", "."),
+        ("1.2.3", "1.2.3"),
+        ("'1'", "1"),
+        ('"true"', "true"),
+        ('"\\u00e9\\n"', "é\n"),
+        ("=", "="),
+        ("<<", "<<"),
+    ],
+)
+def test_plain_words_mean_what_yaml_1_2_says(text: str, value: object) -> None:
+    read = parse_yaml(f"a: {text}\n").value
+    assert read == {"a": value}
+    assert isinstance(read, dict)
+    assert type(read["a"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "words"),
+    [
+        ("a: 1\nb: *x\n", (2, 4), r"alias \*x"),
+        ("a: &x 1\n", (1, 4), "anchor &x"),
+        ("a: &x [*x]\n", (1, 4), "anchor"),
+        ("&x a: 1\n", (1, 1), "anchor"),
+        ("a: !!python/object/apply:os.system [ls]\n", (1, 4), "tags"),
+        ("a: !local 1\n", (1, 4), "tags"),
+        ("a: ! 1\n", (1, 4), "tags"),
+        ("!!map {a: 1}\n", (1, 1), "tags"),
+        ("b: 1\n<<: {a: 1}\n", (2, 1), "merge keys"),
+        ("a: 1\nb: 2\na: 3\n", (3, 1), "the key 'a' stands twice in one object, first on line 1"),
+        ("{a: 1, 'a': 2}\n", (1, 8), "stands twice"),
+        ("1: 2\n", (1, 1), "put 1 in quotes"),
+        ("true: 2\n", (1, 1), "put true in quotes"),
+        ("? [a]\n: 1\n", (1, 3), "a key must be text"),
+        (": 1\n", (1, 1), "a key must be text"),
+        ("a: .inf\n", (1, 4), "not a number that JSON has"),
+        ("a: -.INF\n", (1, 4), "not a number that JSON has"),
+        ("a: .NaN\n", (1, 4), "not a number that JSON has"),
+        ("a: 1e999\n", (1, 4), "beyond the numbers"),
+        (f"a: {'1' * 5000}\n", (1, 4), "more digits"),
+        ("a: 1\n---\nb: 1\n", (3, 1), "2 YAML documents"),
+        ("%YAML 1.1\n---\na: 1\n", (2, 1), "YAML 1.1"),
+        ("a: b: c\n", (1, 5), "not YAML"),
+        ("a:\n\t- 1\n", (2, 1), "not YAML"),
+        ("a: [1, 2\n", (2, 1), "not YAML"),
+        ("a: @x\n", (1, 4), "not YAML"),
+        ("a: x\x00\n", (1, 5), r"U\+0000"),
+        ("a: x\n b\x1b\n", (2, 3), r"U\+001B"),
+        ("# nothing\n", (1, 1), "no YAML document"),
+    ],
+)
+def test_what_is_not_plain_to_see_is_refused_with_its_place(text: str, place: tuple[int, int], words: str) -> None:
+    with pytest.raises(DocumentError, match=words) as caught:
+        parse_yaml(text, source="job.yml")
+    assert (caught.value.source, caught.value.line, caught.value.column) == ("job.yml", *place)
+
+
+def test_an_escape_beyond_unicode_is_refused() -> None:
+    with pytest.raises(DocumentError, match="not YAML"):
+        parse_yaml('a: "\\UFFFFFFFF"')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 1_000_000,
+        "{a: " * 300_000,
+        "- " * 500_000,
+        "? " * 500_000,
+        "a: &a [x]\n" + "".join(f"b{n}: &b{n} [{'*a, ' * 10}]\n" for n in range(1000)),
+        "!" * 1_000_000,
+        "%" * 1_000_000,
+        '"' + "a" * 1_000_000,
+        "a: 1\n" * 100_000,
+        "x" * 1_100_000,
+    ],
+)
+def test_hostile_text_gets_its_error_at_once(text: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(DocumentError):
+        parse_yaml(text)
+    assert time.process_time() - begin < 2  # less than one on any machine of today
+
+
+_FRAGMENTS = [
+    "a", "b: ", "- ", "? ", ": ", "{", "}", "[", "]", ",", '"', "'", "\n", "  ", "\t", "\r", "&a ", "*a ", "!", "|\n",
+    ">\n", "%", "#", "---\n", "...\n", "\\", "\\x", "\\U", "1", "~", "\x85", "\u2028", "\ufeff", "\ud800", "😀",
+    "%YAML 1.2\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(_FRAGMENTS), max_size=25).map("".join))
+def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+    for source in ("x.yml", "x.json", "x.ndjson", "x"):
+        try:
+            documents = parse_documents(text, source=source)
+        except DocumentError:
+            continue
+        assert all(document.locate("/a/0") for document in documents)
