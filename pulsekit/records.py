@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from pulsekit.messages import Gap, Message
 
-__all__ = ["Record", "dump_line", "gap_record", "is_record", "message_record", "read_record"]
+__all__ = ["Record", "dump_line", "gap_record", "is_aside", "is_record", "message_record", "read_record"]
 
 VERSION = 1
 
@@ -106,6 +106,11 @@ def is_record(value: Any) -> bool:
         and isinstance(value.get("routing_key"), str)
         and not value.keys().isdisjoint({"payload", "body", "body_b64"})
     )
+
+
+def is_aside(value: Any) -> bool:
+    """Tell whether a JSON value is a line of a recording that is no message, such as a gap."""
+    return isinstance(value, dict) and value.get("v") == VERSION and isinstance(value.get("type"), str)
 
 
 @dataclass(frozen=True, slots=True)

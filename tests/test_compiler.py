@@ -247,6 +247,21 @@ def test_what_escapes_from_the_compiled_code_ends_as_a_verdict(schema: dict[str,
     assert loaded.is_valid(payload) is (loaded.problems(payload) == ())
 
 
+def test_a_payload_too_deep_for_its_schema_is_told_so() -> None:
+    payload: Any = []
+    for _ in range(100_000):
+        payload = [payload]
+    (problem,) = load_schema({"items": {"$ref": "#"}}).problems(payload)
+    assert (problem.rule, problem.message) == ("depth", "is nested too deeply to be checked")
+
+
+def test_fractions_divide_as_they_are_written() -> None:
+    schema = {"multipleOf": 0.01}
+    for payload, fits in [(19.01, True), (0.3, True), (19.015, False)]:
+        assert load_schema(schema).is_valid(payload) is fits
+        assert (explain(check_schema(schema), payload, formats=False) == []) is fits
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf, [{"a": -math.inf}]])
 @pytest.mark.parametrize("keyword", ["enum", "const"])
 def test_numbers_that_are_none_cannot_stand_in_a_schema(keyword: str, value: Any) -> None:

@@ -230,7 +230,7 @@ def test_a_megabyte_of_mistakes_is_explained_in_seconds() -> None:
     problems = JOB.problems(document)
     assert len(problems) == 60_000
     assert all(problem.line for problem in problems)
-    assert time.process_time() - begin < 10
+    assert time.process_time() - begin < 15  # two, unless coverage is measured
 
 
 def test_the_error_reads_as_one_sentence_a_problem() -> None:

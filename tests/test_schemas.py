@@ -173,5 +173,6 @@ def test_the_shipped_schemas_have_names() -> None:
     assert {"pulse-job", "registration"} <= set(schema_names())
     for name in schema_names():
         assert load_schema(name).name == name
+        assert repr(load_schema(name)) == f"<Schema {name!r}>"
         for profile in PROFILES:
             assert not load_schema(name).is_valid(None, profile)

@@ -94,6 +94,10 @@ def test_what_is_not_plain_to_see_is_refused_with_its_place(text: str, place: tu
     assert (caught.value.source, caught.value.line, caught.value.column) == ("job.yml", *place)
 
 
+def test_in_quotes_a_key_may_be_any_text() -> None:
+    assert parse_yaml('"<<": 1\n"1": 2\n"": 3\n"null": 4\n').value == {"<<": 1, "1": 2, "": 3, "null": 4}
+
+
 def test_an_escape_beyond_unicode_is_refused() -> None:
     with pytest.raises(DocumentError, match="not YAML"):
         parse_yaml('a: "\\UFFFFFFFF"')
@@ -118,7 +122,7 @@ def test_hostile_text_gets_its_error_at_once(text: str) -> None:
     begin = time.process_time()
     with pytest.raises(DocumentError):
         parse_yaml(text)
-    assert time.process_time() - begin < 2  # less than one on any machine of today
+    assert time.process_time() - begin < 5  # well under one, unless coverage is measured
 
 
 _FRAGMENTS = [

@@ -18,7 +18,7 @@ from pulsekit.cli.output import FormatOption, Output, console, fail, note, warn
 from pulsekit.cli.payloads import documents_in, read_pipe
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload
 from pulsekit.jobs import routing_key
-from pulsekit.records import is_record, read_record
+from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.topics import check_key
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def command(
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
 
+    if files == ["-"]:
+        files = None
     if key is not None and destinations:
         raise ConfigurationError("give --routing-key or --destination, not both")
     if not files and not is_piped():
@@ -145,6 +147,8 @@ class _Plan:
         if isinstance(document, DocumentError):
             raise document
         value: Any = document.value
+        if is_aside(value):
+            return []
         if not is_record(value):
             self._check(document)
             return [Draft(value, key) for key in self._keys(value, None)]

