@@ -1,0 +1,179 @@
+"""Arguments of declarations: checked, compared and turned into options, with RabbitMQ's words for what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from pulsekit.sandbox.refusals import inequivalent, invalid_argument, precondition_failed
+from pulsekit.sandbox.tables import TYPE_NAMES, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+__all__ = [
+    "EXCHANGE_ARGUMENTS",
+    "LONGEST",
+    "QUEUE_ARGUMENTS",
+    "QueueOptions",
+    "check_equivalent",
+    "consumer_priority",
+    "exchange_name",
+    "yes_no",
+]
+
+LONGEST: Final = 4_294_967_295
+"""Milliseconds a time to live may be, a limit of RabbitMQ's timers."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """Say how a queue behaves, from its `x-` arguments; None means no such limit."""
+
+    message_ttl: int | None = None
+    expires: int | None = None
+    max_length: int | None = None
+    max_bytes: int | None = None
+    overflow: str = "drop-head"
+    dead_letter_exchange: str | None = None
+    dead_letter_key: str | None = None
+    max_priority: int = 0
+    single_active_consumer: bool = False
+
+    @classmethod
+    def read(cls, arguments: Table, resource: str) -> QueueOptions:
+        """Check the arguments of a queue in RabbitMQ's order.
+
+        Args:
+            arguments: as declared; unknown ones mean nothing and are ignored.
+            resource: `queue '…' in vhost '…'`, for the text.
+
+        Raises:
+            Refusal: 406, a value that means nothing.
+        """
+        values: dict[str, Any] = {}
+        for name, (option, check) in QUEUE_ARGUMENTS.items():
+            if name in arguments:
+                fault = check(arguments[name], TYPE_NAMES[arguments.letters[name]], arguments)
+                if fault:
+                    raise invalid_argument(name, resource, fault)
+                if option:
+                    values[option] = arguments[name]
+        return cls(**values)
+
+
+def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
+    """Return the exchange an argument names, or None.
+
+    Raises:
+        Refusal: 406, it is not a string.
+    """
+    value = arguments.get(argument)
+    if value is None and argument not in arguments:
+        return None
+    if not isinstance(value, str):
+        kind = TYPE_NAMES[arguments.letters[argument]]
+        raise precondition_failed(f"invalid type '{kind}' for arg '{argument}' in {resource}")
+    return value
+
+
+def check_equivalent(current: Table, received: Table, names: Iterable[str], resource: str) -> None:
+    """Compare the arguments that count; integers are equal whatever their width.
+
+    Raises:
+        Refusal: 406, with the first argument that differs.
+    """
+    for name in names:
+        if (name in current) != (name in received) or current.get(name) != received.get(name):
+            raise inequivalent(name, resource, _describe(received, name), _describe(current, name))
+
+
+def consumer_priority(arguments: Table, resource: str) -> int:
+    """Return the `x-priority` of a consumer.
+
+    Raises:
+        Refusal: 406, it is not an integer.
+    """
+    value = arguments.get("x-priority", 0)
+    if not isinstance(value, int) or isinstance(value, bool):
+        kind = TYPE_NAMES[arguments.letters["x-priority"]]
+        raise invalid_argument("x-priority", resource, f'"expected integer, got {kind}"')
+    return value
+
+
+def yes_no(value: bool) -> str:  # noqa: FBT001 - a formatter of booleans
+    """Write a boolean as RabbitMQ quotes it."""
+    return "'true'" if value else "'false'"
+
+
+def _describe(arguments: Table, name: str) -> str:
+    if name not in arguments:
+        return "none"
+    value = arguments[name]
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    return f"the value '{text}' of type '{TYPE_NAMES[arguments.letters[name]]}'"
+
+
+def _integer(value: object, kind: str, _: Table) -> str:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return f'"expected integer, got {kind}"'
+    return f"{{value_negative,{value}}}" if value < 0 else ""
+
+
+def _time(value: Any, kind: str, arguments: Table) -> str:
+    return _integer(value, kind, arguments) or (f"{{value_too_large,{value}}}" if value > LONGEST else "")
+
+
+def _positive(value: object, kind: str, arguments: Table) -> str:
+    return _time(value, kind, arguments) or ("{value_zero,0}" if value == 0 else "")
+
+
+def _priority(value: Any, kind: str, arguments: Table) -> str:
+    return _integer(value, kind, arguments) or (f"{{max_value_exceeded,{value}}}" if value > 255 else "")
+
+
+def _text(value: object, kind: str, _: Table) -> str:
+    return "" if isinstance(value, str) else f"{{unacceptable_type,{kind}}}"
+
+
+def _dead_letter_key(value: object, kind: str, arguments: Table) -> str:
+    missing = "" if "x-dead-letter-exchange" in arguments else "routing_key_but_no_dlx_defined"
+    return _text(value, kind, arguments) or missing
+
+
+def _overflow(value: object, kind: str, arguments: Table) -> str:
+    known = value in {"drop-head", "reject-publish", "reject-publish-dlx"}
+    return _text(value, kind, arguments) or ("" if known else "invalid_overflow")
+
+
+def _mode(value: object, kind: str, arguments: Table) -> str:
+    return _text(value, kind, arguments) or ("" if value in {"default", "lazy"} else "invalid_queue_mode")
+
+
+def _boolean(value: object, kind: str, _: Table) -> str:
+    return "" if isinstance(value, bool) else f"{{unacceptable_type,{kind}}}"
+
+
+def _queue_type(value: object, kind: str, arguments: Table) -> str:
+    if value == "stream":
+        return '"the sandbox has no streams"'
+    known = value in {"classic", "quorum"}
+    return _text(value, kind, arguments) or ("" if known else f"\"unsupported queue type '{value}'\"")
+
+
+QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] = {
+    "x-expires": ("expires", _positive),
+    "x-message-ttl": ("message_ttl", _time),
+    "x-dead-letter-exchange": ("dead_letter_exchange", _text),
+    "x-dead-letter-routing-key": ("dead_letter_key", _dead_letter_key),
+    "x-max-length": ("max_length", _integer),
+    "x-max-length-bytes": ("max_bytes", _integer),
+    "x-max-priority": ("max_priority", _priority),
+    "x-overflow": ("overflow", _overflow),
+    "x-queue-mode": ("", _mode),
+    "x-single-active-consumer": ("single_active_consumer", _boolean),
+    "x-queue-type": ("", _queue_type),
+}
+"""The arguments that count for a queue, in the order in which RabbitMQ checks and compares them."""
+
+EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)

@@ -1,0 +1,330 @@
+"""Channels: one conversation on a connection, method by method; no I/O (AMQP 0-9-1 §3 and RabbitMQ's extensions)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from pamqp import commands
+
+from pulsekit.sandbox import frames
+from pulsekit.sandbox.arguments import consumer_priority
+from pulsekit.sandbox.deliveries import Deliveries
+from pulsekit.sandbox.publishing import REPLY_TO, Assembly, Publisher
+from pulsekit.sandbox.refusals import Refusal, precondition_failed
+from pulsekit.sandbox.tables import Table
+from pulsekit.sandbox.topology import Topology, server_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Protocol
+
+    from pamqp.base import Frame
+
+    from pulsekit.sandbox.deliveries import Outcome, Receiver
+    from pulsekit.sandbox.queues import Queue
+
+    class _Connection(Receiver, Protocol):
+        """Say what a channel needs from its connection."""
+
+        def published(self) -> None: ...
+        def confirm_later(self, channel: Channel) -> None: ...
+
+
+__all__ = ["Channel"]
+
+_ACK: Final = b"\x00\x3c\x00\x50"
+
+
+class Channel:
+    """Answer the methods of one channel.
+
+    Args:
+        connection: that it is on.
+        number: on that connection.
+
+    Attributes:
+        ids: class and method of the method at hand, which a close has to name.
+        closing: True from our Close until the peer's CloseOk; all else is swallowed, not answered (§4.10).
+    """
+
+    def __init__(self, connection: _Connection, number: int) -> None:
+        self.number = number
+        self.ids = (0, 0)
+        self.closing = False
+        self._connection = connection
+        self._vhost = connection.vhost
+        self._topology = Topology(connection.vhost, connection.user, connection)
+        self._publisher = Publisher(connection, number)
+        self._assembly: Assembly | None = None
+        self._deliveries = Deliveries(connection, number)
+        self._last_queue = ""
+
+    # frames
+
+    def receive(self, kind: int, payload: bytes) -> None:
+        """Take one frame.
+
+        Raises:
+            Refusal: something that closes this channel or its connection; `ids` says over which method.
+        """
+        if self.closing:
+            return
+        if self._assembly is not None:
+            self.ids = (60, 40)
+            if self._assembly.take(kind, payload):
+                assembly, self._assembly = self._assembly, None
+                self._published(assembly)
+            return
+        if kind != frames.METHOD:
+            self.ids = (0, 0)
+            raise Refusal(505, "expected method frame, got non method frame instead")
+        self.ids = frames.ids(payload)
+        if payload[:4] == frames.PUBLISH:
+            publish = frames.publish(payload)
+            if publish.immediate:
+                raise Refusal(540, "immediate=true")
+            self._assembly = Assembly(publish)
+        elif payload[:4] == _ACK and len(payload) == 13:
+            self._deliveries.settle(int.from_bytes(payload[4:12], "big"), "acked", multiple=bool(payload[12] & 1))
+        else:
+            method = frames.decode(payload)
+            handler = self._HANDLERS.get(type(method))
+            if handler is None:
+                raise Refusal(503, "unimplemented method")
+            handler(self, method)
+
+    @property
+    def assembling(self) -> bool:
+        """True between a publish and the end of its content, when no method may come."""
+        return self._assembly is not None and not self.closing
+
+    def confirm(self) -> None:
+        """Send the confirms that are owed."""
+        self._publisher.confirm()
+
+    def resume(self) -> None:
+        """Let queues try again: the connection takes deliveries once more."""
+        self._deliveries.resume()
+
+    def close(self) -> None:
+        """End consumers, and give back, in order, what was not settled."""
+        self._assembly = None
+        self._deliveries.close()
+
+    def _reply(self, method: type[Frame], *values: Any) -> None:
+        self._connection.send(frames.encode(self.number, method, *values))
+
+    def _published(self, assembly: Assembly) -> None:
+        self._connection.published()
+        if self._publisher.publish(assembly, self._deliveries.reply_to):
+            self._connection.confirm_later(self)
+
+    # exchanges
+
+    def _exchange_declare(self, method: commands.Exchange.Declare) -> None:
+        self._topology.declare_exchange(method)
+        if not method.nowait:
+            self._reply(commands.Exchange.DeclareOk)
+
+    def _exchange_delete(self, method: commands.Exchange.Delete) -> None:
+        self._topology.delete_exchange(method)
+        if not method.nowait:
+            self._reply(commands.Exchange.DeleteOk)
+
+    def _exchange_bind(self, method: commands.Exchange.Bind) -> None:
+        self._topology.bind("exchange", method.destination, method.source, method.routing_key, _table(method.arguments))
+        if not method.nowait:
+            self._reply(commands.Exchange.BindOk)
+
+    def _exchange_unbind(self, method: commands.Exchange.Unbind) -> None:
+        self._topology.unbind(
+            "exchange", method.destination, method.source, method.routing_key, _table(method.arguments)
+        )
+        if not method.nowait:
+            self._reply(commands.Exchange.UnbindOk)
+
+    # queues
+
+    def _queue_declare(self, method: commands.Queue.Declare) -> None:
+        if method.queue == REPLY_TO:
+            self._reply(commands.Queue.DeclareOk, REPLY_TO, 0, 1)
+            return
+        queue = self._topology.declare_queue(method)
+        self._last_queue = queue.name
+        if not method.nowait:
+            self._reply(commands.Queue.DeclareOk, queue.name, len(queue.backlog), len(queue.consumers))
+
+    def _queue_delete(self, method: commands.Queue.Delete) -> None:
+        queue, count = self._topology.delete_queue(
+            self._name(method.queue), if_unused=method.if_unused, if_empty=method.if_empty
+        )
+        if not method.nowait:
+            self._reply(commands.Queue.DeleteOk, count)
+        if queue is not None:
+            self._vhost.orphan(queue)
+
+    def _queue_bind(self, method: commands.Queue.Bind) -> None:
+        name = self._name(method.queue)
+        key = method.routing_key or ("" if method.queue else name)
+        self._topology.bind("queue", name, method.exchange, key, _table(method.arguments))
+        if not method.nowait:
+            self._reply(commands.Queue.BindOk)
+
+    def _queue_unbind(self, method: commands.Queue.Unbind) -> None:
+        name = self._name(method.queue)
+        key = method.routing_key or ("" if method.queue else name)
+        self._topology.unbind("queue", name, method.exchange, key, _table(method.arguments))
+        self._reply(commands.Queue.UnbindOk)
+
+    def _queue_purge(self, method: commands.Queue.Purge) -> None:
+        count = self._readable(method.queue).purge()
+        if not method.nowait:
+            self._reply(commands.Queue.PurgeOk, count)
+
+    def _name(self, name: str) -> str:
+        """Return the name, or that of the queue declared last (AMQP 0-9-1, class queue)."""
+        if name or self._last_queue:
+            return name or self._last_queue
+        raise Refusal(404, "no previously declared queue")
+
+    def _readable(self, name: str) -> Queue:
+        name = self._name(name)
+        self._connection.user.check("read", "queue", name, self._vhost.name)
+        return self._vhost.queue(name, self._connection)
+
+    # consuming
+
+    def _basic_qos(self, method: commands.Basic.Qos) -> None:
+        if method.prefetch_size:
+            raise Refusal(540, f"prefetch_size!=0 ({method.prefetch_size})")
+        self._deliveries.limit(method.prefetch_count, shared=method.global_)
+        self._reply(commands.Basic.QosOk)
+        self._deliveries.resume()
+
+    def _basic_consume(self, method: commands.Basic.Consume) -> None:
+        tag = method.consumer_tag or server_name("amq.ctag-")
+        self._deliveries.check_tag(tag)
+        if method.queue == REPLY_TO:
+            queue = self._deliveries.open_reply_queue(no_ack=method.no_ack)
+        else:
+            queue = self._readable(method.queue)
+        priority = consumer_priority(_table(method.arguments), str(queue))
+        self._deliveries.consume(
+            queue,
+            tag,
+            no_ack=method.no_ack,
+            exclusive=method.exclusive,
+            priority=priority,
+        )
+        if not method.nowait:
+            self._reply(commands.Basic.ConsumeOk, tag)
+        queue.dispatch()
+
+    def _basic_cancel(self, method: commands.Basic.Cancel) -> None:
+        tag = method.consumer_tag or ""
+        if not method.nowait:
+            self._reply(commands.Basic.CancelOk, tag)
+        self._deliveries.cancel(tag)
+
+    def _basic_get(self, method: commands.Basic.Get) -> None:
+        if not self._deliveries.get(self._readable(method.queue), no_ack=method.no_ack):
+            self._reply(commands.Basic.GetEmpty, "")
+
+    def _basic_ack(self, method: commands.Basic.Ack) -> None:
+        self._deliveries.settle(method.delivery_tag or 0, "acked", multiple=method.multiple)
+
+    def _basic_nack(self, method: commands.Basic.Nack) -> None:
+        outcome: Outcome = "requeued" if method.requeue else "rejected"
+        self._deliveries.settle(method.delivery_tag or 0, outcome, multiple=method.multiple)
+
+    def _basic_reject(self, method: commands.Basic.Reject) -> None:
+        outcome: Outcome = "requeued" if method.requeue else "rejected"
+        self._deliveries.settle(method.delivery_tag or 0, outcome, multiple=False)
+
+    def _basic_recover(self, method: commands.Basic.Recover) -> None:
+        self._basic_recover_async(method)
+        self._reply(commands.Basic.RecoverOk)
+
+    def _basic_recover_async(self, method: commands.Basic.Recover | commands.Basic.RecoverAsync) -> None:
+        if not method.requeue:
+            raise Refusal(540, "requeue=false")
+        self._deliveries.recover()
+
+    # modes
+
+    def _confirm_select(self, method: commands.Confirm.Select) -> None:
+        if self._publisher.held is not None:
+            raise precondition_failed("cannot switch from tx to confirm mode")
+        self._publisher.confirming = True
+        if not method.nowait:
+            self._reply(commands.Confirm.SelectOk)
+
+    def _tx_select(self, _: commands.Tx.Select) -> None:
+        if self._publisher.confirming:
+            raise precondition_failed("cannot switch from confirm to tx mode")
+        if self._publisher.held is None:
+            self._publisher.held = []
+            self._deliveries.begin()
+        self._reply(commands.Tx.SelectOk)
+
+    def _tx_commit(self, _: commands.Tx.Commit) -> None:
+        self._check_transaction()
+        self._publisher.commit()
+        self._deliveries.commit()
+        self._reply(commands.Tx.CommitOk)
+
+    def _tx_rollback(self, _: commands.Tx.Rollback) -> None:
+        self._check_transaction()
+        self._publisher.held = []
+        self._deliveries.roll_back()
+        self._reply(commands.Tx.RollbackOk)
+
+    def _check_transaction(self) -> None:
+        if self._publisher.held is None:
+            raise precondition_failed("channel is not transactional")
+
+    # the channel itself
+
+    def _channel_open(self, _: commands.Channel.Open) -> None:
+        raise Refusal(504, "second 'channel.open' seen")
+
+    def _channel_flow(self, method: commands.Channel.Flow) -> None:
+        if not method.active:
+            raise Refusal(540, "active=false")
+        self._reply(commands.Channel.FlowOk, True)
+
+    def _ignore(self, _: Frame) -> None:
+        """Take an answer that needs none."""
+
+    _HANDLERS: ClassVar[dict[type[Frame], Callable[[Channel, Any], None]]] = {
+        commands.Channel.Open: _channel_open,
+        commands.Channel.Flow: _channel_flow,
+        commands.Channel.FlowOk: _ignore,
+        commands.Exchange.Declare: _exchange_declare,
+        commands.Exchange.Delete: _exchange_delete,
+        commands.Exchange.Bind: _exchange_bind,
+        commands.Exchange.Unbind: _exchange_unbind,
+        commands.Queue.Declare: _queue_declare,
+        commands.Queue.Delete: _queue_delete,
+        commands.Queue.Bind: _queue_bind,
+        commands.Queue.Unbind: _queue_unbind,
+        commands.Queue.Purge: _queue_purge,
+        commands.Basic.Qos: _basic_qos,
+        commands.Basic.Consume: _basic_consume,
+        commands.Basic.Cancel: _basic_cancel,
+        commands.Basic.CancelOk: _ignore,
+        commands.Basic.Get: _basic_get,
+        commands.Basic.Ack: _basic_ack,
+        commands.Basic.Nack: _basic_nack,
+        commands.Basic.Reject: _basic_reject,
+        commands.Basic.Recover: _basic_recover,
+        commands.Basic.RecoverAsync: _basic_recover_async,
+        commands.Confirm.Select: _confirm_select,
+        commands.Tx.Select: _tx_select,
+        commands.Tx.Commit: _tx_commit,
+        commands.Tx.Rollback: _tx_rollback,
+    }
+
+
+def _table(arguments: object) -> Table:
+    return arguments if isinstance(arguments, Table) else Table()

@@ -1,0 +1,85 @@
+"""Dead letters: the message a queue gives up, as it goes on to the dead-letter exchange.
+
+It carries its history in `x-death`, newest first. A message that comes round without anybody having rejected it would
+go round for ever, so it is dropped where RabbitMQ drops it.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.sandbox import frames, tables
+from pulsekit.sandbox.messages import Message
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.queues import Death, Queue
+
+__all__ = ["cycles", "dead_letter"]
+
+
+def dead_letter(queue: Queue, message: Message, reason: Death, exchange: str) -> Message:
+    """Build the message that goes to the exchange; every other header keeps its bytes.
+
+    Args:
+        queue: that gives the message up.
+        message: as it stood there.
+        reason: why.
+        exchange: the queue's dead-letter exchange.
+    """
+    key = queue.options.dead_letter_key
+    fields = message.properties.raw_headers
+    deaths = _deaths(message)
+    expiration = message.properties.text("expiration")
+    known = next((d for d in deaths if d.get("queue") == queue.name and d.get("reason") == reason), None)
+    if known is not None:
+        deaths.remove(known)
+        known["count"] = known.get("count", 0) + 1
+    else:
+        headers = message.properties.headers if fields else {}
+        further = headers.get("CC")
+        known = {
+            "count": 1,
+            "reason": reason,
+            "queue": queue.name,
+            "time": tables.Timestamp(time.time()),
+            "exchange": message.exchange,
+            "routing-keys": [message.routing_key, *(further if isinstance(further, list) else ())],
+        }
+        if expiration is not None:
+            known["original-expiration"] = expiration
+        if "x-first-death-queue" not in headers:
+            for name, value in (("reason", reason), ("queue", queue.name), ("exchange", message.exchange)):
+                fields = tables.set_field(fields, f"x-first-death-{name}", tables.long_string(value))
+    fields = tables.set_field(fields, "x-death", tables.encode_field([known, *deaths]))
+    if key is not None:
+        fields = tables.drop_field(fields, "CC")
+    header = message.properties.edit(len(message.body), headers=fields, expiration=None)
+    return Message(
+        exchange,
+        message.routing_key if key is None else key,
+        header,
+        message.body,
+        address=frames.short_string(exchange) + frames.short_string(message.routing_key if key is None else key),
+        keys=message.keys if key is None else (key,),
+    )
+
+
+def cycles(message: Message, reason: Death, queue: str) -> bool:
+    """Tell whether a dead letter has been in that queue before, with no rejection since."""
+    if reason == "rejected":
+        return False
+    for death in _deaths(message):
+        if death.get("reason") == "rejected":
+            return False
+        if death.get("queue") == queue:
+            return True
+    return False
+
+
+def _deaths(message: Message) -> list[dict[str, Any]]:
+    """Read the history; what is not one, because a publisher made it up, is replaced."""
+    if "headers" not in message.properties:
+        return []
+    deaths = message.properties.headers.get("x-death")
+    return [dict(death) for death in deaths if isinstance(death, dict)] if isinstance(deaths, list) else []

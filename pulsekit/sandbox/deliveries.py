@@ -1,0 +1,249 @@
+"""Deliveries on a channel: its consumers, what they are sent, and what becomes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from pamqp import commands
+
+from pulsekit.sandbox import frames
+from pulsekit.sandbox.consumers import Ledger, Owed, Subscription
+from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.publishing import REPLY_TO, Link
+from pulsekit.sandbox.queues import Queue
+from pulsekit.sandbox.refusals import Refusal, precondition_failed
+from pulsekit.sandbox.tables import Table
+from pulsekit.sandbox.topology import server_name
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.messages import Entry, Message
+
+__all__ = ["Deliveries", "Outcome", "Receiver"]
+
+Outcome: TypeAlias = Literal["acked", "requeued", "rejected"]
+
+
+class Receiver(Link, Protocol):
+    """Say what deliveries need from the connection.
+
+    Attributes:
+        cancel_notify: True when the client understands a Basic.Cancel from the broker.
+    """
+
+    cancel_notify: bool
+
+    def takes_deliveries(self) -> bool:
+        """Tell whether a delivery may be sent now."""
+
+
+class Deliveries:
+    """Deliver on one channel.
+
+    Args:
+        link: the connection, to which the reply queue belongs.
+        channel: number on it.
+    """
+
+    def __init__(self, link: Receiver, channel: int) -> None:
+        self._link = link
+        self._channel = channel
+        self._ledger = Ledger()
+        self._consumers: dict[str, Subscription] = {}
+        self._prefetch = 0  # for consumers to come
+        self._shared_prefetch = 0  # for all of them together
+        self._reply_queue: Queue | None = None
+        self._held: list[tuple[list[Owed], Outcome]] | None = None
+
+    @property
+    def reply_to(self) -> str | None:
+        """The queue behind `amq.rabbitmq.reply-to` on this channel, or None."""
+        return None if self._reply_queue is None else self._reply_queue.name
+
+    # consumers
+
+    def limit(self, prefetch: int, *, shared: bool) -> None:
+        """Set the prefetch of consumers to come, or of all consumers together."""
+        if shared:
+            self._shared_prefetch = prefetch
+        else:
+            self._prefetch = prefetch
+
+    def check_tag(self, tag: str) -> None:
+        """Let a new consumer tag pass.
+
+        Raises:
+            Refusal: 530, it is in use.
+        """
+        if tag in self._consumers:
+            raise Refusal(530, f"attempt to reuse consumer tag '{tag}'")
+
+    def consume(self, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, priority: int) -> None:
+        """Add a consumer; the caller dispatches the queue when it has told the client.
+
+        Raises:
+            Refusal: 403, the queue is in exclusive use.
+        """
+        subscription = Subscription(
+            queue,
+            tag,
+            no_ack=no_ack,
+            exclusive=exclusive,
+            priority=priority,
+            prefetch=0 if no_ack else self._prefetch,
+            may_deliver=self._may_deliver,
+            on_deliver=self._deliver,
+            on_cancelled=self._cancelled,
+        )
+        queue.add_consumer(subscription)
+        self._consumers[tag] = subscription
+
+    def open_reply_queue(self, *, no_ack: bool) -> Queue:
+        """Make the queue behind `amq.rabbitmq.reply-to`; it lives as long as its consumer.
+
+        Raises:
+            Refusal: 406, there is one already, or its consumer wants to acknowledge.
+        """
+        if self._reply_queue is not None:
+            raise precondition_failed("reply consumer already set")
+        if not no_ack:
+            raise precondition_failed("reply consumer cannot acknowledge")
+        vhost, name = self._link.vhost, server_name(REPLY_TO + ".")
+        self._reply_queue = Queue(vhost, name, owner=self._link, durable=False, auto_delete=True, arguments=Table())
+        vhost.add_queue(self._reply_queue)
+        return self._reply_queue
+
+    def cancel(self, tag: str) -> None:
+        """Remove a consumer; an unknown tag is no error."""
+        subscription = self._consumers.pop(tag, None)
+        if subscription is None:
+            return
+        queue = subscription.queue
+        if queue is self._reply_queue:
+            self._reply_queue = None
+        if queue.remove_consumer(subscription):
+            self._link.vhost.delete_queue(queue)
+
+    def resume(self) -> None:
+        """Let queues try again: there is room for deliveries once more."""
+        for subscription in list(self._consumers.values()):
+            if subscription.queue.backlog:
+                subscription.queue.dispatch()
+
+    def close(self) -> None:
+        """End consumers, and give back, in order, what was not settled."""
+        for tag in list(self._consumers):
+            self.cancel(tag)
+        self.roll_back()
+        back: dict[Queue, list[Entry]] = {}
+        for owed in self._ledger.take(0, multiple=True):
+            back.setdefault(owed.queue, []).append(owed.entry)
+        for queue, entries in back.items():
+            queue.requeue(entries)
+
+    # messages
+
+    def get(self, queue: Queue, *, no_ack: bool) -> bool:
+        """Send the next message of a queue; return False when there is none."""
+        entry = queue.get()
+        if entry is None:
+            return False
+        tag, address = self._ledger.next_tag(), entry.message.address
+        head = b"\x00\x3c\x00\x47" + tag.to_bytes(8, "big") + bytes((entry.redelivered,))
+        count = len(queue.backlog).to_bytes(4, "big")
+        method = frames.frame(frames.METHOD, self._channel, head + address + count)
+        self._send(method, Owed(tag, entry, queue, None), no_ack=no_ack)
+        return True
+
+    def settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
+        """Settle one delivery, or all up to one; within a transaction, at its end.
+
+        Raises:
+            Refusal: 406, no such delivery is open.
+        """
+        taken = self._ledger.take(tag, multiple=multiple)
+        if self._held is None:
+            self._apply(taken, outcome)
+        else:
+            self._held.append((taken, outcome))
+
+    def recover(self) -> None:
+        """Give everything back that is not settled."""
+        self._apply(self._ledger.take(0, multiple=True), "requeued")
+
+    def begin(self) -> None:
+        """Hold back what is settled from now on."""
+        self._held = []
+
+    def commit(self) -> None:
+        """Settle what was held back."""
+        held, self._held = self._held or [], []
+        for taken, outcome in held:
+            self._apply(taken, outcome)
+
+    def roll_back(self) -> None:
+        """Owe again what was held back."""
+        if self._held:
+            self._ledger.restore(owed for taken, _ in self._held for owed in taken)
+            self._held = []
+
+    def _may_deliver(self) -> bool:
+        if self._shared_prefetch and self._ledger.consumed >= self._shared_prefetch:
+            return False
+        return self._link.takes_deliveries()
+
+    def _deliver(self, subscription: Subscription, entry: Entry) -> None:
+        tag = self._ledger.next_tag()
+        method = frames.delivery(self._channel, subscription.wire_tag, tag, entry.redelivered, entry.message.address)
+        self._send(method, Owed(tag, entry, subscription.queue, subscription), no_ack=subscription.no_ack)
+
+    def _send(self, method: bytes, owed: Owed, *, no_ack: bool) -> None:
+        message = owed.entry.message
+        self._link.send(method + frames.content(self._channel, message.header, message.body, self._link.frame_max))
+        if no_ack:
+            owed.queue.acked(owed.entry)
+        else:
+            self._ledger.add(owed)
+        if self._link.broker.observers:
+            self._tell("delivered", owed.queue, message)
+
+    def _cancelled(self, subscription: Subscription) -> None:
+        """Tell the client, if it wants to know, that its queue is gone."""
+        del self._consumers[subscription.tag]
+        if self._link.cancel_notify:
+            self._link.send(frames.encode(self._channel, commands.Basic.Cancel, subscription.tag, True))
+
+    def _apply(self, taken: list[Owed], outcome: Outcome) -> None:
+        if self._link.broker.observers:
+            for owed in taken:
+                kind: Literal["acked", "nacked"] = "acked" if outcome == "acked" else "nacked"
+                self._tell(kind, owed.queue, owed.entry.message, outcome)
+        by_queue: dict[Queue, list[Entry]] = {}
+        for owed in taken:
+            by_queue.setdefault(owed.queue, []).append(owed.entry)
+        for queue, entries in by_queue.items():
+            if outcome == "requeued":
+                queue.requeue(entries)
+            else:
+                settle = queue.acked if outcome == "acked" else queue.rejected
+                for entry in entries:
+                    settle(entry)
+                if queue.backlog:
+                    queue.dispatch()
+        if self._shared_prefetch:
+            self.resume()
+
+    def _tell(
+        self, kind: Literal["acked", "nacked", "delivered"], queue: Queue, message: Message, detail: str = ""
+    ) -> None:
+        self._link.broker.emit(
+            Event(
+                kind,
+                self._link.vhost.name,
+                self._link.user.name,
+                exchange=message.exchange,
+                queue=queue.name,
+                routing_key=message.routing_key,
+                message=message,
+                detail=detail,
+            )
+        )

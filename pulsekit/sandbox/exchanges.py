@@ -1,0 +1,203 @@
+"""Exchanges: bindings, and which destinations a message goes to (AMQP 0-9-1 §3.1.3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from pulsekit.sandbox import tables
+from pulsekit.sandbox.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
+from pulsekit.sandbox.refusals import inequivalent, precondition_failed
+from pulsekit.topics import BindingTable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pulsekit.sandbox.messages import Message
+    from pulsekit.sandbox.queues import Queue
+
+__all__ = ["EXCHANGE_TYPES", "Binding", "Destination", "Exchange"]
+
+Destination: TypeAlias = "Queue | Exchange"
+
+_CACHED_KEYS = 2048
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Tie a destination to an exchange; two bindings that differ only in arguments are two."""
+
+    source: Exchange
+    destination: Destination
+    key: str
+    arguments: bytes
+
+    @classmethod
+    def make(cls, source: Exchange, destination: Destination, key: str, arguments: tables.Table) -> Binding:
+        """Build a binding from the fields of a Bind method."""
+        return cls(source, destination, key, tables.encode_field(arguments)[5:])
+
+
+class Exchange:
+    """Route by equal keys (`direct`); the other types change what a match is.
+
+    Attributes:
+        sources: bindings in which this exchange is the destination.
+        bindings: bindings in which it is the source, in order.
+    """
+
+    type = "direct"
+
+    def __init__(
+        self,
+        vhost: str,
+        name: str,
+        *,
+        durable: bool = True,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: tables.Table | None = None,
+    ) -> None:
+        self.vhost = vhost
+        self.name = name
+        self.durable = durable
+        self.auto_delete = auto_delete
+        self.internal = internal
+        self.arguments = arguments if arguments is not None else tables.Table()
+        self.alternate: str | None = self.arguments.get("alternate-exchange")
+        self.bindings: dict[Binding, None] = {}
+        self.sources: dict[Binding, None] = {}
+        self._index: dict[str, Counter[Destination]] = {}
+        self._cache: dict[str, tuple[Destination, ...]] = {}
+
+    def __str__(self) -> str:
+        return f"exchange '{self.name}' in vhost '{self.vhost}'"
+
+    def check_equivalent(
+        self, kind: str, *, durable: bool, auto_delete: bool, internal: bool, arguments: tables.Table
+    ) -> None:
+        """Compare a second declaration with the first.
+
+        Raises:
+            Refusal: 406, with what differs.
+        """
+        if kind != self.type:
+            raise inequivalent("type", str(self), f"'{kind}'", f"'{self.type}'")
+        for name, received, current in (
+            ("durable", durable, self.durable),
+            ("auto_delete", auto_delete, self.auto_delete),
+            ("internal", internal, self.internal),
+        ):
+            if received != current:
+                raise inequivalent(name, str(self), yes_no(received), yes_no(current))
+        check_equivalent(self.arguments, arguments, EXCHANGE_ARGUMENTS, str(self))
+
+    def bind(self, binding: Binding) -> bool:
+        """Add a binding; return False when it was there.
+
+        Raises:
+            Refusal: 406, its arguments mean nothing to this type.
+        """
+        if binding in self.bindings:
+            return False
+        self._check(binding)
+        self.bindings[binding] = None
+        self._index.setdefault(binding.key, Counter())[binding.destination] += 1
+        binding.destination.sources[binding] = None
+        self._cache.clear()
+        return True
+
+    def unbind(self, binding: Binding) -> bool:
+        """Remove a binding; return False when there was none."""
+        if binding not in self.bindings:
+            return False
+        del self.bindings[binding]
+        del binding.destination.sources[binding]
+        found = self._index[binding.key]
+        found[binding.destination] -= 1
+        if not found[binding.destination]:
+            del found[binding.destination]
+            if not found:
+                del self._index[binding.key]
+            self._forget(binding)
+        self._cache.clear()
+        return True
+
+    def destinations(self, message: Message) -> Sequence[Destination]:
+        """Return where a message goes from here, each destination at least once."""
+        if len(message.keys) == 1:
+            return self._for_key(message.routing_key)
+        return [destination for key in message.keys for destination in self._for_key(key)]
+
+    def _for_key(self, key: str) -> tuple[Destination, ...]:
+        found = self._cache.get(key)
+        if found is None:
+            if len(self._cache) >= _CACHED_KEYS:
+                self._cache.clear()
+            found = self._cache[key] = tuple(self._match(key))
+        return found
+
+    def _check(self, binding: Binding) -> None:
+        """Refuse what cannot be bound, or index it further."""
+
+    def _forget(self, binding: Binding) -> None:
+        """Take the key of a destination out of a further index."""
+
+    def _match(self, key: str) -> Iterable[Destination]:
+        return self._index.get(key, ())
+
+
+class _Fanout(Exchange):
+    type = "fanout"
+
+    def _match(self, key: str) -> Iterable[Destination]:
+        del key
+        return dict.fromkeys(binding.destination for binding in self.bindings)
+
+
+class _Topic(Exchange):
+    type = "topic"
+
+    @cached_property
+    def _table(self) -> BindingTable[Destination]:
+        return BindingTable()
+
+    def _check(self, binding: Binding) -> None:
+        self._table.add(binding.key, binding.destination)
+
+    def _forget(self, binding: Binding) -> None:
+        self._table.remove(binding.key, binding.destination)
+
+    def _match(self, key: str) -> Iterable[Destination]:
+        return self._table.matches(key)
+
+
+class _Headers(Exchange):
+    type = "headers"
+
+    def _check(self, binding: Binding) -> None:
+        match = tables.decode(binding.arguments).get("x-match", "all")
+        if match not in {"all", "any", "all-with-x", "any-with-x"}:
+            raise precondition_failed(
+                f"Invalid x-match field value '{match}'; expected all, any, all-with-x, or any-with-x"
+            )
+
+    def destinations(self, message: Message) -> Sequence[Destination]:
+        headers = message.properties.headers if "headers" in message.properties else {}
+        return [binding.destination for binding in self.bindings if _takes(tables.decode(binding.arguments), headers)]
+
+
+def _takes(wanted: tables.Table, headers: dict[str, object]) -> bool:
+    match = wanted.get("x-match", "all")
+    prefix = "x-match" if match.endswith("-with-x") else "x-"
+    verdicts = [
+        name in headers and (value is None or (value == headers[name] and type(value) is type(headers[name])))
+        for name, value in wanted.items()
+        if not name.startswith(prefix)
+    ]
+    return all(verdicts) if match.startswith("all") else any(verdicts)
+
+
+EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {kind.type: kind for kind in (Exchange, _Fanout, _Topic, _Headers)}

@@ -1,0 +1,100 @@
+"""The guardian: PulseGuardian's eye on queues that nobody empties.
+
+Source: "Queues" of the facts about Pulse. It looks every few seconds, counts what waits and what is with consumers,
+warns the owner once over the first limit, and deletes the queue over the second; consumers are cancelled.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pulsekit.errors import ConfigurationError
+from pulsekit.names import owner
+from pulsekit.sandbox.events import Event
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.broker import Broker
+    from pulsekit.sandbox.events import Kind
+    from pulsekit.sandbox.timers import Timer
+    from pulsekit.sandbox.vhosts import VirtualHost
+
+__all__ = ["Guardian", "GuardianLimits"]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianLimits:
+    """Say when the guardian acts; the defaults are PulseGuardian's, production has had others.
+
+    Attributes:
+        warn: messages above which the owner is warned.
+        delete: messages above which the queue is deleted.
+        interval: seconds between two looks.
+
+    Raises:
+        ConfigurationError: they contradict each other.
+    """
+
+    warn: int = 2000
+    delete: int = 8000
+    interval: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.warn <= self.delete and self.interval > 0):
+            raise ConfigurationError("guardian limits need 0 <= warn <= delete, and an interval above 0")
+
+
+class Guardian:
+    """Watch the queues of a broker."""
+
+    def __init__(self, broker: Broker, limits: GuardianLimits) -> None:
+        self._broker = broker
+        self._limits = limits
+        self._warned: set[tuple[str, str]] = set()
+        self._timer: Timer | None = None
+
+    def start(self) -> None:
+        """Look at the queues from now on."""
+        self._timer = self._broker.timers.after(self._limits.interval, self._look_again)
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def look(self) -> None:
+        """Warn and delete once over all queues that have an owner."""
+        for vhost in self._broker.vhosts.values():
+            for name in list(vhost.queues):
+                if owner(name) is not None:
+                    self._judge(vhost, name)
+
+    def _look_again(self) -> None:
+        self.look()
+        self.start()
+
+    def _judge(self, vhost: VirtualHost, name: str) -> None:
+        queue, key = vhost.queues[name], (vhost.name, name)
+        depth = queue.depth
+        if depth > self._limits.delete:
+            self._tell("guardian-deleted", vhost, name, depth, self._limits.delete)
+            self._warned.discard(key)
+            vhost.delete_queue(queue)
+            vhost.orphan(queue)
+        elif depth <= self._limits.warn:
+            self._warned.discard(key)
+        elif key not in self._warned:
+            self._warned.add(key)
+            self._tell("guardian-warned", vhost, name, depth, self._limits.warn)
+
+    def _tell(self, kind: Kind, vhost: VirtualHost, name: str, depth: int, limit: int) -> None:
+        self._broker.emit(
+            Event(
+                kind,
+                vhost.name,
+                owner(name) or "",
+                queue=name,
+                count=depth,
+                detail=f"{depth} messages, the limit is {limit}",
+            )
+        )

@@ -1,0 +1,52 @@
+"""The login: what the broker says about itself, and how it reads a client's credentials (AMQP 0-9-1 §2.2.4)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pulsekit.sandbox import tables
+from pulsekit.sandbox.refusals import Refusal
+
+__all__ = ["MECHANISMS", "PRODUCT", "credentials", "server_properties"]
+
+MECHANISMS: Final = "AMQPLAIN PLAIN"
+PRODUCT: Final = "pulsekit sandbox"
+
+
+def server_properties() -> dict[str, Any]:
+    """Describe the broker: its own name, and RabbitMQ's capabilities, without which clients refuse confirms."""
+    return {
+        "capabilities": dict.fromkeys(
+            (
+                "publisher_confirms",
+                "exchange_exchange_bindings",
+                "basic.nack",
+                "consumer_cancel_notify",
+                "connection.blocked",
+                "consumer_priorities",
+                "authentication_failure_close",
+                "per_consumer_qos",
+                "direct_reply_to",
+            ),
+            True,
+        ),
+        "cluster_name": "sandbox",
+        "information": "Pulse for trying and testing; everything is in memory and ends with it",
+        "product": PRODUCT,
+        "version": "3.10.8",  # whose behaviour it has: clients compare versions of RabbitMQ
+    }
+
+
+def credentials(mechanism: str, response: str) -> tuple[str, str] | None:
+    """Return user name and password, or None when they cannot be read."""
+    if mechanism == "PLAIN":
+        parts = response.split("\0")
+        return (parts[1], parts[2]) if len(parts) == 3 else None
+    if mechanism == "AMQPLAIN":
+        try:
+            table = tables.decode(response.encode("utf-8", "surrogateescape"))
+        except Refusal:
+            return None
+        name, password = table.get("LOGIN"), table.get("PASSWORD")
+        return (name, password) if isinstance(name, str) and isinstance(password, str) else None
+    return None

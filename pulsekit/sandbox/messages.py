@@ -1,0 +1,133 @@
+"""Messages as the broker holds them: one `Message` for all its queues, one `Entry` for its place in each queue."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from pulsekit.sandbox import frames, tables
+from pulsekit.sandbox.arguments import LONGEST
+from pulsekit.sandbox.properties import Properties
+from pulsekit.sandbox.refusals import precondition_failed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["Entry", "Message"]
+
+_NUMBER = re.compile(r"-?[0-9]+")
+_OVERHEAD = 600  # bytes of Python around a held message, roughly
+
+
+class Message:
+    """Hold what was published: where to, and its header and body as the bytes that came.
+
+    Attributes:
+        keys: the routing key, then those of CC and BCC.
+        address: exchange and routing key as short strings, ready for Basic.Deliver.
+        cost: bytes of memory it counts for.
+    """
+
+    __slots__ = ("address", "body", "cost", "exchange", "header", "keys", "properties", "routing_key")
+
+    def __init__(
+        self,
+        exchange: str,
+        routing_key: str,
+        header: bytes,
+        body: bytes,
+        *,
+        address: bytes = b"",
+        properties: Properties | None = None,
+        keys: Sequence[str] = (),
+    ) -> None:
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.address = address or frames.short_string(exchange) + frames.short_string(routing_key)
+        self.header = header
+        self.body = body
+        self.properties = properties or Properties(header)
+        self.keys = tuple(keys) or (routing_key,)
+        self.cost = len(header) + len(body) + _OVERHEAD
+
+    @classmethod
+    def received(cls, publish: frames.Publish, header: bytes, body: bytes) -> Message:
+        """Take a message as a client sent it: CC and BCC name further keys, and BCC is not passed on.
+
+        Raises:
+            Refusal: 406, CC or BCC is not a list of strings; 502, the header cannot be read.
+        """
+        properties = Properties(header)
+        keys = [publish.routing_key]
+        if "headers" in properties:
+            headers = properties.headers
+            keys += _further(headers, "CC") + _further(headers, "BCC")
+            if "BCC" in headers:
+                header = properties.edit(len(body), headers=tables.drop_field(properties.raw_headers, "BCC"))
+                properties = Properties(header)
+        return cls(
+            publish.exchange,
+            publish.routing_key,
+            header,
+            body,
+            address=publish.address,
+            properties=properties,
+            keys=keys,
+        )
+
+    @property
+    def time_to_live(self) -> int | None:
+        """The `expiration` property in milliseconds, or None.
+
+        Raises:
+            Refusal: 406, it is not a number, or negative.
+        """
+        text = self.properties.text("expiration") if "expiration" in self.properties else None
+        if text is None:
+            return None
+        number = _NUMBER.match(text)
+        fault = ""
+        if number is None:
+            fault = "no_integer"
+        elif number.end() != len(text):
+            fault = f'{{leftover_string,"{text[number.end() :]}"}}'
+        elif (value := int(text)) < 0:
+            fault = f"{{value_negative,{value}}}"
+        elif value > LONGEST:
+            fault = f"{{value_too_large,{value}}}"
+        else:
+            return value
+        raise precondition_failed(f"invalid expiration '{text}': {fault}")
+
+
+def _further(headers: tables.Table, name: str) -> list[str]:
+    keys = headers.get(name)
+    if keys is None:
+        return []
+    if not isinstance(keys, list):
+        kind = tables.TYPE_NAMES[headers.letters[name]]
+        raise precondition_failed(f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
+    return [key for key in keys if isinstance(key, str)]
+
+
+class Entry:
+    """Keep the place of a message in one queue, wherever it goes and comes back from.
+
+    Attributes:
+        position: its number in the queue, which a requeue keeps.
+        priority: its level in a queue with priorities, else 0.
+        expires: time of the broker's clock at which it dies, or None.
+        redelivered: True once it was given to somebody and came back.
+    """
+
+    __slots__ = ("expires", "message", "position", "priority", "redelivered")
+
+    def __init__(self, message: Message, position: int, priority: int, expires: float | None) -> None:
+        self.message = message
+        self.position = position
+        self.priority = priority
+        self.expires = expires
+        self.redelivered = False
+
+    def __lt__(self, other: Entry) -> bool:
+        return self.position < other.position

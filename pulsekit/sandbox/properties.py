@@ -1,0 +1,100 @@
+"""The properties of a message, read from its content header and edited there as bytes (AMQP 0-9-1 §4.2.6.1).
+
+A broker passes headers on. Decoding and encoding them again would turn doubles into floats and change the width of
+integers, so a property stays the bytes it was, and only what routing needs is read.
+"""
+
+from __future__ import annotations
+
+import struct
+from functools import cached_property, lru_cache
+from typing import Final
+
+from pulsekit.sandbox import tables
+from pulsekit.sandbox.refusals import syntax_error
+
+__all__ = ["Properties"]
+
+_NAMES: Final = (
+    "content_type", "content_encoding", "headers", "delivery_mode", "priority", "correlation_id", "reply_to",
+    "expiration", "message_id", "timestamp", "type", "user_id", "app_id", "cluster_id",
+)  # fmt: skip
+_HEAD = struct.Struct(">HHQH")
+
+
+@lru_cache(maxsize=256)
+def _present(flags: int) -> tuple[str, ...]:
+    """Name the properties that the flags announce, in the order in which they follow."""
+    return tuple(name for index, name in enumerate(_NAMES) if flags & (0x8000 >> index))
+
+
+class Properties:
+    """Look into a content header.
+
+    Raises:
+        Refusal: 502, the header cannot be read.
+    """
+
+    def __init__(self, header: bytes) -> None:
+        self._fields: dict[str, bytes] = {}
+        try:
+            flags = _HEAD.unpack_from(header)[3]
+            if flags & 3:
+                raise syntax_error("unknown property flags")
+            offset = _HEAD.size
+            for name in _present(flags):
+                if name == "headers":
+                    stop = offset + 4 + int.from_bytes(header[offset : offset + 4], "big")
+                elif name == "timestamp":
+                    stop = offset + 8
+                elif name in {"delivery_mode", "priority"}:
+                    stop = offset + 1
+                else:
+                    stop = offset + 1 + header[offset]
+                self._fields[name] = header[offset:stop]
+                offset = stop
+        except (struct.error, IndexError):
+            raise syntax_error("malformed content header") from None
+        if offset != len(header):
+            raise syntax_error("malformed content header")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields
+
+    def text(self, name: str) -> str | None:
+        """Return a short string, or None when the message does not have it."""
+        raw = self._fields.get(name)
+        return None if raw is None else raw[1:].decode("utf-8", "surrogateescape")
+
+    def octet(self, name: str) -> int | None:
+        """Return delivery mode or priority, or None when the message does not have it."""
+        raw = self._fields.get(name)
+        return None if raw is None else raw[0]
+
+    @property
+    def raw_headers(self) -> bytes:
+        """The fields of the headers table as they came, without its length."""
+        return self._fields.get("headers", b"")[4:]
+
+    @cached_property
+    def headers(self) -> tables.Table:
+        """The headers table, read when somebody asks.
+
+        Raises:
+            Refusal: 502, it cannot be read.
+        """
+        return tables.decode(self.raw_headers)
+
+    def edit(self, size: int, **changes: bytes | None) -> bytes:
+        """Write the header anew with some properties replaced or, for None, removed.
+
+        Args:
+            size: length of the body.
+            changes: encoded values; `headers` takes the fields of the table without its length.
+        """
+        fields: dict[str, bytes | None] = {**self._fields}
+        for name, value in changes.items():
+            fields[name] = struct.pack(">I", len(value)) + value if name == "headers" and value is not None else value
+        present = [(index, raw) for index, name in enumerate(_NAMES) if (raw := fields.get(name)) is not None]
+        flags = sum(0x8000 >> index for index, _ in present)
+        return _HEAD.pack(60, 0, size, flags) + b"".join(raw for _, raw in present)

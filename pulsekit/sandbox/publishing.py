@@ -1,0 +1,208 @@
+"""Publishing on a channel: the content as it comes in, confirms, returns and transactions."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, Protocol
+
+from pamqp import commands
+
+from pulsekit.sandbox import frames
+from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.messages import Message
+from pulsekit.sandbox.refusals import Refusal, access_refused, precondition_failed, syntax_error
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.broker import Broker
+    from pulsekit.sandbox.users import User
+    from pulsekit.sandbox.vhosts import VirtualHost
+
+__all__ = ["REPLY_TO", "Assembly", "Link", "Publisher"]
+
+REPLY_TO: Final = "amq.rabbitmq.reply-to"
+_MAX_MESSAGE: Final = 134_217_728  # RabbitMQ's default of max_message_size
+
+
+class Assembly:
+    """Put a message together from its frames (AMQP 0-9-1 §4.2.6)."""
+
+    def __init__(self, publish: frames.Publish) -> None:
+        self.publish = publish
+        self.header = b""
+        self.body = b""
+        self._missing = 0
+        self._parts: list[bytes] = []
+
+    def take(self, kind: int, payload: bytes) -> bool:
+        """Take the next frame; return True when the message is complete.
+
+        A body longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
+
+        Raises:
+            Refusal: 505, it is not the frame that has to come; 406, the message is too large.
+        """
+        if not self.header:
+            if kind != frames.HEADER:
+                raise Refusal(505, "expected content header for class 60, got non content header frame instead")
+            if len(payload) < 14:
+                raise syntax_error("malformed content header")
+            if payload[:2] != b"\x00\x3c":
+                wrong = int.from_bytes(payload[:2], "big")
+                raise Refusal(505, f"expected content header for class 60, got one for class {wrong} instead")
+            self.header = payload
+            self._missing = int.from_bytes(payload[4:12], "big")
+            if self._missing > _MAX_MESSAGE:
+                raise precondition_failed(
+                    f"message size {self._missing} is larger than configured max size {_MAX_MESSAGE}"
+                )
+            return self._missing == 0
+        if kind != frames.BODY:
+            raise Refusal(505, "expected content body, got non content body frame instead")
+        if len(payload) == self._missing and not self._parts:
+            self.body = payload
+            return True
+        self._missing -= len(payload)
+        if self._missing < 0:
+            self._parts.clear()
+            return False
+        self._parts.append(payload)
+        if self._missing == 0:
+            self.body = b"".join(self._parts)
+        return self._missing == 0
+
+
+class Link(Protocol):
+    """Say what publishing needs from the connection.
+
+    Attributes:
+        broker: for its faults and its observers.
+        vhost: where to.
+        user: whose permissions count.
+        frame_max: the size of frames the client takes.
+    """
+
+    broker: Broker
+    vhost: VirtualHost
+    user: User
+    frame_max: int
+
+    def send(self, data: bytes) -> None:
+        """Queue frames for the client."""
+
+
+class Publisher:
+    """Publish for one channel.
+
+    Args:
+        link: the connection.
+        channel: number on it.
+
+    Attributes:
+        confirming: True after Confirm.Select.
+        held: messages of the open transaction, or None without one.
+    """
+
+    def __init__(self, link: Link, channel: int) -> None:
+        self._broker = link.broker
+        self._vhost = link.vhost
+        self._user = link.user
+        self._send = link.send
+        self._frame_max = link.frame_max
+        self._channel = channel
+        self._tag = 0
+        self._settled: list[tuple[int, bool]] = []
+        self.confirming = False
+        self.held: list[tuple[frames.Publish, Message]] | None = None
+
+    def publish(self, assembly: Assembly, reply_to: str | None = None) -> bool:
+        """Take a complete message; return True when a confirm is owed, which `confirm` sends.
+
+        Args:
+            assembly: the message.
+            reply_to: queue that stands for `amq.rabbitmq.reply-to` on this channel.
+
+        Raises:
+            Refusal: 403 no permission, an internal exchange; 404 no such exchange; 406 a property that means nothing.
+        """
+        publish, vhost = assembly.publish, self._vhost
+        self._user.check("write", "exchange", publish.exchange, vhost.name)
+        if vhost.exchange(publish.exchange).internal:
+            raise access_refused(f"cannot publish to internal exchange '{publish.exchange}' in vhost '{vhost.name}'")
+        message = Message.received(publish, assembly.header, assembly.body)
+        self._check(message)
+        if message.properties.text("reply_to") == REPLY_TO:
+            message = _with_reply_to(publish, message, reply_to)
+        if self.held is not None:
+            self.held.append((publish, message))
+            return False
+        accepted = self._route(publish, message)
+        if self.confirming:
+            self._tag += 1
+            self._settled.append((self._tag, accepted))
+        return self.confirming
+
+    def commit(self) -> None:
+        """Publish what the transaction held."""
+        held, self.held = self.held or [], []
+        for publish, message in held:
+            self._route(publish, message)
+
+    def confirm(self) -> None:
+        """Send the confirms that are owed, as few frames as it takes."""
+        settled, self._settled = self._settled, []
+        for accepted, run in groupby(settled, itemgetter(1)):
+            tags = [tag for tag, _ in run]
+            if accepted:
+                self._send(frames.encode(self._channel, commands.Basic.Ack, tags[-1], len(tags) > 1))
+            else:
+                self._send(frames.encode(self._channel, commands.Basic.Nack, tags[-1], len(tags) > 1, False))
+
+    def _check(self, message: Message) -> None:
+        claimed = message.properties.text("user_id")
+        if claimed is not None and claimed != self._user.name:
+            raise precondition_failed(
+                f"user_id property set to '{claimed}' but authenticated user was '{self._user.name}'"
+            )
+        _ = message.time_to_live  # refuses an expiration that is none
+
+    def _route(self, publish: frames.Publish, message: Message) -> bool:
+        broker, vhost = self._broker, self._vhost
+        if broker.refusing:
+            count, accepted = 1, False
+        else:
+            exchange = vhost.exchanges.get(publish.exchange)  # gone, perhaps, when a transaction is committed
+            count, accepted = vhost.publish(exchange, message) if exchange is not None else (0, True)
+        if broker.observers:
+            self._tell(message, count, accepted)
+        if not count and publish.mandatory:
+            payload = b"\x00\x3c\x00\x32\x01\x38" + frames.short_string("NO_ROUTE") + message.address
+            self._send(
+                frames.frame(frames.METHOD, self._channel, payload)
+                + frames.content(self._channel, message.header, message.body, self._frame_max)
+            )
+        return accepted
+
+    def _tell(self, message: Message, count: int, accepted: bool) -> None:  # noqa: FBT001 - a verdict
+        self._broker.emit(
+            Event(
+                "published" if count else "returned",
+                self._vhost.name,
+                self._user.name,
+                exchange=message.exchange,
+                routing_key=message.routing_key,
+                message=message,
+                count=count,
+                detail="" if accepted else "refused",
+            )
+        )
+
+
+def _with_reply_to(publish: frames.Publish, message: Message, reply_to: str | None) -> Message:
+    """Write the queue of this channel's reply consumer into a request (RabbitMQ's direct reply-to)."""
+    if reply_to is None:
+        raise precondition_failed("fast reply consumer does not exist")
+    header = message.properties.edit(len(message.body), reply_to=frames.short_string(reply_to))
+    return Message(
+        publish.exchange, publish.routing_key, header, message.body, address=publish.address, keys=message.keys
+    )

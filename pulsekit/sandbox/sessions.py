@@ -1,0 +1,411 @@
+"""Sessions: one connection from protocol header to close; bytes in, bytes out, no I/O (AMQP 0-9-1 §2.2.4 and §4).
+
+Whatever comes in, `receive` does not raise: a refusal becomes a Close with its code, and the peer has a few seconds to
+answer it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from pamqp import commands
+
+from pulsekit.sandbox import frames, login
+from pulsekit.sandbox.channels import Channel
+from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.refusals import Refusal
+from pulsekit.sandbox.users import User
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pamqp.base import Frame
+
+    from pulsekit.sandbox.broker import Broker
+    from pulsekit.sandbox.vhosts import VirtualHost
+
+__all__ = ["Session"]
+
+_log = logging.getLogger(__name__)
+
+_CHANNEL_MAX: Final = 2047
+_FRAME_MAX: Final = 131_072
+_FRAME_MIN: Final = 4096
+_CHANNEL_CLASS: Final = b"\x00\x14"
+_FIRST_FRAMES: Final = 16_384  # before Tune: room for the client's properties, not for an attack
+_HEARTBEAT: Final = frames.frame(frames.HEARTBEAT, 0, b"")
+_HANDSHAKE_SECONDS: Final = 10
+_CLOSE_SECONDS: Final = 3
+_UNSENT_DELIVERIES: Final = 1 << 18
+_UNSENT_ANSWERS: Final = 1 << 22
+
+
+class Session:
+    """Speak AMQP with one client.
+
+    Args:
+        broker: what it connects to.
+        wake: called once when there is something to send, or when `paused` or `finished` changed.
+        heartbeat: seconds that are proposed to the client.
+
+    Attributes:
+        user: after the login, else None.
+        finished: True when everything is said: send what is left, then close the socket.
+    """
+
+    vhost: VirtualHost
+    user: User
+
+    def __init__(self, broker: Broker, wake: Callable[[], None], *, heartbeat: int = 60) -> None:
+        self.broker = broker
+        self.frame_max = _FRAME_MAX
+        self.cancel_notify = False
+        self.finished = False
+        self.user = User("")
+        self._opened = False  # a virtual host, once
+        self._state = "header"  # header, start, tune, open, running, closing, deaf, gone
+        self._wake = wake
+        self._proposed_heartbeat = heartbeat
+        self._head = b""
+        self._splitter = frames.Splitter(_FIRST_FRAMES)
+        self._channels: dict[int, Channel] = {}
+        self._to_confirm: dict[Channel, None] = {}
+        self._capabilities: dict[str, Any] = {}
+        self._channel_max = _CHANNEL_MAX
+        self._out: list[bytes] = []
+        self._unsent = 0
+        self._congested = False
+        self._starved = False
+        self._blocked = False
+        self._heartbeat = 0.0
+        self._silent = 0
+        self._quiet = True
+        self._timer = broker.timers.after(_HANDSHAKE_SECONDS, self.finish)
+        broker.sessions.add(self)
+
+    # what the shell around it calls
+
+    def receive(self, data: bytes) -> None:
+        """Take bytes from the client, and answer what is complete."""
+        self._silent = 0
+        if self._state == "header":
+            data = self._protocol_header(data)
+        if self._state in {"header", "deaf", "gone"}:
+            return
+        try:
+            for kind, number, payload in self._splitter.split(data):
+                channel = self._channels.get(number)  # there is none before and after the conversation
+                if channel is None or kind > frames.BODY or payload[:2] == _CHANNEL_CLASS:
+                    self._frame(kind, number, payload)
+                    if self.finished:
+                        break
+                    continue
+                try:
+                    channel.receive(kind, payload)
+                except Refusal as refusal:
+                    self._refuse(refusal, number, channel.ids)
+        except Refusal as refusal:
+            self._refuse(refusal, 0, (0, 0))
+            self._state = "deaf"  # the stream has lost its frames: nothing in it can be read any more
+        except Exception as error:  # noqa: BLE001 - a client must get a Close whatever happens here
+            _log.exception("the sandbox failed on a frame")
+            self._refuse(Refusal(541, f"{type(error).__name__}"), 0, (0, 0))
+        self._confirm()
+
+    def take(self) -> bytes:
+        """Return what is to be sent, and forget it."""
+        data = b"".join(self._out)
+        self._out.clear()
+        self._unsent = 0
+        return data
+
+    def congested(self, *, congested: bool) -> None:
+        """Learn whether the client reads slower than it is sent to; deliveries wait meanwhile."""
+        self._congested = congested
+
+    def drained(self) -> None:
+        """Deliver what had to wait: what was taken by the shell is sent."""
+        if self._starved and self.takes_deliveries():
+            self._starved = False
+            for channel in list(self._channels.values()):
+                channel.resume()
+
+    @property
+    def paused(self) -> bool:
+        """True while nothing should be read from the client."""
+        return self._blocked or (self._congested and self._unsent > _UNSENT_ANSWERS)
+
+    def finish(self) -> None:
+        """End the connection without further words."""
+        self.lost()
+        self.finished = True
+        self._wake()
+
+    def lost(self) -> None:
+        """Clean up after the connection: channels, then exclusive queues; calling twice is fine."""
+        if self._state == "gone":
+            return
+        self._state = "gone"
+        self._timer.cancel()
+        self.broker.sessions.discard(self)
+        self._cleanup()
+        if self._opened:
+            self.broker.emit(Event("disconnected", self.vhost.name, self.user.name))
+
+    def unblock(self) -> None:
+        """Let the client publish again."""
+        if self._blocked:
+            self._blocked = False
+            if self._capabilities.get("connection.blocked"):
+                self.send(frames.encode(0, commands.Connection.Unblocked))
+            self._wake()
+            self.broker.emit(Event("unblocked", self.vhost.name, self.user.name))
+
+    def close(self, code: int, text: str) -> None:
+        """Close the connection from this side, as an operator does with `rabbitmqctl close_connection`."""
+        if self._state == "running":
+            self._refuse(Refusal(code, text), 0, (0, 0))
+        elif self._state not in {"closing", "deaf"}:
+            self.finish()
+
+    # what channels call
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for the client."""
+        if self._state == "gone":
+            return
+        if not self._out:
+            self._wake()
+        self._quiet = False
+        self._out.append(data)
+        self._unsent += len(data)
+
+    def takes_deliveries(self) -> bool:
+        """Tell whether a delivery may be sent now; if not, `drained` makes up for it."""
+        if self._congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
+            self._starved = True
+            return False
+        return True
+
+    def published(self) -> None:
+        """Note a publish: while the broker is short of memory, its sender has to wait."""
+        if self.broker.blocked and not self._blocked:
+            self._blocked = True
+            if self._capabilities.get("connection.blocked"):
+                self.send(frames.encode(0, commands.Connection.Blocked, self.broker.blocked))
+            self._wake()
+            self.broker.emit(Event("blocked", self.vhost.name, self.user.name, detail=self.broker.blocked))
+
+    def confirm_later(self, channel: Channel) -> None:
+        """Send a channel's confirms together when the bytes at hand are worked through."""
+        self._to_confirm[channel] = None
+
+    # frames
+
+    def _protocol_header(self, data: bytes) -> bytes:
+        """Compare the first eight bytes; return what follows them."""
+        self._head += data
+        if len(self._head) < 8 and frames.PROTOCOL_HEADER.startswith(self._head):
+            return b""
+        head, more = self._head[:8], self._head[8:]
+        if head != frames.PROTOCOL_HEADER:
+            self.send(frames.PROTOCOL_HEADER)
+            self.finish()
+            return b""
+        self._state = "start"
+        self._send(commands.Connection.Start, 0, 9, login.server_properties(), login.MECHANISMS, "en_US")
+        return more
+
+    def _frame(self, kind: int, number: int, payload: bytes) -> None:
+        if kind == frames.HEARTBEAT and not number and not payload:
+            return
+        if kind not in {frames.METHOD, frames.HEADER, frames.BODY}:
+            raise frames.unknown(kind, payload)
+        if number == 0 or self._state != "running":
+            self._zero(kind, number, payload)
+            return
+        channel = self._channels.get(number)
+        ids = frames.ids(payload) if kind == frames.METHOD else (0, 0)
+        try:
+            if channel is None:
+                self._open_channel(kind, number, ids)
+            elif channel.assembling:
+                channel.receive(kind, payload)
+            elif ids == (20, 41) and channel.closing:
+                del self._channels[number]
+            elif ids == (20, 40):
+                self._confirm()
+                if not channel.closing:
+                    del self._channels[number]
+                    channel.close()
+                self.send(frames.encode(number, commands.Channel.CloseOk))
+            else:
+                channel.receive(kind, payload)
+        except Refusal as refusal:
+            self._refuse(refusal, number, ids if channel is None else channel.ids)
+
+    def _open_channel(self, kind: int, number: int, ids: tuple[int, int]) -> None:
+        if kind != frames.METHOD:
+            raise Refusal(505, "expected method frame, got non method frame instead")
+        if ids == (20, 41):
+            return  # an answer to a close that crossed with the client's own
+        if ids != (20, 10):
+            raise Refusal(504, "expected 'channel.open'")
+        if len(self._channels) >= self._channel_max:  # the number itself may be higher, as with RabbitMQ
+            raise Refusal(
+                530,
+                f"number of channels opened ({len(self._channels)}) has reached the negotiated channel_max "
+                f"({self._channel_max})",
+            )
+        self._channels[number] = Channel(self, number)
+        self.send(frames.encode(number, commands.Channel.OpenOk, ""))
+
+    def _zero(self, kind: int, number: int, payload: bytes) -> None:
+        """Take a frame of channel 0, or one that comes before or after the conversation."""
+        ids = frames.ids(payload) if kind == frames.METHOD else (0, 0)
+        if self._state == "closing":
+            if ids == (10, 50):
+                self._send(commands.Connection.CloseOk)
+            if ids in {(10, 50), (10, 51)}:
+                self.finish()
+            return
+        try:
+            method = _method(kind, number, payload)
+            if isinstance(method, commands.Connection.Close):
+                self._cleanup()
+                self._send(commands.Connection.CloseOk)
+                self.finish()
+                return
+            self._handshake(method)
+        except Refusal as refusal:
+            self._refuse(refusal, 0, ids)
+
+    def _handshake(self, method: Frame) -> None:
+        if self._state == "start" and isinstance(method, commands.Connection.StartOk):
+            self._start_ok(method)
+        elif self._state == "tune" and isinstance(method, commands.Connection.TuneOk):
+            self._tune_ok(method)
+        elif self._state == "open" and isinstance(method, commands.Connection.Open):
+            self._open(method)
+        elif self._state == "running" and isinstance(method, commands.Connection.UpdateSecret):
+            self._send(commands.Connection.UpdateSecretOk)
+        else:
+            raise Refusal(504, f"unexpected method in connection state {self._state}")
+
+    def _start_ok(self, method: commands.Connection.StartOk) -> None:
+        capabilities = method.client_properties.get("capabilities")
+        self._capabilities = capabilities if isinstance(capabilities, dict) else {}
+        self.cancel_notify = bool(self._capabilities.get("consumer_cancel_notify"))
+        credentials = login.credentials(method.mechanism, method.response)
+        user = None if credentials is None else self.broker.users.login(*credentials)
+        if user is None:
+            name = credentials[0] if credentials else ""
+            self.broker.emit(Event("refused", user=name, detail=f"login by {method.mechanism}"))
+            if credentials is None or not self._capabilities.get("authentication_failure_close"):
+                self.finish()
+                return
+            self._close(
+                Refusal(
+                    403,
+                    f"Login was refused using authentication mechanism {method.mechanism}. "
+                    "For details see the broker logfile.",
+                ),
+                (0, 0),
+            )
+            return
+        self.user = user
+        self._state = "tune"
+        self._splitter.frame_max = _FRAME_MAX
+        self._send(commands.Connection.Tune, _CHANNEL_MAX, _FRAME_MAX, self._proposed_heartbeat)
+
+    def _tune_ok(self, method: commands.Connection.TuneOk) -> None:
+        if not (_FRAME_MIN <= method.frame_max <= _FRAME_MAX and 1 <= method.channel_max <= _CHANNEL_MAX):
+            self.broker.emit(Event("refused", user=self.user.name, detail="frame_max or channel_max out of range"))
+            self.finish()
+            return
+        self.frame_max = self._splitter.frame_max = method.frame_max
+        self._channel_max = method.channel_max
+        self._state = "open"
+        self._timer.cancel()
+        self._timer = self.broker.timers.after(_HANDSHAKE_SECONDS, self.finish)
+        self._heartbeat = method.heartbeat / 2
+
+    def _open(self, method: commands.Connection.Open) -> None:
+        vhost = self.broker.vhosts.get(method.virtual_host)
+        if vhost is None:
+            refusal = Refusal(530, f"vhost {method.virtual_host} not found")
+            self.broker.emit(Event("refused", user=self.user.name, detail=refusal.text))
+            self._close(refusal, (10, 40))
+            return
+        self.vhost = vhost
+        self._opened = True
+        self._state = "running"
+        self._timer.cancel()
+        if self._heartbeat:
+            self._beat(self._heartbeat)
+        self._send(commands.Connection.OpenOk, "")
+        self.broker.emit(Event("connected", vhost.name, self.user.name))
+
+    def _beat(self, interval: float) -> None:
+        """Send a heartbeat when nothing else was sent, and miss the client's after two of its intervals (§4.2.7)."""
+        self._timer = self.broker.timers.after(interval, lambda: self._beat(interval))
+        self._silent = 0 if self.paused else self._silent + 1
+        if self._silent > 5:
+            self.finish()
+            return
+        if self._quiet:
+            self.send(_HEARTBEAT)
+        self._quiet = True
+
+    # ends
+
+    def _refuse(self, refusal: Refusal, number: int, ids: tuple[int, int]) -> None:
+        """Say no: close the channel, or else the connection."""
+        self._confirm()
+        self.broker.emit(Event("refused", self.vhost.name if self._opened else "", self.user.name, detail=refusal.text))
+        if refusal.soft and number:
+            channel = self._channels[number]
+            channel.closing = True
+            channel.close()
+            self.send(frames.encode(number, commands.Channel.Close, refusal.code, refusal.text, *ids))
+            return
+        if self._state == "running":
+            self._close(refusal, ids)
+        elif self._state != "closing":
+            self.finish()
+
+    def _close(self, refusal: Refusal, ids: tuple[int, int]) -> None:
+        self._state = "closing"
+        self._cleanup()
+        self._send(commands.Connection.Close, refusal.code, refusal.text, *ids)
+        self._timer.cancel()
+        self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
+
+    def _cleanup(self) -> None:
+        """Close all channels, then delete the queues that were this connection's own."""
+        channels, self._channels = list(self._channels.values()), {}
+        self._to_confirm.clear()
+        for channel in channels:
+            if not channel.closing:
+                channel.close()
+        if self._opened:
+            for queue in [queue for queue in self.vhost.queues.values() if queue.owner is self]:
+                self.vhost.delete_queue(queue)
+                self.vhost.orphan(queue)
+
+    def _confirm(self) -> None:
+        if self._to_confirm:
+            channels, self._to_confirm = self._to_confirm, {}
+            for channel in channels:
+                channel.confirm()
+
+    def _send(self, method: type[Frame], *values: Any) -> None:
+        self.send(frames.encode(0, method, *values))
+
+
+def _method(kind: int, number: int, payload: bytes) -> Frame:
+    """Read what may only be a method on channel 0."""
+    if number or kind != frames.METHOD:
+        raise Refusal(505, "unexpected frame on channel 0" if number == 0 else "channels come after the login")
+    return frames.decode(payload)

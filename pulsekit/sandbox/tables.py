@@ -1,0 +1,175 @@
+"""Field tables (AMQP 0-9-1 §4.2.5.5 and errata): read with their types, written, and edited as bytes.
+
+Peers disagree about numbers, so a value that is only passed on must keep its type letter: `Table` remembers the
+letters, and `set_field` and `drop_field` change one field of an encoded table without touching the bytes of the others.
+Reading walks by position and refuses nesting and numbers of fields that only an attack would send.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+from pulsekit.sandbox.refusals import syntax_error
+
+__all__ = ["TYPE_NAMES", "Table", "Timestamp", "decode", "drop_field", "encode_field", "long_string", "set_field"]
+
+_MAX_DEPTH: Final = 64
+_NUMBERS: Final = {
+    letter: struct.Struct(">" + code)
+    for letter, code in {
+        "b": "b", "B": "B", "s": "h", "u": "H", "I": "i", "i": "I", "l": "q", "L": "q", "f": "f", "d": "d",
+    }.items()
+}  # fmt: skip
+_LONG = struct.Struct(">I")
+
+TYPE_NAMES: Final = {
+    "t": "bool", "b": "byte", "B": "unsignedbyte", "s": "short", "u": "unsignedshort", "I": "signedint",
+    "i": "unsignedint", "l": "long", "L": "long", "f": "float", "d": "double", "D": "decimal", "S": "longstr",
+    "x": "binary", "A": "array", "F": "table", "T": "timestamp", "V": "void",
+}  # fmt: skip
+"""What RabbitMQ calls each type in its error texts."""
+
+
+class Table(dict[str, Any]):
+    """Hold the values of a field table.
+
+    Attributes:
+        letters: the type letter of each field, as it came.
+    """
+
+    __slots__ = ("letters",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.letters: dict[str, str] = {}
+
+
+class Timestamp(int):
+    """Mark seconds since 1970, so that they are written with their own type."""
+
+    __slots__ = ()
+
+
+def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
+    """Read the fields between two offsets (the length prefix is not part of them).
+
+    Raises:
+        Refusal: 502, the bytes are no table, or nested deeper than anybody needs.
+    """
+    try:
+        return _table(data, offset, len(data) if end is None else end, 0)
+    except (struct.error, IndexError, KeyError):
+        raise syntax_error("malformed field table") from None
+
+
+def long_string(value: str) -> bytes:
+    """Encode text as a typed field value, whatever bytes it was read from."""
+    raw = value.encode("utf-8", "surrogateescape")
+    return b"S" + _LONG.pack(len(raw)) + raw
+
+
+def encode_field(value: object) -> bytes:
+    """Encode a value with its type letter; integers are 64 bits wide, as RabbitMQ writes its own."""
+    if isinstance(value, bool):
+        return b"t\x01" if value else b"t\x00"
+    if isinstance(value, Timestamp):
+        return b"T" + struct.pack(">Q", value)
+    if isinstance(value, int):
+        return b"l" + struct.pack(">q", value)
+    if isinstance(value, str):
+        return long_string(value)
+    if isinstance(value, list):
+        items = b"".join(map(encode_field, value))
+        return b"A" + _LONG.pack(len(items)) + items
+    if isinstance(value, dict):
+        fields = b"".join(_key(key) + encode_field(item) for key, item in value.items())
+        return b"F" + _LONG.pack(len(fields)) + fields
+    return b"V"
+
+
+def set_field(fields: bytes, name: str, value: bytes, *, first: bool = True) -> bytes:
+    """Return encoded fields with one of them replaced or added; `value` carries its type letter."""
+    others = drop_field(fields, name)
+    field = _key(name) + value
+    return field + others if first else others + field
+
+
+def drop_field(fields: bytes, name: str) -> bytes:
+    """Return encoded fields without the one of that name; the others keep their bytes and order."""
+    key, offset = name.encode(), 0
+    kept = bytearray()
+    try:
+        while offset < len(fields):
+            size = fields[offset]
+            stop = _skip(fields, offset + 1 + size)
+            if fields[offset + 1 : offset + 1 + size] != key:
+                kept += fields[offset:stop]
+            offset = stop
+    except (struct.error, IndexError, KeyError):
+        raise syntax_error("malformed field table") from None
+    return bytes(kept)
+
+
+def _key(name: str) -> bytes:
+    raw = name.encode("utf-8", "surrogateescape")
+    return bytes((len(raw),)) + raw
+
+
+def _skip(data: bytes, offset: int) -> int:
+    """Return where the typed value at `offset` ends."""
+    letter = chr(data[offset])
+    offset += 1
+    if letter in "SFAx":
+        return offset + 4 + int(_LONG.unpack_from(data, offset)[0])
+    if letter in _NUMBERS:
+        return offset + _NUMBERS[letter].size
+    return offset + {"t": 1, "D": 5, "T": 8, "V": 0}[letter]
+
+
+def _table(data: bytes, offset: int, end: int, depth: int) -> Table:
+    table = Table()
+    while offset < end:
+        size = data[offset]
+        name = data[offset + 1 : offset + 1 + size].decode("utf-8", "surrogateescape")
+        offset += 1 + size
+        table.letters[name] = chr(data[offset])
+        table[name], offset = _value(data, offset, end, depth)
+    if offset != end:
+        raise IndexError
+    return table
+
+
+def _value(data: bytes, offset: int, end: int, depth: int) -> tuple[Any, int]:
+    letter = chr(data[offset])
+    offset += 1
+    if letter in _NUMBERS:
+        number = _NUMBERS[letter]
+        return number.unpack_from(data, offset)[0], offset + number.size
+    if letter in "SFAx":
+        if depth >= _MAX_DEPTH:
+            raise syntax_error("field table nested too deeply")
+        stop = offset + 4 + _LONG.unpack_from(data, offset)[0]
+        if stop > end:
+            raise IndexError
+        offset += 4
+        if letter == "S":
+            return data[offset:stop].decode("utf-8", "surrogateescape"), stop
+        if letter == "F":
+            return _table(data, offset, stop, depth + 1), stop
+        if letter == "x":
+            return data[offset:stop], stop
+        items = []
+        while offset < stop:
+            item, offset = _value(data, offset, stop, depth + 1)
+            items.append(item)
+        return items, stop
+    if letter == "t":
+        return data[offset] != 0, offset + 1
+    if letter == "T":
+        return Timestamp(struct.unpack_from(">Q", data, offset)[0]), offset + 8
+    if letter == "D":
+        return struct.unpack_from(">Bi", data, offset), offset + 5
+    if letter == "V":
+        return None, offset
+    raise KeyError(letter)

@@ -1,0 +1,231 @@
+"""Topology: declaring, binding and deleting on behalf of a user, in the order in which RabbitMQ checks.
+
+The order matters to clients: who may not see an exchange must not learn from the answer that it exists.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from pulsekit.sandbox.arguments import exchange_name
+from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.exchanges import EXCHANGE_TYPES, Binding
+from pulsekit.sandbox.queues import Queue
+from pulsekit.sandbox.refusals import Refusal, access_refused, in_use, precondition_failed
+from pulsekit.sandbox.tables import Table
+
+if TYPE_CHECKING:
+    from pamqp import commands
+
+    from pulsekit.sandbox.exchanges import Destination
+    from pulsekit.sandbox.users import Permission, User
+    from pulsekit.sandbox.vhosts import VirtualHost
+
+__all__ = ["Topology", "server_name"]
+
+
+def server_name(prefix: str) -> str:
+    """Make up a name that nobody else has."""
+    return prefix + base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+
+
+class Topology(NamedTuple):
+    """Change a virtual host as one user on one connection.
+
+    Attributes:
+        vhost: what is changed.
+        user: whose permissions count.
+        owner: the connection, to which exclusive queues belong.
+    """
+
+    vhost: VirtualHost
+    user: User
+    owner: object
+
+    def declare_exchange(self, method: commands.Exchange.Declare) -> None:
+        """Create an exchange, or compare with the one that exists.
+
+        Raises:
+            Refusal: 503 unknown type; 403 the default exchange, a reserved name, no permission; 404 passive and
+                missing; 406 it differs.
+        """
+        name, vhost = method.exchange, self.vhost
+        if method.passive:
+            _not_default(name)
+            vhost.exchange(name)
+            return
+        arguments = _table(method.arguments)
+        kind = EXCHANGE_TYPES.get(method.exchange_type)
+        if kind is None:
+            raise Refusal(503, f"unknown exchange type '{method.exchange_type}'")
+        _not_default(name)
+        self._check("configure", "exchange", name)
+        exchange = vhost.exchanges.get(name)
+        if exchange is not None:
+            exchange.check_equivalent(
+                method.exchange_type,
+                durable=method.durable,
+                auto_delete=method.auto_delete,
+                internal=method.internal,
+                arguments=arguments,
+            )
+            return
+        _not_reserved("exchange", name)
+        alternate = exchange_name(arguments, "alternate-exchange", f"exchange '{name}' in vhost '{vhost.name}'")
+        if alternate is not None:
+            self._check("read", "exchange", name)
+            self._check("write", "exchange", alternate)
+        exchange = kind(
+            vhost.name,
+            name,
+            durable=method.durable,
+            auto_delete=method.auto_delete,
+            internal=method.internal,
+            arguments=arguments,
+        )
+        vhost.add_exchange(exchange, self.user.name)
+
+    def delete_exchange(self, method: commands.Exchange.Delete) -> None:
+        """Delete an exchange; one that does not exist is no error.
+
+        Raises:
+            Refusal: 403 the broker's own, or no permission; 406 it has bindings and `if_unused` was asked for.
+        """
+        name = method.exchange
+        _not_default(name)
+        if name.startswith("amq."):
+            raise access_refused(f"deletion of system exchange '{name}' in vhost '{self.vhost.name}' not allowed")
+        self._check("configure", "exchange", name)
+        exchange = self.vhost.exchanges.get(name)
+        if exchange is None:
+            return
+        if method.if_unused and exchange.bindings:
+            raise in_use("exchange", name, self.vhost.name)
+        self.vhost.delete_exchange(exchange)
+
+    def declare_queue(self, method: commands.Queue.Declare) -> Queue:
+        """Create a queue, or compare with the one that exists.
+
+        Raises:
+            Refusal: 403 a reserved name, no permission; 404 passive and missing; 405 exclusive elsewhere; 406 it
+                differs, or an argument means nothing.
+        """
+        vhost, name = self.vhost, method.queue
+        if method.passive:
+            return vhost.queue(name, self.owner)
+        arguments = _table(method.arguments)
+        owner = self.owner if method.exclusive else None
+        name = name or server_name("amq.gen-")
+        if method.queue:
+            _not_reserved("queue", name)
+        self._check("configure", "queue", name)
+        queue = vhost.queues.get(name)
+        if queue is not None:
+            queue.check_equivalent(
+                owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
+            )
+            queue.touch()
+            return queue
+        resource = f"queue '{name}' in vhost '{vhost.name}'"
+        letters_go_to = exchange_name(arguments, "x-dead-letter-exchange", resource)
+        if letters_go_to is not None:
+            self._check("read", "queue", name)
+            self._check("write", "exchange", letters_go_to)
+        if arguments.get("x-queue-type") == "quorum" and (not method.durable or method.exclusive):
+            unfit = "exclusive-queue" if method.durable else "non-durable"
+            raise precondition_failed(f"invalid property '{unfit}' for {resource}")
+        queue = Queue(
+            vhost, name, owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
+        )
+        if arguments.get("x-queue-type") == "quorum":
+            vhost.emit(Event("note", vhost.name, self.user.name, queue=name, detail="quorum taken as classic"))
+        vhost.add_queue(queue, self.user.name)
+        return queue
+
+    def delete_queue(self, name: str, *, if_unused: bool, if_empty: bool) -> tuple[Queue | None, int]:
+        """Delete a queue; return it, for its consumers to be told, and how many messages waited.
+
+        Raises:
+            Refusal: 403 no permission; 405 exclusive elsewhere; 406 used or not empty.
+        """
+        vhost = self.vhost
+        self._check("configure", "queue", name)
+        if name not in vhost.queues:
+            return None, 0
+        queue = vhost.queue(name, self.owner)
+        if if_unused and queue.consumers:
+            raise in_use("queue", name, vhost.name)
+        if if_empty and queue.backlog:
+            raise precondition_failed(f"{queue} not empty")
+        return queue, vhost.delete_queue(queue)
+
+    def bind(self, kind: str, destination: str, source: str, key: str, arguments: Table) -> None:
+        """Bind a queue or an exchange to an exchange.
+
+        Raises:
+            Refusal: 403 the default exchange, no permission; 404 one is missing; 405 exclusive elsewhere.
+        """
+        self._check_binding(kind, destination, source)
+        exchange = self.vhost.exchange(source)
+        target: Destination = (
+            self.vhost.queue(destination, self.owner) if kind == "queue" else self.vhost.exchange(destination)
+        )
+        if exchange.bind(Binding.make(exchange, target, key, arguments)):
+            self._emit_binding("bound", kind, destination, source, key)
+
+    def unbind(self, kind: str, destination: str, source: str, key: str, arguments: Table) -> None:
+        """Remove a binding; what does not exist is no error.
+
+        Raises:
+            Refusal: 403 the default exchange, no permission; 405 exclusive elsewhere.
+        """
+        self._check_binding(kind, destination, source)
+        exchange = self.vhost.exchanges.get(source)
+        target: Destination | None = (self.vhost.queues if kind == "queue" else self.vhost.exchanges).get(destination)
+        if exchange is None or target is None:
+            return
+        if isinstance(target, Queue):
+            target.check_access(self.owner)
+        self.vhost.unbind([Binding.make(exchange, target, key, arguments)])
+        self._emit_binding("unbound", kind, destination, source, key)
+
+    def _check_binding(self, kind: str, destination: str, source: str) -> None:
+        self._check("write", kind, destination)
+        _not_default(source)
+        if kind == "exchange":
+            _not_default(destination)
+        self._check("read", "exchange", source)
+
+    def _emit_binding(
+        self, what: Literal["bound", "unbound"], kind: str, destination: str, source: str, key: str
+    ) -> None:
+        self.vhost.emit(
+            Event(
+                what,
+                self.vhost.name,
+                self.user.name,
+                exchange=source,
+                queue=destination if kind == "queue" else "",
+                routing_key=key,
+                detail=destination if kind == "exchange" else "",
+            )
+        )
+
+    def _check(self, permission: Permission, kind: str, name: str) -> None:
+        self.user.check(permission, kind, name, self.vhost.name)
+
+
+def _table(arguments: object) -> Table:
+    return arguments if isinstance(arguments, Table) else Table()
+
+
+def _not_default(name: str) -> None:
+    if not name:
+        raise access_refused("operation not permitted on the default exchange")
+
+
+def _not_reserved(kind: str, name: str) -> None:
+    if name.startswith("amq."):
+        raise access_refused(f"{kind} name '{name}' contains reserved prefix 'amq.*'")

@@ -1,0 +1,204 @@
+"""Virtual hosts: the exchanges and queues by name, the way of a message between them, and what goes when they go."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pulsekit.sandbox.deadletters import cycles, dead_letter
+from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.exchanges import EXCHANGE_TYPES, Exchange
+from pulsekit.sandbox.refusals import not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pulsekit.sandbox.events import Observer
+    from pulsekit.sandbox.exchanges import Binding, Destination
+    from pulsekit.sandbox.messages import Message
+    from pulsekit.sandbox.queues import Death, Queue
+    from pulsekit.sandbox.timers import Timers
+
+__all__ = ["VirtualHost"]
+
+_BORN_WITH = {
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.topic": "topic",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+}
+
+
+class _Default(Exchange):
+    """Route to the queue whose name is the key: every queue is bound to it, and nothing else ever is."""
+
+    def __init__(self, vhost: VirtualHost) -> None:
+        super().__init__(vhost.name, "")
+        self._queues = vhost.queues
+
+    def destinations(self, message: Message) -> Sequence[Destination]:
+        return [queue for key in message.keys if (queue := self._queues.get(key)) is not None]
+
+
+class VirtualHost:
+    """Hold one world of exchanges and queues.
+
+    Args:
+        name: such as `/`.
+        timers: of the broker.
+        account: takes the change of memory in use.
+        emit: takes events.
+    """
+
+    def __init__(self, name: str, timers: Timers, account: Callable[[int], None], emit: Observer) -> None:
+        self.name = name
+        self.timers = timers
+        self.account = account
+        self.emit = emit
+        self.queues: dict[str, Queue] = {}
+        self.exchanges: dict[str, Exchange] = {"": _Default(self)}
+        for exchange, kind in _BORN_WITH.items():
+            self.exchanges[exchange] = EXCHANGE_TYPES[kind](name, exchange)
+        self.exchanges["amq.rabbitmq.trace"] = EXCHANGE_TYPES["topic"](name, "amq.rabbitmq.trace", internal=True)
+        self._dead: deque[tuple[Queue, Message, Death]] = deque()
+        self._burying = False
+
+    def exchange(self, name: str) -> Exchange:
+        """Return an exchange.
+
+        Raises:
+            Refusal: 404.
+        """
+        exchange = self.exchanges.get(name)
+        if exchange is None:
+            raise not_found("exchange", name, self.name)
+        return exchange
+
+    def queue(self, name: str, owner: object) -> Queue:
+        """Return a queue that this connection may use.
+
+        Raises:
+            Refusal: 404, or 405 when it is exclusive to another.
+        """
+        queue = self.queues.get(name)
+        if queue is None:
+            raise not_found("queue", name, self.name)
+        queue.check_access(owner)
+        return queue
+
+    def route(self, exchange: Exchange, message: Message) -> Iterable[Queue]:
+        """Return the queues that get a message, each once.
+
+        It passes from exchange to exchange, each visited once; where one has no way on, its alternate has.
+        """
+        targets = exchange.destinations(message)
+        if len(targets) == 1 and not isinstance(targets[0], Exchange):
+            return targets  # type: ignore[return-value] # one queue, by the line above
+        found: dict[Queue, None] = {}
+        seen, pending = {exchange}, [exchange]
+        while pending:
+            source = pending.pop()
+            targets = source.destinations(message)
+            if not targets and source.alternate is not None:
+                alternate = self.exchanges.get(source.alternate)
+                targets = () if alternate is None else (alternate,)
+            for target in targets:
+                if not isinstance(target, Exchange):
+                    found[target] = None
+                elif target not in seen:
+                    seen.add(target)
+                    pending.append(target)
+        return found
+
+    def publish(self, exchange: Exchange, message: Message) -> tuple[int, bool]:
+        """Route and enqueue; return how many queues matched, and False when one of them refused."""
+        queues = self.route(exchange, message)
+        count, accepted = 0, True
+        for queue in queues:
+            count += 1
+            if not queue.enqueue(message):
+                accepted = False
+        return count, accepted
+
+    def dead_letter(self, queue: Queue, message: Message, reason: Death) -> None:
+        """Send a message on to the queue's dead-letter exchange, or let it go when there is none.
+
+        One letter may push out the next: they are taken one after the other, however long the chain.
+        """
+        self._dead.append((queue, message, reason))
+        if self._burying:
+            return
+        self._burying = True
+        try:
+            while self._dead:
+                self._bury(*self._dead.popleft())
+        finally:
+            self._burying = False
+
+    def _bury(self, queue: Queue, message: Message, reason: Death) -> None:
+        name = queue.options.dead_letter_exchange
+        exchange = None if name is None else self.exchanges.get(name)
+        self.emit(
+            Event(
+                "dropped" if exchange is None else "dead-lettered",
+                self.name,
+                exchange=name or "",
+                queue=queue.name,
+                routing_key=message.routing_key,
+                message=message,
+                detail=reason,
+            )
+        )
+        if exchange is None or name is None:
+            return
+        letter = dead_letter(queue, message, reason, name)
+        for target in self.route(exchange, letter):
+            if not cycles(letter, reason, target.name):
+                target.enqueue(letter)
+
+    def add_queue(self, queue: Queue, user: str = "") -> None:
+        """Enter a new queue."""
+        self.queues[queue.name] = queue
+        self.emit(Event("queue-declared", self.name, user, queue=queue.name))
+
+    def delete_queue(self, queue: Queue) -> int:
+        """Remove a queue with its bindings and return how many messages waited.
+
+        Its consumers do not know yet: `orphan` tells them, once the caller has said what comes before.
+        """
+        if self.queues.get(queue.name) is not queue:
+            return 0
+        del self.queues[queue.name]
+        count = queue.close()
+        self.unbind(list(queue.sources))
+        self.emit(Event("queue-deleted", self.name, queue=queue.name, count=count))
+        return count
+
+    def orphan(self, queue: Queue) -> None:
+        """Tell the consumers of a deleted queue that it is gone."""
+        consumers, queue.consumers = queue.consumers, []
+        for consumer in consumers:
+            consumer.cancelled()
+
+    def add_exchange(self, exchange: Exchange, user: str = "") -> None:
+        """Enter a new exchange."""
+        self.exchanges[exchange.name] = exchange
+        self.emit(Event("exchange-declared", self.name, user, exchange=exchange.name, detail=exchange.type))
+
+    def delete_exchange(self, exchange: Exchange) -> None:
+        """Remove an exchange with the bindings on both of its sides."""
+        if self.exchanges.get(exchange.name) is not exchange:
+            return
+        del self.exchanges[exchange.name]
+        for binding in list(exchange.bindings):
+            exchange.unbind(binding)
+        self.unbind(list(exchange.sources))
+        self.emit(Event("exchange-deleted", self.name, exchange=exchange.name))
+
+    def unbind(self, bindings: Iterable[Binding]) -> None:
+        """Remove bindings, and every auto-delete exchange that lost its last one."""
+        for binding in bindings:
+            source = binding.source
+            if source.unbind(binding) and source.auto_delete and not source.bindings:
+                self.delete_exchange(source)

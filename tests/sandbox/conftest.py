@@ -1,0 +1,45 @@
+"""The brokers of these tests: the sandbox always, and a real RabbitMQ to compare with when there is one."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+from pulsekit.sandbox import Sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rabbitmq.broker import RabbitMQ
+
+
+class Address(NamedTuple):
+    """Say where a broker listens, and how long it has to be silent to mean it."""
+
+    host: str
+    port: int
+    patience: float
+
+
+@pytest.fixture
+async def sandbox() -> AsyncIterator[Sandbox]:
+    async with Sandbox(history=10_000) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_with_pulse(rabbitmq: RabbitMQ) -> RabbitMQ:
+    """A real RabbitMQ with the user `pulse` of the questions."""
+    with suppress(RuntimeError):  # a broker that is kept has the user already
+        rabbitmq.add_pulse_user("pulse", "pulse")
+    return rabbitmq
+
+
+@pytest.fixture(params=["sandbox", pytest.param("rabbitmq_with_pulse", marks=pytest.mark.rabbitmq)])
+def address(request: pytest.FixtureRequest) -> Address:
+    """Each broker in turn."""
+    broker = request.getfixturevalue(request.param)
+    # The sandbox answers at the next turn of its loop; RabbitMQ was listened to for 1.5 s when the table was made.
+    return Address(broker.host, broker.port, 0.1 if request.param == "sandbox" else 1.5)

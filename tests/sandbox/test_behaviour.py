@@ -1,0 +1,313 @@
+"""Behaviour that takes more than one answer to see, asked of the sandbox and of RabbitMQ."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pamqp.commands import Basic, Confirm, Exchange, Queue, Tx
+
+from sandbox.wire import Login, Wire, connect, content
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sandbox.conftest import Address
+
+
+@pytest.fixture
+async def wire(address: Address) -> AsyncIterator[Wire]:
+    async with connect(address.host, address.port, Login()) as opened:
+        yield opened
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nothing else on the broker has."""
+    return f"t{secrets.token_hex(4)}"
+
+
+async def declare(wire: Wire, name: str, **arguments: Any) -> str:
+    table = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
+    await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=table))
+    return name
+
+
+async def get(wire: Wire, queue: str, *, no_ack: bool = True) -> Any:
+    """Return method, header and body of the next message, which may take a moment to arrive."""
+    for _ in range(100):
+        wire.send(Basic.Get(queue=queue, no_ack=no_ack))
+        method = await wire.next()
+        if isinstance(method, Basic.GetOk):
+            head = await wire.next()
+            return method, head, (await wire.next()).value if head.body_size else b""
+        await asyncio.sleep(0.02)
+    return None
+
+
+async def bodies(wire: Wire, queue: str, count: int) -> list[bytes]:
+    return [(await get(wire, queue))[2] for _ in range(count)]
+
+
+async def depth(wire: Wire, queue: str) -> int:
+    return (await wire.call(Queue.Declare(queue=queue, passive=True))).message_count
+
+
+async def publish(wire: Wire, exchange: str, key: str, *datas: bytes, **options: Any) -> list[str]:
+    """Publish with confirms and return the verdicts."""
+    verdicts = []
+    for data in datas or (b"hi",):
+        wire.send(*content(exchange, key, data, **options))
+        verdicts.append((await wire.next()).name)
+    return verdicts
+
+
+async def test_messages_given_back_in_any_order_keep_theirs(wire, name) -> None:
+    await declare(wire, name)
+    await wire.call(Confirm.Select())
+    await publish(wire, "", name, b"1", b"2", b"3")
+    for _ in range(3):
+        await get(wire, name, no_ack=False)
+    wire.send(Basic.Nack(2, requeue=True), Basic.Reject(3, requeue=True), Basic.Nack(1, requeue=True))
+    assert await bodies(wire, name, 3) == [b"1", b"2", b"3"]
+
+
+async def test_a_dead_letter_tells_its_history(wire, name) -> None:
+    end = await declare(wire, name + "end")
+    middle = await declare(wire, name + "middle", dead_letter_exchange="", dead_letter_routing_key=end, message_ttl=20)
+    first = await declare(wire, name, dead_letter_exchange="", dead_letter_routing_key=middle)
+    await wire.call(Confirm.Select())
+    await publish(wire, "", first, headers={"mine": "x", "CC": [name + "nobody"]}, expiration="60000")
+    method, _, _ = await get(wire, first, no_ack=False)
+    wire.send(Basic.Reject(method.delivery_tag, requeue=False))
+    method, head, _ = await get(wire, end)
+    found = head.properties.headers
+    deaths = [{key: value for key, value in death.items() if key != "time"} for death in found.pop("x-death")]
+    assert deaths == [
+        {"count": 1, "reason": "expired", "queue": middle, "exchange": "", "routing-keys": [middle]},
+        {
+            "count": 1,
+            "reason": "rejected",
+            "queue": first,
+            "exchange": "",
+            "routing-keys": [first, name + "nobody"],
+            "original-expiration": "60000",
+        },
+    ]
+    assert found == {
+        "mine": "x",
+        "x-first-death-exchange": "",
+        "x-first-death-queue": first,
+        "x-first-death-reason": "rejected",
+    }
+    assert (method.exchange, method.routing_key, head.properties.expiration) == ("", end, None)
+
+
+async def test_a_cycle_goes_on_after_a_rejection_and_ends_without_one(wire, name) -> None:
+    other = name + "other"
+    await declare(wire, name, dead_letter_exchange="", dead_letter_routing_key=other, message_ttl=10)
+    await declare(wire, other, dead_letter_exchange="", dead_letter_routing_key=name)
+    await wire.call(Confirm.Select())
+    await publish(wire, "", name)
+    for _ in range(3):
+        method, head, _ = await get(wire, other, no_ack=False)
+        wire.send(Basic.Reject(method.delivery_tag, requeue=False))
+    assert [death["count"] for death in head.properties.headers["x-death"]] == [3, 2]
+
+
+async def test_cc_and_bcc_route_and_only_cc_is_seen(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    queues = [await declare(wire, name + suffix) for suffix in "abc"]
+    await publish(wire, "", queues[0], headers={"CC": [queues[1]], "BCC": [queues[2]]})
+    for queue in queues:
+        method, head, _ = await get(wire, queue)
+        assert head.properties.headers == {"CC": [queues[1]]}
+        assert method.routing_key == queues[0]
+
+
+async def test_a_mistyped_cc_is_refused(wire, name) -> None:
+    wire.send(*content("", name, headers={"CC": "not a list"}))
+    assert (await wire.next()).reply_code == 406
+
+
+async def test_limits_drop_the_oldest_or_refuse_the_newest(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name, max_length=2)
+    assert await publish(wire, "", name, b"1", b"2", b"3") == ["Basic.Ack"] * 3
+    assert await bodies(wire, name, 2) == [b"2", b"3"]
+    refusing = await declare(wire, name + "r", max_length=1, overflow="reject-publish")
+    assert await publish(wire, "", refusing, b"1", b"2") == ["Basic.Ack", "Basic.Nack"]
+    assert await bodies(wire, refusing, 1) == [b"1"]
+    dead = await declare(wire, name + "dead")
+    full = await declare(
+        wire,
+        name + "d",
+        max_length=1,
+        overflow="reject-publish-dlx",
+        dead_letter_exchange="",
+        dead_letter_routing_key=dead,
+    )
+    assert await publish(wire, "", full, b"1", b"2") == ["Basic.Ack", "Basic.Nack"]
+    assert await bodies(wire, dead, 1) == [b"2"]
+
+
+async def test_priorities_go_first(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name, max_priority=5)
+    for priority in (0, 9, 3, 5):
+        await publish(wire, "", name, str(priority).encode(), priority=priority)
+    assert await bodies(wire, name, 4) == [b"9", b"5", b"3", b"0"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "headers", "taken"),
+    [
+        ({"x-match": "all", "a": 1}, {"a": 1, "b": 2}, 1),
+        ({"x-match": "all", "a": 1, "b": 2}, {"a": 1}, 0),
+        ({"x-match": "any", "a": 1, "b": 2}, {"a": 1}, 1),
+        ({"x-match": "any", "a": 1}, {"b": 1}, 0),
+        ({"x-match": "all"}, {}, 1),
+        ({"x-match": "any"}, {"a": 1}, 0),
+        ({"a": None}, {"a": "x"}, 1),
+        ({"a": 1}, {"a": 100_000}, 0),
+        ({"a": 1}, {"a": True}, 0),
+        ({"a": "1"}, {"a": 1}, 0),
+        ({"x-match": "all", "x-a": 1}, {"x-a": 2}, 1),
+        ({"x-match": "all-with-x", "x-a": 1}, {"x-a": 2}, 0),
+        ({"x-match": "any-with-x", "x-a": 1}, {"x-a": 1}, 1),
+    ],
+)
+async def test_headers_are_compared_alike(wire, name, wanted, headers, taken) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    await wire.call(Exchange.Declare(exchange=name, exchange_type="headers", auto_delete=True))
+    await wire.call(Queue.Bind(queue=name, exchange=name, arguments=wanted))
+    await publish(wire, name, "k", headers=headers)
+    assert await depth(wire, name) == taken
+
+
+async def test_a_bad_x_match_is_refused(wire, name) -> None:
+    await declare(wire, name)
+    close = await wire.call(Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": "some"}))
+    assert close.reply_code == 406
+
+
+async def test_alternates_and_exchanges_behind_exchanges(wire, name) -> None:
+    await wire.call(Confirm.Select())
+    left, taken = await declare(wire, name + "left"), await declare(wire, name + "taken")
+    for exchange, kind, arguments in (
+        (name + "alt", "fanout", {}),
+        (name + "in", "topic", {}),
+        (name, "topic", {"alternate-exchange": name + "alt"}),
+    ):
+        await wire.call(Exchange.Declare(exchange=exchange, exchange_type=kind, auto_delete=True, arguments=arguments))
+    await wire.call(Exchange.Bind(source=name, destination=name + "in", routing_key="a.#"))
+    await wire.call(Queue.Bind(queue=taken, exchange=name + "in", routing_key="*.b"))
+    await wire.call(Queue.Bind(queue=left, exchange=name + "alt"))
+    for key in ("a.b", "a.c", "z"):
+        await publish(wire, name, key, key.encode())
+    assert [await depth(wire, queue) for queue in (taken, left)] == [1, 1]
+    assert await bodies(wire, left, 1) == [b"z"]
+
+
+async def test_auto_delete_runs_down_the_chain(wire, name) -> None:
+    for exchange in (name, name + "in"):
+        await wire.call(Exchange.Declare(exchange=exchange, exchange_type="fanout", auto_delete=True))
+    await wire.call(Exchange.Bind(source=name, destination=name + "in"))
+    await wire.call(Queue.Declare(queue=name, auto_delete=True))
+    await wire.call(Queue.Bind(queue=name, exchange=name + "in"))
+    await wire.call(Basic.Consume(queue=name, consumer_tag="t"))
+    await wire.call(Basic.Cancel(consumer_tag="t"))
+    close = await wire.call(Exchange.Declare(exchange=name, passive=True))
+    assert close.reply_code == 404
+
+
+@pytest.mark.parametrize(("shared", "expected"), [(False, 4), (True, 2)])
+async def test_prefetch_counts_for_one_or_for_all(wire, name, shared, expected, address) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    await publish(wire, "", name, *[b"x"] * 9)
+    await wire.call(Basic.Qos(prefetch_count=2, global_=shared))
+    wire.send(Basic.Consume(queue=name, consumer_tag="a"), Basic.Consume(queue=name, consumer_tag="b"))
+    delivered = 0
+    with pytest.raises(TimeoutError):
+        while True:
+            delivered += isinstance(await wire.next(max(address.patience / 3, 0.1)), Basic.Deliver)
+    assert delivered == expected
+
+
+async def test_a_transaction_is_one_step(wire, name, address) -> None:
+    await declare(wire, name)
+    async with connect(address.host, address.port, Login()) as other:
+        await wire.call(Tx.Select())
+        wire.publish("", name, b"1")
+        wire.publish("", name, b"2")
+        assert await depth(wire, name) == 0
+        assert (await wire.call(Tx.Rollback())).name == "Tx.RollbackOk"
+        wire.publish("", name, b"3")
+        assert (await wire.call(Tx.Commit())).name == "Tx.CommitOk"
+        del other
+    assert await depth(wire, name) == 1
+
+
+async def test_a_reply_comes_straight_back(wire, name, address) -> None:
+    await declare(wire, name)
+    await wire.call(Basic.Consume(queue="amq.rabbitmq.reply-to", consumer_tag="r", no_ack=True))
+    wire.publish("", name, reply_to="amq.rabbitmq.reply-to")
+    _, head, _ = await get(wire, name)
+    async with connect(address.host, address.port, Login()) as server:
+        server.publish("", head.properties.reply_to, b"answer", mandatory=True)
+        method, _, data = await wire.delivery()
+        assert (method.consumer_tag, data) == ("r", b"answer")
+
+
+async def test_a_redelivery_says_so_to_the_next_consumer(wire, name, address) -> None:
+    await wire.call(Queue.Declare(queue=name, auto_delete=True))
+    async with connect(address.host, address.port, Login()) as gone:
+        await gone.call(Basic.Consume(queue=name, consumer_tag="t"))
+        await wire.call(Confirm.Select())
+        await wire.call(Basic.Consume(queue=name, consumer_tag="late", arguments={"x-priority": -1}))
+        await publish(wire, "", name)
+        assert (await gone.delivery())[0].redelivered is False
+    assert (await wire.delivery())[0].redelivered is True
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "code"),
+    [
+        ({}, {"x-message-ttl": 5}, 406),
+        ({"x-message-ttl": 5}, {}, 406),
+        ({"x-message-ttl": 5}, {"x-message-ttl": 6}, 406),
+        ({"x-max-length": 100_000}, {"x-max-length": 100_000}, None),
+        ({"x-unknown": 1}, {"x-unknown": 2}, None),
+        ({"x-single-active-consumer": True}, {"x-single-active-consumer": False}, 406),
+        ({}, {"x-queue-mode": "lazy"}, 406),
+    ],
+)
+async def test_arguments_are_compared_alike(wire, name, first, second, code) -> None:
+    await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=first))
+    answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=second))
+    assert getattr(answer, "reply_code", None) == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "good"),
+    [
+        ({"x-max-length": -1}, False),
+        ({"x-max-length": 0}, True),
+        ({"x-max-length-bytes": "5"}, False),
+        ({"x-queue-mode": "nope"}, False),
+        ({"x-queue-mode": "lazy"}, True),
+        ({"x-single-active-consumer": 1}, False),
+        ({"x-overflow": 5}, False),
+        ({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": 5}, False),
+        ({"x-max-priority": 255}, True),
+        ({"x-expires": -1}, False),
+        ({"x-queue-type": 1}, False),
+    ],
+)
+async def test_arguments_are_checked_alike(wire, name, arguments, good) -> None:
+    answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=arguments))
+    assert getattr(answer, "reply_code", None) == (None if good else 406)

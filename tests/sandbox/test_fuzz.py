@@ -1,0 +1,183 @@
+"""Hostile input: whatever comes in, a session answers in AMQP or closes, and keeps little of it."""
+
+from __future__ import annotations
+
+import random
+import struct
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pamqp import body, commands, frame, header
+from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
+
+from sandbox.memory import Client, World
+from sandbox.wire import Login, content
+
+_FRAMES_EACH = 20
+_EXAMPLES = 1000  # of 20 frames: the 20,000 that are promised
+_OUTPUT_LIMIT = 1 << 22  # bytes a session may hold back for a client that does not read
+
+
+@cache
+def _samples() -> tuple[bytes, ...]:
+    """Encode one of each thing a client may send, well-formed."""
+    queue: dict[str, Any] = {"queue": "q"}
+    arguments = {"x-message-ttl": 5, "x-max-length": 3, "x-dead-letter-exchange": "", "nested": {"a": [1, {"b": 2}]}}
+    values = [
+        Connection.StartOk({"capabilities": {}}, "PLAIN", "\0guest\0guest", "en_US"),
+        Connection.TuneOk(2047, 131072, 0),
+        Connection.Open("/"),
+        Connection.Close(200, "bye", 0, 0),
+        Connection.CloseOk(),
+        Connection.UpdateSecret("s", "r"),
+        Channel.Open(),
+        Channel.Close(200, "bye", 0, 0),
+        Channel.CloseOk(),
+        Channel.Flow(active=True),
+        Exchange.Declare(exchange="x", exchange_type="topic", arguments=arguments),
+        Exchange.Declare(exchange="h", exchange_type="headers"),
+        Exchange.Bind(source="x", destination="h", routing_key="#"),
+        Exchange.Unbind(source="x", destination="h", routing_key="#"),
+        Exchange.Delete(exchange="x"),
+        Queue.Declare(**queue),
+        Queue.Declare(queue="limited", auto_delete=True, arguments=arguments),
+        Queue.Bind(**queue, exchange="x", routing_key="a.#.*", arguments={"x-match": "any", "k": 1}),
+        Queue.Unbind(**queue, exchange="x", routing_key="a.#.*"),
+        Queue.Purge(**queue),
+        Queue.Delete(**queue),
+        Basic.Qos(prefetch_count=2),
+        Basic.Qos(prefetch_count=2, global_=True),
+        Basic.Consume(**queue, consumer_tag="t", arguments={"x-priority": 3}),
+        Basic.Consume(queue="amq.rabbitmq.reply-to", consumer_tag="r", no_ack=True),
+        Basic.Cancel(consumer_tag="t"),
+        Basic.Get(**queue),
+        Basic.Ack(1, multiple=True),
+        Basic.Nack(2, requeue=True),
+        Basic.Reject(1, requeue=False),
+        Basic.Recover(requeue=True),
+        Basic.Publish(exchange="", routing_key="q", mandatory=True),
+        Confirm.Select(),
+        Tx.Select(),
+        Tx.Commit(),
+        Tx.Rollback(),
+        header.ContentHeader(0, 2, Basic.Properties(headers={"CC": ["a"], "BCC": ["b"]}, expiration="1", priority=3)),
+        body.ContentBody(b"hi"),
+    ]
+    encoded = [frame.marshal(value, 0 if "Connection." in value.name else 1) for value in values]
+    encoded += [
+        b"".join(frame.marshal(value, 1) for value in content(exchange, "q", mandatory=True)) for exchange in ("", "x")
+    ]
+    encoded += [b"\x08\x00\x00\x00\x00\x00\x00\xce", b"AMQP\x00\x00\x09\x01"]
+    return tuple(encoded)
+
+
+@st.composite
+def _hostile(draw: st.DrawFn) -> bytes:
+    """Draw a frame: as it should be, with bytes changed, with another payload under a right length, or noise."""
+    sample = draw(st.sampled_from(_samples()))
+    how = draw(st.sampled_from(["good", "good", "bytes", "payload", "cut", "noise", "method"]))
+    if how == "good":
+        return sample
+    if how == "bytes":
+        data = bytearray(sample)
+        for _ in range(draw(st.integers(1, 4))):
+            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+        return bytes(data)
+    if how == "cut":
+        return sample[: draw(st.integers(0, len(sample)))]
+    if how == "noise":
+        return draw(st.binary(max_size=64))
+    payload = bytearray(draw(st.binary(max_size=80)))
+    if how == "method":
+        method = draw(st.sampled_from(sorted(commands.INDEX_MAPPING)))
+        payload[:0] = struct.pack(">I", method)
+        return struct.pack(">BHI", 1, draw(st.integers(0, 2)), len(payload)) + payload + b"\xce"
+    inner = bytearray(sample[7:-1])
+    if inner:
+        inner[draw(st.integers(0, len(inner) - 1)) :] = payload
+    return sample[:3] + struct.pack(">I", len(inner)) + bytes(inner) + b"\xce"
+
+
+def _check(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """See that the session is alive or on its way out, in AMQP, and that nothing was logged as a fault of ours."""
+    output = client.session.take()
+    assert len(output) < _OUTPUT_LIMIT
+    while output:
+        size, _, value = frame.unmarshal(output)
+        assert not isinstance(value, Connection.Close) or value.reply_code != 541
+        output = output[size:]
+    assert not caplog.records
+    if not client.session.finished:
+        client.session.lost()
+    assert not world.broker.sessions
+
+
+@given(st.lists(_hostile(), min_size=_FRAMES_EACH, max_size=_FRAMES_EACH), st.booleans())
+@settings(max_examples=_EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+def test_hostile_frames_never_end_in_a_traceback(caplog, pieces, logged_in) -> None:
+    world = World()
+    client = world.connect() if logged_in else Client(world)
+    if not logged_in:
+        client.session.receive(b"AMQP\x00\x00\x09\x01")
+    else:
+        client.call(Queue.Declare(queue="q"))
+    for piece in pieces:
+        client.session.receive(piece)
+    world.advance(20)
+    _check(world, client, caplog)
+
+
+def test_a_long_stream_of_mutations_leaves_the_broker_usable(caplog) -> None:
+    seeded = random.Random(20261123)
+    world = World()
+    for _ in range(300):
+        client = world.connect()
+        for _ in range(30):
+            data = bytearray(seeded.choice(_samples()))
+            if seeded.random() < 0.3:
+                data[seeded.randrange(7, len(data)) if len(data) > 8 else 0] = seeded.randrange(256)
+            client.session.receive(bytes(data))
+            if client.session.finished:
+                break
+        client.session.lost()
+    assert not caplog.records
+    good = world.connect()
+    assert good.call(Queue.Declare(queue="fresh")) == ["Queue.DeclareOk"]
+    assert good.call(Basic.Consume(queue="fresh", no_ack=True), *content("", "fresh")) == [
+        "Basic.ConsumeOk",
+        "Basic.Deliver",
+    ]
+
+
+def _table(payload: bytes) -> bytes:
+    return b"\x00\x32\x00\x0a\x00\x00\x01q\x00" + len(payload).to_bytes(4, "big") + payload
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(
+            b"".join(b"\x00F" + (5 * depth).to_bytes(4, "big") for depth in range(20_000, 0, -1))[:100_000], id="nested"
+        ),
+        pytest.param(b"\x00V" * 60_000, id="many fields"),
+        pytest.param(b"\x01aS\xff\xff\xff\xff", id="a string longer than its frame"),
+        pytest.param(b"\x01aA\x00\x00\x00\x64" + b"V" * 20, id="an array longer than its frame"),
+        pytest.param(b"\x01a?", id="an unknown type"),
+        pytest.param(b"\xff", id="a name longer than its frame"),
+    ],
+)
+@pytest.mark.timeout(5)
+def test_hostile_tables_are_refused_at_once(payload) -> None:
+    client = World().connect()
+    data = _table(payload)
+    client.send(struct.pack(">BHI", 1, 1, len(data)) + data + b"\xce")
+    names = client.names()
+    assert names in (["Connection.Close 502"], ["Queue.DeclareOk"])
+
+
+def test_login_as_anybody_ends_in_amqp() -> None:
+    client = Client(World())
+    client.log_in(Login(user="any/body \N{SNOWMAN}", password="x"))
