@@ -107,6 +107,11 @@ class Consumer:
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed, by `close` or with its connection."""
+        return isinstance(self._end, NotOpen)
+
     async def open(self) -> None:
         """Connect, declare the queue, bind it and start consuming.
 

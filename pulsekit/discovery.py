@@ -1,12 +1,17 @@
-"""Find a sandbox that runs on this machine, for commands that were told of no broker."""
+"""Where a sandbox is: one that runs on this machine, for commands that were told of no broker, or one in hand."""
 
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from pulsekit.settings import Broker
+from pulsekit.settings import Broker, parse_url
 
-__all__ = ["SANDBOX_PASSWORD", "SANDBOX_PORT", "SANDBOX_PRODUCT", "find_sandbox"]
+if TYPE_CHECKING:
+    from pulsekit.sandbox import Sandbox
+
+__all__ = ["SANDBOX_PASSWORD", "SANDBOX_PORT", "SANDBOX_PRODUCT", "find_sandbox", "login_at"]
 
 SANDBOX_PORT = 5695  # not RabbitMQ's 5672: what listens there may be somebody's real broker
 SANDBOX_PRODUCT = "pulsekit sandbox"
@@ -38,3 +43,8 @@ def find_sandbox(user: str, *, port: int = SANDBOX_PORT) -> Broker | None:
     except OSError:
         return None
     return Broker("127.0.0.1", port, user, SANDBOX_PASSWORD)
+
+
+def login_at(sandbox: Sandbox, user: str) -> Broker:
+    """Return how a user logs in at a sandbox that this process hosts."""
+    return replace(parse_url(sandbox.url(user)), insecure=True)

@@ -119,6 +119,11 @@ class Publisher:
         self._idle.set()
 
     @property
+    def closed(self) -> bool:
+        """Whether it was closed, by `close` or with its connection."""
+        return isinstance(self._failure, NotOpen)
+
+    @property
     def in_flight(self) -> int:
         """How many messages were accepted and have no outcome yet."""
         return len(self._entries)

@@ -131,7 +131,7 @@ class Pulse:
             mandatory=mandatory,
             timeout=timeout,
         )
-        self._users.append(publisher)
+        self._hold(publisher)
         return publisher
 
     def subscribe(
@@ -175,7 +175,7 @@ class Pulse:
             wait=wait,
             on_gap=on_gap,
         )
-        self._users.append(consumer)
+        self._hold(consumer)
         return consumer
 
     async def create_exchange(self, name: str) -> None:
@@ -242,6 +242,10 @@ class Pulse:
             raise translate(error, doing) from error
         finally:
             await channel.close()
+
+    def _hold(self, user: Publisher | Consumer) -> None:
+        """Remember who has to be closed, and forget who is."""
+        self._users = [*(other for other in self._users if not other.closed), user]
 
     def _group(self) -> asyncio.TaskGroup:
         if self._tasks is None or self._closed:

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+from loopback import SandboxBroker
 from rabbitmq.node import PrivateNode, lacking, running
+
+from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,8 +84,15 @@ def rabbitmq_node(rabbitmq: RabbitMQ) -> PrivateNode:
     return rabbitmq
 
 
-@pytest.fixture(params=[pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
-def broker(request: pytest.FixtureRequest) -> RabbitMQ:
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[SandboxBroker]:
+    """The sandbox for the whole run, in a thread of its own: tests may block their own loop."""
+    with PulseSandbox() as running_sandbox:
+        yield SandboxBroker(running_sandbox)
+
+
+@pytest.fixture(params=["sandbox", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
+def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
     """Every broker in turn that a client of Pulse should not be able to tell apart."""
     named: RabbitMQ = request.getfixturevalue(request.param)
     return named

@@ -29,10 +29,10 @@ async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
     return caught.value
 
 
-async def test_a_wrong_password_is_told_apart(user: PulseUser) -> None:
-    error = await refusal(user.url.replace(quote(user.password, safe=""), "wr0ng-secret"))
+async def test_a_wrong_password_is_told_apart(broker: RabbitMQ) -> None:
+    error = await refusal(broker.admin_url.replace(":guest@", ":wr0ng-secret@"))
     assert isinstance(error, pulsekit.LoginRefused)
-    assert user.name in str(error)
+    assert "'guest'" in str(error)
     assert "wr0ng-secret" not in str(error)
 
 

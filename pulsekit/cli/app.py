@@ -22,6 +22,8 @@ __all__ = ["Command", "Group", "run"]
 # Name, module, and what `pulsekit --help` says: listing and completing commands imports none of them. A module has
 # `command`, a function or a Typer application, and `EXAMPLES`, the lines its help begins with.
 _COMMANDS = {
+    "demo": ("pulsekit.cli.demo", "Show the whole journey of a job on this machine."),
+    "sandbox": ("pulsekit.cli.sandbox", "Host Pulse on this machine, alone or around a command."),
     "exchange": ("pulsekit.cli.exchange", "Create, check or delete your own topic exchange."),
     "publish": ("pulsekit.cli.publish", "Validate jobs, then publish them with confirms."),
     "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),

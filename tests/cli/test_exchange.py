@@ -63,9 +63,12 @@ def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
     assert "hunter2" not in done.err
 
 
-def test_a_refused_login_and_a_wrong_virtual_host_are_told_apart(user: PulseUser, tmp_path: Path) -> None:
+def test_a_refused_login_and_a_wrong_virtual_host_are_told_apart(
+    user: PulseUser, broker: RabbitMQ, tmp_path: Path
+) -> None:
     name = f"exchange/{user.name}/x"
-    login = pulsekit("exchange", "check", name, folder=tmp_path, url=user.url.replace("p4ss", "wrong"))
+    wrong = broker.admin_url.replace(":guest@", ":wrong@")
+    login = pulsekit("exchange", "check", name, folder=tmp_path, url=wrong)
     vhost = pulsekit("exchange", "check", name, folder=tmp_path, url=f"{user.url}nope")
     assert (login.status, vhost.status) == (5, 5)
     assert "check user and password" in login.err

@@ -1,0 +1,275 @@
+"""A Pulse of its own for each test: pytest fixtures, and the sandbox in a thread for everybody else.
+
+With pulsekit installed, pytest knows these fixtures:
+
+    async def test_my_publisher(pulse_sandbox):
+        await my_publisher(pulse_sandbox.url("me"))
+        message, = await pulse_sandbox.published(1)
+
+`pulse_sandbox` runs in a thread of its own, so it serves code that blocks (kombu, pika, subprocesses) as well as
+asyncio. `pulse` is a connection to it and needs pytest-asyncio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from typing import Self
+
+    from pulsekit.pulse import Pulse
+    from pulsekit.sandbox import Event, GuardianLimits, Sandbox
+    from pulsekit.sandbox.events import Kind
+
+__all__ = ["PulseSandbox", "Seen", "pulse", "pulse_sandbox"]
+
+_HISTORY = 100_000  # events; a test that makes more of them asks the sandbox itself
+_START = 10.0  # seconds for what takes milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Hold one thing that happened in the sandbox.
+
+    Attributes:
+        kind: what, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
+        user: who caused it; empty for the sandbox itself.
+        exchange: the exchange it is about, when there is one.
+        queue: the queue it is about, when there is one.
+        routing_key: key of the message, or of the binding.
+        body: bytes of the message, when it is about one.
+        detail: more in words, such as why a message was dead-lettered.
+    """
+
+    kind: str
+    user: str = ""
+    exchange: str = ""
+    queue: str = ""
+    routing_key: str = ""
+    body: bytes = field(default=b"", repr=False)
+    detail: str = ""
+
+    @property
+    def payload(self) -> Any:
+        """The decoded JSON body."""
+        return json.loads(self.body)
+
+
+class PulseSandbox:
+    """Run a sandbox in a thread, and let a test look into it and disturb it.
+
+    Waiting is done with `await`, so that the code under test goes on meanwhile; a test that has no event loop uses
+    `wait`. All else may be called from anywhere.
+
+    Args:
+        guardian: the guardian's limits; the default are PulseGuardian's.
+        users: passwords by name; nobody but they and `guest` may log in then.
+    """
+
+    def __init__(self, *, guardian: GuardianLimits | None = None, users: Mapping[str, str] | None = None) -> None:
+        self._options: dict[str, Any] = {"history": _HISTORY, "users": users}
+        if guardian is not None:
+            self._options["guardian"] = guardian
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._sandbox: Sandbox | None = None
+        self._failure: BaseException | None = None
+        self._up = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="pulse sandbox", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._up.wait(_START)
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_START)
+
+    def url(self, user: str = "me", vhost: str = "/") -> str:
+        """Return a URL that logs this user in, with PulseGuardian's permissions; `guest` may do everything."""
+        return self._open.url(user, vhost=vhost)
+
+    def publish(
+        self, exchange: str, routing_key: str, payload: Any, *, headers: Mapping[str, Any] | None = None
+    ) -> int:
+        """Put a message into an exchange, which is made when it is missing; return how many queues took it.
+
+        Args:
+            exchange: `exchange/<user>/<name>`.
+            routing_key: its routing key.
+            payload: JSON, or the bytes of a body.
+            headers: its headers.
+        """
+        from pulsekit.messages import encode_payload
+
+        body = payload if isinstance(payload, bytes) else encode_payload(payload)
+        return int(self._do(lambda sandbox: _inject(sandbox, exchange, routing_key, body, headers)))
+
+    async def published(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Wait until clients have published so many messages, all told, and return all of them.
+
+        What `publish` puts in does not count; what no queue took does.
+
+        Raises:
+            TimeoutError: there were fewer.
+        """
+        return await self.until("published", "returned", count=count, timeout=timeout)
+
+    async def acked(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Wait until so many deliveries were acknowledged, and return all of them."""
+        return await self.until("acked", count=count, timeout=timeout)
+
+    async def nacked(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Wait until so many deliveries were given back or rejected, and return all of them."""
+        return await self.until("nacked", count=count, timeout=timeout)
+
+    async def dead_lettered(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Wait until so many messages were dead-lettered, and return all of them; `detail` says why."""
+        return await self.until("dead-lettered", count=count, timeout=timeout)
+
+    async def until(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Wait until so many things of these kinds have happened since the start, and return all of them.
+
+        Raises:
+            TimeoutError: with how many there were.
+        """
+        return await asyncio.to_thread(self.wait, *kinds, count=count, timeout=timeout)
+
+    def wait(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[Seen]:
+        """Do what `until` does, for a test without an event loop.
+
+        Raises:
+            TimeoutError: with how many there were.
+        """
+        found = self._await(lambda sandbox: sandbox.wait(*kinds, count=count, timeout=timeout), timeout)
+        return [_seen(event) for event in found]
+
+    def seen(self, *kinds: Kind) -> list[Seen]:
+        """Return what has happened so far, oldest first, of these kinds or of all."""
+        found = self._do(lambda sandbox: sandbox.seen(*kinds) if kinds else sandbox.events)
+        return [_seen(event) for event in found]
+
+    def depth(self, queue: str) -> int | None:
+        """Return how many messages a queue holds, with consumers or not, or None when there is no such queue."""
+        found = self._do(lambda sandbox: sandbox.queue_depth(queue))
+        return None if found is None else sum(found)
+
+    def cut(self, user: str | None = None) -> int:
+        """Break connections without a word, of one user or of all; return how many."""
+        return int(self._do(lambda sandbox: sandbox.cut(user)))
+
+    def delete_queue(self, queue: str) -> bool:
+        """Delete a queue under its consumers, as PulseGuardian does with one that overgrows."""
+        return bool(self._do(lambda sandbox: sandbox.delete_queue(queue)))
+
+    def block(self) -> None:
+        """Let publishers wait, as a broker short of memory does (connection.blocked)."""
+        self._do(lambda sandbox: sandbox.block())
+
+    def unblock(self) -> None:
+        """Let publishers go on."""
+        self._do(lambda sandbox: sandbox.unblock())
+
+    def refuse(self, refusing: bool = True) -> None:  # noqa: FBT001, FBT002 - a switch
+        """Answer each publish with a negative confirm, or stop doing so."""
+        self._do(lambda sandbox: setattr(sandbox, "refusing", refusing))
+
+    def delay(self, seconds: float) -> None:
+        """Delay everything the sandbox says."""
+        self._do(lambda sandbox: setattr(sandbox, "latency", seconds))
+
+    @property
+    def _open(self) -> Sandbox:
+        if self._sandbox is None:
+            from pulsekit.errors import NotOpen
+
+            raise NotOpen("the sandbox is not running: use it inside its `with` block")
+        return self._sandbox
+
+    def _do(self, action: Callable[[Sandbox], Any]) -> Any:
+        async def run(sandbox: Sandbox) -> Any:
+            return action(sandbox)
+
+        return self._await(run, _START)
+
+    def _await(self, action: Callable[[Sandbox], Any], timeout: float) -> Any:
+        sandbox = self._open
+        assert self._loop is not None
+        return asyncio.run_coroutine_threadsafe(action(sandbox), self._loop).result(timeout + _START)
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 - raised where the sandbox was asked for
+            self._failure = error
+            self._up.set()
+
+    async def _serve(self) -> None:
+        from pulsekit.sandbox import Sandbox
+
+        self._stop = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        async with Sandbox(**self._options) as self._sandbox:
+            self._up.set()
+            await self._stop.wait()
+        self._sandbox = None
+
+
+def _seen(event: Event) -> Seen:
+    message = event.message
+    return Seen(
+        kind=event.kind,
+        user=event.user,
+        exchange=message.exchange if message else event.exchange,
+        queue=event.queue,
+        routing_key=message.routing_key if message else event.routing_key,
+        body=message.body if message else b"",
+        detail=event.detail,
+    )
+
+
+def _inject(sandbox: Sandbox, exchange: str, routing_key: str, body: bytes, headers: Mapping[str, Any] | None) -> int:
+    from pamqp.commands import Basic
+
+    sandbox.declare_exchange(exchange)
+    properties = Basic.Properties(content_type="application/json", headers=dict(headers) if headers else None)
+    return sandbox.inject(exchange, routing_key, body, properties=properties)
+
+
+@pytest.fixture
+def pulse_sandbox() -> Iterator[PulseSandbox]:
+    """Give each test a Pulse of its own, on a free port, with nothing in it."""
+    with PulseSandbox() as sandbox:
+        yield sandbox
+
+
+async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:
+    """Give a connection to the sandbox, logged in as `me`."""
+    import pulsekit
+
+    async with pulsekit.connect(pulse_sandbox.url("me")) as connection:
+        yield connection
+
+
+def _unavailable() -> None:
+    """Say what the fixture needs."""
+    pytest.fail("the fixture `pulse` needs pytest-asyncio: install it", pytrace=False)
+
+
+if find_spec("pytest_asyncio") is None:
+    pulse: Any = pytest.fixture(name="pulse")(_unavailable)
+else:
+    import pytest_asyncio
+
+    pulse = pytest_asyncio.fixture(_connected, name="pulse")

@@ -1,0 +1,180 @@
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from samples import JOBS
+
+import pulsekit as library
+from cli.command import environment, pulsekit, start
+
+if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
+EXCHANGE = "exchange/me/v1/jobs"
+PROJECT = JOBS[0]["origin"]["project"]
+
+
+def url_of(sandbox: subprocess.Popen[str]) -> str:
+    """Read the first line a sandbox prints."""
+    assert sandbox.stdout is not None
+    line = sandbox.stdout.readline()
+    assert line.startswith("PULSE_URL=amqp://")
+    return line.strip().partition("=")[2]
+
+
+def words(sandbox: subprocess.Popen[str]) -> str:
+    """Read the next line on standard error."""
+    assert sandbox.stderr is not None
+    return sandbox.stderr.readline()
+
+
+@pytest.mark.parametrize(("end", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+async def test_a_sandbox_tells_where_it_is_and_what_happens_until_it_is_ended(
+    end: signal.Signals, status: int, tmp_path: Path
+) -> None:
+    with start("sandbox", "--port", "0", "-v", folder=tmp_path) as sandbox:
+        async with library.connect(url_of(sandbox)) as pulse:
+            await pulse.publisher(EXCHANGE).publish({}, "k")
+        sandbox.send_signal(end)
+        out, err = sandbox.communicate()
+    assert sandbox.returncode == status
+    assert f"exchange-declared  me  {EXCHANGE}" in out
+    assert "k" in next(line for line in out.splitlines() if line.startswith("returned"))
+    assert err == ""
+
+
+def test_a_command_runs_inside_with_its_url_and_its_own_status(tmp_path: Path) -> None:
+    script = "import os, sys; print(os.environ['PULSE_URL']); sys.exit(7)"
+    done = pulsekit("sandbox", "--port", "0", "--user", "ci", "--", sys.executable, "-c", script, folder=tmp_path)
+    assert done.status == 7
+    first, second = done.out.splitlines()
+    assert first == f"PULSE_URL={second}"
+    assert second.startswith("amqp://ci:")
+
+
+def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+    done = pulsekit("sandbox", "--port", "0", "--", "no-such-command", folder=tmp_path)
+    assert done.status == 2
+    assert "no-such-command" in done.err
+
+
+def test_the_stand_in_for_treeherder_tells_what_it_takes_and_drops(tmp_path: Path) -> None:
+    registration = {"exchange": EXCHANGE, "destinations": ["treeherder"], "projects": [f"{PROJECT}._"]}
+    (tmp_path / "registration.json").write_text(json.dumps(registration))
+    with start("sandbox", "--port", "0", "--registration", "registration.json", folder=tmp_path) as sandbox:
+        url = url_of(sandbox)
+        assert words(sandbox).startswith(f"treeherder is bound with {EXCHANGE}:treeherder.{PROJECT}._")
+        jobs = [JOBS[0], JOBS[0] | {"tier": 9}]
+        done = pulsekit(
+            "publish",
+            "--no-schema",
+            "--exchange",
+            EXCHANGE,
+            "-d",
+            "treeherder",
+            folder=tmp_path,
+            url=url,
+            given=json.dumps(jobs),
+        )
+        assert done.status == 0
+        assert "treeherder took" in words(sandbox)
+        dropped = words(sandbox)
+        sandbox.terminate()
+        sandbox.communicate()
+    assert "treeherder dropped" in dropped
+    assert "/tier" in dropped
+
+
+async def test_a_recording_is_published_once_somebody_is_bound(tmp_path: Path) -> None:
+    records = [{"exchange": EXCHANGE, "routing_key": f"k.{number}", "payload": {"n": number}} for number in range(3)]
+    (tmp_path / "seed.ndjson").write_text("".join(json.dumps(record) + "\n" for record in records))
+    with start("sandbox", "--port", "0", "--seed", "seed.ndjson", folder=tmp_path) as sandbox:
+        async with library.connect(url_of(sandbox)) as pulse, pulse.subscribe(EXCHANGE) as messages:
+            got = [await anext(messages) for _ in range(3)]
+            assert [(message.routing_key, message.payload["n"]) for message in got] == [
+                ("k.0", 0),
+                ("k.1", 1),
+                ("k.2", 2),
+            ]
+        sandbox.terminate()
+        sandbox.communicate()
+
+
+async def test_faults_can_be_tried(tmp_path: Path) -> None:
+    with start("sandbox", "--port", "0", "--fault", "refuse", "--fault", "latency=1ms", folder=tmp_path) as sandbox:
+        async with library.connect(url_of(sandbox)) as pulse:
+            with pytest.raises(library.MessageRefused):
+                await pulse.publisher(EXCHANGE).publish({}, "k")
+        sandbox.terminate()
+        sandbox.communicate()
+
+
+async def test_dropped_connections_come_back(tmp_path: Path) -> None:
+    with start("sandbox", "--port", "0", "--fault", "drop=300ms", folder=tmp_path) as sandbox:
+        async with library.connect(url_of(sandbox)) as pulse:
+            publisher = pulse.publisher(EXCHANGE)
+            await publisher.publish({}, "k")
+            assert words(sandbox) == "dropped 1 connections\n"
+            await publisher.publish({}, "k")
+        sandbox.terminate()
+        sandbox.communicate()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "hint"),
+    [
+        (["--host", "0.0.0.0"], 2, "password"),
+        (["--fault", "gravity"], 2, "latency=200ms"),
+        (["--fault", "latency"], 2, "latency=200ms"),
+        (["--seed", "missing.ndjson"], 74, "missing.ndjson"),
+        (["--registration", "missing.json"], 74, "missing.json"),
+        (["--warn", "10", "--delete", "5"], 2, "warn"),
+        (["--port", "99999"], 2, "--port"),
+    ],
+)
+def test_a_sandbox_that_cannot_work_says_why(arguments: list[str], status: int, hint: str, tmp_path: Path) -> None:
+    done = pulsekit("sandbox", *arguments, folder=tmp_path)
+    assert done.status == status
+    assert hint in done.err
+
+
+def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+    with start("sandbox", "--port", "0", folder=tmp_path) as sandbox:
+        port = url_of(sandbox).rpartition(":")[2].rstrip("/")
+        done = pulsekit("sandbox", "--port", port, folder=tmp_path)
+        sandbox.terminate()
+        sandbox.communicate()
+    assert done.status == 2
+    assert port in done.err
+    assert "--port 0" in done.err
+
+
+def test_the_demo_tells_the_whole_journey_plainly_at_a_pipe(tmp_path: Path) -> None:
+    done = pulsekit("demo", folder=tmp_path)
+    assert done.status == 0
+    assert done.err == ""
+    assert "\x1b" not in done.out
+    for part in (
+        "PULSE_URL=amqp://me:",
+        "staging.autoland._",
+        "confirmed  treeherder.mozilla-inbound._",
+        'did you mean "completed"?',
+        "pattern wants 'mozilla-inbound', key has 'mozilla-central'",
+        '"version" is missing',
+        "3 taken, 1 dropped",
+        "pulsekit sandbox -v",
+    ):
+        assert part in done.out
+
+
+def test_in_ci_no_sandbox_is_looked_for(tmp_path: Path) -> None:
+    assert environment(tmp_path)["CI"] == "true"
+    done = pulsekit("exchange", "check", EXCHANGE, folder=tmp_path)
+    assert done.status == 2
+    assert "PULSE_URL" in done.err
+    assert "pulsekit sandbox" in done.err

@@ -1,0 +1,41 @@
+"""The sandbox in the place of a RabbitMQ: what a test asks of a broker, and no more."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from rabbitmq.broker import PulseUser
+
+if TYPE_CHECKING:
+    from pulsekit.testing import PulseSandbox
+
+__all__ = ["SandboxBroker"]
+
+
+class SandboxBroker:
+    """A sandbox on which every test has users that no other test has."""
+
+    kind = "sandbox"
+
+    def __init__(self, sandbox: PulseSandbox) -> None:
+        self._sandbox = sandbox
+        self._names = (f"t{number}" for number in count(1))
+
+    @property
+    def admin_url(self) -> str:
+        """Lead an administrator, who may do everything, to vhost `/`."""
+        return self._sandbox.url("guest")
+
+    def url(self, user: PulseUser, vhost: str = "/") -> str:
+        """Lead the user to a vhost."""
+        return f"{user.url}{'' if vhost == '/' else quote(vhost, safe='')}"
+
+    def user(self) -> PulseUser:
+        """Make a user nobody else has; any password will do, so it has one that needs quoting."""
+        name = next(self._names)
+        password = f"p4ss:/@{name}"
+        url = self._sandbox.url(name).replace(f"//{name}:sandbox@", f"//{name}:{quote(password, safe='')}@")
+        assert quote(password, safe="") in url
+        return PulseUser(name, password, url)

@@ -1,0 +1,145 @@
+"""The pytest plugin, used as its users use it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+
+import pytest
+
+import pulsekit
+from pulsekit.sandbox import GuardianLimits
+from pulsekit.testing import PulseSandbox
+
+pytest_plugins = ["pytester"]
+EXCHANGE = "exchange/me/v1/jobs"
+DOCS = Path(__file__).parents[1] / "docs" / "testing.md"
+
+
+async def test_a_publisher_under_test_is_seen(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+    await pulse.publisher(EXCHANGE).publish({"a": 1}, "k")
+    (message,) = await pulse_sandbox.published(1)
+    assert (message.exchange, message.routing_key, message.payload) == (EXCHANGE, "k", {"a": 1})
+
+
+async def test_a_consumer_under_test_gets_what_is_injected_and_is_seen_to_settle_it(
+    pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse
+) -> None:
+    pulse_sandbox.publish(EXCHANGE, "lost", {})  # nobody is bound yet
+    async with pulse.subscribe(EXCHANGE, wait=True) as messages:
+        assert [pulse_sandbox.publish(EXCHANGE, key, {"k": key}, headers={"h": 1}) for key in "abc"] == [1, 1, 1]
+        first, second, third = [await anext(messages) for _ in range(3)]
+        assert first.payload == {"k": "a"}
+        assert first.headers == {"h": 1}
+        await first.ack()
+        await second.reject()
+        await third.nack()
+        assert len(await pulse_sandbox.until("acked", "nacked", count=3)) == 3
+    assert [message.routing_key for message in await pulse_sandbox.acked(1)] == ["a"]
+    assert [message.routing_key for message in await pulse_sandbox.nacked(2)] == ["b", "c"]
+
+
+async def test_a_dead_letter_is_seen_with_its_reason(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+    await pulse.create_exchange(f"{EXCHANGE}/dead")
+    arguments = {"x-dead-letter-exchange": f"{EXCHANGE}/dead"}
+    await pulse.create_exchange(EXCHANGE)
+    async with pulse.subscribe(EXCHANGE, queue="queue/me/q", arguments=arguments) as messages:
+        pulse_sandbox.publish(EXCHANGE, "k", {})
+        await (await anext(messages)).reject()
+        (letter,) = await pulse_sandbox.dead_lettered(1)
+    assert letter.routing_key == "k"
+    assert "rejected" in letter.detail
+
+
+async def test_a_cut_connection_comes_back(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+    publisher = pulse.publisher(EXCHANGE)
+    await publisher.publish({}, "k")
+    assert pulse_sandbox.cut("me") == 1
+    assert (await publisher.publish({}, "k")).outcome == "confirmed"
+    assert len(await pulse_sandbox.published(2)) == 2
+
+
+async def test_a_refused_publish_is_an_error(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+    publisher = pulse.publisher(EXCHANGE)
+    pulse_sandbox.refuse()
+    with pytest.raises(pulsekit.MessageRefused):
+        await publisher.publish({}, "k")
+    pulse_sandbox.refuse(False)
+    await publisher.publish({}, "k")
+
+
+async def test_a_blocked_publisher_waits(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+    publisher = pulse.publisher(EXCHANGE)
+    await publisher.open()
+    pulse_sandbox.block()
+    waiting = asyncio.ensure_future(publisher.publish({}, "k"))
+    await pulse_sandbox.until("blocked")
+    assert not waiting.done()
+    pulse_sandbox.unblock()
+    await waiting
+
+
+async def test_a_queue_deleted_by_the_guardian_ends_its_consumer(
+    pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse
+) -> None:
+    await pulse.create_exchange(EXCHANGE)
+    async with pulse.subscribe(EXCHANGE, queue="queue/me/q") as messages:
+        pulse_sandbox.publish(EXCHANGE, "k", {})
+        await anext(messages)
+        assert pulse_sandbox.depth("queue/me/q") == 1
+        assert pulse_sandbox.delete_queue("queue/me/q")
+        with pytest.raises(pulsekit.SubscriptionLost):
+            await anext(messages)
+    assert pulse_sandbox.depth("queue/me/q") is None
+
+
+async def test_the_guardian_warns_and_deletes_like_the_real_one() -> None:
+    limits = GuardianLimits(warn=2, delete=5, interval=0.01)
+    with PulseSandbox(guardian=limits) as sandbox:
+        async with pulsekit.connect(sandbox.url("me")) as pulse:
+            await pulse.create_exchange(EXCHANGE)
+            async with pulse.subscribe(EXCHANGE, queue="queue/me/full", prefetch=1):
+                for _ in range(3):
+                    sandbox.publish(EXCHANGE, "k", {})
+                (warned,) = await sandbox.until("guardian-warned")
+                for _ in range(3):
+                    sandbox.publish(EXCHANGE, "k", {})
+                (deleted,) = await sandbox.until("guardian-deleted")
+    assert warned.queue == deleted.queue == "queue/me/full"
+
+
+def test_waiting_for_what_does_not_come_says_how_many_there_were(pulse_sandbox: PulseSandbox) -> None:
+    pulse_sandbox.publish(EXCHANGE, "k", {})  # not what the code under test has published
+    with pytest.raises(TimeoutError, match="0 of 2"):
+        pulse_sandbox.wait("published", count=2, timeout=0.05)
+
+
+def test_each_sandbox_is_a_world_of_its_own(pulse_sandbox: PulseSandbox) -> None:
+    with PulseSandbox() as other:
+        assert other.url() != pulse_sandbox.url()
+        other.publish(EXCHANGE, "k", {})
+        assert pulse_sandbox.seen("published") == []
+    with pytest.raises(pulsekit.NotOpen):
+        other.url()
+
+
+def test_only_given_users_may_log_in() -> None:
+    async def attempt(url: str) -> None:
+        async with pulsekit.connect(url) as pulse:
+            await pulse.exchange_exists(EXCHANGE)
+
+    with PulseSandbox(users={"me": "right"}) as sandbox:
+        asyncio.run(attempt(sandbox.url("me")))
+        for url in (sandbox.url("me").replace("right", "wrong"), sandbox.url("you")):
+            with pytest.raises(pulsekit.LoginRefused):
+                asyncio.run(attempt(url))
+
+
+def test_the_samples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
+    samples = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(samples) >= 2
+    for number, sample in enumerate(samples):
+        pytester.makepyfile(**{f"test_sample_{number}": sample})
+    result = pytester.runpytest_subprocess("-p", "no:randomly", "-o", "asyncio_mode=auto")
+    result.assert_outcomes(passed=sum(sample.count("def test_") for sample in samples))
