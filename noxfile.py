@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tarfile
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -11,6 +14,9 @@ _PROJECT = nox.project.load_toml("pyproject.toml")
 _DEMO = ("pulsekit", "demo")
 # So that `import pulsekit` finds the wheel and not the checkout; tests/conftest.py refuses the latter.
 _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
+# The suites that judge the sandbox, and what they need besides.
+_PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
+_PEER_TOOLS = ("aiomisc-pytest", "pika", "pytest", "pytest-rerunfailures", "uvloop", "markdown-pytest")
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 
@@ -46,7 +52,7 @@ def coverage(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure side by side with the peers; pass arguments for the benchmarks after `--`."""
-    _install(session)
+    session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
     session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "tests"})
 
 
@@ -64,3 +70,30 @@ def _test(session: nox.Session) -> None:
 
 def _install(session: nox.Session) -> None:
     session.install(".", *nox.project.dependency_groups(_PROJECT, "test"))
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """Run the suites of py-amqp, kombu and aiormq, as they are, against the sandbox."""
+    session.install(".")
+    folder = Path(session.create_tmp())
+    suites = session.virtualenv.location + "/suites"
+    session.run("python", "-m", "venv", suites, silent=True)
+    python = f"{suites}/bin/python"
+    session.run(python, "-m", "pip", "install", "--quiet", *_PEERS, *_PEER_TOOLS, external=True)
+    session.run(
+        python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder), *_PEERS,
+        external=True,
+    )  # fmt: skip
+    for sdist in folder.glob("*.tar.gz"):
+        with tarfile.open(sdist) as archive:
+            archive.extractall(folder, filter="data")
+    session.run("python", "tests/sandbox/peers.py", str(folder), python, *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Throw a million frames at the sandbox; another number can be given after `--`."""
+    _install(session)
+    session.install("atheris")
+    session.run("python", "tests/sandbox/fuzz.py", *session.posargs, env={"PYTHONPATH": "tests"})

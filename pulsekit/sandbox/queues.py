@@ -89,6 +89,7 @@ class Queue:
         self.deleted = False
         self._position = 0
         self._busy = False
+        self._used = 0.0
         self._expiry: Timer | None = None
         self._disuse: Timer | None = None
         self._ages = False  # until a message comes that has a time to live
@@ -131,9 +132,9 @@ class Queue:
     def touch(self) -> None:
         """Begin the time of `x-expires` anew: the queue was declared, read, or lost its last consumer."""
         if self.options.expires is not None:
-            if self._disuse is not None:
-                self._disuse.cancel()
-            self._disuse = self.host.timers.after(self.options.expires / 1000, self._disused)
+            self._used = self.host.timers.clock()
+            if self._disuse is None:  # else it is set anew when it runs: one timer, however often the queue is used
+                self._disuse = self.host.timers.after(self.options.expires / 1000, self._look_for_disuse)
 
     def enqueue(self, message: Message) -> bool:
         """Take a message in; return False when the limits refuse it."""
@@ -197,8 +198,6 @@ class Queue:
             self.consumers.append(consumer)
         else:
             self._insert(consumer)
-        if self._disuse is not None:
-            self._disuse.cancel()
 
     def remove_consumer(self, consumer: Consumer) -> bool:
         """Drop a consumer; return True when the queue has to go with it."""
@@ -316,6 +315,12 @@ class Queue:
         self._expiry = None
         self.dispatch()
 
-    def _disused(self) -> None:
-        if not self.consumers:
+    def _look_for_disuse(self) -> None:
+        self._disuse = None
+        if self.consumers or self.options.expires is None:
+            return
+        due = self._used + self.options.expires / 1000
+        if due <= self.host.timers.clock():
             self.host.delete_queue(self)
+        else:
+            self._disuse = self.host.timers.at(due, self._look_for_disuse)

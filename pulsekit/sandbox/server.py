@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pulsekit.sandbox.sessions import Session
 
@@ -27,23 +27,24 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin a session."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(_WRITE_BUFFER)
         self.session = Session(self._server.broker, self._wake, heartbeat=self._server.heartbeat)
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the session."""
+        """Hand bytes to the session, and read no more while it has enough."""
         self.session.receive(data)
+        if self.session.paused and self._transport is not None:
+            self._transport.pause_reading()
 
     def pause_writing(self) -> None:
         """Hold deliveries back: the client reads too slowly."""
-        self.session.congested(congested=True)
+        self.session.congested = True
 
     def resume_writing(self) -> None:
         """Deliver again."""
-        self.session.congested(congested=False)
+        self.session.congested = False
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -72,15 +73,14 @@ class Connection(asyncio.Protocol):
         transport, session = self._transport, self.session
         if transport is None or transport.is_closing():
             return
-        if data := session.take():
+        # What a client does not read stays with the session, which knows when it is too much.
+        if (session.finished or not session.congested) and (data := session.take()):
             transport.write(data)
         if session.finished:
             transport.close()
             return
         session.drained()
-        if session.paused:
-            transport.pause_reading()
-        else:
+        if not session.paused:
             transport.resume_reading()
 
 

@@ -51,6 +51,7 @@ class Session:
 
     Attributes:
         user: after the login, else None.
+        congested: set by the shell while the client reads slower than it is sent to; deliveries wait meanwhile.
         finished: True when everything is said: send what is left, then close the socket.
     """
 
@@ -75,7 +76,7 @@ class Session:
         self._channel_max = _CHANNEL_MAX
         self._out: list[bytes] = []
         self._unsent = 0
-        self._congested = False
+        self.congested = False
         self._starved = False
         self._blocked = False
         self._heartbeat = 0.0
@@ -120,10 +121,6 @@ class Session:
         self._unsent = 0
         return data
 
-    def congested(self, *, congested: bool) -> None:
-        """Learn whether the client reads slower than it is sent to; deliveries wait meanwhile."""
-        self._congested = congested
-
     def drained(self) -> None:
         """Deliver what had to wait: what was taken by the shell is sent."""
         if self._starved and self.takes_deliveries():
@@ -134,7 +131,7 @@ class Session:
     @property
     def paused(self) -> bool:
         """True while nothing should be read from the client."""
-        return self._blocked or (self._congested and self._unsent > _UNSENT_ANSWERS)
+        return self._blocked or (self.congested and self._unsent > _UNSENT_ANSWERS)
 
     def finish(self) -> None:
         """End the connection without further words."""
@@ -183,7 +180,7 @@ class Session:
 
     def takes_deliveries(self) -> bool:
         """Tell whether a delivery may be sent now; if not, `drained` makes up for it."""
-        if self._congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
+        if self.congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
             self._starved = True
             return False
         return True

@@ -43,7 +43,7 @@ class Timers:
         self._serial = itertools.count()
 
     def __len__(self) -> int:
-        return sum(timer.action is not None for _, _, timer in self._heap)
+        return len(self._heap)  # cancelled ones count until their time: they use memory
 
     def after(self, delay: float, action: Callable[[], None]) -> Timer:
         """Run the action once, this many seconds from now."""

@@ -170,6 +170,15 @@ def test_an_unused_queue_goes_after_its_time_and_a_used_one_stays(world) -> None
     assert "q" not in world.broker.vhosts["/"].queues
 
 
+def test_a_queue_that_is_read_often_needs_one_timer(world) -> None:
+    client = world.connect()
+    before = len(world.broker.timers)
+    declare(client, expires=60_000)
+    for _ in range(100):
+        client.call(Basic.Get(queue="q"))
+    assert len(world.broker.timers) == before + 1
+
+
 def test_a_full_queue_drops_its_oldest(world) -> None:
     client = world.connect()
     declare(client, max_length=2)

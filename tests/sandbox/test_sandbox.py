@@ -246,6 +246,23 @@ async def test_a_hundred_thousand_messages_wait_in_one_queue(sandbox) -> None:
         assert (await wire.call(Queue.Purge(queue="q"))).message_count == 100_000
 
 
+async def test_a_publisher_that_does_not_read_its_returns_is_read_no_more_until_it_does(sandbox) -> None:
+    async with connect(sandbox.host, sandbox.port, Login()) as wire:
+        wire.reader._transport.pause_reading()
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 1000:
+                wire.publish("", "nowhere", b"x" * 100_000, mandatory=True)
+                sent += 1
+                async with asyncio.timeout(0.5):
+                    await wire.writer.drain()
+        assert sent < 400  # of 100 MB, what sockets and the bounds of both sides hold
+        wire.reader._transport.resume_reading()
+        for _ in range(sent):
+            method, _, body = await wire.delivery()
+            assert (method.reply_code, len(body)) == (312, 100_000)
+
+
 async def test_a_consumer_that_does_not_read_costs_no_memory(sandbox) -> None:
     async with (
         connect(sandbox.host, sandbox.port, Login()) as slow,

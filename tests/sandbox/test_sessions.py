@@ -110,11 +110,11 @@ def test_without_heartbeats_silence_is_fine(world) -> None:
 def test_a_slow_consumer_stops_its_deliveries_and_gets_the_rest_later(world) -> None:
     slow, fast = world.connect(), world.connect()
     slow.call(Queue.Declare(queue="q"), Basic.Consume(queue="q", no_ack=True))
-    slow.session.congested(congested=True)
+    slow.session.congested = True
     for _ in range(100):
         fast.publish("", "q")
     assert slow.session.take() == b""
-    slow.session.congested(congested=False)
+    slow.session.congested = False
     slow.session.drained()
     assert len(slow.bodies()) == 100
 
@@ -132,11 +132,11 @@ def test_what_waits_to_be_sent_is_bounded(world) -> None:
 
 def test_a_client_that_asks_without_reading_is_not_read_for_ever(world) -> None:
     client = world.connect()
-    client.session.congested(congested=True)
+    client.session.congested = True
     while not client.session.paused:
         client.send(Basic.Qos(prefetch_count=1))
     assert len(client.session.take()) < 5_000_000
-    client.session.congested(congested=False)
+    client.session.congested = False
     assert not client.session.paused
 
 

@@ -11,8 +11,7 @@ ME = User("me")
 def allowed(user, permission, kind, name) -> bool:
     try:
         user.check(permission, kind, name, "/")
-    except Refusal as refusal:
-        assert refusal.code == 403
+    except Refusal:
         return False
     return True
 
