@@ -1,0 +1,150 @@
+"""Consume what waits in a queue, with an ack for each message."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+
+if TYPE_CHECKING:
+    from benchmarks.stage import Stage
+
+__all__ = ["PART"]
+
+_MESSAGES = 5_000
+_PREFETCH = 250
+
+
+async def _pulsekit_iterator(task: Task, meter: Meter) -> None:
+    import pulsekit
+
+    async with pulsekit.connect(task.url) as pulse, pulse.subscribe(queue=task.queue, prefetch=_PREFETCH) as messages:
+        async for message in messages:
+            assert message.payload["version"] == 1
+            await message.ack()
+            if not meter.took():
+                break
+
+
+async def _pulsekit_handler(task: Task, meter: Meter) -> None:
+    import pulsekit
+
+    done = asyncio.Event()
+
+    async def handler(message: pulsekit.Message) -> None:
+        assert message.payload["version"] == 1
+        if not meter.took():
+            done.set()
+
+    async with pulsekit.connect(task.url) as pulse:
+        async with pulse.subscribe(queue=task.queue, prefetch=_PREFETCH) as messages:
+            handling = asyncio.create_task(messages.handle(handler))
+            await done.wait()
+        with suppress(pulsekit.NotOpen):  # so it learns that the subscription has ended
+            await handling
+
+
+async def _aio_pika_iterator(task: Task, meter: Meter) -> None:
+    import aio_pika
+
+    async with await aio_pika.connect(task.url) as connection:
+        channel = await connection.channel()
+        await channel.set_qos(_PREFETCH)
+        async with (await channel.get_queue(task.queue)).iterator() as messages:
+            async for message in messages:
+                await message.ack()
+                if not meter.took():
+                    break
+
+
+async def _aiormq_callback(task: Task, meter: Meter) -> None:
+    import aiormq
+
+    done = asyncio.Event()
+    connection = await aiormq.connect(task.url)
+    channel = await connection.channel()
+    await channel.basic_qos(prefetch_count=_PREFETCH)
+
+    async def callback(message: aiormq.abc.DeliveredMessage) -> None:
+        await channel.basic_ack(message.delivery_tag or 0)
+        if not meter.took():
+            done.set()
+
+    await channel.basic_consume(task.queue, callback)
+    await done.wait()
+    await connection.close()
+
+
+async def _faststream_subscriber(task: Task, meter: Meter) -> None:
+    from faststream import AckPolicy
+    from faststream.rabbit import Channel, RabbitBroker, RabbitMessage, RabbitQueue
+
+    done = asyncio.Event()
+    broker = RabbitBroker(task.url, logger=None, default_channel=Channel(prefetch_count=_PREFETCH))
+
+    async def handler(message: RabbitMessage) -> None:
+        await message.ack()
+        if not meter.took():
+            done.set()
+
+    broker.subscriber(RabbitQueue(task.queue, declare=False), ack_policy=AckPolicy.MANUAL)(handler)
+    async with broker:
+        await broker.start()
+        await done.wait()
+
+
+def _kombu(task: Task, meter: Meter) -> None:
+    kombu: Any = import_module("kombu")
+    more = True
+
+    def on_message(message: Any) -> None:
+        nonlocal more
+        message.ack()
+        more = meter.took()
+
+    with kombu.Connection(task.url) as connection:
+        queue = kombu.Queue(task.queue, no_declare=True)
+        with connection.Consumer([queue], on_message=on_message, prefetch_count=_PREFETCH):
+            while more:
+                connection.drain_events()
+
+
+def _pika(task: Task, meter: Meter) -> None:
+    pika: Any = import_module("pika")
+
+    def on_message(_: object, method: Any, *__: object) -> None:
+        channel.basic_ack(method.delivery_tag)
+        if not meter.took():
+            channel.stop_consuming()
+
+    with pika.BlockingConnection(pika.URLParameters(task.url)) as connection:
+        channel = connection.channel()
+        channel.basic_qos(prefetch_count=_PREFETCH)
+        channel.basic_consume(task.queue, on_message)
+        channel.start_consuming()
+
+
+_CLIENTS: dict[str, Client] = {
+    "pulsekit async for, decoded": _pulsekit_iterator,
+    "pulsekit handler, decoded": _pulsekit_handler,
+    "aio-pika iterator": _aio_pika_iterator,
+    "aiormq callback": _aiormq_callback,
+    "FastStream subscriber": _faststream_subscriber,
+    "kombu": _kombu,
+    "pika": _pika,
+}
+
+
+def _measure(stage: Stage, part: str, case: str) -> Sample:
+    with stage.queue(case, _MESSAGES) as task:
+        sample = in_fresh_process(part, task)
+        if sample.total != _MESSAGES:
+            raise Failed(f"{case}: {sample.total} messages came, {_MESSAGES} were sent")
+        stage.check_queue(task, 0)  # what was not acknowledged would be back
+        return sample
+
+
+PART = Part(f"consume: an ack for each, prefetch {_PREFETCH}", "messages/s", _CLIENTS, _measure)

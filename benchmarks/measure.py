@@ -1,0 +1,144 @@
+"""Measure one case in a process of its own, which is `python -m benchmarks.measure PART TASK`; the warm-up apart."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
+
+    from benchmarks.stage import Stage
+
+__all__ = ["Client", "Failed", "Meter", "Part", "Sample", "Task", "in_fresh_process"]
+
+_WARM_UP = 0.2  # seconds that the last step of the warm-up takes at least
+_WARM_UP_SHARE = 10  # one in so many of the messages that wait in a queue
+_LIMIT = 60.0  # seconds until a process counts as hanging
+
+
+class Failed(Exception):
+    """Report a measurement that is worth nothing: a message lost, a validation skipped, a client that broke."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Tell a process what to measure; `folder` holds what `Stage` put there, `messages` wait in the queue."""
+
+    case: str
+    folder: str
+    seconds: float
+    url: str = ""
+    exchange: str = ""
+    queue: str = ""
+    routing_key: str = ""
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Hold what one process measured: operations, their seconds, and the processor's seconds they cost the client."""
+
+    count: int
+    seconds: float
+    cpu: float
+    total: int  # operations with those of the warm-up
+    peak: int  # memory, in KiB
+    extra: dict[str, float] = field(default_factory=dict)
+
+
+class Meter:
+    """Time what a client does, or count what it gets."""
+
+    def __init__(self, task: Task) -> None:
+        self.extra: dict[str, float] = {}
+        self._task = task
+        self._warm = task.messages // _WARM_UP_SHARE
+        self._total = self._count = 0
+        self._start = self._stop = (0.0, 0.0)
+
+    def phases(self, step: int = 1) -> Iterator[int]:
+        """Yield how many operations, in multiples of `step`, to complete before asking again; the last are measured."""
+        count, took = step, 0.0
+        while took < _WARM_UP:
+            count *= 2 if took else 1
+            began = perf_counter()
+            yield count
+            took = perf_counter() - began
+            self._total += count
+        self._count = max(step, int(count / took * self._task.seconds) // step * step)
+        self._start = _now()
+        yield self._count
+        self._stop = _now()
+        self._total += self._count
+
+    def took(self) -> bool:
+        """Count a message that came, and tell whether there are more."""
+        self._total += 1
+        if self._total == self._warm:
+            self._start = _now()
+        if self._total == self._task.messages:
+            self._stop = _now()
+            self._count = self._total - self._warm
+        return self._total < self._task.messages
+
+    def sample(self) -> Sample:
+        # The peak of getrusage begins with what the parent held; that of proc(5) is this program's own.
+        own = Path("/proc/self/status").read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss or int(own)
+        seconds, cpu = (stop - start for start, stop in zip(self._start, self._stop, strict=True))
+        return Sample(self._count, seconds, cpu, self._total, peak, self.extra)
+
+
+Client: TypeAlias = "Callable[[Task, Meter], Awaitable[None] | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Describe one table of the report; clients of ours have names that begin with "pulsekit"."""
+
+    title: str
+    unit: str  # of operations a second, or "ms" for each
+    clients: Mapping[str, Client]
+    measure: Callable[[Stage, str, str], Sample] = lambda stage, part, case: in_fresh_process(part, stage.task(case))
+    rounds: int = 5
+
+
+def in_fresh_process(part: str, task: Task, *command: str) -> Sample:
+    """Measure a client of the part, or a command that takes the task as its last argument; it may end as `Failed`."""
+    arguments = (*(command or (sys.executable, "-m", __name__, part)), json.dumps(asdict(task)))
+    try:
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=_LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{part}, {task.case}: no end after {_LIMIT:.0f} s") from None
+    if done.returncode:
+        raise Failed(f"{part}, {task.case}: {done.stderr.strip()}")
+    return Sample(**json.loads(done.stdout))
+
+
+def _now() -> tuple[float, float]:
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return perf_counter(), sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def _main(part: str, given: str) -> None:
+    task = Task(**json.loads(given))
+    meter = Meter(task)
+    running = import_module(f"benchmarks.{part}").PART.clients[task.case](task, meter)
+    if inspect.iscoroutine(running):
+        import asyncio  # not for clients that do without
+
+        asyncio.run(running)
+    print(json.dumps(asdict(meter.sample())))
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])

@@ -1,0 +1,164 @@
+"""Publish jobs, persistent, with confirms: a way to send, and how much is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from importlib import import_module
+from itertools import chain, islice
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.stage import read_bodies, read_jobs, spoiled
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
+    from typing import TypeAlias
+
+    from benchmarks.stage import Stage
+
+    Send: TypeAlias = Callable[[Any], Awaitable[Any]]
+    Sender: TypeAlias = Callable[[Task], AbstractAsyncContextManager[Send]]
+
+__all__ = ["PART"]
+
+_WINDOW = 256
+_JSON = "application/json"
+
+
+async def _pulsekit(task: Task, meter: Meter, schema: str | None) -> None:
+    """Among validated jobs, slip in one that is invalid, at a place nobody can guess: it alone must not be sent."""
+    import pulsekit
+
+    supply: Any = read_jobs(task) if schema else read_bodies(task)
+    async with pulsekit.connect(task.url) as pulse:
+        publisher = pulse.publisher(task.exchange, schema=schema)
+        for count in meter.phases(_WINDOW):
+            at = random.randrange(count)
+            refused = [spoiled(next(supply))] if schema else []
+            payloads = chain(islice(supply, at), refused, islice(supply, count - at))
+            receipts = publisher.publish_many(((payload, task.routing_key) for payload in payloads), window=_WINDOW)
+            unsent = [one async for one in receipts if one.outcome is not pulsekit.Outcome.CONFIRMED]
+            if [(one.index, one.outcome) for one in unsent] != [(at, pulsekit.Outcome.INVALID) for _ in refused]:
+                raise Failed(f"of {count} jobs, these were not sent: {unsent}; {len(refused)} is right, number {at}")
+
+
+async def _one_by_one(task: Task, meter: Meter, sender: Sender) -> None:
+    bodies = read_bodies(task)
+    async with sender(task) as send:
+        for count in meter.phases():
+            for body in islice(bodies, count):
+                await send(body)
+
+
+async def _gathered(task: Task, meter: Meter, sender: Sender, read: Callable[[Task], Any] = read_bodies) -> None:
+    supply = read(task)
+    async with sender(task) as send:
+        for count in meter.phases(_WINDOW):
+            for _ in range(0, count, _WINDOW):
+                await asyncio.gather(*map(send, islice(supply, _WINDOW)))
+
+
+@asynccontextmanager
+async def _aio_pika(task: Task) -> AsyncIterator[Send]:
+    from aio_pika import DeliveryMode, Message, connect
+
+    async with await connect(task.url) as connection:
+        exchange = await (await connection.channel()).get_exchange(task.exchange)
+        yield lambda body: exchange.publish(
+            Message(body, content_type=_JSON, delivery_mode=DeliveryMode.PERSISTENT), task.routing_key
+        )
+
+
+@asynccontextmanager
+async def _aio_pika_validated(task: Task) -> AsyncIterator[Send]:
+    """Validate and encode as pulsekit does."""
+    from pulsekit import InvalidPayload, load_schema
+    from pulsekit.messages import encode_payload
+
+    schema = load_schema("pulse-job")
+    async with _aio_pika(task) as send:
+
+        async def check_and_send(job: Any) -> None:
+            schema.check(job)
+            await send(encode_payload(job))
+
+        with suppress(InvalidPayload):
+            await check_and_send(spoiled(next(read_jobs(task))))
+            raise Failed("an invalid job was sent")
+        yield check_and_send
+
+
+@asynccontextmanager
+async def _aiormq(task: Task) -> AsyncIterator[Send]:
+    from aiormq import connect, spec
+
+    connection = await connect(task.url)
+    channel = await connection.channel()
+    yield lambda body: channel.basic_publish(
+        body,
+        exchange=task.exchange,
+        routing_key=task.routing_key,
+        properties=spec.Basic.Properties(content_type=_JSON, delivery_mode=2),  # aiormq writes a message id into it
+    )
+    await connection.close()
+
+
+@asynccontextmanager
+async def _faststream(task: Task) -> AsyncIterator[Send]:
+    from faststream.rabbit import ExchangeType, RabbitBroker, RabbitExchange
+
+    exchange = RabbitExchange(task.exchange, type=ExchangeType.TOPIC, durable=True)
+    async with RabbitBroker(task.url, logger=None) as broker:
+        yield partial(broker.publish, exchange=exchange, routing_key=task.routing_key, persist=True, content_type=_JSON)
+
+
+def _kombu(task: Task, meter: Meter) -> None:
+    kombu: Any = import_module("kombu")  # its types are not fit for --strict
+    with kombu.Connection(task.url, transport_options={"confirm_publish": True}) as connection:
+        producer = connection.Producer(exchange=kombu.Exchange(task.exchange, no_declare=True))
+        send = partial(producer.publish, routing_key=task.routing_key, content_type=_JSON, content_encoding="utf-8")
+        _send_each(task, meter, send)
+
+
+def _pika(task: Task, meter: Meter) -> None:
+    pika: Any = import_module("pika")  # has no types
+    with pika.BlockingConnection(pika.URLParameters(task.url)) as connection:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        persistent = pika.BasicProperties(content_type=_JSON, delivery_mode=2)
+        send = partial(channel.basic_publish, task.exchange, task.routing_key, properties=persistent)
+        _send_each(task, meter, lambda body: send(body=body))
+
+
+def _send_each(task: Task, meter: Meter, send: Callable[[bytes], object]) -> None:
+    bodies = read_bodies(task)
+    for count in meter.phases():
+        for body in islice(bodies, count):
+            send(body)
+
+
+_CLIENTS: dict[str, Client] = {
+    "pulsekit publish_many, dicts, validated": partial(_pulsekit, schema="pulse-job"),
+    "pulsekit publish_many, bytes": partial(_pulsekit, schema=None),
+    "aio-pika one by one": partial(_one_by_one, sender=_aio_pika),
+    "aio-pika gathered": partial(_gathered, sender=_aio_pika),
+    "aio-pika gathered, dicts, validated": partial(_gathered, sender=_aio_pika_validated, read=read_jobs),
+    "aiormq gathered": partial(_gathered, sender=_aiormq),
+    "FastStream gathered": partial(_gathered, sender=_faststream),
+    "kombu": _kombu,
+    "pika": _pika,
+}
+
+
+def _measure(stage: Stage, part: str, case: str) -> Sample:
+    with stage.queue(case) as task:
+        sample = in_fresh_process(part, task)
+        stage.check_queue(task, sample.total)
+        return sample
+
+
+PART = Part(f"publish: persistent, with confirms, up to {_WINDOW} in flight", "messages/s", _CLIENTS, _measure)

@@ -1,0 +1,66 @@
+"""Start a command, let it do one thing, and wait until it has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Client, Failed, Part
+from benchmarks.stage import KEY
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Meter, Task
+
+__all__ = ["PART"]
+
+_BARE = "import typer\ndef main(name: str, count: int = 1) -> None: typer.echo(name * count)\ntyper.run(main)"
+_PULSEKIT = str(Path(sys.executable).with_name("pulsekit"))
+
+
+def _pulsekit(task: Task, meter: Meter, verdict: str, good: list[str], bad: list[str]) -> None:
+    """Ask for both answers, so that nobody gets fast by always saying yes."""
+    answer, refusal = _run(task, _PULSEKIT, *good), _run(task, _PULSEKIT, *bad, status=1)
+    if (json.loads(answer)[verdict], json.loads(refusal)[verdict]) != (True, False):
+        raise Failed(f"a wrong answer: {answer}{refusal}")
+    _start(task, meter, _PULSEKIT, *good)
+
+
+def _python(task: Task, meter: Meter, *command: str) -> None:
+    _start(task, meter, sys.executable, *command)
+
+
+def _start(task: Task, meter: Meter, *command: str) -> None:
+    for count in meter.phases():
+        for _ in range(count):
+            _run(task, *command)
+
+
+def _run(task: Task, *command: str, status: int = 0) -> str:
+    """Run a command where nobody's configuration is, and return what it prints."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
+    environment |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
+    done = subprocess.run(command, cwd=task.folder, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode != status:
+        raise Failed(f"{' '.join(command)}: exit {done.returncode}, not {status}: {done.stderr}")
+    return done.stdout
+
+
+_CLIENTS: dict[str, Client] = {
+    "pulsekit match KEY --binding PATTERN": partial(
+        _pulsekit,
+        verdict="matched",
+        good=["match", KEY, "--binding", "treeherder.#"],
+        bad=["match", KEY, "--binding", "other.#"],
+    ),
+    "pulsekit validate JOB.json": partial(
+        _pulsekit, verdict="valid", good=["validate", "job.json"], bad=["validate", "spoiled.json"]
+    ),
+    "python -c pass": lambda task, meter: _python(task, meter, "-c", "pass"),
+    "a bare typer application": lambda task, meter: _python(task, meter, "-c", _BARE, "hello"),
+}
+PART = Part("startup: from nothing to the answer", "ms", _CLIENTS)
