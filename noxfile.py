@@ -16,7 +16,7 @@ _DEMO = ("pulsekit", "demo")
 _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
 # The suites that judge the sandbox, and what they need besides.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
-_PEER_TOOLS = ("aiomisc-pytest", "pika", "pytest", "pytest-rerunfailures", "uvloop", "markdown-pytest")
+_PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 
@@ -76,15 +76,18 @@ def _install(session: nox.Session) -> None:
 def peers(session: nox.Session) -> None:
     """Run the suites of py-amqp, kombu and aiormq, as they are, against the sandbox."""
     session.install(".")
-    folder = Path(session.create_tmp())
-    suites = session.virtualenv.location + "/suites"
+    folder = Path(session.create_tmp()).resolve()
+    # A place of their own: pulsekit's pytest plugin is not theirs.
+    suites = f"{session.virtualenv.location}/suites"
     session.run("python", "-m", "venv", suites, silent=True)
     python = f"{suites}/bin/python"
     session.run(python, "-m", "pip", "install", "--quiet", *_PEERS, *_PEER_TOOLS, external=True)
-    session.run(
-        python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", str(folder), *_PEERS,
-        external=True,
-    )  # fmt: skip
+    for peer in _PEERS:
+        only = peer.partition("==")[0]  # what builds them may come as a wheel
+        session.run(
+            python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", only, "--dest", str(folder), peer,
+            external=True,
+        )  # fmt: skip
     for sdist in folder.glob("*.tar.gz"):
         with tarfile.open(sdist) as archive:
             archive.extractall(folder, filter="data")

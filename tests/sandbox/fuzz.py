@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 import os
+import struct
 import sys
 import tempfile
 
 import atheris
 
 with atheris.instrument_imports(include=["pulsekit"]):
-    from pamqp import frame
-    from pamqp.commands import Connection, Queue
+    from pamqp.commands import Queue
 
     from sandbox.memory import Client, World
     from sandbox.test_fuzz import _OUTPUT_LIMIT, _samples
 
 FRAMES = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+_CLOSE, _INTERNAL = b"\x00\x0a\x00\x32", b"\x02\x1d"  # connection.close, and its code 541
 _LONGEST = 200  # frames of one input
 
 fed = 0
@@ -59,9 +60,12 @@ def one_input(data: bytes) -> None:
     output = client.session.take()
     assert len(output) < _OUTPUT_LIMIT
     while output:
-        size, _, value = frame.unmarshal(output)
-        assert not isinstance(value, Connection.Close) or value.reply_code != 541, "an internal error"
-        output = output[size:]
+        kind, _, size = struct.unpack_from(">BHI", output)
+        assert output[7 + size] == 0xCE, "a frame without an end"
+        # By hand: a key that is no text comes back as it came, which pamqp does not read.
+        if kind == 1 and output[7:11] == _CLOSE:
+            assert output[11:13] != _INTERNAL, "an internal error"
+        output = output[8 + size :]
     if not client.session.finished:
         client.session.lost()
     assert not world.broker.sessions
