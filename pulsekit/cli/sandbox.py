@@ -204,7 +204,8 @@ class _Watch:
         elif event.kind == "bound" and event.exchange in self.seeds:
             self.seeds[event.exchange].wanted()
         if self._verbose:
-            parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, event.detail)
+            detail = "" if event.detail == event.kind else event.detail
+            parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
             print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
 
 
