@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ def pytest_report_header() -> str:
 def pytest_configure() -> None:
     if os.environ.get("PULSEKIT_TEST_INSTALLED") == "1" and _tested().is_relative_to(_CHECKOUT / "pulsekit"):
         raise pytest.UsageError("these tests are for the installed pulsekit, but would import the checkout's")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line for each reason how many tests were skipped, and what they need."""
+    reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
+    for reason, count in reasons.items():
+        terminalreporter.line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
