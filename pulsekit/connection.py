@@ -20,6 +20,7 @@ import aiormq
 from yarl import URL
 
 from pulsekit.errors import BrokerRefused, ConnectionLost, LoginRefused, NotOpen, PulsekitError
+from pulsekit.seam import Seam
 from pulsekit.translation import FOREIGN, translate, translate_connecting
 
 if TYPE_CHECKING:
@@ -80,18 +81,20 @@ class Link:
         epoch: its number, from 1.
         user: the AMQP user who is logged in.
         server: the broker's own description of itself (connection.start).
-        tasks: where work on this connection runs.
+        frame_max: bytes of the largest frame (connection.tune).
+        tap: where the frames of our own channels come out, and go in.
     """
 
-    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, tasks: asyncio.TaskGroup) -> None:
-        if connection.transport is None:
+    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Seam) -> None:
+        if connection.transport is None or seam.tap is None:
             raise ConnectionLost("the connection went while it was opened")
         self.epoch = epoch
         self.user = user
-        self.tasks = tasks
+        self.tap = seam.tap
         self._connection = connection
         self._wire = connection.transport.connection
         self.server: dict[str, object] = dict(self._wire.server_properties or {})
+        self.frame_max: int = self._wire.connection_tune.frame_max
 
     @property
     def is_lost(self) -> bool:
@@ -164,7 +167,7 @@ class Connection:
     def start(self, tasks: asyncio.TaskGroup) -> None:
         """Begin connecting, in the task group of the owner. Starting twice does nothing."""
         if self._task is None:
-            self._task = tasks.create_task(self._supervise(tasks), name=f"pulsekit {self.name}")
+            self._task = tasks.create_task(self._supervise(), name=f"pulsekit {self.name}")
 
     async def link(self) -> Link:
         """Wait for the link of the current epoch.
@@ -191,13 +194,13 @@ class Connection:
             await link.close()
         self._enter(State.CLOSED)
 
-    async def _supervise(self, tasks: asyncio.TaskGroup) -> None:
+    async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
         refused_logins = 0
         while True:
             self._enter(State.CONNECTING)
             try:
-                link = await self._open(tasks)
+                link = await self._open()
             except PulsekitError as error:
                 refused_logins += isinstance(error, LoginRefused)
                 passing = not isinstance(error, BrokerRefused) or 0 < refused_logins <= _LOGIN_RETRIES
@@ -219,9 +222,9 @@ class Connection:
             self._enter(State.BACKING_OFF)
             await asyncio.sleep(self._backoff.next())
 
-    async def _open(self, tasks: asyncio.TaskGroup) -> Link:
+    async def _open(self) -> Link:
         broker = self._broker
-        context = broker.ssl_context()
+        seam = Seam(broker.ssl_context())
         connection = aio_pika.Connection(
             URL.build(
                 scheme="amqps" if broker.tls else "amqp",
@@ -232,13 +235,13 @@ class Connection:
                 path="/" + broker.virtual_host.replace("%", "%25").replace("/", "%2F"),
                 query={"heartbeat": str(broker.heartbeat)},
             ),
-            ssl_context=context,
             client_properties={"connection_name": f"pulsekit {self.name}", "product": "pulsekit"},
         )
+        connection.kwargs["transport_factory"] = seam
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()
-            link = Link(self.epoch + 1, connection, broker.user, tasks)
+            link = Link(self.epoch + 1, connection, broker.user, seam)
         except FOREIGN as error:
             await connection.close()
             raise translate_connecting(error, broker, self._timeout) from error

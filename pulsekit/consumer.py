@@ -203,7 +203,7 @@ class Consumer:
             self.stale += 1
             return
         try:
-            await wire.settle(message.delivery_tag, settlement)
+            wire.settle(message.delivery_tag, settlement)
         except NetworkError:
             self.stale += 1
 

@@ -4,7 +4,8 @@ A batch of messages goes in, and for each of them exactly one verdict comes out;
 never more of them unsettled than the prefetch. Whoever holds a wire learns from `closed` why it ended, takes what has
 no verdict yet to the wire of the next epoch, and forgets this one.
 
-This implementation walks aio-pika's public path.
+Frames are encoded by hand and written once a turn of the loop, and answers are taken out of the stream below aiormq,
+see `seam`: no task, future or timer for a message.
 """
 
 from __future__ import annotations
@@ -12,23 +13,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict, deque
+import struct
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
-
-import aiormq
-import aiormq.abc
-import aiormq.exceptions
-from pamqp import commands
-from pamqp.header import ContentHeader
 
 from pulsekit.connection import OPERATION_TIMEOUT
 from pulsekit.errors import ConnectionLost, InvalidMessage, PulsekitError, SubscriptionLost
+from pulsekit.frames import (
+    ACK,
+    CLOSE_CHANNEL,
+    DELIVER,
+    HEADER,
+    METHOD,
+    NACK,
+    REJECT,
+    RETURN,
+    encode_properties,
+    encode_publish,
+    encode_settlement,
+    read_header,
+    short_string,
+)
 from pulsekit.messages import Outcome, Properties, Settlement
 from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    import aiormq
+    import aiormq.abc
+    from pamqp import commands
 
     from pulsekit.connection import Link
     from pulsekit.messages import Outgoing
@@ -93,26 +108,32 @@ def check_size(message: Outgoing) -> None:
             raise InvalidMessage(f"the {name} is not valid Unicode text") from None
         if size > _MAX_SHORT:
             raise InvalidMessage(f"the {name} {value[:40]!r}… has {size} bytes; AMQP carries {_MAX_SHORT}")
-    if not message.headers:
+    own = message.properties
+    if not message.headers and own.priority is None and own.timestamp is None and own.delivery_mode in {1, 2}:
         return
     try:
-        size = len(ContentHeader(properties=_properties(message), body_size=0).marshal())
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
-        raise InvalidMessage(f"the headers cannot be written in AMQP: {error}") from error
+        size = len(encode_properties(own, message.headers)) + 12
+    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
+        raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
     if size > _MAX_HEADER:
         raise InvalidMessage(f"the headers have {size} bytes; AMQP carries {_MAX_HEADER} here")
 
 
 class PublishWire:
-    """Publish on one channel of one link, with confirms."""
+    """Publish on one channel of one link, with confirms.
+
+    Delivery tags of confirms count what was published on the channel, from 1; one answer may settle many.
+    """
 
     def __init__(self, link: Link, channel: aiormq.Channel, on_verdict: OnVerdict) -> None:
         self.link = link
         self._channel = channel
         self._on_verdict = on_verdict
-        self._tasks: set[asyncio.Task[None]] = set()
-        # aiormq finds the publish of a basic.return by message id alone, so one id is never twice in flight.
-        self._same_id: defaultdict[str | None, deque[tuple[int, Outgoing]]] = defaultdict(deque)
+        self._tag = 0
+        self._outstanding: dict[int, tuple[int, Outgoing]] = {}  # by delivery tag, in order
+        self._returned: dict[int, str] = {}  # those that came back, and will be acknowledged, too
+        self._content: _Content | None = None  # of a basic.return that is coming in
+        self._dead = False
 
     @classmethod
     async def open(cls, link: Link, on_verdict: OnVerdict) -> PublishWire:
@@ -121,7 +142,9 @@ class PublishWire:
         Raises:
             ConnectionLost: the link went, or the broker did not answer in time.
         """
-        return cls(link, await link.channel(confirms=True), on_verdict)
+        wire = cls(link, await link.channel(confirms=True), on_verdict)
+        link.tap.connect(wire._channel.number, wire)
+        return wire
 
     async def declare_exchange(self, name: str, *, passive: bool) -> None:
         """Declare a durable topic exchange, or with `passive` only ask whether it exists (exchange.declare).
@@ -139,75 +162,116 @@ class PublishWire:
             raise translate(error, doing) from error
 
     def send(self, batch: Sequence[tuple[int, Outgoing]]) -> None:
-        """Put messages on their way, in order. Each token gets exactly one verdict, `closed` included."""
+        """Put messages on their way, in order and in one write. Each token gets exactly one verdict."""
+        number, frame_max = self._channel.number, self.link.frame_max
+        parts: list[bytes] = []
         for token, message in batch:
-            waiting = self._same_id[message.properties.message_id]
-            waiting.append((token, message))
-            if len(waiting) == 1:
-                self._start(token, message)
+            self._tag += 1
+            self._outstanding[self._tag] = (token, message)
+            parts.extend(encode_publish(number, message, frame_max))
+        if not self._dead:  # a frame on a channel that is closing would cost the whole connection (504)
+            self.link.tap.write(b"".join(parts))
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Take confirms and returns out of the stream."""
+        if kind != METHOD:
+            if self._content is None:
+                return False
+            if self._content.add(kind, data, start, end):
+                content, self._content = self._content, None
+                self._note_return(content)
+            return True
+        method = data[start : start + 4]
+        if method == ACK:
+            tag, bits = struct.unpack_from(">QB", data, start + 4)
+            self._settle(tag, Outcome.CONFIRMED, multiple=bool(bits & 1))
+        elif method == NACK:
+            tag, bits = struct.unpack_from(">QB", data, start + 4)
+            self._settle(tag, Outcome.REFUSED, multiple=bool(bits & 1))
+        elif method == RETURN:
+            self._content = _Content(data[start:end])
+        else:
+            self._dead = self._dead or method == CLOSE_CHANNEL
+            return False
+        return True
 
     async def closed(self) -> PulsekitError:
         """Wait for the end of the wire and return its reason; by then every message sent has its verdict."""
         reason = await _end_of(self._channel, "publish")
-        while self._tasks:
-            await asyncio.wait(self._tasks)
+        self._end()
         return reason
 
     async def close(self) -> None:
         """Close the channel. What is in flight gets the verdict unknown."""
+        self._end()
         await _close(self._channel)
 
-    def _start(self, token: int, message: Outgoing) -> None:
-        task = self.link.tasks.create_task(self._publish(token, message))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _end(self) -> None:
+        self._dead = True
+        self.link.tap.disconnect(self._channel.number)
+        outstanding, self._outstanding = self._outstanding, {}
+        for token, _ in outstanding.values():
+            self._on_verdict(token, Outcome.UNKNOWN, "")
 
-    async def _publish(self, token: int, message: Outgoing) -> None:
-        outcome, detail = Outcome.UNKNOWN, ""
-        try:
-            await self._channel.basic_publish(
-                message.body,
-                exchange=message.exchange,
-                routing_key=message.routing_key,
-                properties=_properties(message),
-                mandatory=message.mandatory,
-                wait=False,
-            )
-            outcome = Outcome.CONFIRMED
-        except aiormq.exceptions.PublishError as error:
-            outcome, detail = Outcome.RETURNED, str(error.args[0] or "")
-        except aiormq.exceptions.DeliveryError:
-            outcome = Outcome.REFUSED
-        except FOREIGN as error:
-            detail = str(translate(error, "publish"))
-        except asyncio.CancelledError:
-            # A heartbeat that failed cancels aiormq's futures; only a cancellation of this very task is one.
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
-                raise
-        finally:
-            self._on_verdict(token, outcome, detail)
-            self._next(message.properties.message_id)
+    def _settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
+        outstanding = self._outstanding
+        if not multiple:
+            tags = [tag] if tag in outstanding else []
+        elif tag == 0:
+            tags = list(outstanding)
+        else:
+            tags = list(takewhile(lambda other: other <= tag, outstanding))
+        for settled in tags:
+            token, _ = outstanding.pop(settled)
+            text = self._returned.pop(settled, None)
+            if text is not None and outcome is Outcome.CONFIRMED:
+                self._on_verdict(token, Outcome.RETURNED, text)
+            else:
+                self._on_verdict(token, outcome, "")
 
-    def _next(self, message_id: str | None) -> None:
-        waiting = self._same_id[message_id]
-        waiting.popleft()
-        if not waiting:
-            del self._same_id[message_id]
-            return
-        token, message = waiting[0]
-        self._start(token, message)
+    def _note_return(self, content: _Content) -> None:
+        """Find out which message came back: a return carries no tag, but the oldest that fits is the one."""
+        text, at = short_string(content.method, 6)
+        exchange, at = short_string(content.method, at)
+        routing_key, _ = short_string(content.method, at)
+        for tag, (_, message) in self._outstanding.items():
+            if (
+                tag not in self._returned
+                and message.mandatory
+                and message.properties.message_id == content.properties.message_id
+                and message.routing_key == routing_key
+                and message.exchange == exchange
+            ):
+                self._returned[tag] = text
+                return
+        log.warning("a message was returned that was not sent here: %s %r", exchange, routing_key)
 
 
 class DeliveryWire:
     """Consume one queue on one channel of one link."""
 
-    def __init__(self, link: Link, channel: aiormq.Channel, queue: str) -> None:
+    def __init__(
+        self,
+        link: Link,
+        channel: aiormq.Channel,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+    ) -> None:
         self.link = link
         self._channel = channel
         self._queue = queue
+        self._on_delivery = on_delivery
         self._tag = ""
         self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._content: _Content | None = None
+        self._unsettled: dict[int, None] = {}  # delivery tags, in order
+        self._acked: set[int] = set()
+        self._refused: list[bytes] = []
+        self._flushing = False
+        # An ack that waits for the turn of the loop must not stop the broker from sending on.
+        self._most_owed = max(1, prefetch // 2)
+        self._dead = False
 
     @classmethod
     async def open(
@@ -226,7 +290,7 @@ class DeliveryWire:
             ConnectionLost: the link went, or the broker did not answer in time.
         """
         channel = await link.channel(confirms=False)
-        wire = cls(link, channel, topology.queue)
+        wire = cls(link, channel, topology.queue, prefetch, on_delivery)
         doing = f"declare the queue {topology.queue}"
         try:
             await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
@@ -244,35 +308,55 @@ class DeliveryWire:
                 )
             doing = f"consume {topology.queue}"
             channel.on_consumer_cancel_callbacks.add(wire._on_cancel)
-
-            async def deliver(message: aiormq.abc.DeliveredMessage) -> None:
-                on_delivery(_delivery(message))
-
-            answer = await channel.basic_consume(topology.queue, deliver, timeout=OPERATION_TIMEOUT)
+            link.tap.connect(channel.number, wire)
+            answer = await channel.basic_consume(topology.queue, _never, timeout=OPERATION_TIMEOUT)
         except FOREIGN as error:
-            await _close(channel)
+            await wire.close()
             raise translate(error, doing) from error
         except BaseException:
-            await _close(channel)
+            await wire.close()
             raise
         wire._tag = answer.consumer_tag or ""
         return wire
 
-    async def settle(self, delivery_tag: int, settlement: Settlement) -> None:
-        """Tell the broker about one delivery (basic.ack, basic.nack, basic.reject).
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Take deliveries out of the stream."""
+        if kind != METHOD:
+            if self._content is None:
+                return False
+            if self._content.add(kind, data, start, end):
+                content, self._content = self._content, None
+                self._deliver(content)
+            return True
+        method = data[start : start + 4]
+        if method == DELIVER:
+            self._content = _Content(data[start:end])
+            return True
+        self._dead = self._dead or method == CLOSE_CHANNEL
+        return False
+
+    def settle(self, delivery_tag: int, settlement: Settlement) -> None:
+        """Tell the broker about one delivery (basic.ack, basic.nack, basic.reject), with others in one write.
 
         Raises:
             ConnectionLost: the link went; the broker has taken the message back.
         """
-        try:
-            if settlement is Settlement.ACK:
-                await self._channel.basic_ack(delivery_tag, wait=False)
-            elif settlement is Settlement.REQUEUE:
-                await self._channel.basic_nack(delivery_tag, requeue=True, wait=False)
-            else:
-                await self._channel.basic_reject(delivery_tag, requeue=False, wait=False)
-        except FOREIGN as error:
-            raise translate(error, "settle a delivery") from error
+        if self._dead or self.link.is_lost:
+            raise ConnectionLost("the connection of this delivery is gone")
+        if delivery_tag not in self._unsettled or delivery_tag in self._acked:
+            return  # settled before: a second answer would cost the channel (406)
+        if settlement is Settlement.ACK:
+            self._acked.add(delivery_tag)
+        else:
+            del self._unsettled[delivery_tag]
+            requeue = settlement is Settlement.REQUEUE
+            method, bits = (NACK, 2) if requeue else (REJECT, 0)
+            self._refused.append(encode_settlement(self._channel.number, method, delivery_tag, bits))
+        if len(self._acked) + len(self._refused) >= self._most_owed:
+            self._flush()
+        elif not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
 
     async def closed(self) -> PulsekitError:
         """Wait for the end of the wire and return its reason: the link went, or the broker cancelled the consumer."""
@@ -281,6 +365,7 @@ class DeliveryWire:
             ends: list[asyncio.Future[Any]] = [end, self._cancelled]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if end.done():
+                self._dead = True
                 return end.result()
             return SubscriptionLost(
                 f"the broker cancelled the consumer: the queue {self._queue} was deleted. "
@@ -291,6 +376,7 @@ class DeliveryWire:
 
     async def stop(self) -> None:
         """End the flow of deliveries (basic.cancel); those that arrived can still be settled."""
+        self._flush()
         if self._tag and not self._cancelled.done():
             with contextlib.suppress(*FOREIGN):  # the channel is gone, and the consumer with it
                 await self._channel.basic_cancel(self._tag, timeout=OPERATION_TIMEOUT)
@@ -302,11 +388,83 @@ class DeliveryWire:
 
     async def close(self) -> None:
         """Close the channel. The broker takes unsettled deliveries back."""
+        self._flush()
+        self._dead = True
+        self.link.tap.disconnect(self._channel.number)
         await _close(self._channel)
+
+    def _flush(self) -> None:
+        """Write what is owed: refusals, then one ack for all that are settled from the oldest on, then the others."""
+        self._flushing = False
+        refused, self._refused = self._refused, []
+        acked, self._acked = self._acked, set()
+        if self._dead or not (refused or acked):
+            return
+        number, parts = self._channel.number, refused
+        oldest = list(takewhile(acked.__contains__, self._unsettled))
+        if oldest:
+            parts.append(encode_settlement(number, ACK, oldest[-1], len(oldest) > 1))
+            acked.difference_update(oldest)
+        for tag in oldest:
+            del self._unsettled[tag]
+        for tag in sorted(acked):
+            del self._unsettled[tag]
+            parts.append(encode_settlement(number, ACK, tag, 0))
+        self.link.tap.write(b"".join(parts))
+
+    def _deliver(self, content: _Content) -> None:
+        _, at = short_string(content.method, 4)  # the consumer's tag
+        (delivery_tag,) = struct.unpack_from(">Q", content.method, at)
+        redelivered = bool(content.method[at + 8] & 1)
+        exchange, at = short_string(content.method, at + 9)
+        routing_key, _ = short_string(content.method, at)
+        self._unsettled[delivery_tag] = None
+        self._on_delivery(
+            Delivery(
+                exchange,
+                routing_key,
+                content.body,
+                content.properties,
+                content.headers,
+                redelivered=redelivered,
+                delivery_tag=delivery_tag,
+            )
+        )
 
     def _on_cancel(self, _: commands.Basic.Cancel) -> None:
         if not self._cancelled.done():
             self._cancelled.set_result(None)
+
+
+class _Content:
+    """Put a method with content together from its frames."""
+
+    __slots__ = ("_missing", "_parts", "headers", "method", "properties")
+
+    def __init__(self, method: bytes) -> None:
+        self.method = method
+        self.properties = Properties()
+        self.headers: dict[str, Any] = {}
+        self._parts: list[bytes] = []
+        self._missing = -1
+
+    @property
+    def body(self) -> bytes:
+        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+
+    def add(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Take header or body; return True when it is complete."""
+        if kind == HEADER:
+            self._missing, self.properties, self.headers = read_header(data, start)
+        else:
+            self._parts.append(data[start:end])
+            self._missing -= end - start
+        return self._missing == 0
+
+
+async def _never(message: aiormq.abc.DeliveredMessage) -> None:
+    """Stand for the callback aiormq wants: no delivery reaches it."""
+    log.error("a delivery went past the tap: %r", message)
 
 
 _SHORT_PROPERTIES = (
@@ -320,63 +478,6 @@ _SHORT_PROPERTIES = (
     "user_id",
     "app_id",
 )
-
-
-def _properties(message: Outgoing) -> commands.Basic.Properties:
-    own = message.properties
-    return commands.Basic.Properties(
-        content_type=own.content_type,
-        content_encoding=own.content_encoding,
-        headers={name: _field(value) for name, value in message.headers.items()} or None,
-        delivery_mode=own.delivery_mode,
-        priority=own.priority,
-        correlation_id=own.correlation_id,
-        reply_to=own.reply_to,
-        expiration=own.expiration,
-        message_id=own.message_id,
-        timestamp=own.timestamp,
-        message_type=own.type,
-        user_id=own.user_id,
-        app_id=own.app_id,
-    )
-
-
-def _field(value: Any) -> Any:
-    """Return a header value as pamqp wants it: it writes a bytearray, and refuses bytes."""
-    if isinstance(value, bytes):
-        return bytearray(value)
-    if isinstance(value, list):
-        return [_field(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _field(item) for name, item in value.items()}
-    return value
-
-
-def _delivery(message: aiormq.abc.DeliveredMessage) -> Delivery:
-    deliver, theirs = message.delivery, message.header.properties
-    assert isinstance(deliver, commands.Basic.Deliver)
-    return Delivery(
-        exchange=deliver.exchange or "",
-        routing_key=deliver.routing_key or "",
-        body=message.body,
-        properties=Properties(
-            content_type=theirs.content_type,
-            content_encoding=theirs.content_encoding,
-            delivery_mode=theirs.delivery_mode,
-            priority=theirs.priority,
-            correlation_id=theirs.correlation_id,
-            reply_to=theirs.reply_to,
-            expiration=theirs.expiration,
-            message_id=theirs.message_id,
-            timestamp=theirs.timestamp,
-            type=theirs.message_type,
-            user_id=theirs.user_id,
-            app_id=theirs.app_id,
-        ),
-        headers=theirs.headers or {},
-        redelivered=bool(deliver.redelivered),
-        delivery_tag=deliver.delivery_tag or 0,
-    )
 
 
 async def _end_of(channel: aiormq.Channel, doing: str) -> PulsekitError:

@@ -33,8 +33,11 @@ class Connection(asyncio.Protocol):
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the session, and read no more while it has enough."""
+        """Hand bytes to the session, answer at once, and read no more while it has enough."""
         self.session.receive(data)
+        if self._flush is not None and not self._server.latency:
+            self._flush.cancel()  # whoever asked waits for the answer: not a turn of the loop longer than needed
+            self._turn()
         if self.session.paused and self._transport is not None:
             self._transport.pause_reading()
 

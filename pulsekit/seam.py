@@ -1,0 +1,127 @@
+"""The seam below aiormq: its connection, with the frames of our own channels taken out of the stream.
+
+aiormq opens, logs in, declares, beats and closes; a publish or a delivery never reaches it. It is fed everything else
+through its public `TransportFactory`, and our frames go whole to the same transport, so the two never mix.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Protocol
+
+from aiormq.connection import TransportFactory
+from aiormq.exceptions import AMQPConnectionError
+
+from pulsekit.frames import HEARTBEAT
+
+if TYPE_CHECKING:
+    import ssl
+
+    from yarl import URL
+
+__all__ = ["Seam", "Taker", "Tap"]
+
+_KINDS = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
+_LARGEST = 1 << 24  # bytes; a frame above is none of this protocol
+_BEAT = 1.0  # seconds after which aiormq has to hear that the peer is alive
+
+
+class Taker(Protocol):
+    """Take the frames of one channel that are not aiormq's."""
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Handle the payload `data[start:end]` of a frame, or return False to leave it to aiormq."""
+
+
+class Tap(asyncio.StreamReaderProtocol):
+    """Cut what comes from the broker into frames, and hand each to whom it belongs."""
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self._takers: dict[int, Taker] = {}
+        self._rest = b""
+        self._cutting = True
+        self._beaten = 0.0
+        self._out: asyncio.Transport | None = None
+        self._time = asyncio.get_running_loop().time
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport for our own frames."""
+        assert isinstance(transport, asyncio.Transport)
+        self._out = transport
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Cut frames out of the stream; what is no frame goes to aiormq as it is, which knows what to say."""
+        if not self._cutting:
+            super().data_received(data)
+            return
+        if self._rest:
+            data = self._rest + data
+        at, size, taken = 0, len(data), False
+        others: list[bytes] = []
+        while size - at >= 7:
+            length = int.from_bytes(data[at + 3 : at + 7], "big")
+            if data[at] not in _KINDS or length > _LARGEST:
+                self._cutting = False
+                others.append(data[at:])
+                at = size
+                break
+            end = at + 8 + length
+            if end > size:
+                break
+            taker = self._takers.get(data[at + 1] << 8 | data[at + 2])
+            if taker is not None and taker.take(data[at], data, at + 7, end - 1):
+                taken = True
+            else:
+                others.append(data[at:end])
+            at = end
+        self._rest = data[at:]
+        if others:
+            self._beaten = self._time()
+            super().data_received(b"".join(others))
+        elif taken and self._time() - self._beaten > _BEAT:
+            # aiormq counts the frames it sees: without this it would declare a busy connection dead.
+            self._beaten = self._time()
+            super().data_received(HEARTBEAT)
+
+    def connect(self, channel: int, taker: Taker) -> None:
+        """Let a channel's frames go to its taker first."""
+        self._takers[channel] = taker
+
+    def disconnect(self, channel: int) -> None:
+        """Leave a channel to aiormq."""
+        self._takers.pop(channel, None)
+
+    def write(self, data: bytes) -> None:
+        """Send whole frames; on a connection that is gone they go nowhere, as its end will tell."""
+        if self._out is not None and not self._out.is_closing():
+            self._out.write(data)
+
+
+class Seam(TransportFactory):
+    """Open the transport of one connection, with a tap in it.
+
+    Attributes:
+        tap: of the connection, once it was opened.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        self.tap: Tap | None = None
+        self._context = context
+
+    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect; called by aiormq."""
+        kwargs.pop("ssl_context_provider", None)  # the context is ours
+        assert url.host is not None
+        assert url.port is not None
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(loop=loop)
+        try:
+            transport, tap = await loop.create_connection(
+                lambda: Tap(reader), url.host, url.port, ssl=self._context, **kwargs
+            )
+        except OSError as error:
+            raise AMQPConnectionError(*error.args) from error
+        self.tap = tap
+        return reader, asyncio.StreamWriter(transport, tap, reader, loop)
