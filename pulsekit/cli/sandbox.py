@@ -87,7 +87,7 @@ def command(
     from pulsekit.sandbox import GuardianLimits, Sandbox
 
     registrations = [entry for name in registration or () for entry in registrations_from(name)]
-    watch = _Watch(verbose=verbose)
+    watch = _Watch()
     recorded = _read_seed(seed) if seed else {}
     sandbox = Sandbox(
         host=host,
@@ -95,7 +95,8 @@ def command(
         password=_first_line(password_file) if password_file else None,
         users=_read_users(users) if users else None,
         guardian=GuardianLimits(warn=warn_limit, delete=delete_limit),
-        on_event=watch.on_event,
+        on_event=watch.tell if verbose else None,
+        on_change=watch.on_change,
     )
     return run(_host(sandbox, watch, _Faults.parse(faults or []), registrations, recorded, user, argv or []))
 
@@ -193,20 +194,22 @@ class _Seed:
 class _Watch:
     """Tell what happens."""
 
-    def __init__(self, *, verbose: bool) -> None:
+    def __init__(self) -> None:
         self.seeds: dict[str, _Seed] = {}
-        self._verbose = verbose
 
-    def on_event(self, event: Event) -> None:
+    def on_change(self, event: Event) -> None:
+        """Tell what the guardian does, and let a seed know that somebody listens."""
         if event.kind.startswith("guardian-"):
             verb = "warned its owner of" if event.kind == "guardian-warned" else "deleted"
             warn(f"PulseGuardian {verb} {event.queue}: {event.detail}")
         elif event.kind == "bound" and event.exchange in self.seeds:
             self.seeds[event.exchange].wanted()
-        if self._verbose:
-            detail = "" if event.detail == event.kind else event.detail
-            parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
-            print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
+
+    def tell(self, event: Event) -> None:
+        """Write a line for whatever happens."""
+        detail = "" if event.detail == event.kind else event.detail
+        parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
+        print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
 
 
 @dataclass(frozen=True, slots=True)

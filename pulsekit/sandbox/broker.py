@@ -36,6 +36,7 @@ class Broker:
     Attributes:
         sessions: the open connections.
         observers: take every event; without one, none is built for what happens to messages.
+        bystanders: take every event that is built: without observers, those of connections, exchanges and queues.
         refusing: True while every publish is answered with a negative confirm and goes nowhere.
     """
 
@@ -53,6 +54,7 @@ class Broker:
         self.held = 0
         self.refusing = False
         self.observers: list[Observer] = []
+        self.bystanders: list[Observer] = []
         self.sessions: set[_Session] = set()
         self.vhosts = {name: VirtualHost(name, self.timers, self.account, self.emit) for name in vhosts}
         self._asked_to_block = ""
@@ -65,7 +67,7 @@ class Broker:
 
     def emit(self, event: Event) -> None:
         """Tell every observer."""
-        for observer in self.observers:
+        for observer in (*self.observers, *self.bystanders):
             observer(event)
 
     def account(self, cost: int) -> None:

@@ -48,6 +48,7 @@ class Sandbox:
         heartbeat: seconds, as proposed to clients.
         history: how many events are kept for `events` and `wait`; 0 keeps none, and is faster.
         on_event: called with every event, within the loop; it must not block.
+        on_change: the same, but without what happens to messages, unless somebody else wants to hear of that.
 
     Raises:
         ConfigurationError: a public address without a password.
@@ -66,6 +67,7 @@ class Sandbox:
         heartbeat: int = 60,
         history: int = 0,
         on_event: Observer | None = None,
+        on_change: Observer | None = None,
     ) -> None:
         if not _is_loopback(host) and not password:
             raise ConfigurationError(f"the sandbox listens on {host!r} only with a password, give it one")
@@ -78,6 +80,7 @@ class Sandbox:
         self._heartbeat = heartbeat
         self._history: deque[Event] = deque(maxlen=history)
         self._on_event = on_event
+        self._on_change = on_change
         self._waiting: set[asyncio.Future[None]] = set()
         self._broker: Broker | None = None
         self._server: Server | None = None
@@ -96,6 +99,8 @@ class Sandbox:
             broker.observers.append(self._remember)
         if self._on_event is not None:
             broker.observers.append(self._on_event)
+        if self._on_change is not None:
+            broker.bystanders.append(self._on_change)
         server = Server(broker, heartbeat=self._heartbeat)
         self._port = await server.start(self._host, self._port)
         self._broker, self._server = broker, server
