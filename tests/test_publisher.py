@@ -77,7 +77,7 @@ async def test_headers_properties_and_cc_travel(pulse: pulsekit.Pulse, exchange:
         {},
         "first",
         cc=["second.key"],
-        headers={"n": 2**40, "list": ["a", True]},
+        headers={"n": 2**40, "list": ["a", True, None], "float": 0.1, "bytes": b"\xff", "table": {"deep": [-1]}},
         properties=Properties(message_id="mine", app_id="ci", correlation_id="c", type="t"),
     )
     receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many([draft])]
@@ -85,7 +85,7 @@ async def test_headers_properties_and_cc_travel(pulse: pulsekit.Pulse, exchange:
     assert receipts[0].message_id == "mine"
     assert message.routing_key == "first"
     assert message.cc == ("second.key",)
-    assert message.headers == {"n": 2**40, "list": ["a", True], "CC": ["second.key"]}
+    assert message.headers == {**draft.headers, "CC": ["second.key"]}
     assert (message.properties.app_id, message.properties.correlation_id, message.properties.type) == ("ci", "c", "t")
 
 

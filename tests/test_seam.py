@@ -1,0 +1,111 @@
+"""The seam below aiormq: its contract with the aiormq that is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from typing import TYPE_CHECKING
+
+import aiormq.connection
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pulsekit
+from pulsekit.frames import HEARTBEAT
+from pulsekit.seam import Seam, Tap
+
+if TYPE_CHECKING:
+    from rabbitmq.broker import RabbitMQ
+
+
+class Odd:
+    """Take the frames whose payload is odd."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        if not data[end - 1] % 2:
+            return False
+        self.taken.append(data[start:end])
+        return True
+
+
+def frame(channel: int, payload: bytes, kind: int = 1) -> bytes:
+    return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
+
+
+async def through(chunks: list[bytes], taker: Odd, now: float = 0.0) -> bytes:
+    reader = asyncio.StreamReader()
+    tap = Tap(reader)
+    tap._time = lambda: now
+    tap.connect(5, taker)
+    for chunk in chunks:
+        tap.data_received(chunk)
+    reader.feed_eof()
+    return await reader.read()
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([0, 4, 5]), st.binary(min_size=1, max_size=20)), max_size=12),
+    st.lists(st.integers(1, 40), min_size=1, max_size=20),
+)
+def test_frames_find_their_reader_however_the_stream_is_cut(frames: list[tuple[int, bytes]], cuts: list[int]) -> None:
+    stream = b"".join(frame(channel, payload) for channel, payload in frames)
+    chunks, at = [], 0
+    while at < len(stream):
+        size = cuts[len(chunks) % len(cuts)]
+        chunks.append(stream[at : at + size])
+        at += size
+    taker = Odd()
+    rest = asyncio.run(through(chunks, taker))
+    ours = [payload for channel, payload in frames if channel == 5 and payload[-1] % 2]
+    assert taker.taken == ours
+    assert rest == b"".join(
+        frame(channel, payload) for channel, payload in frames if not (channel == 5 and payload[-1] % 2)
+    )
+
+
+async def test_aiormq_hears_a_heartbeat_while_only_our_frames_flow() -> None:
+    taker = Odd()
+    assert await through([frame(5, b"\x01")], taker, now=100.0) == HEARTBEAT
+    assert await through([frame(5, b"\x01")], taker, now=0.5) == b""
+
+
+@pytest.mark.parametrize(
+    "data", [b"AMQP\x00\x00\x09\x01", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x01\x00\x00\xff\xff\xff\xff"]
+)
+async def test_what_is_no_frame_goes_to_aiormq_as_it_is(data: bytes) -> None:
+    assert await through([data, b"more"], Odd()) == data + b"more"
+
+
+def test_the_seam_is_what_aiormq_asks_for() -> None:
+    assert issubclass(Seam, aiormq.connection.TransportFactory)
+
+
+async def test_no_publish_and_no_delivery_reaches_aiormq(broker: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    read = aiormq.connection.FrameReceiver.get_frame
+
+    async def spy(self: aiormq.connection.FrameReceiver) -> aiormq.connection.ReceivedFrame:
+        found = await read(self)
+        seen.append(found[2].name)
+        return found
+
+    monkeypatch.setattr(aiormq.connection.FrameReceiver, "get_frame", spy)
+    user = broker.user()
+    exchange = f"exchange/{user.name}/x"
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(exchange) as messages:
+            pairs = [({"n": number}, "k") for number in range(100)]
+            receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many(pairs)]
+            for number in range(100):
+                message = await anext(messages)
+                assert message.payload == {"n": number}
+                await message.ack()
+    assert len(receipts) == 100
+    assert "Connection.Start" in seen
+    assert "Exchange.DeclareOk" in seen
+    assert not {"Basic.Deliver", "Basic.Ack", "Basic.Return", "ContentHeader", "ContentBody"} & set(seen)
