@@ -81,7 +81,7 @@ def command(
     tail = _Tail(
         pulse,
         [Binding.parse(text) for text in bindings],
-        Output(output, live=True),
+        Output(output),
         count=count,
         idle=idle,
         duration=duration,
@@ -153,13 +153,13 @@ class _Tail:
                 await message.ack()
 
     def _write(self, batch: Sequence[Message]) -> None:
-        for message in batch:
-            if self._output.pretty:
-                self._line(message)
-            else:
-                self._output.record(message.record())
         self._shown += len(batch)  # before they can be seen: Ctrl-C may follow the very moment they are
         try:
+            for message in batch:
+                if self._output.pretty:
+                    self._line(message)
+                else:
+                    self._output.record(message.record())
             self._output.flush()
         except OSError:
             self._shown -= len(batch)
