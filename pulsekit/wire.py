@@ -14,6 +14,7 @@ import asyncio
 import contextlib
 import logging
 import struct
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
@@ -119,21 +120,51 @@ def check_size(message: Outgoing) -> None:
         raise InvalidMessage(f"the headers have {size} bytes; AMQP carries {_MAX_HEADER} here")
 
 
-class PublishWire:
+class _ChannelWire(ABC):
+    """Take the frames of one channel out of the stream, contents put together."""
+
+    def __init__(self, link: Link, channel: aiormq.Channel) -> None:
+        self.link = link
+        self._channel = channel
+        self._content: _Content | None = None  # that is coming in
+        self._dead = False  # a frame on a channel that is closing would cost the whole connection (504)
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+        """Handle a frame that is ours, or return False to leave it to aiormq."""
+        if kind == METHOD:
+            method = data[start : start + 4]
+            if self._on_method(method, data, start, end):
+                return True
+            self._dead = self._dead or method == CLOSE_CHANNEL
+            return False
+        if self._content is None:
+            return False
+        if self._content.add(kind, data, start, end):
+            content, self._content = self._content, None
+            self._on_content(content)
+        return True
+
+    @abstractmethod
+    def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
+        """Handle a method that is ours, or return False."""
+
+    @abstractmethod
+    def _on_content(self, content: _Content) -> None:
+        """Handle a method with its content."""
+
+
+class PublishWire(_ChannelWire):
     """Publish on one channel of one link, with confirms.
 
     Delivery tags of confirms count what was published on the channel, from 1; one answer may settle many.
     """
 
     def __init__(self, link: Link, channel: aiormq.Channel, on_verdict: OnVerdict) -> None:
-        self.link = link
-        self._channel = channel
+        super().__init__(link, channel)
         self._on_verdict = on_verdict
         self._tag = 0
         self._outstanding: dict[int, tuple[int, Outgoing]] = {}  # by delivery tag, in order
         self._returned: dict[int, str] = {}  # those that came back, and will be acknowledged, too
-        self._content: _Content | None = None  # of a basic.return that is coming in
-        self._dead = False
 
     @classmethod
     async def open(cls, link: Link, on_verdict: OnVerdict) -> PublishWire:
@@ -169,31 +200,8 @@ class PublishWire:
             self._tag += 1
             self._outstanding[self._tag] = (token, message)
             parts.extend(encode_publish(number, message, frame_max))
-        if not self._dead:  # a frame on a channel that is closing would cost the whole connection (504)
+        if not self._dead:
             self.link.tap.write(b"".join(parts))
-
-    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Take confirms and returns out of the stream."""
-        if kind != METHOD:
-            if self._content is None:
-                return False
-            if self._content.add(kind, data, start, end):
-                content, self._content = self._content, None
-                self._note_return(content)
-            return True
-        method = data[start : start + 4]
-        if method == ACK:
-            tag, bits = struct.unpack_from(">QB", data, start + 4)
-            self._settle(tag, Outcome.CONFIRMED, multiple=bool(bits & 1))
-        elif method == NACK:
-            tag, bits = struct.unpack_from(">QB", data, start + 4)
-            self._settle(tag, Outcome.REFUSED, multiple=bool(bits & 1))
-        elif method == RETURN:
-            self._content = _Content(data[start:end])
-        else:
-            self._dead = self._dead or method == CLOSE_CHANNEL
-            return False
-        return True
 
     async def closed(self) -> PulsekitError:
         """Wait for the end of the wire and return its reason; by then every message sent has its verdict."""
@@ -213,6 +221,17 @@ class PublishWire:
         for token, _ in outstanding.values():
             self._on_verdict(token, Outcome.UNKNOWN, "")
 
+    def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
+        if method in {ACK, NACK}:
+            tag, bits = struct.unpack_from(">QB", data, start + 4)
+            outcome = Outcome.CONFIRMED if method == ACK else Outcome.REFUSED
+            self._settle(tag, outcome, multiple=bool(bits & 1))
+        elif method == RETURN:
+            self._content = _Content(data[start:end])
+        else:
+            return False
+        return True
+
     def _settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
         outstanding = self._outstanding
         if not multiple:
@@ -229,7 +248,7 @@ class PublishWire:
             else:
                 self._on_verdict(token, outcome, "")
 
-    def _note_return(self, content: _Content) -> None:
+    def _on_content(self, content: _Content) -> None:
         """Find out which message came back: a return carries no tag, but the oldest that fits is the one."""
         text, at = short_string(content.method, 6)
         exchange, at = short_string(content.method, at)
@@ -247,7 +266,7 @@ class PublishWire:
         log.warning("a message was returned that was not sent here: %s %r", exchange, routing_key)
 
 
-class DeliveryWire:
+class DeliveryWire(_ChannelWire):
     """Consume one queue on one channel of one link."""
 
     def __init__(
@@ -258,20 +277,17 @@ class DeliveryWire:
         prefetch: int,
         on_delivery: Callable[[Delivery], None],
     ) -> None:
-        self.link = link
-        self._channel = channel
+        super().__init__(link, channel)
         self._queue = queue
         self._on_delivery = on_delivery
         self._tag = ""
         self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._content: _Content | None = None
         self._unsettled: dict[int, None] = {}  # delivery tags, in order
         self._acked: set[int] = set()
         self._refused: list[bytes] = []
         self._flushing = False
         # An ack that waits for the turn of the loop must not stop the broker from sending on.
         self._most_owed = max(1, prefetch // 2)
-        self._dead = False
 
     @classmethod
     async def open(
@@ -318,22 +334,6 @@ class DeliveryWire:
             raise
         wire._tag = answer.consumer_tag or ""
         return wire
-
-    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Take deliveries out of the stream."""
-        if kind != METHOD:
-            if self._content is None:
-                return False
-            if self._content.add(kind, data, start, end):
-                content, self._content = self._content, None
-                self._deliver(content)
-            return True
-        method = data[start : start + 4]
-        if method == DELIVER:
-            self._content = _Content(data[start:end])
-            return True
-        self._dead = self._dead or method == CLOSE_CHANNEL
-        return False
 
     def settle(self, delivery_tag: int, settlement: Settlement) -> None:
         """Tell the broker about one delivery (basic.ack, basic.nack, basic.reject), with others in one write.
@@ -412,7 +412,13 @@ class DeliveryWire:
             parts.append(encode_settlement(number, ACK, tag, 0))
         self.link.tap.write(b"".join(parts))
 
-    def _deliver(self, content: _Content) -> None:
+    def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
+        if method != DELIVER:
+            return False
+        self._content = _Content(data[start:end])
+        return True
+
+    def _on_content(self, content: _Content) -> None:
         _, at = short_string(content.method, 4)  # the consumer's tag
         (delivery_tag,) = struct.unpack_from(">Q", content.method, at)
         redelivered = bool(content.method[at + 8] & 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import subprocess
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ class PulseUser:
     url: str
 
 
-class RabbitMQ:
+class RabbitMQ(ABC):
     """A running RabbitMQ on which Pulse users can be made."""
 
     kind = "rabbitmq"
@@ -84,13 +85,13 @@ class RabbitMQ:
         """
         return self.ctl("eval", f"{', '.join(expressions)}.")
 
+    @abstractmethod
     def ctl(self, *args: str) -> str:
         """Run `rabbitmqctl` and return what it prints. It takes most of a second: on a private node `eval` is faster.
 
         Raises:
             RuntimeError: it failed.
         """
-        raise NotImplementedError
 
     def _address(self, name: str, password: str, vhost: str) -> str:
         path = "" if vhost == "/" else quote(vhost, safe="")
