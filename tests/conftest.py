@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -36,6 +37,9 @@ def pytest_report_header() -> str:
 
 
 def pytest_configure() -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell starts what goes to the background deaf to Ctrl-C, and its children inherit that; ours are to hear it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if os.environ.get("PULSEKIT_TEST_INSTALLED") == "1" and _tested().is_relative_to(_CHECKOUT / "pulsekit"):
         raise pytest.UsageError("these tests are for the installed pulsekit, but would import the checkout's")
 
