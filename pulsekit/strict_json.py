@@ -99,7 +99,7 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
         return _DECODER.decode(text), places
     except json.JSONDecodeError as error:
         reason = f"this is not JSON: {_explain(text, error)}" if text.strip() else "there is no JSON value here"
-        offset = error.pos
+        offset = _offset(text, error)
     except _DuplicateKey:
         key, offset = _find_duplicate(text)
         reason = f"the key {key} stands twice in one object"
@@ -127,9 +127,18 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
 
 
+def _offset(text: str, error: json.JSONDecodeError) -> int:
+    """Return where the text goes wrong: behind a comma too many, at which Python 3.13 itself points."""
+    if not error.msg.startswith("Illegal trailing comma"):
+        return error.pos
+    behind = text[error.pos + 1 :]
+    return error.pos + 1 + len(behind) - len(behind.lstrip())
+
+
 def _explain(text: str, error: json.JSONDecodeError) -> str:
     """Put the decoder's words beside what was probably meant."""
-    before, after = text[: error.pos].rstrip(), text[error.pos :].lstrip()
+    offset = _offset(text, error)
+    before, after = text[:offset].rstrip(), text[offset:].lstrip()
     reason = (error.msg[:1].lower() + error.msg[1:]).removesuffix(" at").removesuffix(" starting")
     if error.msg == "Extra data":
         return "the value ends here, but more text follows (several values go one a line, as NDJSON)"
