@@ -185,7 +185,7 @@ class PrivateNode(RabbitMQ):
                 raise RuntimeError(f"{process.args!r} ended while it started\n{self._log_tail()}")
             if time.monotonic() > deadline:
                 raise RuntimeError(f"{process.args!r} was not up after {_BOOT_SECONDS:.0f} s\n{self._log_tail()}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # between two looks: a port that opens tells nobody
 
     def _reap(self) -> None:
         if self._node:
