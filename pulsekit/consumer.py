@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from pulsekit.errors import (
     ResourceLocked,
     SubscriptionLost,
 )
-from pulsekit.messages import Gap, Message, Settlement
+from pulsekit.messages import Delivered, Gap, Message, Settlement
 from pulsekit.names import check_queue, queue_name
 from pulsekit.wire import DeliveryWire, Topology
 
@@ -35,8 +36,8 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings import Binding
     from pulsekit.connection import Connection, Link
+    from pulsekit.messages import Delivery
     from pulsekit.schemas import Schema
-    from pulsekit.wire import Delivery
 
 __all__ = ["Consumer"]
 
@@ -196,7 +197,7 @@ class Consumer:
                 raise
             await message.ack()
 
-    async def settle(self, message: Message, settlement: Settlement) -> None:
+    def settle(self, message: Message, settlement: Settlement) -> None:
         """Tell the broker about one message; `Message.ack`, `nack` and `reject` call this."""
         wire = self._wire
         if wire is None or message.epoch != self._epoch:
@@ -271,21 +272,7 @@ class Consumer:
             self._on_gap(gap)
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        self._buffer.append(
-            Message(
-                exchange=delivery.exchange,
-                routing_key=delivery.routing_key,
-                body=delivery.body,
-                received=datetime.now(UTC),
-                headers=delivery.headers,
-                properties=delivery.properties,
-                redelivered=delivery.redelivered,
-                delivery_tag=delivery.delivery_tag,
-                epoch=self._epoch,
-                settler=self,
-                schema=self._schema,
-            )
-        )
+        self._buffer.append(Delivered(delivery, self._epoch, time.time(), self, self._schema))
         self._arrived.set()
 
     def _finish(self, error: PulsekitError) -> None:

@@ -8,33 +8,34 @@ from __future__ import annotations
 import struct
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pamqp import decode, encode
 
+from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Properties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from pulsekit.messages import Outgoing
+    from collections.abc import Mapping
 
 __all__ = [
     "ACK",
     "BODY",
     "CLOSE_CHANNEL",
     "DELIVER",
+    "FRAME",
     "HEADER",
     "HEARTBEAT",
     "METHOD",
     "NACK",
     "REJECT",
     "RETURN",
-    "encode_properties",
-    "encode_publish",
+    "SETTLE",
+    "Envelope",
+    "encode_id",
     "encode_settlement",
-    "read_header",
+    "read_content",
+    "read_properties",
     "short_string",
 ]
 
@@ -47,9 +48,12 @@ HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 _PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # with the reserved short
 _BASIC = b"\x00\x3c\x00\x00"  # class, and the weight that is always 0
 _END = b"\xce"
-_FRAME = struct.Struct(">BHI")
-_LONG_LONG = struct.Struct(">Q")
-_SETTLE = struct.Struct(">QB")
+FRAME = struct.Struct(">BHI")  # kind, channel, size of what follows up to the end mark
+SETTLE = struct.Struct(">QB")  # delivery tag and bits
+_CONTENT = struct.Struct(">BHI4sQ")  # the frame and the head of a content header, up to the size of the body
+
+_MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
+_MAX_HEADER = 131_064  # bytes: the frame_max of Pulse less the eight that frame a payload (AMQP 0-9-1 §4.2.3)
 
 # The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
 _FLAGS = (
@@ -70,21 +74,84 @@ _FLAGS = (
 _OCTETS = frozenset({"delivery_mode", "priority"})
 
 
-def encode_publish(channel: int, message: Outgoing, frame_max: int) -> Iterator[bytes]:
-    """Yield the frames of one basic.publish with its content; a body larger than a frame is split."""
-    yield _method(channel, message.exchange, message.routing_key, message.mandatory)
-    body = message.body
-    header = _BASIC + _LONG_LONG.pack(len(body)) + encode_properties(message.properties, message.headers)
-    yield _FRAME.pack(HEADER, channel, len(header)) + header + _END
-    most = frame_max - 8
-    for start in range(0, len(body), most):
-        part = body[start : start + most]
-        yield _FRAME.pack(BODY, channel, len(part)) + part + _END
+class Envelope:
+    """Hold everything of a publish but its message id and its body, encoded once for many messages.
+
+    Attributes:
+        exchange: where it goes.
+        routing_key: of all of them.
+        mandatory: whether the broker returns what nobody is bound to (basic.publish).
+    """
+
+    __slots__ = ("_after", "_before", "_method", "exchange", "mandatory", "routing_key")
+
+    def __init__(
+        self,
+        exchange: str,
+        routing_key: str,
+        *,
+        mandatory: bool,
+        properties: Properties,
+        headers: Mapping[str, Any],
+    ) -> None:
+        """Encode what is the same for all; the message id of the properties is not.
+
+        Raises:
+            InvalidMessage: a name, a property or the header table is larger than AMQP can carry, which would cost the
+                whole connection, or has a type it lacks.
+        """
+        self.exchange = exchange
+        self.routing_key = routing_key
+        self.mandatory = mandatory
+        self._method = (
+            _PUBLISH
+            + _checked("exchange", exchange)
+            + _checked("routing key", routing_key)
+            + (b"\x01" if mandatory else b"\x00")
+        )
+        self._before, self._after = _encode_properties(properties, headers)
+        if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # what the head and a message id can take
+            size = len(self._before) + len(self._after)
+            raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
+
+    def frames(self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes]) -> None:
+        """Append the frames of one basic.publish with its content; a body larger than a frame is split.
+
+        The message id is a short string as `encode_id` makes it.
+        """
+        method, before, after = self._method, self._before, self._after
+        size, most = len(body), frame_max - 8
+        head = 12 + len(before) + len(message_id) + len(after)
+        into += (
+            FRAME.pack(METHOD, channel, len(method)),
+            method,
+            _END,
+            _CONTENT.pack(HEADER, channel, head, _BASIC, size),
+            before,
+            message_id,
+            after,
+            _END,
+        )
+        if 0 < size <= most:
+            into += (FRAME.pack(BODY, channel, size), body, _END)
+            return
+        for start in range(0, size, most):
+            part = body[start : start + most]
+            into += (FRAME.pack(BODY, channel, len(part)), part, _END)
+
+
+def encode_id(message_id: str) -> bytes:
+    """Write a message id as the short string it travels as.
+
+    Raises:
+        InvalidMessage: it is longer than AMQP can carry, or no text.
+    """
+    return _checked("message id", message_id)
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:
     """Write basic.ack, basic.nack or basic.reject; the bits are `multiple`, `requeue`, or both."""
-    return _FRAME.pack(METHOD, channel, 13) + method + _SETTLE.pack(delivery_tag, bits) + _END
+    return FRAME.pack(METHOD, channel, 13) + method + SETTLE.pack(delivery_tag, bits) + _END
 
 
 def short_string(data: bytes, at: int) -> tuple[str, int]:
@@ -96,58 +163,100 @@ def short_string(data: bytes, at: int) -> tuple[str, int]:
     return data[at + 1 : end].decode("utf-8", "replace"), end
 
 
-def read_header(data: bytes, start: int) -> tuple[int, Properties, dict[str, Any]]:
-    """Read a content header: the size of the body, the properties, and the header table."""
-    (size,) = _LONG_LONG.unpack_from(data, start + 4)
-    flags = data[start + 12] << 8 | data[start + 13]
-    at = start + 14
+def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int] | None:
+    """Read the content at a place, if it lies there complete: header, body, and the place behind it.
+
+    What has come in part only, or is cut into several frames, is None.
+    """
+    if len(data) - at < _CONTENT.size:
+        return None
+    kind, owner, length, _, size = _CONTENT.unpack_from(data, at)
+    if kind != HEADER or owner != channel:
+        return None
+    header, behind = at + 7, at + 8 + length
+    if not size:
+        return (data[header : behind - 1], b"", behind) if behind <= len(data) else None
+    body = behind + 7
+    if body + size >= len(data) or FRAME.unpack_from(data, behind) != (BODY, channel, size):
+        return None
+    return data[header : behind - 1], data[body : body + size], body + size + 1
+
+
+def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
+    """Read the properties and the header table of a content header, which begins with its class.
+
+    Raises:
+        InvalidMessage: it is none.
+    """
+    try:
+        return _read_properties(header)
+    except (ValueError, LookupError, struct.error, OverflowError, RecursionError) as error:
+        raise InvalidMessage(f"the properties or headers of the message cannot be read: {error}") from error
+
+
+def _read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
+    flags = header[12] << 8 | header[13]
+    at = 14
     values: dict[str, Any] = {}
     headers: dict[str, Any] = {}
     for name, flag in _FLAGS:
         if not flags & flag:
             continue
         if name in _OCTETS:
-            values[name] = data[at]
+            values[name] = header[at]
             at += 1
         elif name == "headers":
-            (length,) = struct.unpack_from(">I", data, at)
-            _, headers = decode.field_table(data[at : at + 4 + length])
+            (length,) = struct.unpack_from(">I", header, at)
+            _, headers = decode.field_table(header[at : at + 4 + length])
             at += 4 + length
         elif name == "timestamp":
-            _, values[name] = decode.timestamp(data[at : at + 8])
+            _, values[name] = decode.timestamp(header[at : at + 8])
             at += 8
         else:
-            values[name], at = short_string(data, at)
-    return size, Properties(**values), headers
+            values[name], at = short_string(header, at)
+    return Properties(**values), headers
 
 
-@lru_cache(maxsize=256)
-def _method(channel: int, exchange: str, routing_key: str, mandatory: bool) -> bytes:  # noqa: FBT001 - a bit of the frame
-    payload = _PUBLISH + _short(exchange) + _short(routing_key) + (b"\x01" if mandatory else b"\x00")
-    return _FRAME.pack(METHOD, channel, len(payload)) + payload + _END
+def _encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Write the flags and values of the basic properties, with a gap where the message id goes.
 
-
-def encode_properties(properties: Properties, headers: Mapping[str, Any]) -> bytes:
-    """Write the flags and values of the basic properties, the header table among them."""
-    flags, parts = 0, [b""]
+    Raises:
+        InvalidMessage: one of them does not fit, or has a type AMQP lacks.
+    """
+    flags, before, after = 0, [b""], [b""]
+    parts = before
     for name, flag in _FLAGS:
-        if name == "headers":
-            if headers:
-                flags |= flag
-                parts.append(_table(headers))
+        if name == "message_id":
+            flags |= flag
+            parts = after
             continue
-        value = getattr(properties, name)
+        value: Any = (headers or None) if name == "headers" else getattr(properties, name)
         if value is None:
             continue
         flags |= flag
-        if name in _OCTETS:
-            parts.append(bytes((value,)))
-        elif name == "timestamp":
-            parts.append(encode.timestamp(value))
-        else:
-            parts.append(_short(value))
-    parts[0] = flags.to_bytes(2, "big")
-    return b"".join(parts)
+        try:
+            if name == "headers":
+                parts.append(_table(value))
+            elif name in _OCTETS:
+                parts.append(bytes((value,)))
+            elif name == "timestamp":
+                parts.append(encode.timestamp(value))
+            else:
+                parts.append(_checked(name, value))
+        except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
+            raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
+    before[0] = flags.to_bytes(2, "big")
+    return b"".join(before), b"".join(after)
+
+
+def _checked(name: str, text: str) -> bytes:
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        raise InvalidMessage(f"the {name} is not valid Unicode text") from None
+    if len(data) > _MAX_SHORT:
+        raise InvalidMessage(f"the {name} {text[:40]!r}… has {len(data)} bytes; AMQP carries {_MAX_SHORT}")
+    return bytes((len(data),)) + data
 
 
 def _short(text: str) -> bytes:

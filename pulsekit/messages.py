@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import enum
-import json
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pulsekit.errors import (
-    InvalidMessage,
-    InvalidPayload,
-    MessageRefused,
-    MessageReturned,
-    OutcomeUnknown,
-    PublishTimeout,
-)
+from pulsekit.errors import InvalidPayload, MessageRefused, MessageReturned, OutcomeUnknown, PublishTimeout
+from pulsekit.payloads import decode_body, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from pulsekit.errors import Problem
     from pulsekit.schemas import Schema
 
 __all__ = [
+    "Delivered",
+    "Delivery",
     "Gap",
     "Message",
     "Outcome",
-    "Outgoing",
     "Properties",
     "Receipt",
     "Settlement",
@@ -143,27 +137,6 @@ class Properties:
     app_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """Hold one message on its way to the broker, encoded.
-
-    Attributes:
-        exchange: where it goes.
-        routing_key: at most 255 bytes.
-        body: the encoded payload.
-        properties: its basic properties.
-        headers: its header table, with `CC` when there are further keys.
-        mandatory: whether the broker returns it when nobody is bound (basic.publish).
-    """
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    properties: Properties
-    headers: Mapping[str, Any] = field(default_factory=dict)
-    mandatory: bool = True
-
-
 class Settlement(enum.Enum):
     """Name what a consumer tells the broker about a delivery."""
 
@@ -173,39 +146,36 @@ class Settlement(enum.Enum):
 
 
 class _Settler(Protocol):
-    async def settle(self, message: Message, settlement: Settlement) -> None: ...
+    def settle(self, message: Message, settlement: Settlement) -> None: ...
 
 
 class Message:
     """Hold one delivery.
 
-    `payload` is decoded when first asked for. Settle each message once, with `ack`, `nack` or `reject`; settling one of
-    an earlier epoch does nothing, because the broker has already taken it back.
+    `payload`, `headers` and `properties` are decoded when first asked for. Settle each message once, with `ack`, `nack`
+    or `reject`; settling one of an earlier epoch does nothing, because the broker has already taken it back.
 
     Attributes:
         exchange: where it was published.
         routing_key: its routing key.
         body: the bytes as they came.
-        headers: its header table; AMQP's own types as Python's.
-        properties: its other basic properties.
         redelivered: whether the broker delivered it before, to anybody.
-        received: when it arrived here, with its zone.
         delivery_tag: the broker's number for this delivery, valid within its epoch.
         epoch: number of the connection it came on, from 1.
     """
 
     __slots__ = (
+        "_headers",
         "_payload",
         "_problems",
+        "_properties",
+        "_received",
         "_schema",
         "_settler",
         "body",
         "delivery_tag",
         "epoch",
         "exchange",
-        "headers",
-        "properties",
-        "received",
         "redelivered",
         "routing_key",
     )
@@ -228,16 +198,39 @@ class Message:
         self.exchange = exchange
         self.routing_key = routing_key
         self.body = body
-        self.headers: Mapping[str, Any] = headers or {}
-        self.properties = properties or Properties()
         self.redelivered = redelivered
-        self.received = received
         self.delivery_tag = delivery_tag
         self.epoch = epoch
+        self._received = received
+        self._headers: Mapping[str, Any] = headers or {}
+        self._properties = properties or Properties()
         self._settler = settler
         self._schema = schema
         self._payload: Any = _UNREAD
         self._problems: tuple[Problem, ...] | None = None
+
+    @property
+    def received(self) -> datetime:
+        """When it arrived here, with its zone."""
+        return self._received
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """Its header table; AMQP's own types as Python's.
+
+        Raises:
+            InvalidMessage: what came is no header table.
+        """
+        return self._headers
+
+    @property
+    def properties(self) -> Properties:
+        """Its other basic properties.
+
+        Raises:
+            InvalidMessage: what came are no properties.
+        """
+        return self._properties
 
     @property
     def payload(self) -> Any:
@@ -277,19 +270,18 @@ class Message:
 
     async def ack(self) -> None:
         """Tell the broker that the message is done with (basic.ack)."""
-        await self._settle(Settlement.ACK)
+        if self._settler is not None:
+            self._settler.settle(self, Settlement.ACK)
 
     async def nack(self) -> None:
         """Give the message back: the broker delivers it again (basic.nack with requeue)."""
-        await self._settle(Settlement.REQUEUE)
+        if self._settler is not None:
+            self._settler.settle(self, Settlement.REQUEUE)
 
     async def reject(self) -> None:
         """Refuse the message: the broker dead-letters or drops it (basic.reject)."""
-        await self._settle(Settlement.REJECT)
-
-    async def _settle(self, settlement: Settlement) -> None:
         if self._settler is not None:
-            await self._settler.settle(self, settlement)
+            self._settler.settle(self, Settlement.REJECT)
 
     def record(self, *, exact: bool = False) -> dict[str, Any]:
         """Write the message as a record.
@@ -306,38 +298,58 @@ class Message:
         return f"<Message {self.exchange} {self.routing_key!r} {len(self.body)} bytes>"
 
 
+class Delivery(NamedTuple):
+    """Hold one basic.deliver with its content, as the wire cut it; the content header is still encoded."""
+
+    exchange: str
+    routing_key: str
+    header: bytes
+    body: bytes
+    redelivered: bool
+    delivery_tag: int
+
+
+class Delivered(Message):
+    """Hold a message as a consumer gets it: what not everybody asks for is read when somebody does."""
+
+    __slots__ = ("_header", "_when")
+
+    def __init__(self, delivery: Delivery, epoch: int, when: float, settler: _Settler, schema: Schema | None) -> None:
+        """Take a delivery, and when it arrived, in seconds since 1970."""
+        # Not by way of the other __init__: this runs for each message.
+        self.exchange, self.routing_key, self._header, self.body, self.redelivered, self.delivery_tag = delivery
+        self.epoch = epoch
+        self._when = when
+        self._settler = settler
+        self._schema = schema
+        self._payload = _UNREAD
+        self._problems = None
+
+    @property
+    def received(self) -> datetime:  # noqa: D102 - see Message
+        return datetime.fromtimestamp(self._when, UTC)
+
+    @property
+    def headers(self) -> Mapping[str, Any]:  # noqa: D102 - see Message
+        if self._header:
+            self._read_header()
+        return self._headers
+
+    @property
+    def properties(self) -> Properties:  # noqa: D102 - see Message
+        if self._header:
+            self._read_header()
+        return self._properties
+
+    def _read_header(self) -> None:
+        from pulsekit.frames import read_properties
+
+        self._properties, self._headers = read_properties(self._header)
+        self._header = b""
+
+
 class _Unread(enum.Enum):
     UNREAD = 0
 
 
 _UNREAD = _Unread.UNREAD
-
-
-def decode_body(body: bytes) -> Any:
-    """Decode a JSON body the way Treeherder's reader does.
-
-    Raises:
-        DocumentError: it is not UTF-8 JSON, or too deep or too large to be read.
-    """
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        from pulsekit.documents import parse_json  # says where it went wrong
-
-        return parse_json(body, source="body").value
-
-
-def encode_payload(payload: Any) -> bytes:
-    """Encode a payload as UTF-8 JSON ("The broker" of the facts).
-
-    Raises:
-        InvalidMessage: JSON has no form for it: NaN, infinity, a set, a loop, too deep.
-    """
-    try:
-        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
-        return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()

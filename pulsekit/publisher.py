@@ -4,26 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import heapq
 import logging
-import uuid
+import secrets
 from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import BrokerRefused, InvalidInput, InvalidPayload, NetworkError, NotOpen, PulsekitError
-from pulsekit.messages import CC, Outcome, Outgoing, Properties, Receipt, encode_payload
+from pulsekit.errors import (
+    BrokerRefused,
+    ConfigurationError,
+    InvalidInput,
+    InvalidPayload,
+    NetworkError,
+    NotOpen,
+    PulsekitError,
+)
+from pulsekit.frames import Envelope, encode_id
+from pulsekit.messages import CC, Outcome, Properties, Receipt
 from pulsekit.names import check_exchange, owner
-from pulsekit.wire import PublishWire, check_size
+from pulsekit.payloads import decode_body, encode_payload
+from pulsekit.wire import Parcel, PublishWire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Self, TypeAlias
 
     from pulsekit.connection import Connection, Link
     from pulsekit.schemas import Schema
+
+    Item: TypeAlias = "tuple[Any, str] | Draft"
 
 __all__ = ["Draft", "Publisher"]
 
@@ -34,7 +46,10 @@ DRAIN_TIMEOUT = 10.0  # seconds that closing waits for confirms
 WINDOW = 256  # messages in flight: the knee of the curve of rate over window
 
 _SETTLE = 1.0  # seconds before a channel that failed on a living connection is opened again
-_END: Any = object()
+_BATCH = 64  # messages that go out without waiting for the others of this turn of the loop
+_TICK = 0.01  # seconds between two looks for messages that are late
+_ENVELOPES = 1024  # that are kept, by routing key
+_PERSISTENT = Properties(content_type="application/json", delivery_mode=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +71,57 @@ class Draft:
     properties: Properties = field(default_factory=Properties)
 
 
-@dataclass(slots=True)
-class _Entry:
+class _Entry(Parcel):
     """Follow one message from being accepted to its receipt."""
 
-    message: Outgoing
-    index: int
-    deadline: float
-    future: asyncio.Future[Receipt]
-    sends: int = 0
-    in_flight: bool = False
+    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends")
 
-    def receipt(self, outcome: Outcome, detail: str = "") -> Receipt:
-        return Receipt(
-            index=self.index,
-            message_id=self.message.properties.message_id or "",
-            exchange=self.message.exchange,
-            routing_key=self.message.routing_key,
-            outcome=outcome,
-            resent=self.sends > 1,
-            detail=detail,
-        )
+    def __init__(self, envelope: Envelope, message_id: str, body: bytes, index: int, deadline: float) -> None:
+        super().__init__(envelope, encode_id(message_id), body)
+        self.id = message_id
+        self.index = index
+        self.deadline = deadline
+        self.sends = 0
+        self.in_flight = False
+        self.receipt: Receipt | None = None
+        self.error: PulsekitError | None = None
+        self.on_settled: Callable[[_Entry], None] | None = None
+
+    @property
+    def settled(self) -> bool:
+        return self.receipt is not None or self.error is not None
+
+    def settle(self, outcome: Outcome, detail: str) -> None:
+        to = self.envelope
+        self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
+        self.body = b""  # one that is late stays in the table of the wire until its confirm
+        if self.on_settled is not None:
+            self.on_settled(self)
+
+    def fail(self, error: PulsekitError) -> None:
+        self.error = error
+        if self.on_settled is not None:
+            self.on_settled(self)
+
+    def result(self) -> Receipt:
+        if self.receipt is None:
+            assert self.error is not None
+            raise self.error
+        return self.receipt
+
+
+class _Refused:
+    """Stand in the order of messages for one that was not sent."""
+
+    __slots__ = ("receipt",)
+
+    settled = True
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt = receipt
+
+    def result(self) -> Receipt:
+        return self.receipt
 
 
 class Publisher:
@@ -105,13 +150,13 @@ class Publisher:
         self._schema = schema
         self._mandatory = mandatory
         self._timeout = timeout
-        self._entries: dict[int, _Entry] = {}  # accepted and without an outcome, in order
-        self._outbox: list[tuple[int, Outgoing]] = []
-        self._deadlines: list[tuple[float, int]] = []
-        self._alarm: asyncio.TimerHandle | None = None
-        self._next_token = 0
+        self._ids = (f"{prefix}{number:012x}" for prefix in [secrets.token_hex(10)] for number in count())
+        self._envelopes: dict[tuple[str, bool], Envelope] = {}
+        self._entries: dict[_Entry, None] = {}  # accepted and without an outcome, in order
+        self._outbox: list[_Entry] = []
+        self._alarm: asyncio.TimerHandle | None = None  # for the first deadline
         self._flushing = False
-        self._wire: PublishWire | None = None
+        self._wire: PublishWire[_Entry] | None = None
         self._failure: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -178,15 +223,19 @@ class Publisher:
             NetworkError: the broker could not be reached for the first time.
         """
         draft = Draft(payload, routing_key, cc, headers or {}, properties or Properties())
-        entry = self._accept(self._encode(draft, mandatory=mandatory), index=0, timeout=timeout)
-        receipt = await asyncio.shield(entry.future)
+        entry = self._prepare(draft, 0, mandatory=mandatory, timeout=timeout)
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        entry.on_settled = lambda _: None if settled.done() else settled.set_result(None)
+        self._accept(entry)
+        await settled
+        receipt = entry.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._failure, BrokerRefused):
             raise self._failure
         return receipt.check()
 
     async def publish_many(
         self,
-        messages: Iterable[tuple[Any, str] | Draft] | AsyncIterable[tuple[Any, str] | Draft],
+        messages: Iterable[Item] | AsyncIterable[Item],
         *,
         window: int = WINDOW,
         mandatory: bool | None = None,
@@ -207,47 +256,66 @@ class Publisher:
         Raises:
             BrokerRefused: the exchange, the login or the virtual host was refused; receipts known by then came first.
             NetworkError: the broker could not be reached for the first time.
+            ConfigurationError: the window is smaller than 1.
         """
         self._check_open()
-        is_async = isinstance(messages, AsyncIterable)
-        source: Any = aiter(messages) if isinstance(messages, AsyncIterable) else iter(messages)
-        waiting: deque[asyncio.Future[Receipt]] = deque()
-        upcoming: asyncio.Future[Any] | None = None
-        exhausted, index = False, 0
-        failure: Exception | None = None
+        if window < 1:
+            raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
+        flow = _Flow(window)
+        entries = flow.entries
+        items, feeding = None, None
+        if isinstance(messages, AsyncIterable):
+            feeding = self._tasks.create_task(self._feed(messages, flow, mandatory=mandatory, timeout=timeout))
+        else:
+            items = enumerate(messages)
         try:
             while True:
-                while waiting and waiting[0].done():
-                    yield waiting.popleft().result()
-                if exhausted and not waiting:
+                while entries and entries[0].settled:
+                    yield entries.popleft().result()
+                if flow.ended and not entries:
                     break
-                if exhausted or len(waiting) >= window:
-                    await asyncio.wait([waiting[0]])
-                    continue
-                try:
-                    if is_async:
-                        upcoming = upcoming or asyncio.ensure_future(anext(source, _END))
-                        if not upcoming.done():
-                            ends = [upcoming, waiting[0]] if waiting else [upcoming]
-                            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-                            continue
-                        item, upcoming = upcoming.result(), None
-                    else:
-                        item = next(source, _END)
-                    if item is _END:
-                        exhausted = True
-                    else:
-                        waiting.append(self._submit(item, index, mandatory=mandatory, timeout=timeout))
-                        index += 1
-                except Exception as error:  # noqa: BLE001 - the source's own, raised once its receipts are out
-                    failure, exhausted, upcoming = error, True, None
+                if items is not None and not flow.ended:
+                    self._fill(items, flow, mandatory=mandatory, timeout=timeout)
+                    if entries and entries[0].settled:
+                        continue
+                flow.has_room.set()
+                await flow.changed()
         finally:
-            if upcoming is not None:
-                upcoming.cancel()
-        if failure is not None:
-            raise failure
+            if feeding is not None and not feeding.done():
+                feeding.cancel()
+                await asyncio.wait([feeding])
+        if flow.failure is not None:
+            raise flow.failure
         if isinstance(self._failure, BrokerRefused):
             raise self._failure
+
+    def _fill(
+        self, items: Iterator[tuple[int, Item]], flow: _Flow, *, mandatory: bool | None, timeout: float | None
+    ) -> None:
+        try:
+            while len(flow.entries) < flow.window:
+                index, item = next(items)
+                flow.add(self._submit(item, index, mandatory=mandatory, timeout=timeout))
+        except StopIteration:
+            flow.end(None)
+        except Exception as error:  # noqa: BLE001 - the source's own, raised once its receipts are out
+            flow.end(error)
+
+    async def _feed(
+        self, items: AsyncIterable[Item], flow: _Flow, *, mandatory: bool | None, timeout: float | None
+    ) -> None:
+        """Take from an asynchronous source as the window has room, in one task for all of it."""
+        index = 0
+        try:
+            async for item in items:
+                flow.add(self._submit(item, index, mandatory=mandatory, timeout=timeout))
+                index += 1
+                while len(flow.entries) >= flow.window:
+                    flow.has_room.clear()
+                    await flow.has_room.wait()
+            flow.end(None)
+        except Exception as error:  # noqa: BLE001 - see _fill
+            flow.end(error)
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> None:
         """Wait for outstanding confirms, then close. Closing twice is fine.
@@ -285,132 +353,125 @@ class Publisher:
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self.exchange}")
 
-    def _encode(self, draft: Draft, *, mandatory: bool | None) -> Outgoing:
-        if isinstance(draft.payload, bytes):
-            body = draft.payload
-            if self._schema is not None:
-                from pulsekit.messages import decode_body
+    def _prepare(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> _Entry:
+        """Validate and encode one message.
 
+        Raises:
+            InvalidInput: the schema refuses it, or AMQP cannot carry it.
+        """
+        if mandatory is None:
+            mandatory = self._mandatory
+        if isinstance(item, Draft):
+            envelope = self._address(item, mandatory=mandatory)
+            payload, message_id = item.payload, item.properties.message_id or next(self._ids)
+        else:
+            payload, routing_key = item
+            known = self._envelopes.get((routing_key, mandatory))
+            envelope = known or self._address(Draft(None, routing_key), mandatory=mandatory)
+            message_id = next(self._ids)
+        if isinstance(payload, bytes):
+            body = payload
+            if self._schema is not None:
                 self._schema.check(decode_body(body))
         else:
             if self._schema is not None:
-                self._schema.check(draft.payload)
-            body = encode_payload(draft.payload)
-        headers = dict(draft.headers)
+                self._schema.check(payload)
+            body = encode_payload(payload)
+        seconds = self._timeout if timeout is None else timeout
+        return _Entry(envelope, message_id, body, index, asyncio.get_running_loop().time() + seconds)
+
+    def _address(self, draft: Draft, *, mandatory: bool) -> Envelope:
+        """Make the envelope of a message, and keep it when others may have the same."""
+        headers, own = draft.headers, draft.properties
         if draft.cc:
-            headers[CC] = list(draft.cc)
-        own = draft.properties
-        message = Outgoing(
-            exchange=self.exchange,
-            routing_key=draft.routing_key,
-            body=body,
-            properties=replace(
+            headers = {**headers, CC: list(draft.cc)}
+        properties = _PERSISTENT
+        if own != Properties():
+            properties = replace(
                 own,
-                content_type=own.content_type or "application/json",
-                delivery_mode=own.delivery_mode or 2,  # persistent
-                message_id=own.message_id or uuid.uuid4().hex,
-            ),
-            headers=headers,
-            mandatory=self._mandatory if mandatory is None else mandatory,
-        )
-        check_size(message)
-        return message
-
-    def _submit(
-        self, item: tuple[Any, str] | Draft, index: int, *, mandatory: bool | None, timeout: float | None
-    ) -> asyncio.Future[Receipt]:
-        draft = item if isinstance(item, Draft) else Draft(*item)
-        try:
-            message = self._encode(draft, mandatory=mandatory)
-        except InvalidInput as error:
-            done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-            done.set_result(
-                Receipt(
-                    index=index,
-                    message_id=draft.properties.message_id or "",
-                    exchange=self.exchange,
-                    routing_key=draft.routing_key,
-                    outcome=Outcome.INVALID,
-                    detail=str(error),
-                    problems=error.problems if isinstance(error, InvalidPayload) else (),
-                )
+                content_type=own.content_type or _PERSISTENT.content_type,
+                delivery_mode=own.delivery_mode or _PERSISTENT.delivery_mode,
             )
-            return done
-        return self._accept(message, index=index, timeout=timeout).future
+        key = draft.routing_key
+        envelope = Envelope(self.exchange, key, mandatory=mandatory, properties=properties, headers=headers)
+        if properties is _PERSISTENT and not headers:
+            if len(self._envelopes) >= _ENVELOPES:
+                self._envelopes.clear()
+            self._envelopes[key, mandatory] = envelope
+        return envelope
 
-    def _accept(self, message: Outgoing, *, index: int, timeout: float | None) -> _Entry:
+    def _submit(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> _Entry | _Refused:
+        """Accept a message, or say why it cannot be sent."""
+        try:
+            entry = self._prepare(item, index, mandatory=mandatory, timeout=timeout)
+        except InvalidInput as error:
+            draft = item if isinstance(item, Draft) else Draft(*item)
+            message_id = draft.properties.message_id or ""
+            problems = error.problems if isinstance(error, InvalidPayload) else ()
+            detail, key = str(error), draft.routing_key
+            return _Refused(Receipt(index, message_id, self.exchange, key, Outcome.INVALID, False, detail, problems))
+        self._accept(entry)
+        return entry
+
+    def _accept(self, entry: _Entry) -> None:
         self._check_open()
         self._start()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + (self._timeout if timeout is None else timeout)
-        token, self._next_token = self._next_token, self._next_token + 1
-        entry = self._entries[token] = _Entry(message, index, deadline, loop.create_future())
+        self._entries[entry] = None
         self._idle.clear()
-        heapq.heappush(self._deadlines, (deadline, token))
-        self._set_alarm()
-        self._outbox.append((token, message))
-        self._flush_soon()
-        return entry
+        if self._alarm is None or self._alarm.when() > entry.deadline:
+            self._set_alarm(entry.deadline)
+        if self._wire is None:
+            return  # the next one begins with all that are accepted
+        self._outbox.append(entry)
+        if len(self._outbox) >= _BATCH:
+            self._flush()
+        else:
+            self._flush_soon()
 
     def _flush_soon(self) -> None:
         """Gather what is published in one turn of the loop into one batch."""
-        if not self._flushing and self._wire is not None:
+        if not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._wire is None:
-            return
+        if self._wire is None or not self._wire.writable:
+            return  # comes again with the next wire, or when this one is writable
         batch, self._outbox = self._outbox, []
-        alive = [(token, message) for token, message in batch if token in self._entries]
-        for token, _ in alive:
-            entry = self._entries[token]
+        batch = [entry for entry in batch if not entry.settled]
+        for entry in batch:
             entry.sends += 1
             entry.in_flight = True
-        self._wire.send(alive)
+        self._wire.send(batch)
 
-    def _on_verdict(self, token: int, outcome: Outcome, detail: str) -> None:
-        entry = self._entries.get(token)
-        if entry is None:
-            return  # its deadline was first
+    def _on_verdict(self, entry: _Entry, outcome: Outcome, detail: str = "") -> None:
         entry.in_flight = False
-        if outcome is not Outcome.UNKNOWN:  # what is unknown goes out again on the next connection
-            self._settle(token, outcome, detail)
+        # What has a receipt was late; what is unknown goes out again on the next connection.
+        if entry.receipt is None and outcome is not Outcome.UNKNOWN:
+            self._settle(entry, outcome, detail)
 
-    def _settle(self, token: int, outcome: Outcome, detail: str = "") -> None:
-        entry = self._entries.pop(token)
-        if not entry.future.done():
-            entry.future.set_result(entry.receipt(outcome, detail))
+    def _settle(self, entry: _Entry, outcome: Outcome, detail: str = "") -> None:
+        del self._entries[entry]
+        entry.settle(outcome, detail)
         if not self._entries:
             self._idle.set()
 
-    def _set_alarm(self) -> None:
+    def _set_alarm(self, when: float) -> None:
         """Keep one timer, for the nearest deadline of a message that still waits."""
-        while self._deadlines and self._deadlines[0][1] not in self._entries:
-            heapq.heappop(self._deadlines)
-        if not self._deadlines:
-            if self._alarm is not None:
-                self._alarm.cancel()
-                self._alarm = None
-            return
-        when = self._deadlines[0][0]
-        if self._alarm is None or self._alarm.cancelled() or self._alarm.when() > when:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm = asyncio.get_running_loop().call_at(when, self._ring)
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_at(when, self._ring)
 
     def _ring(self) -> None:
         self._alarm = None
         now = asyncio.get_running_loop().time()
-        while self._deadlines and self._deadlines[0][0] <= now:
-            _, token = heapq.heappop(self._deadlines)
-            entry = self._entries.get(token)
-            if entry is not None:
-                # Sent on a connection that is gone, it may have arrived; never sent, or still waiting, it is late.
-                lost = entry.sends > 0 and not entry.in_flight
-                self._settle(token, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
-        self._set_alarm()
+        for entry in [entry for entry in self._entries if entry.deadline <= now]:
+            # Sent on a connection that is gone, it may have arrived; never sent, or still waiting, it is late.
+            lost = entry.sends > 0 and not entry.in_flight
+            self._settle(entry, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
+        if self._entries:
+            self._set_alarm(max(now + _TICK, min(entry.deadline for entry in self._entries)))
 
     async def _run(self) -> None:
         """Serve one epoch after the other, until the connection gives up or the broker refuses the exchange."""
@@ -429,10 +490,11 @@ class Publisher:
                 self._wire = wire
                 if not self._ready.done():
                     self._ready.set_result(None)
-                self._outbox = [(token, entry.message) for token, entry in self._entries.items()]
+                self._outbox = list(self._entries)
                 self._flush_soon()
                 reason = await wire.closed()
                 self._wire = None
+                self._outbox.clear()
                 if isinstance(reason, BrokerRefused):
                     raise reason
         except PulsekitError as error:
@@ -442,8 +504,8 @@ class Publisher:
                 wire, self._wire = self._wire, None
                 await wire.close()
 
-    async def _set_up(self, link: Link) -> PublishWire:
-        wire = await PublishWire.open(link, self._on_verdict)
+    async def _set_up(self, link: Link) -> PublishWire[_Entry]:
+        wire: PublishWire[_Entry] = await PublishWire.open(link, self._on_verdict, self._flush)
         try:
             await wire.declare_exchange(self.exchange, passive=owner(self.exchange) != link.user)
         except BaseException:
@@ -458,14 +520,61 @@ class Publisher:
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(self._failure)
             self._ready.exception()  # nobody may be waiting for it
-        for token, entry in list(self._entries.items()):
+        for entry in list(self._entries):
             if entry.sends or isinstance(error, NotOpen):
-                self._settle(token, Outcome.UNKNOWN if entry.sends else Outcome.TIMEOUT, str(error))
+                self._settle(entry, Outcome.UNKNOWN if entry.sends else Outcome.TIMEOUT, str(error))
             else:
-                del self._entries[token]
-                if not entry.future.done():
-                    entry.future.set_exception(error)
-                    entry.future.exception()  # as above
+                del self._entries[entry]
+                entry.fail(error)
         self._idle.set()
-        self._deadlines.clear()
-        self._set_alarm()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+
+
+class _Flow:
+    """Keep the messages of one `publish_many` in order, and wake whoever waits for the oldest.
+
+    Attributes:
+        entries: those whose receipts were not given out yet.
+        window: how many they may be.
+        ended: whether the source has no more.
+        failure: what the source raised.
+        has_room: set when messages can be taken from the source again.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.entries: deque[_Entry | _Refused] = deque()
+        self.window = window
+        self.ended = False
+        self.failure: Exception | None = None
+        self.has_room = asyncio.Event()
+        self._waiting: asyncio.Future[None] | None = None
+
+    def add(self, entry: _Entry | _Refused) -> None:
+        self.entries.append(entry)
+        if isinstance(entry, _Entry):
+            entry.on_settled = self._on_settled
+        else:
+            self._on_settled(entry)
+
+    def end(self, failure: Exception | None) -> None:
+        self.ended = True
+        self.failure = failure
+        self._wake()
+
+    async def changed(self) -> None:
+        """Wait until the oldest has an outcome, or the source has ended."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def _on_settled(self, entry: _Entry | _Refused) -> None:
+        if entry is self.entries[0]:
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
-from pulsekit.frames import HEARTBEAT
+from pulsekit.frames import FRAME, HEARTBEAT
 
 if TYPE_CHECKING:
     import ssl
@@ -29,8 +29,14 @@ _BEAT = 1.0  # seconds after which aiormq has to hear that the peer is alive
 class Taker(Protocol):
     """Take the frames of one channel that are not aiormq's."""
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Handle the payload `data[start:end]` of a frame, or return False to leave it to aiormq."""
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle the payload `data[start:end]` of a frame, or return 0 to leave it to aiormq.
+
+        Complete frames that follow it in the data may be handled as well; the place behind the last is returned.
+        """
+
+    def resumed(self) -> None:
+        """Learn that the transport takes more, after it did not."""
 
 
 class Tap(asyncio.StreamReaderProtocol):
@@ -42,6 +48,7 @@ class Tap(asyncio.StreamReaderProtocol):
         self._rest = b""
         self._cutting = True
         self._beaten = 0.0
+        self._writable = True
         self._out: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
@@ -61,8 +68,8 @@ class Tap(asyncio.StreamReaderProtocol):
         at, size, taken = 0, len(data), False
         others: list[bytes] = []
         while size - at >= 7:
-            length = int.from_bytes(data[at + 3 : at + 7], "big")
-            if data[at] not in _KINDS or length > _LARGEST:
+            kind, channel, length = FRAME.unpack_from(data, at)
+            if kind not in _KINDS or length > _LARGEST:
                 self._cutting = False
                 others.append(data[at:])
                 at = size
@@ -70,12 +77,12 @@ class Tap(asyncio.StreamReaderProtocol):
             end = at + 8 + length
             if end > size:
                 break
-            taker = self._takers.get(data[at + 1] << 8 | data[at + 2])
-            if taker is not None and taker.take(data[at], data, at + 7, end - 1):
-                taken = True
+            taker = self._takers.get(channel)
+            if taker is not None and (behind := taker.take(kind, data, at + 7, end - 1)):
+                taken, at = True, behind
             else:
                 others.append(data[at:end])
-            at = end
+                at = end
         self._rest = data[at:]
         if others:
             self._beaten = self._time()
@@ -84,6 +91,23 @@ class Tap(asyncio.StreamReaderProtocol):
             # aiormq counts the frames it sees: without this it would declare a busy connection dead.
             self._beaten = self._time()
             super().data_received(HEARTBEAT)
+
+    @property
+    def writable(self) -> bool:
+        """Whether the transport takes more; otherwise the peer does not read, or not fast enough."""
+        return self._writable
+
+    def pause_writing(self) -> None:
+        """Hear from the transport that its buffer is full."""
+        super().pause_writing()
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Hear from the transport that its buffer is empty enough."""
+        super().resume_writing()
+        self._writable = True
+        for taker in list(self._takers.values()):
+            taker.resumed()
 
     def connect(self, channel: int, taker: Taker) -> None:
         """Let a channel's frames go to its taker first."""

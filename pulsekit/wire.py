@@ -13,67 +13,75 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import struct
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pulsekit.connection import OPERATION_TIMEOUT
-from pulsekit.errors import ConnectionLost, InvalidMessage, PulsekitError, SubscriptionLost
+from pulsekit.errors import ConnectionLost, PulsekitError, SubscriptionLost
 from pulsekit.frames import (
     ACK,
     CLOSE_CHANNEL,
     DELIVER,
+    FRAME,
     HEADER,
     METHOD,
     NACK,
     REJECT,
     RETURN,
-    encode_properties,
-    encode_publish,
+    SETTLE,
+    encode_id,
     encode_settlement,
-    read_header,
+    read_content,
+    read_properties,
     short_string,
 )
-from pulsekit.messages import Outcome, Properties, Settlement
+from pulsekit.messages import Delivery, Outcome, Settlement
 from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
 
     import aiormq
     import aiormq.abc
     from pamqp import commands
 
     from pulsekit.connection import Link
-    from pulsekit.messages import Outgoing
+    from pulsekit.frames import Envelope
 
-__all__ = ["Delivery", "DeliveryWire", "PublishWire", "Topology", "check_size"]
+__all__ = ["DeliveryWire", "Parcel", "PublishWire", "Topology"]
 
 log = logging.getLogger("pulsekit")
 
-_MAX_HEADER = 131_064  # bytes: the frame_max of Pulse less the eight that frame a payload (AMQP 0-9-1 §4.2.3)
-_MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
+_KNOWN_ROUTES = 1024  # pairs of exchange and routing key that are kept decoded
 
 
-class OnVerdict(Protocol):
-    """Take the verdict on one message: its token, the outcome, and the broker's words or nothing."""
+class Parcel:
+    """Hold one message on its way to the broker, encoded; whoever publishes extends it by what it needs to know.
 
-    def __call__(self, token: int, outcome: Outcome, detail: str) -> None: ...
+    Attributes:
+        envelope: everything that it shares with others.
+        message_id: as the short string it travels as.
+        body: the encoded payload.
+    """
+
+    __slots__ = ("body", "envelope", "message_id")
+
+    def __init__(self, envelope: Envelope, message_id: bytes, body: bytes) -> None:
+        self.envelope = envelope
+        self.message_id = message_id
+        self.body = body
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Hold one basic.deliver with its content, as the wire cut it."""
+ParcelT = TypeVar("ParcelT", bound=Parcel)
+_ParcelT_contra = TypeVar("_ParcelT_contra", bound=Parcel, contravariant=True)
 
-    exchange: str
-    routing_key: str
-    body: bytes
-    properties: Properties
-    headers: Mapping[str, Any]
-    redelivered: bool
-    delivery_tag: int
+
+class OnVerdict(Protocol[_ParcelT_contra]):
+    """Take the verdict on one message: the outcome, and the broker's words or nothing."""
+
+    def __call__(self, parcel: _ParcelT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,35 +101,8 @@ class Topology:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check_size(message: Outgoing) -> None:
-    """Refuse what would kill the whole connection.
-
-    Raises:
-        InvalidMessage: the key, a property or the header table is larger than AMQP can carry, or has a type it lacks.
-    """
-    shorts = {"exchange": message.exchange, "routing key": message.routing_key} | {
-        name: value for name in _SHORT_PROPERTIES if (value := getattr(message.properties, name)) is not None
-    }
-    for name, value in shorts.items():
-        try:
-            size = len(value.encode())
-        except UnicodeEncodeError:
-            raise InvalidMessage(f"the {name} is not valid Unicode text") from None
-        if size > _MAX_SHORT:
-            raise InvalidMessage(f"the {name} {value[:40]!r}… has {size} bytes; AMQP carries {_MAX_SHORT}")
-    own = message.properties
-    if not message.headers and own.priority is None and own.timestamp is None and own.delivery_mode in {1, 2}:
-        return
-    try:
-        size = len(encode_properties(own, message.headers)) + 12
-    except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
-        raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
-    if size > _MAX_HEADER:
-        raise InvalidMessage(f"the headers have {size} bytes; AMQP carries {_MAX_HEADER} here")
-
-
 class _ChannelWire(ABC):
-    """Take the frames of one channel out of the stream, contents put together."""
+    """Take the frames of one channel out of the stream."""
 
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
         self.link = link
@@ -129,51 +110,66 @@ class _ChannelWire(ABC):
         self._content: _Content | None = None  # that is coming in
         self._dead = False  # a frame on a channel that is closing would cost the whole connection (504)
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Handle a frame that is ours, or return False to leave it to aiormq."""
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle a frame that is ours, and return the place behind it; or return 0 to leave it to aiormq."""
         if kind == METHOD:
             method = data[start : start + 4]
             if self._on_method(method, data, start, end):
-                return True
+                return end + 1
             self._dead = self._dead or method == CLOSE_CHANNEL
-            return False
+            return 0
         if self._content is None:
-            return False
+            return 0
         if self._content.add(kind, data, start, end):
             content, self._content = self._content, None
-            self._on_content(content)
-        return True
+            self._on_content(content.method, content.header, content.body)
+        return end + 1
+
+    @abstractmethod
+    def resumed(self) -> None:
+        """Learn that the transport takes more, after it did not."""
 
     @abstractmethod
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         """Handle a method that is ours, or return False."""
 
     @abstractmethod
-    def _on_content(self, content: _Content) -> None:
+    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:
         """Handle a method with its content."""
 
 
-class PublishWire(_ChannelWire):
+class PublishWire(_ChannelWire, Generic[ParcelT]):
     """Publish on one channel of one link, with confirms.
 
     Delivery tags of confirms count what was published on the channel, from 1; one answer may settle many.
     """
 
-    def __init__(self, link: Link, channel: aiormq.Channel, on_verdict: OnVerdict) -> None:
+    def __init__(
+        self, link: Link, channel: aiormq.Channel, on_verdict: OnVerdict[ParcelT], on_writable: Callable[[], None]
+    ) -> None:
         super().__init__(link, channel)
         self._on_verdict = on_verdict
-        self._tag = 0
-        self._outstanding: dict[int, tuple[int, Outgoing]] = {}  # by delivery tag, in order
+        self._on_writable = on_writable
+        self._oldest = 1  # the first delivery tag that may be outstanding
+        self._next = 1
+        self._outstanding: dict[int, ParcelT] = {}  # by delivery tag, in order
         self._returned: dict[int, str] = {}  # those that came back, and will be acknowledged, too
 
     @classmethod
-    async def open(cls, link: Link, on_verdict: OnVerdict) -> PublishWire:
+    async def open(
+        cls, link: Link, on_verdict: OnVerdict[ParcelT], on_writable: Callable[[], None]
+    ) -> PublishWire[ParcelT]:
         """Open a channel in confirm mode.
+
+        Args:
+            link: the epoch to work on.
+            on_verdict: called once for each message, in the order of the broker's answers.
+            on_writable: called when `writable` is true again.
 
         Raises:
             ConnectionLost: the link went, or the broker did not answer in time.
         """
-        wire = cls(link, await link.channel(confirms=True), on_verdict)
+        wire = cls(link, await link.channel(confirms=True), on_verdict, on_writable)
         link.tap.connect(wire._channel.number, wire)
         return wire
 
@@ -192,14 +188,24 @@ class PublishWire(_ChannelWire):
         except FOREIGN as error:
             raise translate(error, doing) from error
 
-    def send(self, batch: Sequence[tuple[int, Outgoing]]) -> None:
-        """Put messages on their way, in order and in one write. Each token gets exactly one verdict."""
-        number, frame_max = self._channel.number, self.link.frame_max
+    @property
+    def writable(self) -> bool:
+        """Whether the broker takes what is sent; while it does not, what is sent would pile up here."""
+        return self.link.tap.writable
+
+    def resumed(self) -> None:
+        """Pass on that the transport takes more."""
+        self._on_writable()
+
+    def send(self, batch: Iterable[ParcelT]) -> None:
+        """Put messages on their way, in order and in one write. Each gets exactly one verdict."""
+        number, frame_max, outstanding, tag = self._channel.number, self.link.frame_max, self._outstanding, self._next
         parts: list[bytes] = []
-        for token, message in batch:
-            self._tag += 1
-            self._outstanding[self._tag] = (token, message)
-            parts.extend(encode_publish(number, message, frame_max))
+        for parcel in batch:
+            outstanding[tag] = parcel
+            tag += 1
+            parcel.envelope.frames(number, parcel.message_id, parcel.body, frame_max, parts)
+        self._next = tag
         if not self._dead:
             self.link.tap.write(b"".join(parts))
 
@@ -218,14 +224,13 @@ class PublishWire(_ChannelWire):
         self._dead = True
         self.link.tap.disconnect(self._channel.number)
         outstanding, self._outstanding = self._outstanding, {}
-        for token, _ in outstanding.values():
-            self._on_verdict(token, Outcome.UNKNOWN, "")
+        for parcel in outstanding.values():
+            self._on_verdict(parcel, Outcome.UNKNOWN)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method in {ACK, NACK}:
-            tag, bits = struct.unpack_from(">QB", data, start + 4)
-            outcome = Outcome.CONFIRMED if method == ACK else Outcome.REFUSED
-            self._settle(tag, outcome, multiple=bool(bits & 1))
+            tag, bits = SETTLE.unpack_from(data, start + 4)
+            self._settle(tag, Outcome.CONFIRMED if method == ACK else Outcome.REFUSED, multiple=bool(bits & 1))
         elif method == RETURN:
             self._content = _Content(data[start:end])
         else:
@@ -233,33 +238,35 @@ class PublishWire(_ChannelWire):
         return True
 
     def _settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
-        outstanding = self._outstanding
-        if not multiple:
-            tags = [tag] if tag in outstanding else []
-        elif tag == 0:
-            tags = list(outstanding)
-        else:
-            tags = list(takewhile(lambda other: other <= tag, outstanding))
+        """Pop the one that is meant, or with `multiple` the slice from the oldest on; 0 means all."""
+        tags: Iterable[int] = (tag,)
+        if multiple:
+            last = min(tag or self._next, self._next - 1)
+            tags = range(self._oldest, last + 1)
+            self._oldest = max(self._oldest, last + 1)
         for settled in tags:
-            token, _ = outstanding.pop(settled)
-            text = self._returned.pop(settled, None)
-            if text is not None and outcome is Outcome.CONFIRMED:
-                self._on_verdict(token, Outcome.RETURNED, text)
+            parcel = self._outstanding.pop(settled, None)
+            if parcel is None:
+                continue  # it was answered alone, before
+            if self._returned and (text := self._returned.pop(settled, None)) is not None:
+                self._on_verdict(parcel, *((outcome, "") if outcome is Outcome.REFUSED else (Outcome.RETURNED, text)))
             else:
-                self._on_verdict(token, outcome, "")
+                self._on_verdict(parcel, outcome)
 
-    def _on_content(self, content: _Content) -> None:
+    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - the broker sends it
         """Find out which message came back: a return carries no tag, but the oldest that fits is the one."""
-        text, at = short_string(content.method, 6)
-        exchange, at = short_string(content.method, at)
-        routing_key, _ = short_string(content.method, at)
-        for tag, (_, message) in self._outstanding.items():
+        text, at = short_string(method, 6)
+        exchange, at = short_string(method, at)
+        routing_key, _ = short_string(method, at)
+        message_id = encode_id(read_properties(header)[0].message_id or "")
+        for tag, parcel in self._outstanding.items():
+            envelope = parcel.envelope
             if (
-                tag not in self._returned
-                and message.mandatory
-                and message.properties.message_id == content.properties.message_id
-                and message.routing_key == routing_key
-                and message.exchange == exchange
+                parcel.message_id == message_id
+                and envelope.mandatory
+                and envelope.routing_key == routing_key
+                and envelope.exchange == exchange
+                and tag not in self._returned
             ):
                 self._returned[tag] = text
                 return
@@ -282,8 +289,9 @@ class DeliveryWire(_ChannelWire):
         self._on_delivery = on_delivery
         self._tag = ""
         self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._unsettled: dict[int, None] = {}  # delivery tags, in order
-        self._acked: set[int] = set()
+        self._routes: dict[bytes, tuple[str, str]] = {}  # exchange and key, by the bytes they came as
+        self._unsettled: dict[int, bool] = {}  # delivery tags, in order, and whether an ack of them is owed
+        self._acked: list[int] = []
         self._refused: list[bytes] = []
         self._flushing = False
         # An ack that waits for the turn of the loop must not stop the broker from sending on.
@@ -343,10 +351,11 @@ class DeliveryWire(_ChannelWire):
         """
         if self._dead or self.link.is_lost:
             raise ConnectionLost("the connection of this delivery is gone")
-        if delivery_tag not in self._unsettled or delivery_tag in self._acked:
+        if self._unsettled.get(delivery_tag, True):
             return  # settled before: a second answer would cost the channel (406)
         if settlement is Settlement.ACK:
-            self._acked.add(delivery_tag)
+            self._unsettled[delivery_tag] = True
+            self._acked.append(delivery_tag)
         else:
             del self._unsettled[delivery_tag]
             requeue = settlement is Settlement.REQUEUE
@@ -396,21 +405,41 @@ class DeliveryWire(_ChannelWire):
     def _flush(self) -> None:
         """Write what is owed: refusals, then one ack for all that are settled from the oldest on, then the others."""
         self._flushing = False
-        refused, self._refused = self._refused, []
-        acked, self._acked = self._acked, set()
-        if self._dead or not (refused or acked):
+        parts, self._refused = self._refused, []
+        acked, self._acked = self._acked, []
+        if self._dead or not (parts or acked):
             return
-        number, parts = self._channel.number, refused
-        oldest = list(takewhile(acked.__contains__, self._unsettled))
+        number, unsettled = self._channel.number, self._unsettled
+        oldest = list(takewhile(unsettled.__getitem__, unsettled))
         if oldest:
             parts.append(encode_settlement(number, ACK, oldest[-1], len(oldest) > 1))
-            acked.difference_update(oldest)
-        for tag in oldest:
-            del self._unsettled[tag]
-        for tag in sorted(acked):
-            del self._unsettled[tag]
-            parts.append(encode_settlement(number, ACK, tag, 0))
+            for tag in oldest:
+                del unsettled[tag]
+        if len(oldest) < len(acked):
+            for tag in acked:
+                if unsettled.pop(tag, False):
+                    parts.append(encode_settlement(number, ACK, tag, 0))
         self.link.tap.write(b"".join(parts))
+
+    def resumed(self) -> None:
+        """Do nothing: acks are never held back."""
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle deliveries that lie complete in the data, one after the other; cut ones are put together."""
+        channel, size = self._channel.number, len(data)
+        while kind == METHOD and data[start : start + 4] == DELIVER:
+            content = read_content(data, end + 1, channel)
+            if content is None:
+                break
+            header, body, at = content
+            self._deliver(data[start:end], header, body)
+            if size - at < 8:
+                return at
+            kind, owner, length = FRAME.unpack_from(data, at)
+            start, end = at + 7, at + 7 + length
+            if owner != channel or end >= size or kind != METHOD or data[start : start + 4] != DELIVER:
+                return at
+        return super().take(kind, data, start, end)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method != DELIVER:
@@ -418,24 +447,24 @@ class DeliveryWire(_ChannelWire):
         self._content = _Content(data[start:end])
         return True
 
-    def _on_content(self, content: _Content) -> None:
-        _, at = short_string(content.method, 4)  # the consumer's tag
-        (delivery_tag,) = struct.unpack_from(">Q", content.method, at)
-        redelivered = bool(content.method[at + 8] & 1)
-        exchange, at = short_string(content.method, at + 9)
-        routing_key, _ = short_string(content.method, at)
-        self._unsettled[delivery_tag] = None
-        self._on_delivery(
-            Delivery(
-                exchange,
-                routing_key,
-                content.body,
-                content.properties,
-                content.headers,
-                redelivered=redelivered,
-                delivery_tag=delivery_tag,
-            )
-        )
+    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:
+        self._deliver(method, header, body)
+
+    def _deliver(self, method: bytes, header: bytes, body: bytes) -> None:
+        at = 5 + method[4]  # behind the consumer's tag
+        delivery_tag, redelivered = SETTLE.unpack_from(method, at)
+        route = method[at + 9 :]
+        names = self._routes.get(route) or self._read_route(route)
+        self._unsettled[delivery_tag] = False
+        self._on_delivery(Delivery(*names, header, body, redelivered & 1 == 1, delivery_tag))
+
+    def _read_route(self, route: bytes) -> tuple[str, str]:
+        exchange, at = short_string(route, 0)
+        routing_key, _ = short_string(route, at)
+        if len(self._routes) >= _KNOWN_ROUTES:
+            self._routes.clear()
+        names = self._routes[route] = (exchange, routing_key)
+        return names
 
     def _on_cancel(self, _: commands.Basic.Cancel) -> None:
         if not self._cancelled.done():
@@ -445,23 +474,23 @@ class DeliveryWire(_ChannelWire):
 class _Content:
     """Put a method with content together from its frames."""
 
-    __slots__ = ("_missing", "_parts", "headers", "method", "properties")
+    __slots__ = ("_missing", "_parts", "header", "method")
 
     def __init__(self, method: bytes) -> None:
         self.method = method
-        self.properties = Properties()
-        self.headers: dict[str, Any] = {}
+        self.header = b""
         self._parts: list[bytes] = []
         self._missing = -1
 
     @property
     def body(self) -> bytes:
-        return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        return b"".join(self._parts)
 
     def add(self, kind: int, data: bytes, start: int, end: int) -> bool:
         """Take header or body; return True when it is complete."""
         if kind == HEADER:
-            self._missing, self.properties, self.headers = read_header(data, start)
+            self.header = data[start:end]
+            self._missing = int.from_bytes(data[start + 4 : start + 12], "big")
         else:
             self._parts.append(data[start:end])
             self._missing -= end - start
@@ -471,19 +500,6 @@ class _Content:
 async def _never(message: aiormq.abc.DeliveredMessage) -> None:
     """Stand for the callback aiormq wants: no delivery reaches it."""
     log.error("a delivery went past the tap: %r", message)
-
-
-_SHORT_PROPERTIES = (
-    "content_type",
-    "content_encoding",
-    "correlation_id",
-    "reply_to",
-    "expiration",
-    "message_id",
-    "type",
-    "user_id",
-    "app_id",
-)
 
 
 async def _end_of(channel: aiormq.Channel, doing: str) -> PulsekitError:

@@ -25,11 +25,14 @@ class Odd:
     def __init__(self) -> None:
         self.taken: list[bytes] = []
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> bool:
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
         if not data[end - 1] % 2:
-            return False
+            return 0
         self.taken.append(data[start:end])
-        return True
+        return end + 1
+
+    def resumed(self) -> None:
+        pass
 
 
 def frame(channel: int, payload: bytes, kind: int = 1) -> bytes:

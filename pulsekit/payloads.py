@@ -1,0 +1,65 @@
+"""JSON of payloads: fast, and never changed in silence.
+
+orjson does the work where it and the standard library agree. Where they part, the standard library decides, because
+that is what Treeherder reads with: orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone
+surrogates, NaN and numbers beyond a float.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import orjson
+
+from pulsekit.errors import InvalidMessage
+
+__all__ = ["decode_body", "encode_payload"]
+
+# What it would write as text though JSON has no form for it; the standard library says so instead.
+_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_MANY_DIGITS = b"0" * 19  # the shortest integer that may not fit into 64 bits
+
+
+def decode_body(body: bytes) -> Any:
+    """Decode a JSON body the way Treeherder's reader does.
+
+    Raises:
+        DocumentError: it is not UTF-8 JSON, or too deep or too large to be read.
+    """
+    try:
+        if _MANY_DIGITS not in body.translate(_DIGITS):
+            return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        pass  # the other reader takes more, or has better words
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        from pulsekit.documents import parse_json  # says where it went wrong
+
+        return parse_json(body, source="body").value
+
+
+def encode_payload(payload: Any) -> bytes:
+    """Encode a payload as UTF-8 JSON ("The broker" of the facts).
+
+    Raises:
+        InvalidMessage: JSON has no form for it: NaN, infinity, a set, a loop, too deep.
+    """
+    try:
+        body = orjson.dumps(payload, option=_ONLY_JSON)
+    except (orjson.JSONEncodeError, RecursionError):
+        pass  # the other writer takes more, or has better words
+    else:
+        if b"null" not in body:  # which may stand for NaN
+            return body
+    try:
+        text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
+        return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()

@@ -1,0 +1,90 @@
+"""JSON of payloads, with the standard library as the judge: it is what Treeherder reads with."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import pulsekit
+from pulsekit.payloads import decode_body, encode_payload
+
+TEXT = st.text(st.characters(codec=None))  # with lone surrogates
+NUMBERS = st.integers() | st.integers(2**63 - 3, 2**64 + 3) | st.floats() | st.integers(-(2**63) - 3, 3 - 2**63)
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)
+# Texts that are nearly JSON, or only for one of the two readers.
+PIECES = st.sampled_from(
+    [
+        *'[]{},:"\\-0.e+ \n\x00\ufeffé\u2028',
+        "\\u",
+        "d800",
+        "9" * 18,
+        "1" * 20,
+        "400",
+        "NaN",
+        "-Infinity",
+        "null",
+        "true",
+        '"a"',
+    ]
+)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Compare as JSON does: kinds count, and NaN is itself."""
+    if isinstance(one, float) and isinstance(other, float):
+        return (math.isnan(one) and math.isnan(other)) or (one == other and str(one) == str(other))
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, list):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(map(same, one.values(), other.values()))
+    return bool(one == other)
+
+
+@given(VALUES)
+def test_a_payload_is_written_so_that_the_standard_library_reads_the_same(payload: Any) -> None:
+    try:
+        json.dumps(payload, allow_nan=False)
+    except ValueError:
+        with pytest.raises(pulsekit.InvalidMessage, match="cannot be written as JSON"):
+            encode_payload(payload)
+    else:
+        assert same(json.loads(encode_payload(payload)), payload)
+
+
+@given(VALUES)
+def test_a_body_is_read_as_the_standard_library_reads_it(value: Any) -> None:
+    assert same(decode_body(json.dumps(value).encode()), value)
+
+
+@given(st.lists(PIECES, max_size=12).map("".join))
+def test_a_text_is_json_for_us_exactly_when_it_is_for_the_standard_library(text: str) -> None:
+    body = text.encode()
+    try:
+        value = json.loads(body)
+    except ValueError:
+        with pytest.raises(pulsekit.DocumentError):
+            decode_body(body)
+    else:
+        assert same(decode_body(body), value)
+
+
+@pytest.mark.parametrize("payload", [math.nan, [None, {"a": math.inf}], {1, 2}, object()])
+def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
+    with pytest.raises(pulsekit.InvalidMessage, match="cannot be written as JSON"):
+        encode_payload(payload)
+
+
+def test_text_is_written_as_utf_8_and_only_what_has_no_other_form_as_an_escape() -> None:
+    assert encode_payload({"é": "🦊\u2028"}) == '{"é":"🦊\u2028"}'.encode()
+    assert encode_payload(["é", "\ud800"]) == b'["\\u00e9","\\ud800"]'

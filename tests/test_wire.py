@@ -1,0 +1,305 @@
+"""The wire below aiormq: exact verdicts, whole deliveries, few writes. The broker is played by the test, with pamqp."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pamqp.body
+import pamqp.frame
+import pamqp.header
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pamqp import commands
+
+from pulsekit.errors import ConnectionLost
+from pulsekit.frames import Envelope, encode_id, read_properties
+from pulsekit.messages import Outcome, Properties, Settlement
+from pulsekit.seam import Tap
+from pulsekit.wire import DeliveryWire, Parcel, PublishWire
+
+if TYPE_CHECKING:
+    from pulsekit.messages import Delivery
+
+CHANNEL, FRAME_MAX = 5, 4096
+
+
+class Transport(asyncio.Transport):
+    """Keep what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes: list[bytes] = []
+
+    def write(self, data: Any) -> None:
+        self.writes.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return False
+
+    def frames(self) -> list[Any]:
+        data, found = b"".join(self.writes), []
+        self.writes.clear()
+        while data:
+            size, channel, frame = pamqp.frame.unmarshal(data)
+            assert channel == CHANNEL
+            found.append(frame)
+            data = data[size:]
+        return found
+
+
+@dataclass
+class Channel:
+    number: int = CHANNEL
+
+
+class Link:
+    is_lost = False
+    frame_max = FRAME_MAX
+
+    def __init__(self) -> None:
+        self.transport = Transport()
+        self.tap = Tap(asyncio.StreamReader())
+        self.tap.connection_made(self.transport)
+
+    def hear(self, *frames: Any) -> None:
+        self.tap.data_received(b"".join(pamqp.frame.marshal(frame, CHANNEL) for frame in frames))
+
+
+class Letter(Parcel):
+    """A message of the test, with what became of it."""
+
+    def __init__(self, key: str = "k", message_id: str = "", *, mandatory: bool = True) -> None:
+        envelope = Envelope("x", key, mandatory=mandatory, properties=Properties(), headers={})
+        super().__init__(envelope, encode_id(message_id), b"{}")
+        self.verdicts: list[tuple[Outcome, str]] = []
+
+
+@dataclass
+class Publishing:
+    link: Link = field(default_factory=Link)
+    resumed: int = 0
+
+    def __post_init__(self) -> None:
+        self.wire = PublishWire[Letter](self.link, Channel(), self.judge, self.resume)  # type: ignore[arg-type]  # played
+        self.link.tap.connect(CHANNEL, self.wire)
+
+    def judge(self, letter: Letter, outcome: Outcome, detail: str = "") -> None:
+        letter.verdicts.append((outcome, detail))
+
+    def resume(self) -> None:
+        self.resumed += 1
+
+    def send(self, *letters: Letter) -> None:
+        self.wire.send(letters)
+
+
+def returned(letter: Letter, message_id: str) -> tuple[Any, ...]:
+    header = pamqp.header.ContentHeader(properties=commands.Basic.Properties(message_id=message_id), body_size=2)
+    method = commands.Basic.Return(312, "NO_ROUTE", "x", letter.envelope.routing_key)
+    return method, header, pamqp.body.ContentBody(b"{}")
+
+
+async def test_a_batch_leaves_in_one_write_and_in_order() -> None:
+    publishing = Publishing()
+    publishing.send(*(Letter(f"key{number}") for number in range(100)))
+    assert len(publishing.link.transport.writes) == 1
+    methods = [frame for frame in publishing.link.transport.frames() if isinstance(frame, commands.Basic.Publish)]
+    assert [method.routing_key for method in methods] == [f"key{number}" for number in range(100)]
+
+
+async def test_a_confirm_of_many_settles_the_slice_up_to_it_and_each_once() -> None:
+    publishing = Publishing()
+    letters = [Letter() for _ in range(10)]
+    publishing.send(*letters)
+    publishing.link.hear(commands.Basic.Ack(3), commands.Basic.Ack(3), commands.Basic.Ack(99))
+    assert [len(letter.verdicts) for letter in letters] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    publishing.link.hear(commands.Basic.Ack(5, multiple=True), commands.Basic.Nack(7))
+    assert [len(letter.verdicts) for letter in letters] == [1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
+    publishing.link.hear(commands.Basic.Ack(2, multiple=True), commands.Basic.Ack(0, multiple=True))
+    assert [letter.verdicts for letter in letters] == [
+        [(Outcome.REFUSED if number == 6 else Outcome.CONFIRMED, "")] for number in range(10)
+    ]
+    later = Letter()
+    publishing.send(later)
+    publishing.link.hear(commands.Basic.Ack(11, multiple=True))
+    assert later.verdicts == [(Outcome.CONFIRMED, "")]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "2"]), st.booleans(), st.booleans()), max_size=12
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_whatever_the_broker_answers_in_whatever_order_each_message_gets_its_own_outcome(
+    plan: list[tuple[str, str, bool, bool]], chance: Any
+) -> None:
+    """Each message is routed or not, and taken or not; equal keys and ids are what makes it hard."""
+
+    async def play() -> None:
+        publishing = Publishing()
+        letters = [Letter(key, message_id) for key, message_id, _, _ in plan]
+        publishing.send(*letters)
+        # RabbitMQ returns in the order of publishing, each before its confirm; confirms come in any order.
+        for letter, (_, message_id, routed, _) in zip(letters, plan, strict=True):
+            if not routed:
+                publishing.link.hear(*returned(letter, message_id))
+        for number in chance.sample(range(len(plan)), len(plan)):
+            answer = commands.Basic.Ack if plan[number][3] else commands.Basic.Nack
+            publishing.link.hear(answer(number + 1))
+        for letter, (_, _, _, taken) in zip(letters, plan, strict=True):
+            assert len(letter.verdicts) == 1
+            assert (letter.verdicts[0][0] is Outcome.REFUSED) == (not taken)
+        # Among equals, the oldest are the ones that came back: as many as were not routed.
+        for same in {(key, message_id) for key, message_id, _, _ in plan}:
+            sent = [entry for entry in plan if entry[:2] == same]
+            back = sum(not routed for _, _, routed, _ in sent)
+            found = [letter for letter, entry in zip(letters, plan, strict=True) if entry[:2] == same]
+            expected = [
+                Outcome.REFUSED if not entry[3] else Outcome.RETURNED if place < back else Outcome.CONFIRMED
+                for place, entry in enumerate(sent)
+            ]
+            assert [letter.verdicts[0][0] for letter in found] == expected
+
+    asyncio.run(play())
+
+
+async def test_the_words_of_a_return_reach_the_message_that_came_back() -> None:
+    publishing = Publishing()
+    first, other = Letter("k", "1", mandatory=False), Letter("k", "1")
+    publishing.send(first, other)
+    publishing.link.hear(*returned(other, "1"), commands.Basic.Ack(2, multiple=True))
+    assert first.verdicts == [(Outcome.CONFIRMED, "")]
+    assert other.verdicts == [(Outcome.RETURNED, "NO_ROUTE")]
+
+
+async def test_a_transport_that_is_full_is_told_and_so_is_its_end() -> None:
+    publishing = Publishing()
+    assert publishing.wire.writable
+    publishing.link.tap.pause_writing()
+    assert not publishing.wire.writable
+    publishing.link.tap.resume_writing()
+    assert publishing.wire.writable
+    assert publishing.resumed == 1
+
+
+def delivery(number: int, body: bytes, *, key: str = "a.b", redelivered: bool = False) -> list[Any]:
+    header = pamqp.header.ContentHeader(
+        properties=commands.Basic.Properties(headers={"n": number}, message_id=str(number)), body_size=len(body)
+    )
+    method = commands.Basic.Deliver("tag", number, redelivered, "exchange/x", key)
+    parts = [body[at : at + FRAME_MAX - 8] for at in range(0, len(body), FRAME_MAX - 8)]
+    return [method, header, *map(pamqp.body.ContentBody, parts)]
+
+
+@dataclass
+class Consuming:
+    prefetch: int = 250
+    link: Link = field(default_factory=Link)
+    got: list[Delivery] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.wire = DeliveryWire(self.link, Channel(), "q", self.prefetch, self.got.append)  # type: ignore[arg-type]  # played
+        self.link.tap.connect(CHANNEL, self.wire)
+
+    def deliver(self, count: int) -> None:
+        for number in range(1, count + 1):
+            self.link.hear(*delivery(number, b"{}"))
+
+    def settled(self, outstanding: set[int]) -> dict[int, str]:
+        """Read the frames written since as a broker does, and hold them to what is outstanding."""
+        found: dict[int, str] = {}
+        for frame in self.link.transport.frames():
+            tags = {frame.delivery_tag}
+            if getattr(frame, "multiple", False):
+                tags = {tag for tag in outstanding if tag <= frame.delivery_tag}
+            assert tags <= outstanding, "this costs the channel (406)"
+            outstanding -= tags
+            found |= dict.fromkeys(tags, frame.name)
+        return found
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, 60, FRAME_MAX - 8, FRAME_MAX - 7, 3 * FRAME_MAX]), st.booleans(), st.booleans()
+        ),
+        max_size=6,
+    ),
+    st.lists(st.integers(1, 9000), min_size=1, max_size=6),
+)
+def test_deliveries_come_whole_however_the_stream_is_cut(plan: list[tuple[int, bool, bool]], cuts: list[int]) -> None:
+    async def play() -> list[Delivery]:
+        consuming = Consuming()
+        stream = b""
+        for number, (size, redelivered, interrupted) in enumerate(plan, 1):
+            for frame in delivery(number, b"x" * size, key=f"k{size}", redelivered=redelivered):
+                # Frames of other channels may come in between (AMQP 0-9-1 §4.2.6).
+                stream += pamqp.frame.marshal(commands.Basic.Ack(1), CHANNEL + 1) if interrupted else b""
+                stream += pamqp.frame.marshal(frame, CHANNEL)
+        at = turn = 0
+        while at < len(stream):
+            size = cuts[turn % len(cuts)]
+            consuming.link.tap.data_received(stream[at : at + size])
+            at, turn = at + size, turn + 1
+        return consuming.got
+
+    got = asyncio.run(play())
+    assert [(one.exchange, one.routing_key, one.body, one.redelivered, one.delivery_tag) for one in got] == [
+        ("exchange/x", f"k{size}", b"x" * size, redelivered, number)
+        for number, (size, redelivered, _) in enumerate(plan, 1)
+    ]
+    for number, one in enumerate(got, 1):
+        properties, headers = read_properties(one.header)
+        assert (properties.message_id, headers) == (str(number), {"n": number})
+
+
+async def test_acks_in_order_leave_as_one_frame_a_turn() -> None:
+    consuming = Consuming()
+    consuming.deliver(100)
+    for one in consuming.got:
+        consuming.wire.settle(one.delivery_tag, Settlement.ACK)
+    assert consuming.link.transport.writes == []
+    await asyncio.sleep(0)
+    (ack,) = consuming.link.transport.frames()
+    assert (ack.name, ack.delivery_tag, ack.multiple) == ("Basic.Ack", 100, True)
+
+
+async def test_when_half_the_prefetch_is_owed_acks_do_not_wait_for_the_turn() -> None:
+    consuming = Consuming(prefetch=10)
+    consuming.deliver(10)
+    for one in consuming.got[:5]:
+        consuming.wire.settle(one.delivery_tag, Settlement.ACK)
+    assert [frame.delivery_tag for frame in consuming.link.transport.frames()] == [5]
+
+
+@given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from(list(Settlement)), st.booleans()), max_size=30))
+def test_each_delivery_is_settled_as_asked_and_never_twice(plan: list[tuple[int, Settlement, bool]]) -> None:
+    names = {Settlement.ACK: "Basic.Ack", Settlement.REQUEUE: "Basic.Nack", Settlement.REJECT: "Basic.Reject"}
+
+    async def play() -> None:
+        consuming = Consuming()
+        consuming.deliver(12)
+        outstanding, found, expected = set(range(1, 13)), {}, {}
+        for tag, settlement, turn in plan:
+            consuming.wire.settle(tag, settlement)
+            expected.setdefault(tag, names[settlement])
+            if turn:
+                await asyncio.sleep(0)
+                found |= consuming.settled(outstanding)
+        await asyncio.sleep(0)
+        assert found | consuming.settled(outstanding) == expected
+
+    asyncio.run(play())
+
+
+async def test_an_ack_after_the_connection_went_is_an_error_and_no_frame() -> None:
+    consuming = Consuming()
+    consuming.deliver(1)
+    consuming.link.is_lost = True
+    with pytest.raises(ConnectionLost):
+        consuming.wire.settle(1, Settlement.ACK)
+    assert consuming.link.transport.writes == []
