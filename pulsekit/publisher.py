@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import (
@@ -74,13 +75,14 @@ class Draft:
 class _Entry(Parcel):
     """Follow one message from being accepted to its receipt."""
 
-    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends")
+    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
 
-    def __init__(self, envelope: Envelope, message_id: str, body: bytes, index: int, deadline: float) -> None:
+    def __init__(self, envelope: Envelope, message_id: str, body: bytes, index: int, timeout: float) -> None:
         super().__init__(envelope, encode_id(message_id), body)
         self.id = message_id
         self.index = index
-        self.deadline = deadline
+        self.timeout = timeout  # seconds, from when it is accepted
+        self.deadline = 0.0
         self.sends = 0
         self.in_flight = False
         self.receipt: Receipt | None = None
@@ -155,6 +157,7 @@ class Publisher:
         self._entries: dict[_Entry, None] = {}  # accepted and without an outcome, in order
         self._outbox: list[_Entry] = []
         self._alarm: asyncio.TimerHandle | None = None  # for the first deadline
+        self._time = monotonic  # the loop's, once there is one
         self._flushing = False
         self._wire: PublishWire[_Entry] | None = None
         self._failure: PulsekitError | None = None
@@ -349,6 +352,7 @@ class Publisher:
 
     def _start(self) -> None:
         if self._task is None:
+            self._time = asyncio.get_running_loop().time
             self._ready = asyncio.get_running_loop().create_future()
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self.exchange}")
@@ -377,8 +381,7 @@ class Publisher:
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
-        seconds = self._timeout if timeout is None else timeout
-        return _Entry(envelope, message_id, body, index, asyncio.get_running_loop().time() + seconds)
+        return _Entry(envelope, message_id, body, index, self._timeout if timeout is None else timeout)
 
     def _address(self, draft: Draft, *, mandatory: bool) -> Envelope:
         """Make the envelope of a message, and keep it when others may have the same."""
@@ -414,10 +417,14 @@ class Publisher:
         return entry
 
     def _accept(self, entry: _Entry) -> None:
-        self._check_open()
-        self._start()
+        if self._failure is not None:
+            raise self._failure
+        if self._task is None:
+            self._start()
+        if not self._entries:
+            self._idle.clear()
         self._entries[entry] = None
-        self._idle.clear()
+        entry.deadline = self._time() + entry.timeout
         if self._alarm is None or self._alarm.when() > entry.deadline:
             self._set_alarm(entry.deadline)
         if self._wire is None:

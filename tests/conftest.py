@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+import trustme
 from loopback import SandboxBroker
 from rabbitmq.node import PrivateNode, lacking, running
 
@@ -120,6 +121,20 @@ def pulse_user(rabbitmq: RabbitMQ) -> PulseUser:
 def admin_url(rabbitmq: RabbitMQ) -> str:
     """Lead somebody who may do everything to the real RabbitMQ."""
     return rabbitmq.admin_url
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Issue certificates that nobody trusts but who is told to."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    """Hold the certificate of the authority in a file, for those who are to trust it."""
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 if TYPE_CHECKING:
-    import ssl
+    from collections.abc import AsyncIterator
     from types import TracebackType
     from typing import Self
+
+    import trustme
 
 
 class Proxy:
@@ -113,3 +117,13 @@ class Proxy:
                 writer.write(data)
                 await writer.drain()
         writer.transport.abort()
+
+
+@asynccontextmanager
+async def terminated(url: str, certificate: trustme.LeafCert, asked: list[str | None]) -> AsyncIterator[Proxy]:
+    """Put TLS in front of a broker, as Pulse's load balancer does, and note the names that were asked for."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(context)
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    async with Proxy(url, tls=context) as proxy:
+        yield proxy

@@ -10,12 +10,16 @@ import aiormq.connection
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proxy import terminated
 
 import pulsekit
 from pulsekit.frames import HEARTBEAT
 from pulsekit.seam import Seam, Tap
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import trustme
     from rabbitmq.broker import RabbitMQ
 
 
@@ -87,7 +91,10 @@ def test_the_seam_is_what_aiormq_asks_for() -> None:
     assert issubclass(Seam, aiormq.connection.TransportFactory)
 
 
-async def test_no_publish_and_no_delivery_reaches_aiormq(broker: RabbitMQ, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+async def test_no_publish_and_no_delivery_reaches_aiormq(
+    broker: RabbitMQ, monkeypatch: pytest.MonkeyPatch, authority: trustme.CA, ca_file: Path, tls: bool
+) -> None:
     seen: list[str] = []
     read = aiormq.connection.FrameReceiver.get_frame
 
@@ -99,15 +106,19 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(broker: RabbitMQ, monke
     monkeypatch.setattr(aiormq.connection.FrameReceiver, "get_frame", spy)
     user = broker.user()
     exchange = f"exchange/{user.name}/x"
-    async with pulsekit.connect(user.url) as pulse:
-        await pulse.create_exchange(exchange)
-        async with pulse.subscribe(exchange) as messages:
-            pairs = [({"n": number}, "k") for number in range(100)]
-            receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many(pairs)]
-            for number in range(100):
-                message = await anext(messages)
-                assert message.payload == {"n": number}
-                await message.ack()
+    async with terminated(user.url, authority.issue_cert("localhost"), []) as proxy:
+        secure = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
+        async with pulsekit.connect(secure if tls else user.url) as pulse:
+            await pulse.create_exchange(exchange)
+            async with pulse.subscribe(exchange) as messages:
+                # Bodies of several frames, and of several records of TLS, among small ones.
+                sizes = [200_000 if number % 40 == 0 else 10 for number in range(100)]
+                pairs = [({"n": number, "x": "x" * size}, "k") for number, size in enumerate(sizes)]
+                receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many(pairs)]
+                for payload, _ in pairs:
+                    message = await anext(messages)
+                    assert message.payload == payload
+                    await message.ack()
     assert len(receipts) == 100
     assert "Connection.Start" in seen
     assert "Exchange.DeclareOk" in seen

@@ -3,43 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from proxy import Proxy
+from proxy import terminated
 
 import pulsekit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
     from rabbitmq.broker import RabbitMQ
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    path = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(path)
-    return path
-
-
-@asynccontextmanager
-async def terminated(url: str, certificate: trustme.LeafCert, asked: list[str | None]) -> AsyncIterator[Proxy]:
-    """Put TLS in front of a broker, as Pulse's load balancer does, and note the names that were asked for."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    certificate.configure_cert(context)
-    context.sni_callback = lambda _, name, __: asked.append(name)
-    async with Proxy(url, tls=context) as proxy:
-        yield proxy
 
 
 async def test_a_certificate_of_a_trusted_authority_lets_messages_through(
