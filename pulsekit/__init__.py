@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.connection import State
     from pulsekit.consumer import Consumer
+    from pulsekit.depth import Depth, Limits
     from pulsekit.errors import (
         AccessRefused,
         BrokerRefused,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
         VirtualHostRefused,
     )
     from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
+    from pulsekit.policies import Fate, Policy
     from pulsekit.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
     from pulsekit.schemas import Schema, load_schema
@@ -62,9 +64,11 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "Consumer",
+    "Depth",
     "DocumentError",
     "Draft",
     "Explanation",
+    "Fate",
     "Gap",
     "InsecureConnection",
     "InvalidInput",
@@ -73,6 +77,7 @@ __all__ = [
     "InvalidPattern",
     "InvalidPayload",
     "InvalidRegistration",
+    "Limits",
     "LoginRefused",
     "Message",
     "MessageRefused",
@@ -82,6 +87,7 @@ __all__ = [
     "NotOpen",
     "Outcome",
     "OutcomeUnknown",
+    "Policy",
     "PreconditionFailed",
     "Problem",
     "Properties",
@@ -111,7 +117,9 @@ _HOMES = {
     "bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
     "connection": ("State",),
     "consumer": ("Consumer",),
+    "depth": ("Depth", "Limits"),
     "messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
+    "policies": ("Fate", "Policy"),
     "publisher": ("Draft", "Publisher"),
     "pulse": ("Pulse", "connect"),
     "schemas": ("Schema", "load_schema"),

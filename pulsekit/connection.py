@@ -19,7 +19,16 @@ import aio_pika
 import aiormq
 from yarl import URL
 
-from pulsekit.errors import BrokerRefused, ConnectionLost, LoginRefused, NotOpen, PulsekitError
+from pulsekit.callbacks import tell
+from pulsekit.errors import (
+    BrokerRefused,
+    ConfigurationError,
+    ConnectionLost,
+    LoginRefused,
+    NotOpen,
+    PulsekitError,
+)
+from pulsekit.frames import BLOCKED, METHOD, UNBLOCKED, short_string
 from pulsekit.seam import Seam
 from pulsekit.translation import FOREIGN, translate, translate_connecting
 
@@ -39,10 +48,20 @@ _LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse: logins fai
 
 
 class State(enum.StrEnum):
-    """Name what a connection is doing."""
+    """Name what a connection is doing.
+
+    Attributes:
+        CONNECTING: it is being opened.
+        READY: it is open.
+        BLOCKED: it is open, and the broker takes no messages for want of memory or disk (connection.blocked). What is
+            published waits here until its deadline.
+        BACKING_OFF: it is gone, and will be opened again after a pause.
+        CLOSED: it is gone for good, or was never opened.
+    """
 
     CONNECTING = "connecting"
     READY = "ready"
+    BLOCKED = "blocked"
     BACKING_OFF = "backing off"
     CLOSED = "closed"
 
@@ -83,11 +102,13 @@ class Link:
         server: the broker's own description of itself (connection.start).
         frame_max: bytes of the largest frame (connection.tune).
         tap: where the frames of our own channels come out, and go in.
+        on_blocked: called with the broker's reason when it takes no more messages, and with None when it does again.
     """
 
     def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Seam) -> None:
         if connection.transport is None or seam.tap is None:
             raise ConnectionLost("the connection went while it was opened")
+        self.on_blocked: Callable[[str | None], None] | None = None
         self.epoch = epoch
         self.user = user
         self.tap = seam.tap
@@ -95,6 +116,26 @@ class Link:
         self._wire = connection.transport.connection
         self.server: dict[str, object] = dict(self._wire.server_properties or {})
         self.frame_max: int = self._wire.connection_tune.frame_max
+        self.tap.connect(0, self)
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Look for connection.blocked and connection.unblocked on channel 0, which stay aiormq's."""
+        payload = data[start:end]
+        method = payload[:4] if kind == METHOD else b""
+        if method == BLOCKED:
+            self.tap.hold()
+            self._tell(short_string(payload, 4)[0])
+        elif method == UNBLOCKED:
+            self._tell(None)
+            self.tap.release()
+        return 0
+
+    def resumed(self) -> None:
+        """Do nothing: what goes out on channel 0 is aiormq's."""
+
+    def _tell(self, reason: str | None) -> None:
+        if self.on_blocked is not None:
+            self.on_blocked(reason)
 
     @property
     def is_lost(self) -> bool:
@@ -159,6 +200,7 @@ class Connection:
         self._timeout = timeout
         self._on_state = on_state
         self._backoff = backoff or Backoff()
+        self._host = 0  # where the next attempt begins, of those that the broker has
         self._link: Link | None = None
         self._failure: PulsekitError | None = None
         self._changed = asyncio.Event()
@@ -209,10 +251,13 @@ class Connection:
                     self._enter(State.CLOSED)
                     return
                 log.warning("%s", error)
+                if isinstance(error, LoginRefused):
+                    await self._renew_password()
             else:
                 refused_logins = 0
                 self._link = link
                 self._enter(State.READY)
+                link.on_blocked = self._on_blocked
                 since = loop.time()
                 await link.lost()
                 self._link = None
@@ -222,8 +267,43 @@ class Connection:
             self._enter(State.BACKING_OFF)
             await asyncio.sleep(self._backoff.next())
 
+    def _on_blocked(self, reason: str | None) -> None:
+        if reason is None:
+            log.warning("%s: the broker takes messages again", self.name)
+        else:
+            log.warning("%s: the broker takes no messages: %s", self.name, reason)
+        self._enter(State.READY if reason is None else State.BLOCKED)
+
+    async def _renew_password(self) -> None:
+        """Ask the user's password file or command again, in a thread: PulseGuardian may have a new one by now."""
+        try:
+            self._broker = await asyncio.to_thread(self._broker.renewed)
+        except ConfigurationError as error:
+            log.warning("%s", error)
+
     async def _open(self) -> Link:
-        broker = self._broker
+        """Connect to the first host that lets us in, beginning after the one that was lost."""
+        brokers = self._broker.each(self._host)
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._timeout
+        failure: PulsekitError | None = None
+        for number, broker in enumerate(brokers):
+            # One that is silent must not use up the time of those after it.
+            seconds = (end - loop.time()) / (len(brokers) - number)
+            try:
+                link = await self._open_one(broker, seconds)
+            except BrokerRefused:
+                raise  # they are one cluster: the others would say the same
+            except PulsekitError as error:
+                log.debug("%s", error)
+                failure = failure or error
+            else:
+                self._host += number + 1
+                return link
+        assert failure is not None
+        raise failure
+
+    async def _open_one(self, broker: Broker, seconds: float) -> Link:
         seam = Seam(broker.ssl_context())
         connection = aio_pika.Connection(
             URL.build(
@@ -239,7 +319,7 @@ class Connection:
         )
         connection.kwargs["transport_factory"] = seam
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(seconds):
                 await connection.connect()
             link = Link(self.epoch + 1, connection, broker.user, seam)
         except FOREIGN as error:
@@ -258,5 +338,4 @@ class Connection:
             return
         self.state = state
         log.debug("%s is %s", self.name, state)
-        if self._on_state is not None:
-            self._on_state(self.name, state)
+        tell(self._on_state, self.name, state)

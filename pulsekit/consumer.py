@@ -10,11 +10,14 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import signal
 import time
 from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.callbacks import tell
+from pulsekit.depth import Limits, Watch
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -27,6 +30,7 @@ from pulsekit.errors import (
 )
 from pulsekit.messages import Delivered, Gap, Message, Settlement
 from pulsekit.names import check_queue, queue_name
+from pulsekit.policies import Fate, Policy, Retries
 from pulsekit.wire import DeliveryWire, Topology
 
 if TYPE_CHECKING:
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings import Binding
     from pulsekit.connection import Connection, Link
+    from pulsekit.depth import Depth
     from pulsekit.messages import Delivery
     from pulsekit.schemas import Schema
 
@@ -62,6 +67,8 @@ class Consumer:
         queue: its name; an exclusive one changes with each epoch.
         gaps: how many times nobody was listening.
         stale: how many messages were settled too late, after their connection had gone.
+        failures: how often a handler raised.
+        poison: how many messages were kept from the handler, see `Policy`.
     """
 
     def __init__(
@@ -77,6 +84,8 @@ class Consumer:
         schema: Schema | None = None,
         wait: bool = False,
         on_gap: Callable[[Gap], None] | None = None,
+        limits: Limits | None = None,
+        on_depth: Callable[[Depth], None] | None = None,
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
@@ -89,6 +98,8 @@ class Consumer:
         self.queue = queue or ""
         self.gaps = 0
         self.stale = 0
+        self.failures = 0
+        self.poison = 0
         self._named = queue
         self._durable = queue is not None if durable is None else durable
         self._connection = connection
@@ -99,6 +110,11 @@ class Consumer:
         self._schema = schema
         self._wait = wait
         self._on_gap = on_gap
+        self._limits = limits or Limits()
+        self._on_depth = on_depth
+        self._retries = Retries()
+        self._drained = False
+        self._signals: tuple[signal.Signals, ...] = ()
         self._buffer: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._epoch = 0
@@ -133,6 +149,7 @@ class Consumer:
     async def close(self) -> None:
         """Stop consuming and give back what was not settled; an exclusive queue is deleted. Closing twice is fine."""
         self._finish(NotOpen("the subscription is closed: use it inside its `async with` block"))
+        self._forget_signals()
         wire, self._wire = self._wire, None
         if self._task is not None:
             self._task.cancel()
@@ -172,6 +189,8 @@ class Consumer:
         while not self._buffer:
             if self._end is not None:
                 raise self._end
+            if self._drained:
+                raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
         return self._buffer.popleft()
@@ -180,22 +199,88 @@ class Consumer:
         """Return the next message if one has arrived, without waiting."""
         return self._buffer.popleft() if self._buffer else None
 
-    async def handle(self, handler: Callable[[Message], Awaitable[object]]) -> None:
+    async def handle(self, handler: Callable[[Message], Awaitable[object]], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
 
-        A message is acknowledged when its handler returns. When the handler raises, the message goes back to the queue
-        and the exception comes out here, so nothing is lost and nothing is skipped in silence.
+        A message is acknowledged when its handler returns. When the handler raises, the policy decides; without one the
+        message goes back to the queue and the exception comes out here, so nothing is lost and nothing is skipped in
+        silence. A handler that is cancelled gives its message back.
 
         Raises:
             SubscriptionLost: the queue was deleted under the consumer.
         """
+        policy = policy or Policy()
         async for message in self:
+            reason: Exception | None = policy.reason_against(message)
+            if reason is not None:
+                self.poison += 1
+                await self._decide(message, policy, policy.poison or Fate.RAISE, reason)
+                continue
             try:
                 await handler(message)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the policy knows what to do
+                self.failures += 1
+                fate = policy.failure
+                if fate is Fate.REQUEUE and self._retries.failed(message) > policy.limit:
+                    self._retries.forget(message)
+                    fate = policy.exhausted
+                await self._decide(message, policy, fate, error)
             except BaseException:
                 await message.nack()
                 raise
+            else:
+                self._retries.forget(message)
+                await message.ack()
+
+    async def drain(self) -> None:
+        """Stop the flow of messages (basic.cancel). Those that have arrived still come, then iteration ends.
+
+        A reconnect does not start it again. Leaving the block gives back what was not settled.
+        """
+        self._drained = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._wire is not None:
+            await self._wire.stop()
+        self._arrived.set()
+
+    def drain_on(self, *signals: signal.Signals) -> None:
+        """Drain when the process gets one of these signals, so that a handler can finish what it has.
+
+        The second signal does what it always did. Call it in the main thread, within the block of the subscription.
+
+        Args:
+            *signals: SIGINT and SIGTERM by default.
+        """
+        self._signals = signals or (signal.SIGINT, signal.SIGTERM)
+        loop = asyncio.get_running_loop()
+        for number in self._signals:
+            loop.add_signal_handler(number, self._on_signal, number)
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        log.warning("%s: draining %s; again to leave at once", number.name, self.queue)
+        self._forget_signals()
+        self._draining = self._tasks.create_task(self.drain(), name="drain")
+
+    def _forget_signals(self) -> None:
+        for number in self._signals:
+            asyncio.get_running_loop().remove_signal_handler(number)
+        self._signals = ()
+
+    async def _decide(self, message: Message, policy: Policy, fate: Fate, reason: Exception) -> None:
+        if fate is not Fate.RAISE:
+            log.warning("%s of %s: %s: %s", message, self.queue, fate, reason)
+        if fate is Fate.REQUEUE:
+            # Not awaited: those behind it do not wait for its delay.
+            asyncio.get_running_loop().call_later(policy.delay, self.settle, message, Settlement.REQUEUE)
+        elif fate is Fate.REJECT:
+            await message.reject()
+        elif fate is Fate.ACK:
             await message.ack()
+        elif fate is Fate.RAISE:
+            await message.nack()
+            raise reason
 
     def settle(self, message: Message, settlement: Settlement) -> None:
         """Tell the broker about one message; `Message.ack`, `nack` and `reject` call this."""
@@ -231,7 +316,7 @@ class Consumer:
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
-                reason = await self._wire.closed()
+                reason = await self._serve(self._wire)
                 self._lost_at = datetime.now(UTC)
                 wire, self._wire = self._wire, None
                 if isinstance(reason, BrokerRefused):
@@ -240,6 +325,17 @@ class Consumer:
                     raise reason
         except PulsekitError as error:
             self._finish(error)
+
+    async def _serve(self, wire: DeliveryWire) -> PulsekitError:
+        """Wait for the end of the wire, with an eye on the depth of a queue that PulseGuardian could delete."""
+        if not self._durable:
+            return await wire.closed()
+        watch = Watch(self.queue, self._limits, self._on_depth)
+        self._tasks.create_task(watch.run(wire.depth), name=f"depth of {self.queue}")
+        try:
+            return await wire.closed()
+        finally:
+            watch.stop()
 
     async def _subscribe(self, link: Link) -> DeliveryWire:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
@@ -268,8 +364,7 @@ class Consumer:
         self._lost_at = None
         self.gaps += 1
         log.warning("nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
-        if self._on_gap is not None:
-            self._on_gap(gap)
+        tell(self._on_gap, gap)
 
     def _on_delivery(self, delivery: Delivery) -> None:
         self._buffer.append(Delivered(delivery, self._epoch, time.time(), self, self._schema))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ACK",
+    "BLOCKED",
     "BODY",
     "CLOSE_CHANNEL",
     "DELIVER",
@@ -31,6 +32,7 @@ __all__ = [
     "REJECT",
     "RETURN",
     "SETTLE",
+    "UNBLOCKED",
     "Envelope",
     "encode_id",
     "encode_settlement",
@@ -42,6 +44,7 @@ __all__ = [
 METHOD, HEADER, BODY = 1, 2, 3
 ACK, NACK, RETURN, DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78", b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x3c"
 REJECT = b"\x00\x3c\x00\x5a"
+BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
 CLOSE_CHANNEL = b"\x00\x14\x00\x28"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 

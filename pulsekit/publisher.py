@@ -320,22 +320,27 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - see _fill
             flow.end(error)
 
-    async def close(self, timeout: float = DRAIN_TIMEOUT) -> None:
+    async def close(self, timeout: float = DRAIN_TIMEOUT) -> tuple[Receipt, ...]:
         """Wait for outstanding confirms, then close. Closing twice is fine.
 
         Args:
             timeout: seconds to wait; what has no outcome then ends as unknown when it was sent, else as timed out.
+
+        Returns:
+            The receipts of those that ended so.
         """
         if self._task is not None and self._failure is None:
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._idle.wait()
-            except TimeoutError:
-                log.warning("%d messages to %s were not confirmed before closing", len(self._entries), self.exchange)
+        left = list(self._entries)
         self._fail(NotOpen("the publisher is closed: use it inside the `async with` block of its connection"))
+        if left:
+            log.warning("%d messages to %s were not confirmed before closing", len(left), self.exchange)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        return tuple(entry.receipt for entry in left if entry.receipt is not None)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import aiormq
 
     from pulsekit.connection import State
+    from pulsekit.depth import Depth, Limits
     from pulsekit.messages import Gap
     from pulsekit.settings import Broker
 
@@ -143,7 +144,11 @@ class Pulse:
         prefetch: int = PREFETCH,
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
         wait: bool = False,
+        queue_type: str | None = None,
+        dead_letters: str | None = None,
+        limits: Limits | None = None,
         on_gap: Callable[[Gap], None] | None = None,
+        on_depth: Callable[[Depth], None] | None = None,
     ) -> Consumer:
         """Make a consumer; `async with` opens it.
 
@@ -155,7 +160,11 @@ class Pulse:
             prefetch: how many messages may be unsettled.
             schema: checks each payload when it is read.
             wait: wait for exchanges that do not exist yet.
+            queue_type: "quorum" for a durable queue that outlives a node of a cluster; "classic" otherwise.
+            dead_letters: the user's own exchange to which the broker sends what is rejected (x-dead-letter-exchange).
+            limits: when PulseGuardian acts; the depth of a durable queue is watched against it, with warnings.
             on_gap: called after a reconnect with the time nobody listened.
+            on_depth: called with the depth of a durable queue at each look.
 
         Raises:
             InvalidName: Pulse cannot have an exchange or queue of this name.
@@ -163,17 +172,24 @@ class Pulse:
             ConfigurationError: no binding, a durable queue without a name, or a prefetch out of range.
             NotOpen: outside the `async with` block.
         """
+        given = dict(arguments or {})
+        if queue_type is not None:
+            given["x-queue-type"] = queue_type
+        if dead_letters is not None:
+            given["x-dead-letter-exchange"] = check_exchange(dead_letters)
         consumer = Consumer(
             self._in,
             self._group(),
             [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
             queue=queue,
             durable=durable,
-            arguments=arguments,
+            arguments=given,
             prefetch=prefetch,
             schema=_schema(schema),
             wait=wait,
             on_gap=on_gap,
+            limits=limits,
+            on_depth=on_depth,
         )
         self._hold(consumer)
         return consumer

@@ -48,7 +48,7 @@ class Tap(asyncio.StreamReaderProtocol):
         self._rest = b""
         self._cutting = True
         self._beaten = 0.0
-        self._writable = True
+        self._full = self._held = False
         self._out: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
@@ -94,19 +94,31 @@ class Tap(asyncio.StreamReaderProtocol):
 
     @property
     def writable(self) -> bool:
-        """Whether the transport takes more; otherwise the peer does not read, or not fast enough."""
-        return self._writable
+        """Whether messages can be sent: the transport takes more, and the broker takes messages."""
+        return not (self._full or self._held)
 
     def pause_writing(self) -> None:
-        """Hear from the transport that its buffer is full."""
+        """Hear from the transport that its buffer is full: the peer does not read, or not fast enough."""
         super().pause_writing()
-        self._writable = False
+        self._full = True
 
     def resume_writing(self) -> None:
         """Hear from the transport that its buffer is empty enough."""
         super().resume_writing()
-        self._writable = True
-        for taker in list(self._takers.values()):
+        self._full = False
+        self._resume()
+
+    def hold(self) -> None:
+        """Say that the broker takes no messages (connection.blocked)."""
+        self._held = True
+
+    def release(self) -> None:
+        """Say that it takes them again (connection.unblocked)."""
+        self._held = False
+        self._resume()
+
+    def _resume(self) -> None:
+        for taker in list(self._takers.values()) if self.writable else ():
             taker.resumed()
 
     def connect(self, channel: int, taker: Taker) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -18,7 +19,7 @@ from pulsekit.errors import ConfigurationError, InsecureConnection
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pulsekit.bindings import Binding, Registration
 
@@ -50,6 +51,8 @@ class Broker:
         key_file: PEM file of its key.
         heartbeat: seconds between heartbeats (AMQP 0-9-1 §4.2.7).
         insecure: allows clear text to a host that is not this machine.
+        others: further hosts and ports of the same cluster, tried in turn.
+        read_password: asks the user's password file or command again; it blocks.
     """
 
     host: str
@@ -63,17 +66,39 @@ class Broker:
     key_file: str | None = None
     heartbeat: int = HEARTBEAT
     insecure: bool = False
+    others: tuple[tuple[str, int], ...] = ()
+    read_password: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
 
     @property
     def loopback(self) -> bool:
-        """Tell whether the host is this machine."""
-        return _is_loopback(self.host)
+        """Tell whether every host is this machine."""
+        return all(_is_loopback(host) for host, _ in self.hosts)
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """All hosts and ports, in the order they are tried."""
+        return ((self.host, self.port), *self.others)
+
+    def each(self, first: int = 0) -> list[Broker]:
+        """Return one broker for each host, from the one with that number on and around."""
+        hosts = self.hosts
+        first %= len(hosts)
+        return [replace(self, host=host, port=port, others=()) for host, port in hosts[first:] + hosts[:first]]
+
+    def renewed(self) -> Broker:
+        """Return it with the password as the user's file or command gives it now.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or the command failed.
+        """
+        password = self.read_password() if self.read_password is not None else None
+        return self if password is None else replace(self, password=password)
 
     def __str__(self) -> str:
         scheme = "amqps" if self.tls else "amqp"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
         vhost = "" if self.virtual_host == "/" else quote(self.virtual_host, safe="")
-        return f"{scheme}://{quote(self.user, safe='')}:***@{host}:{self.port}/{vhost}"
+        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
 
     def checked(self) -> Broker:
         """Return itself if a password may travel there.
@@ -83,8 +108,9 @@ class Broker:
         """
         if self.tls or self.loopback or self.insecure:
             return self
+        hosts = ", ".join(host for host, _ in self.hosts)
         raise InsecureConnection(
-            f"{self} would send the password in clear text to {self.host}: use amqps://, or --insecure "
+            f"{self} would send the password in clear text to {hosts}: use amqps://, or --insecure "
             "(insecure=True in Python) if the network between is yours"
         )
 
@@ -155,7 +181,8 @@ class Settings:
         url = url or self._environment.get("PULSE_URL") or self._login.get("url")
         user = self._environment.get("PULSE_USER") or self._login.get("user")
         password = self._environment.get("PULSE_PASSWORD")
-        if password is None:
+        kept = password is None
+        if kept:
             password = _configured_password(self._login)
         if not url and not user:
             raise ConfigurationError(
@@ -163,7 +190,8 @@ class Settings:
                 f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; to try without an account, run `pulsekit sandbox`"
             )
         broker = parse_url(url or f"amqps://{PULSE_HOST}:5671/", user=user, password=password)
-        return replace(broker, insecure=insecure).checked()
+        again = partial(_configured_password, self._login) if kept and broker.password == password else None
+        return replace(broker, insecure=insecure, read_password=again).checked()
 
 
 def parse_url(url: str, *, user: str | None = None, password: str | None = None) -> Broker:
@@ -173,7 +201,8 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
     path is the virtual host `/`.
 
     Args:
-        url: `amqp[s]://user:password@host[:port]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`.
+        url: `amqp[s]://user:password@host[:port][,host[:port]…]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`;
+            several hosts are those of one cluster, tried in turn.
         user: used when the URL names none.
         password: used when the URL names none.
 
@@ -187,22 +216,26 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
     try:
         parts = urlsplit(url)
-        port, host = parts.port, parts.hostname
+        login, at, hosts = parts.netloc.rpartition("@")
+        # Each host with the login, so that the rules for it are those of a URL with one.
+        addresses = [urlsplit(f"//{login}{at}{host}") for host in hosts.split(",")]
+        ports = [address.port for address in addresses]
     except ValueError:
         raise ConfigurationError(
             f"the broker URL cannot be read: {shape}; in a password, / @ : are written %2F %40 %3A"
         ) from None
     if parts.scheme not in _SCHEMES:
         raise ConfigurationError(f"the broker URL begins with {parts.scheme + '://'!r}: {shape}")
-    if not host:
-        raise ConfigurationError(f"the broker URL names no host: {shape}")
-    if "," in host:
-        raise ConfigurationError("the broker URL names several hosts: give one")
+    names = [address.hostname or "" for address in addresses]
+    if not all(names):
+        raise ConfigurationError(f"the broker URL names no host{' between two commas' if names[1:] else ''}: {shape}")
+    host = names[0]
     options = _options(parts.query)
     tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
-    user = unquote(parts.username) if parts.username else user
-    password = unquote(parts.password) if parts.password is not None else password
-    if user is None and password is None and _is_loopback(host):
+    username, secret = addresses[0].username, addresses[0].password
+    user = unquote(username) if username else user
+    password = unquote(secret) if secret is not None else password
+    if user is None and password is None and all(map(_is_loopback, names)):
         user, password = "guest", "guest"  # what a fresh RabbitMQ has, and lets in from this machine alone
     if not user or password is None:
         missing = "user name" if not user else "password"
@@ -211,7 +244,7 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         )
     return Broker(
         host=host,
-        port=port or _PORTS[tls],
+        port=ports[0] or _PORTS[tls],
         user=user,
         password=password,
         virtual_host=unquote(parts.path[1:]) or "/",
@@ -220,6 +253,7 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         cert_file=options.get("certfile"),
         key_file=options.get("keyfile"),
         heartbeat=_heartbeat(options.get("heartbeat")),
+        others=tuple((name, port or _PORTS[tls]) for name, port in zip(names[1:], ports[1:], strict=True)),
     )
 
 

@@ -390,6 +390,19 @@ class DeliveryWire(_ChannelWire):
             with contextlib.suppress(*FOREIGN):  # the channel is gone, and the consumer with it
                 await self._channel.basic_cancel(self._tag, timeout=OPERATION_TIMEOUT)
 
+    async def depth(self) -> tuple[int, int]:
+        """Return how many messages wait in the queue (queue.declare, passive), and how many are unsettled here.
+
+        Raises:
+            ConnectionLost: the link went, or the broker did not answer in time.
+            NotFound: the queue is gone.
+        """
+        try:
+            answer = await self._channel.queue_declare(self._queue, passive=True, timeout=OPERATION_TIMEOUT)
+        except FOREIGN as error:
+            raise translate(error, f"ask for the depth of {self._queue}") from error
+        return answer.message_count or 0, len(self._unsettled)
+
     async def delete_queue(self) -> None:
         """Delete the queue and what is in it (queue.delete)."""
         with contextlib.suppress(*FOREIGN):  # an exclusive queue goes with its connection

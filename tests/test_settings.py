@@ -38,6 +38,27 @@ def test_an_address_is_read_the_uri_way_and_kombus_way(url: str, host: str, port
     assert (broker.host, broker.port, broker.virtual_host, broker.tls) == (host, port, vhost, tls)
 
 
+def test_several_hosts_are_one_cluster_and_share_everything_else() -> None:
+    broker = parse_url("amqps://u:p%2C@a,b:7,[::1]/v?heartbeat=9")
+    assert broker.hosts == (("a", 5671), ("b", 7), ("::1", 5671))
+    assert [str(one) for one in broker.each()] == [
+        "amqps://u:***@a:5671/v",
+        "amqps://u:***@b:7/v",
+        "amqps://u:***@[::1]:5671/v",
+    ]
+    assert [one.host for one in broker.each(4)] == ["b", "::1", "a"]
+    assert {(one.password, one.heartbeat, one.virtual_host) for one in broker.each()} == {("p,", 9, "v")}
+    assert str(broker) == "amqps://u:***@a:5671,b:7,[::1]:5671/v"
+
+
+def test_clear_text_leaves_this_machine_for_no_host_of_several() -> None:
+    assert parse_url("amqp://u:p@localhost,127.0.0.2/").loopback
+    with pytest.raises(InsecureConnection, match=r"example\.org"):
+        parse_url("amqp://u:p@localhost,example.org/").checked()
+    with pytest.raises(ConfigurationError, match="no user name"):
+        parse_url("amqp://localhost,example.org/")
+
+
 def test_user_and_password_are_percent_decoded() -> None:
     broker = parse_url(f"amqps://a%2Eb:{ENCODED}@h/")
     assert (broker.user, broker.password) == ("a.b", SECRET)
@@ -53,7 +74,8 @@ def test_user_and_password_are_percent_decoded() -> None:
         ("amqp://u:pa#ss@h/", "#"),
         ("amqp://u:p@h:99999/", "cannot be read"),
         ("amqp://u:p@h:x/", "cannot be read"),
-        ("amqp://u:p@a,b/", "several"),
+        ("amqp://u:p@a,,b/", "between two commas"),
+        ("amqp://u:p@a:1,b:x/", "cannot be read"),
         ("amqp://u:p@h/?verify=0", "verify"),
         ("amqp://u:p@h/?ssl=maybe", "ssl=1"),
         ("amqp://u:p@h/?heartbeat=0", "heartbeat"),
@@ -153,7 +175,12 @@ def test_the_password_can_come_from_a_file_or_a_command_of_the_users(tmp_path: P
     secret.write_text(f"{SECRET}\n")
     environment = {"XDG_CONFIG_HOME": str(tmp_path)}
     (folder / "config.yml").write_text(f"user: me\npassword_file: {secret}\n")
-    assert load_settings(tmp_path, environment).broker().password == SECRET
+    broker = load_settings(tmp_path, environment).broker()
+    assert broker.password == SECRET
+    secret.write_text("changed\n")
+    assert broker.renewed().password == "changed"
+    given = load_settings(tmp_path, environment | {"PULSE_PASSWORD": "wins"}).broker()
+    assert given.renewed().password == "wins"
     (folder / "config.yml").write_text(f"user: me\npassword_command: {sys.executable} -c 'print(\"from command\")'\n")
     assert load_settings(tmp_path, environment).broker().password == "from command"
     (folder / "config.yml").write_text("user: me\npassword_file: /does/not/exist\n")

@@ -1,0 +1,103 @@
+"""How full a queue is, held against the limits at which PulseGuardian acts."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pulsekit.callbacks import tell
+from pulsekit.errors import ConfigurationError, PulsekitError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Depth", "Limits", "Watch"]
+
+log = logging.getLogger("pulsekit")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Say when PulseGuardian mails the owner of a queue, and when it deletes it ("Queues" of the facts).
+
+    Attributes:
+        warn: messages, ready plus unacknowledged, over which it mails.
+        delete: messages over which it deletes the queue; what is in it is gone.
+        interval: seconds between two looks of ours; PulseGuardian looks every 5.
+    """
+
+    warn: int = 2000
+    delete: int = 8000
+    interval: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.warn <= self.delete or self.interval <= 0:
+            raise ConfigurationError("limits are positive, and the one to warn is not over the one to delete")
+
+
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """Count the messages of a queue.
+
+    Attributes:
+        queue: its name.
+        ready: messages that wait for a consumer.
+        unsettled: messages that were delivered to us, and have no answer yet. Those of other consumers cannot be seen.
+        limits: what PulseGuardian holds it against.
+    """
+
+    queue: str
+    ready: int
+    unsettled: int
+    limits: Limits
+
+    @property
+    def total(self) -> int:
+        """What PulseGuardian counts, as far as one consumer sees it."""
+        return self.ready + self.unsettled
+
+    @property
+    def level(self) -> int:
+        """How bad it is: 0 fine, 1 over the limit at which PulseGuardian mails, 2 over that at which it deletes."""
+        return (self.total > self.limits.warn) + (self.total > self.limits.delete)
+
+
+class Watch:
+    """Look at a queue now and then, and warn when it gets deeper than PulseGuardian likes."""
+
+    def __init__(self, queue: str, limits: Limits, on_depth: Callable[[Depth], None] | None) -> None:
+        self._queue = queue
+        self._limits = limits
+        self._on_depth = on_depth
+        self._level = 0
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """End it after the look that is under way: to cancel a question would close the channel it was asked on."""
+        self._stopped.set()
+
+    async def run(self, ask: Callable[[], Awaitable[tuple[int, int]]]) -> None:
+        """Look until the broker does not answer any more, or it is stopped."""
+        while not self._stopped.is_set():
+            try:
+                depth = Depth(self._queue, *await ask(), self._limits)
+            except PulsekitError as error:
+                log.debug("%s", error)
+                return
+            self._warn(depth)
+            tell(self._on_depth, depth)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._limits.interval):
+                    await self._stopped.wait()
+
+    def _warn(self, depth: Depth) -> None:
+        if depth.level > self._level:
+            what = "deletes it, and all that is in it" if depth.level > 1 else "mails its owner"
+            limit = self._limits.delete if depth.level > 1 else self._limits.warn
+            log.warning(
+                "the queue %s holds %d messages: over %d, PulseGuardian %s", self._queue, depth.total, limit, what
+            )
+        self._level = depth.level

@@ -1,0 +1,242 @@
+"""The supervised connection: what it does when the broker goes, blocks, moves, or changes its mind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from proxy import Proxy
+
+import pulsekit
+from pulsekit import State
+from pulsekit.connection import Backoff, Connection
+from pulsekit.settings import parse_url
+from pulsekit.testing import PulseSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+class States:
+    """Hear of states, and wait for one."""
+
+    def __init__(self) -> None:
+        self.seen: list[State] = []
+        self._changed = asyncio.Event()
+
+    def __call__(self, name: str, state: State) -> None:
+        assert name == "publisher"
+        self.seen.append(state)
+        self._changed.set()
+
+    async def until(self, state: State, count: int = 1) -> None:
+        while self.seen.count(state) < count:
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def nobody_listens() -> int:
+    """Find a port on loopback that refuses connections."""
+    with closing(socket.socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def with_hosts(url: str, hosts: str) -> str:
+    """Put several hosts into the URL of a user."""
+    login, _, _ = url.rpartition("@")
+    return f"{login}@{hosts}/"
+
+
+def port_of(url: str) -> int:
+    return parse_url(url).port
+
+
+async def test_every_state_is_told_in_order(user: PulseUser) -> None:
+    states = States()
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url, on_state=states) as pulse:
+        await pulse.link()
+        proxy.cut()
+        await states.until(State.READY, 2)
+    first, second = [State.CONNECTING, State.READY], [State.BACKING_OFF, State.CONNECTING, State.READY]
+    assert states.seen == [*first, *second, State.CLOSED]
+
+
+async def test_a_callback_that_fails_is_logged_and_the_connection_lives(
+    user: PulseUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    def on_state(_: str, state: State) -> None:
+        raise ZeroDivisionError(state)
+
+    async with pulsekit.connect(user.url, on_state=on_state) as pulse:
+        receipt = await pulse.publisher(f"exchange/{user.name}/x").publish({}, "k")
+    assert receipt.outcome is pulsekit.Outcome.CONFIRMED
+    assert "a callback failed" in caplog.text
+
+
+async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: PulseUser) -> None:
+    async with Proxy(user.url) as first, Proxy(user.url) as second:
+        hosts = f"127.0.0.1:{nobody_listens()},127.0.0.1:{port_of(first.url)},127.0.0.1:{port_of(second.url)}"
+        states = States()
+        async with pulsekit.connect(with_hosts(user.url, hosts), on_state=states) as pulse:
+            await pulse.link()
+            assert (first.accepted, second.accepted) == (1, 0)
+            first.refuse()
+            first.cut()
+            await states.until(State.READY, 2)
+            assert (first.accepted, second.accepted) == (1, 1)
+            second.refuse()
+            second.cut()
+            first.accept()
+            await states.until(State.READY, 3)
+            assert first.accepted == 2
+
+
+async def test_a_silent_host_does_not_use_up_the_time_of_the_next(user: PulseUser) -> None:
+    async with Proxy(user.url) as silent:
+        silent.hold_answers()
+        url = with_hosts(user.url, f"127.0.0.1:{port_of(silent.url)},127.0.0.1:{port_of(user.url)}")
+        async with pulsekit.connect(url, timeout=1.0) as pulse:
+            assert (await pulse.link()).epoch == 1
+        assert silent.accepted == 1
+
+
+async def test_when_no_host_answers_the_first_one_says_why(user: PulseUser) -> None:
+    ports = [nobody_listens(), nobody_listens()]
+    url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
+    with pytest.raises(pulsekit.Unreachable, match=f":{ports[0]}/"):
+        async with pulsekit.connect(url) as pulse:
+            await pulse.link()
+
+
+async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterwards() -> None:
+    states = States()
+    with PulseSandbox() as sandbox:
+        async with pulsekit.connect(sandbox.url("me"), on_state=states) as pulse:
+            publisher = pulse.publisher("exchange/me/x")
+            await publisher.publish({}, "k")
+            sandbox.block()
+            # RabbitMQ tells who publishes while it is short of memory; so this one is what tells us.
+            first = asyncio.ensure_future(publisher.publish({}, "k"))
+            await states.until(State.BLOCKED)
+            late = [asyncio.ensure_future(publisher.publish({}, "k", timeout=0.05)) for _ in range(3)]
+            for one in late:
+                with pytest.raises(pulsekit.PublishTimeout):
+                    await one
+            waiting = asyncio.ensure_future(publisher.publish({}, "k"))
+            sandbox.unblock()
+            receipts = [await first, await waiting]
+    assert [receipt.outcome for receipt in receipts] == [pulsekit.Outcome.CONFIRMED] * 2
+    assert states.seen[1:4] == [State.READY, State.BLOCKED, State.READY]
+
+
+async def connected(
+    broker: pulsekit.settings.Broker, use: Callable[[Connection], object], states: States
+) -> pulsekit.PulsekitError | None:
+    """Keep a connection of its own and return how it ended."""
+    async with asyncio.TaskGroup() as tasks:
+        connection = Connection(broker, name="publisher", on_state=states, backoff=Backoff(first=0.01, most=0.01))
+        connection.start(tasks)
+        await connection.link()
+        use(connection)
+        await states.until(State.CLOSED)
+        try:
+            await connection.link()
+        except pulsekit.PulsekitError as error:
+            return error
+        finally:
+            await connection.close()
+    return None
+
+
+async def test_a_login_refused_after_a_reconnect_asks_for_the_password_again(
+    rabbitmq: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    user, states = rabbitmq.user(), States()
+    asked: list[str] = []
+
+    def read_password() -> str:
+        asked.append("again")
+        return "n3w-password"
+
+    broker = replace(parse_url(user.url), read_password=read_password)
+    async with asyncio.TaskGroup() as tasks:
+        connection = Connection(broker, name="publisher", on_state=states, backoff=Backoff(first=0.01, most=0.01))
+        connection.start(tasks)
+        await connection.link()
+        # What PulseGuardian does on a change of password: the user is made anew, and its connections end.
+        name = f'<<"{user.name}">>'
+        rabbitmq.eval(
+            f'rabbit_auth_backend_internal:change_password({name}, <<"n3w-password">>, {name})',
+            '[rabbit_networking:close_connection(P, "changed") || P <- rabbit_networking:connections()]',
+        )
+        await states.until(State.READY, 2)
+        assert (await connection.link()).epoch == 2
+        await connection.close()
+    assert asked
+    assert "refused the login" in caplog.text
+
+
+async def test_a_login_that_stays_refused_ends_the_connection_in_words(rabbitmq: RabbitMQ) -> None:
+    user, states = rabbitmq.user(), States()
+    name = f'<<"{user.name}">>'
+
+    def change(_: Connection) -> None:
+        rabbitmq.eval(
+            f'rabbit_auth_backend_internal:change_password({name}, <<"an0ther">>, {name})',
+            '[rabbit_networking:close_connection(P, "changed") || P <- rabbit_networking:connections()]',
+        )
+
+    error = await connected(parse_url(user.url), change, states)
+    assert isinstance(error, pulsekit.LoginRefused)
+    assert states.seen.count(State.CONNECTING) > 2, "it was tried a few times, for a change of password takes a moment"
+
+
+@given(st.integers(0, 40), st.floats(0.001, 1), st.floats(1, 100))
+def test_pauses_are_jittered_and_grow_no_further_than_they_may(attempts: int, first: float, most: float) -> None:
+    backoff = Backoff(first=first, most=most)
+    pauses = [backoff.next() for _ in range(attempts)]
+    assert all(0 <= pause <= min(most, first * 2**number) for number, pause in enumerate(pauses))
+
+
+def test_pauses_start_over_after_a_healthy_time_and_not_before() -> None:
+    backoff = Backoff(first=1, most=1000)
+    for _ in range(9):
+        backoff.next()
+    backoff.lived(29.9)
+    assert max(backoff.next() for _ in range(20)) > 1
+    backoff.lived(30)
+    assert backoff.next() <= 1
+
+
+def test_the_defaults_are_those_of_the_documentation() -> None:
+    assert (Backoff().first, Backoff().most, Backoff().healthy) == (0.5, 60.0, 30.0)
+    assert parse_url("amqps://u:p@h").heartbeat == 20
+
+
+def test_a_lost_password_never_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    secret = "s3cr3t-of-mine"
+    url = f"amqp://me:{secret}@127.0.0.1:{nobody_listens()}/"
+
+    async def attempt() -> None:
+        async with pulsekit.connect(url) as pulse:
+            await pulse.link()
+
+    with pytest.raises(pulsekit.Unreachable) as caught:
+        asyncio.run(attempt())
+    assert secret not in caplog.text + str(caught.value) + repr(caught.value)

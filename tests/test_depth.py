@@ -1,0 +1,60 @@
+"""The depth of a queue, before PulseGuardian takes it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pulsekit
+from pulsekit import Depth, Limits
+
+if TYPE_CHECKING:
+    from rabbitmq.broker import RabbitMQ
+
+
+async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
+    broker: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = broker.user()
+    exchange, queue = f"exchange/{user.name}/x", f"queue/{user.name}/q"
+    looks: list[Depth] = []
+    looked = asyncio.Event()
+
+    def on_depth(depth: Depth) -> None:
+        looks.append(depth)
+        looked.set()
+
+    async def until(total: int) -> Depth:
+        while not looks or looks[-1].total != total:
+            looked.clear()
+            await looked.wait()
+        return looks[-1]
+
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        limits = Limits(warn=3, delete=6, interval=0.01)
+        async with pulse.subscribe(exchange, queue=queue, prefetch=2, limits=limits, on_depth=on_depth) as messages:
+            publisher = pulse.publisher(exchange)
+            assert (await until(0)).level == 0
+            for count, level in ((3, 0), (4, 1), (7, 2)):
+                while looks[-1].total < count:
+                    await publisher.publish({}, "k")
+                    await until(looks[-1].total + 1)
+                assert looks[-1].level == level
+            assert (looks[-1].ready, looks[-1].unsettled) == (5, 2)
+            for _ in range(7):
+                await (await anext(messages)).ack()
+            assert (await until(0)).level == 0
+    warnings = [record.getMessage() for record in caplog.records if "PulseGuardian" in record.getMessage()]
+    assert warnings == [
+        f"the queue {queue} holds 4 messages: over 3, PulseGuardian mails its owner",
+        f"the queue {queue} holds 7 messages: over 6, PulseGuardian deletes it, and all that is in it",
+    ]
+
+
+@pytest.mark.parametrize("wrong", [{"warn": 0}, {"warn": 9, "delete": 8}, {"interval": 0}])
+def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(pulsekit.ConfigurationError):
+        Limits(**wrong)

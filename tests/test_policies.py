@@ -1,0 +1,204 @@
+"""What becomes of a message that a handler could not take, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import JOBS
+
+import pulsekit
+from pulsekit import Fate, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
+    async with pulsekit.connect(user.url) as pulse:
+        yield pulse
+
+
+@pytest.fixture
+async def exchange(pulse: pulsekit.Pulse, user: PulseUser) -> str:
+    name = f"exchange/{user.name}/v1/jobs"
+    await pulse.create_exchange(name)
+    return name
+
+
+@pytest.fixture
+async def dead(pulse: pulsekit.Pulse, user: PulseUser) -> AsyncIterator[pulsekit.Consumer]:
+    """Receive what is rejected."""
+    exchange = f"exchange/{user.name}/dead"
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(exchange) as messages:
+        yield messages
+
+
+class Handler:
+    """Note what comes, and fail for some of it."""
+
+    def __init__(self, stop_after: int, failing: set[int] = frozenset()) -> None:  # type: ignore[assignment]  # empty is empty
+        self.got: list[Any] = []
+        self._failing = failing
+        self._left = stop_after
+        self.done = asyncio.Event()
+
+    async def __call__(self, message: pulsekit.Message) -> None:
+        self.got.append(message.payload)
+        self._left -= 1
+        if not self._left:
+            self.done.set()
+        if message.payload.get("n") in self._failing:
+            raise ZeroDivisionError
+
+
+async def run(messages: pulsekit.Consumer, handler: Handler, policy: Policy) -> None:
+    """Handle until the handler has seen enough, then drain."""
+    handling = asyncio.ensure_future(messages.handle(handler, policy))
+    await asyncio.wait([handling, asyncio.ensure_future(handler.done.wait())], return_when=asyncio.FIRST_COMPLETED)
+    await messages.drain()
+    await handling
+
+
+async def send(pulse: pulsekit.Pulse, exchange: str, *payloads: Any) -> None:
+    async for receipt in pulse.publisher(exchange).publish_many((payload, "k") for payload in payloads):
+        receipt.check()
+
+
+async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to_the_dead_letters(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
+) -> None:
+    queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
+    async with pulse.subscribe(exchange, queue=queue, dead_letters=letters) as messages:
+        await send(pulse, exchange, {"n": 1}, {"n": 2})
+        handler = Handler(stop_after=4, failing={1})
+        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=0, limit=2))
+        assert sorted(payload["n"] for payload in handler.got) == [1, 1, 1, 2]
+        assert messages.failures == 3
+        letter = await anext(dead)
+        assert letter.payload == {"n": 1}
+        assert letter.headers["x-death"][0]["queue"] == queue
+    async with pulse.subscribe(queue=queue, dead_letters=letters) as messages:
+        await send(pulse, exchange, {"n": 3})
+        assert (await anext(messages)).payload == {"n": 3}, "nothing else is left in the queue"
+
+
+async def test_messages_behind_a_failed_one_do_not_wait_for_its_delay(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
+        await send(pulse, exchange, {"n": 1}, {"n": 2}, {"n": 3})
+        handler = Handler(stop_after=3, failing={1})
+        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=3600))
+        assert [payload["n"] for payload in handler.got] == [1, 2, 3]
+
+
+async def test_poison_never_reaches_the_handler(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
+) -> None:
+    policy = Policy(poison=Fate.REJECT, max_size=10_000)
+    letters = f"exchange/{user.name}/dead"
+    async with pulse.subscribe(
+        exchange, queue=f"queue/{user.name}/q", schema="pulse-job", dead_letters=letters
+    ) as messages:
+        large = JOBS[0] | {"extra": {"x": "x" * 10_000}}
+        deep = b"[" * 100_000
+        await send(pulse, exchange, b"\xff not json", JOBS[0] | {"state": "odd"}, large, deep, b"NaN", JOBS[0])
+        handler = Handler(stop_after=1)
+        await run(messages, handler, policy)
+        assert handler.got == [JOBS[0]]
+        assert messages.poison == 5
+        assert (await anext(dead)).body == b"\xff not json"
+
+
+async def test_without_a_word_on_poison_the_handler_decides(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    bodies: list[bytes] = []
+
+    async def handler(message: pulsekit.Message) -> None:
+        bodies.append(message.body)
+
+    async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
+        await send(pulse, exchange, b"not json")
+        handling = asyncio.ensure_future(messages.handle(handler, Policy(failure=Fate.ACK)))
+        while not bodies:
+            await asyncio.sleep(0)
+        await messages.drain()
+        await handling
+    assert bodies == [b"not json"]
+
+
+@pytest.mark.parametrize(("fate", "left"), [(Fate.KEEP, [1]), (Fate.ACK, []), (Fate.REJECT, [])])
+async def test_what_is_kept_goes_back_when_the_subscription_ends_and_the_rest_does_not(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, fate: Fate, left: list[int]
+) -> None:
+    queue = f"queue/{user.name}/q"
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        await send(pulse, exchange, {"n": 1}, {"n": 2})
+        await run(messages, Handler(stop_after=2, failing={1}), Policy(failure=fate))
+    await send(pulse, exchange, {"n": 9})
+    async with pulse.subscribe(queue=queue) as messages:
+        assert [(await anext(messages)).payload["n"] for _ in range(len(left) + 1)] == [*left, 9]
+
+
+async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    queue = f"queue/{user.name}/q"
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        messages.drain_on(signal.SIGTERM)
+        await send(pulse, exchange, *({"n": number} for number in range(5)))
+        handled: list[int] = []
+
+        async def handler(message: pulsekit.Message) -> None:
+            handled.append(message.payload["n"])
+            if len(handled) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        await messages.handle(handler)
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    # What had arrived was handled; what had not is still there.
+    async with pulse.subscribe(queue=queue) as messages:
+        await send(pulse, exchange, {"n": 5})
+        rest = []
+        while 5 not in rest:
+            rest.append((await anext(messages)).payload["n"])
+    assert handled + rest == list(range(6))
+
+
+async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange) as messages:
+        await send(pulse, exchange, {"n": 1})
+        first = await anext(messages)
+        await messages.drain()
+        await send(pulse, exchange, {"n": 2})
+        assert [message async for message in messages] == []
+        await first.ack()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"poison": Fate.REQUEUE},
+        {"exhausted": Fate.REQUEUE},
+        {"delay": -1.0},
+        {"limit": 0},
+        {"max_size": 1},
+    ],
+)
+def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(pulsekit.ConfigurationError):
+        Policy(**wrong)
