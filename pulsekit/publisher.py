@@ -279,7 +279,7 @@ class Publisher:
                     break
                 if items is not None and not flow.ended:
                     self._fill(items, flow, mandatory=mandatory, timeout=timeout)
-                    if entries and entries[0].settled:
+                    if flow.ended or (entries and entries[0].settled):
                         continue
                 flow.has_room.set()
                 await flow.changed()

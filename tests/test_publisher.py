@@ -150,6 +150,16 @@ async def test_many_messages_get_their_receipts_in_order_each_with_its_own_outco
         await message.ack()
 
 
+@pytest.mark.parametrize("number", [0, 1, 4])
+async def test_many_messages_end_when_the_last_outcome_comes_before_the_end_of_the_source(
+    pulse: pulsekit.Pulse, exchange: str, number: int
+) -> None:
+    source = [({}, KEY)] * number
+    async with asyncio.timeout(10):
+        receipts = [receipt async for receipt in pulse.publisher(exchange).publish_many(source, window=1)]
+    assert [receipt.index for receipt in receipts] == list(range(number))
+
+
 async def test_a_source_is_read_only_as_far_as_the_window_has_room(user: PulseUser, exchange: str) -> None:
     taken = 0
 
