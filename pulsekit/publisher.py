@@ -280,6 +280,7 @@ class Publisher:
                 if items is not None and not flow.ended:
                     self._fill(items, flow, mandatory=mandatory, timeout=timeout)
                     if flow.ended or (entries and entries[0].settled):
+                        await asyncio.sleep(0)  # heartbeats have their turn, though there is nothing to wait for
                         continue
                 flow.has_room.set()
                 await flow.changed()

@@ -160,6 +160,25 @@ async def test_many_messages_end_when_the_last_outcome_comes_before_the_end_of_t
     assert [receipt.index for receipt in receipts] == list(range(number))
 
 
+async def test_messages_that_are_all_invalid_do_not_keep_others_from_their_turn(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    source = (({}, KEY) for _ in range(2000))
+    async for receipt in pulse.publisher(exchange, schema="pulse-job").publish_many(source, window=10):
+        assert receipt.outcome is Outcome.INVALID
+    task.cancel()
+    assert turns >= 100
+
+
 async def test_a_source_is_read_only_as_far_as_the_window_has_room(user: PulseUser, exchange: str) -> None:
     taken = 0
 

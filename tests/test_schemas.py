@@ -97,7 +97,9 @@ def test_changing_a_mapping_afterwards_changes_nothing() -> None:
 
 def test_a_schema_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
     for missing in ("pulse-jobs", tmp_path / "schema.yml"):
-        with pytest.raises(SchemaError, match=f"{missing}.*neither a file nor one of pulse-job, pulse-job-2020, registration"):
+        with pytest.raises(
+            SchemaError, match=f"{missing}.*neither a file nor one of pulse-job, pulse-job-2020, registration"
+        ):
             load_schema(missing)
 
 
