@@ -301,7 +301,7 @@ class Consumer:
             while self._end is None:
                 link = await self._connection.link()
                 try:
-                    self._wire = await self._subscribe(link)
+                    wire = await self._subscribe(link)
                 except (NotFound, ResourceLocked) as error:
                     if not self._may_come(error):
                         raise
@@ -316,9 +316,9 @@ class Consumer:
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
-                reason = await self._serve(self._wire)
+                reason = await self._serve(wire)
                 self._lost_at = datetime.now(UTC)
-                wire, self._wire = self._wire, None
+                self._wire = None
                 if isinstance(reason, BrokerRefused):
                     if isinstance(reason, SubscriptionLost):
                         await wire.close()
@@ -344,7 +344,14 @@ class Consumer:
         self._epoch = link.epoch
         if self._durable:
             self._buffer.clear()  # the broker has taken them back and delivers them again
-        return await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+        wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+        self._wire = wire  # the first deliveries may be settled before the broker's answer is read
+        try:
+            await wire.consume()
+        except BaseException:
+            self._wire = None
+            raise
+        return wire
 
     def _may_come(self, error: BrokerRefused) -> bool:
         """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection."""

@@ -301,7 +301,7 @@ class DeliveryWire(_ChannelWire):
     async def open(
         cls, link: Link, topology: Topology, *, prefetch: int, on_delivery: Callable[[Delivery], None]
     ) -> DeliveryWire:
-        """Declare the queue, bind it, and start consuming.
+        """Declare the queue and bind it; `consume` then starts the flow.
 
         Args:
             link: the epoch to work on.
@@ -330,18 +330,32 @@ class DeliveryWire(_ChannelWire):
                 await channel.queue_bind(
                     topology.queue, exchange=exchange, routing_key=pattern, timeout=OPERATION_TIMEOUT
                 )
-            doing = f"consume {topology.queue}"
-            channel.on_consumer_cancel_callbacks.add(wire._on_cancel)
-            link.tap.connect(channel.number, wire)
-            answer = await channel.basic_consume(topology.queue, _never, timeout=OPERATION_TIMEOUT)
         except FOREIGN as error:
             await wire.close()
             raise translate(error, doing) from error
         except BaseException:
             await wire.close()
             raise
-        wire._tag = answer.consumer_tag or ""
         return wire
+
+    async def consume(self) -> None:
+        """Start the flow (basic.consume). Deliveries may come, and be settled, before this returns.
+
+        Raises:
+            BrokerRefused: the queue is gone, or somebody else's.
+            ConnectionLost: the link went, or the broker did not answer in time.
+        """
+        self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
+        self.link.tap.connect(self._channel.number, self)
+        try:
+            answer = await self._channel.basic_consume(self._queue, _never, timeout=OPERATION_TIMEOUT)
+        except FOREIGN as error:
+            await self.close()
+            raise translate(error, f"consume {self._queue}") from error
+        except BaseException:
+            await self.close()
+            raise
+        self._tag = answer.consumer_tag or ""
 
     def settle(self, delivery_tag: int, settlement: Settlement) -> None:
         """Tell the broker about one delivery (basic.ack, basic.nack, basic.reject), with others in one write.

@@ -235,6 +235,27 @@ async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unack
         assert numbers <= set(range(8))  # 0 again, if its ack was on the way when the line was cut
 
 
+async def test_what_comes_together_with_the_answer_to_consume_is_acknowledged_as_well(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as slow,
+        slow.subscribe(exchange, queue=f"queue/{user.name}/safe", prefetch=2) as messages,
+    ):
+        waiting = asyncio.ensure_future(anext(messages))
+        proxy.delay_answers(0.05)
+        proxy.cut()
+        await send(pulse, exchange, range(6))
+        for number in range(6):
+            message = await waiting
+            await message.ack()  # an ack that is lost would hold one of two places
+            assert message.payload == {"n": number}
+            waiting = asyncio.ensure_future(anext(messages))
+        assert messages.stale == 0
+        waiting.cancel()
+
+
 async def test_a_queue_deleted_under_the_consumer_ends_it_in_words(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/doomed"
     async with pulse.subscribe(exchange, queue=queue) as messages:
