@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import gc
 import random
-import tracemalloc
+import resource
 from functools import partial
 from itertools import cycle, islice
-from time import perf_counter
+from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Client, Failed, Meter, Part, Task
-from pulsekit.topics import BindingTable, topic_matches
+from pulsekit.routing import BindingTable
+from pulsekit.topics import topic_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = ["PART"]
 
-_SIZES = (10, 100, 1_000, 10_000, 100_000)
+_SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _KEYS = 40_000  # several times what the table remembers: each is forgotten before it comes again
 _REMEMBERED = 1_000
 _MEMO_LOOKUPS = 100_000
 _COMPARISONS = 100_000  # of a key with a pattern, to check the table
+_LEAST_CHECKED = 2  # keys, however many patterns there are
+_WEIGHED = 20_000  # bindings whose memory is taken together: memory comes in pages
+_TRICKY = ".".join(["#.a"] * 6)
+_TRICKY_LOOKUPS = 500
 
 # As they are met on Pulse: of Treeherder's jobs, of Taskcluster, and of its index.
 _PATTERNS = (
@@ -41,34 +48,61 @@ def _look_up(_: Task, meter: Meter, size: int) -> None:
     keys = _distinct(
         _KEYS, lambda: _fill(chance, chance.choice(patterns) if chance.random() < 0.5 else _invent(chance))
     )
-    table = _table(bindings)
-    for key in keys[: _COMPARISONS // size]:
+    tables: list[BindingTable[str]] = [BindingTable() for _ in range(max(1, _WEIGHED // size))]
+    before, began = _memory(), process_time()
+    for table in tables:
+        for pattern, value in bindings:
+            table.add(pattern, value)
+    added = len(tables) * size
+    rates = {"add/s": added / (process_time() - began)}
+    weight = (_memory() - before) / added
+    table = tables.pop()
+    for key in keys[: max(_LEAST_CHECKED, _COMPARISONS // size)]:
         if table.matches(key) != [value for pattern, value in bindings if topic_matches(pattern, key)]:
             raise Failed(f"the table is wrong about {key}")
     supply = cycle(keys)
     for count in meter.phases(_REMEMBERED):
         for key in islice(supply, count):
             table.matches(key)
-    meter.extra["memo/s"] = _memo_rate(table, keys[:_REMEMBERED])
-    tracemalloc.start()  # the texts are there already: it counts what the table adds to them
-    again = _table(bindings)
-    meter.extra["bytes/binding"] = tracemalloc.get_traced_memory()[0] / len(again)
-
-
-def _table(bindings: list[tuple[str, str]]) -> BindingTable[str]:
-    table: BindingTable[str] = BindingTable()
+    rates["memo/s"] = _memo_rate(table, keys[:_REMEMBERED])
+    tricky = _tricky_time(table)
+    began = process_time()
     for pattern, value in bindings:
-        table.add(pattern, value)
-    return table
+        table.remove(pattern, value)
+    rates["remove/s"] = size / (process_time() - began)
+    if any(map(table.matches, keys)):
+        raise Failed("the table still finds what was removed")
+    meter.extra |= rates | {"bytes/binding": weight, "6 x #.a µs": tricky * 1e6}
+
+
+def _memory() -> int:
+    """Return the bytes of memory that the process takes: of the table alone, for all texts are there before it."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
 
 def _memo_rate(table: BindingTable[str], keys: list[str]) -> float:
     for key in keys:
         table.matches(key)
-    began = perf_counter()
+    began = process_time()
     for key in islice(cycle(keys), _MEMO_LOOKUPS):
         table.matches(key)
-    return _MEMO_LOOKUPS / (perf_counter() - began)
+    return _MEMO_LOOKUPS / (process_time() - began)
+
+
+def _tricky_time(table: BindingTable[str]) -> float:
+    """Return the seconds for a key of 40 words that a pattern with six `#` nearly takes, in many ways."""
+    keys = [".".join([*["a"] * 39, f"b{number}"]) for number in range(_TRICKY_LOOKUPS)]
+    table.add(_TRICKY, "tricky")
+    began = process_time()
+    for key in keys:
+        if table.matches(key):
+            raise Failed(f"the table is wrong about {key}")
+    took = process_time() - began
+    if table.matches(keys[0].removesuffix(".b0")) != ["tricky"]:
+        raise Failed(f"the table does not know {_TRICKY}")
+    table.remove(_TRICKY, "tricky")
+    return took / _TRICKY_LOOKUPS
 
 
 def _distinct(number: int, invent: Callable[[], str]) -> list[str]:

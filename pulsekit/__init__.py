@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     from pulsekit.policies import Fate, Policy
     from pulsekit.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
+    from pulsekit.routing import BindingTable
     from pulsekit.schemas import Schema, load_schema
-    from pulsekit.topics import BindingTable, Explanation, explain, topic_matches
+    from pulsekit.topics import Explanation, explain, topic_matches
 
 __version__ = "0.1.0"
 
@@ -122,8 +123,9 @@ _HOMES = {
     "policies": ("Fate", "Policy"),
     "publisher": ("Draft", "Publisher"),
     "pulse": ("Pulse", "connect"),
+    "routing": ("BindingTable",),
     "schemas": ("Schema", "load_schema"),
-    "topics": ("BindingTable", "Explanation", "explain", "topic_matches"),
+    "topics": ("Explanation", "explain", "topic_matches"),
 }
 _MODULES = {name: module for module, names in _HOMES.items() for name in names}
 

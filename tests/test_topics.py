@@ -6,11 +6,11 @@ import time
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.errors import InvalidMessage, InvalidPattern
-from pulsekit.topics import BindingTable, check_key, check_pattern, explain, topic_matches
+from pulsekit.topics import check_key, check_pattern, explain, topic_matches
 
 topics = st.lists(st.sampled_from(["a", "b", "", "*", "#", "A", "a "]), max_size=7).map(".".join)
 
@@ -97,13 +97,9 @@ def test_any_pattern_and_key_get_the_verdict_of_the_oracle(pattern: str, key: st
 
 def test_many_hashes_against_a_long_key_cost_next_to_nothing() -> None:
     pattern, key = ".".join(["#.a"] * 6), ".".join(["a"] * 39 + ["b"])
-    table = BindingTable[int]()
-    table.add(pattern, 1)
-    table.add(pattern + ".*", 2)
     began = time.process_time()
     assert not topic_matches(pattern, key)
     assert not explain(pattern, key)
-    assert table.matches(key) == [2]
     assert time.process_time() - began < 0.05  # about a millisecond; without care it would be minutes
 
 
@@ -185,82 +181,6 @@ def test_an_explanation_says_where_the_two_part(pattern: str, key: str, reason: 
 
 def test_an_explanation_of_long_words_stays_short() -> None:
     assert len(explain("a" * 255, "b" * 255).reason) < 220
-
-
-@settings(max_examples=60)
-@given(data=st.data(), seed=st.integers(0, 2**32))
-def test_a_table_answers_like_the_matcher_through_additions_and_removals(data, seed: int) -> None:
-    pool = data.draw(st.lists(topics, min_size=1, max_size=12))
-    keys = data.draw(st.lists(topics, min_size=1, max_size=6))
-    chance = random.Random(seed)
-    table = BindingTable[int]()
-    model: dict[tuple[str, int], None] = {}
-    for _ in range(60):
-        entry = (chance.choice(pool), chance.randrange(3))
-        if chance.random() < 0.6:
-            assert table.add(*entry) is (entry not in model)
-            model[entry] = None
-        else:
-            assert table.remove(*entry) is (entry in model)
-            model.pop(entry, None)
-        assert list(table) == list(model)
-        assert len(table) == len(model)
-        assert (entry in table) is (entry in model)
-        for key in keys:
-            expected = dict.fromkeys(value for pattern, value in model if oracle(pattern, key))
-            assert table.matches(key) == list(expected)
-
-
-def test_a_table_gives_each_value_once_in_the_order_of_addition() -> None:
-    table = BindingTable[str]()
-    for pattern, value in [("a.*", "second"), ("#", "first"), ("a.b", "second"), ("*.b", "third")]:
-        table.add(pattern, value)
-    assert table.matches("a.b") == ["second", "first", "third"]
-    table.remove("a.*", "second")
-    assert table.matches("a.b") == ["first", "second", "third"]
-
-
-def test_the_list_a_table_returns_is_the_callers_own() -> None:
-    table = BindingTable[int]()
-    table.add("#", 1)
-    table.matches("a").clear()
-    assert table.matches("a") == [1]
-
-
-def test_a_table_refuses_a_pattern_that_no_broker_takes_and_stays_as_it_was() -> None:
-    table = BindingTable[int]()
-    with pytest.raises(InvalidPattern):
-        table.add("x" * 256, 1)
-    assert len(table) == 0
-    assert table.matches("x" * 256) == []
-
-
-def test_a_table_that_was_emptied_keeps_nothing_behind() -> None:
-    table = BindingTable[int]()
-    patterns = ["a.b.c", "a.b", "a.*.#", "#.b", "", "a.b.c.d", "#.#", "*.b", "*.c"]
-    for pattern in patterns:
-        table.add(pattern, 1)
-    for pattern in patterns:
-        table.remove(pattern, 1)
-    assert table._root.children == {}
-    assert table._root.entries == []
-    assert table._root.one is None
-    assert [table.matches(key) for key in ("", "a.b.c", "a.b")] == [[], [], []]
-
-
-def test_stars_in_a_key_do_not_multiply_the_work() -> None:
-    table = BindingTable[int]()
-    table.add(".".join(["*"] * 30 + ["a"]), 1)
-    table.add(".".join(["*"] * 30 + ["b"]), 2)
-    assert table.matches(".".join(["*"] * 30 + ["a"])) == [1]
-
-
-def test_a_table_remembers_a_bounded_number_of_keys() -> None:
-    table = BindingTable[int]()
-    table.add("#", 1)
-    for number in range(20_000):
-        table.matches(str(number))
-    assert len(table._memo) <= 8192
 
 
 def test_patterns_read_as_regular_expressions_agree() -> None:

@@ -327,7 +327,7 @@ class _Sending:
 async def _dry_run(plan: _Plan, files: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show for each message its key and which of the configured bindings would take it."""
     from pulsekit.messages import encode_payload
-    from pulsekit.topics import BindingTable
+    from pulsekit.routing import BindingTable
 
     table: BindingTable[str] = BindingTable()
     for binding in bindings:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import aio_pika
 
-from pulsekit.topics import BindingTable, topic_matches
+from pulsekit.routing import BindingTable
+from pulsekit.topics import topic_matches
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -1,0 +1,333 @@
+"""The table of bindings: which of many patterns take a key.
+
+The patterns stand in a trie, word by word, and a key walks it with the set of all nodes that it can have reached. A
+node is in that set once, however many ways lead there, so no pattern makes the work explode. What a pattern takes is
+for `topics.topic_matches` to say: here is nothing but a faster way to the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from pulsekit.topics import check_pattern
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["BindingTable"]
+
+T = TypeVar("T", bound=Hashable)
+K = TypeVar("K")
+V = TypeVar("V")
+
+_MEMO_KEYS = 8192
+_MEMO_VALUES = 1 << 18  # in all its answers together: each may hold as many as the table
+_MEMO_LENGTH = 255  # of a key; a broker carries none that is longer (AMQP 0-9-1 §4.2.5.3)
+
+
+class BindingTable(Generic[T]):
+    """Hold (pattern, value) pairs and find the values whose patterns take a key.
+
+    The work for a key is bounded by the part of the table that its words touch; adding or removing a pair costs the
+    words of its pattern, whatever else is there. Answers are remembered, a bounded number of them, until the table
+    changes. Not thread-safe.
+    """
+
+    __slots__ = ("_count", "_entries", "_memo", "_memo_values", "_most", "_root")
+
+    def __init__(self) -> None:
+        self._root: _Node[T] = _Node()
+        self._entries: dict[tuple[str, T], int] = {}  # to the number that orders the answers
+        self._most = 0  # entries, since room was last made for them
+        self._count = 0
+        self._memo: dict[str, list[T]] = {}
+        self._memo_values = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        """Yield the pairs in the order they were added."""
+        return iter(self._entries)
+
+    def __contains__(self, entry: object) -> bool:
+        return entry in self._entries
+
+    def add(self, pattern: str, value: T) -> bool:
+        """Add a pair; return False, and change nothing, when the table has it already.
+
+        Raises:
+            InvalidPattern: no broker can bind with the pattern.
+        """
+        entry = (check_pattern(pattern), value)
+        if entry in self._entries:
+            return False
+        self._count += 1
+        self._entries[entry] = self._count
+        self._most = max(self._most, len(self._entries))
+        _insert(self._root, pattern, (self._count, value))
+        self._forget()
+        return True
+
+    def remove(self, pattern: str, value: T) -> bool:
+        """Remove a pair; return False when the table does not have it."""
+        number = self._entries.pop((pattern, value), None)
+        if number is None:
+            return False
+        _delete(self._root, pattern, number)
+        self._entries, self._most = _compact(self._entries, self._most)
+        self._forget()
+        return True
+
+    def matches(self, key: str) -> list[T]:
+        """Return the values whose patterns take the key, in the order of addition, each once."""
+        values = self._memo.get(key)
+        if values is None:
+            values = _ordered(_walk(self._root, _words(key)))
+            self._remember(key, values)
+        return values.copy()
+
+    def _remember(self, key: str, values: list[T]) -> None:
+        if len(key) > _MEMO_LENGTH:
+            return
+        if len(self._memo) >= _MEMO_KEYS or self._memo_values + len(values) > _MEMO_VALUES:
+            self._forget()
+        self._memo[key] = values
+        self._memo_values += len(values)
+
+    def _forget(self) -> None:
+        self._memo.clear()
+        self._memo_values = 0
+
+
+def _compact(items: dict[K, V], most: int) -> tuple[dict[K, V], int]:
+    """Copy a dict that lost half of its items: by itself it keeps its room, and takes as long to go through as ever."""
+    if 2 * len(items) >= most:
+        return items, most
+    return items.copy(), len(items)
+
+
+def _words(text: str) -> list[str]:
+    return text.split(".") if text else []
+
+
+class _Bound(Generic[T]):
+    """A pattern and the values bound with it.
+
+    In the trie it is also a branch that one pattern has to itself: most patterns end in one, and it costs no nodes. It
+    is taken or not at a glance, for what is left of its pattern holds no `#`, unless as the last word.
+
+    Attributes:
+        pattern: all of it.
+        left: how many words are left of it; negative when the last is a `#`.
+        entries: number and value, or all numbers with their values, ascending.
+        most: how many values there were since room was last made for them.
+    """
+
+    __slots__ = ("entries", "left", "most", "pattern")
+
+    def __init__(self, pattern: str, left: int, entry: tuple[int, T]) -> None:
+        self.pattern = pattern
+        self.left = left
+        self.entries: tuple[int, T] | dict[int, T] = entry
+        self.most = 1
+
+    def add(self, number: int, value: T) -> None:
+        if isinstance(self.entries, tuple):
+            self.entries = dict([self.entries])
+        self.entries[number] = value
+        self.most = max(self.most, len(self.entries))
+
+    def drop(self, number: int) -> bool:
+        """Take a value out; return whether it was the last."""
+        if isinstance(self.entries, tuple):
+            return True
+        del self.entries[number]
+        self.entries, self.most = _compact(self.entries, self.most)
+        return not self.entries
+
+    def takes(self, words: list[str], here: int) -> bool:
+        """Tell whether what is left of it takes the words from `here` on."""
+        left = self.left
+        if left < 0:
+            end = here - left - 1
+            return end <= len(words) and _alike(self.pattern.rsplit(".", -left)[left:-1], words[here:end])
+        return left == len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[here:]))
+
+    def takes_end(self, words: list[str], here: int) -> bool:
+        """Tell the same of a branch behind `#`: what is left then takes the last of these words."""
+        left = self.left
+        return left <= len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[-left:]))
+
+
+class _Node(Generic[T]):
+    """The patterns that begin with the words on the way here.
+
+    Attributes:
+        words: where each word leads.
+        one: where `*` leads.
+        many: where `#` leads.
+        bound: the pattern that ends here.
+    """
+
+    __slots__ = ("bound", "many", "one", "words")
+
+    def __init__(self) -> None:
+        self.words: dict[str, _Branch[T]] = _NO_WORDS
+        self.one: _Branch[T] | None = None
+        self.many: _Branch[T] | None = None
+        self.bound: _Bound[T] | None = None
+
+    def get(self, word: str) -> _Branch[T] | None:
+        if word == "*":
+            return self.one
+        return self.many if word == "#" else self.words.get(word)
+
+    def put(self, word: str, branch: _Branch[T]) -> None:
+        if word == "*":
+            self.one = branch
+        elif word == "#":
+            self.many = branch
+        elif self.words:
+            self.words[word] = branch
+        else:
+            self.words = {word: branch}
+
+    def drop(self, word: str) -> None:
+        if word == "*":
+            self.one = None
+        elif word == "#":
+            self.many = None
+        elif len(self.words) > 1:
+            del self.words[word]
+        else:
+            self.words = _NO_WORDS
+
+    def is_empty(self) -> bool:
+        return not (self.words or self.one or self.many or self.bound)
+
+
+_Branch: TypeAlias = "_Node[T] | _Bound[T]"
+_NO_WORDS: dict[str, Any] = {}  # of every node without; nothing is ever put in
+
+
+def _insert(node: _Node[T], pattern: str, entry: tuple[int, T]) -> None:
+    words = _words(pattern)
+    for at, word in enumerate(words, 1):
+        branch = node.get(word)
+        if isinstance(branch, _Bound):
+            if branch.pattern == pattern:
+                branch.add(*entry)
+                return
+            branch = _shared(branch)
+            node.put(word, branch)
+        elif branch is None:
+            rest = words[at:]
+            if _is_plain(word, rest):
+                node.put(word, _Bound(pattern, -len(rest) if rest[-1:] == ["#"] else len(rest), entry))
+                return
+            branch = _Node()
+            node.put(word, branch)
+        node = branch
+    if node.bound is None:
+        node.bound = _Bound(pattern, 0, entry)
+    else:
+        node.bound.add(*entry)
+
+
+def _is_plain(word: str, rest: list[str]) -> bool:
+    """Tell whether a branch for the word can be a `_Bound` with the rest."""
+    return "#" not in rest or (rest.index("#") == len(rest) - 1 and word != "#")
+
+
+def _shared(bound: _Bound[T]) -> _Node[T]:
+    """Return a node in place of the branch, for a second pattern to use, with the branch one word further down."""
+    node: _Node[T] = _Node()
+    left = abs(bound.left)
+    if left:
+        node.put(bound.pattern.rsplit(".", left)[-left], bound)
+        bound.left += 1 if bound.left < 0 else -1
+    else:
+        node.bound = bound
+    return node
+
+
+def _delete(root: _Node[T], pattern: str, number: int) -> None:
+    """Take an entry out that is known to be there, and whatever nothing else uses."""
+    branch: _Branch[T] | None = root
+    way: list[tuple[_Node[T], str]] = []
+    for word in _words(pattern):
+        if isinstance(branch, _Bound):
+            break
+        assert branch is not None
+        way.append((branch, word))
+        branch = branch.get(word)
+    bound = branch.bound if isinstance(branch, _Node) else branch
+    assert bound is not None
+    if not bound.drop(number):
+        return
+    if isinstance(branch, _Node):
+        branch.bound = None
+    else:
+        node, word = way.pop()
+        node.drop(word)
+        branch = node
+    while way and branch.is_empty():
+        branch, word = way.pop()
+        branch.drop(word)
+
+
+def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
+    """Return the patterns that take the words; some may be there twice."""
+    found: list[_Bound[T]] = []
+    level = [root]
+    stay: dict[_Node[T], None] = {}  # nodes behind a `#`: once reached, they are reached at every further word
+    for here, word in enumerate((*words, None)):
+        ahead: list[_Node[T]] = []
+        for node in level:
+            branch = node.many
+            if branch is not None:  # its `#` may take nothing: what is behind it is looked at with this same word
+                if isinstance(branch, _Bound):
+                    if branch.takes_end(words, here):
+                        found.append(branch)
+                elif branch not in stay:
+                    stay[branch] = None
+                    level.append(branch)
+            if word is None:
+                if node.bound is not None:
+                    found.append(node.bound)
+                continue
+            branch = node.words.get(word)
+            if branch is not None:
+                if isinstance(branch, _Node):
+                    ahead.append(branch)
+                elif branch.takes(words, here + 1):
+                    found.append(branch)
+            branch = node.one  # as above: a loop over the two would cost a third of the whole walk
+            if branch is not None:
+                if isinstance(branch, _Node):
+                    ahead.append(branch)
+                elif branch.takes(words, here + 1):
+                    found.append(branch)
+        if stay:
+            ahead += stay
+        level = ahead
+    return found
+
+
+def _alike(wants: list[str], has: list[str]) -> bool:
+    return wants == has or ("*" in wants and all(want in ("*", word) for want, word in zip(wants, has, strict=True)))
+
+
+def _ordered(found: list[_Bound[T]]) -> list[T]:
+    """Return the values, each once, in the order of addition."""
+    entries: dict[int, T] = {}
+    for bound in found:
+        if isinstance(bound.entries, tuple):
+            entries[bound.entries[0]] = bound.entries[1]
+        else:
+            entries.update(bound.entries)
+    if len(entries) > 1:
+        return list(dict.fromkeys([entries[number] for number in sorted(entries)]))
+    return list(entries.values())
