@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from heapq import nsmallest
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from pulsekit.bindings import Binding, Registration, Rule, expand
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import (
     STDIN,
@@ -25,6 +23,9 @@ from pulsekit.cli.output import Cell, FormatOption, Output, note
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
 from pulsekit.topics import check_key, check_pattern, explain
 
+if TYPE_CHECKING:
+    from pulsekit.bindings import Binding, Registration, Rule
+
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """
@@ -36,11 +37,10 @@ pulsekit tail exchange/me/v1/jobs | pulsekit match
 """
 
 _NEAREST = 3  # misses shown for a key
-_DOCUMENTED = Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"])
 
 
-@dataclass(frozen=True, slots=True)
-class _Message:
+# Tuples, because a data class takes a millisecond of the start.
+class _Message(NamedTuple):
     """What routing looks at: the keys, and the exchange when it is known."""
 
     key: str
@@ -48,8 +48,7 @@ class _Message:
     exchange: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Verdict:
+class _Verdict(NamedTuple):
     """What one binding would do with one message."""
 
     exchange: str
@@ -143,15 +142,26 @@ def _bindings(binding: list[str], registration: list[str], rule: Rule | None) ->
         registered += configured
         origins.append(source)
         if not configured:
-            registered += [replace(_DOCUMENTED, rule=past) for past in Rule]
+            registered += _documented()
             rules = "the given rule" if rule else "the three rules there have been"
             origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]
-    found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
+    if registered:
+        from pulsekit.bindings import expand  # only for those who have registrations
+
+        found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
     return list(dict.fromkeys(found)), ", ".join(origins)
+
+
+def _documented() -> list[Registration]:
+    from pulsekit.bindings import Registration, Rule
+
+    return [Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"], rule) for rule in Rule]
 
 
 def _given(text: str) -> tuple[str, str]:
     if text.startswith("exchange/"):
+        from pulsekit.bindings import Binding
+
         binding = Binding.parse(text)
         return binding.exchange, binding.pattern
     return "", check_pattern(text)
@@ -176,10 +186,11 @@ def _piped_messages() -> Iterator[_Message]:
 def _from_record(text: str, number: int) -> _Message | None:
     """Read the keys of a record; a line of a recording that is no message gives None."""
     from pulsekit.documents import parse_json
+    from pulsekit.records import is_aside
 
     value = parse_json(text, source=STDIN, first_line=number).value
     assert isinstance(value, dict)
-    if value.get("type") in {"gap", "trailer"}:
+    if is_aside(value):
         return None
     key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
     if not isinstance(key, str):

@@ -4,10 +4,16 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING
 
 import pytest
 
 from .conftest import environment
+
+if TYPE_CHECKING:
+    from .conftest import Result
 
 KEY = "treeherder.mozilla-inbound._"
 JOBS = "exchange/me/v1/jobs"
@@ -198,6 +204,7 @@ def test_lines_of_a_recording_that_are_no_messages_are_passed_over(call) -> None
     [
         ('{"routing_key": "a"', "error: <stdin>:2:20: this is not JSON"),
         ('{"routing_key": 7}', "error: <stdin>:2: the record has no text `routing_key`"),
+        ('{"v": 1, "type": []}', "error: <stdin>:2: the record has no text `routing_key`"),
         ('{"routing_key": "a", "cc": "b"}', "error: <stdin>:2: `exchange` of a record must be text, and `cc` a list"),
         ('{"routing_key": "a", "cc": [1]}', "error: <stdin>:2: `cc` of a record must be a list of keys"),
         ("x" * 256, "error: <stdin>:2: routing key 'xxx"),
@@ -244,6 +251,39 @@ def test_each_answer_comes_before_the_next_key(folder) -> None:
     assert process.returncode == 1
 
 
+def peak_of(process: subprocess.Popen[str]) -> int:
+    """Return the most memory a process had so far, in KiB (proc_pid_status(5))."""
+    return int(Path(f"/proc/{process.pid}/status").read_text().partition("VmHWM:")[2].split()[0])
+
+
+def test_a_recording_takes_the_memory_of_a_record_however_long_it_is(folder) -> None:
+    record = json.dumps({"v": 1, "routing_key": "a.b", "cc": ["c"], "payload": {"text": "x" * 20_000}}) + "\n"
+    with subprocess.Popen(
+        [sys.executable, "-m", "pulsekit", "match", "--binding", "a.*", "--binding", "#.d"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def answers(records: int) -> int:
+            """Send records, and return how many answers there are once all are read."""
+            writer = Thread(target=lambda: (process.stdin.write(record * records), process.stdin.flush()))
+            writer.start()
+            taken = [json.loads(process.stdout.readline())["matched"] for _ in range(2 * records)]
+            writer.join()
+            return taken.count(True)
+
+        assert answers(10) == 10
+        before = peak_of(process)
+        assert answers(2_000) == 2_000  # 40 MB
+        assert peak_of(process) - before < 4_000
+    assert process.returncode == 0
+
+
 def test_an_interruption_ends_it_quietly(folder) -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a"],
@@ -258,6 +298,44 @@ def test_an_interruption_ends_it_quietly(folder) -> None:
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
         assert process.wait(timeout=30) == 130
+
+
+# start
+
+
+def loaded(result: Result) -> set[str]:
+    """Return the packages that a command imported, of which Python told on stderr."""
+    lines = [line for line in result.err.splitlines() if line.startswith("import time:")]
+    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+
+
+HEAVY = {"aio_pika", "aiormq", "asyncio", "fastjsonschema", "jsonschema", "rich", "ruamel", "ssl"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin"),
+    [
+        (["a", "--binding", "a"], None),
+        (["a", "--binding", "a", "-o", "pretty"], None),
+        (["a", "--registration", "jobs.json"], None),
+        (["--binding", "a"], "a\n"),
+        (["--binding", "a"], '{"v": 1, "routing_key": "a", "payload": {}}\n{"v": 1, "type": "gap"}\n'),
+    ],
+)
+def test_neither_aio_pika_nor_rich_nor_yaml_is_loaded_for_nothing(spawn, folder, arguments, stdin) -> None:
+    registration = {"exchange": JOBS, "destinations": ["a"], "projects": ["#"]}
+    (folder / "jobs.json").write_text(json.dumps(registration))
+    result = spawn("match", *arguments, stdin=stdin, env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.code == 0
+    assert "typer" in loaded(result)
+    assert HEAVY.isdisjoint(loaded(result))
+
+
+def test_yaml_is_loaded_where_yaml_is_read(spawn, folder) -> None:
+    (folder / "jobs.yml").write_text(f"exchange: {JOBS}\nprojects: [a]\ndestinations: [b]\n")
+    result = spawn("match", "b.a", "--registration", "jobs.yml", env={"PYTHONPROFILEIMPORTTIME": "1"})
+    assert result.code == 0
+    assert loaded(result) & HEAVY == {"ruamel"}
 
 
 # errors
