@@ -277,9 +277,10 @@ class Publisher:
                     yield entries.popleft().result()
                 if flow.ended and not entries:
                     break
-                if items is not None and not flow.ended:
+                if items is not None:
                     self._fill(items, flow, mandatory=mandatory, timeout=timeout)
-                    if flow.ended or (entries and entries[0].settled):
+                    items = None if flow.ended else items
+                    if items is None or (entries and entries[0].settled):
                         await asyncio.sleep(0)  # heartbeats have their turn, though there is nothing to wait for
                         continue
                 flow.has_room.set()
