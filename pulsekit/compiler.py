@@ -3,27 +3,36 @@
 The compiler gets a copy with nothing in it but what decides: no defaults to fill into payloads, no `$id` or `$ref` that
 it would fetch, no two definitions whose function names collide, no content to decode, formats as patterns of ours, and
 `$` in patterns as Python means it. So it decides as Python's `jsonschema` does. It need not say what is wrong with a
-payload: that is the work of `problems`.
+payload: that is the work of `problems`. So what the compiled code would say is left out of it, and it runs without
+fastjsonschema.
 """
 
 from __future__ import annotations
 
+import ast
 import re
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pulsekit.drafts import DRAFTS, KEYWORDS
 from pulsekit.errors import SchemaError
 from pulsekit.formats import FORMATS
+from pulsekit.validators import ENTRY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator, Mapping
+    from types import CodeType
 
     from pulsekit.drafts import CheckedSchema, Subschema
 
-    # Takes a payload, and raises whatever it raises when that is not valid.
-    Validator: TypeAlias = Callable[[Any], object]
+__all__ = ["compile_schema", "generate"]
 
-__all__ = ["compile_schema"]
+_PREAMBLE = """\
+from pulsekit.validators import Patterns, Refused
+
+NoneType = type(None)
+REGEX_PATTERNS = Patterns()
+"""
+_PREFIX = "validate"  # how the names of fastjsonschema's functions begin
 
 
 # An escape, a comment, a group that sets the flag m, a class in brackets, or a dollar sign that means the end.
@@ -32,10 +41,8 @@ _DOLLARS = re.compile(
 )
 
 
-def compile_schema(schema: CheckedSchema, *, formats: bool) -> Validator:
-    """Return a function that raises for a payload the schema refuses, and changes none.
-
-    It raises `fastjsonschema.JsonSchemaValueException`; on values fastjsonschema did not think of, other exceptions.
+def compile_schema(schema: CheckedSchema, *, formats: bool) -> CodeType:
+    """Return code for `validators.bind`: a validator that changes no payload.
 
     Args:
         schema: it stays as it is.
@@ -44,17 +51,35 @@ def compile_schema(schema: CheckedSchema, *, formats: bool) -> Validator:
     Raises:
         SchemaError: fastjsonschema cannot compile it.
     """
-    import fastjsonschema  # 30 ms at start
-
     try:
-        validator: Validator = fastjsonschema.compile(
-            _copy(schema, formats=formats), use_default=False, use_formats=False, detailed_exceptions=False
-        )
-    except fastjsonschema.JsonSchemaDefinitionException as error:
-        raise SchemaError(f"the schema cannot be compiled: {error}") from error
+        return compile(generate(schema, {ENTRY: formats}), "<schema>", "exec", dont_inherit=True)
     except (RecursionError, SyntaxError) as error:  # Python allows twenty loops within each other
         raise SchemaError("the schema is nested too deeply to be compiled") from error
-    return validator
+
+
+def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
+    """Return the same as a module that holds several validators.
+
+    Args:
+        schema: it stays as it is.
+        entries: for each name of a validator whether it asserts formats.
+
+    Raises:
+        SchemaError: fastjsonschema cannot compile it.
+        RecursionError, SyntaxError: Python cannot.
+    """
+    import fastjsonschema  # costs more than all that a payload needs
+
+    module = ast.parse(_PREAMBLE)
+    for entry, formats in entries.items():
+        try:
+            source = fastjsonschema.compile_to_code(
+                _copy(schema, formats=formats), use_default=False, use_formats=False, detailed_exceptions=False
+            )
+        except fastjsonschema.JsonSchemaDefinitionException as error:
+            raise SchemaError(f"the schema cannot be compiled: {error}") from error
+        module.body += _Trimmer(ast.parse(source), entry).functions()
+    return module
 
 
 def _copy(schema: CheckedSchema, *, formats: bool) -> Subschema:
@@ -139,3 +164,76 @@ class _Copier:
                 return _python_pattern(value)
             case _:
                 return value
+
+
+class _Trimmer(ast.NodeTransformer):
+    """Leave nothing of what fastjsonschema writes but what decides, under names of ours.
+
+    Its words about a refusal are never read, its functions take payloads alone, and JSON has no decimals.
+    """
+
+    def __init__(self, module: ast.Module, entry: str) -> None:
+        self._entry = entry
+        self._uses_decimal = False
+        self._functions = [node for node in module.body if isinstance(node, ast.FunctionDef)]
+        self._patterns = {key: pattern for node in module.body for key, pattern in _patterns(node)}
+
+    def functions(self) -> list[ast.stmt]:
+        """Return the functions of the module."""
+        functions: list[ast.stmt] = [self.visit(function) for function in self._functions]
+        # Only a fraction as a divisor needs it; to import it takes as long as to judge fifty jobs.
+        return [*ast.parse("from decimal import Decimal").body, *functions] if self._uses_decimal else functions
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        self.generic_visit(node)
+        if node.name.startswith(_PREFIX):
+            node.name = self._named(node.name)
+            node.args.args, node.args.defaults = node.args.args[:1], []
+        if node.name == self._entry:
+            node.body[:0] = ast.parse('"Raise `Refused` unless the payload is valid."').body
+        return node
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id.startswith(_PREFIX):
+            node.args = node.args[:1]
+        return self.generic_visit(node)
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        node.exc = ast.copy_location(ast.Name("Refused", ast.Load()), node)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        if node.id.startswith(_PREFIX):
+            node.id = self._named(node.id)
+        elif node.id == "JsonSchemaValueException":
+            node.id = "Refused"
+        elif node.id == "Decimal":
+            self._uses_decimal = True
+        return node
+
+    def visit_Tuple(self, node: ast.Tuple) -> ast.AST:
+        dropped = {"Decimal", "JsonSchemaValuesException"}
+        node.elts = [item for item in node.elts if not (isinstance(item, ast.Name) and item.id in dropped)]
+        return self.generic_visit(node)
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:
+        match node:
+            case ast.Subscript(value=ast.Name(id="REGEX_PATTERNS"), slice=ast.Constant(value=str(key))):
+                node.slice = ast.copy_location(ast.Constant(self._patterns[key]), node)
+        return self.generic_visit(node)
+
+    def _named(self, name: str) -> str:
+        return self._entry + name.removeprefix(_PREFIX)
+
+
+def _patterns(node: ast.stmt) -> Iterator[tuple[str, str]]:
+    """Yield each key of the table of patterns, when the statement makes it, and the text that is compiled for it.
+
+    Flags beside the text are those that stand in it as well.
+    """
+    match node:
+        case ast.Assign(targets=[ast.Name(id="REGEX_PATTERNS")], value=ast.Dict(keys=keys, values=values)):
+            for key, value in zip(keys, values, strict=True):
+                assert isinstance(key, ast.Constant)
+                assert isinstance(value, ast.Call)
+                yield ast.literal_eval(key), ast.literal_eval(value.args[0])

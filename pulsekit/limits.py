@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from fractions import Fraction
 from math import isfinite
 from typing import Any, TypeAlias
 
@@ -108,16 +107,18 @@ def _exclusive_maximum(schema: dict[str, Any], value: float, draft: int) -> _Ref
 
 
 def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
+    from fractions import Fraction  # which loads `decimal`; few schemas divide
+
     divisor = schema["multipleOf"]
     # By a fraction as it is written, for 19.01 is a multiple of 0.01, though not as binary numbers.
-    exact = Fraction if isinstance(divisor, int) else _written
+    exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_written(number))
     if (isinstance(value, int) or isfinite(value)) and (exact(value) / exact(divisor)).denominator == 1:
         return None
     return _unlike(f"a multiple of {divisor}", value)
 
 
-def _written(number: float) -> Fraction:
-    return Fraction(number if isinstance(number, int) else repr(number))
+def _written(number: float) -> int | str:
+    return number if isinstance(number, int) else repr(number)
 
 
 def _least(least: float, has: int, noun: str) -> _Refusal:

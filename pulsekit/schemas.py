@@ -12,44 +12,49 @@ Source: "Schemas" of the design, "Treeherder's job schema" of the facts about Pu
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import suppress
 from functools import lru_cache
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pulsekit.documents import Document, parse_json, parse_yaml
 from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
+from pulsekit.validators import Refused, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from pulsekit.compiler import Validator
     from pulsekit.documents import JSON
+    from pulsekit.drafts import CheckedSchema
+    from pulsekit.validators import Validator
 
-__all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names"]
+__all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "shipped_text"]
 
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
-# What fastjsonschema's code, or the walk that explains, can raise over a value they did not think of: integers beyond
-# floats, NaN, keys that are no text, deep nesting.
+# What compiled code, or the walk that explains, can raise over a value they did not think of: integers beyond floats,
+# NaN, keys that are no text, deep nesting.
 _SURPRISES = (ArithmeticError, LookupError, NameError, RecursionError, TypeError, ValueError)
 
 
 class Schema:
     """Validate payloads against one schema. Made by `load_schema`; may be shared by everything in the process.
 
-    Nothing here changes a payload. Validators are compiled when they are first needed.
+    Nothing here changes a payload. Validators are compiled when they are first needed, and kept for later processes as
+    `cache` describes; those of shipped schemas come with the package.
 
     Attributes:
         name: the name of a shipped schema, the path of a file, or the title of a mapping.
     """
 
-    def __init__(self, definition: JSON, name: str) -> None:
-        from pulsekit.drafts import check_schema
-
+    def __init__(self, text: str, name: str, validators: Mapping[str, Validator] | None = None) -> None:
         self.name = name
-        self._checked = check_schema(definition)
-        self._validators: dict[str, Validator] = {}
+        self._text = text  # JSON that is known to be a schema
+        self._validators = dict(validators or {})
 
     def __repr__(self) -> str:
         return f"<Schema {self.name!r}>"
@@ -78,9 +83,10 @@ class Schema:
         validator = self._validators.get(profile) or self._compile(profile)
         try:
             validator(value)
-        except _SURPRISES as error:
-            # Refused, or too much for the compiled code: then the walk that explains decides.
-            return not _is_refusal(error) and not self._explain(value, profile)
+        except Refused:
+            return False
+        except _SURPRISES:  # too much for the compiled code: then the walk that explains decides
+            return not self._explain(value, profile)
         return True
 
     def problems(self, payload: Any, profile: Profile = "strict") -> tuple[Problem, ...]:
@@ -102,22 +108,31 @@ class Schema:
         from pulsekit.problems import explain
 
         try:
-            return tuple(explain(self._checked, value, formats=profile == "strict"))
+            return tuple(explain(_checked(self._text), value, formats=profile == "strict"))
         except RecursionError:
             return (Problem("", "depth", "is nested too deeply to be checked"),)
         except _SURPRISES as error:
             return (Problem("", "json", f"holds something that JSON does not have: {error}"),)
 
     def _compile(self, profile: Profile) -> Validator:
-        from pulsekit.compiler import compile_schema
+        import marshal
+
+        def make() -> bytes:
+            from pulsekit.compiler import compile_schema
+
+            return marshal.dumps(compile_schema(_checked(self._text), formats=profile == "strict"))
 
         if profile not in PROFILES:
             raise SchemaError(f"there is no profile {profile!r}; it is one of {', '.join(PROFILES)}")
-        validator = compile_schema(self._checked, formats=profile == "strict")
-        return self._validators.setdefault(profile, validator)
+        code = marshal.loads(_remembered(make, self._text.encode(), profile.encode()))  # noqa: S302 - see `cache`
+        return self._validators.setdefault(profile, bind(code))
 
 
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)
+
+# What has a part in turning a schema into code, and the files in which other packages have their version.
+_OURS = ("compiler", "documents", "drafts", "formats", "strict_json", "strict_yaml", "schemas", "validators")
+_OTHERS = {"fastjsonschema": "version.py", "ruamel.yaml": "__init__.py"}
 
 
 def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
@@ -155,36 +170,88 @@ def _shipped_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "schemas"
 
 
+def shipped_text(name: str) -> str:
+    """Return the YAML of a shipped schema."""
+    return (_shipped_folder() / f"{name}.yml").read_text(encoding="utf-8")
+
+
 @lru_cache
 def _load_shipped(name: str) -> Schema:
-    path = _shipped_folder() / f"{name}.yml"
-    return _load_text(json.dumps(parse_yaml(path.read_bytes(), source=str(path)).value), name)
+    text = shipped_text(name)
+    with suppress(ModuleNotFoundError):
+        compiled: Any = import_module(f"pulsekit.shipped._{name.replace('-', '_')}")
+        if text == compiled.YAML:  # else somebody changes it, in a checkout
+            return Schema(compiled.JSON, name, {profile: getattr(compiled, profile) for profile in PROFILES})
+    return _load_document(text.encode(), name, ".yml")
 
 
 def _load_file(name: str) -> Schema:
     try:
-        text = Path(name).read_bytes()
+        data = Path(name).read_bytes()
     except FileNotFoundError:
         known = ", ".join(schema_names())
         raise SchemaError(f"there is no schema {name!r}: it is neither a file nor one of {known}") from None
     except (OSError, ValueError) as error:
         raise SchemaError(f"the schema {name!r} cannot be read: {error}") from error
-    try:
-        document = (parse_json if name.lower().endswith(".json") else parse_yaml)(text, source=name)
-    except DocumentError as error:
-        raise SchemaError(f"the schema cannot be read: {error}") from error
-    try:
-        return _load_text(json.dumps(document.value), name)
-    except SchemaError as error:
-        raise SchemaError(f"{name}: {error}") from None
+    return _load_document(data, name, Path(name).suffix.lower())
+
+
+@lru_cache
+def _load_document(data: bytes, name: str, suffix: str) -> Schema:
+    """Load a schema from JSON or YAML."""
+
+    def make() -> bytes:
+        try:
+            document = (parse_json if suffix == ".json" else parse_yaml)(data, source=name)
+        except DocumentError as error:
+            raise SchemaError(f"the schema cannot be read: {error}") from error
+        text = json.dumps(document.value)
+        try:
+            _checked(text)
+        except SchemaError as error:
+            raise SchemaError(f"{name}: {error}") from None
+        return text.encode()
+
+    return Schema(_remembered(make, data, suffix.encode()).decode(), name)
 
 
 @lru_cache
 def _load_text(text: str, name: str) -> Schema:
-    return Schema(json.loads(text), name)
+    _checked(text)
+    return Schema(text, name)
 
 
-def _is_refusal(error: Exception) -> bool:
-    from fastjsonschema import JsonSchemaValueException
+@lru_cache
+def _checked(text: str) -> CheckedSchema:
+    from pulsekit.drafts import check_schema
 
-    return isinstance(error, JsonSchemaValueException)
+    return check_schema(json.loads(text))
+
+
+def _remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
+    """Return what `make` makes of the inputs, from the cache when this very software has made it before."""
+    from pulsekit.cache import remembered
+
+    try:
+        software = _software()
+    except OSError:  # it is not installed as files, so its versions cannot be told
+        return make()
+    return remembered(make, *software, *inputs)
+
+
+@lru_cache(maxsize=1)
+def _software() -> tuple[bytes, ...]:
+    """Return what stands for the versions of all that turns a schema into code: the text of ours, the names of others'.
+
+    Only files are read: to import fastjsonschema and ruamel.yaml takes longer than all that is saved.
+    """
+    ours = [Path(__file__).with_name(f"{name}.py") for name in _OURS]
+    others = [_origin(package).with_name(file) for package, file in _OTHERS.items()]
+    return (sys.version.encode(), *(path.read_bytes() for path in (*ours, *others)))
+
+
+def _origin(package: str) -> Path:
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(package)
+    return Path(spec.origin)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +13,19 @@ import jsonschema
 import pytest
 from samples import CORPUS, JOBS, SCHEMA, mutated, places
 
+from pulsekit.compiler import compile_schema
 from pulsekit.documents import parse_yaml
 from pulsekit.drafts import check_schema
 from pulsekit.problems import explain
-from pulsekit.schemas import load_schema
+from pulsekit.schemas import PROFILES, load_schema, shipped_text
+from pulsekit.validators import Refused, bind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pulsekit.errors import Problem
+    from pulsekit.schemas import Profile
+    from pulsekit.validators import Validator
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -63,6 +72,35 @@ def test_the_strict_profile_disagrees_about_formats_alone(verdicts: list[Verdict
         if verdict.strict is not verdict.oracle:
             assert verdict.oracle
             assert {problem.rule for problem in verdict.problems} == {"format"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_code_that_was_shipped_cached_or_just_compiled_gives_one_verdict(
+    verdicts: list[Verdict], profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    schema = tmp_path / "copy.yml"
+    schema.write_text(shipped_text("pulse-job"))
+    another_process = f"from pulsekit.schemas import load_schema; load_schema({str(schema)!r}).is_valid(0, {profile!r})"
+    subprocess.run(
+        [sys.executable, "-c", another_process], check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    )
+    monkeypatch.setattr("pulsekit.compiler.generate", lambda *_: pytest.fail("compiled again"))
+    cached = load_schema(schema)
+    assert not cached.is_valid(0, profile)
+    monkeypatch.undo()
+    fresh = bind(compile_schema(check_schema(SCHEMA), formats=profile == "strict"))
+    for verdict in verdicts:
+        assert cached.is_valid(verdict.job, profile) is getattr(verdict, profile)
+        assert _is_valid(fresh, verdict.job) is getattr(verdict, profile)
+
+
+def _is_valid(validator: Validator, job: Any) -> bool:
+    try:
+        validator(job)
+    except Refused:
+        return False
+    return True
 
 
 def test_every_refusal_is_explained_and_nothing_else(verdicts: list[Verdict]) -> None:

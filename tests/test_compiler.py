@@ -6,6 +6,7 @@ import math
 import re
 import urllib.request
 from copy import deepcopy
+from decimal import Decimal
 from typing import Any
 
 import jsonschema
@@ -234,6 +235,8 @@ def test_names_in_a_schema_cannot_become_code() -> None:
         ({"patternProperties": {"a": {}}}, {None: 2}),
         ({"uniqueItems": True}, [{1, 2}]),
         ({"minimum": 1}, 1 + 1j),
+        ({"minimum": 1}, Decimal(0)),
+        ({"type": "number"}, Decimal(1)),
     ],
 )
 def test_what_escapes_from_the_compiled_code_ends_as_a_verdict(schema: dict[str, Any], payload: Any) -> None:

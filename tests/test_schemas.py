@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
@@ -178,3 +181,117 @@ def test_the_shipped_schemas_have_names() -> None:
         assert repr(load_schema(name)) == f"<Schema {name!r}>"
         for profile in PROFILES:
             assert not load_schema(name).is_valid(None, profile)
+
+
+# what later processes need not do again
+
+
+def in_another_process(script: str, cache: Path, *arguments: object) -> str:
+    """Run a script that may use `loaded`, the heavy modules there are, and return what it prints."""
+    heavy = ("fastjsonschema", "ruamel.yaml", "pulsekit.drafts", "pulsekit.compiler", "decimal")
+    prelude = (
+        "import sys; from pulsekit.schemas import load_schema\n"
+        f"def loaded(): return [name for name in {heavy} if name in sys.modules]\n"
+    )
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", prelude + script, *map(str, arguments)],
+        env=environment, capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    return done.stdout.strip()
+
+
+CHECK = "schema = load_schema(sys.argv[1]); print(schema.is_valid(7), schema.is_valid('7', 'treeherder'), *loaded())"
+
+
+@pytest.mark.parametrize("name", schema_names())
+@pytest.mark.parametrize("profile", PROFILES)
+def test_judging_by_a_shipped_schema_compiles_nothing(name: str, profile: str, tmp_path: Path) -> None:
+    script = "schema = load_schema(sys.argv[1]); print(schema.is_valid({}, sys.argv[2]), *loaded())"
+    assert in_another_process(script, tmp_path, name, profile) == "False"
+    assert not list(tmp_path.iterdir())
+
+
+def test_explaining_by_a_shipped_schema_reads_no_yaml(tmp_path: Path) -> None:
+    script = "print(len(load_schema('pulse-job').problems({})), *loaded())"
+    assert in_another_process(script, tmp_path) == "7 pulsekit.drafts"
+
+
+@pytest.mark.parametrize(("suffix", "text"), [(".yml", "type: integer\n"), (".json", '{"type": "integer"}')])
+def test_a_schema_of_ones_own_is_compiled_once_for_all_processes(tmp_path: Path, suffix: str, text: str) -> None:
+    path, cache = (tmp_path / "own").with_suffix(suffix), tmp_path / "cache"
+    path.write_text(text)
+    first = in_another_process(CHECK, cache, path)
+    assert first.startswith("True False fastjsonschema")
+    assert in_another_process(CHECK, cache, path) == "True False"
+    (tmp_path / "moved.x").write_text(text)  # another suffix, so it may mean something else
+    assert "pulsekit.drafts" in in_another_process(CHECK, cache, tmp_path / "moved.x")
+    path.write_text(text.replace("integer", "string"))
+    assert in_another_process(CHECK, cache, path).startswith("False True fastjsonschema")
+    path.write_text(text)
+    assert in_another_process(CHECK, cache, path) == "True False"
+
+
+def test_a_mistake_in_a_schema_of_ones_own_is_told_each_time(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yml").write_text("type: text\n")
+    script = (
+        "from pulsekit.errors import SchemaError\n"
+        "try: load_schema(sys.argv[1])\n"
+        "except SchemaError as error: print(error)"
+    )
+    for _ in range(2):
+        told = in_another_process(script, tmp_path, tmp_path / "wrong.yml")
+        assert told.startswith(f"{tmp_path / 'wrong.yml'}: the schema is wrong at /type")
+
+
+def test_code_that_somebody_else_could_have_put_there_is_not_run(tmp_path: Path) -> None:
+    path, cache = tmp_path / "own.yml", tmp_path / "cache"
+    path.write_text("type: integer\n")
+    in_another_process(CHECK, cache, path)
+    evil = f"open({str(tmp_path / 'run')!r}, 'w'); validate = print"
+    plant = (
+        "import marshal, pathlib; from pulsekit.cache import _digest\n"
+        "for path in pathlib.Path(sys.argv[1], 'pulsekit').iterdir():\n"
+        "    content = marshal.dumps(compile(sys.argv[2], 'evil', 'exec'))\n"
+        "    path.write_bytes(_digest(path.name.encode(), content) + content)\n"
+    )
+    in_another_process(plant, cache, cache, evil)
+    (cache / "pulsekit").chmod(0o722)
+    assert in_another_process(CHECK, cache, path).startswith("True False fastjsonschema")
+    assert not (tmp_path / "run").exists()
+    # The same in a folder of the user's own would run: it is the folder that protects.
+    (cache / "pulsekit").chmod(0o700)
+    with pytest.raises(subprocess.CalledProcessError):
+        in_another_process(CHECK, cache, path)
+
+
+@pytest.mark.parametrize("part", ["version of Python", "fastjsonschema", "pulsekit"])
+def test_other_software_compiles_anew(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pulsekit import schemas
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = []
+
+    def compiled() -> int:
+        schemas._software.cache_clear()
+        schemas._remembered(lambda: made.append(1) or b"x", b"key")
+        return len(made)
+
+    try:
+        assert [compiled(), compiled()] == [1, 1]
+        if part == "version of Python":
+            monkeypatch.setattr(sys, "version", "4.0")
+        else:
+            other = tmp_path / "installed"
+            other.mkdir()
+            for name in ("version.py", "__init__.py", *(f"{name}.py" for name in schemas._OURS)):
+                (other / name).write_text(f"# another {part}")
+            if part == "fastjsonschema":
+                monkeypatch.setattr(schemas, "_origin", lambda _: other / "x")
+            else:
+                monkeypatch.setattr(schemas, "__file__", str(other / "schemas.py"))
+        assert [compiled(), compiled()] == [2, 2]
+        monkeypatch.setattr(schemas, "_origin", lambda _: tmp_path / "nowhere" / "x")  # such as a zip
+        assert [compiled(), compiled()] == [3, 4]
+    finally:
+        schemas._software.cache_clear()

@@ -1,0 +1,135 @@
+"""What took long to work out, kept for the next process in a folder of the user's own.
+
+What comes out of it is run as code, so nothing is read that anybody else could have written. Every folder on the way
+belongs to the user or root, and no others can write there, or it is sticky, as `/tmp` is; the folder and the file are
+the user's and closed to all others; neither is a link; and the digest of the file is right. What is not so counts as
+not there. Nothing here ever fails: without a home, or on a disk that is full or cannot be written, work is done again.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MAX_ENTRIES", "MAX_SIZE", "VARIABLE", "remembered"]
+
+VARIABLE = "PULSEKIT_NO_CACHE"  # set to anything, it switches the cache off
+MAX_ENTRIES = 64  # beyond them the oldest go
+MAX_SIZE = 1024 * 1024  # bytes of an entry: forty times what Treeherder's schema takes
+
+_DIGEST = 32  # bytes of SHA-256
+
+
+def remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
+    """Return what `make` returns, or has returned for the same inputs in another process of this user.
+
+    Args:
+        make: works it out; what it raises passes through, and nothing is kept.
+        inputs: everything that what it returns depends on.
+    """
+    folder = _open_folder()
+    if folder is None:
+        return make()
+    try:
+        name = _digest(*(b"%d:%b" % (len(part), part) for part in inputs)).hex()
+        content = _read(folder, name)
+        if content is None:
+            content = make()
+            _write(folder, name, content)
+        return content
+    finally:
+        os.close(folder)
+
+
+def _open_folder() -> int | None:
+    """Return a descriptor of the folder, which is made when it is not there, or None when there is none to trust."""
+    if os.environ.get(VARIABLE) or not hasattr(os, "geteuid"):  # without it, who owns a file cannot be told
+        return None
+    home, base = os.environ.get("HOME", ""), Path(os.environ.get("XDG_CACHE_HOME", ""))
+    if not base.is_absolute():  # to be ignored then, says the XDG Base Directory Specification
+        base = Path(home, ".cache")
+    if not base.is_absolute():
+        return None
+    try:
+        path = (base / "pulsekit").resolve()
+        for step in (*reversed(path.parents), path):
+            if not step.exists():
+                step.mkdir(0o700, exist_ok=True)
+            if not _is_safe(step.lstat()):
+                return None
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (OSError, RuntimeError):  # the latter for links that lead in a circle
+        return None
+    if _is_private(os.fstat(folder)):
+        return folder
+    os.close(folder)
+    return None
+
+
+def _is_safe(found: os.stat_result) -> bool:
+    """Tell whether this is a folder in which nobody else can put something in the place of what is not theirs."""
+    closed = not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or found.st_mode & stat.S_ISVTX
+    return bool(stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()} and closed)
+
+
+def _is_private(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
+def _read(folder: int, name: str) -> bytes | None:
+    try:
+        # What is in the way may be a pipe, which must not keep us waiting.
+        file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
+        try:
+            found = os.fstat(file)
+            fit = stat.S_ISREG(found.st_mode) and _is_private(found) and found.st_size <= _DIGEST + MAX_SIZE
+            data = os.read(file, found.st_size) if fit else b""
+        finally:
+            os.close(file)
+    except OSError:
+        return None
+    content = data[_DIGEST:]
+    return content if data[:_DIGEST] == _digest(name.encode(), content) else None
+
+
+def _write(folder: int, name: str, content: bytes) -> None:
+    """Put an entry in its place whole, so that nobody ever reads half of one."""
+    if len(content) > MAX_SIZE:
+        return
+    unfinished = f"{name}.{os.urandom(8).hex()}"
+    with suppress(OSError):
+        _make_room(folder)
+        try:
+            file = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600, dir_fd=folder)
+            with open(file, "wb") as stream:  # noqa: PTH123 - a descriptor
+                stream.write(_digest(name.encode(), content) + content)
+            os.rename(unfinished, name, src_dir_fd=folder, dst_dir_fd=folder)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(unfinished, dir_fd=folder)
+
+
+def _make_room(folder: int) -> None:
+    """Remove the oldest entries; what a killed process left unfinished counts as one."""
+    names = os.listdir(folder)
+    if len(names) < MAX_ENTRIES:
+        return
+    ages = {}
+    for name in names:
+        with suppress(FileNotFoundError):  # another process makes room as well
+            ages[name] = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
+    for name in sorted(ages, key=ages.__getitem__)[: len(ages) - MAX_ENTRIES + 1]:
+        with suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=folder)
+
+
+def _digest(*parts: bytes) -> bytes:
+    from hashlib import sha256  # loads OpenSSL
+
+    return sha256(b"".join(parts)).digest()

@@ -1,0 +1,209 @@
+"""The shipped schema 'registration', made by `python -m pulsekit.shipped`; every change is lost."""
+
+from pulsekit.validators import Patterns, Refused
+NoneType = type(None)
+REGEX_PATTERNS = Patterns()
+
+def strict(data):
+    """Raise `Refused` unless the payload is valid."""
+    data_any_of_count1 = 0
+    if not data_any_of_count1:
+        try:
+            strict___definitions_0(data)
+            data_any_of_count1 += 1
+        except (Refused,):
+            pass
+    if not data_any_of_count1:
+        try:
+            if not isinstance(data, (list, tuple)):
+                raise Refused
+            data_is_list = isinstance(data, (list, tuple))
+            if data_is_list:
+                data_len = len(data)
+                if data_len < 1:
+                    raise Refused
+                for data_x, data_item in enumerate(data):
+                    strict___definitions_0(data_item)
+            data_any_of_count1 += 1
+        except (Refused,):
+            pass
+    if not data_any_of_count1:
+        raise Refused
+    return data
+
+def strict___definitions_0(data):
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = set(['exchange', 'projects']) - data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'exchange' in data_keys:
+            data_keys.remove('exchange')
+            data__exchange = data['exchange']
+            if not isinstance(data__exchange, str):
+                raise Refused
+            if isinstance(data__exchange, str):
+                data__exchange_len = len(data__exchange)
+                if data__exchange_len > 255:
+                    raise Refused
+                if not REGEX_PATTERNS['^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+(?=\\n?\\Z)'].search(data__exchange):
+                    raise Refused
+        if 'destinations' in data_keys:
+            data_keys.remove('destinations')
+            data__destinations = data['destinations']
+            strict___definitions_1(data__destinations)
+        if 'projects' in data_keys:
+            data_keys.remove('projects')
+            data__projects = data['projects']
+            strict___definitions_1(data__projects)
+        if data_keys:
+            raise Refused
+    return data
+
+def strict___definitions_1(data):
+    if not isinstance(data, (list, tuple)):
+        raise Refused
+    data_is_list = isinstance(data, (list, tuple))
+    if data_is_list:
+        data_len = len(data)
+        if data_len < 1:
+            raise Refused
+        for data_x, data_item in enumerate(data):
+            if not isinstance(data_item, str):
+                raise Refused
+            if isinstance(data_item, str):
+                data_item_len = len(data_item)
+                if data_item_len < 1:
+                    raise Refused
+                if data_item_len > 255:
+                    raise Refused
+    return data
+
+def treeherder(data):
+    """Raise `Refused` unless the payload is valid."""
+    data_any_of_count1 = 0
+    if not data_any_of_count1:
+        try:
+            treeherder___definitions_0(data)
+            data_any_of_count1 += 1
+        except (Refused,):
+            pass
+    if not data_any_of_count1:
+        try:
+            if not isinstance(data, (list, tuple)):
+                raise Refused
+            data_is_list = isinstance(data, (list, tuple))
+            if data_is_list:
+                data_len = len(data)
+                if data_len < 1:
+                    raise Refused
+                for data_x, data_item in enumerate(data):
+                    treeherder___definitions_0(data_item)
+            data_any_of_count1 += 1
+        except (Refused,):
+            pass
+    if not data_any_of_count1:
+        raise Refused
+    return data
+
+def treeherder___definitions_0(data):
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = set(['exchange', 'projects']) - data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'exchange' in data_keys:
+            data_keys.remove('exchange')
+            data__exchange = data['exchange']
+            if not isinstance(data__exchange, str):
+                raise Refused
+            if isinstance(data__exchange, str):
+                data__exchange_len = len(data__exchange)
+                if data__exchange_len > 255:
+                    raise Refused
+                if not REGEX_PATTERNS['^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+(?=\\n?\\Z)'].search(data__exchange):
+                    raise Refused
+        if 'destinations' in data_keys:
+            data_keys.remove('destinations')
+            data__destinations = data['destinations']
+            treeherder___definitions_1(data__destinations)
+        if 'projects' in data_keys:
+            data_keys.remove('projects')
+            data__projects = data['projects']
+            treeherder___definitions_1(data__projects)
+        if data_keys:
+            raise Refused
+    return data
+
+def treeherder___definitions_1(data):
+    if not isinstance(data, (list, tuple)):
+        raise Refused
+    data_is_list = isinstance(data, (list, tuple))
+    if data_is_list:
+        data_len = len(data)
+        if data_len < 1:
+            raise Refused
+        for data_x, data_item in enumerate(data):
+            if not isinstance(data_item, str):
+                raise Refused
+            if isinstance(data_item, str):
+                data_item_len = len(data_item)
+                if data_item_len < 1:
+                    raise Refused
+                if data_item_len > 255:
+                    raise Refused
+    return data
+
+YAML = (
+    "# What a publisher gives Treeherder, so that it binds a queue to the publisher's exchange.\n"
+    '#\n'
+    '# Treeherder makes one binding of each destination with each project, by default `<destination>.<project>`.\n'
+    '# A project may have several words, as `mozilla-inbound._` has, and both lists may hold the wildcards * and #.\n'
+    '$schema: http://json-schema.org/draft-06/schema#\n'
+    'title: Registration\n'
+    'description: One registration, or a list of them.\n'
+    'anyOf:\n'
+    '  - title: one registration\n'
+    "    $ref: '#/definitions/registration'\n"
+    '  - title: a list of registrations\n'
+    '    type: array\n'
+    '    minItems: 1\n'
+    '    items:\n'
+    "      $ref: '#/definitions/registration'\n"
+    '\n'
+    'definitions:\n'
+    '  words:\n'
+    '    type: array\n'
+    '    minItems: 1\n'
+    '    items:\n'
+    '      type: string\n'
+    '      minLength: 1\n'
+    '      maxLength: 255\n'
+    '  registration:\n'
+    '    type: object\n'
+    '    additionalProperties: false\n'
+    '    required: [exchange, projects]\n'
+    '    properties:\n'
+    '      exchange:\n'
+    '        description: Names the exchange as it exists on Pulse.\n'
+    '        type: string\n'
+    "        pattern: '^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+$'\n"
+    '        maxLength: 255\n'
+    '      destinations:\n'
+    '        description: Lists where the jobs go, such as "treeherder". Bindings by project alone do without.\n'
+    "        $ref: '#/definitions/words'\n"
+    '      projects:\n'
+    '        description: Lists the repositories as they stand in the routing key.\n'
+    "        $ref: '#/definitions/words'\n"
+)
+JSON = (
+    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Registration", "description": "One registration, or a list of them.", "anyOf": [{"title": "one registration", "$ref": "#/definitions/registration"}, {"title": "a list of registrations", "type": "array", "minItems": 1, "items": {"$ref": "#/definitions/registration"}}], "definitions": {"words": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": 255}}, "registration": {"type": "object", "additionalProperties": false, "required": ["exchange", "projects"], "properties": {"exchange": {"description": "Names the exchange as it exists on Pulse.", "type": "string", "pattern": "^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+$", "maxLength": 255}, "destinations": {"description": "Lists where the jobs go, such as \\"treeherder\\". Bindings by project alone do without.", "$ref": "#/definitions/words"}, "projects": {"description": "Lists the repositories as they stand in the routing key.", "$ref": "#/definitions/words"}}}}}'
+)
+
+__all__ = ["JSON", "YAML", "strict", "treeherder"]

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import pulsekit.shipped
+from pulsekit import schemas
+from pulsekit.schemas import load_schema, schema_names
+from pulsekit.shipped.__main__ import module_path, module_source
+
+
+@pytest.mark.parametrize("name", schema_names())
+def test_a_module_is_what_its_schema_compiles_to(name: str) -> None:
+    """When this fails, `python -m pulsekit.shipped` in the checkout makes it right."""
+    shipped = module_path(name).read_text(encoding="utf-8")
+    # Compared as code: how Python writes it out differs between its versions.
+    assert ast.dump(ast.parse(shipped)) == ast.dump(ast.parse(module_source(name)))
+
+
+def test_every_module_has_a_schema() -> None:
+    folder = Path(pulsekit.shipped.__path__[0])
+    assert set(folder.glob("_[a-z]*.py")) == {module_path(name) for name in schema_names()}
+
+
+@pytest.mark.parametrize("text", ["type: integer\n", None])
+def test_a_schema_that_was_changed_is_not_judged_by_its_old_code(
+    text: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("pulsekit.shipped._registration")
+    registration = {"exchange": "exchange/me/v1/jobs", "projects": ["try"]}
+    monkeypatch.setattr(schemas, "shipped_text", lambda _: text or module.YAML)
+    monkeypatch.setattr(module, "strict", lambda _: None)
+    schemas._load_shipped.cache_clear()
+    try:
+        schema = load_schema("registration")
+        assert schema.name == "registration"
+        assert schema.is_valid(registration) is (text is None)
+        assert schema.is_valid(7)
+    finally:
+        schemas._load_shipped.cache_clear()
+
+
+def test_a_schema_whose_module_is_missing_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "schema_names", lambda: ("unknown",))
+    monkeypatch.setattr(schemas, "shipped_text", lambda _: "type: integer\n")
+    try:
+        assert load_schema("unknown").is_valid(7)
+        assert not load_schema("unknown").is_valid("7")
+    finally:
+        schemas._load_shipped.cache_clear()
