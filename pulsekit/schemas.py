@@ -160,7 +160,7 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
 @lru_cache(maxsize=1)
 def schema_names() -> tuple[str, ...]:
     """Return the names of the shipped schemas."""
-    return tuple(sorted(path.stem for path in _shipped_folder().glob("*.yml")))
+    return tuple(sorted(path.stem for path in _shipped_folder().iterdir() if path.suffix == ".yml"))
 
 
 def _shipped_folder() -> Path:

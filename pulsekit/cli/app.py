@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import re
 import sys
@@ -76,7 +77,11 @@ class _Lazy(Command):
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         """Load the command and let it parse its own arguments."""
-        return self.load().make_context(*args, **extra)
+        context = self.load().make_context(*args, **extra)
+        if not gc.isenabled():  # see `main`
+            gc.freeze()
+            gc.enable()
+        return context
 
     def load(self) -> Any:
         module = import_module(self.module)

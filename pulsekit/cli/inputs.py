@@ -1,22 +1,17 @@
-"""What commands read: files and pipes, with limits.
-
-An error of the operating system passes through with the name of the file in it, and ends as exit status 74.
-"""
+"""Registrations that commands are given, in files or by the configuration."""
 
 from __future__ import annotations
 
 import os
-import stat
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, BinaryIO
+from typing import Annotated
 
 import typer
 
 from pulsekit.bindings import Binding, Registration, Rule, read_registrations
-from pulsekit.errors import DocumentError, InvalidRegistration
+from pulsekit.cli.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit.errors import InvalidRegistration
 
 __all__ = [
     "MAX_FILE",
@@ -33,10 +28,7 @@ __all__ = [
     "under_rule",
 ]
 
-STDIN = "<stdin>"  # how messages name it
 VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # Treeherder's own, "Registration and binding expansion" of the facts
-MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read whole
-MAX_LINE = 16 * 1024 * 1024  # bytes of a line that is read alone
 
 RuleOption = Annotated[
     Rule | None,
@@ -46,57 +38,6 @@ RuleOption = Annotated[
         show_default=False,
     ),
 ]
-
-
-def is_piped() -> bool:
-    """Tell whether stdin is a pipe, a socket or a file: something that was meant to be read.
-
-    A terminal is not, and neither is `/dev/null`, which schedulers and CI give to what should read nothing.
-    """
-    if sys.stdin is None:
-        return False
-    try:
-        mode = os.fstat(sys.stdin.fileno()).st_mode
-    except (OSError, ValueError):
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)
-
-
-def stdin() -> BinaryIO:
-    """Return stdin as bytes."""
-    return sys.stdin.buffer
-
-
-def read_input(name: str) -> tuple[bytes, str]:
-    """Read a file whole, or stdin for `-`; return its bytes and its name for messages.
-
-    Raises:
-        OSError: it cannot be read.
-        DocumentError: it has more than 64 MiB.
-    """
-    source = STDIN if name == "-" else name
-    if name == "-":
-        data = stdin().read(MAX_FILE + 1)
-    else:
-        with Path(name).open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise DocumentError(f"more than {MAX_FILE >> 20} MiB", source=source)
-    return data, source
-
-
-def bounded_lines(stream: BinaryIO, source: str = STDIN) -> Iterator[bytes]:
-    """Yield lines as they come, in the memory of one line.
-
-    Raises:
-        DocumentError: a line has more than 16 MiB.
-    """
-    number = 0
-    while line := stream.readline(MAX_LINE + 1):
-        number += 1
-        if len(line) > MAX_LINE:
-            raise DocumentError(f"the line has more than {MAX_LINE >> 20} MiB", source=source, line=number)
-        yield line
 
 
 def registrations_from(name: str) -> tuple[Registration | Binding, ...]:

@@ -86,7 +86,7 @@ class Output:
         Raises:
             ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
         """
-        from pulsekit.records import dump_line
+        from pulsekit.lines import dump_line
 
         self._stream.buffer.write(dump_line(value).encode() + b"\n")
         if self._live:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exits import ExitCode
-from pulsekit.cli.inputs import STDIN, is_piped
+from pulsekit.cli.files import STDIN, is_piped
 from pulsekit.cli.output import FormatOption, Output, note
-from pulsekit.cli.payloads import documents_in, read_pipe
+from pulsekit.cli.payloads import documents_in, piped_documents
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
-from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.schemas import Profile, load_schema
 
 if TYPE_CHECKING:
@@ -61,38 +60,14 @@ def command(
     for name in files or ["-"]:
         seen = report.payloads
         report.begin()
-        if name == "-":
-            from pulsekit.cli.options import run
-
-            run(_pipe(report))
-        else:
-            _file(report, name)
+        try:
+            for document in piped_documents(report.flush) if name == "-" else documents_in(name):
+                report.add(document)
+        except DocumentError as error:
+            report.add(error)
         if report.payloads == seen:
             raise ConfigurationError(f"nothing to validate: {STDIN if name == '-' else name} is empty")
     return report.end()
-
-
-def _file(report: _Report, name: str) -> None:
-    try:
-        for document in documents_in(name):
-            report.add(document)
-    except DocumentError as error:
-        report.add(error)
-
-
-async def _pipe(report: _Report) -> int:
-    try:
-        documents, stream = await read_pipe()
-    except DocumentError as error:
-        report.add(error)
-        return ExitCode.NEGATIVE
-    for document in documents:
-        report.add(document)
-    if stream is not None:
-        async for streamed in stream:
-            report.add(streamed)
-            report.flush()
-    return ExitCode.DONE
 
 
 class _Report:
@@ -116,9 +91,13 @@ class _Report:
             found: Sequence[Problem] = (
                 Problem("", "syntax", document.reason, line=document.line, column=document.column),
             )
-        elif is_aside(document.value):
-            return
+        elif not _may_be_record(document.value):
+            found = self._schema.problems(document, self._profile)
         else:
+            from pulsekit.records import is_aside  # of no use to those who have jobs alone
+
+            if is_aside(document.value):
+                return
             found = self._problems(document)
         self.payloads += 1
         self._invalid += bool(found)
@@ -138,6 +117,8 @@ class _Report:
         return ExitCode.NEGATIVE if self._invalid else ExitCode.DONE
 
     def _problems(self, document: Document) -> Sequence[Problem]:
+        from pulsekit.records import is_record, read_record
+
         value: Any = document.value
         if not is_record(value):
             return self._schema.problems(document, self._profile)
@@ -167,6 +148,11 @@ class _Report:
             place = ":".join(str(part) for part in (source, problem.line, problem.column) if part is not None)
             pointer = f"  {problem.pointer}" if problem.pointer else ""
             self._out.line((place, "head"), (pointer, "key"), f"  {_message(problem)}")
+
+
+def _may_be_record(value: Any) -> bool:
+    """Tell whether a payload has what every line of a recording has, and no job."""
+    return isinstance(value, dict) and ("routing_key" in value or "type" in value)
 
 
 def _message(problem: Problem) -> str:

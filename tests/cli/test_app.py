@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
+from samples import COMPLETED
 
 from pulsekit import errors
 from pulsekit.cli import main
@@ -47,6 +49,68 @@ def test_what_works_offline_loads_nothing_heavy(folder, arguments) -> None:
     assert HEAVY.isdisjoint(loaded_by(*arguments))
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "needed"),
+    [
+        ("valid.json", json.dumps(COMPLETED), ""),
+        ("invalid.json", json.dumps(COMPLETED | {"state": "Completed"}), "pulsekit.drafts pulsekit.problems"),
+        ("valid.ndjson", json.dumps(COMPLETED), ""),
+        ("valid.yml", "\n".join(f"{name}: {json.dumps(value)}" for name, value in COMPLETED.items()), "ruamel"),
+        ("record.json", json.dumps({"routing_key": "a", "payload": COMPLETED}), "pulsekit.records"),
+    ],
+)
+@pytest.mark.parametrize("profile", ["strict", "treeherder"])
+def test_validating_loads_what_the_file_needs(folder, name, text, needed, profile) -> None:
+    (folder / name).write_text(text)
+    rarely = {"drafts", "problems", "compiler", "records", "messages", "bindings", "topics", "strict_yaml", "cache"}
+    heavy = HEAVY | {"hashlib", "decimal", *(f"pulsekit.{module}" for module in rarely)}
+    loaded = loaded_by("validate", name, "--profile", profile)
+    assert heavy & loaded >= set(needed.split())
+    assert heavy & loaded <= {*needed.split(), *_FOLLOWING.get(needed, ())}
+
+
+# What the modules above import in turn.
+_FOLLOWING = {
+    "pulsekit.records": {"pulsekit.messages"},
+    "ruamel": {"pulsekit.strict_yaml"},
+}
+
+
+def test_a_pipe_is_judged_without_an_event_loop(spawn) -> None:
+    result = spawn("validate", stdin=json.dumps(COMPLETED), env={"PYTHONVERBOSE": "1"})
+    assert result.code == 0
+    assert "import 'pulsekit.shipped._pulse_job'" in result.err
+    assert "import 'asyncio'" not in result.err
+
+
+def in_a_process_of_its_own(script: str, *arguments: str) -> str:
+    """Run a script of Python with the arguments of a command, and return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"import gc, sys; from pulsekit.cli import main\n{script}", *arguments],
+        capture_output=True, text=True, env=environment({"PYTHONWARNINGS": ""}), timeout=30, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_a_command_has_its_garbage_collected(folder) -> None:
+    script = "import pulsekit.cli.match as m; m.note = lambda _: print(gc.isenabled()); print(main(), gc.isenabled())"
+    out = in_a_process_of_its_own(script, "match", "a", "--binding", "a", "-o", "pretty")
+    assert (out.splitlines()[0], out.splitlines()[-1]) == ("True", "0 True")
+
+
+@pytest.mark.parametrize("arguments", [["match", "a", "--binding", "a"], ["--help"], ["--nonsense"]])
+def test_a_process_does_not_look_for_garbage_when_it_ends(folder, arguments) -> None:
+    script = "code = main(); print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))"
+    assert in_a_process_of_its_own(script, *arguments).endswith("True True\n")
+
+
+def test_a_call_within_another_program_leaves_its_garbage_alone(call) -> None:
+    before = gc.get_freeze_count()
+    call("match", "a")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == before
+
+
 def test_listing_the_commands_loads_none_of_them(folder) -> None:
     modules = {module for module, _ in _COMMANDS.values()}
     assert modules.isdisjoint(loaded_by("--help"))
@@ -54,10 +118,10 @@ def test_listing_the_commands_loads_none_of_them(folder) -> None:
 
 def test_completing_a_commands_name_loads_none_of_them(spawn) -> None:
     settings = {"_PULSEKIT_COMPLETE": "complete_bash", "COMP_WORDS": "pulsekit ma", "COMP_CWORD": "1"}
-    result = spawn(env=settings | {"PYTHONPROFILEIMPORTTIME": "1"})
+    result = spawn(env=settings | {"PYTHONVERBOSE": "1"})
     assert result.out == "match\n"
-    assert "pulsekit.cli.app" in result.err
-    assert "pulsekit.cli.match" not in result.err
+    assert "import 'pulsekit.cli.app'" in result.err
+    assert "import 'pulsekit.cli.match'" not in result.err
 
 
 def test_completing_an_option_asks_the_command(spawn) -> None:

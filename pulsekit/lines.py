@@ -1,0 +1,30 @@
+"""Lines of NDJSON as they are written: nothing in them that a terminal would obey."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+__all__ = ["dump_line"]
+
+# Everything a terminal or an editor may act upon: DEL and C1, bidi controls, line separators, and surrogates that
+# UTF-8 cannot carry. C0 is escaped by JSON itself.
+_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def dump_line(value: Any) -> str:
+    r"""Write one line of NDJSON, without its end.
+
+    Control and bidi characters are always written as `\u` escapes: nothing that reaches a terminal can act there, and
+    nothing is lost.
+
+    Raises:
+        ValueError: the value holds NaN or infinity, which JSON does not have.
+    """
+    return _UNSAFE.sub(_escape, _ENCODER.encode(value))
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
