@@ -83,11 +83,11 @@ def test_a_pipe_is_judged_without_an_event_loop(spawn) -> None:
     assert "import 'asyncio'" not in result.err
 
 
-def in_a_process_of_its_own(script: str, *arguments: str) -> str:
+def in_a_process_of_its_own(script: str, *arguments: str, warnings: str = "") -> str:
     """Run a script of Python with the arguments of a command, and return what it prints."""
     done = subprocess.run(
         [sys.executable, "-c", f"import gc, sys; from pulsekit.cli import main\n{script}", *arguments],
-        capture_output=True, text=True, env=environment({"PYTHONWARNINGS": ""}), timeout=30, check=True,
+        capture_output=True, text=True, env=environment({"PYTHONWARNINGS": warnings}), timeout=30, check=True,
     )  # fmt: skip
     return done.stdout
 
@@ -102,6 +102,18 @@ def test_a_command_has_its_garbage_collected(folder) -> None:
 def test_a_process_does_not_look_for_garbage_when_it_ends(folder, arguments) -> None:
     script = "code = main(); print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))"
     assert in_a_process_of_its_own(script, *arguments).endswith("True True\n")
+
+
+def test_a_process_does_not_look_for_garbage_while_it_starts(folder) -> None:
+    script = (
+        "looked = lambda: gc.get_stats()[0]['collections']; before = looked(); main(); print(looked() - before <= 1)"
+    )
+    assert in_a_process_of_its_own(script, "--help").endswith("True\n")
+
+
+def test_who_asks_for_warnings_hears_of_what_was_left_open(folder) -> None:
+    script = "main(); print(gc.get_freeze_count())"
+    assert in_a_process_of_its_own(script, "--help", warnings="error").endswith("\n0\n")
 
 
 def test_a_call_within_another_program_leaves_its_garbage_alone(call) -> None:
