@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
 from io import TextIOWrapper
@@ -74,6 +74,7 @@ class Output:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "<stdout>")
         self._stream = sys.stdout
         self._live = live
+        self._dump: Callable[[Any], str] | None = None
         terminal = self._stream.isatty()
         self._width = get_terminal_size().columns if terminal else None
         self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
@@ -86,9 +87,11 @@ class Output:
         Raises:
             ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
         """
-        from pulsekit.lines import dump_line
+        if self._dump is None:
+            from pulsekit.lines import dump_line  # not for those who get text
 
-        self._stream.buffer.write(dump_line(value).encode() + b"\n")
+            self._dump = dump_line
+        self._stream.buffer.write(self._dump(value).encode() + b"\n")
         if self._live:
             self._stream.buffer.flush()
 

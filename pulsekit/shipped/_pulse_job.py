@@ -3,6 +3,12 @@
 from pulsekit.validators import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
+strict_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
+strict_names_1 = frozenset(['project', 'revision'])
+strict_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+strict_names_3 = frozenset(['url', 'linkText', 'label'])
+strict_names_4 = frozenset(['url', 'name'])
+strict_names_5 = frozenset(['platform', 'os', 'architecture'])
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
@@ -10,7 +16,7 @@ def strict(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version']) - data.keys()
+        data__missing_keys = not strict_names_0 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -60,7 +66,7 @@ def strict(data):
                 raise Refused
             data__origin_is_dict = isinstance(data__origin, dict)
             if data__origin_is_dict:
-                data__origin__missing_keys = set(['project', 'revision']) - data__origin.keys()
+                data__origin__missing_keys = not strict_names_1 <= data__origin.keys()
                 if data__origin__missing_keys:
                     raise Refused
                 data__origin_keys = set(data__origin.keys())
@@ -104,7 +110,7 @@ def strict(data):
                 raise Refused
             data__display_is_dict = isinstance(data__display, dict)
             if data__display_is_dict:
-                data__display__missing_keys = set(['jobName', 'jobSymbol', 'groupSymbol']) - data__display.keys()
+                data__display__missing_keys = not strict_names_2 <= data__display.keys()
                 if data__display__missing_keys:
                     raise Refused
                 data__display_keys = set(data__display.keys())
@@ -330,7 +336,7 @@ def strict(data):
                                 raise Refused
                             data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
                             if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = set(['url', 'linkText', 'label']) - data__jobInfo__links_item.keys()
+                                data__jobInfo__links_item__missing_keys = not strict_names_3 <= data__jobInfo__links_item.keys()
                                 if data__jobInfo__links_item__missing_keys:
                                     raise Refused
                                 data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
@@ -384,7 +390,7 @@ def strict(data):
                         raise Refused
                     data__logs_item_is_dict = isinstance(data__logs_item, dict)
                     if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = set(['url', 'name']) - data__logs_item.keys()
+                        data__logs_item__missing_keys = not strict_names_4 <= data__logs_item.keys()
                         if data__logs_item__missing_keys:
                             raise Refused
                         data__logs_item_keys = set(data__logs_item.keys())
@@ -430,7 +436,7 @@ def strict___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['platform', 'os', 'architecture']) - data.keys()
+        data__missing_keys = not strict_names_5 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -489,6 +495,12 @@ def strict___definitions_0(data):
         if data_keys:
             raise Refused
     return data
+treeherder_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
+treeherder_names_1 = frozenset(['project', 'revision'])
+treeherder_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+treeherder_names_3 = frozenset(['url', 'linkText', 'label'])
+treeherder_names_4 = frozenset(['url', 'name'])
+treeherder_names_5 = frozenset(['platform', 'os', 'architecture'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
@@ -496,7 +508,7 @@ def treeherder(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version']) - data.keys()
+        data__missing_keys = not treeherder_names_0 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -546,7 +558,7 @@ def treeherder(data):
                 raise Refused
             data__origin_is_dict = isinstance(data__origin, dict)
             if data__origin_is_dict:
-                data__origin__missing_keys = set(['project', 'revision']) - data__origin.keys()
+                data__origin__missing_keys = not treeherder_names_1 <= data__origin.keys()
                 if data__origin__missing_keys:
                     raise Refused
                 data__origin_keys = set(data__origin.keys())
@@ -590,7 +602,7 @@ def treeherder(data):
                 raise Refused
             data__display_is_dict = isinstance(data__display, dict)
             if data__display_is_dict:
-                data__display__missing_keys = set(['jobName', 'jobSymbol', 'groupSymbol']) - data__display.keys()
+                data__display__missing_keys = not treeherder_names_2 <= data__display.keys()
                 if data__display__missing_keys:
                     raise Refused
                 data__display_keys = set(data__display.keys())
@@ -807,7 +819,7 @@ def treeherder(data):
                                 raise Refused
                             data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
                             if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = set(['url', 'linkText', 'label']) - data__jobInfo__links_item.keys()
+                                data__jobInfo__links_item__missing_keys = not treeherder_names_3 <= data__jobInfo__links_item.keys()
                                 if data__jobInfo__links_item__missing_keys:
                                     raise Refused
                                 data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
@@ -859,7 +871,7 @@ def treeherder(data):
                         raise Refused
                     data__logs_item_is_dict = isinstance(data__logs_item, dict)
                     if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = set(['url', 'name']) - data__logs_item.keys()
+                        data__logs_item__missing_keys = not treeherder_names_4 <= data__logs_item.keys()
                         if data__logs_item__missing_keys:
                             raise Refused
                         data__logs_item_keys = set(data__logs_item.keys())
@@ -903,7 +915,7 @@ def treeherder___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['platform', 'os', 'architecture']) - data.keys()
+        data__missing_keys = not treeherder_names_5 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())

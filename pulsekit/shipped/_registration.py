@@ -3,6 +3,7 @@
 from pulsekit.validators import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
+strict_names_0 = frozenset(['exchange', 'projects'])
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
@@ -36,7 +37,7 @@ def strict___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['exchange', 'projects']) - data.keys()
+        data__missing_keys = not strict_names_0 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -81,6 +82,7 @@ def strict___definitions_1(data):
                 if data_item_len > 255:
                     raise Refused
     return data
+treeherder_names_0 = frozenset(['exchange', 'projects'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
@@ -114,7 +116,7 @@ def treeherder___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = set(['exchange', 'projects']) - data.keys()
+        data__missing_keys = not treeherder_names_0 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
