@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
     from pulsekit.documents import JSON
 
-__all__ = ["MAX_DEPTH", "MAX_SIZE", "Place", "read_yaml"]
+__all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
 
-MAX_SIZE = 1024 * 1024  # characters; the parser reads about 400,000 a second
+MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 a second where they are prose or jobs
+MAX_VALUES = 50_000  # keys and values, of which it reads about 40,000 a second; a job has a hundred
 MAX_DEPTH = 100  # the parser takes quadratic time in the depth
 MAX_TAG = 1024  # and in the length of a tag, whatever comes of it
 
@@ -118,6 +119,7 @@ def _place(text: str, offset: int) -> dict[str, int]:
 class _Builder:
     def __init__(self, source: str) -> None:
         self._source = source
+        self._left = MAX_VALUES
         self._stack: list[_Open] = []
 
     def documents(self, text: str) -> Iterator[tuple[JSON, Place]]:
@@ -140,6 +142,9 @@ class _Builder:
 
     def _node(self, event: NodeEvent) -> tuple[JSON, Place]:
         mark = event.start_mark
+        self._left -= 1
+        if self._left < 0:
+            self._refuse(mark, f"more than {MAX_VALUES} keys and values of YAML take too long; write JSON or NDJSON")
         if isinstance(event, AliasEvent):
             self._refuse(mark, f"the alias *{event.anchor} is not read; write the value out")
         if event.anchor is not None:

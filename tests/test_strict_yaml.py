@@ -125,6 +125,28 @@ def test_hostile_text_gets_its_error_at_once(text: str) -> None:
     assert time.process_time() - begin < 5  # well under one, unless coverage is measured
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + "1," * 500_000 + "]",
+        "- - - -\n" * 120_000,
+        "".join(f"a{n}: 1\n" for n in range(90_000)),
+        "---\n" * 250_000,
+    ],
+)
+def test_dense_text_is_refused_where_it_gets_too_much(text: str) -> None:
+    begin = time.process_time()
+    with pytest.raises(DocumentError, match="more than 50000 keys and values of YAML") as caught:
+        parse_documents(text, source="x.yml")
+    assert caught.value.line
+    assert time.process_time() - begin < 10  # one or two, unless coverage is measured; all of it would take over ten
+
+
+def test_three_thousand_small_jobs_are_read() -> None:
+    job = "- {name: a, list: [1, 2, 3], more: {x: y}}\n"
+    assert len(parse_documents(job * 3_000, source="x.yml")) == 3_000
+
+
 _FRAGMENTS = [
     "a", "b: ", "- ", "? ", ": ", "{", "}", "[", "]", ",", '"', "'", "\n", "  ", "\t", "\r", "&a ", "*a ", "!", "|\n",
     ">\n", "%", "#", "---\n", "...\n", "\\", "\\x", "\\U", "1", "~", "\x85", "\u2028", "\ufeff", "\ud800", "😀",

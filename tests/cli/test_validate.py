@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from copy import deepcopy
 
 import pytest
 from samples import COMPLETED, JOBS, PENDING
+
+from .conftest import environment
 
 BROKEN = PENDING | {"state": "Pending", "tier": 7}
 
@@ -187,6 +191,23 @@ def test_what_is_no_json_or_yaml_is_invalid_and_told_in_words(call, folder, name
     assert call("validate", stdin=data).code == 1
 
 
+def test_a_line_without_end_is_the_last_one_that_is_read(call, folder) -> None:
+    (folder / "jobs.ndjson").write_bytes(ndjson(PENDING).encode() + b'"' + b"x" * (17 << 20) + b'"\n{}\n')
+    for result in (call("validate", "jobs.ndjson"), call("validate", stdin=(folder / "jobs.ndjson").read_bytes())):
+        assert result.code == 1
+        assert [(one["index"], one["valid"]) for one in records(result)] == [(0, True), (1, False)]
+        (error,) = records(result)[1]["errors"]
+        assert (error["rule"], error["line"], error["message"]) == ("syntax", 2, "the line has more than 16 MiB")
+
+
+def test_blank_lines_before_the_first_payload_count_as_lines_alone(call) -> None:
+    for payload, column in [(ndjson(BROKEN) * 2, ndjson(BROKEN).index('"Pending"') + 1), ("state: Pending\n", 1)]:
+        result = call("validate", stdin="\n \n" * 1000 + payload)
+        assert records(result)[0]["index"] == 0
+        assert records(result)[0]["errors"][0]["line"] == 2001
+        assert records(result)[0]["errors"][0]["column"] == column
+
+
 def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
     (folder / "a.json").write_text(json.dumps(PENDING))
     (folder / "b.json").write_text("{")
@@ -235,12 +256,31 @@ def test_a_job_of_five_megabytes_is_judged_quickly(call, folder) -> None:
     assert "/logs/79999/url  must be an absolute URI" in result.out
 
 
+@pytest.mark.parametrize("source", ["file", "redirection", "pipe"])
+def test_memory_does_not_grow_with_the_number_of_jobs(folder, source) -> None:
+    (folder / "anything.json").write_text('{"type": "object"}')
+    peaks = []
+    for count in (1_000, 20_000):
+        (folder / "jobs.ndjson").write_text(ndjson({"text": "x" * 4_000}) * count)
+        command = {
+            "file": "pulsekit validate jobs.ndjson",
+            "redirection": "pulsekit validate < jobs.ndjson",
+            "pipe": "cat jobs.ndjson | pulsekit validate",
+        }[source]
+        report = (
+            "from pulsekit.cli import main; code = main(['validate', *sys.argv[1:], '--schema', 'anything.json'])\n"
+            "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0], file=sys.stderr)"
+        )
+        command = command.replace("pulsekit validate", f'"{sys.executable}" -c "import sys; {report}"')
+        done = subprocess.run(
+            ["bash", "-c", command], capture_output=True, text=True, env=environment(), timeout=50, check=True
+        )
+        assert done.stdout.count("\n") == done.stdout.count('"valid":true') == count
+        peaks.append(int(done.stderr.split()[-1]))
+    assert peaks[1] - peaks[0] < 8_000  # KiB, of 80 MB that were read
+
+
 def test_a_pipe_is_judged_as_it_comes(folder) -> None:
-    import subprocess
-    import sys
-
-    from cli.conftest import environment
-
     with subprocess.Popen(
         [sys.executable, "-m", "pulsekit", "validate"],
         stdin=subprocess.PIPE,
