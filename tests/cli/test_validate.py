@@ -230,7 +230,7 @@ def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
         ([], " \n", 2, "error: nothing to validate: <stdin> is empty"),
         (["nowhere.json"], None, 74, "error: nowhere.json: No such file or directory"),
         (["."], None, 74, "error: .: Is a directory"),
-        (["--schema", "pulse-jobs"], "{}", 2, "neither a file nor one of pulse-job, registration"),
+        (["--schema", "pulse-jobs"], "{}", 2, "neither a file nor one of pulse-job, pulse-job-2020, registration"),
         (["--schema", "broken.yml"], "{}", 2, "error: broken.yml: the schema is wrong at /type"),
         (["--profile", "lax"], "{}", 2, "'lax' is not one of 'strict', 'treeherder'"),
     ],

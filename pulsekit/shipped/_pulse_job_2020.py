@@ -1,0 +1,1460 @@
+"""The shipped schema 'pulse-job-2020', made by `python -m pulsekit.shipped`; every change is lost."""
+
+from pulsekit.validators import Patterns, Refused
+NoneType = type(None)
+REGEX_PATTERNS = Patterns()
+strict_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
+strict_names_1 = frozenset(['kind', 'project', 'revision'])
+strict_names_2 = frozenset(['kind', 'project', 'revision'])
+strict_names_3 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+strict_names_4 = frozenset(['url', 'linkText', 'label'])
+strict_names_5 = frozenset(['url', 'name'])
+strict_names_6 = frozenset(['platform', 'os', 'architecture'])
+
+def strict(data):
+    """Raise `Refused` unless the payload is valid."""
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not strict_names_0 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'taskId' in data_keys:
+            data_keys.remove('taskId')
+            data__taskId = data['taskId']
+            if not isinstance(data__taskId, str):
+                raise Refused
+            if isinstance(data__taskId, str):
+                data__taskId_len = len(data__taskId)
+                if data__taskId_len < 1:
+                    raise Refused
+                if data__taskId_len > 50:
+                    raise Refused
+                if not REGEX_PATTERNS['^[A-Za-z0-9/+-]+(?=\\n?\\Z)'].search(data__taskId):
+                    raise Refused
+        if 'retryId' in data_keys:
+            data_keys.remove('retryId')
+            data__retryId = data['retryId']
+            if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
+                raise Refused
+            if isinstance(data__retryId, (int, float)) and (not isinstance(data__retryId, bool)):
+                if data__retryId < 0:
+                    raise Refused
+        if 'isRetried' in data_keys:
+            data_keys.remove('isRetried')
+            data__isRetried = data['isRetried']
+            if not isinstance(data__isRetried, bool):
+                raise Refused
+        if 'buildSystem' in data_keys:
+            data_keys.remove('buildSystem')
+            data__buildSystem = data['buildSystem']
+            if not isinstance(data__buildSystem, str):
+                raise Refused
+            if isinstance(data__buildSystem, str):
+                data__buildSystem_len = len(data__buildSystem)
+                if data__buildSystem_len < 1:
+                    raise Refused
+                if data__buildSystem_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__buildSystem):
+                    raise Refused
+        if 'origin' in data_keys:
+            data_keys.remove('origin')
+            data__origin = data['origin']
+            data__origin_one_of_count1 = 0
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not strict_names_1 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'hg.mozilla.org'):
+                                raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pushLogID' in data__origin_keys:
+                            data__origin_keys.remove('pushLogID')
+                            data__origin__pushLogID = data__origin['pushLogID']
+                            if not isinstance(data__origin__pushLogID, int) and (not (isinstance(data__origin__pushLogID, float) and data__origin__pushLogID.is_integer())) or isinstance(data__origin__pushLogID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not strict_names_2 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'github.com'):
+                                raise Refused
+                        if 'owner' in data__origin_keys:
+                            data__origin_keys.remove('owner')
+                            data__origin__owner = data__origin['owner']
+                            if not isinstance(data__origin__owner, str):
+                                raise Refused
+                            if isinstance(data__origin__owner, str):
+                                data__origin__owner_len = len(data__origin__owner)
+                                if data__origin__owner_len < 1:
+                                    raise Refused
+                                if data__origin__owner_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__owner):
+                                    raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pullRequestID' in data__origin_keys:
+                            data__origin_keys.remove('pullRequestID')
+                            data__origin__pullRequestID = data__origin['pullRequestID']
+                            if not isinstance(data__origin__pullRequestID, int) and (not (isinstance(data__origin__pullRequestID, float) and data__origin__pullRequestID.is_integer())) or isinstance(data__origin__pullRequestID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 != 1:
+                raise Refused
+        if 'display' in data_keys:
+            data_keys.remove('display')
+            data__display = data['display']
+            if not isinstance(data__display, dict):
+                raise Refused
+            data__display_is_dict = isinstance(data__display, dict)
+            if data__display_is_dict:
+                data__display__missing_keys = not strict_names_3 <= data__display.keys()
+                if data__display__missing_keys:
+                    raise Refused
+                data__display_keys = set(data__display.keys())
+                if 'jobSymbol' in data__display_keys:
+                    data__display_keys.remove('jobSymbol')
+                    data__display__jobSymbol = data__display['jobSymbol']
+                    if not isinstance(data__display__jobSymbol, str):
+                        raise Refused
+                    if isinstance(data__display__jobSymbol, str):
+                        data__display__jobSymbol_len = len(data__display__jobSymbol)
+                        if data__display__jobSymbol_len < 0:
+                            raise Refused
+                        if data__display__jobSymbol_len > 25:
+                            raise Refused
+                if 'chunkId' in data__display_keys:
+                    data__display_keys.remove('chunkId')
+                    data__display__chunkId = data__display['chunkId']
+                    if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
+                        raise Refused
+                    if isinstance(data__display__chunkId, (int, float)) and (not isinstance(data__display__chunkId, bool)):
+                        if data__display__chunkId < 1:
+                            raise Refused
+                if 'chunkCount' in data__display_keys:
+                    data__display_keys.remove('chunkCount')
+                    data__display__chunkCount = data__display['chunkCount']
+                    if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
+                        raise Refused
+                    if isinstance(data__display__chunkCount, (int, float)) and (not isinstance(data__display__chunkCount, bool)):
+                        if data__display__chunkCount < 1:
+                            raise Refused
+                if 'groupSymbol' in data__display_keys:
+                    data__display_keys.remove('groupSymbol')
+                    data__display__groupSymbol = data__display['groupSymbol']
+                    if not isinstance(data__display__groupSymbol, str):
+                        raise Refused
+                    if isinstance(data__display__groupSymbol, str):
+                        data__display__groupSymbol_len = len(data__display__groupSymbol)
+                        if data__display__groupSymbol_len < 1:
+                            raise Refused
+                        if data__display__groupSymbol_len > 25:
+                            raise Refused
+                if 'jobName' in data__display_keys:
+                    data__display_keys.remove('jobName')
+                    data__display__jobName = data__display['jobName']
+                    if not isinstance(data__display__jobName, str):
+                        raise Refused
+                    if isinstance(data__display__jobName, str):
+                        data__display__jobName_len = len(data__display__jobName)
+                        if data__display__jobName_len < 1:
+                            raise Refused
+                        if data__display__jobName_len > 140:
+                            raise Refused
+                if 'groupName' in data__display_keys:
+                    data__display_keys.remove('groupName')
+                    data__display__groupName = data__display['groupName']
+                    if not isinstance(data__display__groupName, str):
+                        raise Refused
+                    if isinstance(data__display__groupName, str):
+                        data__display__groupName_len = len(data__display__groupName)
+                        if data__display__groupName_len < 1:
+                            raise Refused
+                        if data__display__groupName_len > 255:
+                            raise Refused
+                if data__display_keys:
+                    raise Refused
+        if 'state' in data_keys:
+            data_keys.remove('state')
+            data__state = data['state']
+            if not isinstance(data__state, str):
+                raise Refused
+            if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
+                raise Refused
+        if 'result' in data_keys:
+            data_keys.remove('result')
+            data__result = data['result']
+            if not isinstance(data__result, str):
+                raise Refused
+            if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
+                raise Refused
+        if 'jobKind' in data_keys:
+            data_keys.remove('jobKind')
+            data__jobKind = data['jobKind']
+            if not isinstance(data__jobKind, str):
+                raise Refused
+            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+                raise Refused
+        if 'tier' in data_keys:
+            data_keys.remove('tier')
+            data__tier = data['tier']
+            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+                raise Refused
+            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
+                if data__tier < 1:
+                    raise Refused
+                if data__tier > 3:
+                    raise Refused
+        if 'coalesced' in data_keys:
+            data_keys.remove('coalesced')
+            data__coalesced = data['coalesced']
+            if not isinstance(data__coalesced, (list, tuple)):
+                raise Refused
+            data__coalesced_is_list = isinstance(data__coalesced, (list, tuple))
+            if data__coalesced_is_list:
+                data__coalesced_len = len(data__coalesced)
+                for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
+                    if not isinstance(data__coalesced_item, str):
+                        raise Refused
+                    if isinstance(data__coalesced_item, str):
+                        data__coalesced_item_len = len(data__coalesced_item)
+                        if data__coalesced_item_len < 1:
+                            raise Refused
+                        if data__coalesced_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[\\w/+-]+(?=\\n?\\Z)'].search(data__coalesced_item):
+                            raise Refused
+        if 'timeScheduled' in data_keys:
+            data_keys.remove('timeScheduled')
+            data__timeScheduled = data['timeScheduled']
+            if not isinstance(data__timeScheduled, str):
+                raise Refused
+            if isinstance(data__timeScheduled, str):
+                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeScheduled):
+                    raise Refused
+        if 'timeStarted' in data_keys:
+            data_keys.remove('timeStarted')
+            data__timeStarted = data['timeStarted']
+            if not isinstance(data__timeStarted, str):
+                raise Refused
+            if isinstance(data__timeStarted, str):
+                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeStarted):
+                    raise Refused
+        if 'timeCompleted' in data_keys:
+            data_keys.remove('timeCompleted')
+            data__timeCompleted = data['timeCompleted']
+            if not isinstance(data__timeCompleted, str):
+                raise Refused
+            if isinstance(data__timeCompleted, str):
+                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeCompleted):
+                    raise Refused
+        if 'labels' in data_keys:
+            data_keys.remove('labels')
+            data__labels = data['labels']
+            if not isinstance(data__labels, (list, tuple)):
+                raise Refused
+            data__labels_is_list = isinstance(data__labels, (list, tuple))
+            if data__labels_is_list:
+                data__labels_len = len(data__labels)
+                for data__labels_x, data__labels_item in enumerate(data__labels):
+                    if not isinstance(data__labels_item, str):
+                        raise Refused
+                    if isinstance(data__labels_item, str):
+                        data__labels_item_len = len(data__labels_item)
+                        if data__labels_item_len < 1:
+                            raise Refused
+                        if data__labels_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__labels_item):
+                            raise Refused
+        if 'owner' in data_keys:
+            data_keys.remove('owner')
+            data__owner = data['owner']
+            if not isinstance(data__owner, str):
+                raise Refused
+            if isinstance(data__owner, str):
+                data__owner_len = len(data__owner)
+                if data__owner_len < 1:
+                    raise Refused
+                if data__owner_len > 50:
+                    raise Refused
+        if 'reason' in data_keys:
+            data_keys.remove('reason')
+            data__reason = data['reason']
+            if not isinstance(data__reason, str):
+                raise Refused
+            if isinstance(data__reason, str):
+                data__reason_len = len(data__reason)
+                if data__reason_len < 1:
+                    raise Refused
+                if data__reason_len > 125:
+                    raise Refused
+        if 'productName' in data_keys:
+            data_keys.remove('productName')
+            data__productName = data['productName']
+            if not isinstance(data__productName, str):
+                raise Refused
+            if isinstance(data__productName, str):
+                data__productName_len = len(data__productName)
+                if data__productName_len < 1:
+                    raise Refused
+                if data__productName_len > 125:
+                    raise Refused
+        if 'buildMachine' in data_keys:
+            data_keys.remove('buildMachine')
+            data__buildMachine = data['buildMachine']
+            strict___definitions_0(data__buildMachine)
+        if 'runMachine' in data_keys:
+            data_keys.remove('runMachine')
+            data__runMachine = data['runMachine']
+            strict___definitions_0(data__runMachine)
+        if 'jobInfo' in data_keys:
+            data_keys.remove('jobInfo')
+            data__jobInfo = data['jobInfo']
+            if not isinstance(data__jobInfo, dict):
+                raise Refused
+            data__jobInfo_is_dict = isinstance(data__jobInfo, dict)
+            if data__jobInfo_is_dict:
+                data__jobInfo_keys = set(data__jobInfo.keys())
+                if 'summary' in data__jobInfo_keys:
+                    data__jobInfo_keys.remove('summary')
+                    data__jobInfo__summary = data__jobInfo['summary']
+                    if not isinstance(data__jobInfo__summary, str):
+                        raise Refused
+                if 'links' in data__jobInfo_keys:
+                    data__jobInfo_keys.remove('links')
+                    data__jobInfo__links = data__jobInfo['links']
+                    if not isinstance(data__jobInfo__links, (list, tuple)):
+                        raise Refused
+                    data__jobInfo__links_is_list = isinstance(data__jobInfo__links, (list, tuple))
+                    if data__jobInfo__links_is_list:
+                        data__jobInfo__links_len = len(data__jobInfo__links)
+                        for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
+                            if not isinstance(data__jobInfo__links_item, dict):
+                                raise Refused
+                            data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
+                            if data__jobInfo__links_item_is_dict:
+                                data__jobInfo__links_item__missing_keys = not strict_names_4 <= data__jobInfo__links_item.keys()
+                                if data__jobInfo__links_item__missing_keys:
+                                    raise Refused
+                                data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
+                                if 'url' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('url')
+                                    data__jobInfo__links_item__url = data__jobInfo__links_item['url']
+                                    if not isinstance(data__jobInfo__links_item__url, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__url, str):
+                                        if not REGEX_PATTERNS["\\A[A-Za-z][A-Za-z0-9+.-]*+:(?://(?:(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++|%[0-9A-Fa-f]{2})*+@)?(?:\\[[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++\\]|(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?(?:/(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)?|(?!//)(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)(?:\\?(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?(?:#(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?\\Z"].search(data__jobInfo__links_item__url):
+                                            raise Refused
+                                        data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
+                                        if data__jobInfo__links_item__url_len > 512:
+                                            raise Refused
+                                if 'linkText' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('linkText')
+                                    data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
+                                    if not isinstance(data__jobInfo__links_item__linkText, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__linkText, str):
+                                        data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
+                                        if data__jobInfo__links_item__linkText_len < 1:
+                                            raise Refused
+                                        if data__jobInfo__links_item__linkText_len > 125:
+                                            raise Refused
+                                if 'label' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('label')
+                                    data__jobInfo__links_item__label = data__jobInfo__links_item['label']
+                                    if not isinstance(data__jobInfo__links_item__label, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__label, str):
+                                        data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
+                                        if data__jobInfo__links_item__label_len < 1:
+                                            raise Refused
+                                        if data__jobInfo__links_item__label_len > 70:
+                                            raise Refused
+                                if data__jobInfo__links_item_keys:
+                                    raise Refused
+                if data__jobInfo_keys:
+                    raise Refused
+        if 'logs' in data_keys:
+            data_keys.remove('logs')
+            data__logs = data['logs']
+            if not isinstance(data__logs, (list, tuple)):
+                raise Refused
+            data__logs_is_list = isinstance(data__logs, (list, tuple))
+            if data__logs_is_list:
+                data__logs_len = len(data__logs)
+                for data__logs_x, data__logs_item in enumerate(data__logs):
+                    if not isinstance(data__logs_item, dict):
+                        raise Refused
+                    data__logs_item_is_dict = isinstance(data__logs_item, dict)
+                    if data__logs_item_is_dict:
+                        data__logs_item__missing_keys = not strict_names_5 <= data__logs_item.keys()
+                        if data__logs_item__missing_keys:
+                            raise Refused
+                        data__logs_item_keys = set(data__logs_item.keys())
+                        if 'url' in data__logs_item_keys:
+                            data__logs_item_keys.remove('url')
+                            data__logs_item__url = data__logs_item['url']
+                            if not isinstance(data__logs_item__url, str):
+                                raise Refused
+                            if isinstance(data__logs_item__url, str):
+                                if not REGEX_PATTERNS["\\A[A-Za-z][A-Za-z0-9+.-]*+:(?://(?:(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++|%[0-9A-Fa-f]{2})*+@)?(?:\\[[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++\\]|(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?(?:/(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)?|(?!//)(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)(?:\\?(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?(?:#(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?\\Z"].search(data__logs_item__url):
+                                    raise Refused
+                                data__logs_item__url_len = len(data__logs_item__url)
+                                if data__logs_item__url_len < 1:
+                                    raise Refused
+                                if data__logs_item__url_len > 255:
+                                    raise Refused
+                        if 'name' in data__logs_item_keys:
+                            data__logs_item_keys.remove('name')
+                            data__logs_item__name = data__logs_item['name']
+                            if not isinstance(data__logs_item__name, str):
+                                raise Refused
+                            if isinstance(data__logs_item__name, str):
+                                data__logs_item__name_len = len(data__logs_item__name)
+                                if data__logs_item__name_len < 1:
+                                    raise Refused
+                                if data__logs_item__name_len > 50:
+                                    raise Refused
+                        if data__logs_item_keys:
+                            raise Refused
+        if 'version' in data_keys:
+            data_keys.remove('version')
+            data__version = data['version']
+            if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
+                raise Refused
+            if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
+                raise Refused
+        if data_keys:
+            raise Refused
+    return data
+
+def strict___definitions_0(data):
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not strict_names_6 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'name' in data_keys:
+            data_keys.remove('name')
+            data__name = data['name']
+            if not isinstance(data__name, str):
+                raise Refused
+            if isinstance(data__name, str):
+                data__name_len = len(data__name)
+                if data__name_len < 1:
+                    raise Refused
+                if data__name_len > 50:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__name):
+                    raise Refused
+        if 'platform' in data_keys:
+            data_keys.remove('platform')
+            data__platform = data['platform']
+            if not isinstance(data__platform, str):
+                raise Refused
+            if isinstance(data__platform, str):
+                data__platform_len = len(data__platform)
+                if data__platform_len < 1:
+                    raise Refused
+                if data__platform_len > 100:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__platform):
+                    raise Refused
+        if 'os' in data_keys:
+            data_keys.remove('os')
+            data__os = data['os']
+            if not isinstance(data__os, str):
+                raise Refused
+            if isinstance(data__os, str):
+                data__os_len = len(data__os)
+                if data__os_len < 1:
+                    raise Refused
+                if data__os_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__os):
+                    raise Refused
+        if 'architecture' in data_keys:
+            data_keys.remove('architecture')
+            data__architecture = data['architecture']
+            if not isinstance(data__architecture, str):
+                raise Refused
+            if isinstance(data__architecture, str):
+                data__architecture_len = len(data__architecture)
+                if data__architecture_len < 1:
+                    raise Refused
+                if data__architecture_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__architecture):
+                    raise Refused
+        if data_keys:
+            raise Refused
+    return data
+treeherder_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
+treeherder_names_1 = frozenset(['kind', 'project', 'revision'])
+treeherder_names_2 = frozenset(['kind', 'project', 'revision'])
+treeherder_names_3 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+treeherder_names_4 = frozenset(['url', 'linkText', 'label'])
+treeherder_names_5 = frozenset(['url', 'name'])
+treeherder_names_6 = frozenset(['platform', 'os', 'architecture'])
+
+def treeherder(data):
+    """Raise `Refused` unless the payload is valid."""
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not treeherder_names_0 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'taskId' in data_keys:
+            data_keys.remove('taskId')
+            data__taskId = data['taskId']
+            if not isinstance(data__taskId, str):
+                raise Refused
+            if isinstance(data__taskId, str):
+                data__taskId_len = len(data__taskId)
+                if data__taskId_len < 1:
+                    raise Refused
+                if data__taskId_len > 50:
+                    raise Refused
+                if not REGEX_PATTERNS['^[A-Za-z0-9/+-]+(?=\\n?\\Z)'].search(data__taskId):
+                    raise Refused
+        if 'retryId' in data_keys:
+            data_keys.remove('retryId')
+            data__retryId = data['retryId']
+            if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
+                raise Refused
+            if isinstance(data__retryId, (int, float)) and (not isinstance(data__retryId, bool)):
+                if data__retryId < 0:
+                    raise Refused
+        if 'isRetried' in data_keys:
+            data_keys.remove('isRetried')
+            data__isRetried = data['isRetried']
+            if not isinstance(data__isRetried, bool):
+                raise Refused
+        if 'buildSystem' in data_keys:
+            data_keys.remove('buildSystem')
+            data__buildSystem = data['buildSystem']
+            if not isinstance(data__buildSystem, str):
+                raise Refused
+            if isinstance(data__buildSystem, str):
+                data__buildSystem_len = len(data__buildSystem)
+                if data__buildSystem_len < 1:
+                    raise Refused
+                if data__buildSystem_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__buildSystem):
+                    raise Refused
+        if 'origin' in data_keys:
+            data_keys.remove('origin')
+            data__origin = data['origin']
+            data__origin_one_of_count1 = 0
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not treeherder_names_1 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'hg.mozilla.org'):
+                                raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pushLogID' in data__origin_keys:
+                            data__origin_keys.remove('pushLogID')
+                            data__origin__pushLogID = data__origin['pushLogID']
+                            if not isinstance(data__origin__pushLogID, int) and (not (isinstance(data__origin__pushLogID, float) and data__origin__pushLogID.is_integer())) or isinstance(data__origin__pushLogID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not treeherder_names_2 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'github.com'):
+                                raise Refused
+                        if 'owner' in data__origin_keys:
+                            data__origin_keys.remove('owner')
+                            data__origin__owner = data__origin['owner']
+                            if not isinstance(data__origin__owner, str):
+                                raise Refused
+                            if isinstance(data__origin__owner, str):
+                                data__origin__owner_len = len(data__origin__owner)
+                                if data__origin__owner_len < 1:
+                                    raise Refused
+                                if data__origin__owner_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__owner):
+                                    raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pullRequestID' in data__origin_keys:
+                            data__origin_keys.remove('pullRequestID')
+                            data__origin__pullRequestID = data__origin['pullRequestID']
+                            if not isinstance(data__origin__pullRequestID, int) and (not (isinstance(data__origin__pullRequestID, float) and data__origin__pullRequestID.is_integer())) or isinstance(data__origin__pullRequestID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 != 1:
+                raise Refused
+        if 'display' in data_keys:
+            data_keys.remove('display')
+            data__display = data['display']
+            if not isinstance(data__display, dict):
+                raise Refused
+            data__display_is_dict = isinstance(data__display, dict)
+            if data__display_is_dict:
+                data__display__missing_keys = not treeherder_names_3 <= data__display.keys()
+                if data__display__missing_keys:
+                    raise Refused
+                data__display_keys = set(data__display.keys())
+                if 'jobSymbol' in data__display_keys:
+                    data__display_keys.remove('jobSymbol')
+                    data__display__jobSymbol = data__display['jobSymbol']
+                    if not isinstance(data__display__jobSymbol, str):
+                        raise Refused
+                    if isinstance(data__display__jobSymbol, str):
+                        data__display__jobSymbol_len = len(data__display__jobSymbol)
+                        if data__display__jobSymbol_len < 0:
+                            raise Refused
+                        if data__display__jobSymbol_len > 25:
+                            raise Refused
+                if 'chunkId' in data__display_keys:
+                    data__display_keys.remove('chunkId')
+                    data__display__chunkId = data__display['chunkId']
+                    if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
+                        raise Refused
+                    if isinstance(data__display__chunkId, (int, float)) and (not isinstance(data__display__chunkId, bool)):
+                        if data__display__chunkId < 1:
+                            raise Refused
+                if 'chunkCount' in data__display_keys:
+                    data__display_keys.remove('chunkCount')
+                    data__display__chunkCount = data__display['chunkCount']
+                    if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
+                        raise Refused
+                    if isinstance(data__display__chunkCount, (int, float)) and (not isinstance(data__display__chunkCount, bool)):
+                        if data__display__chunkCount < 1:
+                            raise Refused
+                if 'groupSymbol' in data__display_keys:
+                    data__display_keys.remove('groupSymbol')
+                    data__display__groupSymbol = data__display['groupSymbol']
+                    if not isinstance(data__display__groupSymbol, str):
+                        raise Refused
+                    if isinstance(data__display__groupSymbol, str):
+                        data__display__groupSymbol_len = len(data__display__groupSymbol)
+                        if data__display__groupSymbol_len < 1:
+                            raise Refused
+                        if data__display__groupSymbol_len > 25:
+                            raise Refused
+                if 'jobName' in data__display_keys:
+                    data__display_keys.remove('jobName')
+                    data__display__jobName = data__display['jobName']
+                    if not isinstance(data__display__jobName, str):
+                        raise Refused
+                    if isinstance(data__display__jobName, str):
+                        data__display__jobName_len = len(data__display__jobName)
+                        if data__display__jobName_len < 1:
+                            raise Refused
+                        if data__display__jobName_len > 140:
+                            raise Refused
+                if 'groupName' in data__display_keys:
+                    data__display_keys.remove('groupName')
+                    data__display__groupName = data__display['groupName']
+                    if not isinstance(data__display__groupName, str):
+                        raise Refused
+                    if isinstance(data__display__groupName, str):
+                        data__display__groupName_len = len(data__display__groupName)
+                        if data__display__groupName_len < 1:
+                            raise Refused
+                        if data__display__groupName_len > 255:
+                            raise Refused
+                if data__display_keys:
+                    raise Refused
+        if 'state' in data_keys:
+            data_keys.remove('state')
+            data__state = data['state']
+            if not isinstance(data__state, str):
+                raise Refused
+            if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
+                raise Refused
+        if 'result' in data_keys:
+            data_keys.remove('result')
+            data__result = data['result']
+            if not isinstance(data__result, str):
+                raise Refused
+            if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
+                raise Refused
+        if 'jobKind' in data_keys:
+            data_keys.remove('jobKind')
+            data__jobKind = data['jobKind']
+            if not isinstance(data__jobKind, str):
+                raise Refused
+            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+                raise Refused
+        if 'tier' in data_keys:
+            data_keys.remove('tier')
+            data__tier = data['tier']
+            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+                raise Refused
+            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
+                if data__tier < 1:
+                    raise Refused
+                if data__tier > 3:
+                    raise Refused
+        if 'coalesced' in data_keys:
+            data_keys.remove('coalesced')
+            data__coalesced = data['coalesced']
+            if not isinstance(data__coalesced, (list, tuple)):
+                raise Refused
+            data__coalesced_is_list = isinstance(data__coalesced, (list, tuple))
+            if data__coalesced_is_list:
+                data__coalesced_len = len(data__coalesced)
+                for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
+                    if not isinstance(data__coalesced_item, str):
+                        raise Refused
+                    if isinstance(data__coalesced_item, str):
+                        data__coalesced_item_len = len(data__coalesced_item)
+                        if data__coalesced_item_len < 1:
+                            raise Refused
+                        if data__coalesced_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[\\w/+-]+(?=\\n?\\Z)'].search(data__coalesced_item):
+                            raise Refused
+        if 'timeScheduled' in data_keys:
+            data_keys.remove('timeScheduled')
+            data__timeScheduled = data['timeScheduled']
+            if not isinstance(data__timeScheduled, str):
+                raise Refused
+        if 'timeStarted' in data_keys:
+            data_keys.remove('timeStarted')
+            data__timeStarted = data['timeStarted']
+            if not isinstance(data__timeStarted, str):
+                raise Refused
+        if 'timeCompleted' in data_keys:
+            data_keys.remove('timeCompleted')
+            data__timeCompleted = data['timeCompleted']
+            if not isinstance(data__timeCompleted, str):
+                raise Refused
+        if 'labels' in data_keys:
+            data_keys.remove('labels')
+            data__labels = data['labels']
+            if not isinstance(data__labels, (list, tuple)):
+                raise Refused
+            data__labels_is_list = isinstance(data__labels, (list, tuple))
+            if data__labels_is_list:
+                data__labels_len = len(data__labels)
+                for data__labels_x, data__labels_item in enumerate(data__labels):
+                    if not isinstance(data__labels_item, str):
+                        raise Refused
+                    if isinstance(data__labels_item, str):
+                        data__labels_item_len = len(data__labels_item)
+                        if data__labels_item_len < 1:
+                            raise Refused
+                        if data__labels_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__labels_item):
+                            raise Refused
+        if 'owner' in data_keys:
+            data_keys.remove('owner')
+            data__owner = data['owner']
+            if not isinstance(data__owner, str):
+                raise Refused
+            if isinstance(data__owner, str):
+                data__owner_len = len(data__owner)
+                if data__owner_len < 1:
+                    raise Refused
+                if data__owner_len > 50:
+                    raise Refused
+        if 'reason' in data_keys:
+            data_keys.remove('reason')
+            data__reason = data['reason']
+            if not isinstance(data__reason, str):
+                raise Refused
+            if isinstance(data__reason, str):
+                data__reason_len = len(data__reason)
+                if data__reason_len < 1:
+                    raise Refused
+                if data__reason_len > 125:
+                    raise Refused
+        if 'productName' in data_keys:
+            data_keys.remove('productName')
+            data__productName = data['productName']
+            if not isinstance(data__productName, str):
+                raise Refused
+            if isinstance(data__productName, str):
+                data__productName_len = len(data__productName)
+                if data__productName_len < 1:
+                    raise Refused
+                if data__productName_len > 125:
+                    raise Refused
+        if 'buildMachine' in data_keys:
+            data_keys.remove('buildMachine')
+            data__buildMachine = data['buildMachine']
+            treeherder___definitions_0(data__buildMachine)
+        if 'runMachine' in data_keys:
+            data_keys.remove('runMachine')
+            data__runMachine = data['runMachine']
+            treeherder___definitions_0(data__runMachine)
+        if 'jobInfo' in data_keys:
+            data_keys.remove('jobInfo')
+            data__jobInfo = data['jobInfo']
+            if not isinstance(data__jobInfo, dict):
+                raise Refused
+            data__jobInfo_is_dict = isinstance(data__jobInfo, dict)
+            if data__jobInfo_is_dict:
+                data__jobInfo_keys = set(data__jobInfo.keys())
+                if 'summary' in data__jobInfo_keys:
+                    data__jobInfo_keys.remove('summary')
+                    data__jobInfo__summary = data__jobInfo['summary']
+                    if not isinstance(data__jobInfo__summary, str):
+                        raise Refused
+                if 'links' in data__jobInfo_keys:
+                    data__jobInfo_keys.remove('links')
+                    data__jobInfo__links = data__jobInfo['links']
+                    if not isinstance(data__jobInfo__links, (list, tuple)):
+                        raise Refused
+                    data__jobInfo__links_is_list = isinstance(data__jobInfo__links, (list, tuple))
+                    if data__jobInfo__links_is_list:
+                        data__jobInfo__links_len = len(data__jobInfo__links)
+                        for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
+                            if not isinstance(data__jobInfo__links_item, dict):
+                                raise Refused
+                            data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
+                            if data__jobInfo__links_item_is_dict:
+                                data__jobInfo__links_item__missing_keys = not treeherder_names_4 <= data__jobInfo__links_item.keys()
+                                if data__jobInfo__links_item__missing_keys:
+                                    raise Refused
+                                data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
+                                if 'url' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('url')
+                                    data__jobInfo__links_item__url = data__jobInfo__links_item['url']
+                                    if not isinstance(data__jobInfo__links_item__url, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__url, str):
+                                        data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
+                                        if data__jobInfo__links_item__url_len > 512:
+                                            raise Refused
+                                if 'linkText' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('linkText')
+                                    data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
+                                    if not isinstance(data__jobInfo__links_item__linkText, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__linkText, str):
+                                        data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
+                                        if data__jobInfo__links_item__linkText_len < 1:
+                                            raise Refused
+                                        if data__jobInfo__links_item__linkText_len > 125:
+                                            raise Refused
+                                if 'label' in data__jobInfo__links_item_keys:
+                                    data__jobInfo__links_item_keys.remove('label')
+                                    data__jobInfo__links_item__label = data__jobInfo__links_item['label']
+                                    if not isinstance(data__jobInfo__links_item__label, str):
+                                        raise Refused
+                                    if isinstance(data__jobInfo__links_item__label, str):
+                                        data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
+                                        if data__jobInfo__links_item__label_len < 1:
+                                            raise Refused
+                                        if data__jobInfo__links_item__label_len > 70:
+                                            raise Refused
+                                if data__jobInfo__links_item_keys:
+                                    raise Refused
+                if data__jobInfo_keys:
+                    raise Refused
+        if 'logs' in data_keys:
+            data_keys.remove('logs')
+            data__logs = data['logs']
+            if not isinstance(data__logs, (list, tuple)):
+                raise Refused
+            data__logs_is_list = isinstance(data__logs, (list, tuple))
+            if data__logs_is_list:
+                data__logs_len = len(data__logs)
+                for data__logs_x, data__logs_item in enumerate(data__logs):
+                    if not isinstance(data__logs_item, dict):
+                        raise Refused
+                    data__logs_item_is_dict = isinstance(data__logs_item, dict)
+                    if data__logs_item_is_dict:
+                        data__logs_item__missing_keys = not treeherder_names_5 <= data__logs_item.keys()
+                        if data__logs_item__missing_keys:
+                            raise Refused
+                        data__logs_item_keys = set(data__logs_item.keys())
+                        if 'url' in data__logs_item_keys:
+                            data__logs_item_keys.remove('url')
+                            data__logs_item__url = data__logs_item['url']
+                            if not isinstance(data__logs_item__url, str):
+                                raise Refused
+                            if isinstance(data__logs_item__url, str):
+                                data__logs_item__url_len = len(data__logs_item__url)
+                                if data__logs_item__url_len < 1:
+                                    raise Refused
+                                if data__logs_item__url_len > 255:
+                                    raise Refused
+                        if 'name' in data__logs_item_keys:
+                            data__logs_item_keys.remove('name')
+                            data__logs_item__name = data__logs_item['name']
+                            if not isinstance(data__logs_item__name, str):
+                                raise Refused
+                            if isinstance(data__logs_item__name, str):
+                                data__logs_item__name_len = len(data__logs_item__name)
+                                if data__logs_item__name_len < 1:
+                                    raise Refused
+                                if data__logs_item__name_len > 50:
+                                    raise Refused
+                        if data__logs_item_keys:
+                            raise Refused
+        if 'version' in data_keys:
+            data_keys.remove('version')
+            data__version = data['version']
+            if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
+                raise Refused
+            if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
+                raise Refused
+        if data_keys:
+            raise Refused
+    return data
+
+def treeherder___definitions_0(data):
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not treeherder_names_6 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'name' in data_keys:
+            data_keys.remove('name')
+            data__name = data['name']
+            if not isinstance(data__name, str):
+                raise Refused
+            if isinstance(data__name, str):
+                data__name_len = len(data__name)
+                if data__name_len < 1:
+                    raise Refused
+                if data__name_len > 50:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__name):
+                    raise Refused
+        if 'platform' in data_keys:
+            data_keys.remove('platform')
+            data__platform = data['platform']
+            if not isinstance(data__platform, str):
+                raise Refused
+            if isinstance(data__platform, str):
+                data__platform_len = len(data__platform)
+                if data__platform_len < 1:
+                    raise Refused
+                if data__platform_len > 100:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__platform):
+                    raise Refused
+        if 'os' in data_keys:
+            data_keys.remove('os')
+            data__os = data['os']
+            if not isinstance(data__os, str):
+                raise Refused
+            if isinstance(data__os, str):
+                data__os_len = len(data__os)
+                if data__os_len < 1:
+                    raise Refused
+                if data__os_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__os):
+                    raise Refused
+        if 'architecture' in data_keys:
+            data_keys.remove('architecture')
+            data__architecture = data['architecture']
+            if not isinstance(data__architecture, str):
+                raise Refused
+            if isinstance(data__architecture, str):
+                data__architecture_len = len(data__architecture)
+                if data__architecture_len < 1:
+                    raise Refused
+                if data__architecture_len > 25:
+                    raise Refused
+                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__architecture):
+                    raise Refused
+        if data_keys:
+            raise Refused
+    return data
+
+YAML = (
+    '# A job on its way to Treeherder, as Treeherder accepted it from June 2020 until April 2026.\n'
+    '#\n'
+    "# Kept to tell a job that is only out of date from one that is wrong: `pulsekit validate --migrate` writes it as today's.\n"
+    '# It differs from `pulse-job.yml` in one place, the origin, which named the kind of repository and called the number of\n'
+    '# the push or of the pull request by names of their own.\n'
+    '$schema: http://json-schema.org/draft-06/schema#\n'
+    'title: Treeherder job (2020 to 2026)\n'
+    'description: One job, or one change of its state. Send the same taskId again to report progress.\n'
+    'type: object\n'
+    'additionalProperties: false\n'
+    'required: [taskId, origin, buildSystem, display, state, jobKind, version]\n'
+    '\n'
+    'properties:\n'
+    '  # Which job this is.\n'
+    '  taskId:\n'
+    '    title: Task\n'
+    '    description: >-\n'
+    '      Identifies the job among all jobs. Write <uuid>/<retry number>: with any other form Treeherder shows no link to the\n'
+    '      task.\n'
+    '    type: string\n'
+    "    pattern: '^[A-Za-z0-9/+-]+$'\n"
+    '    minLength: 1\n'
+    '    maxLength: 50\n'
+    '  retryId:\n'
+    '    title: Retry\n'
+    '    description: Counts how often the infrastructure has started this job again; the first run is 0.\n'
+    '    type: integer\n'
+    '    default: 0\n'
+    '    minimum: 0\n'
+    '  isRetried:\n'
+    '    description: Set to true when another run replaces this one; a completed job then shows as retried.\n'
+    '    type: boolean\n'
+    '  buildSystem:\n'
+    '    description: Names the system that ran the job, such as "taskcluster".\n'
+    '    type: string\n'
+    "    pattern: '^[\\w-]+$'\n"
+    '    minLength: 1\n'
+    '    maxLength: 25\n'
+    '\n'
+    '  # Which change was built or tested.\n'
+    '  origin:\n'
+    '    title: Origin\n'
+    '    description: Names the push that the job belongs to, in a Mercurial or a Git repository.\n'
+    '    oneOf:\n'
+    '      - title: Mercurial\n'
+    '        type: object\n'
+    '        additionalProperties: false\n'
+    '        required: [kind, project, revision]\n'
+    '        properties:\n'
+    '          kind:\n'
+    '            type: string\n'
+    '            enum: [hg.mozilla.org]\n'
+    '          project:\n'
+    '            description: Names the repository as Treeherder lists it, such as "autoland".\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          revision:\n'
+    '            description: Gives all 40 digits of the changeset.\n'
+    '            type: string\n'
+    "            pattern: '^[0-9a-f]+$'\n"
+    '            minLength: 40\n'
+    '            maxLength: 40\n'
+    '          pushLogID:\n'
+    '            description: Gives the number of the push.\n'
+    '            type: integer\n'
+    '      - title: Git\n'
+    '        type: object\n'
+    '        additionalProperties: false\n'
+    '        required: [kind, project, revision]\n'
+    '        properties:\n'
+    '          kind:\n'
+    '            type: string\n'
+    '            enum: [github.com]\n'
+    '          owner:\n'
+    '            description: Names the account or organisation that the repository belongs to.\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          project:\n'
+    '            description: Names the repository as Treeherder lists it.\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          revision:\n'
+    '            description: Gives all 40 digits of the commit.\n'
+    '            type: string\n'
+    "            pattern: '^[0-9a-f]+$'\n"
+    '            minLength: 40\n'
+    '            maxLength: 40\n'
+    '          pullRequestID:\n'
+    '            description: Gives the number of the pull request.\n'
+    '            type: integer\n'
+    '\n'
+    '  # How it appears.\n'
+    '  display:\n'
+    '    title: Display\n'
+    '    description: Says under which letters and names the job appears.\n'
+    '    type: object\n'
+    '    additionalProperties: false\n'
+    '    required: [jobName, jobSymbol, groupSymbol]\n'
+    '    properties:\n'
+    '      jobSymbol:\n'
+    '        title: Job symbol\n'
+    '        description: Is what one clicks on, such as "bc". The chunk number follows it directly.\n'
+    '        type: string\n'
+    '        minLength: 0\n'
+    '        maxLength: 25\n'
+    '      chunkId:\n'
+    '        title: Chunk\n'
+    '        description: Numbers the parts of a divided job from 1.\n'
+    '        type: integer\n'
+    '        minimum: 1\n'
+    '      chunkCount:\n'
+    '        title: Chunks\n'
+    '        description: Says into how many parts the job was divided.\n'
+    '        type: integer\n'
+    '        minimum: 1\n'
+    '      groupSymbol:\n'
+    '        title: Group symbol\n'
+    '        description: Stands before the brackets around jobs of one kind, such as "M"; "?" means no group.\n'
+    '        type: string\n'
+    '        minLength: 1\n'
+    '        maxLength: 25\n'
+    '      jobName:\n'
+    '        title: Job name\n'
+    '        description: Names the job in full.\n'
+    '        type: string\n'
+    '        minLength: 1\n'
+    '        maxLength: 140\n'
+    '      groupName:\n'
+    '        title: Group name\n'
+    '        description: Names the group in full, such as "Mochitests".\n'
+    '        type: string\n'
+    '        minLength: 1\n'
+    '        maxLength: 255\n'
+    '\n'
+    '  # Where it stands.\n'
+    '  state:\n'
+    '    title: State\n'
+    '    description: Says how far the job has come. A job that is completed stays completed.\n'
+    '    type: string\n'
+    '    enum:\n'
+    '      - unscheduled # known, but nothing has asked for it\n'
+    '      - pending # waits for a machine\n'
+    '      - running\n'
+    '      - completed # has ended, in whatever way\n'
+    '  result:\n'
+    '    title: Result\n'
+    '    description: Says how a completed job ended; in every other state it counts for nothing.\n'
+    '    type: string\n'
+    '    enum:\n'
+    '      - success\n'
+    '      - fail # shown as testfailed for a test, else as busted\n'
+    '      - exception # the infrastructure broke\n'
+    '      - retry # will run again by itself\n'
+    '      - canceled # by a person\n'
+    '      - superseded # another job took its place\n'
+    '      - unknown\n'
+    '  jobKind:\n'
+    '    description: Decides among other things how a failure is shown.\n'
+    '    type: string\n'
+    '    default: other\n'
+    '    enum: [build, test, other]\n'
+    '  tier:\n'
+    '    description: Says how much a failure matters; 1 is the most, and what a missing tier means. 3 is hidden at first.\n'
+    '    type: integer\n'
+    '    minimum: 1\n'
+    '    maximum: 3\n'
+    '  coalesced:\n'
+    '    title: Superseded jobs\n'
+    '    description: Lists the task of each job that this one makes unnecessary.\n'
+    '    type: array\n'
+    '    items:\n'
+    '      title: Task of a superseded job\n'
+    '      type: string\n'
+    "      pattern: '^[\\w/+-]+$'\n"
+    '      minLength: 1\n'
+    '      maxLength: 50\n'
+    '\n'
+    '  # When it happened. Write a zone: Treeherder takes a time without one as UTC.\n'
+    '  timeScheduled:\n'
+    '    type: string\n'
+    '    format: date-time\n'
+    '  timeStarted:\n'
+    '    type: string\n'
+    '    format: date-time\n'
+    '  timeCompleted:\n'
+    '    type: string\n'
+    '    format: date-time\n'
+    '\n'
+    '  # What else is known about it.\n'
+    '  labels:\n'
+    '    title: Labels\n'
+    '    description: Lists variants of the platform, such as "debug", "opt" or "asan". Treeherder calls them options.\n'
+    '    type: array\n'
+    '    items:\n'
+    '      title: Label\n'
+    '      type: string\n'
+    '      minLength: 1\n'
+    '      maxLength: 50\n'
+    "      pattern: '^[\\w-]+$'\n"
+    '  owner:\n'
+    '    title: Owner\n'
+    '    description: Says who or what asked for the job. The schema does without it, but Treeherder drops a job that has none.\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 50\n'
+    '  reason:\n'
+    '    description: Says why the job ran, such as "scheduled".\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 125\n'
+    '  productName:\n'
+    '    description: Names what was built or tested, such as "firefox". Treeherder keeps 100 characters of it.\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 125\n'
+    '  buildMachine:\n'
+    "    $ref: '#/definitions/machine'\n"
+    '  runMachine:\n'
+    "    $ref: '#/definitions/machine'\n"
+    '\n'
+    '  # What it left behind.\n'
+    '  jobInfo:\n'
+    '    description: Holds what the details panel of the job shows.\n'
+    '    type: object\n'
+    '    additionalProperties: false\n'
+    '    properties:\n'
+    '      summary:\n'
+    '        description: Is accepted, but Treeherder does not show it.\n'
+    '        type: string\n'
+    '      links:\n'
+    '        type: array\n'
+    '        items:\n'
+    '          title: Link\n'
+    '          description: Appears as the label, followed by a link with the text.\n'
+    '          type: object\n'
+    '          additionalProperties: false\n'
+    '          required: [url, linkText, label]\n'
+    '          properties:\n'
+    '            url:\n'
+    '              type: string\n'
+    '              format: uri\n'
+    '              maxLength: 512\n'
+    '            linkText:\n'
+    '              type: string\n'
+    '              minLength: 1\n'
+    '              maxLength: 125\n'
+    '            label:\n'
+    '              type: string\n'
+    '              minLength: 1\n'
+    '              maxLength: 70\n'
+    '  logs:\n'
+    '    description: Lists the logs. Treeherder parses those named "live_backing_log" and "errorsummary_json".\n'
+    '    type: array\n'
+    '    items:\n'
+    '      title: Log\n'
+    '      type: object\n'
+    '      additionalProperties: false\n'
+    '      required: [url, name]\n'
+    '      properties:\n'
+    '        url:\n'
+    '          type: string\n'
+    '          format: uri\n'
+    '          minLength: 1\n'
+    '          maxLength: 255\n'
+    '        name:\n'
+    '          type: string\n'
+    '          minLength: 1\n'
+    '          maxLength: 50\n'
+    '\n'
+    '  version:\n'
+    '    description: Gives the version of this format. It has been 1 through every change.\n'
+    '    type: integer\n'
+    '    enum: [1]\n'
+    '\n'
+    'definitions:\n'
+    '  machine:\n'
+    '    title: Machine\n'
+    '    description: Describes where the job was built or ran. If one of the two is missing, the other serves for both.\n'
+    '    type: object\n'
+    '    additionalProperties: false\n'
+    '    required: [platform, os, architecture]\n'
+    '    properties:\n'
+    '      name:\n'
+    '        description: Names the machine.\n'
+    '        type: string\n'
+    "        pattern: '^[\\w-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 50\n'
+    '      platform:\n'
+    '        description: Names the line on which the job appears, such as "linux64".\n'
+    '        type: string\n'
+    "        pattern: '^[\\w-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 100\n'
+    '      os:\n'
+    '        description: Names the operating system, such as "linux".\n'
+    '        type: string\n'
+    "        pattern: '^[\\w-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 25\n'
+    '      architecture:\n'
+    '        description: Names the processor, such as "x86_64".\n'
+    '        type: string\n'
+    "        pattern: '^[\\w-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 25\n'
+)
+JSON = (
+    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Treeherder job (2020 to 2026)", "description": "One job, or one change of its state. Send the same taskId again to report progress.", "type": "object", "additionalProperties": false, "required": ["taskId", "origin", "buildSystem", "display", "state", "jobKind", "version"], "properties": {"taskId": {"title": "Task", "description": "Identifies the job among all jobs. Write <uuid>/<retry number>: with any other form Treeherder shows no link to the task.", "type": "string", "pattern": "^[A-Za-z0-9/+-]+$", "minLength": 1, "maxLength": 50}, "retryId": {"title": "Retry", "description": "Counts how often the infrastructure has started this job again; the first run is 0.", "type": "integer", "default": 0, "minimum": 0}, "isRetried": {"description": "Set to true when another run replaces this one; a completed job then shows as retried.", "type": "boolean"}, "buildSystem": {"description": "Names the system that ran the job, such as \\"taskcluster\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "origin": {"title": "Origin", "description": "Names the push that the job belongs to, in a Mercurial or a Git repository.", "oneOf": [{"title": "Mercurial", "type": "object", "additionalProperties": false, "required": ["kind", "project", "revision"], "properties": {"kind": {"type": "string", "enum": ["hg.mozilla.org"]}, "project": {"description": "Names the repository as Treeherder lists it, such as \\"autoland\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "revision": {"description": "Gives all 40 digits of the changeset.", "type": "string", "pattern": "^[0-9a-f]+$", "minLength": 40, "maxLength": 40}, "pushLogID": {"description": "Gives the number of the push.", "type": "integer"}}}, {"title": "Git", "type": "object", "additionalProperties": false, "required": ["kind", "project", "revision"], "properties": {"kind": {"type": "string", "enum": ["github.com"]}, "owner": {"description": "Names the account or organisation that the repository belongs to.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "project": {"description": "Names the repository as Treeherder lists it.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "revision": {"description": "Gives all 40 digits of the commit.", "type": "string", "pattern": "^[0-9a-f]+$", "minLength": 40, "maxLength": 40}, "pullRequestID": {"description": "Gives the number of the pull request.", "type": "integer"}}}]}, "display": {"title": "Display", "description": "Says under which letters and names the job appears.", "type": "object", "additionalProperties": false, "required": ["jobName", "jobSymbol", "groupSymbol"], "properties": {"jobSymbol": {"title": "Job symbol", "description": "Is what one clicks on, such as \\"bc\\". The chunk number follows it directly.", "type": "string", "minLength": 0, "maxLength": 25}, "chunkId": {"title": "Chunk", "description": "Numbers the parts of a divided job from 1.", "type": "integer", "minimum": 1}, "chunkCount": {"title": "Chunks", "description": "Says into how many parts the job was divided.", "type": "integer", "minimum": 1}, "groupSymbol": {"title": "Group symbol", "description": "Stands before the brackets around jobs of one kind, such as \\"M\\"; \\"?\\" means no group.", "type": "string", "minLength": 1, "maxLength": 25}, "jobName": {"title": "Job name", "description": "Names the job in full.", "type": "string", "minLength": 1, "maxLength": 140}, "groupName": {"title": "Group name", "description": "Names the group in full, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}}}, "state": {"title": "State", "description": "Says how far the job has come. A job that is completed stays completed.", "type": "string", "enum": ["unscheduled", "pending", "running", "completed"]}, "result": {"title": "Result", "description": "Says how a completed job ended; in every other state it counts for nothing.", "type": "string", "enum": ["success", "fail", "exception", "retry", "canceled", "superseded", "unknown"]}, "jobKind": {"description": "Decides among other things how a failure is shown.", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "tier": {"description": "Says how much a failure matters; 1 is the most, and what a missing tier means. 3 is hidden at first.", "type": "integer", "minimum": 1, "maximum": 3}, "coalesced": {"title": "Superseded jobs", "description": "Lists the task of each job that this one makes unnecessary.", "type": "array", "items": {"title": "Task of a superseded job", "type": "string", "pattern": "^[\\\\w/+-]+$", "minLength": 1, "maxLength": 50}}, "timeScheduled": {"type": "string", "format": "date-time"}, "timeStarted": {"type": "string", "format": "date-time"}, "timeCompleted": {"type": "string", "format": "date-time"}, "labels": {"title": "Labels", "description": "Lists variants of the platform, such as \\"debug\\", \\"opt\\" or \\"asan\\". Treeherder calls them options.", "type": "array", "items": {"title": "Label", "type": "string", "minLength": 1, "maxLength": 50, "pattern": "^[\\\\w-]+$"}}, "owner": {"title": "Owner", "description": "Says who or what asked for the job. The schema does without it, but Treeherder drops a job that has none.", "type": "string", "minLength": 1, "maxLength": 50}, "reason": {"description": "Says why the job ran, such as \\"scheduled\\".", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"description": "Names what was built or tested, such as \\"firefox\\". Treeherder keeps 100 characters of it.", "type": "string", "minLength": 1, "maxLength": 125}, "buildMachine": {"$ref": "#/definitions/machine"}, "runMachine": {"$ref": "#/definitions/machine"}, "jobInfo": {"description": "Holds what the details panel of the job shows.", "type": "object", "additionalProperties": false, "properties": {"summary": {"description": "Is accepted, but Treeherder does not show it.", "type": "string"}, "links": {"type": "array", "items": {"title": "Link", "description": "Appears as the label, followed by a link with the text.", "type": "object", "additionalProperties": false, "required": ["url", "linkText", "label"], "properties": {"url": {"type": "string", "format": "uri", "maxLength": 512}, "linkText": {"type": "string", "minLength": 1, "maxLength": 125}, "label": {"type": "string", "minLength": 1, "maxLength": 70}}}}}}, "logs": {"description": "Lists the logs. Treeherder parses those named \\"live_backing_log\\" and \\"errorsummary_json\\".", "type": "array", "items": {"title": "Log", "type": "object", "additionalProperties": false, "required": ["url", "name"], "properties": {"url": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 255}, "name": {"type": "string", "minLength": 1, "maxLength": 50}}}}, "version": {"description": "Gives the version of this format. It has been 1 through every change.", "type": "integer", "enum": [1]}}, "definitions": {"machine": {"title": "Machine", "description": "Describes where the job was built or ran. If one of the two is missing, the other serves for both.", "type": "object", "additionalProperties": false, "required": ["platform", "os", "architecture"], "properties": {"name": {"description": "Names the machine.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "platform": {"description": "Names the line on which the job appears, such as \\"linux64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 100}, "os": {"description": "Names the operating system, such as \\"linux\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"description": "Names the processor, such as \\"x86_64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}}}}}'
+)
+
+__all__ = ["JSON", "YAML", "strict", "treeherder"]
