@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pulsekit.documents import Document, parse_json, parse_yaml
 from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
+from pulsekit.revisions import TODAY, migrate
 from pulsekit.validators import Refused, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pulsekit.documents import JSON
     from pulsekit.drafts import CheckedSchema
+    from pulsekit.revisions import Change
     from pulsekit.validators import Validator
 
 __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "shipped_text"]
@@ -108,7 +110,13 @@ class Schema:
         from pulsekit.problems import explain
 
         try:
-            return tuple(explain(_checked(self._text), value, formats=profile == "strict"))
+            found = explain(_checked(self._text), value, formats=profile == "strict")
+            migrated, changes = migrate(value) if self.name == TODAY else (value, ())
+            if changes:
+                left = explain(_checked(self._text), migrated, formats=profile == "strict")
+                if not any(problem.pointer.startswith("/origin") for problem in left):
+                    found.insert(0, _outdated(changes))
+            return tuple(found)
         except RecursionError:
             return (Problem("", "depth", "is nested too deeply to be checked"),)
         except _SURPRISES as error:
@@ -126,6 +134,15 @@ class Schema:
             raise SchemaError(f"there is no profile {profile!r}; it is one of {', '.join(PROFILES)}")
         code = marshal.loads(_remembered(make, self._text.encode(), profile.encode()))  # noqa: S302 - see `cache`
         return self._validators.setdefault(profile, bind(code))
+
+
+def _outdated(changes: Sequence[Change]) -> Problem:
+    return Problem(
+        "/origin",
+        "revision",
+        "this is the form that Treeherder took until April 2026",
+        hint=f"write it as today's: {', '.join(map(str, changes))}; `pulsekit validate --migrate` does",
+    )
 
 
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)

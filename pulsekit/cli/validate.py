@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.files import STDIN, is_piped
-from pulsekit.cli.output import FormatOption, Output, note
+from pulsekit.cli.output import Output, note
 from pulsekit.cli.payloads import documents_in, piped_documents
+from pulsekit.cli.verdicts import Form, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
 from pulsekit.schemas import Profile, load_schema
 
@@ -24,6 +26,7 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """
 pulsekit validate job.yml
 pulsekit validate jobs.ndjson --profile treeherder
+pulsekit validate --migrate jobs-of-2025.ndjson > jobs.ndjson
 pulsekit validate registrations.yml --schema registration
 make-jobs | pulsekit validate -o ndjson
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
@@ -42,11 +45,18 @@ def command(
     profile: Annotated[
         Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
     ] = "strict",
-    output: FormatOption = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
+    ] = False,
+    output: Annotated[
+        Form | None,
+        typer.Option("-o", "--output", help="How to show verdicts. [default: pretty on a terminal, else ndjson]"),
+    ] = None,
 ) -> int:
     """Check jobs against Treeherder's schema, and tell every error with its place.
 
-    Of records, as tail writes them, the payload is checked.
+    Of records, as tail writes them, the payload is checked. --migrate writes the jobs that are valid, each on a line
+    of its own, and tells on stderr what is wrong with the others.
 
     Exit status: 0 when all are valid, 1 when one is not or cannot be read.
     """
@@ -56,7 +66,7 @@ def command(
         from pulsekit.settings import load_settings
 
         schema = load_settings().schema
-    report = _Report(Output(output), load_schema(schema), profile)
+    report = _Report(load_schema(schema), profile, output, migrate=migrate)
     for name in files or ["-"]:
         seen = report.payloads
         report.begin()
@@ -73,8 +83,11 @@ def command(
 class _Report:
     """Judge payloads as they come, and show what is wrong with them."""
 
-    def __init__(self, out: Output, schema: Schema, profile: Profile) -> None:
-        self._out = out
+    def __init__(self, schema: Schema, profile: Profile, form: Form | None, *, migrate: bool) -> None:
+        if migrate and form is not None:
+            raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
+        self._out, self._write = (Output(), self._tell) if migrate else writer(form)
+        self._migrate = migrate
         self._schema = schema
         self._profile = profile
         self.payloads = 0
@@ -91,19 +104,24 @@ class _Report:
             found: Sequence[Problem] = (
                 Problem("", "syntax", document.reason, line=document.line, column=document.column),
             )
-        elif not _may_be_record(document.value):
-            found = self._schema.problems(document, self._profile)
         else:
-            from pulsekit.records import is_aside  # of no use to those who have jobs alone
+            if self._migrate:
+                document = _in_todays_form(document)
+            if not _may_be_record(document.value):
+                found = self._schema.problems(document, self._profile)
+            else:
+                from pulsekit.records import is_aside  # of no use to those who have jobs alone
 
-            if is_aside(document.value):
-                return
-            found = self._problems(document)
+                if is_aside(document.value):
+                    return
+                found = self._problems(document)
+            if self._migrate and not found:
+                found = self._pass_on(document.value)
         self.payloads += 1
         self._invalid += bool(found)
         index = self._next if isinstance(document, DocumentError) else document.index
         self._next = index + 1
-        self._show(document.source, index, found)
+        self._write(Verdict(document.source, index, found))
 
     def flush(self) -> None:
         """Hand over what was shown so far to whoever waits for it."""
@@ -130,30 +148,34 @@ class _Report:
             found = (Problem("", "record", str(error)),)
         return [problem.at(*(document.locate(base + problem.pointer) or (None, None))) for problem in found]
 
-    def _show(self, source: str, index: int, found: Sequence[Problem]) -> None:
-        if not self._out.pretty:
-            errors = [
-                {
-                    "pointer": problem.pointer,
-                    "message": _message(problem),
-                    "rule": problem.rule,
-                    "line": problem.line,
-                    "column": problem.column,
-                }
-                for problem in found
-            ]
-            self._out.record({"source": source, "index": index, "valid": not found, "errors": errors, "lint": []})
-            return
-        for problem in found:
-            place = ":".join(str(part) for part in (source, problem.line, problem.column) if part is not None)
-            pointer = f"  {problem.pointer}" if problem.pointer else ""
-            self._out.line((place, "head"), (pointer, "key"), f"  {_message(problem)}")
+    def _pass_on(self, value: Any) -> Sequence[Problem]:
+        try:
+            self._out.record(value)
+        except ValueError:
+            return (Problem("", "json", "holds NaN or infinity, which JSON does not have"),)
+        return ()
+
+    def _tell(self, verdict: Verdict) -> None:
+        for problem in verdict.problems:
+            place = ":".join(str(part) for part in (verdict.source, problem.line, problem.column) if part is not None)
+            note(f"{place}: {problem}")
+
+
+def _in_todays_form(document: Document) -> Document:
+    """Return a job, or a record of one, in today's form. Places are those of what was read."""
+    from pulsekit.revisions import migrate
+
+    value: Any = document.value
+    if not (_may_be_record(value) and "payload" in value):
+        return replace(document, value=migrate(value)[0])
+    payload, changes = migrate(value["payload"])
+    if not changes:
+        return document
+    # The body as it came is that of the former form.
+    kept = {name: part for name, part in value.items() if name not in {"body", "body_b64"}}
+    return replace(document, value=kept | {"payload": payload})
 
 
 def _may_be_record(value: Any) -> bool:
     """Tell whether a payload has what every line of a recording has, and no job."""
     return isinstance(value, dict) and ("routing_key" in value or "type" in value)
-
-
-def _message(problem: Problem) -> str:
-    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -296,3 +296,54 @@ def test_a_pipe_is_judged_as_it_comes(folder) -> None:
             assert json.loads(process.stdout.readline())["valid"]
         process.stdin.close()
         assert process.wait(timeout=20) == 0
+
+
+FORMER = JOBS[0] | {
+    "origin": {"kind": "hg.mozilla.org", "project": "autoland", "revision": "c0ffee01" * 5, "pushLogID": 7}
+}
+TODAY = JOBS[0] | {"origin": {"project": "autoland", "revision": "c0ffee01" * 5, "id": 7}}
+
+
+def test_a_job_of_the_form_before_says_so_first_and_names_the_fields(call) -> None:
+    result = call("validate", "-o", "ndjson", stdin=json.dumps(FORMER))
+    first, *others = records(result)[0]["errors"]
+    assert result.code == 1
+    assert (first["pointer"], first["rule"]) == ("/origin", "revision")
+    assert "until April 2026" in first["message"]
+    assert "origin.kind is gone, origin.pushLogID → origin.id" in first["message"]
+    assert [error["pointer"] for error in others] == ["/origin/kind", "/origin/pushLogID"]
+
+
+def test_what_is_wrong_besides_is_not_taken_for_the_form_before(call) -> None:
+    broken = FORMER | {"origin": FORMER["origin"] | {"revision": "short"}, "state": "done"}
+    rules = [error["rule"] for error in records(call("validate", stdin=json.dumps(broken)))[0]["errors"]]
+    assert "revision" not in rules
+    assert "enum" in rules
+
+
+def test_migrating_writes_what_is_valid_as_todays_and_tells_of_the_rest(call) -> None:
+    record = {"routing_key": "k", "payload": FORMER, "body": json.dumps(FORMER)}
+    lines = [FORMER, TODAY, FORMER | {"state": "done"}, record, {"type": "gap"}]
+    result = call("validate", "--migrate", stdin="".join(json.dumps(line) + "\n" for line in lines))
+    assert result.code == 1
+    assert records(result) == [TODAY, TODAY, {"routing_key": "k", "payload": TODAY}]
+    assert "<stdin>:3" in result.err
+    assert '"done"' in result.err
+
+
+def test_migrating_and_showing_verdicts_exclude_each_other(call) -> None:
+    assert call("validate", "--migrate", "-o", "github", stdin=json.dumps(TODAY)).code == 2
+
+
+def test_annotations_for_github_carry_place_and_text_and_nothing_that_ends_them_early(call, folder) -> None:
+    name = "a,b:c%.json"
+    (folder / name).write_text(json.dumps(JOBS[0] | {"state": "100%\n::error::", "result": "fine"}, indent=1))
+    result = call("validate", "-o", "github", name)
+    assert result.code == 1
+    first, second = result.out.splitlines()
+    escaped = name.replace("%", "%25").replace(",", "%2C").replace(":", "%3A")
+    assert first.startswith(f"::error file={escaped},line=")
+    assert ",title=/state::" in first
+    assert "100%25" in first
+    assert ",title=/result::" in second
+    assert call("validate", "-o", "github", stdin=json.dumps(TODAY)).out == ""
