@@ -31,7 +31,7 @@ HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
-_PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations"})
+_PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off"})
 _USER_KEYS = _PROJECT_KEYS | {"url", "user", "password", "password_file", "password_command"}
 
 
@@ -143,6 +143,7 @@ class Settings:
         schema: name or path of the schema jobs are validated against.
         destinations: destinations a job is sent to, one message each.
         registrations: what Treeherder binds, in order.
+        lint_off: names of lint rules that are not applied; whoever lints checks that there are such rules.
         source: the file the project's values came from, for messages; empty without one.
     """
 
@@ -150,6 +151,7 @@ class Settings:
     schema: str = "pulse-job"
     destinations: tuple[str, ...] = ()
     registrations: tuple[Registration | Binding, ...] = ()
+    lint_off: tuple[str, ...] = ()
     source: str = ""
     _login: Mapping[str, str] = field(default_factory=dict, repr=False)
     _environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -279,6 +281,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
         schema=_text(merged, "schema") or "pulse-job",
         destinations=_texts(merged, "destinations"),
         registrations=_registrations(merged, project_path if "registrations" in project else user_path),
+        lint_off=_texts(merged, "lint_off"),
         source=str(project_path if project else user_path if user else ""),
         _login={key: value for key in _USER_KEYS - _PROJECT_KEYS if (value := _text(user, key)) is not None},
         _environment=environment,

@@ -34,7 +34,7 @@ RUNNING: dict[str, Any] = PENDING | {
     "jobKind": "other",
     "tier": 2,
     "timeScheduled": "2026-11-23T17:58:00Z",
-    "timeStarted": "2026-11-23T18:00:00.250+01:00",
+    "timeStarted": "2026-11-23T19:00:00.250+01:00",
     "labels": ["opt"],
 }
 

@@ -1,15 +1,11 @@
-"""What Treeherder does with a job beyond its schema: the key it is published under, and how it reads at a glance."""
+"""How a job reads at a glance: for one line of a screen."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from pulsekit.errors import InvalidMessage
-
-__all__ = ["Glance", "glance", "routing_key"]
-
-_RESERVED = "_"  # the last word of a job's key has no use yet ("Routing" of the facts)
+__all__ = ["Glance", "glance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,24 +25,6 @@ class Glance:
     result: str
     name: str
     project: str
-
-
-def routing_key(job: Any, destination: str) -> str:
-    """Return the key a job is published under: `<destination>.<origin.project>._`.
-
-    Source: "Routing" of the facts.
-
-    Raises:
-        InvalidMessage: the job names no project.
-    """
-    origin = job.get("origin") if isinstance(job, dict) else None
-    project = origin.get("project") if isinstance(origin, dict) else None
-    if not isinstance(project, str) or not project:
-        raise InvalidMessage(
-            f"no routing key for destination {destination!r}: the payload has no origin.project; "
-            "give --routing-key, or a record with routing_key"
-        )
-    return f"{destination}.{project}.{_RESERVED}"
 
 
 def glance(payload: Any) -> Glance | None:

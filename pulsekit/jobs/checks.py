@@ -1,0 +1,252 @@
+"""Who breaks Treeherder's rules beyond its schema: for each rule of `rules` that one job can break, what finds it.
+
+Payloads are of any kind here, valid or not: what is missing or of another type breaks no rule, and nothing raises.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pulsekit.errors import InvalidMessage
+from pulsekit.hints import brief, counted
+from pulsekit.jobs.keys import key_follows, task_of
+from pulsekit.jobs.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
+from pulsekit.jobs.times import FIELDS, read_time
+from pulsekit.payloads import encode_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pulsekit.jobs.times import Moment
+
+    Breach: TypeAlias = tuple[str, str]  # a JSON pointer, and what is wrong there
+
+__all__ = ["CHECKS", "STATES", "Reading"]
+
+STATES = ("unscheduled", "pending", "running", "completed")  # in the order in which a job passes them
+
+_SUMMARY_LINK = "_errorsummary.log"
+_UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # what a run that is thrown away would hardly be
+
+
+class Reading:
+    """Read the parts of a job that rules ask for; what is missing or of another type is empty. Nothing raises.
+
+    Attributes:
+        job: the whole of it.
+        key: the routing key it travels under, or None when that is not known.
+        state: its state when the schema knows it, else empty.
+        result: its result, or empty.
+        logs: those that are objects, with their pointers.
+        links: those of `jobInfo` that are objects, with their pointers.
+        times: those that are text, with what they were read as, in the order in which they should happen.
+    """
+
+    __slots__ = ("job", "key", "links", "logs", "result", "state", "times")
+
+    def __init__(self, job: dict[str, Any], key: str | None = None) -> None:
+        self.job = job
+        self.key = key
+        state = self.text("state")
+        self.state = state if state in STATES else ""
+        self.result = self.text("result")
+        self.logs = _objects(job.get("logs"), "/logs")
+        self.links = _objects(self.object("jobInfo").get("links"), "/jobInfo/links")
+        self.times: dict[str, Moment | None] = {
+            name: read_time(text) for name in FIELDS if isinstance(text := job.get(name), str)
+        }
+
+    def text(self, name: str) -> str:
+        """Return a property that is text, else the empty text."""
+        value = self.job.get(name)
+        return value if isinstance(value, str) else ""
+
+    def object(self, name: str) -> dict[str, Any]:
+        """Return a property that is an object, else an empty one."""
+        value = self.job.get(name)
+        return value if isinstance(value, dict) else {}
+
+
+def _objects(value: Any, pointer: str) -> list[tuple[str, dict[str, Any]]]:
+    if not isinstance(value, list):
+        return []
+    return [(f"{pointer}/{number}", item) for number, item in enumerate(value) if isinstance(item, dict)]
+
+
+def _owner_missing(reading: Reading) -> Iterable[Breach]:
+    return () if "owner" in reading.job else [("", '"owner" is missing')]
+
+
+def _time_unreadable(reading: Reading) -> Iterable[Breach]:
+    return [
+        (f"/{name}", f"{brief(reading.job[name])} is no full date and time that Treeherder can read")
+        for name, moment in reading.times.items()
+        if moment is None
+    ]
+
+
+def _task_id_form(reading: Reading) -> Iterable[Breach]:
+    task_id = reading.text("taskId")
+    if not task_id or task_of(task_id):
+        return ()
+    return [("/taskId", f"{brief(task_id)} is not a UUID, a slash and the number of the retry")]
+
+
+def _key_mismatch(reading: Reading) -> Iterable[Breach]:
+    project = reading.object("origin").get("project")
+    if reading.key is None or not isinstance(project, str) or key_follows(reading.key, project):
+        return ()
+    return [("/origin/project", f"the routing key {brief(reading.key)} is not that of a job of {brief(project)}")]
+
+
+def _result_early(reading: Reading) -> Iterable[Breach]:
+    # The schema itself gives "unknown" to jobs that are not completed.
+    if reading.state in {"", "completed"} or reading.result in {"", "unknown"}:
+        return ()
+    return [("/result", f"{brief(reading.result)} does not count while the job is {reading.state}")]
+
+
+def _result_missing(reading: Reading) -> Iterable[Breach]:
+    job = reading.job
+    if reading.state != "completed" or "result" in job or job.get("isRetried") is True:
+        return ()
+    return [("", '"result" is missing: a completed job without one is shown as unknown')]
+
+
+def _result_retried(reading: Reading) -> Iterable[Breach]:
+    if reading.state != "completed" or reading.job.get("isRetried") is not True:
+        return ()
+    if reading.result not in _UNPLAIN_RETRIES:
+        return ()
+    return [("/result", f'{brief(reading.result)} is not shown: with "isRetried" the result is "retry"')]
+
+
+def _times_disordered(reading: Reading) -> Iterable[Breach]:
+    read = [(name, moment.seconds) for name, moment in reading.times.items() if moment is not None]
+    return [
+        (f"/{name}", f"is {counted(earlier - seconds, 'second')} before {before}")
+        for (before, earlier), (name, seconds) in pairwise(read)
+        if seconds < earlier
+    ]
+
+
+def _symbol_long(reading: Reading) -> Iterable[Breach]:
+    display = reading.object("display")
+    symbol, chunk = display.get("jobSymbol"), display.get("chunkId")
+    if not isinstance(symbol, str):
+        return ()
+    digits = _digits(chunk)
+    if len(symbol) + digits <= SYMBOL_MAX:
+        return ()
+    parts = f"{len(symbol)} of jobSymbol and {digits} of chunkId" if digits else "all of jobSymbol"
+    return [("/display/jobSymbol", f"the symbol has {len(symbol) + digits} characters, {parts}")]
+
+
+def _product_name_long(reading: Reading) -> Iterable[Breach]:
+    size = len(reading.text("productName"))
+    return () if size <= PRODUCT_NAME_MAX else [("/productName", f"has {size} characters")]
+
+
+def _owner_long(reading: Reading) -> Iterable[Breach]:
+    size = len(reading.text("owner"))
+    return () if size <= OWNER_MAX else [("/owner", f"has {size} characters")]
+
+
+def _log_url_long(reading: Reading) -> Iterable[Breach]:
+    found = [
+        (f"{pointer}/url", len(url))
+        for pointer, link in reading.links
+        if isinstance(text := link.get("linkText"), str)
+        and text.endswith(_SUMMARY_LINK)
+        and isinstance(url := link.get("url"), str)
+    ]
+    found += [(f"{pointer}/url", len(url)) for pointer, log in reading.logs if isinstance(url := log.get("url"), str)]
+    return [(pointer, f"has {size} characters") for pointer, size in found if size > LOG_URL_MAX]
+
+
+def _time_missing(reading: Reading) -> Iterable[Breach]:
+    # One time for each state behind "unscheduled".
+    due = list(FIELDS)[: STATES.index(reading.state)] if reading.state else []
+    missing = [f'"{name}"' for name in due if name not in reading.job]
+    if not missing:
+        return ()
+    verb = "is" if len(missing) == 1 else "are"
+    return [("", f"{' and '.join(missing)} {verb} missing in a job that is {reading.state}")]
+
+
+def _time_zone_missing(reading: Reading) -> Iterable[Breach]:
+    return [
+        (f"/{name}", f"{brief(reading.job[name])} has no zone")
+        for name, moment in reading.times.items()
+        if moment is not None and not moment.zoned
+    ]
+
+
+def _result_kind(reading: Reading) -> Iterable[Breach]:
+    if reading.state != "completed" or reading.result != "fail" or reading.text("jobKind") != "other":
+        return ()
+    return (
+        [] if reading.job.get("isRetried") is True else [("/jobKind", 'a failure is shown as "busted", as of a build')]
+    )
+
+
+def _log_unparsed(reading: Reading) -> Iterable[Breach]:
+    return [
+        (f"{pointer}/name", f"a log named {brief(name)} is a link, never parsed")
+        for pointer, log in reading.logs
+        if isinstance(name := log.get("name"), str) and name not in PARSED_LOGS
+    ]
+
+
+def _machine_unnamed(reading: Reading) -> Iterable[Breach]:
+    if not isinstance(reading.job.get("buildMachine"), dict) or "name" in reading.object("buildMachine"):
+        return ()
+    name = reading.object("runMachine").get("name")
+    other = f", and {brief(name)} of runMachine is not used" if isinstance(name, str) else ""
+    return [("/buildMachine", f"has no name: the machine is unknown{other}")]
+
+
+def _summary_unused(reading: Reading) -> Iterable[Breach]:
+    return [("/jobInfo/summary", "is never shown")] if "summary" in reading.object("jobInfo") else ()
+
+
+def _message_large(reading: Reading) -> Iterable[Breach]:
+    try:
+        size = len(encode_payload(reading.job))
+    except InvalidMessage:
+        return ()
+    return () if size <= MESSAGE_MAX else [("", f"the message has {size} bytes")]
+
+
+def _digits(chunk: Any) -> int:
+    """Count the characters of a chunk's number."""
+    if isinstance(chunk, bool) or not isinstance(chunk, int | float):
+        return 0
+    try:
+        return len(str(chunk))
+    except ValueError:  # more digits than Python writes
+        return SYMBOL_MAX + 1
+
+
+CHECKS: dict[str, Callable[[Reading], Iterable[Breach]]] = {
+    "owner-missing": _owner_missing,
+    "time-unreadable": _time_unreadable,
+    "task-id-form": _task_id_form,
+    "key-mismatch": _key_mismatch,
+    "result-early": _result_early,
+    "result-missing": _result_missing,
+    "result-retried": _result_retried,
+    "times-disordered": _times_disordered,
+    "symbol-long": _symbol_long,
+    "product-name-long": _product_name_long,
+    "owner-long": _owner_long,
+    "log-url-long": _log_url_long,
+    "time-missing": _time_missing,
+    "time-zone-missing": _time_zone_missing,
+    "result-kind": _result_kind,
+    "log-unparsed": _log_unparsed,
+    "machine-unnamed": _machine_unnamed,
+    "summary-unused": _summary_unused,
+    "message-large": _message_large,
+}

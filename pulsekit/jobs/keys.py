@@ -1,0 +1,51 @@
+"""What a job is known by: the key it is published under, and the Taskcluster task that its taskId names.
+
+Source: "Routing" and "Treeherder's job schema" of the facts.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64encode
+from typing import Any
+from uuid import UUID
+
+from pulsekit.errors import InvalidMessage
+
+__all__ = ["key_follows", "routing_key", "task_of"]
+
+_RESERVED = "_"  # the last word of a job's key has no use yet ("Routing" of the facts)
+
+
+def routing_key(job: Any, destination: str) -> str:
+    """Return the key a job is published under: `<destination>.<origin.project>._`.
+
+    Source: "Routing" of the facts.
+
+    Raises:
+        InvalidMessage: the job names no project.
+    """
+    origin = job.get("origin") if isinstance(job, dict) else None
+    project = origin.get("project") if isinstance(origin, dict) else None
+    if not isinstance(project, str) or not project:
+        raise InvalidMessage(
+            f"no routing key for destination {destination!r}: the payload has no origin.project; "
+            "give --routing-key, or a record with routing_key"
+        )
+    return f"{destination}.{project}.{_RESERVED}"
+
+
+def key_follows(key: str, project: str) -> bool:
+    """Tell whether a key can be that of a job of the project: a destination of one word or more, then the project."""
+    return project in key.split(".")[1:]
+
+
+def task_of(task_id: str) -> tuple[str, int] | None:
+    """Return the Taskcluster task and its retry that a taskId `<uuid>/<retry number>` names, else None.
+
+    The task is the slug of the UUID: URL-safe base64 without padding.
+    """
+    uuid, _, retry = task_id.partition("/")
+    try:
+        return urlsafe_b64encode(UUID(uuid).bytes).decode().rstrip("="), int(retry)
+    except ValueError:
+        return None

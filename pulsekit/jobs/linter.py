@@ -1,0 +1,128 @@
+"""What Treeherder will do with a job that it should not: the rules applied, to one job or to those of a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import ConfigurationError
+from pulsekit.hints import Guesses, brief
+from pulsekit.jobs.checks import CHECKS, STATES, Reading
+from pulsekit.jobs.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit.jobs.rules import Rule, Severity
+
+__all__ = ["Finding", "Linter", "lint"]
+
+_RULES = {rule.name: rule for rule in RULES}
+_ORDER = list(_RULES)
+_BACKWARDS = _RULES["state-backwards"]  # the one rule that needs more than one job
+_REMEMBERED = 100_000  # jobs of one file whose states are compared: a few megabytes, and far more than run at once
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Say which rule a job breaks, and where.
+
+    Attributes:
+        rule: its name.
+        severity: how bad that is.
+        pointer: JSON pointer of the value (RFC 6901), empty for what is missing or the whole job.
+        message: what was found.
+        hint: what to change.
+    """
+
+    rule: str
+    severity: Severity
+    pointer: str
+    message: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.pointer or 'payload'}: {self.message} ({self.hint})"
+
+
+class Linter:
+    """Apply the rules to jobs one after the other, and notice states that go backwards between them.
+
+    Args:
+        off: names of rules that are not applied.
+
+    Raises:
+        ConfigurationError: there is no rule of such a name.
+    """
+
+    def __init__(self, off: Iterable[str] = ()) -> None:
+        off = frozenset(off)
+        for name in sorted(off.difference(_RULES)):
+            near = Guesses().nearest(name, _RULES)
+            meant = f"did you mean {near!r}?" if near else f"rules are {', '.join(_RULES)}"
+            raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
+        self._checks = [(_RULES[name], check) for name, check in CHECKS.items() if name not in off]
+        self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
+        self._reached: dict[str, int] = {}
+
+    def begin(self) -> None:
+        """Forget the jobs seen so far: a new file begins."""
+        self._reached.clear()
+
+    def lint(self, job: Any, key: str | None = None) -> tuple[Finding, ...]:
+        """Return what is wrong with a job, the worst first; nothing for a payload that is no object.
+
+        Never raises, whatever the payload. Whether the schema takes it is another question.
+
+        Args:
+            job: plain JSON.
+            key: the routing key it travels under, when that is known.
+        """
+        if not isinstance(job, dict):
+            return ()
+        reading = Reading(job, key)
+        found = [
+            _finding(rule, pointer, message) for rule, check in self._checks for pointer, message in check(reading)
+        ]
+        if self._backwards is not None and (message := self._went_back(reading)):
+            found.append(_finding(self._backwards, "/state", message))
+            found.sort(key=_rank)
+        return tuple(found)
+
+    def _went_back(self, reading: Reading) -> str:
+        """Note the state of a job, and say whether an earlier message had brought it further."""
+        task_id = reading.text("taskId")
+        if not task_id or not reading.state:
+            return ""
+        state = STATES.index(reading.state)
+        before = self._reached.pop(task_id, -1)  # put back as the youngest
+        self._reached[task_id] = max(state, before)
+        if len(self._reached) > _REMEMBERED:
+            del self._reached[next(iter(self._reached))]
+        if state >= before:
+            return ""
+        return f"{brief(reading.state)} comes after {brief(STATES[before])} of the same taskId"
+
+
+def lint(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:
+    """Return what Treeherder would make of a job that it should not, beyond what the schema says; the worst first.
+
+    Never raises because of the payload. For the jobs of a file use a `Linter`, which sees states that go backwards.
+
+    Args:
+        job: plain JSON.
+        key: the routing key it travels under, when that is known.
+        off: names of rules that are not applied.
+
+    Raises:
+        ConfigurationError: there is no rule of such a name.
+    """
+    return Linter(off).lint(job, key)
+
+
+def _finding(rule: Rule, pointer: str, message: str) -> Finding:
+    return Finding(rule.name, rule.severity, pointer, message, rule.hint)
+
+
+def _rank(finding: Finding) -> int:
+    return _ORDER.index(finding.rule)
