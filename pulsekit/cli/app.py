@@ -30,6 +30,7 @@ _COMMANDS = {
     "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),
     "match": ("pulsekit.cli.match", "Say which bindings would take a routing key, and why not."),
     "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),
+    "preview": ("pulsekit.cli.preview", "Show jobs as Treeherder would store and draw them."),
     "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
 }
 _EXAMPLES = """\

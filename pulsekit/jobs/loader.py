@@ -9,14 +9,15 @@ from __future__ import annotations
 from typing import Any
 
 from pulsekit.errors import InvalidPayload, Problem
-from pulsekit.hints import brief
+from pulsekit.jobs.checks import CHECKS, Reading
 from pulsekit.jobs.keys import task_of
-from pulsekit.jobs.rules import OWNER_CUT, OWNER_MAX
-from pulsekit.jobs.times import FIELDS, read_time
+from pulsekit.jobs.rules import OWNER_CUT, OWNER_MAX, RULES
+from pulsekit.jobs.times import FIELDS
 
 __all__ = ["preview"]
 
 _SCHEMA = "pulse-job"
+_UNREADABLE = next(rule for rule in RULES if rule.name == "time-unreadable")
 _UNKNOWN = "unknown"
 # What is shown under another name than it is sent; a failed test under yet another.
 _RESULTS = {"fail": "busted", "canceled": "usercancel"}
@@ -42,13 +43,18 @@ def preview(job: Any) -> dict[str, Any]:
         job = job | {"owner": owner[:OWNER_CUT]}  # before it is validated
     schema = load_schema(_SCHEMA)
     schema.check(job, "treeherder")
-    times, problems = _times(job)
+    reading = Reading(job)
+    problems = [
+        Problem(pointer, _UNREADABLE.name, message, hint=_UNREADABLE.hint)
+        for pointer, message in CHECKS[_UNREADABLE.name](reading)
+    ]
     try:
         symbol = f"{job['display']['jobSymbol']}{job['display'].get('chunkId', '')}"
     except ValueError:  # an integer that neither Treeherder's Python nor ours writes out
         problems.append(Problem("/display/chunkId", "integer", "has more digits than can be written"))
     if problems:
         raise InvalidPayload(problems, schema.name)
+    times = {FIELDS[name]: moment.seconds for name, moment in reading.times.items() if moment is not None}
     return _transformed(job, symbol, times)
 
 
@@ -99,22 +105,6 @@ def _result(job: dict[str, Any]) -> str:
         return "retry"
     result: str = job.get("result", _UNKNOWN)
     return (_TEST_RESULTS if job["jobKind"] == "test" else _RESULTS).get(result, result)
-
-
-def _times(job: dict[str, Any]) -> tuple[dict[str, int], list[Problem]]:
-    """Read the times that are there, and say which cannot be read."""
-    times, problems = {}, []
-    for name, stored in FIELDS.items():
-        if name not in job:
-            continue
-        if moment := read_time(job[name]):
-            times[stored] = moment.seconds
-        else:
-            message = "is no full date and time that Treeherder can read"
-            problems.append(
-                Problem(f"/{name}", "time-unreadable", message, brief(job[name]), "such as 2026-11-23T18:00:00Z")
-            )
-    return times, problems
 
 
 def _platform(machine: dict[str, Any] | None) -> dict[str, str]:

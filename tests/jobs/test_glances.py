@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit.errors import InvalidMessage
-from pulsekit.jobs import glance, routing_key
+from pulsekit.jobs import glance
 
 JOB: dict[str, Any] = {
     "origin": {"project": "mozilla-inbound"},
@@ -13,16 +12,6 @@ JOB: dict[str, Any] = {
     "state": "completed",
     "result": "success",
 }
-
-
-def test_a_job_is_published_under_destination_and_project() -> None:
-    assert routing_key(JOB, "treeherder") == "treeherder.mozilla-inbound._"
-
-
-@pytest.mark.parametrize("job", [{}, [], None, {"origin": []}, {"origin": {"project": 1}}, {"origin": {"project": ""}}])
-def test_a_payload_without_a_project_needs_a_key_of_its_own(job: Any) -> None:
-    with pytest.raises(InvalidMessage, match="--routing-key"):
-        routing_key(job, "treeherder")
 
 
 def test_a_glance_reads_like_treeherder_shows_it() -> None:

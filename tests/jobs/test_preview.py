@@ -1,0 +1,332 @@
+"""What Treeherder stores of a job, worked out by hand from what is known of its loader, and not with our own code.
+
+Epoch seconds come from `date -d`, slugs from `xxd -r -p | base64` with `-` and `_` for `+` and `/`.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from copy import deepcopy
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from samples import COMPLETED, CORPUS, JOBS, PENDING, REVISION, RUNNING, mutated
+
+from pulsekit.errors import InvalidPayload
+from pulsekit.jobs import lint, preview
+from pulsekit.schemas import load_schema
+
+LINUX = {"platform": "linux64", "os": "linux", "architecture": "x86_64"}
+MAC = {"platform": "macosx1500-aarch64", "os": "mac", "architecture": "aarch64"}
+STORED_LINUX = {"platform": "linux64", "os_name": "linux", "architecture": "x86_64"}
+STORED_MAC = {"platform": "macosx1500-aarch64", "os_name": "mac", "architecture": "aarch64"}
+
+STORED_PENDING = {
+    "job": {
+        "job_guid": "0c5f6f4e-2f8e-4c1b-9d7a-3b6f0d1e2a4c/0",
+        "name": "build-linux",
+        "job_symbol": "B",
+        "group_name": "unknown",
+        "group_symbol": "?",
+        "product_name": "unknown",
+        "state": "pending",
+        "result": "unknown",
+        "reason": "unknown",
+        "who": "ci@example.com",
+        "build_system_type": "our-ci",
+        "tier": 1,
+        "machine": "unknown",
+        "option_collection": {},
+        "log_references": [],
+        "perfherder_data_references": [],
+        "build_platform": {},
+        "machine_platform": {},
+        "taskcluster_task_id": "DF9vTi-OTBudejtvDR4qTA",
+        "taskcluster_retry_id": 0,
+    },
+    "superseded": [],
+    "revision": REVISION,
+}
+
+STORED_COMPLETED = {
+    "job": {
+        "job_guid": "1d2e3f40-5a6b-4c7d-8e9f-0a1b2c3d4e5f/1",
+        "name": "test-linux-64/debug-browser-chrome-3",
+        "job_symbol": "bc3",
+        "group_name": "Mochitests",
+        "group_symbol": "M",
+        "product_name": "firefox",
+        "state": "completed",
+        "result": "testfailed",
+        "reason": "scheduled",
+        "who": "ci@example.com",
+        "build_system_type": "our-ci",
+        "tier": 1,
+        "machine": "builder-7",
+        "option_collection": {"debug": True, "asan": True},
+        "log_references": [
+            {"name": "live_backing_log", "url": "https://ci.example.com/1/live.log", "parse_status": "pending"}
+        ],
+        "perfherder_data_references": [],
+        "submit_timestamp": 1795456680,
+        "start_timestamp": 1795456800,
+        "end_timestamp": 1795458000,
+        "build_platform": STORED_LINUX,
+        "machine_platform": STORED_LINUX,
+        "taskcluster_task_id": "HS4_QFprTH2OnwobLD1OXw",
+        "taskcluster_retry_id": 1,
+    },
+    "superseded": ["0c5f6f4e-2f8e-4c1b-9d7a-3b6f0d1e2a4c/0"],
+    "revision": REVISION,
+}
+
+
+def stored(**changes: Any) -> dict[str, Any]:
+    """Return what is stored of the full job with some properties changed."""
+    job: dict[str, Any] = preview(COMPLETED | changes)["job"]
+    return job
+
+
+def without(job: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in job.items() if name not in names}
+
+
+def display(**changes: Any) -> dict[str, Any]:
+    return COMPLETED["display"] | changes
+
+
+def test_a_job_with_every_property_is_stored_under_treeherders_names() -> None:
+    assert preview(COMPLETED) == STORED_COMPLETED
+
+
+def test_of_a_job_with_little_the_rest_is_unknown_or_absent() -> None:
+    assert preview(PENDING) == STORED_PENDING
+
+
+def test_times_that_are_absent_stay_absent() -> None:
+    expected = deepcopy(STORED_PENDING)
+    expected["job"] |= {"state": "running", "tier": 2, "option_collection": {"opt": True}}
+    expected["job"] |= {"submit_timestamp": 1795456680, "start_timestamp": 1795456800}
+    assert preview(RUNNING) == expected
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "shown"),
+    [
+        ("fail", "test", "testfailed"),
+        ("fail", "build", "busted"),
+        ("fail", "other", "busted"),
+        ("canceled", "test", "usercancel"),
+        ("canceled", "build", "usercancel"),
+        ("success", "test", "success"),
+        ("exception", "test", "exception"),
+        ("retry", "build", "retry"),
+        ("superseded", "other", "superseded"),
+        ("unknown", "test", "unknown"),
+    ],
+)
+def test_the_result_is_shown_by_kind(result: str, kind: str, shown: str) -> None:
+    assert stored(result=result, jobKind=kind)["result"] == shown
+
+
+def test_a_result_counts_only_when_the_job_is_completed() -> None:
+    assert stored(state="running", result="fail")["result"] == "unknown"
+    assert stored(state="running", isRetried=True)["result"] == "unknown"
+    assert preview(without(COMPLETED, "result"))["job"]["result"] == "unknown"
+    assert stored(isRetried=True, result="fail")["result"] == "retry"
+    assert preview(without(COMPLETED, "result") | {"isRetried": True})["job"]["result"] == "retry"
+
+
+def test_a_symbol_is_followed_directly_by_its_chunk_and_never_cut() -> None:
+    assert stored(display=display(jobSymbol="dt", chunkId=10))["job_symbol"] == "dt10"
+    assert stored(display=without(display(), "chunkId"))["job_symbol"] == "bc"
+    assert stored(display=display(jobSymbol="", chunkId=4))["job_symbol"] == "4"
+    assert stored(display=display(jobSymbol="s" * 25, chunkId=12345))["job_symbol"] == "s" * 25 + "12345"
+    assert stored(productName="p" * 125)["product_name"] == "p" * 125
+
+
+@pytest.mark.parametrize(
+    ("machines", "name", "build", "run"),
+    [
+        ({}, "unknown", {}, {}),
+        ({"buildMachine": LINUX}, "unknown", STORED_LINUX, STORED_LINUX),
+        ({"runMachine": MAC | {"name": "m"}}, "m", STORED_MAC, STORED_MAC),
+        ({"buildMachine": LINUX | {"name": "b"}, "runMachine": MAC | {"name": "m"}}, "b", STORED_LINUX, STORED_MAC),
+        ({"buildMachine": LINUX, "runMachine": MAC | {"name": "m"}}, "unknown", STORED_LINUX, STORED_MAC),
+    ],
+)
+def test_the_machine_is_that_of_the_build_and_one_platform_serves_for_both(
+    machines: dict[str, Any], name: str, build: dict[str, str], run: dict[str, str]
+) -> None:
+    job = preview(PENDING | machines)["job"]
+    assert (job["machine"], job["build_platform"], job["machine_platform"]) == (name, build, run)
+
+
+def test_an_owner_over_fifty_characters_is_cut_before_the_schema_is_asked() -> None:
+    assert stored(owner="o" * 50)["who"] == "o" * 50
+    assert stored(owner="o" * 51)["who"] == "o" * 49
+
+
+def test_a_job_without_owner_has_an_unknown_one_though_it_would_be_dropped() -> None:
+    job = without(COMPLETED, "owner", "reason", "productName")
+    seen = preview(job)["job"]
+    assert (seen["who"], seen["reason"], seen["product_name"]) == ("unknown", "unknown", "unknown")
+    assert "owner-missing" in {found.rule for found in lint(job)}
+
+
+def test_links_become_logs_by_their_text_and_performance_data_by_their_url() -> None:
+    def link(text: str, path: str) -> dict[str, str]:
+        return {"label": "artifact", "linkText": text, "url": f"https://ci.example.com/{path}"}
+
+    def reference(name: str, path: str) -> dict[str, str]:
+        return {"name": name, "url": f"https://ci.example.com/{path}", "parse_status": "pending"}
+
+    long = "x" * 400 + "/perfherder-data-2.json"
+    links = [
+        link("mochi_errorsummary.log", "a"),
+        link("errorsummary_json", "b_errorsummary.log"),
+        link("mochi_errorsummary.log.gz", "c"),
+        link("numbers", "perfherder-data-1.json"),
+        link("numbers_errorsummary.log", long),
+        link("perfherder-data.json", "d.json"),
+        link("numbers", "perfherder-data-3.json?x=1"),
+        link("numbers", "perfherder_data.json"),
+    ]
+    logs = [{"name": name, "url": f"https://ci.example.com/{name}"} for name in ("live_backing_log", "other")]
+    seen = stored(jobInfo={"summary": "dropped", "links": links}, logs=logs)
+    assert seen["log_references"] == [
+        reference("live_backing_log", "live_backing_log"),
+        reference("other", "other"),
+        reference("errorsummary_json", "a"),
+        reference("errorsummary_json", long),
+    ]
+    assert seen["perfherder_data_references"] == [
+        reference("numbers", "perfherder-data-1.json"),
+        reference("numbers_errorsummary.log", long),
+    ]
+    assert "dropped" not in json.dumps(seen)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2026-11-23T17:58:00Z", 1795456680),
+        ("2026-11-23T17:58:00.999Z", 1795456680),
+        ("2026-11-23T17:58:00", 1795456680),
+        ("2026-11-23 17:58", 1795456680),
+        ("2025-02-26T22:45:17-08:00", 1740638717),
+        ("1999-12-31T23:59:59-11:30", 946726199),
+        ("Mon, 23 Nov 2026 17:58:00 GMT", 1795456680),
+    ],
+)
+def test_times_are_stored_in_seconds_of_utc(text: str, seconds: int) -> None:
+    seen = stored(timeScheduled=text, timeStarted=text, timeCompleted=text)
+    assert [seen[f"{name}_timestamp"] for name in ("submit", "start", "end")] == [seconds] * 3
+
+
+@pytest.mark.parametrize("task_id", ["build-7", "build-7/0", "0c5f6f4e-2f8e-4c1b-9d7a-3b6f0d1e2a4c"])
+def test_a_task_id_of_another_form_has_no_task(task_id: str) -> None:
+    seen = stored(taskId=task_id)
+    assert seen["job_guid"] == task_id
+    assert "taskcluster_task_id" not in seen
+    assert "taskcluster_retry_id" not in seen
+
+
+# what cannot be seen
+
+
+@pytest.mark.parametrize(
+    ("job", "pointers"),
+    [
+        (PENDING | {"state": "Pending", "tier": 7}, ["/state", "/tier"]),
+        (without(PENDING, "version"), [""]),
+        (COMPLETED | {"timeStarted": "soon", "timeCompleted": "18:00"}, ["/timeStarted", "/timeCompleted"]),
+        (COMPLETED | {"display": COMPLETED["display"] | {"chunkId": 10**5000}}, ["/display/chunkId"]),
+        (PENDING | {"owner": ""}, ["/owner"]),
+        (PENDING | {"owner": ["x"] * 60}, ["/owner"]),
+        ([PENDING], [""]),
+        (None, [""]),
+    ],
+)
+def test_what_treeherder_drops_is_refused_with_every_reason(job: Any, pointers: list[str]) -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        preview(job)
+    assert [problem.pointer for problem in caught.value.problems] == pointers
+
+
+def test_a_time_that_cannot_be_read_is_told_in_words() -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        preview(COMPLETED | {"timeStarted": "soon"})
+    assert str(caught.value) == (
+        'invalid against pulse-job: /timeStarted: "soon" is no full date and time that Treeherder can read '
+        "(write it as in 2026-11-23T18:00:00Z)"
+    )
+
+
+# whatever comes
+
+
+def test_whatever_the_schema_takes_can_be_seen_or_has_a_time_that_cannot_be_read() -> None:
+    schema, seen = load_schema("pulse-job"), 0
+    for job in mutated(JOBS, 5000, 20261123):
+        before = deepcopy(job)
+        try:
+            form = preview(job)
+        except InvalidPayload as error:
+            rules = {problem.rule for problem in error.problems}
+            assert rules == {"time-unreadable"} or not schema.is_valid(job, "treeherder")
+            continue
+        finally:
+            assert repr(job) == repr(before)
+        seen += 1
+        assert set(form) == {"job", "superseded", "revision"}
+        assert set(form["job"]) <= set(STORED_COMPLETED["job"])  # type: ignore[arg-type] # a dict of dicts
+        assert json.loads(json.dumps(form)) == form
+        assert all(type(form["job"][name]) is int for name in form["job"] if name.endswith("_timestamp"))
+        assert preview(job) == form
+    assert seen > 1000
+
+
+def test_the_form_shares_nothing_with_the_job() -> None:
+    job = deepcopy(COMPLETED)
+    form = preview(job)
+    form["superseded"].append("x")
+    form["job"]["log_references"][0]["url"] = "x"
+    form["job"]["build_platform"]["platform"] = "x"
+    form["job"]["option_collection"].clear()
+    assert job == COMPLETED
+
+
+@given(st.uuids(), st.integers(0, 9999))
+def test_the_task_of_any_uuid_leads_back_to_it(uuid: UUID, retry: int) -> None:
+    seen = stored(taskId=f"{uuid}/{retry}")
+    assert UUID(bytes=urlsafe_b64decode(seen["taskcluster_task_id"] + "==")) == uuid
+    assert seen["taskcluster_retry_id"] == retry
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
+def test_real_jobs_are_seen_as_they_tell_of_themselves() -> None:
+    jobs = json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
+    assert len(jobs) == 30
+    names = {"timeScheduled": "submit", "timeStarted": "start", "timeCompleted": "end"}
+    shown = {"success": "success", "fail": "testfailed", "retry": "retry"}  # all of them are tests
+    for job in jobs:
+        seen = preview(job)["job"]
+        for name, field in names.items():
+            assert seen[f"{field}_timestamp"] == datetime.fromisoformat(job[name]).timestamp()
+        # The artifacts of a real task lie under its slug and run.
+        urls = [one["url"] for one in [*job.get("logs", []), *job["jobInfo"].get("links", [])]]
+        place = f"/task/{seen['taskcluster_task_id']}/runs/{seen['taskcluster_retry_id']}/"
+        assert all(place in url for url in urls)
+        assert seen["result"] == shown[job["result"]]
+        assert seen["job_symbol"] == job["display"]["jobSymbol"]
+        assert seen["machine"] == job["runMachine"]["name"]
+        assert list(seen["option_collection"]) == job["labels"]
+        assert len(seen["log_references"]) == len(job.get("logs", []))
+        assert seen["perfherder_data_references"] == []
