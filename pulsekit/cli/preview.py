@@ -26,7 +26,7 @@ EXAMPLES = """
 pulsekit preview job.yml
 pulsekit preview jobs.ndjson --details
 pulsekit preview job.yml -o ndjson | jq .job.result
-pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit preview -o pretty
+pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
 
 _FEW = 3  # jobs, whose details fit on a screen

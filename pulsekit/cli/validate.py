@@ -11,17 +11,22 @@ from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.files import STDIN, is_piped
 from pulsekit.cli.output import Output, note
 from pulsekit.cli.payloads import documents_in, piped_documents
-from pulsekit.cli.verdicts import Form, Verdict, writer
+from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
+from pulsekit.revisions import TODAY
 from pulsekit.schemas import Profile, load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit.documents import Document
+    from pulsekit.jobs import Linter
     from pulsekit.schemas import Schema
 
 __all__ = ["EXAMPLES", "command"]
+
+_SEVERITIES = ("dropped", "wrong", "cosmetic")
+_FAILING = _SEVERITIES[:2]
 
 EXAMPLES = """
 pulsekit validate job.yml
@@ -45,6 +50,10 @@ def command(
     profile: Annotated[
         Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
     ] = "strict",
+    lint_off: Annotated[
+        list[str] | None,
+        typer.Option("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
+    ] = None,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
     ] = False,
@@ -53,20 +62,26 @@ def command(
         typer.Option("-o", "--output", help="How to show verdicts. [default: pretty on a terminal, else ndjson]"),
     ] = None,
 ) -> int:
-    """Check jobs against Treeherder's schema, and tell every error with its place.
+    """Check jobs against Treeherder's schema and its rules beyond, and tell every error with its place.
 
-    Of records, as tail writes them, the payload is checked. --migrate writes the jobs that are valid, each on a line
-    of its own, and tells on stderr what is wrong with the others.
+    The rules are for jobs alone: for each that is broken it says whether Treeherder drops the job, shows it wrong, or
+    shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
+    are valid, each on a line of its own, and tells on stderr what is wrong with the others.
 
-    Exit status: 0 when all are valid, 1 when one is not or cannot be read.
+    Exit status: 0 when all are valid, 1 when one is not, cannot be read, or would be dropped or shown wrong.
     """
     if not files and not is_piped():
         raise ConfigurationError("nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'")
-    if schema is None:
-        from pulsekit.settings import load_settings
+    from pulsekit.settings import load_settings
 
-        schema = load_settings().schema
-    report = _Report(load_schema(schema), profile, output, migrate=migrate)
+    settings = load_settings()
+    loaded = load_schema(schema or settings.schema)
+    linter = None
+    if loaded.name == TODAY and not migrate:
+        from pulsekit.jobs import Linter  # not for other payloads
+
+        linter = Linter([*settings.lint_off, *(lint_off or ())])
+    report = _Report(loaded, profile, output, linter, migrate=migrate)
     for name in files or ["-"]:
         seen = report.payloads
         report.begin()
@@ -83,11 +98,15 @@ def command(
 class _Report:
     """Judge payloads as they come, and show what is wrong with them."""
 
-    def __init__(self, schema: Schema, profile: Profile, form: Form | None, *, migrate: bool) -> None:
+    def __init__(
+        self, schema: Schema, profile: Profile, form: Form | None, linter: Linter | None, *, migrate: bool
+    ) -> None:
         if migrate and form is not None:
             raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
         self._out, self._write = (Output(), self._tell) if migrate else writer(form)
         self._migrate = migrate
+        self._linter = linter
+        self._broken: dict[str, int] = {}  # rules broken, by severity
         self._schema = schema
         self._profile = profile
         self.payloads = 0
@@ -97,9 +116,12 @@ class _Report:
     def begin(self) -> None:
         """Count from zero again: a new file."""
         self._next = 0
+        if self._linter is not None:
+            self._linter.begin()
 
     def add(self, document: Document | DocumentError) -> None:
         """Judge one payload, or count what could not be read as an invalid one."""
+        lint: Sequence[Placed] = ()
         if isinstance(document, DocumentError):
             found: Sequence[Problem] = (
                 Problem("", "syntax", document.reason, line=document.line, column=document.column),
@@ -108,20 +130,23 @@ class _Report:
             if self._migrate:
                 document = _in_todays_form(document)
             if not _may_be_record(document.value):
-                found = self._schema.problems(document, self._profile)
+                found, lint = self._judge(document, document.value)
             else:
-                from pulsekit.records import is_aside  # of no use to those who have jobs alone
+                from pulsekit.records import is_aside, is_record  # of no use to those who have jobs alone
 
                 if is_aside(document.value):
                     return
-                found = self._problems(document)
+                judge = self._judge_record if is_record(document.value) else self._judge
+                found, lint = judge(document, document.value)
             if self._migrate and not found:
                 found = self._pass_on(document.value)
         self.payloads += 1
         self._invalid += bool(found)
+        for one in lint:
+            self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
         index = self._next if isinstance(document, DocumentError) else document.index
         self._next = index + 1
-        self._write(Verdict(document.source, index, found))
+        self._write(Verdict(document.source, index, found, lint))
 
     def flush(self) -> None:
         """Hand over what was shown so far to whoever waits for it."""
@@ -131,22 +156,34 @@ class _Report:
         """Sum up, and return the exit status."""
         self._out.flush()
         valid = self.payloads - self._invalid
-        note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile})")
-        return ExitCode.NEGATIVE if self._invalid else ExitCode.DONE
+        counts = ", ".join(f"{self._broken[name]} {name}" for name in _SEVERITIES if name in self._broken)
+        lint = f"; by Treeherder's rules beyond it: {counts}" if counts else ""
+        note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile}){lint}")
+        bad = self._invalid or any(name in self._broken for name in _FAILING)
+        return ExitCode.NEGATIVE if bad else ExitCode.DONE
 
-    def _problems(self, document: Document) -> Sequence[Problem]:
-        from pulsekit.records import is_record, read_record
+    def _judge(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
+        found = self._schema.problems(document, self._profile)
+        lint = self._linter.lint(value) if self._linter is not None else ()
+        return found, [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in lint] if lint else ()
 
-        value: Any = document.value
-        if not is_record(value):
-            return self._schema.problems(document, self._profile)
+    def _judge_record(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
+        from pulsekit.records import read_record
+
         # What would be sent again is judged; where both are given, the payload beside the body has the better places.
         base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
+
+        def place(pointer: str) -> tuple[int | None, int | None]:
+            return document.locate(base + pointer) or (None, None)
+
         try:
-            found = self._schema.problems(read_record(value).payload, self._profile)
+            record = read_record(value)
+            payload = record.payload
         except InvalidInput as error:
-            found = (Problem("", "record", str(error)),)
-        return [problem.at(*(document.locate(base + problem.pointer) or (None, None))) for problem in found]
+            return [Problem("", "record", str(error)).at(*place(""))], ()
+        lint = self._linter.lint(payload, record.routing_key) if self._linter is not None else ()
+        found = [problem.at(*place(problem.pointer)) for problem in self._schema.problems(payload, self._profile)]
+        return found, [Placed(one, *place(one.pointer)) for one in lint]
 
     def _pass_on(self, value: Any) -> Sequence[Problem]:
         try:

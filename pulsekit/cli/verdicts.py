@@ -6,14 +6,18 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.cli.files import STDIN
-from pulsekit.cli.output import Format, Output
+from pulsekit.cli.output import Cell, Format, Output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pulsekit.errors import Problem
+    from pulsekit.jobs import Finding
 
-__all__ = ["Form", "Verdict", "writer"]
+__all__ = ["Form", "Placed", "Verdict", "writer"]
+
+_STYLES = {"dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
+_COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}
 
 
 class Form(StrEnum):
@@ -24,12 +28,22 @@ class Form(StrEnum):
     GITHUB = "github"
 
 
+# Tuples, because a data class takes a millisecond of the start.
+class Placed(NamedTuple):
+    """Hold what the linter found, with its place in the text."""
+
+    finding: Finding
+    line: int | None
+    column: int | None
+
+
 class Verdict(NamedTuple):
-    """Say what is wrong with one payload: its file, its number in it, and what the schema has against it."""
+    """Say what is wrong with one payload: its file, its number in it, and what schema and linter have against it."""
 
     source: str
     number: int
     problems: Sequence[Problem]
+    lint: Sequence[Placed] = ()
 
 
 def writer(form: Form | None) -> tuple[Output, Callable[[Verdict], None]]:
@@ -56,24 +70,57 @@ def _record(out: Output, verdict: Verdict) -> None:
         }
         for problem in verdict.problems
     ]
-    value: dict[str, Any] = {"source": verdict.source, "index": verdict.number, "valid": not errors, "errors": errors}
-    out.record(value | {"lint": []})
+    lint = [
+        {
+            "rule": finding.rule,
+            "severity": finding.severity,
+            "message": f"{finding.message} ({finding.hint})",
+            "pointer": finding.pointer,
+            "line": line,
+            "column": column,
+        }
+        for finding, line, column in verdict.lint
+    ]
+    value: dict[str, Any] = {"source": verdict.source, "index": verdict.number, "valid": not errors}
+    out.record(value | {"errors": errors, "lint": lint})
 
 
 def _tell(out: Output, verdict: Verdict) -> None:
     for problem in verdict.problems:
-        place = ":".join(str(part) for part in (verdict.source, problem.line, problem.column) if part is not None)
-        pointer = f"  {problem.pointer}" if problem.pointer else ""
-        out.line((place, "head"), (pointer, "key"), f"  {_message(problem)}")
+        place = _place(verdict.source, problem.line, problem.column)
+        out.line((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
+    for finding, line, column in verdict.lint:
+        place = _place(verdict.source, line, column)
+        severity: Cell = (f"  {finding.severity}", _STYLES[finding.severity])
+        words = f"  {finding.message} ({finding.hint})"
+        out.line((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
 
 
 def _annotate(out: Output, verdict: Verdict) -> None:
-    """Write GitHub's workflow command `error`, which marks the line in the changes of a pull request."""
+    """Write GitHub's workflow commands, which mark lines in the changes of a pull request."""
     for problem in verdict.problems:
-        place = {} if verdict.source == STDIN else {"file": verdict.source, "line": problem.line, "col": problem.column}
-        place["title"] = problem.pointer or problem.rule
-        properties = ",".join(f"{name}={_property(str(value))}" for name, value in place.items() if value is not None)
-        out.line(f"::error {properties}::{_data(_message(problem))}")
+        title = problem.pointer or problem.rule
+        _command(out, "error", verdict.source, problem.line, problem.column, title, _message(problem))
+    for finding, line, column in verdict.lint:
+        words = f"{finding.pointer or 'the job'}: {finding.message} ({finding.hint})"
+        _command(out, _COMMANDS[finding.severity], verdict.source, line, column, finding.rule, words)
+
+
+def _command(
+    out: Output, name: str, source: str, line: int | None, column: int | None, title: str, message: str
+) -> None:
+    place = {} if source == STDIN else {"file": source, "line": line, "col": column}
+    given = {**place, "title": title}
+    properties = ",".join(f"{key}={_property(str(value))}" for key, value in given.items() if value is not None)
+    out.line(f"::{name} {properties}::{_data(message)}")
+
+
+def _place(source: str, line: int | None, column: int | None) -> str:
+    return ":".join(str(part) for part in (source, line, column) if part is not None)
+
+
+def _aside(pointer: str) -> str:
+    return f"  {pointer}" if pointer else ""
 
 
 def _data(text: str) -> str:

@@ -7,9 +7,14 @@ import time
 from copy import deepcopy
 
 import pytest
-from samples import COMPLETED, JOBS, PENDING
+import samples
 
 from .conftest import environment
+
+# Jobs that break no rule of Treeherder's beyond its schema.
+PENDING = samples.PENDING | {"timeScheduled": "2026-11-23T18:00:00Z"}
+COMPLETED = samples.COMPLETED | {"jobInfo": {"links": samples.COMPLETED["jobInfo"]["links"]}}
+JOBS = [PENDING, samples.RUNNING, COMPLETED]
 
 BROKEN = PENDING | {"state": "Pending", "tier": 7}
 
@@ -83,8 +88,14 @@ def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, fol
         'job.yml:2:7  /stat  "stat" is not a known property (did you mean "state"?)',
         "job.yml:5:13  /origin/revision  must have 40 characters or more, has 3",
         'job.yml:5:13  /origin/revision  must match ^[0-9a-f]+$, which "ABC" does not (write it in lower case)',
+        'job.yml:1:1  dropped  "owner" is missing (say who submitted the job, such as me@example.com) [owner-missing]',
+        'job.yml:1:9  wrong  /taskId  "a/0" is not a UUID, a slash and the number of the retry '
+        "(write it as in 5b3bb6a5-6d1f-4d3c-9a3b-0f6f2b0f7c11/0) [task-id-form]",
     ]
-    assert result.err == "0 valid, 1 invalid against pulse-job (treeherder)\n"
+    assert (
+        result.err
+        == "0 valid, 1 invalid against pulse-job (treeherder); by Treeherder's rules beyond it: 1 dropped, 1 wrong\n"
+    )
 
 
 def test_a_person_gets_no_line_for_what_is_valid(call, folder) -> None:
@@ -296,6 +307,60 @@ def test_a_pipe_is_judged_as_it_comes(folder) -> None:
             assert json.loads(process.stdout.readline())["valid"]
         process.stdin.close()
         assert process.wait(timeout=20) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "rule", "severity"),
+    [
+        ({"jobInfo": {"summary": "x"}}, 0, "summary-unused", "cosmetic"),
+        ({"result": None}, 1, "result-missing", "wrong"),
+        ({"owner": None}, 1, "owner-missing", "dropped"),
+    ],
+)
+def test_rules_beyond_the_schema_are_told_and_the_bad_ones_move_the_exit_status(
+    call, change, code, rule, severity
+) -> None:
+    job = {name: value for name, value in (COMPLETED | change).items() if value is not None}
+    result = call("validate", stdin=json.dumps(job, indent=1))
+    (record,) = records(result)
+    assert (result.code, record["valid"], record["errors"]) == (code, True, [])
+    (found,) = record["lint"]
+    assert (found["rule"], found["severity"]) == (rule, severity)
+    assert found["line"] >= 1
+    assert f"beyond it: 1 {severity}" in result.err
+    assert f"{severity}" in call("validate", "-o", "pretty", stdin=json.dumps(job)).out
+    kind = {"cosmetic": "notice", "wrong": "warning", "dropped": "error"}[severity]
+    assert call("validate", "-o", "github", stdin=json.dumps(job)).out.startswith(f"::{kind} title={rule}::")
+
+
+def test_a_rule_is_left_out_when_asked_by_flag_or_configuration(call, folder) -> None:
+    job = json.dumps({name: value for name, value in COMPLETED.items() if name != "result"})
+    assert call("validate", "--lint-off", "result-missing", stdin=job).code == 0
+    assert call("validate", stdin=job).code == 1
+    (folder / "pulsekit.yml").write_text("lint_off: [result-missing]\n")
+    assert call("validate", stdin=job).code == 0
+    result = call("validate", "--lint-off", "result-mising", stdin=job)
+    assert result.code == 2
+    assert "did you mean 'result-missing'" in result.err
+
+
+def test_rules_look_at_the_key_of_a_record_and_at_the_jobs_before_in_the_file(call, folder) -> None:
+    record = {"routing_key": "treeherder.elsewhere._", "payload": COMPLETED}
+    assert [found["rule"] for found in records(call("validate", stdin=json.dumps(record)))[0]["lint"]] == [
+        "key-mismatch"
+    ]
+    back = COMPLETED | {"state": "running"}
+    del back["result"]
+    (folder / "one.ndjson").write_text(ndjson(COMPLETED, back))
+    (folder / "two.ndjson").write_text(ndjson(back))
+    first, second, third = records(call("validate", "one.ndjson", "two.ndjson"))
+    assert "state-backwards" in [found["rule"] for found in second["lint"]]
+    assert "state-backwards" not in [found["rule"] for found in first["lint"] + third["lint"]]
+
+
+def test_payloads_of_other_schemas_are_not_measured_by_rules_for_jobs(call, folder) -> None:
+    (folder / "any.json").write_text("{}")
+    assert records(call("validate", "--schema", "any.json", stdin="{}"))[0]["lint"] == []
 
 
 FORMER = JOBS[0] | {
