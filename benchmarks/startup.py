@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import Client, Failed, Part
 from benchmarks.stage import KEY
+from pulsekit.schemas import shipped_text
 
 if TYPE_CHECKING:
     from benchmarks.measure import Meter, Task
@@ -24,6 +25,7 @@ _PULSEKIT = str(Path(sys.executable).with_name("pulsekit"))
 
 def _pulsekit(task: Task, meter: Meter, verdict: str, good: list[str], bad: list[str]) -> None:
     """Ask for both answers, so that nobody gets fast by always saying yes."""
+    Path(task.folder, "own.yml").write_text(shipped_text("pulse-job"), encoding="utf-8")
     answer, refusal = _run(task, _PULSEKIT, *good), _run(task, _PULSEKIT, *bad, status=1)
     if (json.loads(answer)[verdict], json.loads(refusal)[verdict]) != (True, False):
         raise Failed(f"a wrong answer: {answer}{refusal}")
@@ -42,8 +44,10 @@ def _start(task: Task, meter: Meter, *command: str) -> None:
 
 def _run(task: Task, *command: str, status: int = 0) -> str:
     """Run a command where nobody's configuration is, and return what it prints."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PULSE_")}
-    environment |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE", "PYTHON"))}
+    environment = kept | dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
+    # Installing compiles to bytecode; a checkout that is measured instead may have none, or not be allowed to keep it.
+    environment |= {"PYTHONPYCACHEPREFIX": f"{task.folder}/bytecode", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     done = subprocess.run(command, cwd=task.folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != status:
         raise Failed(f"{' '.join(command)}: exit {done.returncode}, not {status}: {done.stderr}")
@@ -60,6 +64,13 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit validate JOB.json": partial(
         _pulsekit, verdict="valid", good=["validate", "job.json"], bad=["validate", "spoiled.json"]
     ),
+    "pulsekit validate JOB.json --schema OWN.yml": partial(
+        _pulsekit,
+        verdict="valid",
+        good=["validate", "job.json", "--schema", "own.yml"],
+        bad=["validate", "spoiled.json", "--schema", "own.yml"],
+    ),
+    "pulsekit --help": lambda task, meter: _start(task, meter, _PULSEKIT, "--help"),
     "python -c pass": lambda task, meter: _python(task, meter, "-c", "pass"),
     "a bare typer application": lambda task, meter: _python(task, meter, "-c", _BARE, "hello"),
 }

@@ -1,16 +1,20 @@
-"""Validate jobs that are decoded already."""
+"""Validate jobs: as dicts, and as lines of NDJSON in growing numbers; and how long the first verdict takes."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from functools import partial
 from importlib import import_module
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
+from time import process_time
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Client, Failed, Meter, Part, Task
-from benchmarks.stage import read_jobs, spoiled
+from benchmarks.stage import read_bodies, read_jobs, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,42 +24,106 @@ if TYPE_CHECKING:
 __all__ = ["PART"]
 
 _BATCH = 20  # jobs, the last of them invalid
+_SIZES = (10, 100, 1_000, 10_000, 100_000)
+_FIRST = "first ms"  # of CPU, from a schema's name, file or dict to the first verdict, with what has to be imported
+_FILL = "import sys; from pulsekit.schemas import load_schema; load_schema(sys.argv[1]).is_valid({})"
 
 
 def _pulsekit(task: Task, meter: Meter, profile: Profile) -> None:
-    import pulsekit
+    _check(task, meter, lambda: _shipped(profile))
 
-    schema = pulsekit.load_schema("pulse-job")
-    _check(task, meter, lambda job: schema.is_valid(job, profile))
+
+def _shipped(profile: Profile = "strict") -> Callable[[Any], bool]:
+    from pulsekit.schemas import load_schema
+
+    schema = load_schema("pulse-job")
+    return lambda job: schema.is_valid(job, profile)
+
+
+def _own(task: Task, meter: Meter, *, cached: bool) -> None:
+    """Validate against a schema that is not shipped: the same one, as a file of YAML."""
+    import pulsekit.schemas
+
+    text = pulsekit.schemas.shipped_text("pulse-job")
+    for module in [name for name in sys.modules if name.startswith("pulsekit.")]:
+        del sys.modules[module]  # they are part of what the first verdict takes
+    path = Path(task.folder, "own.yml")
+    path.write_text(text, encoding="utf-8")
+    os.environ |= {"XDG_CACHE_HOME": task.folder, "PULSEKIT_NO_CACHE": "" if cached else "1"}
+    if cached:
+        subprocess.run([sys.executable, "-c", _FILL, path], check=True)
+
+    def load() -> Callable[[Any], bool]:
+        from pulsekit.schemas import load_schema
+
+        return load_schema(path).is_valid
+
+    _check(task, meter, load)
 
 
 def _jsonschema_kept(task: Task, meter: Meter) -> None:
-    jsonschema: Any = import_module("jsonschema")
-    _check(task, meter, jsonschema.Draft6Validator(_schema(task)).is_valid)
+    schema = _schema(task)
+
+    def load() -> Callable[[Any], bool]:
+        jsonschema: Any = import_module("jsonschema")
+        is_valid: Callable[[Any], bool] = jsonschema.Draft6Validator(schema).is_valid
+        return is_valid
+
+    _check(task, meter, load)
 
 
 def _jsonschema_as_treeherder(task: Task, meter: Meter) -> None:
-    jsonschema: Any = import_module("jsonschema")
     schema = _schema(task)
 
-    def is_valid(job: Any) -> bool:
-        try:
-            jsonschema.validate(job, schema)
-        except jsonschema.ValidationError:
-            return False
-        return True
+    def load() -> Callable[[Any], bool]:
+        jsonschema: Any = import_module("jsonschema")
 
-    _check(task, meter, is_valid)
+        def is_valid(job: Any) -> bool:
+            try:
+                jsonschema.validate(job, schema)
+            except jsonschema.ValidationError:
+                return False
+            return True
+
+        return is_valid
+
+    _check(task, meter, load)
 
 
-def _check(task: Task, meter: Meter, is_valid: Callable[[Any], bool]) -> None:
+def _check(task: Task, meter: Meter, load: Callable[[], Callable[[Any], bool]]) -> None:
     supply = read_jobs(task)
     jobs = [*islice(supply, _BATCH - 1), spoiled(next(supply))]
     expected = [True] * (_BATCH - 1) + [False]
+    is_valid = _load(meter, load, jobs[0])
     for count in meter.phases(_BATCH):
         for _ in range(0, count, _BATCH):
             if [is_valid(job) for job in jobs] != expected:
                 raise Failed("a verdict is wrong")
+
+
+def _read(task: Task, meter: Meter, size: int) -> None:
+    """Read and judge that many lines, the last of them invalid, in the memory of one."""
+    from pulsekit.documents import iter_ndjson
+
+    bodies = list(islice(read_bodies(task), _BATCH))
+    last = json.dumps(spoiled(json.loads(bodies[-1]))).encode()
+    is_valid = _load(meter, _shipped, json.loads(bodies[0]))
+    for count in meter.phases(size):
+        for _ in range(0, count, size):
+            lines = islice(cycle(bodies), size - 1)
+            if not all(is_valid(document) for document in iter_ndjson(lines)):
+                raise Failed("a valid job was refused")
+            if any(is_valid(document) for document in iter_ndjson([last])):
+                raise Failed("an invalid job was taken")
+
+
+def _load(meter: Meter, load: Callable[[], Callable[[Any], bool]], job: Any) -> Callable[[Any], bool]:
+    began = process_time()
+    is_valid = load()
+    if not is_valid(job):
+        raise Failed("the first verdict is wrong")
+    meter.extra[_FIRST] = (process_time() - began) * 1e3
+    return is_valid
 
 
 def _schema(task: Task) -> Any:
@@ -65,7 +133,10 @@ def _schema(task: Task) -> Any:
 _CLIENTS: dict[str, Client] = {
     "pulsekit is_valid, strict": partial(_pulsekit, profile="strict"),
     "pulsekit is_valid, as Treeherder": partial(_pulsekit, profile="treeherder"),
+    "pulsekit is_valid, a schema of one's own, cached": partial(_own, cached=True),
+    "pulsekit is_valid, a schema of one's own, compiled": partial(_own, cached=False),
     "jsonschema Draft6Validator, kept": _jsonschema_kept,
     "jsonschema.validate, Treeherder's way": _jsonschema_as_treeherder,
+    **{f"NDJSON to verdicts by pulsekit, {size:,} lines": partial(_read, size=size) for size in _SIZES},
 }
-PART = Part("validate: jobs as dicts, one in twenty invalid", "jobs/s", _CLIENTS)
+PART = Part("validate: jobs as dicts, one in twenty invalid; and as lines", "jobs/s", _CLIENTS, rounds=3)
