@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, fields
+from math import isfinite
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import InvalidMessage
@@ -19,11 +21,14 @@ if TYPE_CHECKING:
 
     from pulsekit.messages import Gap, Message
 
-__all__ = ["Record", "dump_line", "gap_record", "is_aside", "is_record", "message_record", "read_record"]
+__all__ = ["Record", "dump_line", "gap_record", "is_aside", "is_record", "message_record", "read_record", "record_line"]
 
 VERSION = 1
 
 _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
+_properties = attrgetter(*_PROPERTY_NAMES)
+_SHALLOW = 200  # brackets: text with fewer is nested less deeply than any reader of JSON allows
+_MARGIN = 64  # levels that somebody who reads a line may need beyond those of its payload
 
 # Everything a terminal or an editor may act upon: DEL and C1, bidi controls, line separators, and surrogates that
 # UTF-8 cannot carry. C0 is escaped by JSON itself.
@@ -39,8 +44,7 @@ def dump_line(value: Any) -> str:
     Raises:
         ValueError: the value holds NaN or infinity, which JSON does not have.
     """
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+    return _safe(_encode(value))
 
 
 def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
@@ -51,41 +55,32 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
         exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the spelling
             of numbers and repeated keys.
     """
-    record: dict[str, Any] = {
-        "v": VERSION,
-        "exchange": message.exchange,
-        "routing_key": message.routing_key,
-        "cc": list(message.cc),
-        "redelivered": message.redelivered,
-        "received": _timestamp(message.received),
-        "properties": {
-            name: _to_json(value)
-            for name in _PROPERTY_NAMES
-            if (value := getattr(message.properties, name)) is not None
-        },
-        "headers": {name: _to_json(value) for name, value in message.headers.items()},
-    }
+    record: dict[str, Any] = json.loads(record_line(message, exact=exact))
+    return record
+
+
+def record_line(message: Message, *, exact: bool = False) -> bytes:
+    """Write a delivery as a record: one line of NDJSON with its end, in UTF-8.
+
+    Where the body is one line of JSON without repeated keys it becomes the payload as it is, read to be sure of that
+    but not written again.
+
+    Args:
+        message: the delivery.
+        exact: see `message_record`.
+    """
+    head = _head(message)
     try:
-        text: str | None = message.body.decode()
+        text = message.body.decode()
     except UnicodeDecodeError:
-        text = None
-    if text is not None:
-        try:
-            payload = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError):
-            exact = True
-        else:
-            if _is_finite(payload):
-                record["payload"] = payload
-            else:
-                exact = True
-        if exact:
-            record["body"] = text
-    else:
         import base64
 
-        record["body_b64"] = base64.b64encode(message.body).decode()
-    return record
+        return _safe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
+    payload = _payload(text)
+    content = "" if payload is None else f',"payload":{payload}'
+    if exact or payload is None:
+        content += f',"body":{_encode(text)}'
+    return _safe(f"{head}{content}}}\n").encode()
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:
@@ -193,7 +188,7 @@ def _to_json(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
-        return value if _is_finite(value) else {"$type": "double", "value": repr(value)}
+        return value if isfinite(value) else {"$type": "double", "value": repr(value)}
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     if isinstance(value, dict):
@@ -240,19 +235,77 @@ def _from_json(value: Any) -> Any:
 
 
 def _timestamp(when: datetime) -> str:
-    from datetime import UTC
+    text = when.isoformat(timespec="milliseconds")
+    if not text.endswith("+00:00"):
+        from datetime import UTC
 
-    return when.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        text = when.astimezone(UTC).isoformat(timespec="milliseconds")
+    return f"{text[:-6]}Z"
+
+
+def _head(message: Message) -> str:
+    """Write all of a delivery but its body, as an object that is still open."""
+    cc, headers = message.cc, message.headers
+    properties = ",".join(
+        f'"{name}":{_encode(value if type(value) is str else _to_json(value))}'
+        for name, value in zip(_PROPERTY_NAMES, _properties(message.properties), strict=True)
+        if value is not None
+    )
+    return (
+        f'{{"v":{VERSION},"exchange":{_encode(message.exchange)},"routing_key":{_encode(message.routing_key)}'
+        f',"cc":{_encode(cc) if cc else "[]"},"redelivered":{"true" if message.redelivered else "false"}'
+        f',"received":"{_timestamp(message.received)}","properties":{{{properties}}}'
+        f',"headers":{_encode({name: _to_json(value) for name, value in headers.items()}) if headers else "{}"}'
+    )
+
+
+def _payload(text: str) -> str | None:
+    """Write the JSON of a body in one line, or return None when it is none that every reader takes."""
+    try:
+        value, end = _strict(text, 0)
+    except (ValueError, RecursionError):
+        end = -1
+    # Outside of strings JSON has no control characters but white space, and inside of them it has none at all.
+    as_it_is = end == len(text) and "\n" not in text and "\t" not in text and "\r" not in text
+    if as_it_is and text.count("[") + text.count("{") < _SHALLOW:
+        return text
+    try:
+        value = value if as_it_is else _lenient(text)
+        for _ in range(_MARGIN):
+            value = [value]
+        written = _encode(value)[_MARGIN:-_MARGIN]
+    except (ValueError, RecursionError):
+        return None
+    return text if as_it_is else written
+
+
+def _safe(text: str) -> str:
+    """Escape what a terminal or an editor may act upon; in JSON it stands in strings alone."""
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _refuse_constant(name: str) -> Any:
     raise ValueError(name)
 
 
-def _is_finite(value: Any) -> bool:
-    """Tell whether JSON can write the value: `1e999` is read as infinity."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except ValueError:
-        return False
-    return True
+def _finite(text: str) -> float:
+    """Read a number, unless JSON could not write it again: `1e999` is read as infinity."""
+    value = float(text)
+    if not isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a key stands twice")
+    return members
+
+
+# Made once: `json.dumps` and `json.loads` with arguments make one for each call.
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_lenient = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
+_strict = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant).raw_decode

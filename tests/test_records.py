@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.messages import Gap, Message, Properties, encode_payload
-from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record
+from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -33,6 +33,12 @@ def test_a_record_has_what_a_reader_needs() -> None:
         "headers": {"CC": ["c.d"]},
         "payload": {"a": 1},
     }
+
+
+def test_the_time_of_a_record_is_in_utc_to_the_millisecond() -> None:
+    there = timezone(timedelta(hours=5, minutes=45))
+    one = Message(exchange="e", routing_key="k", body=b"1", received=NOON.astimezone(there))
+    assert one.record()["received"] == "2026-11-23T12:00:00.123Z"
 
 
 def test_an_exact_record_keeps_the_body_as_it_came() -> None:
@@ -82,6 +88,69 @@ def test_a_line_is_read_back_as_it_was_and_holds_nothing_a_terminal_acts_upon(va
     assert json.loads(line) == value
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066\u200f\u061c\u2028" for c in line)
     line.encode()
+
+
+PAYLOADS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(PAYLOADS, st.booleans(), st.sampled_from([None, 1, "\t"]), st.booleans())
+def test_any_json_becomes_one_line_with_the_same_payload(
+    payload: Any, ascii_only: bool, indent: int | str | None, exact: bool
+) -> None:
+    text = json.dumps(payload, ensure_ascii=ascii_only, indent=indent)
+    body = text.encode("utf-8", "surrogatepass")
+    line = record_line(message(body), exact=exact).decode()
+    record = json.loads(line)
+    assert line.endswith("\n")
+    assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066\u200f\u061c\u2028" for c in line[:-1])
+    assert record == message_record(message(body), exact=exact)
+    assert read_record(record).payload == payload
+    assert ("body" in record) == exact
+    if exact:
+        assert read_record(record).content == body
+
+
+@pytest.mark.parametrize(
+    ("body", "written"),
+    [
+        (b'{"a":1.50,"b":12345678901234567890123,"c":"\\u001b\\ud800"}', None),
+        ('{"a": "é\x7f\x85\\\\\u202e"}'.encode(), '{"a": "é\\u007f\\u0085\\\\\\u202e"}'),
+        (b'{"a":1,\r\n\t"a":2.0}\n', '{"a":2.0}'),
+        (b'[{"a":1,"a":2}]', '[{"a":2}]'),
+        (b" 1 ", "1"),
+    ],
+)
+def test_a_payload_is_spelled_as_it_came_unless_a_line_or_a_reader_would_suffer(
+    body: bytes, written: str | None
+) -> None:
+    line = record_line(message(body)).decode()
+    assert line.endswith(f'"headers":{{}},"payload":{written or body.decode()}}}\n')
+
+
+def test_a_payload_is_never_nested_so_deeply_that_a_record_with_it_cannot_be_read() -> None:
+    def nested(depth: int) -> bytes:
+        return b"[" * depth + b"]" * depth
+
+    def read(line: bytes, frames: int = 30) -> Any:
+        return read(line, frames - 1) if frames else json.loads(line)
+
+    least, most = 1, 1_000_000  # what can be read, and what cannot
+    while most - least > 1:
+        middle = (least + most) // 2
+        try:
+            json.loads(nested(middle))
+            least = middle
+        except RecursionError:
+            most = middle
+    forms = set()
+    for depth in (*range(100, least, 100), *range(least - 100, most + 1)):
+        record = read(record_line(message(nested(depth))))
+        forms.add("payload" if "payload" in record else "body")
+        assert record.get("body", nested(depth).decode()) == nested(depth).decode()
+    assert forms == {"payload", "body"}
 
 
 def test_text_of_other_languages_stays_readable_in_a_line() -> None:
