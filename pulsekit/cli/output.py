@@ -95,6 +95,11 @@ class Output:
         if self._live:
             self._stream.buffer.flush()
 
+    def lines(self, data: bytes) -> None:
+        """Write lines of NDJSON that are whole and encoded, and hand them over to whoever reads stdout."""
+        self._stream.buffer.write(data)
+        self._stream.buffer.flush()
+
     def flush(self) -> None:
         """Hand everything written over to whoever reads stdout."""
         self._stream.flush()
