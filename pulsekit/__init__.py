@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConnectionLost,
         ConnectTimeout,
+        DamagedRecording,
         DocumentError,
         InsecureConnection,
         InvalidInput,
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from pulsekit.policies import Fate, Policy
     from pulsekit.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
+    from pulsekit.recordings import Recorder, read_recording
+    from pulsekit.records import Record
     from pulsekit.routing import BindingTable
     from pulsekit.schemas import Schema, load_schema
     from pulsekit.topics import Explanation, explain, topic_matches
@@ -65,6 +68,7 @@ __all__ = [
     "ConnectTimeout",
     "ConnectionLost",
     "Consumer",
+    "DamagedRecording",
     "Depth",
     "DocumentError",
     "Draft",
@@ -98,6 +102,8 @@ __all__ = [
     "Pulse",
     "PulsekitError",
     "Receipt",
+    "Record",
+    "Recorder",
     "Registration",
     "ResourceLocked",
     "Rule",
@@ -110,6 +116,7 @@ __all__ = [
     "connect",
     "explain",
     "load_schema",
+    "read_recording",
     "read_registrations",
     "topic_matches",
 ]
@@ -123,6 +130,8 @@ _HOMES = {
     "policies": ("Fate", "Policy"),
     "publisher": ("Draft", "Publisher"),
     "pulse": ("Pulse", "connect"),
+    "recordings": ("Recorder", "read_recording"),
+    "records": ("Record",),
     "routing": ("BindingTable",),
     "schemas": ("Schema", "load_schema"),
     "topics": ("Explanation", "explain", "topic_matches"),

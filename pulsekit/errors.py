@@ -11,6 +11,7 @@ The branches answer the question a caller has: what can I do about it?
     │   └── NotOpen               used before it was opened, or after it was closed
     ├── InvalidInput              fix the data
     │   ├── DocumentError         text that is not YAML, JSON or NDJSON
+    │   ├── DamagedRecording      a recording that was cut off, damaged or changed
     │   ├── InvalidPayload        a payload the schema refuses, with every problem
     │   ├── InvalidRegistration   a registration that cannot be expanded
     │   └── InvalidMessage        a key, header or body AMQP cannot carry
@@ -51,6 +52,7 @@ __all__ = [
     "ConfigurationError",
     "ConnectTimeout",
     "ConnectionLost",
+    "DamagedRecording",
     "DocumentError",
     "InsecureConnection",
     "InvalidInput",
@@ -139,6 +141,25 @@ class DocumentError(InvalidInput):
         self.column = column
         place = ":".join(str(part) for part in (source or None, line, column) if part is not None)
         super().__init__(f"{place}: {reason}" if place else reason)
+
+
+class DamagedRecording(InvalidInput):
+    """Report a recording that is not whole.
+
+    Attributes:
+        source: the file name.
+        line: 1-based number of the line, unpacked, at which it was noticed.
+        count: how many messages stand before that line, and could be read.
+        reason: the words without the place.
+    """
+
+    def __init__(self, reason: str, *, source: str, line: int, count: int) -> None:
+        self.reason = reason
+        self.source = source
+        self.line = line
+        self.count = count
+        before = "1 message stands" if count == 1 else f"{count} messages stand"
+        super().__init__(f"{source}:{line}: {reason}; {before} before this line")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,15 +13,27 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import InvalidMessage
-from pulsekit.messages import Properties, decode_body
+from pulsekit.messages import Gap, Properties, decode_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from pulsekit.messages import Gap, Message
+    from pulsekit.messages import Message
 
-__all__ = ["Record", "dump_line", "gap_record", "is_aside", "is_record", "message_record", "read_record", "record_line"]
+__all__ = [
+    "Record",
+    "dump_line",
+    "gap_record",
+    "header_record",
+    "is_aside",
+    "is_record",
+    "message_record",
+    "read_gap",
+    "read_record",
+    "record_line",
+    "trailer_record",
+]
 
 VERSION = 1
 
@@ -91,7 +103,30 @@ def gap_record(gap: Gap) -> dict[str, Any]:
         "from": _timestamp(gap.start),
         "to": _timestamp(gap.end),
         "lossy": gap.lossy,
+        "epoch": gap.epoch,
     }
+
+
+def read_gap(value: Mapping[str, Any]) -> Gap:
+    """Read a gap back.
+
+    Raises:
+        InvalidMessage: it does not say from when to when.
+    """
+    start, end, epoch = _when(value.get("from")), _when(value.get("to")), value.get("epoch", 0)
+    if start is None or end is None or not isinstance(epoch, int):
+        raise InvalidMessage("`from` and `to` of a gap must be times, `epoch` a number")
+    return Gap(start, end, epoch, lossy=value.get("lossy") is not False)
+
+
+def header_record(began: datetime, bindings: Sequence[str]) -> dict[str, Any]:
+    """Write the first line of a recording: since when what was listened to."""
+    return {"v": VERSION, "type": "header", "began": _timestamp(began), "bindings": list(bindings)}
+
+
+def trailer_record(count: int, sha256: str) -> dict[str, Any]:
+    """Write the last line of a recording: how many messages are before it, and the digest of all bytes before it."""
+    return {"v": VERSION, "type": "trailer", "count": count, "sha256": sha256}
 
 
 def is_record(value: Any) -> bool:
@@ -119,6 +154,7 @@ class Record:
         content: what to send again: the exact body as bytes, or the payload when the record has it alone.
         properties: its basic properties.
         headers: its header table.
+        received: when it arrived where it was recorded, or None.
     """
 
     exchange: str
@@ -127,6 +163,7 @@ class Record:
     content: Any
     properties: Properties
     headers: dict[str, Any]
+    received: datetime | None = None
 
     @property
     def payload(self) -> Any:
@@ -164,6 +201,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
         content=value.get("payload") if body is None else body,
         properties=Properties(**known),
         headers={name: _from_json(item) for name, item in headers.items()},
+        received=_when(value.get("received")),
     )
 
 
@@ -232,6 +270,17 @@ def _from_json(value: Any) -> Any:
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InvalidMessage(f"a header of type {kind!r} cannot be read: {inner!r}") from error
     raise InvalidMessage(f"a header of type {kind!r} is unknown; known are bytes, decimal, double, table, timestamp")
+
+
+def _when(value: Any) -> datetime | None:
+    """Read a time; one without a zone is in UTC."""
+    from datetime import UTC, datetime
+
+    try:
+        when = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
 def _timestamp(when: datetime) -> str:

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import random
+import resource
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
+from pulsekit.messages import Gap, Message, Properties
+from pulsekit.recordings import Recorder, read_recording
+from pulsekit.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+GAP = Gap(NOON, NOON + timedelta(seconds=3), 2, lossy=True)
+BODIES = [b'{"a":  1.50,\n "a": 2}', b"not json", b"\xff\x00", b"", '{"é": "\u202e"}'.encode(), b"NaN"]
+FORMS = ["jobs.ndjson", "jobs.ndjson.gz"]
+
+
+def message(number: int, body: bytes | None = None) -> Message:
+    return Message(
+        exchange="exchange/me/x",
+        routing_key=f"key.{number}",
+        body=BODIES[number % len(BODIES)] if body is None else body,
+        received=NOON + timedelta(milliseconds=number),
+        headers={"CC": ["c"], "bytes": b"\xff", "when": NOON},
+        properties=Properties(message_id=str(number), timestamp=NOON, priority=3),
+    )
+
+
+def recorded(path: Path, count: int = 12, *, replace: bool = False) -> Path:
+    with Recorder(path, bindings=["exchange/me/x:#"], replace=replace) as recorder:
+        for number in range(count):
+            recorder.write([message(number)] if number != 5 else [GAP, message(number)])
+            if number % 5 == 0:
+                recorder.sync()
+    return path
+
+
+def unpacked(path: Path) -> bytes:
+    return gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+
+
+def read(path: Path) -> tuple[list[Record], DamagedRecording | None]:
+    """Take what can be read, and the error that ended it."""
+    found: list[Record] = []
+    ended: DamagedRecording | None = None
+    try:
+        for entry in read_recording(path):
+            if isinstance(entry, Record):
+                found.append(entry)
+    except DamagedRecording as error:
+        ended = error
+    assert ended is None or ended.count == len(found)
+    return found, ended
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_messages_and_gaps_come_back_as_they_were(form: str, tmp_path: Path) -> None:
+    entries = list(read_recording(recorded(tmp_path / form)))
+    assert entries.pop(5) == GAP
+    for number, entry in enumerate(entries):
+        sent = message(number)
+        assert isinstance(entry, Record)
+        assert entry == Record(
+            sent.exchange, sent.routing_key, ("c",), sent.body, sent.properties, dict(sent.headers), sent.received
+        )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_it_begins_with_a_header_and_ends_with_count_and_digest(form: str, tmp_path: Path) -> None:
+    *lines, last = unpacked(recorded(tmp_path / form)).splitlines(keepends=True)
+    header = json.loads(lines[0])
+    assert (header["v"], header["type"], header["bindings"]) == (1, "header", ["exchange/me/x:#"])
+    assert datetime.fromisoformat(header["began"]) <= datetime.now(UTC)
+    digest = hashlib.sha256(b"".join(lines)).hexdigest()
+    assert json.loads(last) == {"v": 1, "type": "trailer", "count": 12, "sha256": digest}
+
+
+def test_a_recording_of_nothing_is_whole(tmp_path: Path) -> None:
+    assert read(recorded(tmp_path / "jobs.ndjson", 0)) == ([], None)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(form: str, tmp_path: Path) -> None:
+    path = recorded(tmp_path / form)
+    whole, _ = read(path)
+    data = path.read_bytes()
+    lines = {line for line in data.splitlines() if b'"routing_key"' in line}
+    for size in range(1, len(data) - (form == "jobs.ndjson")):  # without its last newline a trailer is one still
+        path.write_bytes(data[:size])
+        found, error = read(path)
+        assert error is not None
+        assert "cut off" in str(error)
+        assert found == whole[: len(found)]
+        if form == "jobs.ndjson":
+            assert len(found) == len(lines.intersection(data[:size].splitlines()))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_wherever_a_bit_is_wrong_that_is_noticed(form: str, tmp_path: Path) -> None:
+    path = recorded(tmp_path / form, 7)
+    data, whole = path.read_bytes(), unpacked(path)
+    unnoticed = 0
+    for place in range(len(data)):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
+        if read(path)[1] is None:
+            assert unpacked(path).strip() == whole.strip()  # it was of no importance
+            unnoticed += 1
+    assert unnoticed < 20
+
+
+def test_damage_inside_of_what_is_packed_costs_nothing_before_it(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.ndjson.gz"
+    with Recorder(path) as recorder:
+        for number in range(200):
+            recorder.write([message(number)])
+            recorder.sync()
+            if number == 99:
+                place = path.stat().st_size
+    data = bytearray(path.read_bytes())
+    data[place : place + 10] = b"\xff" * 10
+    path.write_bytes(data)
+    found, error = read(path)
+    assert len(found) >= 100
+    assert error is not None
+    assert error.line == len(found) + 2  # after the header
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_synced_can_be_read_while_more_is_to_come(form: str, tmp_path: Path) -> None:
+    with Recorder(tmp_path / form) as recorder:
+        for number in range(20):
+            recorder.write([message(number, b"x" * 10_000)])
+            recorder.sync()
+            found, error = read(recorder.path)
+            assert len(found) == number + 1
+            assert error is not None
+            assert "still being written" in str(error)
+
+
+def changed(lines: list[bytes]) -> list[tuple[str, list[bytes], int]]:
+    """Spoil a recording of three messages; say what is wrong, and where."""
+    head, one, two, three, trailer = lines
+    return [
+        ("no record", [head, one, b"{}\n", two, three, trailer], 3),
+        ("not JSON", [head, one, b"\0\0\0\n"], 3),
+        ("base64", [head, one, b'{"routing_key": "k", "body_b64": "*"}\n'], 3),
+        ("version 2", [head, one, two.replace(b'"v":1', b'"v":2')], 3),
+        ("`from` and `to`", [head, b'{"v": 1, "type": "gap"}\n'], 2),
+        ("counts 3 messages, but 2", [head, one, three, trailer], 4),
+        ("SHA-256", [head, one, three, two, trailer], 5),
+        ("SHA-256", [one, two, three, trailer], 4),
+        ("behind the trailer", [head, one, two, three, trailer, one], 6),
+        ("the one before has no trailer", [head, one, head, one, two, three, trailer], 3),
+        ("trailer is missing", [head, one], 3),
+    ]
+
+
+@pytest.mark.parametrize("number", range(11))
+def test_damage_is_named_with_its_line(number: int, tmp_path: Path) -> None:
+    path = recorded(tmp_path / "jobs.ndjson", 3)
+    words, lines, line = changed(path.read_bytes().splitlines(keepends=True))[number]
+    path.write_bytes(b"".join(lines))
+    _, error = read(path)
+    assert error is not None
+    assert str(error).startswith(f"{path}:{line}: ")
+    assert words in str(error)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_recordings_may_stand_one_behind_the_other(form: str, tmp_path: Path) -> None:
+    first, second = recorded(tmp_path / f"1{form}", 3), recorded(tmp_path / f"2{form}", 2)
+    both = tmp_path / form
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    found, error = read(both)
+    assert error is None
+    assert [one.routing_key for one in found] == ["key.0", "key.1", "key.2", "key.0", "key.1"]
+
+
+def test_ndjson_that_is_no_recording_is_read_too(tmp_path: Path) -> None:
+    path = tmp_path / "shown"
+    path.write_text('{"routing_key": "a", "payload": 1}\n\n{"routing_key": "b", "payload": 2, "received": "?"}')
+    found, error = read(path)
+    assert error is None
+    assert [(one.routing_key, one.content, one.received) for one in found] == [("a", 1, None), ("b", 2, None)]
+
+
+def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "jobs.ndjson", 5)
+    with pytest.raises(FileExistsError):
+        recorded(path)
+    assert len(read(path)[0]) == 5
+    assert len(read(recorded(path, 2, replace=True))[0]) == 2
+
+
+@pytest.mark.parametrize("name", ["jobs.json", "jobs", "jobs.gz", "ndjson"])
+def test_the_name_says_the_form(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"\.ndjson\.gz"):
+        Recorder(tmp_path / name)
+
+
+def test_what_is_written_outside_of_its_block_is_refused(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "jobs.ndjson")
+    with pytest.raises(NotOpen):
+        recorder.write([message(0)])
+    with recorder:
+        pass
+    recorder.close()
+    with pytest.raises(NotOpen):
+        recorder.sync()
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_when_the_disk_is_full_all_that_was_synced_can_be_read(form: str, tmp_path: Path) -> None:
+    path = tmp_path / form
+    recorder = Recorder(path)
+    recorder.open()
+    synced = 0
+    with files_of_at_most(99_000), pytest.raises(OSError, match="too large") as caught:
+        while True:
+            recorder.write([message(recorder.count, random.Random(recorder.count).randbytes(3000))])
+            recorder.sync()
+            synced = recorder.count
+    assert caught.value.filename == str(path)
+    found, error = read(path)
+    assert len(found) == synced > 20
+    assert (error is None) == (form == "jobs.ndjson")
+    assert error is None or "has no end" in str(error)
+    recorder.close()
+    with pytest.raises(NotOpen):
+        recorder.write([message(0)])
+
+
+def test_a_device_that_takes_nothing_is_an_error_of_the_system(tmp_path: Path) -> None:
+    path = tmp_path / "full.ndjson"
+    path.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left") as caught:
+        recorded(path, replace=True)
+    assert caught.value.filename == str(path)
+
+
+def test_an_interruption_while_it_is_written_leaves_whole_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "jobs.ndjson"
+    recorder = Recorder(path)
+    recorder.open()
+    recorder.write([message(0)])
+    file = recorder._file
+
+    def interrupted(data: memoryview) -> int:
+        assert file is not None
+        monkeypatch.undo()
+        file.write(data[:10])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(recorder, "_file", SimpleNamespace(write=interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        recorder.write([message(1)])
+    found, error = read(path)
+    assert (len(found), error) == (1, None)
