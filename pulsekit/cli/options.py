@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +15,7 @@ from pulsekit.cli.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
 
     from pulsekit.pulse import Pulse
     from pulsekit.settings import Settings
@@ -84,6 +86,36 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
     return Pulse(settings.broker(url, insecure=insecure))
 
 
-def run(work: Coroutine[Any, Any, int]) -> int:
-    """Run the asynchronous part of a command and return its exit status."""
-    return asyncio.run(work)
+def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
+    """Run the asynchronous part of a command and return its exit status.
+
+    Args:
+        work: what there is to do.
+        signals: end the work as Ctrl-C does, with time to put things in order; then the process dies of the signal,
+            as whoever sent it expects. The second one does not wait.
+    """
+    caught: list[int] = []
+
+    async def main() -> int:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def end(number: int) -> None:
+            caught.append(number)
+            loop.remove_signal_handler(number)
+            task.cancel()
+
+        for number in signals:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                loop.add_signal_handler(number, end, number)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        if not caught:
+            raise
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        signal.raise_signal(caught[0])
+        raise
