@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
+from math import inf
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output import FormatOption, Output, clean, columns, note, warn
+from pulsekit.cli.output import FormatOption, Output, note, warn
 from pulsekit.cli.streams import Worker
-from pulsekit.errors import DocumentError
-from pulsekit.jobs import glance
-from pulsekit.messages import decode_body
+from pulsekit.errors import ConfigurationError
+from pulsekit.records import record_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pulsekit.bindings import Binding
-    from pulsekit.cli.output import Cell
+    from pulsekit.cli.rows import Rows
+    from pulsekit.cli.saving import Saving
     from pulsekit.consumer import Consumer
     from pulsekit.messages import Gap, Message
     from pulsekit.pulse import Pulse
@@ -33,13 +35,10 @@ pulsekit tail exchange/me/v1/jobs
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
 pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10
 pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
+pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --for 1h
 """
 
 _BATCH = 256  # messages written at once when they come faster than they are shown
-_STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
-_RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
-_KEY_MOST = 50  # columns up to which keys are aligned
-_SYMBOL_WIDTH = 14
 
 
 def command(
@@ -61,6 +60,12 @@ def command(
         str | None, typer.Option(metavar="NAME|PATH", help="Mark each message valid or not.", show_default=False)
     ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the recording that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")] = False,
     output: FormatOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
@@ -69,178 +74,165 @@ def command(
 
     The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
     one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself.
+
+    A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
     from pulsekit.bindings import Binding
     from pulsekit.names import check_exchange
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
 
+    if quiet and save is None:
+        raise ConfigurationError("--quiet shows nothing: say with --save where to record")
     pulse = connect(load_settings(), url, insecure=insecure, exchange=bindings[0].partition(":")[0])
     for text in bindings:
         check_exchange(text.partition(":")[0], pulse.user)
+    wanted = [Binding.parse(text) for text in bindings]
+    saving = None
+    if save is not None:
+        from pulsekit.cli.saving import Saving, recorder_for
+
+        saving = Saving(recorder_for(save, wanted, replace=force))
     tail = _Tail(
         pulse,
-        [Binding.parse(text) for text in bindings],
-        Output(output),
+        wanted,
+        None if quiet else _Screen(Output(output), wanted, marked=schema is not None, full=full),
+        saving,
         count=count,
         idle=idle,
         duration=duration,
-        full=full,
     )
-    return run(tail.run(load_schema(schema) if schema else None, wait=wait))
+    return run(tail.run(load_schema(schema) if schema else None, wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
 class _Tail:
-    """Take messages, show them, and acknowledge what was shown."""
+    """Take messages, record and show them, and acknowledge what was recorded, or else what was shown."""
 
     def __init__(
         self,
         pulse: Pulse,
         bindings: Sequence[Binding],
-        output: Output,
+        screen: _Screen | None,
+        saving: Saving | None,
         *,
         count: int | None,
         idle: float | None,
         duration: float | None,
-        full: bool,
     ) -> None:
         self._pulse = pulse
         self._bindings = bindings
-        self._output = output
+        self._screen = screen
+        self._saving = saving
         self._left = count
         self._idle = idle
         self._duration = duration
-        self._full = full
-        self._shown = 0
-        self._marked = False
-        self._key_width = 0
-        exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
-        self._exchange_width = max(len(name) for name in exchanges) if len(exchanges) > 1 else 0
 
     async def run(self, schema: Schema | None, *, wait: bool) -> int:
-        self._marked = schema is not None
         async with (
             self._pulse as pulse,
-            pulse.subscribe(*self._bindings, schema=schema, wait=wait, on_gap=_tell_gap) as messages,
+            pulse.subscribe(*self._bindings, schema=schema, wait=wait, on_gap=self._on_gap) as messages,
         ):
+            if self._saving is not None:
+                await self._saving.open()
             note(f"listening on {', '.join(map(str, self._bindings))}")
             began = time.monotonic()
             try:
-                async with asyncio.timeout(self._duration):
-                    await self._show(messages)
+                async with asyncio.timeout(self._duration) as limit:
+                    await self._follow(messages)
             except TimeoutError:
-                pass
+                if not limit.expired():
+                    raise
             finally:
-                plural = "" if self._shown == 1 else "s"
-                note(f"{self._shown} message{plural} in {time.monotonic() - began:.1f} s")
+                try:
+                    if self._saving is not None:
+                        await self._saving.close()
+                finally:
+                    note(self._summary(time.monotonic() - began))
         return ExitCode.DONE
 
-    async def _show(self, messages: Consumer) -> None:
-        screen = Worker("write standard output")
+    async def _follow(self, messages: Consumer) -> None:
         while self._left is None or self._left > 0:
+            batch = await self._next(messages)
+            if not batch:
+                return
+            if self._saving is not None:
+                await self._saving.write(batch)
+            if self._screen is not None:
+                await self._screen.show(batch)
+            if self._left is not None:
+                self._left -= len(batch)
+            if self._saving is None:
+                for message in batch:
+                    await message.ack()
+
+    async def _next(self, messages: Consumer) -> list[Message]:
+        """Wait for messages, and meanwhile acknowledge what was recorded; none when they are too long in coming."""
+        loop = asyncio.get_running_loop()
+        end = inf if self._idle is None else loop.time() + self._idle
+        while True:
+            due = inf if self._saving is None else self._saving.due
             try:
-                async with asyncio.timeout(self._idle):
+                async with asyncio.timeout_at(None if end == due == inf else min(end, due)):
                     batch = [await anext(messages)]
             except TimeoutError:
-                return
+                if loop.time() >= end:
+                    return []
+                assert self._saving is not None
+                await self._saving.settle()
+                continue
             most = _BATCH if self._left is None else min(_BATCH, self._left)
             while len(batch) < most and (more := messages.take()) is not None:
                 batch.append(more)
-            await screen.call(lambda: self._write(batch))  # noqa: B023 - awaited before the next batch
-            if self._left is not None:
-                self._left -= len(batch)
-            for message in batch:
-                await message.ack()
+            return batch
 
-    def _write(self, batch: Sequence[Message]) -> None:
-        self._shown += len(batch)  # before they can be seen: Ctrl-C may follow the very moment they are
+    def _on_gap(self, gap: Gap) -> None:
+        lasted = (gap.end - gap.start).total_seconds()
+        warn(f"the connection was lost for {lasted:.1f} s; messages of that time are not shown")
+        if self._saving is not None:
+            self._saving.gaps.append(gap)
+
+    def _summary(self, seconds: float) -> str:
+        words = []
+        if self._screen is not None:
+            words.append(f"{self._screen.count} message{'' if self._screen.count == 1 else 's'} in {seconds:.1f} s")
+        if self._saving is not None:
+            words.append(f"{self._saving.count} recorded in {self._saving.path}")
+        return ", ".join(words)
+
+
+class _Screen:
+    """Show messages beside the event loop, however slowly they are read.
+
+    Attributes:
+        count: messages shown.
+    """
+
+    def __init__(self, output: Output, bindings: Sequence[Binding], *, marked: bool, full: bool) -> None:
+        self.count = 0
+        self._output = output
+        self._rows: Rows | None = None
+        if output.pretty:
+            from pulsekit.cli.rows import Rows
+
+            exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
+            self._rows = Rows(output, exchanges, marked=marked, full=full)
+        self._worker = Worker("write standard output")
+
+    async def show(self, batch: Sequence[Message]) -> None:
+        self.count += len(batch)  # before they can be seen: Ctrl-C may follow the very moment they are
         try:
-            for message in batch:
-                if self._output.pretty:
-                    self._line(message)
-                else:
-                    self._output.record(message.record())
-            self._output.flush()
+            if self._rows is None:
+                # Not in the thread: it would compete with this one for the interpreter.
+                lines = b"".join(map(record_line, batch))
+                await self._worker.call(lambda: self._output.lines(lines))
+            else:
+                await self._worker.call(lambda: self._write_rows(batch))
         except OSError:
-            self._shown -= len(batch)
+            self.count -= len(batch)
             raise
 
-    def _line(self, message: Message) -> None:
-        cells: list[Cell] = [(f"{message.received.astimezone():%H:%M:%S}", "dim"), "  "]
-        if self._exchange_width:
-            cells += [(message.exchange.ljust(self._exchange_width), "dim"), "  "]
-        key = _key_cells(message)
-        used = sum(columns(text) for text, _ in key)
-        self._key_width = max(self._key_width, min(used, _KEY_MOST))  # only ever wider, so that nothing jumps
-        cells += [*key, " " * (self._key_width - used), "  "]
-        if self._marked:
-            cells += [_verdict(message), "  "]
-        cells += _summary(message)
-        if not self._full:
-            self._output.fitted(*cells)
-            return
-        self._output.line(*cells)
-        for line in _whole(message):
-            self._output.line(*line)
-
-
-def _tell_gap(gap: Gap) -> None:
-    lasted = (gap.end - gap.start).total_seconds()
-    warn(f"the connection was lost for {lasted:.1f} s; messages of that time are not shown")
-
-
-def _key_cells(message: Message) -> list[tuple[str, str]]:
-    cells: list[tuple[str, str]] = []
-    for number, word in enumerate(message.routing_key.split(".")):
-        if number:
-            cells.append((".", "dim"))
-        cells.append((clean(word), _STYLES[number % len(_STYLES)]))
-    if message.cc:
-        cells.append((f" +{len(message.cc)} CC", "dim"))
-    return cells
-
-
-def _verdict(message: Message) -> tuple[str, str]:
-    try:
-        problems = message.problems
-    except DocumentError:
-        return "not JSON", "bad"
-    return (f"invalid: {problems[0]}", "bad") if problems else ("valid", "good")
-
-
-def _summary(message: Message) -> list[Cell]:
-    try:
-        payload = decode_body(message.body)
-    except DocumentError:
-        return [_text(message.body)]
-    seen = glance(payload)
-    if seen is None:
-        return [message.body.decode()]
-    return [
-        (f"{seen.symbol:{_SYMBOL_WIDTH}} ", "head"),
-        f"{seen.state:9} ",
-        (f"{seen.result:10} ", _RESULTS.get(seen.result, "warn")),
-        seen.name,
-    ]
-
-
-def _text(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        return f"{len(body)} bytes that are not text"
-
-
-def _whole(message: Message) -> Iterator[list[Cell]]:
-    """Write the payload over several lines, its keys apart from its values."""
-    import json
-    import re
-
-    try:
-        payload = decode_body(message.body)
-    except DocumentError:
-        yield [_text(message.body)]
-        return
-    for line in json.dumps(payload, ensure_ascii=False, indent=2).split("\n"):
-        match = re.match(r'(\s*)("(?:[^"\\]|\\.)*")(: )(.*)', line)
-        yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]
+    def _write_rows(self, batch: Sequence[Message]) -> None:
+        assert self._rows is not None
+        for message in batch:
+            self._rows.write(message)
+        self._output.flush()
