@@ -36,6 +36,7 @@ __all__ = [
 # The one palette, in rich's words; `paint` knows them too.
 THEME = {"head": "bold", "good": "green", "bad": "red", "warn": "yellow", "key": "cyan", "dim": "dim"}
 _SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
+_BEGIN = {name: f"\x1b[{';'.join(str(_SGR[word]) for word in style.split())}m" for name, style in THEME.items()}
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
@@ -76,6 +77,8 @@ class Output:
         self._live = live
         self._dump: Callable[[Any], str] | None = None
         terminal = self._stream.isatty()
+        self._terminal = terminal
+        self._coloured = _wants_colours(self._stream)
         self._width = get_terminal_size().columns if terminal else None
         self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
         if isinstance(self._stream, TextIOWrapper):
@@ -112,10 +115,11 @@ class Output:
 
     def fitted(self, *cells: Cell) -> None:
         """Write cells on one line, cut to the width of the terminal; elsewhere, whole."""
-        room = get_terminal_size().columns if self._stream.isatty() else None
+        room = get_terminal_size().columns if self._terminal else None
         kept: list[Cell] = []
         for text, style in map(_styled, cells):
             if room is not None and (width := columns(text)) > room:
+                text = text[:room]  # noqa: PLW2901 - a body may have megabytes
                 while text and columns(text) >= room:
                     text = text[:-1]  # noqa: PLW2901 - shortened until it fits
                 kept.append((f"{text}…", style))
@@ -155,7 +159,8 @@ class Output:
                 self.line(indent, (text, style))
 
     def _paint(self, cell: tuple[str, str]) -> str:
-        return paint(*cell, self._stream)
+        text, style = cell
+        return _sgr(text, style) if self._coloured and style and text else text
 
 
 def clean(text: str) -> str:
@@ -168,10 +173,7 @@ def paint(text: str, style: str, stream: TextIO) -> str:
 
     The text must be clean.
     """
-    if not style or not text or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
-        return text
-    codes = ";".join(str(_SGR[word]) for word in THEME[style].split())
-    return f"\x1b[{codes}m{text}\x1b[0m"
+    return _sgr(text, style) if style and text and _wants_colours(stream) else text
 
 
 def note(text: str) -> None:
@@ -208,6 +210,14 @@ def _say(prefix: str, style: str, text: str) -> None:
             text = textwrap.fill(text, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
         sys.stderr.write(paint(prefix, style, sys.stderr) + text[len(prefix) :] + "\n")
         sys.stderr.flush()
+
+
+def _wants_colours(stream: TextIO) -> bool:
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _sgr(text: str, style: str) -> str:
+    return f"{_BEGIN[style]}{text}\x1b[0m"
 
 
 def _styled(cell: Cell) -> tuple[str, str]:
