@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
+from io import TextIOWrapper
 from math import inf
 from typing import TYPE_CHECKING, Annotated
 
@@ -216,6 +218,8 @@ class _Screen:
 
             exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
             self._rows = Rows(output, exchanges, marked=marked, full=full)
+            if isinstance(sys.stdout, TextIOWrapper):
+                sys.stdout.reconfigure(line_buffering=False)  # many lines in one write; each batch is flushed
         self._worker = Worker("write standard output")
 
     async def show(self, batch: Sequence[Message]) -> None:

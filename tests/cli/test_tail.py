@@ -205,6 +205,18 @@ async def test_on_a_terminal_a_job_is_one_line_that_can_be_read_at_a_glance(
         assert part in lines[0]
 
 
+async def test_a_body_of_megabytes_is_one_line_too_at_once(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    process, terminal = on_a_terminal("tail", exchange, "-n", "1", folder=tmp_path, url=user.url)
+    with process:
+        listening(process)
+        await publisher.publish(b"\xc3\xa9" * 2_000_000, "k")
+        process.communicate(timeout=20)
+    (line,) = screen(terminal).splitlines()
+    assert line.endswith("éé…")
+
+
 async def test_nothing_in_a_hostile_message_reaches_the_terminal_raw(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
