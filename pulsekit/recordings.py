@@ -108,7 +108,7 @@ class Recorder:
             FileExistsError: it is there already, and is not to be replaced.
             OSError: it cannot be made or written.
         """
-        self._file = self.path.open(self._mode, buffering=0)
+        self._file = open(self.path, self._mode, buffering=0, opener=_privately)  # noqa: SIM115 - `close` does
         self._append(_line(header_record(datetime.now(UTC), self._bindings)))
         with suppress(OSError):  # not every file system can; the name of a new file lives in its folder
             folder = os.open(self.path.parent, os.O_RDONLY)
@@ -355,6 +355,11 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
             raise ValueError(f"this line has more than {_MAX_LINE >> 20} MiB")
     if last := b"".join(begun):
         yield last
+
+
+def _privately(path: str, flags: int) -> int:
+    """Make a file for its owner alone: what a message says may not be for everybody on this machine."""
+    return os.open(path, flags, 0o600)
 
 
 def _line(value: Any) -> bytes:

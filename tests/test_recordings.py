@@ -196,6 +196,11 @@ def test_ndjson_that_is_no_recording_is_read_too(tmp_path: Path) -> None:
     assert [(one.routing_key, one.content, one.received) for one in found] == [("a", 1, None), ("b", 2, None)]
 
 
+def test_a_recording_is_for_its_owner_alone(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "r.ndjson"):
+        assert (tmp_path / "r.ndjson").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
     path = recorded(tmp_path / "jobs.ndjson", 5)
     with pytest.raises(FileExistsError):
