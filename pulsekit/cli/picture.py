@@ -113,7 +113,7 @@ class Picture:
             counts = Counter(one.status for one in shown)
             legend = [_styled(f"{counts[status]} {status}", status) for status in _STYLES if counts[status]]
             for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
-                self._console.print(Text(_INDENT).append_text(line), soft_wrap=True)
+                self._line(len(_INDENT), line)
 
     def details(self, sight: Sight) -> None:
         """Draw what Treeherder's panel says about one job: fields, times, machine, links."""
@@ -123,9 +123,9 @@ class Picture:
         fields = _fields(job, sight.form["superseded"])
         self._aligned([(Text(label, "dim"), Text(clean(value))) for label, value in fields])
         for label, reference, use in _links(job):
-            self._console.print(Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
+            self._line(0, Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
             # Left to the terminal to wrap, so that it can be copied and followed.
-            self._console.print(Text(f"{_INDENT}{clean(reference['url'])}", "key"), soft_wrap=True)
+            self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
 
     def _aligned(self, rows: Sequence[tuple[Text, Text | list[Text]]], indent: int = 0) -> None:
         """Print rows in two columns: heads, and either a text to be wrapped or pieces to be kept whole.
@@ -136,15 +136,20 @@ class Picture:
         begin = indent + max((head.cell_len for head, _ in rows if head.cell_len <= most), default=_LEAST_HEAD) + 2
         room = max(1, self._console.width - begin)
         for head, body in rows:
+            beside = indent + head.cell_len + 2 <= begin
+            if not beside:
+                for part in head.wrap(self._console, self._console.width - indent, overflow="fold"):
+                    self._line(indent, part)
             lines = _packed(body, room) if isinstance(body, list) else body.wrap(self._console, room, overflow="fold")
-            line = Text(" " * indent).append_text(head)
-            if line.cell_len + 2 > begin:
-                self._console.print(line)
-                line = Text()
-            for further in lines:
-                line.pad_right(begin - line.cell_len)
-                self._console.print(line.append_text(further), soft_wrap=True)
-                line = Text()
+            for number, text in enumerate(lines):
+                self._line(begin, text, Text(" " * indent).append_text(head) if beside and number == 0 else Text())
+
+    def _line(self, column: int, text: Text, before: Text | None = None) -> None:
+        """Print a text from a column on, with something before it."""
+        line = before or Text()
+        line.pad_right(column - line.cell_len)
+        line.append_text(text).rstrip()
+        self._console.print(line, soft_wrap=True)
 
 
 def _settled(sights: Iterable[Sight]) -> list[Sight]:
