@@ -271,7 +271,7 @@ class Broker:
     def __init__(self) -> None:
         self.acknowledged: list[int] = []
 
-    async def settle(self, message: Message, settlement: Settlement) -> None:
+    def settle(self, message: Message, settlement: Settlement) -> None:
         assert settlement is Settlement.ACK
         self.acknowledged.append(message.delivery_tag)
 
