@@ -1,4 +1,4 @@
-"""Registrations and the bindings they expand to, in every form that was ever written down.
+"""Registrations and the bindings they expand to; how they were written down is for `notations` to know.
 
 A publisher registers an exchange with destinations and projects; Treeherder binds its queue once for every combination.
 Source: "Registration and binding expansion" of the facts about Pulse.
@@ -6,28 +6,22 @@ Source: "Registration and binding expansion" of the facts about Pulse.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import DocumentError, InvalidName, InvalidPattern, InvalidRegistration
+from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 from pulsekit.names import check_exchange
+from pulsekit.notations import EXAMPLE, read_notations
 from pulsekit.topics import check_pattern
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from pulsekit.documents import Document
+    from collections.abc import Iterable
 
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
 _PROPERTIES = ("exchange", "destinations", "projects", "rule")
-_EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
-_ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
-_MAX_LITERAL = 1 << 20  # characters; a syntax tree takes some hundred times the memory of its text
-_MAX_NESTING = 8  # of lists and keys around a registration
 _MAX_BINDINGS = 100_000  # of one registration: far beyond what a broker would bear on one queue
 
 
@@ -121,15 +115,18 @@ class Registration:
         object.__setattr__(self, "destinations", destinations)
         object.__setattr__(self, "projects", projects)
 
+    def patterns(self) -> list[str]:
+        """Return the pattern of each destination and project, destination by destination, also where two are equal."""
+        if self.rule is Rule.ANY_PROJECT:
+            return [f"#.{project}" for project in self.projects]
+        pairs = [(target, project) for target in self.destinations for project in self.projects]
+        if self.rule is Rule.PROJECT_DESTINATION:
+            return [f"{project}.{target}" for target, project in pairs]
+        return [f"{target}.{project}" for target, project in pairs]
+
     def expand(self) -> tuple[Binding, ...]:
         """Return one binding for each destination and project, destination by destination, each once."""
-        if self.rule is Rule.ANY_PROJECT:
-            patterns = [f"#.{project}" for project in self.projects]
-        elif self.rule is Rule.PROJECT_DESTINATION:
-            patterns = [f"{project}.{target}" for target in self.destinations for project in self.projects]
-        else:
-            patterns = [f"{target}.{project}" for target in self.destinations for project in self.projects]
-        return tuple(Binding(self.exchange, pattern) for pattern in dict.fromkeys(patterns))
+        return tuple(Binding(self.exchange, pattern) for pattern in dict.fromkeys(self.patterns()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,132 +181,13 @@ def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration 
         DocumentError: it is none of these; the error tells of the form that came furthest.
         InvalidRegistration: a registration has an unknown property, lacks one, or has one of the wrong type.
     """
-    if isinstance(text, bytes):
-        try:
-            text = text.decode()
-        except UnicodeDecodeError as error:
-            raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
-    text = text.removeprefix("\ufeff")
-    if assignment := re.match(_ASSIGNMENT, text):
-        text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
-    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
-    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
-    if not lines:
-        raise InvalidRegistration(f"{source}: there is no registration in it; one looks like {_EXAMPLE}")
     found: list[Registration | Binding] = []
-    if all(map(_stands_alone, [line for _, line in lines])):
-        for number, line in lines:
-            document = _parse(line, source, number) if line.startswith("{") else _Parsed(line, source, number)
-            found.extend(_items(document, document.value, ""))
-    else:
-        document = _parse(text, source, 1)
-        found.extend(_items(document, document.value, ""))
-    return tuple(found)
-
-
-# the written forms
-
-
-class _Parsed:
-    """A value that is no `Document`: all it knows is the line it began on."""
-
-    __slots__ = ("line", "source", "value")
-
-    def __init__(self, value: Any, source: str, line: int) -> None:
-        self.value = value
-        self.source = source
-        self.line = line
-
-    def locate(self, pointer: str) -> tuple[int, int] | None:
-        return None if pointer else (self.line, 1)
-
-
-def _stands_alone(line: str) -> bool:
-    """Tell whether a line is a whole registration: an object, or a string without quotes."""
-    if line.startswith("{"):
-        return line.endswith("}")
-    return not (line[0] in "-[('\"" or (line.endswith(":") and "/" not in line) or any(map(str.isspace, line)))
-
-
-def _unquoted(text: str) -> str:
-    """Take the shell's quotes off a value that holds JSON."""
-    bare = text.strip().removesuffix(";")
-    quote = bare[:1]
-    if not quote or quote not in "'\"" or not bare.endswith(quote) or not bare[1:].lstrip().startswith(("[", "{")):
-        return text
-    return bare[1:-1].replace(r"'\''", "'") if quote == "'" else re.sub(r'\\(["\\$`])', r"\1", bare[1:-1])
-
-
-def _parse(text: str, source: str, line: int) -> Document | _Parsed:
-    """Read a value as JSON, as Python or as YAML, whichever it is; else tell of the one that came furthest."""
-    from pulsekit.documents import parse_json, parse_yaml  # only for those who have registrations
-
-    attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
-    if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):
-        attempts = [
-            lambda: parse_json(text, source=source, first_line=line),
-            lambda: _parse_python(text, source, line),
-            *attempts,
-        ]
-    errors: list[DocumentError] = []
-    for attempt in attempts:
+    for written in read_notations(text, source=source):
         try:
-            return attempt()
-        except DocumentError as error:
-            errors.append(error)
-    errors = errors[:2]  # what begins with a bracket was hardly meant as YAML
-    raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
-
-
-def _parse_python(text: str, source: str, line: int) -> _Parsed:
-    """Read Python literals, one or several with commas between, as the documentation writes them."""
-    import ast  # only for what is not JSON
-    import warnings
-
-    text = text.rstrip()
-    if len(text) > _MAX_LITERAL:
-        raise DocumentError(f"over {_MAX_LITERAL} characters of Python: write JSON", source=source, line=line)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an unknown escape in a string is no concern of ours
-            value = ast.literal_eval(f"[{text}\n]")
-    except SyntaxError as error:
-        at, column, words = error.lineno or 1, error.offset, error.msg
-        if at > text.count("\n") + 1:  # the bracket that we put around it
-            at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
-            words = "a bracket, brace or quote is never closed"
-        reason = f"this is not a Python literal: {words}"
-        raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
-    except (ValueError, TypeError, MemoryError, RecursionError):
-        raise DocumentError("this is not a Python literal: only texts, lists and dicts are", source=source) from None
-    return _Parsed(value[0] if len(value) == 1 else value, source, line)
-
-
-def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Registration | Binding]:
-    """Yield what a value stands for; the pointer says where in the document it is."""
-    if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
-        for at, item in enumerate(value):
-            yield from _items(document, item, f"{pointer}/{at}")
-    elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
-        yield from _items(document, value[key], f"{pointer}/{key}")
-    elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
-        yield from read_registrations(value, source=f"{document.source}, in the quoted text")
-    else:
-        try:
-            found = _written(value)
+            found.extend(_written(written.value))
         except (InvalidRegistration, InvalidName, InvalidPattern) as error:
-            number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
-            place = ":".join(map(str, (document.source, *(document.locate(pointer) or ()))))
-            raise InvalidRegistration(f"{place}: {number}{error}") from error
-        yield from found
-
-
-def _wrapper(value: dict[Any, Any]) -> str | None:
-    """Return the key under which the registrations are, when the object is not one itself."""
-    if "registrations" in value:
-        return "registrations"
-    only = next(iter(value)) if len(value) == 1 else None
-    return only if isinstance(only, str) and (only == "sources" or re.fullmatch(r"[A-Z][A-Z0-9_]*", only)) else None
+            raise InvalidRegistration(f"{written.place}{error}") from error
+    return tuple(found)
 
 
 def _written(value: Any) -> list[Registration | Binding]:
@@ -325,7 +203,7 @@ def _written(value: Any) -> list[Registration | Binding]:
         raise InvalidRegistration(f"unknown property {name!r:.40}; {hint}")
     for name in ("exchange", "projects"):
         if name not in value:
-            raise InvalidRegistration(f"{name} is missing; a registration looks like {_EXAMPLE}")
+            raise InvalidRegistration(f"{name} is missing; a registration looks like {EXAMPLE}")
     implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
     rule = value.get("rule", implied)
     return [Registration(value["exchange"], value.get("destinations", ()), value["projects"], rule)]
@@ -352,7 +230,7 @@ def _from_string(text: str) -> list[Registration | Binding]:
 
 def _no_registration(value: Any) -> InvalidRegistration:
     shown = "nothing" if value is None else f"{value!r:.40}"
-    return InvalidRegistration(f"{shown} is no registration; one looks like {_EXAMPLE}")
+    return InvalidRegistration(f"{shown} is no registration; one looks like {EXAMPLE}")
 
 
 def _listed(name: str, value: object) -> tuple[str, ...]:

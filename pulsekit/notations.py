@@ -1,0 +1,173 @@
+"""The forms in which registrations were ever written down, read as far as plain values and where each of them stood.
+
+What a value means is for `bindings` to say.
+Source: "Registration and binding expansion" of the facts about Pulse.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import DocumentError, InvalidRegistration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pulsekit.documents import Document
+
+__all__ = ["EXAMPLE", "Written", "read_notations"]
+
+EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
+
+_ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
+_MAX_LITERAL = 1 << 20  # characters; a syntax tree takes some hundred times the memory of its text
+_MAX_NESTING = 8  # of lists and keys around a registration
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """Hold what stands for a registration, whether it can be one or not.
+
+    Attributes:
+        value: a text, an object, or something else that nobody can expand.
+        place: where it stood, for messages, such as `jobs.yml:3:1: registration 2: `.
+    """
+
+    value: Any
+    place: str
+
+
+def read_notations(text: str | bytes, *, source: str) -> Iterator[Written]:
+    """Yield what stands for a registration, in order.
+
+    That is YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case one;
+    the block of Treeherder's documentation, which is Python, also as an assignment; the value of
+    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; and strings, one or a list or one a line.
+
+    Args:
+        text: the text; bytes are UTF-8.
+        source: where it comes from, for messages.
+
+    Raises:
+        DocumentError: it is none of these; the error tells of the form that came furthest.
+        InvalidRegistration: there is nothing in it.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
+    text = text.removeprefix("\ufeff")
+    if assignment := re.match(_ASSIGNMENT, text):
+        text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
+    lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
+    lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
+    if not lines:
+        raise InvalidRegistration(f"{source}: there is no registration in it; one looks like {EXAMPLE}")
+    if all(map(_stands_alone, [line for _, line in lines])):
+        for number, line in lines:
+            document = _parse(line, source, number) if line.startswith("{") else _Parsed(line, source, number)
+            yield from _items(document, document.value, "")
+    else:
+        document = _parse(text, source, 1)
+        yield from _items(document, document.value, "")
+
+
+class _Parsed:
+    """A value that is no `Document`: all it knows is the line it began on."""
+
+    __slots__ = ("line", "source", "value")
+
+    def __init__(self, value: Any, source: str, line: int) -> None:
+        self.value = value
+        self.source = source
+        self.line = line
+
+    def locate(self, pointer: str) -> tuple[int, int] | None:
+        return None if pointer else (self.line, 1)
+
+
+def _stands_alone(line: str) -> bool:
+    """Tell whether a line is a whole registration: an object, or a string without quotes."""
+    if line.startswith("{"):
+        return line.endswith("}")
+    return not (line[0] in "-[('\"" or (line.endswith(":") and "/" not in line) or any(map(str.isspace, line)))
+
+
+def _unquoted(text: str) -> str:
+    """Take the shell's quotes off a value that holds JSON."""
+    bare = text.strip().removesuffix(";")
+    quote = bare[:1]
+    if not quote or quote not in "'\"" or not bare.endswith(quote) or not bare[1:].lstrip().startswith(("[", "{")):
+        return text
+    return bare[1:-1].replace(r"'\''", "'") if quote == "'" else re.sub(r'\\(["\\$`])', r"\1", bare[1:-1])
+
+
+def _parse(text: str, source: str, line: int) -> Document | _Parsed:
+    """Read a value as JSON, as Python or as YAML, whichever it is; else tell of the one that came furthest."""
+    from pulsekit.documents import parse_json, parse_yaml  # only for those who have registrations
+
+    attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
+    if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):
+        attempts = [
+            lambda: parse_json(text, source=source, first_line=line),
+            lambda: _parse_python(text, source, line),
+            *attempts,
+        ]
+    errors: list[DocumentError] = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except DocumentError as error:
+            errors.append(error)
+    errors = errors[:2]  # what begins with a bracket was hardly meant as YAML
+    raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
+
+
+def _parse_python(text: str, source: str, line: int) -> _Parsed:
+    """Read Python literals, one or several with commas between, as the documentation writes them."""
+    import ast  # only for what is not JSON
+    import warnings
+
+    text = text.rstrip()
+    if len(text) > _MAX_LITERAL:
+        raise DocumentError(f"over {_MAX_LITERAL} characters of Python: write JSON", source=source, line=line)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an unknown escape in a string is no concern of ours
+            value = ast.literal_eval(f"[{text}\n]")
+    except SyntaxError as error:
+        at, column, words = error.lineno or 1, error.offset, error.msg
+        if at > text.count("\n") + 1:  # the bracket that we put around it
+            at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
+            words = "a bracket, brace or quote is never closed"
+        reason = f"this is not a Python literal: {words}"
+        raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
+    except (ValueError, TypeError, MemoryError, RecursionError):
+        raise DocumentError("this is not a Python literal: only texts, lists and dicts are", source=source) from None
+    return _Parsed(value[0] if len(value) == 1 else value, source, line)
+
+
+def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Written]:
+    """Yield what stands for a registration; the pointer says where in the document it is."""
+    if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
+        for at, item in enumerate(value):
+            yield from _items(document, item, f"{pointer}/{at}")
+    elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
+        yield from _items(document, value[key], f"{pointer}/{key}")
+    elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
+        yield from read_notations(value, source=f"{document.source}, in the quoted text")
+    else:
+        number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
+        place = ":".join(map(str, (document.source, *(document.locate(pointer) or ()))))
+        yield Written(value, f"{place}: {number}")
+
+
+def _wrapper(value: dict[Any, Any]) -> str | None:
+    """Return the key under which the registrations are, when the object is not one itself."""
+    if "registrations" in value:
+        return "registrations"
+    only = next(iter(value)) if len(value) == 1 else None
+    return only if isinstance(only, str) and (only == "sources" or re.fullmatch(r"[A-Z][A-Z0-9_]*", only)) else None
