@@ -1,0 +1,147 @@
+"""Which messages would start or stop arriving when bindings change, counted in the memory of the bindings alone.
+
+A queue gets a message once, however many bindings and keys of it match: a message starts to arrive when a new binding
+takes it and no old one did.
+Source: "Routing" of the facts about Pulse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pulsekit import BindingTable
+from pulsekit.bindings import diff
+from pulsekit.errors import DocumentError, InvalidMessage
+from pulsekit.topics import check_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pulsekit.bindings import Binding
+
+__all__ = ["Arrivals", "Routed", "Tally", "read_routed"]
+
+_EXAMPLES = 3  # keys kept for each binding
+
+
+@dataclass(frozen=True, slots=True)
+class Routed:
+    """Hold what a broker looks at to route a message.
+
+    Attributes:
+        keys: the routing key, then those of CC.
+        exchange: where it was published, or empty when that is not known: then it may have been any.
+    """
+
+    keys: tuple[str, ...]
+    exchange: str = ""
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count what a change means for the messages of one binding.
+
+    Attributes:
+        binding: the binding.
+        change: `added`, `removed` or `kept`.
+        takes: messages that it takes.
+        moves: of those, the ones that would start to arrive through an added one, or stop with a removed one, because
+            no other binding brings them before or afterwards.
+        examples: the first few routing keys of those that move, or that are taken when it is kept; each once.
+    """
+
+    binding: Binding
+    change: str
+    takes: int = 0
+    moves: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+class Arrivals:
+    """Compare what arrives before and after a change of bindings, message by message.
+
+    Args:
+        old: what is bound now.
+        new: what would be bound.
+
+    Attributes:
+        tallies: one for each binding: those removed, those added, those kept.
+        messages: how many were counted, of which
+        starts: so many would start to arrive,
+        stops: so many would stop,
+        stays: and so many arrive before and after.
+    """
+
+    def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
+        change = diff(old, new)
+        self.tallies = [
+            Tally(binding, kind)
+            for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept))
+            for binding in bindings
+        ]
+        self.messages = self.starts = self.stops = self.stays = 0
+        self._tables: dict[str, BindingTable[int]] = {}
+        for number, tally in enumerate(self.tallies):
+            table = self._tables.setdefault(tally.binding.exchange, BindingTable())
+            table.add(tally.binding.pattern, number)
+
+    def count(self, message: Routed) -> None:
+        """Count one message; when its exchange is not known, as if it had been published to each that is bound."""
+        tables = [self._tables.get(message.exchange)] if message.exchange else self._tables.values()
+        kinds = {self._count(table, message.keys) for table in tables if table is not None}
+        self.messages += 1
+        self.starts += "added" in kinds
+        self.stops += "removed" in kinds
+        self.stays += "kept" in kinds
+
+    def _count(self, table: BindingTable[int], keys: tuple[str, ...]) -> str:
+        """Count a message for the bindings of one exchange, and return what becomes of it there."""
+        numbers = table.matches(keys[0])
+        for key in keys[1:]:
+            numbers += table.matches(key)
+        taken = [self.tallies[number] for number in dict.fromkeys(numbers)]
+        changes = {tally.change for tally in taken}
+        becomes = changes.pop() if len(changes) == 1 else "kept" if changes else ""
+        for tally in taken:
+            tally.takes += 1
+            tally.moves += becomes == tally.change != "kept"
+            if becomes == tally.change and len(tally.examples) < _EXAMPLES and keys[0] not in tally.examples:
+                tally.examples.append(keys[0])
+        return becomes
+
+
+def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
+    """Read routing keys, one a line, or a recording: records of `tail`, of which those of no message are passed over.
+
+    Raises:
+        DocumentError: a line is no key that AMQP can carry, and no record either.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+            message = _from_record(text, source, number) if text.startswith("{") else Routed((check_key(text),))
+        except UnicodeDecodeError:
+            raise DocumentError("the line is not UTF-8", source=source, line=number) from None
+        except InvalidMessage as error:
+            raise DocumentError(str(error), source=source, line=number) from error
+        if message is not None and text:
+            yield message
+
+
+def _from_record(text: str, source: str, number: int) -> Routed | None:
+    from pulsekit.documents import parse_json  # only for recordings
+
+    value = parse_json(text, source=source, first_line=number).value
+    assert isinstance(value, dict)
+    if "routing_key" not in value and isinstance(value.get("type"), str):
+        return None
+    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
+    if not isinstance(key, str):
+        raise InvalidMessage("the record has no text `routing_key`")
+    if not isinstance(exchange, str) or not isinstance(cc, list):
+        raise InvalidMessage("`exchange` of a record must be text, and `cc` a list of keys")
+    keys = [further for further in cc if isinstance(further, str)]
+    if len(keys) < len(cc):
+        raise InvalidMessage("`cc` of a record must be a list of keys")
+    return Routed((check_key(key), *map(check_key, keys)), exchange)

@@ -1,0 +1,192 @@
+"""What is odd about bindings before anybody binds them: those that take nothing, and those that add nothing.
+
+Source: "Routing" and "Registration and binding expansion" of the facts about Pulse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from pulsekit import BindingTable
+from pulsekit.bindings import Binding, Rule
+from pulsekit.hints import counted
+from pulsekit.names import owner
+from pulsekit.patterns import covers, sample_key, takes_everything, word_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pulsekit.arrivals import Routed
+    from pulsekit.bindings import Registration
+
+__all__ = ["Finding", "Severity", "fewest_words", "lint"]
+
+_JOB_WORDS = 3  # <destination>.<project>._, as the documentation has it and `publish` writes it
+_SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
+# Exchanges that carry other things than jobs, by their owner, and the shortest of their keys: `route.<route>` in CC of
+# Taskcluster, and the name of a repository in hgpushes.
+_OTHER_WORDS = {"taskcluster": 2, "hgpushes": 1}
+
+
+class Severity(StrEnum):
+    """Name how much a finding matters.
+
+    Attributes:
+        WRONG: the binding does not do what it is for.
+        COSMETIC: without the binding, the same messages would arrive.
+        NOTE: it may well be meant.
+    """
+
+    WRONG = "wrong"
+    COSMETIC = "cosmetic"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Say one thing about one binding.
+
+    Attributes:
+        rule: `too-short`, `half-wildcard`, `duplicate`, `shadowed` or `everything`.
+        severity: how much it matters.
+        message: one sentence: what is so.
+        hint: what to write instead, or empty.
+    """
+
+    rule: str
+    severity: Severity
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.hint}" if self.hint else self.message
+
+
+@dataclass(slots=True)
+class _Place:
+    """How often a binding was written, the fewest words of the keys it is for, and the project it was made from."""
+
+    times: int
+    least: int
+    given: bool
+    project: str
+
+
+def lint(
+    registrations: Iterable[Registration | Binding], *, least: Mapping[str, int] | None = None
+) -> dict[Binding, tuple[Finding, ...]]:
+    """Return for each binding, in order of expansion, what is odd about it; the worst first.
+
+    Args:
+        registrations: what is to be bound, not yet expanded: afterwards a duplicate cannot be seen.
+        least: words of the shortest key by exchange, with that of any exchange under the empty name. Without it, and
+            for other exchanges, keys are as jobs have them: `<destination>.<project>._`.
+    """
+    places = _places(registrations, least or {})
+    tables: dict[str, BindingTable[str]] = {}
+    for binding in places:
+        tables.setdefault(binding.exchange, BindingTable()).add(binding.pattern, binding.pattern)
+    order = {binding: number for number, binding in enumerate(places)}
+    found: dict[Binding, tuple[Finding, ...]] = {}
+    for binding, place in places.items():
+        wider = _shadow(binding, tables[binding.exchange], order)
+        findings = [_too_short(binding.pattern, place), _half_wildcard(binding.pattern), _duplicate(place)]
+        findings += [_shadowed(binding.pattern, wider), _everything(binding.pattern)]
+        found[binding] = tuple(finding for finding in findings if finding)
+    return found
+
+
+def fewest_words(messages: Iterable[Routed]) -> dict[str, int]:
+    """Return for each exchange the words of the shortest key that was published there, CC included, for `lint`."""
+    fewest: dict[str, int] = {}
+    for message in messages:
+        for key in message.keys:
+            words = key.count(".") + 1 if key else 0
+            fewest[message.exchange] = min(words, fewest.get(message.exchange, words))
+    return fewest
+
+
+def _places(registrations: Iterable[Registration | Binding], least: Mapping[str, int]) -> dict[Binding, _Place]:
+    places: dict[Binding, _Place] = {}
+    for one in registrations:
+        known = [least[name] for name in (one.exchange, "") if name in least]
+        words = min(known) if known else _least(one)
+        patterns = [one.pattern] if isinstance(one, Binding) else one.patterns()
+        projects = [""] if isinstance(one, Binding) else one.projects
+        for number, pattern in enumerate(patterns):
+            project = projects[number % len(projects)]
+            place = places.setdefault(Binding(one.exchange, pattern), _Place(0, words, bool(known), project))
+            place.times += 1
+            place.least = min(place.least, words)
+    return places
+
+
+def _least(one: Registration | Binding) -> int:
+    if not isinstance(one, Binding):
+        return _JOB_WORDS if one.rule is Rule.DESTINATION_PROJECT else _SHORT_JOB_WORDS
+    family = (owner(one.exchange) or "").partition("-")[0]
+    return _OTHER_WORDS.get(family, _JOB_WORDS)
+
+
+def _shadow(binding: Binding, table: BindingTable[str], order: Mapping[Binding, int]) -> str | None:
+    """Return the widest other pattern that takes all this one takes; of two that take the same, the first is wider."""
+    widest: str | None = None
+    for other in table.matches(sample_key(binding.pattern)):
+        if other == binding.pattern or not covers(other, binding.pattern):
+            continue
+        if covers(binding.pattern, other) and order[Binding(binding.exchange, other)] > order[binding]:
+            continue
+        if widest is None or not covers(widest, other):
+            widest = other
+    return widest
+
+
+def _too_short(pattern: str, place: _Place) -> Finding | None:
+    most = word_limit(pattern)
+    if most is None or most >= place.least:
+        return None
+    keys = "every key given" if place.given else "every key"
+    is_job = place.least == _JOB_WORDS and not place.given
+    if is_job:
+        keys = "the key of a job, <destination>.<project>._,"
+    message = f"it takes nothing: it has {counted(most, 'word')}, and {keys} has {place.least} or more"
+    hint = ""
+    if is_job and most == _JOB_WORDS - 1:
+        hint = f"write {(place.project or pattern.rpartition('.')[2]) + '._'!r} for the project"
+    return Finding("too-short", Severity.WRONG, message, hint)
+
+
+def _half_wildcard(pattern: str) -> Finding | None:
+    for word in pattern.split("."):
+        if len(word) > 1 and not {"*", "#"}.isdisjoint(word):
+            message = f"the word {word!r} takes only itself: * and # are wildcards as whole words alone"
+            return Finding("half-wildcard", Severity.WRONG, message)
+    return None
+
+
+def _duplicate(place: _Place) -> Finding | None:
+    if place.times == 1:
+        return None
+    times = "twice" if place.times == 2 else f"{place.times} times"
+    return Finding("duplicate", Severity.COSMETIC, f"it stands here {times}; a broker keeps it once")
+
+
+def _shadowed(pattern: str, wider: str | None) -> Finding | None:
+    if wider is None:
+        return None
+    if covers(pattern, wider):
+        return Finding("shadowed", Severity.COSMETIC, f"it takes the same keys as {wider!r}")
+    return Finding("shadowed", Severity.COSMETIC, f"{wider!r} takes every key that it takes")
+
+
+def _everything(pattern: str) -> Finding | None:
+    if not takes_everything(pattern):
+        return None
+    message = "it takes every message of the exchange, whatever its key"
+    if pattern == "#.#":
+        message += ", as '#' alone would: the documentation of Treeherder recommends it for all jobs"
+    elif pattern != "#":
+        message += ", as '#' alone would"
+    return Finding("everything", Severity.NOTE, message)

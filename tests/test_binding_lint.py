@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.arrivals import Routed
+from pulsekit.binding_lint import Severity, fewest_words, lint
+from pulsekit.bindings import Binding, Registration, Rule, expand
+from pulsekit.patterns import covers
+
+JOBS = "exchange/me/v1/jobs"
+
+
+def rules(*patterns: str, exchange: str = JOBS) -> dict[str, list[str]]:
+    found = lint([Binding(exchange, pattern) for pattern in patterns])
+    return {binding.pattern: [finding.rule for finding in findings] for binding, findings in found.items()}
+
+
+def words(*registrations: Registration | Binding, **options) -> dict[str, list[str]]:
+    found = lint(registrations, **options)
+    return {binding.pattern: list(map(str, findings)) for binding, findings in found.items()}
+
+
+def test_nothing_is_odd_about_what_the_documentation_shows() -> None:
+    assert words(Registration(JOBS, ["treeherder"], ["mozilla-inbound._", "try._"])) == {
+        "treeherder.mozilla-inbound._": [],
+        "treeherder.try._": [],
+    }
+
+
+def test_every_binding_of_the_expansion_is_judged_in_its_order() -> None:
+    registrations = [Registration(JOBS, ["a", "a.b"], ["b.c", "c"]), Binding(JOBS, "z.#")]
+    assert tuple(lint(registrations)) == expand(registrations)
+
+
+def test_a_project_without_the_reserved_word_takes_no_job() -> None:
+    assert words(Registration(JOBS, ["treeherder"], ["autoland"])) == {
+        "treeherder.autoland": [
+            (
+                "it takes nothing: it has 2 words, and the key of a job, <destination>.<project>._, has 3 or more; "
+                "write 'autoland._' for the project"
+            )
+        ]
+    }
+    assert words(Binding(JOBS, "treeherder.*"))["treeherder.*"][0].endswith("write '*._' for the project")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "exchange", "is_short"),
+    [
+        ("treeherder", JOBS, True),
+        ("", JOBS, True),
+        ("*.*", JOBS, True),
+        ("*.*.*", JOBS, False),
+        ("treeherder.#", JOBS, False),
+        ("route.index", "exchange/taskcluster-queue/v1/task-completed", False),
+        ("primary", "exchange/taskcluster-queue/v1/task-completed", True),
+        ("mozilla-central", "exchange/hgpushes/v1", False),
+    ],
+)
+def test_a_pattern_is_too_short_for_the_keys_of_its_exchange(pattern, exchange, is_short) -> None:
+    assert (rules(pattern, exchange=exchange)[pattern] == ["too-short"]) is is_short
+
+
+def test_the_rules_of_the_past_made_shorter_keys() -> None:
+    assert words(Registration(JOBS, ["th"], ["try"], Rule.PROJECT_DESTINATION)) == {"try.th": []}
+    assert words(Registration(JOBS, [], ["try"], Rule.ANY_PROJECT)) == {"#.try": []}
+
+
+def test_given_keys_decide_what_is_too_short() -> None:
+    least = fewest_words([Routed(("a.b.c.d", "x.y")), Routed(("a.b.c",), JOBS), Routed(("a.b.c.d",), JOBS)])
+    assert least == {"": 2, JOBS: 3}
+    assert words(Binding(JOBS, "a"), Binding(JOBS, "a.b"), least=least) == {
+        "a": ["it takes nothing: it has 1 word, and every key given has 2 or more"],
+        "a.b": [],
+    }
+    assert words(Binding(JOBS, "a.b"), least={JOBS: 3}) == {
+        "a.b": ["it takes nothing: it has 2 words, and every key given has 3 or more"]
+    }
+    assert fewest_words([Routed(("",))]) == {"": 0}
+
+
+def test_a_star_within_a_word_is_no_wildcard() -> None:
+    assert words(Binding(JOBS, "treeherder.mozilla-*._")) == {
+        "treeherder.mozilla-*._": ["the word 'mozilla-*' takes only itself: * and # are wildcards as whole words alone"]
+    }
+    assert rules("treeherder.##") == {"treeherder.##": ["too-short", "half-wildcard"]}
+
+
+def test_what_is_written_twice_is_said_however_it_came_about() -> None:
+    doubled = words(Registration(JOBS, ["a", "a.b"], ["b.c.d", "c.d"]), Binding(JOBS, "a.c.d"), Binding(JOBS, "a.c.d"))
+    assert doubled["a.b.c.d"] == ["it stands here twice; a broker keeps it once"]
+    assert doubled["a.c.d"] == ["it stands here 3 times; a broker keeps it once"]
+    assert doubled["a.b.b.c.d"] == []
+
+
+def test_a_pattern_is_in_the_shadow_of_the_widest_that_takes_all_its_keys() -> None:
+    found = words(Binding(JOBS, "th.try._"), Binding(JOBS, "th.*._"), Binding(JOBS, "th.#"), Binding(JOBS, "x.try._"))
+    assert found == {
+        "th.try._": ["'th.#' takes every key that it takes"],
+        "th.*._": ["'th.#' takes every key that it takes"],
+        "th.#": [],
+        "x.try._": [],
+    }
+
+
+def test_of_two_spellings_of_the_same_the_second_is_superfluous() -> None:
+    assert rules("a.#.*", "a.*.#") == {"a.#.*": [], "a.*.#": ["shadowed"]}
+    assert words(Binding(JOBS, "a.#.*"), Binding(JOBS, "a.*.#"))["a.*.#"] == ["it takes the same keys as 'a.#.*'"]
+
+
+def test_the_same_pattern_on_another_exchange_is_another_matter() -> None:
+    assert words(Binding(JOBS, "th.#"), Binding("exchange/you/v1/jobs", "th.try._"))["th.try._"] == []
+
+
+def test_the_documentations_pattern_for_all_jobs_is_explained_as_everything() -> None:
+    found = lint([Registration(JOBS, ["#"], ["#"])])
+    [finding] = found[Binding(JOBS, "#.#")]
+    assert (finding.rule, finding.severity) == ("everything", Severity.NOTE)
+    assert finding.message == (
+        "it takes every message of the exchange, whatever its key, as '#' alone would: "
+        "the documentation of Treeherder recommends it for all jobs"
+    )
+    assert words(Binding(JOBS, "#")) == {"#": ["it takes every message of the exchange, whatever its key"]}
+
+
+def test_what_takes_nothing_is_wrong_and_what_adds_nothing_is_cosmetic() -> None:
+    found = lint([Binding(JOBS, "a"), Binding(JOBS, "b.b.b"), Binding(JOBS, "b.b.b"), Binding(JOBS, "b.#")])
+    assert [finding.severity for findings in found.values() for finding in findings] == [
+        Severity.WRONG,
+        Severity.COSMETIC,
+        Severity.COSMETIC,
+    ]
+
+
+some = st.lists(st.lists(st.sampled_from(["a", "b", "", "*", "#"]), max_size=4).map(".".join), unique=True, max_size=6)
+
+
+@given(patterns=some)
+def test_what_is_in_no_shadow_takes_every_key_that_anything_takes(patterns) -> None:
+    """Whoever leaves out what is shadowed loses nothing; and nothing else can be left out for another's sake."""
+    found = rules(*patterns)
+    light = [pattern for pattern, names in found.items() if "shadowed" not in names]
+    for pattern in patterns:
+        wider = [other for other in light if other != pattern and covers(other, pattern)]
+        assert bool(wider) is (pattern not in light)
+
+
+def test_many_bindings_are_judged_before_a_test_times_out() -> None:
+    registration = Registration(JOBS, [f"d{n}" for n in range(100)], [f"p{n}._" for n in range(200)])
+    found = lint([registration, Binding(JOBS, "d7.#")])  # pair by pair it would take an hour
+    assert sum(bool(findings) for findings in found.values()) == 200

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.patterns import covers, sample_key, takes_everything, word_limit
+from pulsekit.topics import topic_matches
+
+UNNAMED = "z"  # no pattern below has it
+
+
+def written(words: tuple[str, ...]) -> str:
+    return ".".join(words)
+
+
+def all_patterns(alphabet: str, most: int) -> list[str]:
+    """Every pattern of so many words; the empty word is among them, alone it is the empty pattern."""
+    return list(dict.fromkeys(written(words) for size in range(most + 1) for words in product(alphabet, repeat=size)))
+
+
+def leak(wider: str, narrower: str) -> list[str] | None:
+    """Find a key that only the narrower pattern takes, by trying all keys there can be.
+
+    The peer of `covers`, written without its insight: it follows all attempts at once, and an opponent who may choose
+    any word at any time.
+    """
+    wants, has = (pattern.split(".") if pattern else [] for pattern in (wider, narrower))
+
+    def reached(words: list[str], places: frozenset[int]) -> frozenset[int]:
+        found = set(places)
+        for at in range(len(words)):
+            if at in found and words[at] == "#":
+                found.add(at + 1)
+        return frozenset(found)
+
+    def stepped(words: list[str], places: frozenset[int], word: str) -> frozenset[int]:
+        inner = {at for at in places if at < len(words)}
+        stay = {at for at in inner if words[at] == "#"}
+        return reached(words, frozenset(stay | {at + 1 for at in inner if words[at] in {"*", word}}))
+
+    alphabet = sorted({*wants, *has, UNNAMED, ""} - {"*", "#"})
+    start = reached(has, frozenset({0})), reached(wants, frozenset({0})), "no word"
+    ways: dict[object, list[str]] = {start: []}
+    queue = [start]
+    for theirs, ours, so_far in queue:
+        way = ways[theirs, ours, so_far]
+        # A key of one empty word would be the empty key, which has none.
+        if len(has) in theirs and len(wants) not in ours and so_far != "one empty word":
+            return way
+        for word in alphabet:
+            size = "words" if way or word else "one empty word"
+            after = stepped(has, theirs, word), stepped(wants, ours, word), size
+            if after[0] and after not in ways:
+                ways[after] = [*way, word]
+                queue.append(after)
+    return None
+
+
+@pytest.mark.parametrize(
+    ("wider", "narrower"),
+    [
+        ("#", "treeherder.autoland._"),
+        ("#.#", "#"),
+        ("#", ""),
+        ("treeherder.#", "treeherder"),
+        ("treeherder.#", "treeherder.*._"),
+        ("treeherder.*._", "treeherder.autoland._"),
+        ("#._", "treeherder.#._"),
+        ("#.*", "*.#"),
+        ("*.#.*", "#.*.*"),
+        ("#.a.#", "b.a.*.a"),
+        ("*.*", "a.b"),
+        ("*.#.", "#."),
+        (".*.#", ".#"),
+        ("treeherder.autoland._", "treeherder.autoland._"),
+    ],
+)
+def test_a_wider_pattern_takes_all_that_a_narrower_one_takes(wider: str, narrower: str) -> None:
+    assert covers(wider, narrower)
+
+
+@pytest.mark.parametrize(
+    ("wider", "narrower"),
+    [
+        ("treeherder.*", "treeherder.#"),
+        ("treeherder.*", "treeherder.autoland._"),
+        ("*.#", "#"),
+        ("*", ""),
+        ("#.a", "a.#"),
+        ("#.autoland._", "#.autoland"),
+        ("#.a.b.#", "a.#.b"),
+        ("", "#"),
+        ("treeherder.autoland", "treeherder.Autoland"),
+    ],
+)
+def test_a_pattern_does_not_cover_one_that_takes_a_key_more(wider: str, narrower: str) -> None:
+    assert not covers(wider, narrower)
+
+
+def test_among_all_short_patterns_it_is_what_trying_every_key_says() -> None:
+    patterns = all_patterns("a*#", 4)
+    wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
+    assert wrong == []
+
+
+def test_among_short_patterns_with_empty_words_it_is_what_trying_every_key_says() -> None:
+    patterns = list(dict.fromkeys(written(w) for n in range(4) for w in product(("a", "", "*", "#"), repeat=n)))
+    wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
+    assert wrong == []
+
+
+longer = st.lists(st.sampled_from(["a", "b", "*", "#", "#", ""]), max_size=7).map(tuple).map(written)
+
+
+@given(wider=longer, narrower=longer)
+def test_among_longer_patterns_it_is_what_trying_every_key_says(wider: str, narrower: str) -> None:
+    way = leak(wider, narrower)
+    assert covers(wider, narrower) is (way is None)
+    if way is not None:
+        key = written(tuple(way))
+        assert topic_matches(narrower, key)
+        assert not topic_matches(wider, key)
+
+
+@given(pattern=longer, data=st.data())
+def test_what_is_narrowed_stays_covered(pattern: str, data: st.DataObject) -> None:
+    """Random pairs are seldom one within the other, so these are made to be."""
+    words = []
+    for word in pattern.split(".") if pattern else []:
+        some = st.lists(st.sampled_from(["a", "b", "*", "#"]), max_size=3)
+        one = st.sampled_from(["a", "b", "*"])
+        words += data.draw(some) if word == "#" else [data.draw(one)] if word == "*" else [word]
+    assert covers(pattern, written(tuple(words))) or words == [""]
+
+
+def test_a_pattern_made_to_be_slow_is_judged_at_once() -> None:
+    tail = ".*" * 60
+    assert covers("#.a" + tail, "#.b.a" + tail)
+    assert not covers("#.a" + tail, "#.a.#" + tail)
+    assert covers("#.a.#.b" + ".#.a.#.b" * 30, "#.a.b" + ".a.#.b" * 30)
+
+
+@pytest.mark.parametrize("pattern", ["#", "#.#", "#.#.#"])
+def test_some_spellings_take_everything(pattern: str) -> None:
+    assert takes_everything(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["", "*", "*.#", "#.a", "#."])
+def test_a_pattern_that_asks_for_a_word_does_not_take_everything(pattern: str) -> None:
+    assert not takes_everything(pattern)
+
+
+@pytest.mark.parametrize(("pattern", "most"), [("", 0), ("*", 1), ("treeherder.*", 2), ("a.", 2), ("a.#", None)])
+def test_without_many_a_pattern_takes_keys_of_so_many_words(pattern: str, most: int | None) -> None:
+    assert word_limit(pattern) == most
+
+
+@given(wider=longer, narrower=longer)
+def test_the_sample_of_a_pattern_is_taken_by_it_and_by_all_that_cover_it(wider: str, narrower: str) -> None:
+    assert topic_matches(narrower, sample_key(narrower))
+    assert topic_matches(wider, sample_key(narrower)) or not covers(wider, narrower)
