@@ -7,6 +7,7 @@ Source: "Routing" of the facts about Pulse.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -70,7 +71,8 @@ class Arrivals:
         messages: how many were counted, of which
         starts: so many would start to arrive,
         stops: so many would stop,
-        stays: and so many arrive before and after.
+        stays: so many arrive before and after,
+        misses: and so many neither before nor after.
     """
 
     def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
@@ -80,7 +82,7 @@ class Arrivals:
             for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept))
             for binding in bindings
         ]
-        self.messages = self.starts = self.stops = self.stays = 0
+        self.messages = self.starts = self.stops = self.stays = self.misses = 0
         self._tables: dict[str, BindingTable[int]] = {}
         for number, tally in enumerate(self.tallies):
             table = self._tables.setdefault(tally.binding.exchange, BindingTable())
@@ -94,6 +96,7 @@ class Arrivals:
         self.starts += "added" in kinds
         self.stops += "removed" in kinds
         self.stays += "kept" in kinds
+        self.misses += kinds <= {""}
 
     def _count(self, table: BindingTable[int], keys: tuple[str, ...]) -> str:
         """Count a message for the bindings of one exchange, and return what becomes of it there."""
@@ -115,12 +118,12 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
     """Read routing keys, one a line, or a recording: records of `tail`, of which those of no message are passed over.
 
     Raises:
-        DocumentError: a line is no key that AMQP can carry, and no record either.
+        DocumentError: a line is no key that AMQP can carry and no record either.
     """
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().rstrip("\r\n")
-            message = _from_record(text, source, number) if text.startswith("{") else Routed((check_key(text),))
+            message = _from_record(text) if text.startswith("{") else Routed((check_key(text),))
         except UnicodeDecodeError:
             raise DocumentError("the line is not UTF-8", source=source, line=number) from None
         except InvalidMessage as error:
@@ -129,11 +132,14 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
             yield message
 
 
-def _from_record(text: str, source: str, number: int) -> Routed | None:
-    from pulsekit.documents import parse_json  # only for recordings
-
-    value = parse_json(text, source=source, first_line=number).value
-    assert isinstance(value, dict)
+def _from_record(text: str) -> Routed | None:
+    try:
+        # Not strictly: a payload may be as odd as it likes, down to numbers that nobody can convert.
+        value = json.loads(text, parse_int=float)
+    except ValueError as error:
+        raise InvalidMessage(f"the line begins like a record, but is not JSON: {error}") from None
+    except RecursionError:
+        raise InvalidMessage("the record is nested too deeply") from None
     if "routing_key" not in value and isinstance(value.get("type"), str):
         return None
     key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")

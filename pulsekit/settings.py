@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from pulsekit.bindings import Binding, Registration
+    from pulsekit.targets import Target, TargetSettings
 
 __all__ = ["Broker", "Settings", "load_settings", "parse_url"]
 
@@ -31,7 +32,7 @@ HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
-_PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off"})
+_PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
 _USER_KEYS = _PROJECT_KEYS | {"url", "user", "password", "password_file", "password_command"}
 
 
@@ -142,7 +143,8 @@ class Settings:
         exchange: the exchange to publish to.
         schema: name or path of the schema jobs are validated against.
         destinations: destinations a job is sent to, one message each.
-        registrations: what Treeherder binds, in order.
+        registrations: what Treeherder binds, in order: those of the whole project, then those of its targets.
+        targets: what differs for staging and production.
         lint_off: names of lint rules that are not applied; whoever lints checks that there are such rules.
         source: the file the project's values came from, for messages; empty without one.
     """
@@ -152,6 +154,7 @@ class Settings:
     destinations: tuple[str, ...] = ()
     registrations: tuple[Registration | Binding, ...] = ()
     lint_off: tuple[str, ...] = ()
+    targets: Mapping[Target, TargetSettings] = field(default_factory=dict)
     source: str = ""
     _login: Mapping[str, str] = field(default_factory=dict, repr=False)
     _environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -168,6 +171,30 @@ class Settings:
     def in_ci(self) -> bool:
         """Tell whether this is a CI machine, where a missing secret must never publish to nowhere."""
         return bool(self._environment.get("CI"))
+
+    def at(self, target: Target | None) -> Settings:
+        """Return the settings for staging or production: its exchange, destinations and registrations.
+
+        What the target leaves open is as for the whole project. Without a target they are returned as they are.
+
+        Raises:
+            ConfigurationError: the project has no such target.
+        """
+        if target is None:
+            return self
+        chosen = self.targets.get(target)
+        if chosen is None:
+            where = f"{self.source} has none" if self.source else "there is no pulsekit.yml"
+            raise ConfigurationError(
+                f"no target {str(target)!r}: {where}; write `targets: {{{target}: {{destinations: […]}}}}`, "
+                f"or run `pulsekit register --{target} --write`"
+            )
+        return replace(
+            self,
+            exchange=chosen.exchange,
+            destinations=chosen.destinations,
+            registrations=chosen.registrations,
+        )
 
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
         """Resolve where to connect and as whom.
@@ -276,11 +303,22 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     project = _read(project_path, _PROJECT_KEYS)
     user = _read(user_path, _USER_KEYS)
     merged = {**user, **project}
+    exchange, destinations = _text(merged, "exchange"), _texts(merged, "destinations")
+    registrations = _registrations(merged, project_path if "registrations" in project else user_path)
+    targets: Mapping[Target, TargetSettings] = {}
+    if merged.get("targets") is not None:
+        from pulsekit.targets import TargetSettings, read_targets  # few have them
+
+        whole = TargetSettings(exchange, destinations, registrations)
+        path = project_path if "targets" in project else user_path
+        targets = read_targets(merged["targets"], whole, source=str(path))
+    own = (one for target in targets.values() for one in target.registrations if one not in registrations)
     return Settings(
-        exchange=_text(merged, "exchange"),
+        exchange=exchange,
         schema=_text(merged, "schema") or "pulse-job",
-        destinations=_texts(merged, "destinations"),
-        registrations=_registrations(merged, project_path if "registrations" in project else user_path),
+        destinations=destinations,
+        registrations=(*registrations, *dict.fromkeys(own)),
+        targets=targets,
         lint_off=_texts(merged, "lint_off"),
         source=str(project_path if project else user_path if user else ""),
         _login={key: value for key in _USER_KEYS - _PROJECT_KEYS if (value := _text(user, key)) is not None},

@@ -112,6 +112,7 @@ def test_what_moves_is_what_every_message_by_itself_would_tell(old, new, sent) -
     assert result.starts == sum(now and not then for then, now in zip(before, after, strict=True))
     assert result.stops == sum(then and not now for then, now in zip(before, after, strict=True))
     assert result.stays == sum(then and now for then, now in zip(before, after, strict=True))
+    assert result.misses == sum(not then and not now for then, now in zip(before, after, strict=True))
     for tally in result.tallies:
         assert tally.takes == sum(taken(keys, [tally.binding.pattern]) for keys in sent)
 
@@ -137,6 +138,12 @@ def test_of_a_record_all_keys_and_the_exchange_count() -> None:
     assert read('{"routing_key": ""}') == [Routed(("",))]
 
 
+def test_the_payload_of_a_record_may_be_anything() -> None:
+    payloads = ["NaN", '{"a": 1, "a": 2}', "9" * 5000, '"\\ud800"']
+    lines = [f'{{"routing_key": "a", "payload": {payload}}}' for payload in payloads]
+    assert read(*lines) == [Routed(("a",))] * 4
+
+
 def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:
     assert read('{"v":1,"type":"gap","from":"x","to":"y","lossy":true}', '{"v":1,"type":"trailer"}') == []
 
@@ -147,7 +154,8 @@ def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:
         (b"\xff", "keys.txt:2: the line is not UTF-8"),
         ("x" * 256, "keys.txt:2: routing key 'xxx"),
         ("{}", "keys.txt:2: the record has no text `routing_key`"),
-        ("{", "keys.txt:2"),
+        ("{", "keys.txt:2: the line begins like a record, but is not JSON: "),
+        ('{"routing_key": "a", "payload": ' + "[" * 100_000, "keys.txt:2: the record is nested too deeply"),
         ('{"routing_key": "a", "cc": "b"}', "keys.txt:2: `exchange` of a record must be text, and `cc` a list"),
         ('{"routing_key": "a", "cc": [1]}', "keys.txt:2: `cc` of a record must be a list of keys"),
     ],

@@ -106,7 +106,7 @@ def test_one_of_the_two_may_be_piped(call, files) -> None:
         ([], 2, "error: no registrations: give a FILE or a pipe, set PULSE_DATA_INGESTION_SOURCES, or write them into"),
         (["nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
         (["bad.yml"], 1, "error: bad.yml:2:11: the alias *all is not read"),
-        (["-", "--diff", "-"], 2, "error: FILE and OLD cannot both be stdin"),
+        (["-", "--diff", "-"], 2, "error: only one of FILE, OLD and --keys can be stdin"),
         (["new.yml", "--diff", "nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
         (["new.yml", "--rule", "best"], 2, "'best' is not one of 'destination.project', 'project.destination', 'any.p"),
         (["new.yml", "old.txt"], 2, "unexpected extra argument"),
@@ -126,3 +126,185 @@ def test_a_file_that_is_far_too_large_is_refused(call, folder) -> None:
     result = call("bindings", "huge")
     assert result.code == 1
     assert result.err == "error: huge: more than 64 MiB\n"
+
+
+# keys and recordings
+
+KEYS = "treeherder.try\ntreeherder.gone\ntreeherder.gone\ntreeherder.autoland\nelsewhere\n"
+RECORDING = "\n".join(
+    json.dumps({"v": 1, "exchange": exchange, "routing_key": key, "cc": cc, "payload": {}})
+    for exchange, key, cc in [
+        (JOBS, "treeherder.gone", []),
+        (JOBS, "x", ["treeherder.autoland", "treeherder.try"]),
+        ("exchange/you/v1/jobs", "treeherder.gone", []),
+    ]
+)
+
+
+def test_a_diff_says_which_messages_would_start_and_stop_arriving(call, files, folder) -> None:
+    (folder / "keys.txt").write_text(KEYS)
+    result = call("bindings", "new.yml", "--diff", "old.txt", "--keys", "keys.txt")
+    assert result.code == 0
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        {
+            "exchange": JOBS,
+            "pattern": "treeherder.gone",
+            "change": "removed",
+            "takes": 2,
+            "stops": 2,
+            "examples": ["treeherder.gone"],
+        },
+        {
+            "exchange": JOBS,
+            "pattern": "treeherder.autoland",
+            "change": "added",
+            "takes": 1,
+            "starts": 1,
+            "examples": ["treeherder.autoland"],
+        },
+        {
+            "exchange": JOBS,
+            "pattern": "treeherder.try",
+            "change": "kept",
+            "takes": 1,
+            "examples": ["treeherder.try"],
+        },
+    ]
+    assert result.err == (
+        "1 removed, 1 added, 1 kept\n"
+        "5 messages: 1 would start to arrive, 2 would stop, 1 arrive either way, 1 not at all\n"
+    )
+
+
+def test_a_recording_counts_on_its_exchange_with_all_its_keys(call, files) -> None:
+    result = call("bindings", "new.yml", "--diff", "old.txt", "--keys", "-", stdin=RECORDING)
+    assert "3 messages: 0 would start to arrive, 1 would stop, 1 arrive either way, 1 not at all" in result.err
+
+
+def test_keys_may_be_given_one_by_one_and_beside_a_file(call, files, folder) -> None:
+    (folder / "keys.txt").write_text("treeherder.gone")
+    arguments = ["--diff", "old.txt", "--key", "treeherder.autoland", "--key", "", "--keys", "keys.txt"]
+    assert "3 messages: 1 would start to arrive, 1 would stop, 0 arrive" in call("bindings", "new.yml", *arguments).err
+
+
+def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
+    (folder / "old").write_text(f"{JOBS}.a.#:b.#:c")
+    (folder / "new").write_text(f"{JOBS}.a.#:*.x:d.#:e")
+    keys = [f"--key={key}" for key in ("a.x", "b.x", "b.y", "d.1", "d.2", "d.3", "d.4")]
+    assert call("bindings", "new", "--diff", "old", *keys, "-o", "pretty").out == (
+        f"- {JOBS}:b.#  1 would stop: b.y\n"
+        f"- {JOBS}:c    takes none\n"
+        f"+ {JOBS}:*.x  none would start: other bindings bring the 2 it takes\n"
+        f"+ {JOBS}:d.#  4 would start, such as d.1, d.2, d.3\n"
+        f"+ {JOBS}:e    takes none\n"
+        f"  {JOBS}:a.#  takes 1: a.x\n"
+    )
+
+
+def test_without_a_diff_each_binding_says_how_much_it_takes(call, files) -> None:
+    result = call("bindings", "new.yml", "--key", "treeherder.try", "--key", "x")
+    assert [json.loads(line) for line in result.out.splitlines()] == [
+        {"exchange": JOBS, "pattern": "treeherder.try", "takes": 1, "examples": ["treeherder.try"]},
+        {"exchange": JOBS, "pattern": "treeherder.autoland", "takes": 0, "examples": []},
+    ]
+    assert result.err == "2 messages: 1 taken, 1 not\n"
+
+
+# lint
+
+ODD = f"exchange: {JOBS}\ndestinations: [treeherder]\nprojects: [try._, autoland, '#', try._]\n"
+
+
+def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
+    result = call("bindings", "--lint", stdin=ODD)
+    assert result.code == 1
+    found = {line["pattern"]: line["lint"] for line in map(json.loads, result.out.splitlines())}
+    assert {pattern: [one["rule"] for one in lint] for pattern, lint in found.items()} == {
+        "treeherder.try._": ["duplicate", "shadowed"],
+        "treeherder.autoland": ["too-short", "shadowed"],
+        "treeherder.#": [],
+    }
+    assert found["treeherder.try._"][1] == {
+        "rule": "shadowed",
+        "severity": "cosmetic",
+        "message": "'treeherder.#' takes every key that it takes",
+        "hint": "",
+    }
+    assert result.err == "3 bindings: 1 wrong, 3 cosmetic\n"
+
+
+def test_lint_of_what_only_adds_nothing_is_no_failure(call) -> None:
+    result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c:a.#")
+    assert (result.code, result.err) == (0, "2 bindings: 1 cosmetic\n")
+    assert result.out == f"cosmetic  {JOBS}:a.b.c  'a.#' takes every key that it takes\n"
+
+
+def test_lint_of_what_is_as_it_should_be_says_so(call) -> None:
+    result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c")
+    assert (result.code, result.out, result.err) == (0, "", "1 binding: nothing odd about them\n")
+
+
+def test_lint_explains_what_the_documentation_recommends_for_everything(call) -> None:
+    result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.#.#")
+    assert result.code == 0
+    assert "it takes every message of the exchange, whatever its key, as '#' alone would" in result.out
+
+
+def test_lint_measures_patterns_by_the_keys_it_is_given(call) -> None:
+    assert call("bindings", "--lint", "--key", "a.b", stdin=f"{JOBS}.a.b").code == 0
+    assert call("bindings", "--lint", "--key", "a.b.c.d", stdin=f"{JOBS}.a.b.c").code == 1
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_lint_fits_a_narrow_terminal(on_terminal, folder, columns) -> None:
+    (folder / "odd.yml").write_text(ODD)
+    result = on_terminal("bindings", "odd.yml", "--lint", columns=columns)
+    assert result.code == 1
+    assert max(map(len, result.out.splitlines())) <= columns
+    assert "write 'autoland._'" in " ".join(result.out.split())
+
+
+# targets
+
+PROJECT = f"""
+exchange: {JOBS}
+destinations: [treeherder]
+targets:
+  staging: {{destinations: [th-staging], projects: ['#']}}
+  production:
+registrations:
+- {JOBS}.treeherder.try._
+- exchange/me/v1/other.#
+"""
+
+
+def test_a_target_has_bindings_of_its_own(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text(PROJECT)
+    staging = call("bindings", "--target", "staging")
+    assert staging.out == f'{{"exchange":"{JOBS}","pattern":"th-staging.#"}}\n'
+    assert staging.err == "1 binding from pulsekit.yml, staging\n"
+    assert call("bindings", "--target", "production").out == f'{{"exchange":"{JOBS}","pattern":"treeherder.try._"}}\n'
+    assert call("bindings").err == "3 bindings from pulsekit.yml\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["new.yml", "--diff", "old.txt", "--lint"], 2, "--diff shows a change and --lint what is odd: give one"),
+        (["-", "--keys", "-"], 2, "only one of FILE, OLD and --keys can be stdin"),
+        (["new.yml", "--target", "staging"], 2, "--target chooses among the registrations of pulsekit.yml"),
+        (["--target", "staging"], 2, "no target 'staging': there is no pulsekit.yml; write `targets: {staging:"),
+        (["--target", "dev"], 2, "'dev' is not one of 'staging', 'production'"),
+        (["new.yml", "--keys", "nowhere.txt"], 74, "error: nowhere.txt: No such file or directory"),
+        (["new.yml", "--keys", "empty.txt"], 2, "no keys in empty.txt: one a line is expected"),
+        (["new.yml", "--keys", "bad.txt"], 1, "error: bad.txt:2: routing key 'xxx"),
+        (["new.yml", "--key", "x" * 256], 1, "error: routing key 'xxx"),
+    ],
+)
+@pytest.mark.usefixtures("files")
+def test_what_cannot_be_compared_ends_with_its_status(call, folder, arguments, code, words) -> None:
+    (folder / "empty.txt").write_text("\n")
+    (folder / "bad.txt").write_text("fine\n" + "x" * 300)
+    result = call("bindings", *arguments)
+    assert (result.code, result.out) == (code, "")
+    assert words in result.err

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pulsekit.bindings import Binding, Registration
+from pulsekit.errors import ConfigurationError
+from pulsekit.settings import Settings, load_settings
+from pulsekit.targets import Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOBS = "exchange/me/v1/jobs"
+WHOLE = f"""
+exchange: {JOBS}
+destinations: [treeherder]
+registrations:
+- {{exchange: {JOBS}, destinations: [treeherder], projects: [autoland._]}}
+- exchange/me/v1/trial:x.#
+"""
+
+
+def settings(folder: Path, text: str) -> Settings:
+    (folder / "pulsekit.yml").write_text(text)
+    return load_settings(folder, {"XDG_CONFIG_HOME": str(folder)})
+
+
+def test_a_target_says_where_its_jobs_go(tmp_path: Path) -> None:
+    text = WHOLE + "targets:\n  staging:\n    exchange: exchange/me/v1/trial\n    destinations: [th-staging, x]\n"
+    staging = settings(tmp_path, text).at(Target.STAGING)
+    assert staging.exchange == "exchange/me/v1/trial"
+    assert staging.destinations == ("th-staging", "x")
+    assert staging.registrations == (Binding("exchange/me/v1/trial", "x.#"),)
+
+
+def test_what_a_target_leaves_open_is_as_for_the_whole_project(tmp_path: Path) -> None:
+    production = settings(tmp_path, WHOLE + "targets: {staging: {destinations: [s]}, production: }").at(
+        Target.PRODUCTION
+    )
+    assert production.exchange == JOBS
+    assert production.destinations == ("treeherder",)
+    assert production.registrations == (Registration(JOBS, ["treeherder"], ["autoland._"]),)
+    assert production.schema == "pulse-job"
+
+
+def test_a_target_with_projects_is_a_registration_that_the_whole_project_has_as_well(tmp_path: Path) -> None:
+    targets = "targets: {staging: {projects: ['#']}, production: {projects: [a._]}}"
+    text = f"exchange: {JOBS}\ndestinations: [th]\n{targets}\n"
+    found = settings(tmp_path, text)
+    assert found.at(Target.STAGING).registrations == (Registration(JOBS, ["th"], ["#"]),)
+    assert found.at(Target.PRODUCTION).registrations == (Registration(JOBS, ["th"], ["a._"]),)
+    assert found.registrations == (Registration(JOBS, ["th"], ["#"]), Registration(JOBS, ["th"], ["a._"]))
+
+
+def test_without_a_target_everything_is_as_before(tmp_path: Path) -> None:
+    found = settings(tmp_path, WHOLE)
+    assert found.at(None) is found
+    assert len(found.registrations) == 2
+
+
+def test_a_target_keeps_who_logs_in_and_where(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text(WHOLE + "targets: {staging: {destinations: [s]}}")
+    environment = {"XDG_CONFIG_HOME": str(tmp_path), "PULSE_URL": "amqps://me:pw@host/"}
+    assert load_settings(tmp_path, environment).at(Target.STAGING).broker().user == "me"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (WHOLE, "no target 'staging': {file} has none; write `targets: {{staging: {{destinations: […]}}}}`, or run"),
+        ("targets: {production: {destinations: [a]}}", "no target 'staging': {file} has none"),
+        ("targets: [staging]", "{file}: targets: an object with staging and production is expected"),
+        ("targets: {stage: {}}", "{file}: targets: unknown target 'stage'; known are staging, production"),
+        ("targets: {staging: treeherder}", "{file}: targets: staging: an object is expected, such as"),
+        ("targets: {staging: {destination: [a]}}", "staging: unknown key 'destination'; known are exchange, dest"),
+        ("targets: {staging: {exchange: 7}}", "{file}: targets: staging: exchange must be text"),
+        ("targets: {staging: {destinations: a}}", "staging: destinations must be a list of texts, such as [tree"),
+        ("targets: {staging: {projects: [a]}}", "staging: exchange is missing, here and for the whole project"),
+        ("exchange: jobs\ntargets: {staging: {projects: [a]}}", "staging: exchange: 'jobs' is not a Pulse exchange"),
+        (f"exchange: {JOBS}\ntargets: {{staging: {{projects: [a]}}}}", "staging: destinations: the list is empty"),
+    ],
+)
+def test_a_target_that_cannot_be_used_says_where_and_what_to_write(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings(tmp_path, text).at(Target.STAGING)
+    assert words.format(file=tmp_path / "pulsekit.yml") in str(caught.value)
+
+
+def test_without_any_file_a_target_cannot_be_chosen(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"no target 'production': there is no pulsekit\.yml"):
+        load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)}).at(Target.PRODUCTION)
