@@ -1,0 +1,256 @@
+"""`pulsekit.yml` as a text that a person wrote: registrations are put into it, and all the rest stays as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from io import StringIO
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.bindings import Registration, Rule, read_registrations
+from pulsekit.documents import parse_yaml
+from pulsekit.errors import ConfigurationError, DocumentError
+from pulsekit.targets import Target, TargetSettings, read_targets
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["store"]
+
+_ITEM = re.compile(r"^( *)-( +)[^\s#]", re.MULTILINE)
+_NESTED = re.compile(r"^[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n( +)[^\s#-]", re.MULTILINE)
+_SHORT = 60  # characters of a list that is written on one line
+
+
+def store(text: str, registrations: Mapping[Target, Registration], *, source: str) -> str:
+    """Return the text of a `pulsekit.yml` with what has been registered for each target.
+
+    What production binds, and staging when it is the same, goes to `registrations`, in place of what was there for the
+    same exchange. Each target has its exchange and destinations under `targets`, and staging its projects when they are
+    its own. A project that has no exchange or destinations gets them, too. Comments stay, and so does the form of every
+    line that need not change.
+
+    Args:
+        text: what the file holds; empty when there is none.
+        registrations: one for each target that is registered.
+        source: the file, for messages.
+
+    Raises:
+        ConfigurationError: the file is no object, something in it is not what it should be, or it is written in a way
+            that cannot be changed without breaking it.
+        DocumentError: it is not YAML that pulsekit reads.
+    """
+    body = text.replace("\r\n", "\n")
+    has_keys = any(line.strip() and not line.lstrip().startswith("#") for line in body.splitlines())
+    value = parse_yaml(text, source=source).value if has_keys else {}
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{source}: a mapping is expected, such as `exchange: exchange/me/v1/jobs`")
+    yaml = _form_of(body)
+    tree: Any = yaml.load(body) if has_keys else yaml.map()
+    before = _dumped(yaml, tree)
+    _Change(yaml, tree, value, source).put(registrations)
+    after = _dumped(yaml, tree)
+    merged = _merged(body, before, after) if has_keys else after
+    attempts = (attempt for one in (merged, after) for attempt in (_with_comments(one, body), one))
+    changed = next((attempt for attempt in attempts if _holds(attempt, tree)), None)
+    if changed is None:
+        raise ConfigurationError(f"{source} is written in a way that cannot be changed here: add `targets` yourself")
+    return changed.replace("\n", "\r\n") if "\r\n" in text else changed
+
+
+def _form_of(text: str) -> Any:
+    """Return a reader and writer that indents as the text does."""
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 4096  # never break a line anew
+    yaml.explicit_start = bool(re.search(r"^---\s", text, re.MULTILINE))
+    nested, item = _NESTED.search(text), _ITEM.search(text)
+    offset, gap = (len(item[1]), len(item[2])) if item else (2, 1)
+    yaml.indent(mapping=len(nested[1]) if nested else 2, sequence=offset + 1 + gap, offset=offset)
+    return yaml
+
+
+def _dumped(yaml: Any, tree: Any) -> str:
+    stream = StringIO()
+    yaml.dump(tree, stream)
+    return stream.getvalue()
+
+
+def _merged(text: str, before: str, after: str) -> str:
+    """Make the change in the text itself: written anew, a line may have lost its spacing, and a comment its place.
+
+    Args:
+        text: what the user wrote.
+        before: the same, written anew.
+        after: with the change, written anew.
+    """
+    ours, theirs, changed = text.splitlines(), before.splitlines(), after.splitlines()
+    pieces = _pieces(ours, theirs)
+    merged: list[str] = []
+    for kind, start, end, first, last in SequenceMatcher(None, theirs, changed, autojunk=False).get_opcodes():
+        if kind != "equal":
+            merged += changed[first:last]
+            continue
+        at = start
+        while at < end:
+            piece = pieces[at]
+            whole = piece.start >= start and piece.end <= end
+            merged += piece.lines if whole else theirs[at : at + 1]
+            at = piece.end if whole else at + 1
+    return "\n".join(merged) + "\n"
+
+
+def _with_comments(text: str, original: str) -> str:
+    """Put back the lines of comments that were lost, each before the line it stood before."""
+    lines, ours = text.splitlines(), original.splitlines()
+    left = Counter(line.strip() for line in lines)
+    at = 0
+    waiting: list[str] = []
+    for line in ours:
+        bare = line.strip()
+        if left[bare]:
+            left[bare] -= 1
+            found = next((place for place in range(at, len(lines)) if lines[place].strip() == bare), None)
+            if found is not None:
+                lines[found:found] = waiting
+                at = found + len(waiting) + 1
+                waiting = []
+        elif bare.startswith("#"):
+            waiting.append(line)
+    return "\n".join([*lines, *waiting]) + "\n"
+
+
+def _holds(text: str, tree: Any) -> bool:
+    """Tell whether a text says what the tree does: comments at odd places can lead the writer astray."""
+    try:
+        return bool(parse_yaml(text).value == json.loads(json.dumps(tree, default=str)))
+    except DocumentError:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """Lines of the user's, and from where to where they stand in what was written anew."""
+
+    lines: tuple[str, ...]
+    start: int
+    end: int
+
+
+def _pieces(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, _Piece]:
+    """Find for each line written anew the lines of the user's that say the same."""
+    bare, anew = (["".join(line.split()) for line in lines] for lines in (ours, theirs))
+    pieces: dict[int, _Piece] = {}
+    for kind, first, last, start, end in SequenceMatcher(None, bare, anew, autojunk=False).get_opcodes():
+        for at in range(start, end):
+            if kind == "equal":
+                pieces[at] = _Piece((ours[first + at - start],), at, at + 1)
+            else:
+                pieces[at] = _Piece(tuple(ours[first:last]), start, end)
+    return pieces
+
+
+class _Change:
+    """Put registrations into the tree of a file; what it holds now is also there as plain values."""
+
+    def __init__(self, yaml: Any, tree: Any, value: dict[str, Any], source: str) -> None:
+        self._yaml = yaml
+        self._tree = tree
+        self._value = value
+        self._source = source
+
+    def put(self, registrations: Mapping[Target, Registration]) -> None:
+        main = registrations.get(Target.PRODUCTION)
+        head = main or next(iter(registrations.values()))
+        targets = self._targets()
+        if not self._tree.get("exchange"):
+            self._set_exchange(self._tree, head)
+        if not self._tree.get("destinations"):
+            self._set_list(self._tree, "destinations", head.destinations)
+        if main:
+            self._replace(main)
+            for target in targets.keys() - registrations.keys():
+                self._keep(target, targets[target], main)
+        for target, one in registrations.items():
+            self._set_target(target, one, own=one != main)
+
+    def _targets(self) -> Mapping[Target, TargetSettings]:
+        found = self._value.get("registrations")
+        read = read_registrations(json.dumps(found), source=self._source) if found else ()
+        whole = TargetSettings(self._value.get("exchange"), tuple(self._value.get("destinations") or ()), read)
+        return read_targets(self._value.get("targets"), whole, source=self._source)
+
+    def _keep(self, target: Target, settings: TargetSettings, main: Registration) -> None:
+        """Write out what a target has shared with the project so far, when that is about to change."""
+        shared = [one for one in settings.registrations if one.exchange == main.exchange and one != main]
+        for one in shared:
+            if isinstance(one, Registration) and one.rule is Rule.DESTINATION_PROJECT and len(shared) == 1:
+                self._set_target(target, one, own=True)
+
+    def _replace(self, main: Registration) -> None:
+        """Put the registration where the first of the same exchange is, and take the others out."""
+        entries = self._tree.get("registrations")
+        if not isinstance(entries, list):
+            entries = self._yaml.seq([] if entries is None else [entries])
+            self._tree["registrations"] = entries
+        values = self._value.get("registrations")
+        values = values if isinstance(values, list) else [] if values is None else [values]
+        old = [at for at, value in enumerate(values) if self._is_of(value, main.exchange)]
+        objects = [at for at in old if isinstance(values[at], dict) and "projects" in values[at]]
+        place = next(iter(objects or old), None)
+        if place is None:
+            entries.append(self._fill(self._yaml.map(), main, own=True))
+        elif objects:
+            entries[place].pop("rule", None)
+            self._fill(entries[place], main, own=True)
+        else:
+            entries.ca.items.pop(place, None)  # the comment below a text would end up within the object
+            entries[place] = self._fill(self._yaml.map(), main, own=True)
+        for at in reversed(old):
+            if at != place:
+                del entries[at]
+
+    def _is_of(self, value: Any, exchange: str) -> bool:
+        return any(one.exchange == exchange for one in read_registrations(json.dumps(value), source=self._source))
+
+    def _set_target(self, target: Target, one: Registration, *, own: bool) -> None:
+        targets = self._tree.get("targets")
+        if targets is None:
+            targets = self._tree["targets"] = self._yaml.map()
+        section = targets.get(target.value)
+        if section is None:
+            section = targets[target.value] = self._yaml.map()
+        self._fill(section, one, own=own)
+
+    def _fill(self, section: Any, one: Registration, *, own: bool) -> Any:
+        self._set_exchange(section, one)
+        self._set_list(section, "destinations", one.destinations)
+        if own:
+            self._set_list(section, "projects", one.projects)
+        else:
+            section.pop("projects", None)
+        return section
+
+    def _set_exchange(self, section: Any, one: Registration) -> None:
+        if section.get("exchange") != one.exchange:
+            section["exchange"] = one.exchange
+
+    def _set_list(self, section: Any, key: str, texts: Sequence[str]) -> None:
+        """Make a list hold these texts; what it has of them already keeps its place and its comments."""
+        entries = section.get(key)
+        if not isinstance(entries, list):
+            entries = section[key] = self._yaml.seq()
+            if sum(map(len, texts)) + 2 * len(texts) < _SHORT:
+                entries.fa.set_flow_style()
+        missing = [text for text in dict.fromkeys(texts) if text not in entries]
+        free = [at for at, entry in enumerate(entries) if entry not in texts]
+        for at, text in zip(free, missing, strict=False):
+            entries[at] = text
+        for at in reversed(free[len(missing) :]):
+            del entries[at]
+        entries.extend(missing[len(free) :])
