@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-__all__ = ["dump_line"]
+__all__ = ["dump_line", "escape_unsafe"]
 
 # Everything a terminal or an editor may act upon: DEL and C1, bidi controls, line separators, and surrogates that
 # UTF-8 cannot carry. C0 is escaped by JSON itself.
@@ -23,7 +23,17 @@ def dump_line(value: Any) -> str:
     Raises:
         ValueError: the value holds NaN or infinity, which JSON does not have.
     """
-    return _UNSAFE.sub(_escape, _ENCODER.encode(value))
+    return escape_unsafe(_ENCODER.encode(value))
+
+
+def escape_unsafe(text: str) -> str:
+    r"""Return JSON with each character that a terminal or an editor may act upon as a `\u` escape.
+
+    It is the same JSON: such characters stand in strings alone, where either form may.
+    """
+    if text.isascii() and "\x7f" not in text:
+        return text
+    return _UNSAFE.sub(_escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
