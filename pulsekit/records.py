@@ -6,14 +6,17 @@ Nothing here does I/O, so a recording can be read without a broker.
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, fields
 from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from pulsekit.errors import InvalidMessage
-from pulsekit.messages import Gap, Properties, decode_body
+from pulsekit.lines import dump_line, escape_unsafe
+from pulsekit.messages import Gap, Properties
+from pulsekit.payloads import decode_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -41,22 +44,6 @@ _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
 _properties = attrgetter(*_PROPERTY_NAMES)
 _SHALLOW = 200  # brackets: text with fewer is nested less deeply than any reader of JSON allows
 _MARGIN = 64  # levels that somebody who reads a line may need beyond those of its payload
-
-# Everything a terminal or an editor may act upon: DEL and C1, bidi controls, line separators, and surrogates that
-# UTF-8 cannot carry. C0 is escaped by JSON itself.
-_UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def dump_line(value: Any) -> str:
-    r"""Write one line of NDJSON, without its end.
-
-    Control and bidi characters are always written as `\u` escapes: nothing that reaches a terminal can act there, and
-    nothing is lost.
-
-    Raises:
-        ValueError: the value holds NaN or infinity, which JSON does not have.
-    """
-    return _safe(_encode(value))
 
 
 def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
@@ -87,12 +74,12 @@ def record_line(message: Message, *, exact: bool = False) -> bytes:
     except UnicodeDecodeError:
         import base64
 
-        return _safe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
-    payload = _payload(text)
+        return escape_unsafe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
+    payload = text if _is_canonical(message.body) else _payload(text)
     content = "" if payload is None else f',"payload":{payload}'
     if exact or payload is None:
         content += f',"body":{_encode(text)}'
-    return _safe(f"{head}{content}}}\n").encode()
+    return escape_unsafe(f"{head}{content}}}\n").encode()
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:
@@ -294,18 +281,32 @@ def _timestamp(when: datetime) -> str:
 
 def _head(message: Message) -> str:
     """Write all of a delivery but its body, as an object that is still open."""
-    cc, headers = message.cc, message.headers
+    trouble = ""
+    try:
+        headers, found = message.headers, message.properties
+    except InvalidMessage as error:  # of one message, which is no reason to lose the others
+        headers, found, trouble = {}, Properties(), f',"unreadable":{_encode(str(error))}'
+    cc, table = "[]", "{}"
+    if headers:
+        cc, table = _encode(message.cc), _encode({name: _to_json(value) for name, value in headers.items()})
     properties = ",".join(
         f'"{name}":{_encode(value if type(value) is str else _to_json(value))}'
-        for name, value in zip(_PROPERTY_NAMES, _properties(message.properties), strict=True)
+        for name, value in zip(_PROPERTY_NAMES, _properties(found), strict=True)
         if value is not None
     )
     return (
         f'{{"v":{VERSION},"exchange":{_encode(message.exchange)},"routing_key":{_encode(message.routing_key)}'
-        f',"cc":{_encode(cc) if cc else "[]"},"redelivered":{"true" if message.redelivered else "false"}'
-        f',"received":"{_timestamp(message.received)}","properties":{{{properties}}}'
-        f',"headers":{_encode({name: _to_json(value) for name, value in headers.items()}) if headers else "{}"}'
+        f',"cc":{cc},"redelivered":{"true" if message.redelivered else "false"}'
+        f',"received":"{_timestamp(message.received)}","properties":{{{properties}}},"headers":{table}{trouble}'
     )
+
+
+def _is_canonical(body: bytes) -> bool:
+    """Tell whether JSON is as orjson writes it: one line, no key twice, nothing another reader would refuse."""
+    try:
+        return orjson.dumps(orjson.loads(body)) == body
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return False
 
 
 def _payload(text: str) -> str | None:
@@ -326,13 +327,6 @@ def _payload(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return text if as_it_is else written
-
-
-def _safe(text: str) -> str:
-    """Escape what a terminal or an editor may act upon; in JSON it stands in strings alone."""
-    if text.isascii() and "\x7f" not in text:
-        return text
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _refuse_constant(name: str) -> Any:

@@ -10,10 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.errors import DocumentError, InvalidMessage
-from pulsekit.messages import Gap, Message, Properties, encode_payload
+from pulsekit.messages import Delivered, Delivery, Gap, Message, Properties, Settlement, encode_payload
 from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
+
+
+class Settler:
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        pass
 
 
 def message(body: bytes = b'{"a": 1}', **more: Any) -> Message:
@@ -215,6 +220,16 @@ def test_a_record_whose_body_is_not_json_can_still_be_sent_but_not_validated() -
 def test_a_gap_says_from_when_to_when() -> None:
     record = gap_record(Gap(NOON, NOON, 2, lossy=True))
     assert (record["type"], record["from"], record["lossy"]) == ("gap", "2026-11-23T12:00:00.123Z", True)
+
+
+def test_a_message_whose_headers_cannot_be_read_is_recorded_all_the_same() -> None:
+    header = bytes(12) + b"\x20\x00" + b"\x00\x00\x00\xff"  # a header table longer than what there is
+    delivery = Delivery("e", "k", header, b'{"a":1}', redelivered=False, delivery_tag=1)
+    broken = Delivered(delivery, 1, NOON.timestamp(), Settler(), None)
+    record = broken.record()
+    assert "cannot be read" in record["unreadable"]
+    assert (record["headers"], record["properties"], record["payload"]) == ({}, {}, {"a": 1})
+    assert read_record(record).routing_key == "k"
 
 
 def test_a_payload_is_encoded_compactly_in_utf_8() -> None:

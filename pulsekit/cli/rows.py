@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pulsekit.cli.output import clean, columns
-from pulsekit.errors import DocumentError
+from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.jobs import glance
 from pulsekit.messages import decode_body
 
@@ -66,8 +66,13 @@ def _key_cells(message: Message) -> list[tuple[str, str]]:
         if number:
             cells.append((".", "dim"))
         cells.append((clean(word), _STYLES[number % len(_STYLES)]))
-    if message.cc:
-        cells.append((f" +{len(message.cc)} CC", "dim"))
+    try:
+        further = len(message.cc)
+    except InvalidMessage:
+        cells.append((" unreadable headers", "bad"))
+    else:
+        if further:
+            cells.append((f" +{further} CC", "dim"))
     return cells
 
 

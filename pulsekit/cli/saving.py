@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Saving", "recorder_for"]
 
-_OWED = 125  # messages recorded and not acknowledged: half of what the broker sends ahead
+_AHEAD = 1000  # messages the broker sends ahead: it goes on while the disk takes its time
+_OWED = _AHEAD // 2  # messages recorded and not acknowledged, at most
 _SOON = 0.5  # seconds until what is recorded is acknowledged at the latest
 
 
@@ -48,11 +49,13 @@ class Saving:
     That is not asked of the disk for every message, but for many at once, and soon.
 
     Attributes:
+        ahead: how many messages the broker should send ahead.
         gaps: those that were not recorded yet: each belongs before the messages of its epoch.
         due: when to call `settle` at the latest, by the clock of the loop.
     """
 
     def __init__(self, recorder: Recorder) -> None:
+        self.ahead = _AHEAD
         self.gaps: deque[Gap] = deque()
         self.due = inf
         self._recorder = recorder

@@ -130,9 +130,12 @@ class _Tail:
         self._duration = duration
 
     async def run(self, schema: Schema | None, *, wait: bool) -> int:
+        from pulsekit.consumer import PREFETCH
+
+        ahead = PREFETCH if self._saving is None else self._saving.ahead
         async with (
             self._pulse as pulse,
-            pulse.subscribe(*self._bindings, schema=schema, wait=wait, on_gap=self._on_gap) as messages,
+            pulse.subscribe(*self._bindings, prefetch=ahead, schema=schema, wait=wait, on_gap=self._on_gap) as messages,
         ):
             if self._saving is not None:
                 await self._saving.open()

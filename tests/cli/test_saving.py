@@ -315,8 +315,8 @@ async def test_a_message_is_acknowledged_once_the_disk_has_it(saving: Saving, mo
 
 async def test_when_many_are_owed_nobody_waits_for_the_clock(saving: Saving) -> None:
     broker = Broker()
-    await saving.write([broker.message(number) for number in range(125)])
-    assert len(broker.acknowledged) == 125
+    await saving.write([broker.message(number) for number in range(500)])
+    assert len(broker.acknowledged) == 500
 
 
 async def test_what_the_disk_could_not_keep_is_never_acknowledged(
