@@ -140,6 +140,7 @@ def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(
         "exchange: exchange/me/v1/jobs\n"
         "destinations: [treeherder, staging]\n"
+        "lint_off: [log-unparsed]\n"
         "registrations:\n"
         "  - exchange: exchange/me/v1/jobs\n"
         "    destinations: [treeherder]\n"
@@ -148,6 +149,7 @@ def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
     settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
     assert settings.exchange == "exchange/me/v1/jobs"
     assert settings.destinations == ("treeherder", "staging")
+    assert settings.lint_off == ("log-unparsed",)
     assert len(settings.registrations) == 1
     assert settings.schema == "pulse-job"
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exits import ExitCode
-from pulsekit.cli.inputs import STDIN, is_piped
-from pulsekit.cli.output import FormatOption, Output, note, warn
-from pulsekit.cli.payloads import documents_in, read_pipe
+from pulsekit.cli.files import STDIN, is_piped
+from pulsekit.cli.output import FormatOption, note, warn
+from pulsekit.cli.payloads import documents_in, piped_documents
+from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.jobs import Linter, Severity, preview
 from pulsekit.records import is_aside, is_record, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+    from pulsekit.cli.output import Format
     from pulsekit.cli.picture import Picture, Sight
     from pulsekit.documents import Document
 
@@ -54,49 +54,25 @@ def command(
     """
     if not files and not is_piped():
         raise ConfigurationError("nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'")
-    shown = _Preview(Output(output), details=details)
+    shown = _Preview(output, details=details)
     for name in files or ["-"]:
         seen = shown.payloads
         shown.begin()
-        if name == "-":
-            from pulsekit.cli.options import run
-
-            run(_pipe(shown))
-        else:
-            _file(shown, name)
+        try:
+            for document in piped_documents(shown.flush) if name == "-" else documents_in(name):
+                shown.add(document)
+        except DocumentError as error:
+            shown.add(error)
         if shown.payloads == seen:
             raise ConfigurationError(f"nothing to preview: {STDIN if name == '-' else name} is empty")
     return shown.end()
 
 
-def _file(shown: _Preview, name: str) -> None:
-    try:
-        for document in documents_in(name):
-            shown.add(document)
-    except DocumentError as error:
-        shown.add(error)
-
-
-async def _pipe(shown: _Preview) -> int:
-    try:
-        documents, stream = await read_pipe()
-    except DocumentError as error:
-        shown.add(error)
-        return ExitCode.NEGATIVE
-    for document in documents:
-        shown.add(document)
-    if stream is not None:
-        async for streamed in stream:
-            shown.add(streamed)
-            shown.flush()
-    return ExitCode.DONE
-
-
 class _Preview:
-    """Show jobs as they come: records at once, pictures of many jobs together."""
+    """Show jobs as they come: records at once, pictures of those that came together."""
 
-    def __init__(self, out: Output, *, details: bool) -> None:
-        self._out = out
+    def __init__(self, chosen: Format | None, *, details: bool) -> None:
+        self._out, self._tell = writer(None if chosen is None else Form(chosen))
         self._details = details
         self._linter = Linter()
         self._picture: Picture | None = None
@@ -114,7 +90,7 @@ class _Preview:
         if isinstance(document, DocumentError):
             index = self._next
             problem = Problem("", "syntax", document.reason, line=document.line, column=document.column)
-            self._drop(document.source, index, [problem])
+            self._drop(Verdict(document.source, index, [problem]))
         elif is_aside(document.value):
             return
         else:
@@ -124,7 +100,7 @@ class _Preview:
         self._next = index + 1
 
     def flush(self) -> None:
-        """Show what has been kept back: somebody waits."""
+        """Show what has been kept back: somebody may wait."""
         if self._sights:
             self._draw()
         self._out.flush()
@@ -139,6 +115,10 @@ class _Preview:
     def _judge(self, document: Document) -> None:
         value: Any = document.value
         job, base = value, ""
+
+        def place(pointer: str) -> tuple[int | None, int | None]:
+            return document.locate(base + pointer) or (None, None)
+
         try:
             if is_record(value):
                 # What would be sent again is shown; the payload beside a body has the better places.
@@ -146,55 +126,36 @@ class _Preview:
                 job = read_record(value).payload
             form = preview(job)
         except InvalidPayload as error:
-            problems: Sequence[Problem] = error.problems
+            problems = [problem.at(*place(problem.pointer)) for problem in error.problems]
+            self._drop(Verdict(document.source, document.index, problems))
         except InvalidInput as error:
-            problems = (Problem("", "record", str(error)),)
+            self._drop(Verdict(document.source, document.index, [Problem("", "record", str(error)).at(*place(""))]))
         else:
-            self._show(document, base, job, form)
-            return
-        placed = [problem.at(*(document.locate(base + problem.pointer) or (None, None))) for problem in problems]
-        self._drop(document.source, document.index, placed)
+            lint = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
+            placed = [Placed(one, *place(one.pointer)) for one in lint]
+            self._show(Verdict(document.source, document.index, [], placed), job["origin"]["project"], form)
 
-    def _show(self, document: Document, base: str, job: Any, form: dict[str, Any]) -> None:
-        fatal = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
+    def _show(self, verdict: Verdict, project: str, form: dict[str, Any]) -> None:
         if not self._out.pretty:
             self._out.record(form)  # the loader would make it, had the job not been dropped before
-            for finding in fatal:
-                line, _ = document.locate(base + finding.pointer) or (None, None)
-                warn(f"{_place(document.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})")
-            self._dropped += bool(fatal)
-        elif fatal:
-            place = document.locate(base) or (None, None)
-            problems = [Problem(one.pointer, one.rule, one.message, hint=one.hint).at(*place) for one in fatal]
-            self._drop(document.source, document.index, problems)
+            for finding, line, _ in verdict.lint:
+                place = verdict.source if line is None else f"{verdict.source}:{line}"
+                warn(f"{place}: Treeherder drops this job: {finding.message} ({finding.hint})")
+            self._dropped += bool(verdict.lint)
+        elif verdict.lint:
+            self._drop(verdict)
         else:
             from pulsekit.cli.picture import Sight
 
-            self._sights.append(Sight(job["origin"]["project"], form))
+            self._sights.append(Sight(project, form))
             if len(self._sights) == _MANY:
                 self._draw()
 
-    def _drop(self, source: str, index: int, problems: Sequence[Problem]) -> None:
+    def _drop(self, verdict: Verdict) -> None:
         self._dropped += 1
-        if not self._out.pretty:
-            errors = [
-                {
-                    "pointer": one.pointer,
-                    "message": _message(one),
-                    "rule": one.rule,
-                    "line": one.line,
-                    "column": one.column,
-                }
-                for one in problems
-            ]
-            self._out.record({"source": source, "index": index, "valid": False, "errors": errors})
-            return
         if self._sights:
             self._draw()  # in the order of the file
-        for one in problems:
-            pointer = f"  {one.pointer}" if one.pointer else ""
-            place = _place(source, one.line, one.column)
-            self._out.line((place, "head"), "  ", ("dropped", "bad"), (pointer, "key"), f"  {_message(one)}")
+        self._tell(verdict)
 
     def _draw(self) -> None:
         from pulsekit.cli.picture import Picture  # rich is only for those who look
@@ -206,11 +167,3 @@ class _Preview:
             for sight in self._sights:
                 self._picture.details(sight)
         self._sights.clear()
-
-
-def _place(source: str, *where: int | None) -> str:
-    return ":".join(str(part) for part in (source, *where) if part is not None)
-
-
-def _message(problem: Problem) -> str:
-    return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -262,10 +262,23 @@ def test_of_a_job_that_is_dropped_there_is_no_picture_but_the_reasons(call, fold
     assert result.code == 1
     column = ndjson(BROKEN).index('"Pending"') + 1
     first, second, third = result.out.splitlines()
-    assert first.startswith(f"jobs.ndjson:1:{column}  dropped  /state  must be ")
+    assert first.startswith(f"jobs.ndjson:1:{column}  /state  must be ")
     assert second.startswith('jobs.ndjson:2:1  dropped  "owner" is missing (say who ')
     assert third.startswith("jobs.ndjson:3:")
-    assert '  dropped  /timeScheduled  "soon" is no full date and time' in third
+    assert '  /timeScheduled  "soon" is no full date and time' in third
+
+
+def test_reasons_and_pictures_come_in_the_order_of_the_file(call) -> None:
+    out = call("preview", "-o", "pretty", stdin=ndjson(job(1, project="first"), BROKEN, job(2, project="second"))).out
+    places = [out.index(words) for words in ("first", "<stdin>:2:", "second")]
+    assert places == sorted(places)
+
+
+def test_a_symbol_of_very_many_digits_is_drawn_too(call, folder) -> None:
+    (folder / "jobs.json").write_text(json.dumps([job(1, jobSymbol="9" * 25, chunkId=10**4299), job(2)]))
+    result = call("preview", "jobs.json", "-o", "pretty")
+    assert result.code == 0
+    assert "9" * 25 + "1" + "0" * 4299 in result.out
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])

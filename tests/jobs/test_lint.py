@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import CORPUS, JOBS, PENDING, mutated
 
+from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError
 from pulsekit.jobs import RULES, Finding, Linter, Severity, lint, linter
 from pulsekit.jobs.checks import CHECKS
@@ -325,3 +326,12 @@ def test_the_documentation_has_the_table_of_rules() -> None:
     rows = [f"| `{rule.name}` | {rule.severity} | {rule.about} |" for rule in RULES]
     documented = re.findall(r"^\| `.*", DOCS.read_text(encoding="utf-8"), re.MULTILINE)
     assert documented == rows
+
+
+def test_the_samples_of_the_documentation_work(capsys: pytest.CaptureFixture[str]) -> None:
+    text = DOCS.read_text(encoding="utf-8")
+    (configuration,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    Linter(parse_yaml(configuration).value["lint_off"])
+    (sample,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    exec(sample, {})
+    assert "dropped owner-missing" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulsekit
+from pulsekit import jobs
 
 
 async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
@@ -32,6 +33,13 @@ def predict() -> list[str]:
     matched: bool = pulsekit.topic_matches("treeherder.#", "treeherder.mozilla-inbound._")
     print(matched, pulsekit.explain("a.*", "a.b").reason)
     return [binding.pattern for binding in registration.expand()]
+
+
+def foresee(job: dict[str, Any]) -> dict[str, Any]:
+    findings: tuple[jobs.Finding, ...] = jobs.lint(job, "treeherder.autoland._", off=["time-missing"])
+    for finding in jobs.Linter().lint(job) or findings:
+        print(finding.severity is jobs.Severity.DROPPED, finding.rule, finding.pointer, finding.message, finding.hint)
+    return jobs.preview(job)
 
 
 def judge(job: dict[str, Any]) -> tuple[pulsekit.Problem, ...]:
