@@ -33,7 +33,7 @@ from pulsekit.seam import Seam
 from pulsekit.translation import FOREIGN, translate, translate_connecting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from pulsekit.settings import Broker
 
@@ -103,12 +103,14 @@ class Link:
         frame_max: bytes of the largest frame (connection.tune).
         tap: where the frames of our own channels come out, and go in.
         on_blocked: called with the broker's reason when it takes no more messages, and with None when it does again.
+        mute: whether the broker left a farewell unanswered; then nobody waits for its answer to the next.
     """
 
     def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Seam) -> None:
         if connection.transport is None or seam.tap is None:
             raise ConnectionLost("the connection went while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
+        self.mute = False
         self.epoch = epoch
         self.user = user
         self.tap = seam.tap
@@ -168,13 +170,31 @@ class Link:
         assert isinstance(underlay, aiormq.Channel)
         return underlay
 
+    async def farewell(self, question: Callable[[float], Awaitable[object]]) -> None:
+        """Ask the broker for something on the way out, which may be gone already, and wait a few seconds at most.
+
+        Args:
+            question: asks, and waits for so many seconds.
+        """
+        if self.mute:
+            return
+        try:
+            await question(CLOSE_TIMEOUT)
+        except TimeoutError:
+            self.mute = True
+        except FOREIGN as error:
+            log.debug("on the way out: %r", error)
+
     async def close(self) -> None:
         """Say good-bye, for at most a few seconds, and drop the connection."""
+        # A timeout would not do: aiormq, cancelled while it closes, waits until all is written that nobody reads.
+        patience = asyncio.get_running_loop().call_later(0 if self.mute else CLOSE_TIMEOUT, self.tap.abort)
         try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await self._connection.close()
+            await self._connection.close()
         except FOREIGN as error:
             log.debug("closing the connection: %r", error)
+        finally:
+            patience.cancel()
 
 
 class Connection:

@@ -87,13 +87,19 @@ class Pulse:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drain the publishers, stop the consumers and close; after an exception without draining."""
+        """Drain the publishers, stop the consumers and close; after an exception without draining.
+
+        It ends whatever the broker does: draining takes ten seconds at most, all publishers together, and a farewell
+        that is not answered a few more.
+        """
         assert self._tasks is not None
         self._closed = True
+        time = asyncio.get_running_loop().time
+        end = time() + (DRAIN_TIMEOUT if error is None else 0)
         try:
             for user in self._users:
                 if isinstance(user, Publisher):
-                    await user.close(DRAIN_TIMEOUT if error is None else 0)
+                    await user.close(max(0, end - time()))
                 else:
                     await user.close()
         finally:

@@ -134,6 +134,11 @@ class Tap(asyncio.StreamReaderProtocol):
         if self._out is not None and not self._out.is_closing():
             self._out.write(data)
 
+    def abort(self) -> None:
+        """Drop the connection, and what was not sent."""
+        if self._out is not None:
+            self._out.abort()
+
 
 class Seam(TransportFactory):
     """Open the transport of one connection, with a tap in it.

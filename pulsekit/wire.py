@@ -11,7 +11,6 @@ see `seam`: no task, future or timer for a message.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -218,7 +217,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
     async def close(self) -> None:
         """Close the channel. What is in flight gets the verdict unknown."""
         self._end()
-        await _close(self._channel)
+        await self.link.farewell(lambda seconds: self._channel.close(timeout=seconds))
 
     def _end(self) -> None:
         self._dead = True
@@ -401,8 +400,7 @@ class DeliveryWire(_ChannelWire):
         """End the flow of deliveries (basic.cancel); those that arrived can still be settled."""
         self._flush()
         if self._tag and not self._cancelled.done():
-            with contextlib.suppress(*FOREIGN):  # the channel is gone, and the consumer with it
-                await self._channel.basic_cancel(self._tag, timeout=OPERATION_TIMEOUT)
+            await self.link.farewell(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
 
     async def depth(self) -> tuple[int, int]:
         """Return how many messages wait in the queue (queue.declare, passive), and how many are unsettled here.
@@ -419,15 +417,14 @@ class DeliveryWire(_ChannelWire):
 
     async def delete_queue(self) -> None:
         """Delete the queue and what is in it (queue.delete)."""
-        with contextlib.suppress(*FOREIGN):  # an exclusive queue goes with its connection
-            await self._channel.queue_delete(self._queue, timeout=OPERATION_TIMEOUT)
+        await self.link.farewell(lambda seconds: self._channel.queue_delete(self._queue, timeout=seconds))
 
     async def close(self) -> None:
         """Close the channel. The broker takes unsettled deliveries back."""
         self._flush()
         self._dead = True
         self.link.tap.disconnect(self._channel.number)
-        await _close(self._channel)
+        await self.link.farewell(lambda seconds: self._channel.close(timeout=seconds))
 
     def _flush(self) -> None:
         """Write what is owed: refusals, then one ack for all that are settled from the oldest on, then the others."""
@@ -537,10 +534,3 @@ async def _end_of(channel: aiormq.Channel, doing: str) -> PulsekitError:
     if error is None or isinstance(error, asyncio.CancelledError):
         return ConnectionLost("the channel was closed")
     return translate(error, doing)
-
-
-async def _close(channel: aiormq.Channel) -> None:
-    try:
-        await channel.close(timeout=OPERATION_TIMEOUT)
-    except FOREIGN as error:
-        log.debug("closing a channel: %r", error)

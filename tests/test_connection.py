@@ -144,6 +144,54 @@ async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterw
     assert states.seen[1:4] == [State.READY, State.BLOCKED, State.READY]
 
 
+@pytest.mark.parametrize("size", [10, 500_000], ids=["little", "more than the network takes"])
+@pytest.mark.parametrize("fault", [Proxy.hold_requests, Proxy.hold_answers, Proxy.black_hole])
+async def test_leaving_waits_a_little_and_no_longer_for_a_broker_that_says_nothing(
+    user: PulseUser, fault: Callable[[Proxy], None], size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit.connection.CLOSE_TIMEOUT", 0.2)
+    exchange, time = f"exchange/{user.name}/x", asyncio.get_running_loop().time
+    async with Proxy(user.url) as proxy:
+        with pytest.raises(ZeroDivisionError):
+            async with pulsekit.connect(proxy.url) as pulse:
+                publishers = [pulse.publisher(exchange) for _ in range(3)]
+                for publisher in publishers:
+                    await publisher.open()
+                async with pulse.subscribe(exchange), pulse.subscribe(exchange):
+                    fault(proxy)
+                    waiting = [
+                        asyncio.ensure_future(publisher.publish(b"x" * size, "k"))
+                        for publisher in publishers
+                        for _ in range(20)
+                    ]
+                    await asyncio.sleep(0)
+                    began = time()
+                    raise ZeroDivisionError
+        assert time() - began < 5
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} <= {pulsekit.OutcomeUnknown, pulsekit.PublishTimeout}
+
+
+async def test_publishers_drain_together_and_not_one_after_the_other(
+    user: PulseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit.pulse.DRAIN_TIMEOUT", 1.0)
+    monkeypatch.setattr("pulsekit.connection.CLOSE_TIMEOUT", 0.2)
+    time = asyncio.get_running_loop().time
+    async with Proxy(user.url) as proxy:
+        async with pulsekit.connect(proxy.url) as pulse:
+            publishers = [pulse.publisher(f"exchange/{user.name}/x") for _ in range(10)]
+            for publisher in publishers:
+                await publisher.open()
+            proxy.hold_answers()
+            waiting = [asyncio.ensure_future(publisher.publish({}, "k")) for publisher in publishers]
+            await asyncio.sleep(0)
+            began = time()
+        assert time() - began < 5
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {pulsekit.OutcomeUnknown}
+
+
 async def connected(
     broker: pulsekit.settings.Broker, use: Callable[[Connection], object], states: States
 ) -> pulsekit.PulsekitError | None:
