@@ -96,7 +96,6 @@ class _Entry(Parcel):
     def settle(self, outcome: Outcome, detail: str) -> None:
         to = self.envelope
         self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
-        self.body = b""  # one that is late stays in the table of the wire until its confirm
         if self.on_settled is not None:
             self.on_settled(self)
 
@@ -484,6 +483,10 @@ class Publisher:
             # Sent on a connection that is gone, it may have arrived; never sent, or still waiting, it is late.
             lost = entry.sends > 0 and not entry.in_flight
             self._settle(entry, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
+        # A broker that takes nothing, or confirms nothing, must not make us keep what is over.
+        self._outbox = [entry for entry in self._outbox if not entry.settled]
+        if self._wire is not None:
+            self._wire.forget(lambda entry: entry.settled)
         if self._entries:
             self._set_alarm(max(now + _TICK, min(entry.deadline for entry in self._entries)))
 

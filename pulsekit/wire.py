@@ -208,6 +208,11 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
         if not self._dead:
             self.link.tap.write(b"".join(parts))
 
+    def forget(self, late: Callable[[ParcelT], bool]) -> None:
+        """Let go of messages that nobody waits for any more. The answers to them will say nothing."""
+        self._outstanding = {tag: parcel for tag, parcel in self._outstanding.items() if not late(parcel)}
+        self._returned = {tag: text for tag, text in self._returned.items() if tag in self._outstanding}
+
     async def closed(self) -> PulsekitError:
         """Wait for the end of the wire and return its reason; by then every message sent has its verdict."""
         reason = await _end_of(self._channel, "publish")
@@ -269,7 +274,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
             ):
                 self._returned[tag] = text
                 return
-        log.warning("a message was returned that was not sent here: %s %r", exchange, routing_key)
+        log.debug("a message was returned too late, or was not sent here: %s %r", exchange, routing_key)
 
 
 class DeliveryWire(_ChannelWire):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,10 @@ from samples import JOBS
 
 import pulsekit
 from pulsekit import Draft, Outcome, Properties
+from pulsekit.wire import Parcel
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -367,6 +369,25 @@ async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: P
         proxy.cut()
         with pytest.raises(pulsekit.OutcomeUnknown, match="may or may not"):
             await late
+
+
+@pytest.mark.parametrize("fault", [Proxy.hold_requests, Proxy.hold_answers])
+async def test_what_timed_out_is_not_kept_while_the_broker_takes_or_confirms_nothing(
+    user: PulseUser, exchange: str, fault: Callable[[Proxy], None]
+) -> None:
+    drafts = (Draft(b"x" * 100_000, KEY) for _ in range(100))
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange, mandatory=True)
+        await publisher.open()
+        fault(proxy)
+        flow = publisher.publish_many(drafts, window=10, timeout=0.05)
+        assert [receipt.outcome async for receipt in flow] == [Outcome.TIMEOUT] * 100
+        gc.collect()
+        assert sum(isinstance(thing, Parcel) for thing in gc.get_objects()) <= 10
+        proxy.release_requests()
+        proxy.release_answers()
+        with pytest.raises(pulsekit.MessageReturned):  # and the late answers are not taken for its own
+            await publisher.publish({}, KEY)
 
 
 async def test_a_late_confirm_of_one_message_is_not_taken_for_another(user: PulseUser, exchange: str) -> None:
