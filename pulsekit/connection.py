@@ -344,7 +344,7 @@ class Connection:
             link = Link(self.epoch + 1, connection, broker.user, seam)
         except FOREIGN as error:
             await connection.close()
-            raise translate_connecting(error, broker, self._timeout) from error
+            raise translate_connecting(error, broker, self._timeout, seam.refusal) from error
         except BaseException:
             await connection.close()
             raise

@@ -23,6 +23,7 @@ __all__ = [
     "BLOCKED",
     "BODY",
     "CLOSE_CHANNEL",
+    "CLOSE_CONNECTION",
     "DELIVER",
     "FRAME",
     "HEADER",
@@ -45,7 +46,7 @@ METHOD, HEADER, BODY = 1, 2, 3
 ACK, NACK, RETURN, DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78", b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x3c"
 REJECT = b"\x00\x3c\x00\x5a"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
-CLOSE_CHANNEL = b"\x00\x14\x00\x28"
+CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # with the reserved short

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
-from pulsekit.frames import FRAME, HEARTBEAT
+from pulsekit.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, short_string
 
 if TYPE_CHECKING:
     import ssl
@@ -145,11 +145,23 @@ class Seam(TransportFactory):
 
     Attributes:
         tap: of the connection, once it was opened.
+        refusal: code and words of the broker, when it closed the connection while it was opened (connection.close).
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
         self.tap: Tap | None = None
+        self.refusal: tuple[int, str] | None = None
         self._context = context
+
+    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Look for connection.close, of which aiormq only says that it was not what it expected."""
+        payload = data[start:end]
+        if kind == METHOD and payload[:4] == CLOSE_CONNECTION:
+            self.refusal = int.from_bytes(payload[4:6], "big"), short_string(payload, 6)[0]
+        return 0
+
+    def resumed(self) -> None:
+        """Do nothing: what goes out on channel 0 is aiormq's."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; called by aiormq."""
@@ -165,4 +177,5 @@ class Seam(TransportFactory):
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
         self.tap = tap
+        tap.connect(0, self)
         return reader, asyncio.StreamWriter(transport, tap, reader, loop)

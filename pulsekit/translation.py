@@ -89,13 +89,16 @@ def translate(error: BaseException, doing: str) -> PulsekitError:
     return ConnectionLost(f"cannot {doing}: {type(error).__name__}: {text}")
 
 
-def translate_connecting(error: BaseException, broker: Broker, timeout: float) -> PulsekitError:
+def translate_connecting(
+    error: BaseException, broker: Broker, timeout: float, refusal: tuple[int, str] | None = None
+) -> PulsekitError:
     """Return our exception for one raised while connecting.
 
     Args:
         error: what opening the connection raised.
         broker: where it was opened to; its password is never shown.
         timeout: seconds that were allowed.
+        refusal: code and words with which the broker closed the connection, if it did (connection.close).
     """
     text = _words(error)
     if isinstance(error, TimeoutError):
@@ -107,13 +110,16 @@ def translate_connecting(error: BaseException, broker: Broker, timeout: float) -
         return LoginRefused(
             f"{broker} refused the login of {broker.user!r}: check user and password", code=403, text=text
         )
-    # aiormq hides the 530 of connection.open behind the frame it did not expect.
+    # aiormq hides the answer to connection.open behind the frame it did not expect.
     if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
+        code, words = refusal or (530, "NOT_ALLOWED")
+        if code != 530 or "limit" in words:  # it stops, starts, or has too many clients: another time it will do
+            return Unreachable(f"cannot connect to {broker}: it closed the connection: {code} {words}")
         return VirtualHostRefused(
             f"{broker} has no virtual host {broker.virtual_host!r}, or {broker.user!r} may not use it; "
             "on Pulse there are '/' and 'communitytc'",
-            code=530,
-            text="NOT_ALLOWED",
+            code=code,
+            text=words,
         )
     return Unreachable(f"cannot connect to {broker}: {_network_words(error, broker)}")
 

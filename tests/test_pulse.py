@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
+from pamqp import commands
+from pamqp.frame import marshal
 
 import pulsekit
 from pulsekit.connection import Backoff
@@ -81,6 +83,42 @@ async def test_what_does_not_speak_amqp_is_named() -> None:
     async with server:
         port = server.sockets[0].getsockname()[1]
         assert isinstance(await refusal(f"amqp://u:p@127.0.0.1:{port}/"), pulsekit.NetworkError)
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "expected"),
+    [
+        (530, "NOT_ALLOWED - vhost here not found", pulsekit.VirtualHostRefused),
+        (530, "NOT_ALLOWED - access to vhost 'here' refused for user 'u'", pulsekit.VirtualHostRefused),
+        (530, "NOT_ALLOWED - access to vhost 'here' refused: connection limit (9) is reached", pulsekit.Unreachable),
+        (541, "INTERNAL_ERROR - access to vhost 'here' refused for user 'u': it is down", pulsekit.Unreachable),
+        (320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", pulsekit.Unreachable),
+    ],
+)
+async def test_a_broker_that_cannot_open_now_is_told_apart_from_one_that_never_will(
+    code: int, words: str, expected: type[pulsekit.PulsekitError]
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(8)
+        for frame in (
+            commands.Connection.Start(server_properties={}),
+            commands.Connection.Tune(),
+            commands.Connection.Close(code, words, 10, 40),
+        ):
+            writer.write(marshal(frame, 0))
+            await reader.read(1000)
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        error = await refusal(f"amqp://u:p@127.0.0.1:{port}/here")
+    assert type(error) is expected
+    if isinstance(error, pulsekit.BrokerRefused):
+        assert (error.code, error.text) == (code, words)
+    else:
+        assert words in str(error)
 
 
 async def test_tls_to_a_port_without_it_says_so(user: PulseUser) -> None:
