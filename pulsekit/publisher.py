@@ -96,6 +96,7 @@ class _Entry(Parcel):
     def settle(self, outcome: Outcome, detail: str) -> None:
         to = self.envelope
         self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
+        self.body = b""  # one that is late stays in the table of the wire, for a return that comes late as well
         if self.on_settled is not None:
             self.on_settled(self)
 

@@ -53,6 +53,7 @@ __all__ = ["DeliveryWire", "Parcel", "PublishWire", "Topology"]
 
 log = logging.getLogger("pulsekit")
 
+_MOST_LATE = 4096  # messages without an answer that are kept without a question
 _KNOWN_ROUTES = 1024  # pairs of exchange and routing key that are kept decoded
 
 
@@ -209,7 +210,12 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
             self.link.tap.write(b"".join(parts))
 
     def forget(self, late: Callable[[ParcelT], bool]) -> None:
-        """Let go of messages that nobody waits for any more. The answers to them will say nothing."""
+        """Let go of messages that nobody waits for any more, when there are many; answers to them then say nothing.
+
+        As long as they are few they stay, so that a return that comes late is not taken for that of another.
+        """
+        if len(self._outstanding) <= _MOST_LATE:
+            return
         self._outstanding = {tag: parcel for tag, parcel in self._outstanding.items() if not late(parcel)}
         self._returned = {tag: text for tag, text in self._returned.items() if tag in self._outstanding}
 
