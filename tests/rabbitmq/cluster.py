@@ -1,0 +1,75 @@
+"""Several private nodes that are one RabbitMQ, as users run it when one machine is not enough."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
+
+from rabbitmq.home import Home
+from rabbitmq.node import PrivateNode
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from rabbitmq.broker import PulseUser
+
+__all__ = ["Cluster"]
+
+
+class Cluster:
+    """A cluster of one's own, up within its `with` block, of which nothing stays behind.
+
+    Attributes:
+        nodes: its members, each in a folder of its own.
+    """
+
+    def __init__(self, size: int = 3) -> None:
+        self._home = Home()
+        first = PrivateNode(self._home, name="pulsekit1")
+        others = [PrivateNode(self._home, name=f"pulsekit{number}", joins=first) for number in range(2, size + 1)]
+        self.nodes = (first, *others)
+        self._owned = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._owned:
+            self._owned.enter_context(self._home)
+            first, *others = self.nodes
+            self._owned.enter_context(first)
+            with ThreadPoolExecutor() as pool:
+                for node in pool.map(PrivateNode.__enter__, others):
+                    self._owned.push(node)
+            self._owned = self._owned.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._owned.close()
+
+    def user(self) -> PulseUser:
+        """Make a user that every node knows."""
+        return self.nodes[0].user()
+
+    def url(self, user: PulseUser, *nodes: PrivateNode) -> str:
+        """Lead the user to some of the nodes, in this order; without any, to all of them."""
+        parts = urlsplit(user.url)
+        login = parts.netloc.rpartition("@")[0]
+        hosts = ",".join(f"{node.host}:{node.port}" for node in nodes or self.nodes)
+        return urlunsplit(parts._replace(netloc=f"{login}@{hosts}"))
+
+    def leader_of(self, queue: str) -> PrivateNode:
+        """Find the node on which a quorum queue's leader lives, by asking one that is up.
+
+        Raises:
+            RuntimeError: the queue has no leader at the moment.
+        """
+        asked = next(node for node in self.nodes if node.is_up)
+        name = asked.eval(
+            f'{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>))',
+            "[{leader, Leader}] = rabbit_amqqueue:info(Queue, [leader])",
+            "Leader",
+        ).strip("'")
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise RuntimeError(f"{queue} has no leader: {name!r}")

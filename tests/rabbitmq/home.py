@@ -1,0 +1,159 @@
+"""Where private nodes live: one folder, one epmd, one group of processes, and nothing of it outlives its block."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+__all__ = ["HOST", "PATH", "Home", "speaks_amqp", "wait_until"]
+
+HOST = "127.0.0.1"
+PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_BOOT_SECONDS = 55.0  # shorter than the timeout of a test, or the node's own words would never be shown
+
+# Outlives whoever started the nodes, however that ended: once the pipe closes, the processes and the folder go.
+_JANITOR = """
+cat >/dev/null
+kill -s KILL -- "-$1"
+for pause in 0 0.1 0.2 0.5 1 2; do sleep "$pause"; rm -rf -- "$2" && break; done
+"""
+
+
+class Home:
+    """Hold what nodes of one cluster share: a folder with their cookie, and an epmd that only they know.
+
+    When the block ends, for whatever reason, nothing stays behind: no process, no file, no port. That holds as well
+    when the process that opened it is killed.
+    """
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+        (self._epmd_port,) = self.ports(1)
+        self._owned = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._owned:
+            self.folder = Path(tempfile.mkdtemp(prefix="pulsekit-rabbitmq-"))
+            self._owned.callback(shutil.rmtree, self.folder, ignore_errors=True)
+            cookie = self.folder / ".erlang.cookie"
+            cookie.touch(mode=0o600)
+            cookie.write_text(secrets.token_hex(16))
+            log = self.folder / "epmd.log"
+            # Process groups of their own: Ctrl-C at a terminal is for the tests alone.
+            self._epmd = self._start(
+                ("epmd", "-port", str(self._epmd_port), "-address", HOST), self.environment, self.folder, log, 0
+            )
+            self._owned.callback(self._epmd.wait)
+            self._owned.callback(self._epmd.kill)
+            janitor = subprocess.Popen(
+                ("/bin/sh", "-c", _JANITOR, "janitor", str(self._epmd.pid), self.folder),
+                stdin=subprocess.PIPE,
+                process_group=0,
+            )
+            self._owned.callback(janitor.communicate)
+            # Before a node looks for it: where Erlang finds no epmd, it leaves a daemon behind.
+            wait_until(_listens, self._epmd_port, self._epmd, log)
+            self._owned = self._owned.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._owned.close()
+
+    @property
+    def pid(self) -> int:
+        """The process of epmd, which leads the group of all that live here."""
+        return self._epmd.pid
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process here has in its environment; nothing of the machine's own counts."""
+        return {
+            "PATH": PATH,
+            "HOME": str(self.folder),
+            "LC_ALL": "C.UTF-8",
+            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_PORT": str(self._epmd_port),
+        }
+
+    def ports(self, number: int) -> tuple[int, ...]:
+        """Find ports nobody listens on, below those that the system hands out to outgoing connections; none twice.
+
+        A port from 0 would be one of the latter: while the node is down somebody else could get it, or a client that
+        tries to reconnect could even reach itself.
+        """
+        free: list[int] = []
+        with ExitStack() as held:
+            for port in random.SystemRandom().sample(range(20_000, 32_000), 1_000):
+                with suppress(OSError):
+                    held.enter_context(socket.create_server((HOST, port)))
+                    if port not in self._given:
+                        free.append(port)
+                if len(free) == number:
+                    break
+        self._given.update(free)
+        return tuple(free)
+
+    def spawn(
+        self, command: tuple[str, ...], environment: Mapping[str, str], folder: Path, log: Path
+    ) -> subprocess.Popen[bytes]:
+        """Start a process that ends with this home at the latest."""
+        return self._start(command, environment, folder, log, self._epmd.pid)
+
+    def _start(
+        self, command: tuple[str, ...], environment: Mapping[str, str], folder: Path, log: Path, group: int
+    ) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            return subprocess.Popen(
+                command,
+                env=environment,
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                process_group=group,
+            )
+
+
+def wait_until(answers: Callable[[int], bool], port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait for what a process opens.
+
+    Raises:
+        RuntimeError: it ended, or took too long; with the end of its log.
+    """
+    deadline = time.monotonic() + _BOOT_SECONDS
+    while not answers(port):
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended while it started\n{_end_of(log)}")
+        if time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args!r} was not up after {_BOOT_SECONDS:.0f} s\n{_end_of(log)}")
+        time.sleep(0.05)  # between two looks: a port that opens tells nobody
+
+
+def speaks_amqp(port: int) -> bool:
+    """Offer AMQP 0-9-1 and tell whether a method frame, Connection.Start, comes back (§4.2.2)."""
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
+        connection.sendall(b"AMQP\x00\x00\x09\x01")
+        return connection.recv(1) == b"\x01"
+    return False
+
+
+def _listens(port: int) -> bool:
+    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+        return True
+    return False
+
+
+def _end_of(log: Path) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-60:])
