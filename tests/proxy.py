@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
+import struct
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
@@ -16,6 +19,11 @@ if TYPE_CHECKING:
 
     import trustme
 
+_HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
+_FRAME = struct.Struct(">BHI")
+_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what closes is reset, and what was not sent is forgotten
+_CHUNK = 65536
+
 
 class Proxy:
     """Stand between a client and a broker.
@@ -25,20 +33,24 @@ class Proxy:
         carried: bytes it took from clients.
 
     Args:
-        url: the broker.
+        url: the broker; from one with `amqps` nothing is understood, for it is encrypted.
         tls: what to present to clients, who are then served over TLS.
     """
 
     def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
         self._target = urlsplit(url)
         self._tls = tls
-        self._writers: set[asyncio.StreamWriter] = set()
+        self._lines: set[_Line] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._answers = asyncio.Event()
-        self._answers.set()
         self._open = True
+        self._allowances: deque[int] = deque()
         self.accepted = 0
         self.carried = 0
+        self.answers, self.requests = asyncio.Event(), asyncio.Event()  # whether they are let through
+        self.answers.set()
+        self.requests.set()
+        self.delay = 0.0
+        self.beats = True
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
@@ -58,14 +70,40 @@ class Proxy:
     @property
     def url(self) -> str:
         """Lead a client through the proxy."""
-        port = self._server.sockets[0].getsockname()[1]
         login = self._target.netloc.rpartition("@")[0]
-        return urlunsplit(self._target._replace(netloc=f"{login}@127.0.0.1:{port}"))
+        return urlunsplit(self._target._replace(netloc=f"{login}@127.0.0.1:{self.port}"))
+
+    @property
+    def port(self) -> int:
+        """Where clients are awaited."""
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    @property
+    def target(self) -> tuple[str, int]:
+        """Where the broker is."""
+        assert self._target.hostname is not None
+        assert self._target.port is not None
+        return self._target.hostname, self._target.port
+
+    @property
+    def opaque(self) -> bool:
+        """Whether what passes cannot be understood."""
+        return self._target.scheme == "amqps"
 
     def cut(self) -> None:
         """Reset every connection, as a router that forgot them would."""
-        for writer in self._writers:
-            writer.transport.abort()
+        for line in self._lines:
+            line.reset()
+
+    def cut_after(self, *, answers: int | None = None, requests: int | None = None) -> None:
+        """Reset every connection once so many more bytes went through it, wherever in a frame that is."""
+        for line in self._lines:
+            line.allow(answers, requests)
+
+    def cut_next(self, *answers: int) -> None:
+        """Reset the connections to come, the first of them after the first number of bytes of answers, and so on."""
+        self._allowances.extend(answers)
 
     def refuse(self) -> None:
         """Close each new connection at once."""
@@ -77,11 +115,41 @@ class Proxy:
 
     def hold_answers(self) -> None:
         """Keep what the broker says until `release_answers`, while the client is still heard."""
-        self._answers.clear()
+        self.answers.clear()
 
     def release_answers(self) -> None:
         """Let through what was held."""
-        self._answers.set()
+        self.answers.set()
+
+    def hold_requests(self) -> None:
+        """Stop reading what clients say until `release_requests`, as a broker does that is out of memory."""
+        self.requests.clear()
+
+    def release_requests(self) -> None:
+        """Read on."""
+        self.requests.set()
+
+    def delay_answers(self, seconds: float) -> None:
+        """Let what the broker says come late, in order, and together what it says meanwhile."""
+        self.delay = seconds
+
+    def drop_heartbeats(self) -> None:
+        """Keep the broker's heartbeats to itself; everything else comes through."""
+        self.beats = False
+
+    def black_hole(self, *, keep_broker: bool = False) -> None:
+        """Swallow from now on what passes through every connection there is, and tell neither end; new ones are fine.
+
+        Args:
+            keep_broker: keep the broker believing in its clients, whose heartbeats are made up for it.
+        """
+        for line in self._lines:
+            line.swallow(keep_broker=keep_broker)
+
+    def half_a_frame(self) -> None:
+        """Let half of the next frame through that the broker sends on each connection, then nothing at all."""
+        for line in self._lines:
+            line.halve()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
@@ -92,31 +160,147 @@ class Proxy:
         if not self._open:
             writer.transport.abort()
             return
-        to, out = await asyncio.open_connection(self._target.hostname, self._target.port)
-        self._writers |= {writer, out}
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pump(reader, out, None))
-                group.create_task(self._pump(to, writer, self._answers))
+            to, out = await asyncio.open_connection(*self.target)
+        except OSError:  # the broker is not there, and so is nobody here
+            writer.transport.abort()
+            return
+        line = _Line(self, writer, out)
+        if self._allowances:
+            line.allow(self._allowances.popleft(), None)
+        self._lines.add(line)
+        try:
+            await line.carry(reader, to)
+        except asyncio.CancelledError:
+            pass  # the proxy ends; asyncio's server would complain of a task that was cancelled
         finally:
-            self._writers -= {writer, out}
-            for end in (writer, out):
+            self._lines.discard(line)
+
+
+class _Line:
+    """Carry one connection, and remember what was done to it."""
+
+    def __init__(self, proxy: Proxy, client: asyncio.StreamWriter, broker: asyncio.StreamWriter) -> None:
+        self._proxy = proxy
+        self._client = client
+        self._broker = broker
+        self._allowed: dict[asyncio.StreamWriter, int] = {}
+        self._frames = None if proxy.opaque else _Frames()
+        self._halving = False
+        self._swallowing = False
+        self._beating: asyncio.Task[None] | None = None
+
+    async def carry(self, client: asyncio.StreamReader, broker: asyncio.StreamReader) -> None:
+        """Pass on what both ends say, until one of them is gone; or if neither may know, until both are."""
+        ways = [
+            asyncio.ensure_future(self._ask(client)),
+            asyncio.ensure_future(self._answer(broker)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            if self._swallowing:
+                await asyncio.wait(ways)
+        finally:
+            if self._beating is not None:
+                ways.append(self._beating)
+            for way in ways:
+                way.cancel()
+            for end in (self._client, self._broker):
                 end.transport.abort()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (self._client, self._broker):
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 
-    async def _pump(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event | None
-    ) -> None:
+    def reset(self) -> None:
+        for end in (self._client, self._broker):
+            if not end.transport.is_closing():
+                end.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                end.transport.abort()
+
+    def allow(self, answers: int | None, requests: int | None) -> None:
+        for end, count in ((self._client, answers), (self._broker, requests)):
+            if count is not None:
+                self._allowed[end] = count
+
+    def swallow(self, *, keep_broker: bool) -> None:
+        self._swallowing = True
+        if keep_broker and self._beating is None:
+            self._beating = asyncio.ensure_future(self._beat())
+
+    def halve(self) -> None:
+        self._halving = True
+
+    async def _ask(self, reader: asyncio.StreamReader) -> None:
         with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                if gate is None:
-                    self.carried += len(data)
-                else:
-                    await gate.wait()
-                writer.write(data)
-                await writer.drain()
-        writer.transport.abort()
+            while True:
+                await self._proxy.requests.wait()
+                data = await reader.read(_CHUNK)
+                if not data:
+                    return
+                self._proxy.carried += len(data)
+                await self._pass(data, self._broker)
+
+    async def _answer(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(_CHUNK):
+                await self._proxy.answers.wait()
+                if self._proxy.delay:
+                    await asyncio.sleep(self._proxy.delay)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(0):
+                            data += await reader.read(_CHUNK)
+                if self._frames is not None:
+                    data = self._tampered(self._frames.cut(data))
+                await self._pass(data, self._client)
+                if self._halving and data:
+                    self._swallowing = True
+
+    def _tampered(self, frames: list[bytes]) -> bytes:
+        if not self._proxy.beats:
+            frames = [frame for frame in frames if frame != _HEARTBEAT]
+        if self._halving and frames:
+            return frames[0][: len(frames[0]) // 2]
+        return b"".join(frames)
+
+    async def _pass(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        if self._swallowing or writer.transport.is_closing():
+            return
+        left = self._allowed.get(writer)
+        if left is not None:
+            data = data[:left]
+            self._allowed[writer] = left - len(data)
+        writer.write(data)
+        await writer.drain()
+        if left is not None and len(data) == left:
+            self.reset()
+
+    async def _beat(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                self._broker.write(_HEARTBEAT)
+                await self._broker.drain()
+                await asyncio.sleep(0.3)
+
+
+class _Frames:
+    """Cut a stream into frames (AMQP 0-9-1 §2.3.5)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def cut(self, data: bytes) -> list[bytes]:
+        """Take what came, and return the frames that are complete."""
+        data = self._rest + data
+        frames, at = [], 0
+        while len(data) - at >= _FRAME.size:
+            end = at + _FRAME.size + _FRAME.unpack_from(data, at)[2] + 1
+            if end > len(data):
+                break
+            frames.append(data[at:end])
+            at = end
+        self._rest = data[at:]
+        return frames
 
 
 @asynccontextmanager
