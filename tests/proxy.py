@@ -238,6 +238,7 @@ class _Line:
                 data = await reader.read(_CHUNK)
                 if not data:
                     return
+                await self._proxy.requests.wait()  # what was asked for before they were held
                 self._proxy.carried += len(data)
                 await self._pass(data, self._broker)
 
