@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import tracemalloc
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -237,6 +238,20 @@ def test_of_many_jobs_those_seen_last_are_remembered(monkeypatch: pytest.MonkeyP
         task: {found.rule for found in one.lint({"taskId": task, "state": "running"})} for task in ("a/0", "c/0", "b/0")
     }
     assert [task for task, found in rules.items() if "state-backwards" in found] == ["a/0", "c/0"]
+
+
+def test_a_million_jobs_are_remembered_no_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(linter, "_REMEMBERED", 100)
+    one = Linter()
+    tracemalloc.start()
+    try:
+        for number in range(5_000):
+            one.lint({"taskId": f"{number}/0", "state": "completed"})
+            if number == 500:
+                before = tracemalloc.get_traced_memory()[0]
+        assert tracemalloc.get_traced_memory()[0] < before + 20_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_lint_of_one_job_remembers_nothing() -> None:
