@@ -87,6 +87,8 @@ def read_time(text: str) -> Moment | None:
             return None
     if len(text) > _MAX_LENGTH:
         return None
+    if not text.isascii():  # digits of any script count
+        text = "".join(str(int(character)) if character.isdecimal() else character for character in text)
     for pattern in _LENIENT:
         if match := re.fullmatch(pattern, text.strip(), re.IGNORECASE | re.ASCII):
             try:
