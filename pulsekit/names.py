@@ -11,7 +11,7 @@ import re
 
 from pulsekit.errors import InvalidName
 
-__all__ = ["check_exchange", "check_queue", "check_user", "owner", "queue_name"]
+__all__ = ["check_exchange", "check_own_exchange", "check_queue", "check_user", "owner", "queue_name"]
 
 _USER = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
@@ -39,6 +39,19 @@ def check_exchange(name: str, user: str | None = None) -> str:
         InvalidName: it is not `exchange/<user>/<name>`; the error suggests one that is.
     """
     return _check("exchange", name, user)
+
+
+def check_own_exchange(name: str, user: str) -> str:
+    """Return the exchange name if the user may declare the exchange and publish to it.
+
+    Raises:
+        InvalidName: it cannot exist on Pulse, or belongs to somebody else.
+    """
+    theirs = owner(check_exchange(name, user))
+    if theirs != user:
+        reason = f"belongs to {theirs!r}, and PulseGuardian lets {user!r} publish to exchange/{user}/… alone"
+        raise InvalidName(name, reason, f"exchange/{user}/{name.split('/', 2)[2]}")
+    return name
 
 
 def check_queue(name: str, user: str | None = None) -> str:

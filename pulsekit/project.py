@@ -237,7 +237,9 @@ class _Change:
         return section
 
     def _set_exchange(self, section: Any, one: Registration) -> None:
-        if section.get("exchange") != one.exchange:
+        if "exchange" not in section:
+            section.insert(0, "exchange", one.exchange)
+        elif section["exchange"] != one.exchange:
             section["exchange"] = one.exchange
 
     def _set_list(self, section: Any, key: str, texts: Sequence[str]) -> None:

@@ -168,6 +168,17 @@ class Settings:
         )
 
     @property
+    def user(self) -> str | None:
+        """The name that would log in, or None when none is configured."""
+        if url := self._environment.get("PULSE_URL") or self._login.get("url"):
+            try:
+                if name := urlsplit(url).username:
+                    return unquote(name)
+            except ValueError:  # whoever connects will hear of it
+                pass
+        return self._environment.get("PULSE_USER") or self._login.get("user")
+
+    @property
     def in_ci(self) -> bool:
         """Tell whether this is a CI machine, where a missing secret must never publish to nowhere."""
         return bool(self._environment.get("CI"))

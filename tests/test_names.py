@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pulsekit.errors import InvalidName
-from pulsekit.names import check_exchange, check_queue, check_user, owner, queue_name
+from pulsekit.names import check_exchange, check_own_exchange, check_queue, check_user, owner, queue_name
 
 
 @pytest.mark.parametrize("name", ["exchange/me/v1/jobs", "exchange/a.b-c_1/x", "exchange/me/v1/a/b.c:d"])
@@ -36,6 +36,16 @@ def test_a_name_that_is_nearly_right_gets_the_right_one_suggested(name: str, sug
 def test_a_name_that_pulse_cannot_have_is_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         check_exchange(name)
+
+
+def test_a_user_publishes_to_exchanges_of_their_own_alone() -> None:
+    assert check_own_exchange("exchange/a.b/v1/jobs", "a.b") == "exchange/a.b/v1/jobs"
+    for name in ("exchange/axb/v1/jobs", "exchange/A.B/v1/jobs", "exchange/a/v1/jobs"):
+        with pytest.raises(InvalidName, match=r"lets 'a\.b' publish to exchange/a\.b/… alone") as caught:
+            check_own_exchange(name, "a.b")
+        assert caught.value.suggestion == "exchange/a.b/v1/jobs"
+    with pytest.raises(InvalidName, match="is not a Pulse exchange name"):
+        check_own_exchange("v1/jobs", "a.b")
 
 
 def test_the_limit_of_a_name_counts_bytes() -> None:

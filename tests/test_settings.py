@@ -136,6 +136,20 @@ def test_the_url_wins_over_the_environment_and_that_over_the_users_file(tmp_path
     assert load_settings(tmp_path, environment).broker("amqps://arg:pw@arg/").user == "arg"
 
 
+@pytest.mark.parametrize(
+    ("environment", "user"),
+    [
+        ({}, None),
+        ({"PULSE_USER": "me"}, "me"),
+        ({"PULSE_URL": "amqps://a%2Eb:pw@h/", "PULSE_USER": "me"}, "a.b"),
+        ({"PULSE_URL": "amqps://h/", "PULSE_USER": "me"}, "me"),
+        ({"PULSE_URL": "amqps://[/"}, None),
+    ],
+)
+def test_who_would_log_in_is_known_without_a_password(tmp_path: Path, environment, user) -> None:
+    assert load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path), **environment}).user == user
+
+
 def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(
         "exchange: exchange/me/v1/jobs\n"

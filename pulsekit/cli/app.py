@@ -24,12 +24,14 @@ __all__ = ["Command", "Group", "run"]
 # `command`, a function or a Typer application, and `EXAMPLES`, the lines its help begins with.
 _COMMANDS = {
     "demo": ("pulsekit.cli.demo", "Show the whole journey of a job on this machine."),
+    "init": ("pulsekit.cli.init", "Write pulsekit.yml and a job.yml to start from."),
     "sandbox": ("pulsekit.cli.sandbox", "Host Pulse on this machine, alone or around a command."),
     "exchange": ("pulsekit.cli.exchange", "Create, check or delete your own topic exchange."),
     "publish": ("pulsekit.cli.publish", "Validate jobs, then publish them with confirms."),
     "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),
     "match": ("pulsekit.cli.match", "Say which bindings would take a routing key, and why not."),
     "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),
+    "register": ("pulsekit.cli.register", "Check a registration, and write the bug that asks for it."),
     "preview": ("pulsekit.cli.preview", "Show jobs as Treeherder would store and draw them."),
     "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
 }

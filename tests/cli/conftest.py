@@ -87,14 +87,19 @@ def spawn(folder) -> Spawn:
 
 
 class OnTerminal(Protocol):
-    def __call__(self, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None) -> Result: ...
+    def __call__(
+        self, *arguments: str, columns: int = 80, env: Mapping[str, str] | None = None, typed: str = ""
+    ) -> Result: ...
 
 
 @pytest.fixture
 def on_terminal(folder) -> OnTerminal:
-    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is what the screen gets."""
+    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is what the screen gets.
 
-    def run(*arguments: str, columns: int = 80, env: Mapping[str, str] | None = None) -> Result:
+    What is typed waits in the terminal until somebody asks.
+    """
+
+    def run(*arguments: str, columns: int = 80, env: Mapping[str, str] | None = None, typed: str = "") -> Result:
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         settings = {"TERM": "xterm", "NO_COLOR": "", **(env or {})}
@@ -104,15 +109,16 @@ def on_terminal(folder) -> OnTerminal:
             [sys.executable, "-m", "pulsekit", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=settings
         ) as process:
             os.close(theirs)
+            os.write(ours, typed.encode())
             chunks = []
-            while True:
-                try:
-                    chunk = os.read(ours, 65536)
-                except OSError:  # the other side is closed
-                    break
-                if not chunk:
-                    break
-                chunks.append(chunk)
+            try:
+                while chunk := os.read(ours, 65536):
+                    chunks.append(chunk)
+            except OSError:  # the other side is closed
+                pass
+            except BaseException:
+                process.kill()  # it may be waiting for an answer that nobody types
+                raise
             os.close(ours)
             code = process.wait(timeout=30)
         return Result(code, b"".join(chunks).decode().replace("\r\n", "\n"), "")

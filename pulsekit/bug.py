@@ -1,0 +1,120 @@
+"""The bug by which a publisher registers with Treeherder: what it says, and the link that opens it filled in.
+
+Source: "Registration and binding expansion" of the facts about Pulse. Product and component are those of the link in
+Treeherder's own documentation, "Submitting Data".
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from pulsekit.bindings import expand
+from pulsekit.names import owner
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pulsekit.bindings import Registration
+    from pulsekit.targets import Target
+
+__all__ = ["Bug", "as_written"]
+
+_FORM = "https://bugzilla.mozilla.org/enter_bug.cgi"
+_PRODUCT = "Tree Management"
+_COMPONENT = "Treeherder: Data Ingestion"
+_MAX_LINK = 7500  # characters; web servers refuse a request line over 8 KiB
+_MAX_LISTED = 20  # bindings
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """Ask Treeherder to bind what has been registered.
+
+    Attributes:
+        registrations: one for each target, at least one.
+    """
+
+    registrations: Mapping[Target, Registration]
+
+    @property
+    def product(self) -> str:
+        """Bugzilla's product."""
+        return _PRODUCT
+
+    @property
+    def component(self) -> str:
+        """Bugzilla's component."""
+        return _COMPONENT
+
+    @property
+    def summary(self) -> str:
+        """The one line that lists show."""
+        exchanges = dict.fromkeys(registration.exchange for registration in self.registrations.values())
+        where = f" on {next(iter(self.registrations))}" if len(self.registrations) == 1 else ""
+        return f"Load the jobs of {' and '.join(exchanges)} from Pulse{where}"
+
+    @property
+    def text(self) -> str:
+        """The description, in the Markdown that Bugzilla shows."""
+        paragraphs = ["Please have Treeherder load the jobs we publish on Pulse."]
+        for registration in self._distinct():
+            targets = " and ".join(target for target, one in self.registrations.items() if one == registration)
+            fields = ",\n".join(
+                f"  {json.dumps(key)}: {json.dumps(it)}" for key, it in as_written(registration).items()
+            )
+            paragraphs += [f"For {targets}:", f"```json\n{{\n{fields}\n}}\n```"]
+        listed = [f"- `{binding}`" for binding in expand(self._distinct())]
+        rest = len(listed) - _MAX_LISTED
+        if rest > 0:
+            listed[_MAX_LISTED:] = [f"- and {rest} more"]
+        users = " and ".join(dict.fromkeys(owner(one.exchange) or "" for one in self._distinct()))
+        paragraphs += [
+            "The bindings that follow from it:",
+            "\n".join(listed),
+            f"Pulse user: {users}",
+            "Routing keys: `<destination>.<project>`",
+            "Messages: schemas/pulse-job.yml",
+        ]
+        return "\n\n".join(paragraphs) + "\n"
+
+    @property
+    def link(self) -> str:
+        """The form of Bugzilla, filled in; without the description when a web server would refuse its length."""
+        fields = {"product": _PRODUCT, "component": _COMPONENT, "short_desc": self.summary, "comment": self.text}
+        link = f"{_FORM}?{urlencode(fields, quote_via=quote, safe='')}"
+        if len(link) > _MAX_LINK:
+            del fields["comment"]
+            link = f"{_FORM}?{urlencode(fields, quote_via=quote, safe='')}"
+        return link
+
+    @property
+    def is_whole(self) -> bool:
+        """Tell whether the link has the description, too."""
+        return "&comment=" in self.link
+
+    def record(self) -> dict[str, Any]:
+        """Return everything as one JSON object; `registrations` in it can be read where registrations are."""
+        return {
+            "product": _PRODUCT,
+            "component": _COMPONENT,
+            "summary": self.summary,
+            "text": self.text,
+            "link": self.link,
+            "registrations": [as_written(registration) for registration in self._distinct()],
+            "targets": {target.value: as_written(one) for target, one in self.registrations.items()},
+        }
+
+    def _distinct(self) -> list[Registration]:
+        return list(dict.fromkeys(self.registrations.values()))
+
+
+def as_written(registration: Registration) -> dict[str, Any]:
+    """Return a registration as Treeherder's documentation writes it."""
+    return {
+        "exchange": registration.exchange,
+        "destinations": list(registration.destinations),
+        "projects": list(registration.projects),
+    }

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pulsekit as library
+
+if TYPE_CHECKING:
+    from rabbitmq.broker import RabbitMQ
+
+    from cli.conftest import Spawn
+
+
+def test_it_writes_two_files_that_every_command_can_use(call, folder) -> None:
+    result = call("init")
+    assert (result.code, result.out) == (0, "")
+    assert result.err.startswith("wrote pulsekit.yml\nwrote job.yml\nnext: 'pulsekit publish job.yml --dry-run'")
+    assert sorted(path.name for path in folder.iterdir()) == ["job.yml", "pulsekit.yml"]
+    assert call("validate", "job.yml").code == 0
+    assert call("bindings", "--lint").code == 0
+    dry = json.loads(call("publish", "job.yml", "--dry-run").out)
+    assert (dry["valid"], dry["routing_key"], dry["bindings"]) == (
+        True,
+        "treeherder.autoland._",
+        ["treeherder.autoland._"],
+    )
+
+
+async def test_its_job_is_published_as_it_stands(broker: RabbitMQ, spawn: Spawn) -> None:
+    user = broker.user()
+    login = {"PULSE_URL": user.url}
+    assert spawn("init", env=login).code == 0
+    async with library.connect(user.url) as pulse:
+        await pulse.create_exchange(f"exchange/{user.name}/v1/jobs")
+        async with pulse.subscribe(f"exchange/{user.name}/v1/jobs:treeherder.autoland._") as messages:
+            done = spawn("publish", "job.yml", "--require-route", env=login)
+            assert done.code == 0, done.err
+            assert json.loads(done.out)["outcome"] == "confirmed"
+            message = await anext(messages)
+            await message.ack()
+            assert message.payload["owner"] == user.name
+
+
+def test_each_job_is_another_one(call, folder) -> None:
+    call("init")
+    first = (folder / "job.yml").read_text()
+    call("init", "--force")
+    assert first != (folder / "job.yml").read_text()
+
+
+def test_names_are_those_given(call, folder) -> None:
+    assert call("init", "--exchange", "exchange/team/ci", "--project", "try").code == 0
+    [binding] = call("bindings", "--target", "production").out.splitlines()
+    assert json.loads(binding) == {"exchange": "exchange/team/ci", "pattern": "treeherder.try._"}
+    assert "owner: team\n" in (folder / "job.yml").read_text()
+
+
+def test_the_exchange_is_that_of_who_logs_in(call, folder, monkeypatch) -> None:
+    monkeypatch.setenv("PULSE_URL", "amqps://some.one:secret@pulse.mozilla.org/")
+    call("init")
+    text = (folder / "pulsekit.yml").read_text()
+    assert "exchange: exchange/some.one/v1/jobs\n" in text
+    assert "secret" not in text
+
+
+@pytest.mark.parametrize("name", ["pulsekit.yml", "job.yml"])
+def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> None:
+    (folder / name).write_text("mine: [")
+    result = call("init")
+    assert (result.code, result.err) == (2, f"error: not written, because it is there: {name}; --force overwrites\n")
+    assert [path.name for path in folder.iterdir()] == [name]
+    assert (folder / name).read_text() == "mine: ["
+    assert call("init", "--force").code == 0
+    assert "mine" not in (folder / name).read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--exchange", "v1/jobs"], "'v1/jobs' is not a Pulse exchange name"),
+        (["--project", "autoland._"], "'autoland._' is no repository as Treeherder names them"),
+        (["here"], "unexpected extra argument"),
+    ],
+)
+def test_names_that_cannot_be_write_nothing(call, folder, arguments, words) -> None:
+    result = call("init", *arguments)
+    assert result.code == 2
+    assert words in result.err
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_to_is_told(call, folder) -> None:
+    (folder / "job.yml").mkdir()
+    result = call("init", "--force")
+    assert result.code == 74
+    assert "job.yml" in result.err

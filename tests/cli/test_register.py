@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+import stat
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+JOBS = "exchange/me/v1/jobs"
+FLAGS = ["--exchange", JOBS, "--destination", "treeherder", "--project", "autoland._"]
+MAIN = {"exchange": JOBS, "destinations": ["treeherder"], "projects": ["autoland._"]}
+
+
+def test_flags_give_the_bug_the_json_and_the_link_as_a_record(call) -> None:
+    result = call("register", *FLAGS)
+    assert result.code == 0
+    record = json.loads(result.out)
+    assert record["targets"] == {"staging": MAIN, "production": MAIN}
+    assert record["registrations"] == [MAIN]
+    query = parse_qs(urlsplit(record["link"]).query)
+    assert query["product"] == ["Tree Management"]
+    assert query["component"] == ["Treeherder: Data Ingestion"]
+    assert query["comment"] == [record["text"]]
+    assert "nothing has been sent" in result.err
+    assert "since 2019" in result.err
+
+
+def test_a_person_gets_text_to_read_and_a_link_to_open(call) -> None:
+    result = call("register", *FLAGS, "-o", "pretty")
+    assert result.code == 0
+    lines = result.out.splitlines()
+    assert lines[:2] == ["Summary", f"Load the jobs of {JOBS} from Pulse"]
+    assert '  "projects": ["autoland._"]' in lines
+    assert lines[-1].startswith("https://bugzilla.mozilla.org/enter_bug.cgi?product=Tree%20Management&component=")
+
+
+def test_a_record_can_be_expanded_at_once(call) -> None:
+    record = call("register", *FLAGS, "-p", "try._").out
+    expanded = call("bindings", stdin=record).out
+    assert [json.loads(line)["pattern"] for line in expanded.splitlines()] == [
+        "treeherder.autoland._",
+        "treeherder.try._",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "targets"),
+    [
+        ([], ["staging", "production"]),
+        (["--staging"], ["staging"]),
+        (["--production"], ["production"]),
+        (["--production", "--staging"], ["staging", "production"]),
+        (["--staging-project", "#"], ["staging", "production"]),
+        (["--production", "--staging-exchange", "exchange/me/trial"], ["staging", "production"]),
+        (["--staging", "--staging-destination", "x"], ["staging"]),
+    ],
+)
+def test_flags_say_which_treeherder(call, flags, targets) -> None:
+    assert list(json.loads(call("register", *FLAGS, *flags).out)["targets"]) == targets
+
+
+def test_staging_may_have_anything_of_its_own(call) -> None:
+    flags = ["--staging-exchange", "exchange/me/trial", "--staging-destination", "x", "--staging-project", "#"]
+    record = json.loads(call("register", *FLAGS, *flags).out)
+    assert record["targets"] == {
+        "staging": {"exchange": "exchange/me/trial", "destinations": ["x"], "projects": ["#"]},
+        "production": MAIN,
+    }
+
+
+def test_exchange_and_destinations_are_those_of_the_project_unless_said_otherwise(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text(
+        f"exchange: {JOBS}\ndestinations: [treeherder]\ntargets: {{staging: {{destinations: [th-staging]}}}}\n"
+    )
+    targets = json.loads(call("register", "-p", "try._").out)["targets"]
+    assert targets["staging"]["destinations"] == ["th-staging"]
+    assert targets["production"]["destinations"] == ["treeherder"]
+    assert json.loads(call("register", "-p", "try._", "-d", "x").out)["registrations"][0]["destinations"] == ["x"]
+
+
+# wrong input
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, "error: no exchange: give --exchange, or write it into pulsekit.yml, as in 'pulsekit register --exch"),
+        (FLAGS[:2], 2, "no destination: give --destination, or write it into pulsekit.yml, as in 'pulsekit register"),
+        (FLAGS[:4], 2, "no project: give --project, as in 'pulsekit register --exchange exchange/me/v1/jobs --dest"),
+        (["-e", "v1/jobs", *FLAGS[2:]], 2, "did you mean 'exchange/<user>/v1/jobs'?"),
+        (["-e", "v1/jobs", "--user", "me", *FLAGS[2:]], 2, "did you mean 'exchange/me/v1/jobs'?"),
+        (
+            [*FLAGS, "--user", "you"],
+            2,
+            "lets 'you' publish to exchange/you/… alone; did you mean 'exchange/you/v1/jobs'? (--user NAME says who",
+        ),
+        ([*FLAGS, "--user", "1you"], 2, "'1you' is not a Pulse user name"),
+        ([*FLAGS, "-d", ""], 1, "destinations: item 2 is the empty text; write '#' for anything"),
+        ([*FLAGS, "-p", "x" * 250], 1, "destination and project together: pattern 'treeherder.xxx"),
+        ([*FLAGS, "-p", "try"], 1, "'treeherder.try': it takes nothing: it has 2 words"),
+        ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' takes only itself"),
+        ([*FLAGS, "--staging-project", "try"], 1, "'treeherder.try': it takes nothing"),
+        ([*FLAGS, "extra"], 2, "unexpected extra argument"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused(call, folder, arguments, code, words) -> None:
+    result = call("register", *arguments, "--write")
+    assert (result.code, result.out) == (code, "")
+    assert words in result.err
+    assert list(folder.iterdir()) == []
+
+
+def test_who_logs_in_is_who_publishes(call, monkeypatch) -> None:
+    monkeypatch.setenv("PULSE_USER", "you")
+    assert call("register", *FLAGS).code == 2
+    assert call("register", *FLAGS, "--user", "me").code == 0
+    monkeypatch.setenv("PULSE_URL", "amqps://me:secret@pulse.mozilla.org/")
+    assert call("register", *FLAGS).code == 0
+
+
+def test_what_is_odd_may_be_forced_and_is_said(call) -> None:
+    result = call("register", *FLAGS, "-p", "try", "--force")
+    assert result.code == 0
+    assert "warning: 'treeherder.try': it takes nothing" in result.err
+
+
+def test_what_adds_nothing_is_said_and_what_takes_everything_explained(call) -> None:
+    result = call("register", *FLAGS, "-p", "#")
+    assert result.code == 0
+    assert "warning: 'treeherder.autoland._': 'treeherder.#' takes every key that it takes" in result.err
+    everything = call("register", "-e", JOBS, "-d", "#", "-p", "#")
+    assert "'#.#': it takes every message of the exchange, whatever its key, as '#' alone would" in everything.err
+
+
+# --write
+
+
+def test_write_stores_the_registration_for_every_other_command(call, folder) -> None:
+    assert "stored in pulsekit.yml" in call("register", *FLAGS, "--staging-project", "#", "--write").err
+    for target, pattern in (("staging", "treeherder.#"), ("production", "treeherder.autoland._")):
+        assert json.loads(call("bindings", "--target", target).out) == {"exchange": JOBS, "pattern": pattern}
+    assert call("match", "treeherder.autoland._").code == 0
+    assert "pulsekit.yml has it already" in call("register", *FLAGS, "--staging-project", "#", "--write").err
+
+
+def test_write_keeps_comments_and_permissions_and_follows_a_link(call, folder) -> None:
+    real = folder / "real.yml"
+    real.write_text(f"# mine\nexchange:   {JOBS}  # ours\n")
+    real.chmod(0o640)
+    (folder / "pulsekit.yml").symlink_to(real)
+    assert call("register", *FLAGS, "--write").code == 0
+    assert real.read_text().startswith(f"# mine\nexchange:   {JOBS}  # ours\ndestinations: [treeherder]\n")
+    assert stat.S_IMODE(real.stat().st_mode) == 0o640
+    assert (folder / "pulsekit.yml").is_symlink()
+    assert sorted(path.name for path in folder.iterdir()) == ["pulsekit.yml", "real.yml"]
+
+
+def test_write_says_when_publishing_goes_elsewhere(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text("exchange: exchange/me/other\n")
+    assert "without --target, publish goes to exchange/me/other, as before" in call("register", *FLAGS, "--write").err
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(call, folder) -> None:
+    (folder / "pulsekit.yml").mkdir()
+    result = call("register", *FLAGS, "--write")
+    assert result.code == 2
+    assert "pulsekit.yml" in result.err
+
+
+# at a terminal
+
+
+def test_at_a_terminal_it_asks_and_asks_again(on_terminal, folder) -> None:
+    typed = "v1/jobs\n\n\nautoland\nautoland._, try._\nprod\nstaging\n"
+    result = on_terminal("register", "--write", typed=typed, env={"NO_COLOR": "1"})
+    assert result.code == 0
+    said = " ".join(result.out.split())
+    assert "Exchange [exchange/me/v1/jobs]:" in said
+    assert "did you mean 'exchange/<user>/v1/jobs'?" in said
+    assert "write 'autoland._' for the project" in said
+    assert "error: 'prod' is none of staging, production and both" in said
+    assert '"projects": ["autoland._", "try._"]' in said
+    assert "For staging:" in said
+    assert "projects: [autoland._, try._]" in (folder / "pulsekit.yml").read_text()
+
+
+def test_at_a_terminal_staging_may_differ(on_terminal, folder) -> None:
+    result = on_terminal("register", "--write", columns=60, typed="\n\ntry._\n\nn\n\nth-staging\n#\n")
+    assert result.code == 0
+    assert "destinations: [th-staging]\n    projects: ['#']\n" in (folder / "pulsekit.yml").read_text()
+
+
+def test_at_a_terminal_the_configuration_proposes_the_answers(on_terminal, folder) -> None:
+    (folder / "pulsekit.yml").write_text(
+        f"registrations:\n- {{exchange: {JOBS}, destinations: [a, b], projects: [try._, x._]}}\n"
+        f"exchange: {JOBS}\ndestinations: [a, b]\n"
+    )
+    result = on_terminal("register", typed="\n\n\n\n\n")
+    assert result.code == 0
+    assert '"destinations": ["a", "b"]' in result.out
+    assert '"projects": ["try._", "x._"]' in result.out
+
+
+def test_at_a_terminal_nothing_is_asked_that_has_been_said(on_terminal) -> None:
+    result = on_terminal("register", *FLAGS)
+    assert result.code == 0
+    assert "[" + JOBS + "]" not in result.out
+    half = on_terminal("register", "-e", JOBS, "-p", "try._", typed="th\n")
+    assert half.code == 0
+    assert '"destinations": ["th"]' in half.out
+
+
+def test_whoever_ends_the_questions_has_registered_nothing(on_terminal, folder) -> None:
+    result = on_terminal("register", "--write", typed="\n\x04")
+    assert result.code == 130
+    assert "Traceback" not in result.out
+    assert list(folder.iterdir()) == []

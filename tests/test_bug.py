@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.bindings import Registration, expand, read_registrations
+from pulsekit.bug import Bug
+from pulsekit.targets import Target
+
+JOBS = "exchange/me/v1/jobs"
+MAIN = Registration(JOBS, ["treeherder"], ["autoland._", "try._"])
+TRIAL = Registration(JOBS, ["th-staging"], ["#"])
+BOTH = Bug({Target.STAGING: MAIN, Target.PRODUCTION: MAIN})
+APART = Bug({Target.STAGING: TRIAL, Target.PRODUCTION: MAIN})
+
+
+def fields(link: str) -> dict[str, str]:
+    return {name: value for name, [value] in parse_qs(urlsplit(link).query, strict_parsing=True).items()}
+
+
+def test_the_description_says_what_to_bind_for_whom() -> None:
+    assert BOTH.text == (
+        "Please have Treeherder load the jobs we publish on Pulse.\n"
+        "\n"
+        "For staging and production:\n"
+        "\n"
+        "```json\n"
+        "{\n"
+        f'  "exchange": "{JOBS}",\n'
+        '  "destinations": ["treeherder"],\n'
+        '  "projects": ["autoland._", "try._"]\n'
+        "}\n"
+        "```\n"
+        "\n"
+        "The bindings that follow from it:\n"
+        "\n"
+        f"- `{JOBS}:treeherder.autoland._`\n"
+        f"- `{JOBS}:treeherder.try._`\n"
+        "\n"
+        "Pulse user: me\n"
+        "\n"
+        "Routing keys: `<destination>.<project>`\n"
+        "\n"
+        "Messages: schemas/pulse-job.yml\n"
+    )
+
+
+def test_what_differs_is_asked_for_apart() -> None:
+    assert APART.text.index("For staging:") < APART.text.index("For production:")
+    blocks = re.findall(r"```json\n(.*?)```", APART.text, re.DOTALL)
+    assert [read_registrations(block, source="bug") for block in blocks] == [(TRIAL,), (MAIN,)]
+
+
+def test_the_summary_names_the_exchange_and_the_only_target() -> None:
+    assert BOTH.summary == f"Load the jobs of {JOBS} from Pulse"
+    assert Bug({Target.STAGING: MAIN}).summary == f"Load the jobs of {JOBS} from Pulse on staging"
+    other = Registration("exchange/me/trial", ["th"], ["#"])
+    assert (
+        Bug({Target.STAGING: other, Target.PRODUCTION: MAIN}).summary
+        == f"Load the jobs of exchange/me/trial and {JOBS} from Pulse"
+    )
+
+
+def test_the_link_opens_the_form_of_treeherders_component_filled_in() -> None:
+    assert BOTH.link.startswith("https://bugzilla.mozilla.org/enter_bug.cgi?product=Tree%20Management&")
+    assert fields(BOTH.link) == {
+        "product": "Tree Management",
+        "component": "Treeherder: Data Ingestion",
+        "short_desc": BOTH.summary,
+        "comment": BOTH.text,
+    }
+    assert BOTH.is_whole
+
+
+texts = st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters=".\0"), min_size=1, max_size=8)
+
+
+@given(name=texts, destination=texts, project=texts)
+def test_the_link_holds_any_name_and_nothing_that_a_browser_would_read_otherwise(name, destination, project) -> None:
+    bug = Bug({Target.PRODUCTION: Registration(f"exchange/me/{name}", [destination], [f"{project}._"])})
+    assert re.fullmatch(r"https://[A-Za-z0-9./_?=&%~-]*", bug.link)
+    assert fields(bug.link)["comment"] == bug.text
+    assert fields(bug.link)["short_desc"] == bug.summary
+
+
+def test_a_link_too_long_for_web_servers_goes_without_the_description() -> None:
+    bug = Bug({Target.PRODUCTION: Registration(JOBS, ["th"], [f"project-{n}._" for n in range(400)])})
+    assert not bug.is_whole
+    assert len(bug.link) < 8000
+    assert fields(bug.link)["short_desc"] == bug.summary
+    assert "- and 380 more" in bug.text
+
+
+def test_the_record_can_be_read_where_registrations_are() -> None:
+    record = APART.record()
+    assert read_registrations(json.dumps(record), source="bug") == (TRIAL, MAIN)
+    assert record["targets"]["staging"] == {"exchange": JOBS, "destinations": ["th-staging"], "projects": ["#"]}
+    assert (record["summary"], record["text"], record["link"]) == (APART.summary, APART.text, APART.link)
+    assert len(expand(read_registrations(json.dumps(record), source="bug"))) == 3

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+from jsonschema import Draft6Validator
+from samples import SCHEMA
+
+from pulsekit.binding_lint import lint
+from pulsekit.documents import parse_yaml
+from pulsekit.errors import ConfigurationError
+from pulsekit.jobs import routing_key
+from pulsekit.schemas import load_schema
+from pulsekit.settings import load_settings
+from pulsekit.starter import job_text, project_text
+from pulsekit.targets import Target
+from pulsekit.topics import topic_matches
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+JOBS = "exchange/me/v1/jobs"
+TASK = UUID("0c5f6f4e-2f8e-4c1b-9d7a-3b6f0d1e2a4c")
+NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+
+
+def job(project: str = "autoland", owner: str = "me", now: datetime = NOW) -> dict:
+    return parse_yaml(job_text(project, owner, task=TASK, now=now)).value
+
+
+def test_the_job_is_valid_in_every_profile() -> None:
+    schema = load_schema("pulse-job")
+    assert schema.problems(job(), profile="strict") == ()
+    assert schema.problems(job(), profile="treeherder") == ()
+    Draft6Validator(SCHEMA).validate(job())
+
+
+def test_the_job_keeps_the_rules_that_the_schema_does_not_know() -> None:
+    found = job()
+    assert found["taskId"] == f"{TASK}/0"
+    assert found["owner"] == "me"
+    assert (found["state"], found["result"]) == ("completed", "success")
+    assert found["logs"][0]["name"] == "live_backing_log"
+    times = [datetime.fromisoformat(found[name]) for name in ("timeScheduled", "timeStarted", "timeCompleted")]
+    assert times == sorted(times)
+    assert times[-1] == NOW
+
+
+def test_every_field_at_the_top_has_a_word_on_it_or_on_its_group() -> None:
+    blocks = job_text("autoland", "me", task=TASK, now=NOW).strip().split("\n\n")
+    silent = [block for block in blocks if not block.startswith("#")]
+    assert silent == ["buildSystem: my-ci", "version: 1"]
+
+
+def test_times_are_written_in_utc() -> None:
+    found = job(now=NOW.astimezone(timezone(timedelta(hours=-8))))
+    assert found["timeCompleted"] == "2026-11-23T18:00:00Z"
+
+
+@pytest.mark.parametrize("owner", ["yes", "null", "a: b", "x" * 80, "1e5", "- a"])
+def test_an_owner_is_text_that_fits(owner: str) -> None:
+    assert job(owner=owner)["owner"] == owner[:50]
+
+
+def test_the_project_is_what_settings_read_and_takes_the_job(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text(project_text(JOBS, "autoland"))
+    settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert settings.exchange == JOBS
+    for chosen in (settings, settings.at(Target.STAGING), settings.at(Target.PRODUCTION)):
+        [destination] = chosen.destinations
+        patterns = [binding.pattern for binding in lint(chosen.registrations)]
+        assert any(topic_matches(pattern, routing_key(job(), destination)) for pattern in patterns)
+    assert not any(lint(settings.registrations).values())
+    assert settings.at(Target.STAGING).registrations != settings.at(Target.PRODUCTION).registrations
+
+
+@pytest.mark.parametrize("exchange", ["exchange/me/a: b #c", "exchange/me/'\"", "exchange/me/é😀", "exchange/me/{x}"])
+@pytest.mark.parametrize("project", ["true", "1", "0x10", "yes", "null", "-a", "é"])
+def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path, exchange: str, project: str) -> None:
+    (tmp_path / "pulsekit.yml").write_text(project_text(exchange, project), encoding="utf-8")
+    settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
+    assert settings.exchange == exchange
+    assert settings.registrations[0].projects == (f"{project}._",)  # type: ignore[union-attr] # no binding
+    assert job(project)["origin"]["project"] == project
+
+
+@pytest.mark.parametrize(
+    ("exchange", "project", "words"),
+    [
+        ("jobs", "autoland", "is not a Pulse exchange name"),
+        ("exchange/me/\n", "autoland", "has characters that YAML cannot hold"),
+        (JOBS, "autoland._", "'autoland._' is no repository as Treeherder names them: letters, digits, - and _, 50"),
+        (JOBS, "x" * 51, "50 at most"),
+        (JOBS, "", "'' is no repository"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(exchange: str, project: str, words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        project_text(exchange, project)
+    assert words in str(caught.value)
