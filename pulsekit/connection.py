@@ -35,7 +35,7 @@ from pulsekit.translation import FOREIGN, translate, translate_connecting
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pulsekit.settings import Broker
+    from pulsekit.brokers import Broker
 
 __all__ = ["Backoff", "Connection", "Link", "State"]
 

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
     import aiormq
 
+    from pulsekit.brokers import Broker
     from pulsekit.connection import State
     from pulsekit.depth import Depth, Limits
     from pulsekit.messages import Gap
-    from pulsekit.settings import Broker
 
 __all__ = ["Pulse", "connect"]
 

@@ -166,14 +166,14 @@ class Seam(TransportFactory):
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; called by aiormq."""
         kwargs.pop("ssl_context_provider", None)  # the context is ours
-        assert url.host is not None
-        assert url.port is not None
+        host, port = url.host, url.port
+        assert host is not None
+        assert port is not None
+        del url  # it has the password, and reports of errors show the variables of a frame
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         try:
-            transport, tap = await loop.create_connection(
-                lambda: Tap(reader), url.host, url.port, ssl=self._context, **kwargs
-            )
+            transport, tap = await loop.create_connection(lambda: Tap(reader), host, port, ssl=self._context, **kwargs)
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
         self.tap = tap

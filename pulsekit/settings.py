@@ -9,130 +9,29 @@ password.
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pulsekit.errors import ConfigurationError, InsecureConnection
+from pulsekit.brokers import Broker, Secret, parse_url
+from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from pulsekit.bindings import Binding, Registration
     from pulsekit.targets import Target, TargetSettings
 
-__all__ = ["Broker", "Settings", "load_settings", "parse_url"]
+__all__ = ["Settings", "load_settings"]
 
 PULSE_HOST = "pulse.mozilla.org"  # "The broker" of the facts
-HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
 
-_PORTS = {False: 5672, True: 5671}
-_SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
-_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 _PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
-_USER_KEYS = _PROJECT_KEYS | {"url", "user", "password", "password_file", "password_command"}
-
-
-@dataclass(frozen=True, slots=True)
-class Broker:
-    """Say where a broker is and who logs in. The password is in no representation.
-
-    Attributes:
-        host: name or address.
-        port: TCP port.
-        user: AMQP user, which on Pulse also owns `exchange/<user>/…` and `queue/<user>/…`.
-        password: the secret itself.
-        virtual_host: `/` or, on Pulse, `communitytc`.
-        tls: whether the connection is encrypted; certificates are always verified.
-        ca_file: PEM file with the authority to trust instead of the system's.
-        cert_file: PEM file of a client certificate.
-        key_file: PEM file of its key.
-        heartbeat: seconds between heartbeats (AMQP 0-9-1 §4.2.7).
-        insecure: allows clear text to a host that is not this machine.
-        others: further hosts and ports of the same cluster, tried in turn.
-        read_password: asks the user's password file or command again; it blocks.
-    """
-
-    host: str
-    port: int
-    user: str
-    password: str = field(repr=False)
-    virtual_host: str = "/"
-    tls: bool = False
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-    heartbeat: int = HEARTBEAT
-    insecure: bool = False
-    others: tuple[tuple[str, int], ...] = ()
-    read_password: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def loopback(self) -> bool:
-        """Tell whether every host is this machine."""
-        return all(_is_loopback(host) for host, _ in self.hosts)
-
-    @property
-    def hosts(self) -> tuple[tuple[str, int], ...]:
-        """All hosts and ports, in the order they are tried."""
-        return ((self.host, self.port), *self.others)
-
-    def each(self, first: int = 0) -> list[Broker]:
-        """Return one broker for each host, from the one with that number on and around."""
-        hosts = self.hosts
-        first %= len(hosts)
-        return [replace(self, host=host, port=port, others=()) for host, port in hosts[first:] + hosts[:first]]
-
-    def renewed(self) -> Broker:
-        """Return it with the password as the user's file or command gives it now.
-
-        Raises:
-            ConfigurationError: the file cannot be read, or the command failed.
-        """
-        password = self.read_password() if self.read_password is not None else None
-        return self if password is None else replace(self, password=password)
-
-    def __str__(self) -> str:
-        scheme = "amqps" if self.tls else "amqp"
-        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
-        vhost = "" if self.virtual_host == "/" else quote(self.virtual_host, safe="")
-        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
-
-    def checked(self) -> Broker:
-        """Return itself if a password may travel there.
-
-        Raises:
-            InsecureConnection: it would go in clear text to another machine.
-        """
-        if self.tls or self.loopback or self.insecure:
-            return self
-        hosts = ", ".join(host for host, _ in self.hosts)
-        raise InsecureConnection(
-            f"{self} would send the password in clear text to {hosts}: use amqps://, or --insecure "
-            "(insecure=True in Python) if the network between is yours"
-        )
-
-    def ssl_context(self) -> ssl.SSLContext | None:
-        """Build the context that verifies the broker's certificate and name, or None for clear text.
-
-        Raises:
-            ConfigurationError: a certificate file cannot be read.
-        """
-        if not self.tls:
-            return None
-        import ssl  # a tenth of the start-up time, and only TLS needs it
-
-        try:
-            context = ssl.create_default_context(cafile=self.ca_file)
-            if self.cert_file:
-                context.load_cert_chain(self.cert_file, self.key_file)
-        except (OSError, ssl.SSLError) as error:
-            files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
-            raise ConfigurationError(f"cannot use the certificate files {files}: {error}") from error
-        return context
+_LOGIN_KEYS = frozenset({"url", "user", "password", "password_file", "password_command"})
+_USER_KEYS = _PROJECT_KEYS | _LOGIN_KEYS
+_MAX_FILE = 1024 * 1024  # bytes of a configuration file
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +117,7 @@ class Settings:
             ConfigurationError: nothing is configured, a part is missing, or the URL cannot be read.
             InsecureConnection: the password would travel in clear text.
         """
-        url = url or self._environment.get("PULSE_URL") or self._login.get("url")
+        url = Secret(url) if url else self._environment.get("PULSE_URL") or self._login.get("url")
         user = self._environment.get("PULSE_USER") or self._login.get("user")
         password = self._environment.get("PULSE_PASSWORD")
         kept = password is None
@@ -234,69 +133,6 @@ class Settings:
         return replace(broker, insecure=insecure, read_password=again).checked()
 
 
-def parse_url(url: str, *, user: str | None = None, password: str | None = None) -> Broker:
-    """Read an AMQP URL, in the AMQP URI way or kombu's.
-
-    `?ssl=1` means TLS, as in Treeherder's own setting ("The broker" of the facts). Parts are percent-decoded. An empty
-    path is the virtual host `/`.
-
-    Args:
-        url: `amqp[s]://user:password@host[:port][,host[:port]…]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`;
-            several hosts are those of one cluster, tried in turn.
-        user: used when the URL names none.
-        password: used when the URL names none.
-
-    Raises:
-        ConfigurationError: it cannot be read, or has an option nobody would obey. The message never shows the password.
-    """
-    shape = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
-    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit would drop them
-        raise ConfigurationError(f"the broker URL has white space or control characters around it: {shape}")
-    if "#" in url:
-        raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
-    try:
-        parts = urlsplit(url)
-        login, at, hosts = parts.netloc.rpartition("@")
-        # Each host with the login, so that the rules for it are those of a URL with one.
-        addresses = [urlsplit(f"//{login}{at}{host}") for host in hosts.split(",")]
-        ports = [address.port for address in addresses]
-    except ValueError:
-        raise ConfigurationError(
-            f"the broker URL cannot be read: {shape}; in a password, / @ : are written %2F %40 %3A"
-        ) from None
-    if parts.scheme not in _SCHEMES:
-        raise ConfigurationError(f"the broker URL begins with {parts.scheme + '://'!r}: {shape}")
-    names = [address.hostname or "" for address in addresses]
-    if not all(names):
-        raise ConfigurationError(f"the broker URL names no host{' between two commas' if names[1:] else ''}: {shape}")
-    host = names[0]
-    options = _options(parts.query)
-    tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
-    username, secret = addresses[0].username, addresses[0].password
-    user = unquote(username) if username else user
-    password = unquote(secret) if secret is not None else password
-    if user is None and password is None and all(map(_is_loopback, names)):
-        user, password = "guest", "guest"  # what a fresh RabbitMQ has, and lets in from this machine alone
-    if not user or password is None:
-        missing = "user name" if not user else "password"
-        raise ConfigurationError(
-            f"no {missing} for {host}: put it into PULSE_URL, or set PULSE_USER and PULSE_PASSWORD"
-        )
-    return Broker(
-        host=host,
-        port=ports[0] or _PORTS[tls],
-        user=user,
-        password=password,
-        virtual_host=unquote(parts.path[1:]) or "/",
-        tls=tls,
-        ca_file=options.get("cafile"),
-        cert_file=options.get("certfile"),
-        key_file=options.get("keyfile"),
-        heartbeat=_heartbeat(options.get("heartbeat")),
-        others=tuple((name, port or _PORTS[tls]) for name, port in zip(names[1:], ports[1:], strict=True)),
-    )
-
-
 def load_settings(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and the two configuration files.
 
@@ -307,7 +143,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     Raises:
         ConfigurationError: a file cannot be read, or has a key it may not have.
     """
-    environment = os.environ if environment is None else environment
+    environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     project_path = (directory or Path()) / "pulsekit.yml"
     base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
     user_path = Path(base) / "pulsekit" / "config.yml"
@@ -332,41 +168,9 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
         targets=targets,
         lint_off=_texts(merged, "lint_off"),
         source=str(project_path if project else user_path if user else ""),
-        _login={key: value for key in _USER_KEYS - _PROJECT_KEYS if (value := _text(user, key)) is not None},
+        _login={key: Secret(value) for key in _LOGIN_KEYS if (value := _text(user, key)) is not None},
         _environment=environment,
     )
-
-
-def _options(query: str) -> dict[str, str]:
-    options = dict(parse_qsl(query, keep_blank_values=True))
-    known = {"ssl", "heartbeat", "cafile", "certfile", "keyfile"}
-    for name in options.keys() - known:
-        raise ConfigurationError(
-            f"the broker URL has an option that would be ignored: {name!r}; known are {', '.join(sorted(known))}"
-        )
-    flag = options.get("ssl", "0").lower()
-    if flag not in _YES | _NO:
-        raise ConfigurationError("the broker URL says neither ssl=1 nor ssl=0")
-    return options | {"ssl": flag}
-
-
-def _heartbeat(value: str | None) -> int:
-    if value is None:
-        return HEARTBEAT
-    if value.isascii() and value.isdigit() and 1 <= int(value) <= 3600:
-        return int(value)
-    raise ConfigurationError("heartbeat in the broker URL is a number of seconds from 1 to 3600")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    import ipaddress  # offline commands never ask
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _configured_password(login: Mapping[str, str]) -> str | None:
@@ -376,8 +180,11 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
     if path := login.get("password_file"):
         try:
             return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"cannot read password_file {path}: {error}") from error
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+        except (RuntimeError, ValueError) as error:  # no such home; not UTF-8, and this error would show all of it
+            reason = type(error).__name__
+        raise ConfigurationError(f"cannot read password_file {path}: {reason}")
     if command := login.get("password_command"):
         import shlex  # only for those who keep the password in a manager
         import subprocess
@@ -386,26 +193,50 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
             # The command is the user's own, from a file only the user's account writes.
             done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            raise ConfigurationError(f"password_command failed: {type(error).__name__}") from None
-        return done.stdout.rstrip("\r\n")
+            reason = type(error).__name__  # the error itself has what was printed
+        else:
+            return done.stdout.rstrip("\r\n")
+        raise ConfigurationError(f"password_command failed: {reason}")
     return None
 
 
 def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
     try:
-        text = path.read_bytes()
+        if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
+            raise ConfigurationError(f"cannot read {path}: it is no file")
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > _MAX_FILE:
+        raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
     from pulsekit.documents import parse_yaml  # ruamel.yaml costs more than most commands
 
-    value = parse_yaml(text, source=str(path)).value
+    failure = ""
+    value: Any = None
+    try:
+        value = parse_yaml(data, source=str(path)).value
+    except DocumentError as error:
+        # Words about a text quote it, and in the user's file they may quote a password.
+        place = ":".join(str(part) for part in (path, error.line, error.column) if part is not None)
+        failure = str(error) if allowed is _PROJECT_KEYS else f"{place}: this is not YAML; put values in quotes"
+    del data
+    if failure:
+        raise ConfigurationError(failure)
     if value is None:
         return {}
     if not isinstance(value, dict):
+        del value
         raise ConfigurationError(f"{path}: a mapping is expected, such as `exchange: exchange/me/v1/jobs`")
-    for key in value:
+    wrong = next((key for key in sorted(allowed & _LOGIN_KEYS) if not isinstance(value.get(key), str | None)), None)
+    if wrong:
+        del value
+        raise ConfigurationError(f"{path}: {wrong!r} must be text; put it in quotes")
+    found = {key: Secret(item) if isinstance(item, str) else item for key, item in value.items()}
+    del value
+    for key in found:
         if key in allowed:
             continue
         if key in _USER_KEYS | {"host", "port", "vhost"}:
@@ -413,13 +244,13 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
                 f"{path}: {key!r} may not stand in a project's file; put it into PULSE_URL or the user's config.yml"
             )
         raise ConfigurationError(f"{path}: unknown key {key!r}; known are {', '.join(sorted(allowed))}")
-    return value
+    return found
 
 
 def _text(values: Mapping[str, Any], key: str) -> str | None:
     value = values.get(key)
     if value is None or isinstance(value, str):
-        return value
+        return None if value is None else str(value)
     raise ConfigurationError(f"{key!r} in the configuration must be text")
 
 

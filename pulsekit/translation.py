@@ -29,7 +29,7 @@ from pulsekit.errors import (
 )
 
 if TYPE_CHECKING:
-    from pulsekit.settings import Broker
+    from pulsekit.brokers import Broker
 
 __all__ = ["FOREIGN", "translate", "translate_connecting"]
 

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit.bindings import Binding, Registration
+    from pulsekit.brokers import Broker
     from pulsekit.messages import Message
-    from pulsekit.settings import Broker
 
 __all__ = ["TreeherderStandIn", "Verdict"]
 

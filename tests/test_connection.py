@@ -16,8 +16,8 @@ from proxy import Proxy
 
 import pulsekit
 from pulsekit import State
+from pulsekit.brokers import parse_url
 from pulsekit.connection import Backoff, Connection
-from pulsekit.settings import parse_url
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import aio_pika.exceptions
 import aiormq.exceptions
 import pytest
 
+from pulsekit.brokers import parse_url
 from pulsekit.errors import (
     AccessRefused,
     BrokerRefused,
@@ -18,7 +19,6 @@ from pulsekit.errors import (
     Unreachable,
     VirtualHostRefused,
 )
-from pulsekit.settings import parse_url
 from pulsekit.translation import _PLACES, translate, translate_connecting
 
 FOREIGN_CLASSES = sorted(

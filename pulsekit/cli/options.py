@@ -65,9 +65,9 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
         ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
             machine can read it.
     """
+    from pulsekit.brokers import parse_url
     from pulsekit.names import owner
     from pulsekit.pulse import Pulse
-    from pulsekit.settings import parse_url
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError(

@@ -1,0 +1,278 @@
+"""Where a broker is and who logs in: the address, its URL, and the password that nothing shows.
+
+A secret stands in no message, no representation, and in no variable of the frames an error comes through: tools that
+report errors send those along.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
+
+from pulsekit.errors import ConfigurationError, InsecureConnection
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable
+    from ipaddress import IPv4Address, IPv6Address
+
+__all__ = ["Broker", "Secret", "parse_url"]
+
+HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
+
+_PORTS = {False: 5672, True: 5671}
+_SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
+_YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+_SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
+
+
+class Secret(str):
+    """Text that `repr` does not show, which is what error reports write the variables of a frame with."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'***'"
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Say where a broker is and who logs in. The password is in no representation.
+
+    Attributes:
+        host: name or address.
+        port: TCP port.
+        user: AMQP user, which on Pulse also owns `exchange/<user>/…` and `queue/<user>/…`.
+        password: the secret itself.
+        virtual_host: `/` or, on Pulse, `communitytc`.
+        tls: whether the connection is encrypted; certificates are always verified.
+        ca_file: PEM file with the authority to trust instead of the system's.
+        cert_file: PEM file of a client certificate.
+        key_file: PEM file of its key.
+        heartbeat: seconds between heartbeats (AMQP 0-9-1 §4.2.7).
+        insecure: allows clear text to a host that is not this machine.
+        others: further hosts and ports of the same cluster, tried in turn.
+        read_password: asks the user's password file or command again; it blocks.
+    """
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    virtual_host: str = "/"
+    tls: bool = False
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    heartbeat: int = HEARTBEAT
+    insecure: bool = False
+    others: tuple[tuple[str, int], ...] = ()
+    read_password: Callable[[], str | None] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def loopback(self) -> bool:
+        """Tell whether every host is this machine."""
+        return all(_is_loopback(host) for host, _ in self.hosts)
+
+    @property
+    def hosts(self) -> tuple[tuple[str, int], ...]:
+        """All hosts and ports, in the order they are tried."""
+        return ((self.host, self.port), *self.others)
+
+    def each(self, first: int = 0) -> list[Broker]:
+        """Return one broker for each host, from the one with that number on and around."""
+        hosts = self.hosts
+        first %= len(hosts)
+        return [replace(self, host=host, port=port, others=()) for host, port in hosts[first:] + hosts[:first]]
+
+    def renewed(self) -> Broker:
+        """Return it with the password as the user's file or command gives it now.
+
+        Raises:
+            ConfigurationError: the file cannot be read, or the command failed.
+        """
+        password = self.read_password() if self.read_password is not None else None
+        return self if password is None else replace(self, password=password)
+
+    def __str__(self) -> str:
+        scheme = "amqps" if self.tls else "amqp"
+        hosts = ",".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in self.hosts)
+        vhost = "" if self.virtual_host == "/" else quote(self.virtual_host, safe="")
+        return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
+
+    def checked(self) -> Broker:
+        """Return itself if a password may travel there.
+
+        Raises:
+            InsecureConnection: it would go in clear text to another machine.
+        """
+        if self.tls or self.loopback or self.insecure:
+            return self
+        hosts = ", ".join(host for host, _ in self.hosts)
+        raise InsecureConnection(
+            f"{self} would send the password in clear text to {hosts}: use amqps://, or --insecure "
+            "(insecure=True in Python) if the network between is yours"
+        )
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """Build the context that verifies the broker's certificate and name, or None for clear text.
+
+        Raises:
+            ConfigurationError: a certificate file cannot be read.
+        """
+        if not self.tls:
+            return None
+        import ssl  # a tenth of the start-up time, and only TLS needs it
+
+        try:
+            context = ssl.create_default_context(cafile=self.ca_file)
+            if self.cert_file:
+                context.load_cert_chain(self.cert_file, self.key_file)
+        except (OSError, ssl.SSLError) as error:
+            files = ", ".join(name for name in (self.ca_file, self.cert_file, self.key_file) if name)
+            raise ConfigurationError(f"cannot use the certificate files {files}: {error}") from error
+        return context
+
+
+def parse_url(url: str, *, user: str | None = None, password: str | None = None) -> Broker:
+    """Read an AMQP URL, in the AMQP URI way or kombu's.
+
+    `?ssl=1` means TLS, as in Treeherder's own setting ("The broker" of the facts). Parts are percent-decoded. An empty
+    path is the virtual host `/`.
+
+    Args:
+        url: `amqp[s]://user:password@host[:port][,host[:port]…]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`;
+            several hosts are those of one cluster, tried in turn.
+        user: used when the URL names none.
+        password: used when the URL names none.
+
+    Raises:
+        ConfigurationError: it cannot be read, or has an option nobody would obey. The message never shows the password.
+    """
+    try:
+        return _broker(url, user, password)
+    except ConfigurationError as error:
+        failure = ConfigurationError(str(error))  # without the frames below, whose variables are parts of the URL
+    url, password = Secret(url), None
+    raise failure
+
+
+def _broker(url: str, user: str | None, password: str | None) -> Broker:
+    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit would drop them
+        raise ConfigurationError(f"the broker URL has white space or control characters around it: {_SHAPE}")
+    if _is_broken(url):
+        raise ConfigurationError("the broker URL is not UTF-8 text")
+    if "#" in url:
+        raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
+    try:
+        parts = urlsplit(url)
+        login, at, hosts = parts.netloc.rpartition("@")
+        # Each host with the login, so that the rules for it are those of a URL with one.
+        addresses = [urlsplit(f"//{login}{at}{host}") for host in hosts.split(",")]
+        ports = [address.port for address in addresses]
+    except ValueError:
+        raise ConfigurationError(
+            f"the broker URL cannot be read: {_SHAPE}; in a password, / ? @ : are written %2F %3F %40 %3A"
+        ) from None
+    if parts.scheme not in _SCHEMES:
+        raise ConfigurationError(f"the broker URL begins neither with amqps:// nor with amqp://: {_SHAPE}")
+    if "@" in parts.path + parts.query:  # then a part of the password would be shown, as virtual host or option
+        raise ConfigurationError(
+            "the broker URL has an '@' behind its host: in a password, / ? @ are written %2F %3F %40, and so is an '@' "
+            "in the name of a virtual host or a file"
+        )
+    names = [address.hostname or "" for address in addresses]
+    if not all(names):
+        raise ConfigurationError(f"the broker URL names no host{' between two commas' if names[1:] else ''}: {_SHAPE}")
+    if not all(map(_is_host, names)):
+        raise ConfigurationError("the broker URL names a host that is neither an address nor the name of one")
+    host = names[0]
+    options = _options(parts.query)
+    tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
+    username, secret = addresses[0].username, addresses[0].password
+    user = _decoded("user name", username) if username else user
+    password = _decoded("password", secret) if secret is not None else password
+    if user is None and password is None and all(map(_is_loopback, names)):
+        user, password = "guest", "guest"  # what a fresh RabbitMQ has, and lets in from this machine alone
+    if not user or password is None:
+        missing = "user name" if not user else "password"
+        raise ConfigurationError(
+            f"no {missing} for {host}: put it into PULSE_URL, or set PULSE_USER and PULSE_PASSWORD"
+        )
+    if any("\0" in text or _is_broken(text) for text in (user, password)):  # SASL, RFC 4616 §2
+        raise ConfigurationError("user name and password for the broker must be UTF-8 text without a NUL")
+    return Broker(
+        host=host,
+        port=ports[0] or _PORTS[tls],
+        user=str(user),
+        password=Secret(password),
+        virtual_host=_decoded("virtual host", parts.path[1:]) or "/",
+        tls=tls,
+        ca_file=options.get("cafile"),
+        cert_file=options.get("certfile"),
+        key_file=options.get("keyfile"),
+        heartbeat=_heartbeat(options.get("heartbeat")),
+        others=tuple((name, port or _PORTS[tls]) for name, port in zip(names[1:], ports[1:], strict=True)),
+    )
+
+
+def _decoded(what: str, text: str) -> str:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"the {what} in the broker URL is not percent-encoded UTF-8") from None
+
+
+def _is_broken(text: str) -> bool:
+    """Tell whether text is none that UTF-8 can carry, as when bytes of an environment were not."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_host(name: str) -> bool:
+    """Tell whether a resolver can be asked for the name: its labels have 1 to 63 bytes (RFC 1035 §2.3.4)."""
+    if _address(name) is not None:
+        return True
+    try:
+        name = name.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return re.fullmatch(r"[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?", name) is not None
+
+
+def _options(query: str) -> dict[str, str]:
+    options = dict(parse_qsl(query, keep_blank_values=True))
+    known = {"ssl", "heartbeat", "cafile", "certfile", "keyfile"}
+    for name in options.keys() - known:
+        raise ConfigurationError(
+            f"the broker URL has an option that would be ignored: {name!r}; known are {', '.join(sorted(known))}"
+        )
+    flag = options.get("ssl", "0").lower()
+    if flag not in _YES | _NO:
+        raise ConfigurationError("the broker URL says neither ssl=1 nor ssl=0")
+    return options | {"ssl": flag}
+
+
+def _heartbeat(value: str | None) -> int:
+    if value is None:
+        return HEARTBEAT
+    if re.fullmatch("[0-9]{1,4}", value) and 1 <= int(value) <= 3600:
+        return int(value)
+    raise ConfigurationError("heartbeat in the broker URL is a number of seconds from 1 to 3600")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    address = _address(host)
+    return address is not None and address.is_loopback
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    import ipaddress  # offline commands never ask
+
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
