@@ -1,10 +1,11 @@
-"""How full a queue is, held against the limits at which PulseGuardian acts."""
+"""How full a queue is and how fast it grows, held against the limits at which PulseGuardian acts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from pulsekit.errors import ConfigurationError, PulsekitError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Depth", "Limits", "Watch"]
+__all__ = ["Depth", "Limits", "Trend", "Watch"]
 
 log = logging.getLogger("pulsekit")
+
+_LOOKS = 12  # how many looks a rate is taken over: a minute, at one every 5 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +50,14 @@ class Depth:
         ready: messages that wait for a consumer.
         unsettled: messages that were delivered to us, and have no answer yet. Those of other consumers cannot be seen.
         limits: what PulseGuardian holds it against.
+        consumers: how many there are, or None when nobody asked.
     """
 
     queue: str
     ready: int
     unsettled: int
     limits: Limits
+    consumers: int | None = None
 
     @property
     def total(self) -> int:
@@ -63,6 +68,45 @@ class Depth:
     def level(self) -> int:
         """How bad it is: 0 fine, 1 over the limit at which PulseGuardian mails, 2 over that at which it deletes."""
         return (self.total > self.limits.warn) + (self.total > self.limits.delete)
+
+    @property
+    def room(self) -> int:
+        """How many more messages it may hold before PulseGuardian deletes it."""
+        return max(0, self.limits.delete - self.total)
+
+
+class Trend:
+    """Say how fast a queue grows, over the last looks at it.
+
+    Attributes:
+        rate: messages a second, negative when it shrinks; None before the second look.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._looks: deque[tuple[float, Depth]] = deque(maxlen=_LOOKS)
+
+    def add(self, when: float, depth: Depth) -> None:
+        """Take a look into account.
+
+        Args:
+            when: seconds, on any clock that does not go back.
+            depth: what was seen.
+        """
+        self._looks.append((when, depth))
+        since, first = self._looks[0]
+        if when > since:
+            self.rate = (depth.total - first.total) / (when - since)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long until PulseGuardian deletes the queue at this rate: None when it does not grow, 0 when it is due."""
+        if not self._looks:
+            return None
+        _, last = self._looks[-1]
+        if last.level > 1:
+            return 0.0
+        return (last.room + 1) / self.rate if self.rate is not None and self.rate > 0 else None
 
 
 class Watch:

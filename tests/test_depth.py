@@ -9,6 +9,7 @@ import pytest
 
 import pulsekit
 from pulsekit import Depth, Limits
+from pulsekit.depth import Trend
 
 if TYPE_CHECKING:
     from rabbitmq.broker import RabbitMQ
@@ -58,3 +59,33 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
 def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Limits(**wrong)
+
+
+def depth(ready: int) -> Depth:
+    return Depth("queue/me/q", ready, 0, Limits(warn=50, delete=100))
+
+
+def test_a_trend_is_the_rate_over_the_looks_and_the_time_that_is_left_at_it() -> None:
+    trend = Trend()
+    assert (trend.rate, trend.seconds_left) == (None, None)
+    trend.add(10.0, depth(0))
+    assert (trend.rate, trend.seconds_left) == (None, None)
+    trend.add(15.0, depth(10))
+    trend.add(20.0, depth(41))
+    assert trend.rate == 4.1
+    assert trend.seconds_left == pytest.approx(60 / 4.1)  # deleted over 100, not at 100
+
+
+@pytest.mark.parametrize(("last", "left"), [(5, None), (0, None), (101, 0.0)])
+def test_a_queue_that_does_not_grow_is_safe_and_one_over_the_limit_is_due(last: int, left: float | None) -> None:
+    trend = Trend()
+    trend.add(0.0, depth(5))
+    trend.add(1.0, depth(last))
+    assert trend.seconds_left == left
+
+
+def test_a_trend_forgets_what_was_long_ago() -> None:
+    trend = Trend()
+    for second in range(20):
+        trend.add(float(second), depth(0 if second < 8 else second))
+    assert trend.rate == 1.0

@@ -1,0 +1,80 @@
+"""A site on loopback that answers as it is told: what PulseGuardian's page is to a test."""
+
+from __future__ import annotations
+
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Site", "bindings_page", "site"]
+
+
+class Site:
+    """Say what the site answers to everything, and what it was asked.
+
+    Attributes:
+        url: where it is.
+        asked: the paths, in order.
+    """
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self.asked: list[str] = []
+        self.status = 200
+        self.headers: Mapping[str, str] = {}
+        self.body = b"{}"
+
+
+def bindings_page(queue: str, *bindings: tuple[str, str], arguments: Mapping[str, Any] | None = None) -> bytes:
+    """Write the page of a queue as PulseGuardian does, with the objects of RabbitMQ's management API."""
+    listed = [("", queue), *bindings]  # the management API lists the default exchange too
+    return json.dumps(
+        {
+            "queue_name": queue,
+            "bindings": [
+                {
+                    "source": exchange,
+                    "vhost": "/",
+                    "destination": queue,
+                    "destination_type": "queue",
+                    "routing_key": pattern,
+                    "arguments": dict(arguments or {}),
+                    "properties_key": pattern,
+                }
+                for exchange, pattern in listed
+            ],
+        }
+    ).encode()
+
+
+@contextmanager
+def site() -> Iterator[Site]:
+    """Serve until the block ends."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            here.asked.append(self.path)
+            self.send_response(here.status)
+            for name, value in here.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(here.body)))
+            self.end_headers()
+            self.wfile.write(here.body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        here = Site(server.server_address[1])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield here
+        finally:
+            server.shutdown()
+            thread.join()

@@ -1,0 +1,144 @@
+"""A user's queues from outside."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy import Proxy
+
+import pulsekit
+from pulsekit.guardian import Bound
+from pulsekit.queues import delete_queue, look, peek, purge_queue, unbind, watch
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+    from pulsekit import Pulse
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@asynccontextmanager
+async def filled(user: PulseUser, count: int) -> AsyncIterator[tuple[Pulse, str]]:
+    """Open a connection, with a durable queue that holds so many messages."""
+    exchange, queue = f"exchange/{user.name}/x", f"queue/{user.name}/q"
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(exchange, queue=queue):
+            pass
+        publisher = pulse.publisher(exchange)
+        for number in range(count):
+            await publisher.publish({"number": number}, f"k.{number}", cc=["also"])
+        yield pulse, queue
+        await delete_queue(pulse, queue, if_unused=False)
+        await pulse.delete_exchange(exchange, if_unused=False)
+
+
+async def test_a_look_tells_messages_consumers_and_the_room_that_is_left(user: PulseUser) -> None:
+    async with filled(user, 3) as (pulse, queue):
+        depth = await look(pulse, queue, pulsekit.Limits(warn=2, delete=10))
+        assert (depth.queue, depth.ready, depth.consumers, depth.level, depth.room) == (queue, 3, 0, 1, 7)
+        async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
+            assert (await look(pulse, queue)).consumers == 1
+
+
+async def test_what_is_peeked_at_stays_in_its_order_and_is_marked_as_redelivered(user: PulseUser) -> None:
+    async with filled(user, 4) as (pulse, queue):
+        first = await peek(pulse, queue, 2)
+        assert [(message.payload["number"], message.redelivered) for message in first] == [(0, False), (1, False)]
+        again = await peek(pulse, queue)
+        assert [message.payload["number"] for message in again] == [0, 1, 2, 3]
+        assert [message.redelivered for message in again] == [True, True, False, False]
+        assert (await look(pulse, queue)).ready == 4
+
+
+async def test_a_peeked_message_has_all_that_came_with_it(user: PulseUser) -> None:
+    async with filled(user, 1) as (pulse, queue):
+        (message,) = await peek(pulse, queue)
+    assert (message.exchange, message.routing_key) == (f"exchange/{user.name}/x", "k.0")
+    assert message.cc == ("also",)
+    assert message.properties.content_type == "application/json"
+    assert message.properties.message_id
+    assert message.body == b'{"number":0}'
+
+
+async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pulsekit.queues.PEEK_BYTES", 20)
+    async with filled(user, 4) as (pulse, queue):
+        assert len(await peek(pulse, queue)) == 2
+        assert (await look(pulse, queue)).ready == 4
+
+
+async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
+    async with filled(user, 0) as (pulse, queue):
+        assert await peek(pulse, queue) == []
+
+
+async def test_a_purge_drops_what_waits_and_says_how_many(user: PulseUser) -> None:
+    async with filled(user, 3) as (pulse, queue):
+        assert await purge_queue(pulse, queue) == 3
+        assert (await look(pulse, queue)).ready == 0
+        assert await purge_queue(pulse, queue) == 0
+
+
+async def test_a_queue_with_consumers_is_deleted_only_when_that_is_meant(user: PulseUser) -> None:
+    async with filled(user, 2) as (pulse, queue):
+        async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
+            with pytest.raises(pulsekit.PreconditionFailed, match="has consumers"):
+                await delete_queue(pulse, queue)
+        assert await delete_queue(pulse, queue) == 2
+        with pytest.raises(pulsekit.NotFound):
+            await look(pulse, queue)
+        assert await delete_queue(pulse, queue) == 0
+
+
+async def test_a_binding_that_is_taken_off_brings_no_more_messages(user: PulseUser) -> None:
+    exchange = f"exchange/{user.name}/x"
+    async with filled(user, 0) as (pulse, queue):
+        await unbind(pulse, queue, [Bound(exchange, "#"), Bound(exchange, "never.bound")])
+        with pytest.raises(pulsekit.MessageReturned):
+            await pulse.publisher(exchange, mandatory=True).publish({}, "k")
+
+
+async def test_somebody_elses_queue_is_seen_and_not_touched(user: PulseUser, broker: RabbitMQ) -> None:
+    async with filled(user, 1) as (_, queue), pulsekit.connect(broker.user().url) as other:
+        assert (await look(other, queue)).ready == 1
+        for attempt in (peek, purge_queue, delete_queue):
+            with pytest.raises(pulsekit.AccessRefused, match=queue):
+                await attempt(other, queue)
+        with pytest.raises(pulsekit.AccessRefused, match=queue):
+            await unbind(other, queue, [Bound(f"exchange/{user.name}/x", "#")])
+        assert (await look(other, queue)).ready == 1
+
+
+async def test_a_queue_that_does_not_exist_is_not_found(user: PulseUser) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        for attempt in (look, peek, purge_queue):
+            with pytest.raises(pulsekit.NotFound, match="none"):
+                await attempt(pulse, f"queue/{user.name}/none")
+
+
+async def test_a_name_that_pulse_cannot_have_is_refused_before_connecting() -> None:
+    async with pulsekit.connect("amqp://me:p@127.0.0.1:1/") as pulse:
+        for attempt in (look, peek, purge_queue, delete_queue):
+            with pytest.raises(pulsekit.InvalidName, match="did you mean 'queue/me/q'"):
+                await attempt(pulse, "q")
+
+
+async def test_watching_goes_on_after_the_connection_was_lost_and_ends_with_the_queue(user: PulseUser) -> None:
+    async with filled(user, 1) as (pulse, queue), Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as watcher:
+        looks = watch(watcher, queue, pulsekit.Limits(interval=0.01))
+        assert (await anext(looks)).ready == 1
+        proxy.cut()
+        assert (await anext(looks)).ready == 1
+        assert proxy.accepted == 2
+        await delete_queue(pulse, queue)
+        with pytest.raises(pulsekit.NotFound):
+            await anext(looks)
