@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv6Address
 
-__all__ = ["Broker", "Secret", "parse_url"]
+__all__ = ["Broker", "Secret", "parse_url", "user_in"]
 
 HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
 
@@ -157,6 +157,15 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         failure = ConfigurationError(str(error))  # without the frames below, whose variables are parts of the URL
     url, password = Secret(url), None
     raise failure
+
+
+def user_in(url: str) -> str | None:
+    """Return the user that a URL names, or None; whether it can be used is another question."""
+    try:
+        name = urlsplit(url).username
+    except ValueError:
+        return None
+    return unquote(name) if name else None
 
 
 def _broker(url: str, user: str | None, password: str | None) -> Broker:

@@ -69,12 +69,8 @@ class Settings:
     @property
     def user(self) -> str | None:
         """The name that would log in, or None when none is configured."""
-        if url := self._environment.get("PULSE_URL") or self._login.get("url"):
-            try:
-                if name := urlsplit(url).username:
-                    return unquote(name)
-            except ValueError:  # whoever connects will hear of it
-                pass
+        if (url := self._environment.get("PULSE_URL") or self._login.get("url")) and (name := user_in(url)):
+            return name
         return self._environment.get("PULSE_USER") or self._login.get("user")
 
     @property
