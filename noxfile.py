@@ -53,7 +53,7 @@ def coverage(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure side by side with the peers; pass arguments for the benchmarks after `--`."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
-    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": "tests"})
+    session.run("python", "benchmarks", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import limit
 from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
 
 if TYPE_CHECKING:
     from benchmarks.stage import Stage
 
-__all__ = ["PART"]
+__all__ = ["ON_SANDBOX", "PART"]
 
-_MESSAGES = 5_000
+_MESSAGES = 20_000  # for each second that a measurement shall take
+_SLOW = {"FastStream subscriber": 4}  # how many times fewer it gets, or the others would wait long
 _PREFETCH = 250
 
 
@@ -130,21 +133,42 @@ def _pika(task: Task, meter: Meter) -> None:
 _CLIENTS: dict[str, Client] = {
     "pulsekit async for, decoded": _pulsekit_iterator,
     "pulsekit handler, decoded": _pulsekit_handler,
+    limit.LIMIT: limit.client,
+    limit.MULTIPLE: limit.client,
     "aio-pika iterator": _aio_pika_iterator,
     "aiormq callback": _aiormq_callback,
     "FastStream subscriber": _faststream_subscriber,
     "kombu": _kombu,
     "pika": _pika,
 }
+_FOR_SANDBOX = (
+    "pulsekit async for, decoded",
+    "pulsekit handler, decoded",
+    limit.LIMIT,
+    "aio-pika iterator",
+    "aiormq callback",
+    "pika",
+)
 
 
-def _measure(stage: Stage, part: str, case: str) -> Sample:
-    with stage.queue(case, _MESSAGES) as task:
-        sample = in_fresh_process(part, task)
-        if sample.total != _MESSAGES:
-            raise Failed(f"{case}: {sample.total} messages came, {_MESSAGES} were sent")
+def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Sample:
+    messages = max(10, int(_MESSAGES * stage.seconds) // _SLOW.get(case, 1))
+    with stage.queue(case, messages, broker) as task, stage.watched(broker) as watched:
+        in_c = _CLIENTS[case] is limit.client
+        sample = limit.measure(stage, "consume", task) if in_c else in_fresh_process("consume", task)
+        watched(sample)
+        if sample.total != messages:
+            raise Failed(f"{case}: {sample.total} messages came, {messages} were sent")
         stage.check_queue(task, 0)  # what was not acknowledged would be back
         return sample
 
 
-PART = Part(f"consume: an ack for each, prefetch {_PREFETCH}", "messages/s", _CLIENTS, _measure)
+_TITLE = f"an ack for each, prefetch {_PREFETCH}"
+PART = Part(f"consume: {_TITLE}", "messages/s", _CLIENTS, _measure)
+ON_SANDBOX = Part(
+    f"consume from the sandbox: {_TITLE}",
+    "messages/s",
+    {case: _CLIENTS[case] for case in _FOR_SANDBOX},
+    partial(_measure, broker="sandbox"),
+    rounds=3,
+)

@@ -1,10 +1,12 @@
-"""Measure one case in a process of its own, which is `python -m benchmarks.measure PART TASK`; the warm-up apart."""
+"""Measure one case in a process of its own, which calls `main` with the part and the task; the warm-up apart."""
 
 from __future__ import annotations
 
 import inspect
 import json
+import os
 import resource
+import signal
 import subprocess
 import sys
 from dataclasses import asdict, dataclass, field
@@ -14,19 +16,26 @@ from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from benchmarks.stage import Stage
 
-__all__ = ["Client", "Failed", "Meter", "Part", "Sample", "Task", "in_fresh_process"]
+__all__ = ["Client", "Failed", "LeftOut", "Meter", "Part", "Sample", "Task", "in_fresh_process", "load", "main"]
 
-_WARM_UP = 0.2  # seconds that the last step of the warm-up takes at least
+_WARM_UP = 0.2  # seconds that the last step of the warm-up takes at least, unless a measurement is shorter
 _WARM_UP_SHARE = 10  # one in so many of the messages that wait in a queue
-_LIMIT = 60.0  # seconds until a process counts as hanging
+_LIMIT = 60.0  # seconds until a process counts as hanging, and more for
+_LEAST_RATE = 500  # messages a second
+# The checkout comes last, so that an installed pulsekit is the one that is measured.
+_CALL = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from benchmarks.measure import main; main()"
 
 
 class Failed(Exception):
     """Report a measurement that is worth nothing: a message lost, a validation skipped, a client that broke."""
+
+
+class LeftOut(Exception):
+    """Report why a case is not measured here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +71,13 @@ class Meter:
         self.extra: dict[str, float] = {}
         self._task = task
         self._warm = task.messages // _WARM_UP_SHARE
-        self._total = self._count = 0
+        self._total = self._count = self._peak = 0
         self._start = self._stop = (0.0, 0.0)
 
     def phases(self, step: int = 1) -> Iterator[int]:
         """Yield how many operations, in multiples of `step`, to complete before asking again; the last are measured."""
         count, took = step, 0.0
-        while took < _WARM_UP:
+        while took < min(_WARM_UP, self._task.seconds):
             count *= 2 if took else 1
             began = perf_counter()
             yield count
@@ -90,10 +99,23 @@ class Meter:
             self._count = self._total - self._warm
         return self._total < self._task.messages
 
+    def whole(self) -> Iterator[int]:
+        """Yield the task's number of messages once: the first is measured like the last, there is no warm-up."""
+        self._count = self._total = self._task.messages
+        self._start = _now()
+        yield self._count
+        self._stop = _now()
+
+    def ran(self, seconds: float, usage: resource.struct_rusage) -> None:
+        """Take what a command needed that did the whole task."""
+        self._count = self._total = self._task.messages
+        self._stop = (seconds, usage.ru_utime + usage.ru_stime)
+        self._peak = usage.ru_maxrss
+
     def sample(self) -> Sample:
         # The peak of getrusage begins with what the parent held; that of proc(5) is this program's own.
         own = Path("/proc/self/status").read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss or int(own)
+        peak = self._peak or resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss or int(own)
         seconds, cpu = (stop - start for start, stop in zip(self._start, self._stop, strict=True))
         return Sample(self._count, seconds, cpu, self._total, peak, self.extra)
 
@@ -110,18 +132,33 @@ class Part:
     clients: Mapping[str, Client]
     measure: Callable[[Stage, str, str], Sample] = lambda stage, part, case: in_fresh_process(part, stage.task(case))
     rounds: int = 5
+    once: Collection[str] = ()  # cases that take so long that one round has to do
+
+
+def load(name: str) -> Part:
+    """Return a part by its name: `publish`, or `publish-sandbox` for the same over the sandbox."""
+    module, _, broker = name.partition("-")
+    part: Part = getattr(import_module(f"benchmarks.{module}"), f"ON_{broker.upper()}" if broker else "PART")
+    return part
 
 
 def in_fresh_process(part: str, task: Task, *command: str) -> Sample:
     """Measure a client of the part, or a command that takes the task as its last argument; it may end as `Failed`."""
-    arguments = (*(command or (sys.executable, "-m", __name__, part)), json.dumps(asdict(task)))
-    try:
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=_LIMIT, check=False)
-    except subprocess.TimeoutExpired:
-        raise Failed(f"{part}, {task.case}: no end after {_LIMIT:.0f} s") from None
-    if done.returncode:
-        raise Failed(f"{part}, {task.case}: {done.stderr.strip()}")
-    return Sample(**json.loads(done.stdout))
+    arguments = (*(command or (sys.executable, "-c", _CALL, part)), json.dumps(asdict(task)))
+    limit = _LIMIT + task.messages / _LEAST_RATE
+    with subprocess.Popen(
+        arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as process:
+        try:
+            answer, complaint = process.communicate(timeout=limit)
+        except BaseException as error:
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise Failed(f"{part}, {task.case}: no end after {limit:.0f} s") from None
+            raise
+    if process.returncode:
+        raise Failed(f"{part}, {task.case}: {complaint.strip()}")
+    return Sample(**json.loads(answer))
 
 
 def _now() -> tuple[float, float]:
@@ -129,16 +166,14 @@ def _now() -> tuple[float, float]:
     return perf_counter(), sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _main(part: str, given: str) -> None:
+def main() -> None:
+    """Measure a case in this process: the arguments are the part and the task."""
+    part, given = sys.argv[1:]
     task = Task(**json.loads(given))
     meter = Meter(task)
-    running = import_module(f"benchmarks.{part}").PART.clients[task.case](task, meter)
+    running = load(part).clients[task.case](task, meter)
     if inspect.iscoroutine(running):
         import asyncio  # not for clients that do without
 
         asyncio.run(running)
     print(json.dumps(asdict(meter.sample())))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

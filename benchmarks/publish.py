@@ -7,43 +7,61 @@ import random
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib import import_module
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from benchmarks import limit
 from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
-from benchmarks.stage import read_bodies, read_jobs, spoiled
+from benchmarks.stage import read_bodies, read_jobs, spoiled, with_one_spoiled
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from contextlib import AbstractAsyncContextManager
     from typing import TypeAlias
 
     from benchmarks.stage import Stage
+    from pulsekit import Publisher
 
     Send: TypeAlias = Callable[[Any], Awaitable[Any]]
     Sender: TypeAlias = Callable[[Task], AbstractAsyncContextManager[Send]]
 
-__all__ = ["PART"]
+__all__ = ["ON_SANDBOX", "PART", "publish_many"]
 
 _WINDOW = 256
 _JSON = "application/json"
 
 
 async def _pulsekit(task: Task, meter: Meter, schema: str | None) -> None:
-    """Among validated jobs, slip in one that is invalid, at a place nobody can guess: it alone must not be sent."""
     import pulsekit
 
     supply: Any = read_jobs(task) if schema else read_bodies(task)
     async with pulsekit.connect(task.url) as pulse:
         publisher = pulse.publisher(task.exchange, schema=schema)
         for count in meter.phases(_WINDOW):
-            at = random.randrange(count)
-            refused = [spoiled(next(supply))] if schema else []
-            payloads = chain(islice(supply, at), refused, islice(supply, count - at))
-            receipts = publisher.publish_many(((payload, task.routing_key) for payload in payloads), window=_WINDOW)
-            unsent = [one async for one in receipts if one.outcome is not pulsekit.Outcome.CONFIRMED]
-            if [(one.index, one.outcome) for one in unsent] != [(at, pulsekit.Outcome.INVALID) for _ in refused]:
-                raise Failed(f"of {count} jobs, these were not sent: {unsent}; {len(refused)} is right, number {at}")
+            await publish_many(publisher, task, supply, count, validated=schema is not None)
+
+
+async def publish_many(publisher: Publisher, task: Task, supply: Iterator[Any], count: int, *, validated: bool) -> None:
+    """Among validated jobs, slip in one that is invalid, at a place nobody can guess: it alone must not be sent."""
+    from pulsekit import Outcome
+
+    at = random.randrange(count)
+    payloads = with_one_spoiled(supply, count, at) if validated else islice(supply, count)
+    receipts = publisher.publish_many(((payload, task.routing_key) for payload in payloads), window=_WINDOW)
+    unsent = [one async for one in receipts if one.outcome is not Outcome.CONFIRMED]
+    if [(one.index, one.outcome) for one in unsent] != [(at, Outcome.INVALID)][:validated]:
+        raise Failed(f"of {count} jobs, these were not sent: {unsent}; {validated:d} is right, number {at}")
+
+
+async def _pulsekit_one_by_one(task: Task, meter: Meter) -> None:
+    import pulsekit
+
+    bodies = read_bodies(task)
+    async with pulsekit.connect(task.url) as pulse:
+        publisher = pulse.publisher(task.exchange)
+        for count in meter.phases():
+            for body in islice(bodies, count):
+                await publisher.publish(body, task.routing_key)
 
 
 async def _one_by_one(task: Task, meter: Meter, sender: Sender) -> None:
@@ -60,6 +78,22 @@ async def _gathered(task: Task, meter: Meter, sender: Sender, read: Callable[[Ta
         for count in meter.phases(_WINDOW):
             for _ in range(0, count, _WINDOW):
                 await asyncio.gather(*map(send, islice(supply, _WINDOW)))
+
+
+async def _windowed(task: Task, meter: Meter, sender: Sender, read: Callable[[Task], Any] = read_bodies) -> None:
+    """Keep the window full, with a task for each message, instead of waiting for the last of many."""
+    supply, room = read(task), asyncio.Semaphore(_WINDOW)
+    async with sender(task) as send:
+
+        async def send_one(body: Any) -> None:
+            await send(body)
+            room.release()
+
+        for count in meter.phases(_WINDOW):
+            async with asyncio.TaskGroup() as tasks:
+                for body in islice(supply, count):
+                    await room.acquire()
+                    tasks.create_task(send_one(body))
 
 
 @asynccontextmanager
@@ -144,21 +178,42 @@ def _send_each(task: Task, meter: Meter, send: Callable[[bytes], object]) -> Non
 _CLIENTS: dict[str, Client] = {
     "pulsekit publish_many, dicts, validated": partial(_pulsekit, schema="pulse-job"),
     "pulsekit publish_many, bytes": partial(_pulsekit, schema=None),
+    "pulsekit publish, one by one, bytes": _pulsekit_one_by_one,
+    limit.LIMIT: limit.client,
     "aio-pika one by one": partial(_one_by_one, sender=_aio_pika),
     "aio-pika gathered": partial(_gathered, sender=_aio_pika),
+    "aio-pika windowed": partial(_windowed, sender=_aio_pika),
     "aio-pika gathered, dicts, validated": partial(_gathered, sender=_aio_pika_validated, read=read_jobs),
+    "aio-pika windowed, dicts, validated": partial(_windowed, sender=_aio_pika_validated, read=read_jobs),
     "aiormq gathered": partial(_gathered, sender=_aiormq),
     "FastStream gathered": partial(_gathered, sender=_faststream),
     "kombu": _kombu,
     "pika": _pika,
 }
+_FOR_SANDBOX = (
+    "pulsekit publish_many, dicts, validated",
+    "pulsekit publish_many, bytes",
+    limit.LIMIT,
+    "aio-pika gathered",
+    "aiormq gathered",
+    "pika",
+)
 
 
-def _measure(stage: Stage, part: str, case: str) -> Sample:
-    with stage.queue(case) as task:
-        sample = in_fresh_process(part, task)
+def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Sample:
+    with stage.queue(case, broker=broker) as task, stage.watched(broker) as watched:
+        sample = limit.measure(stage, "publish", task) if case == limit.LIMIT else in_fresh_process("publish", task)
+        watched(sample)
         stage.check_queue(task, sample.total)
         return sample
 
 
-PART = Part(f"publish: persistent, with confirms, up to {_WINDOW} in flight", "messages/s", _CLIENTS, _measure)
+_TITLE = f"persistent, with confirms, up to {_WINDOW} in flight"
+PART = Part(f"publish: {_TITLE}", "messages/s", _CLIENTS, _measure)
+ON_SANDBOX = Part(
+    f"publish to the sandbox: {_TITLE}",
+    "messages/s",
+    {case: _CLIENTS[case] for case in _FOR_SANDBOX},
+    partial(_measure, broker="sandbox"),
+    rounds=3,
+)

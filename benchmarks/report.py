@@ -1,26 +1,38 @@
-"""Samples as medians, spread and ratios: a table for people, JSON for charts."""
+"""Samples as medians, spread and ratios: a table for people, JSON for the page and its charts."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
-from dataclasses import asdict
+import re
 from datetime import UTC, datetime
-from importlib.metadata import distributions
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
+
+from benchmarks.limit import LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.measure import Part, Sample
 
-__all__ = ["conditions", "figures", "table"]
+__all__ = ["amount", "bound", "columns", "conditions", "figures", "goals_table", "number", "read", "table", "write"]
+
+_PACKAGES = (
+    *("pulsekit", "aio-pika", "aiormq", "pamqp", "kombu", "amqp", "pika", "faststream"),
+    *("fastjsonschema", "jsonschema", "orjson", "typer", "rich"),
+)
+_RATIOS = 2  # columns of ratios
+_LINE = 110  # columns that a list or an object may take on a line of its own
+_VERDICTS = {True: "yes", False: "no", None: "not measured"}
 
 
 def figures(part: Part, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
     """Sum up a part: the medians of each case, and the ratio of each of ours to it."""
-    values = {case: [_value(part, sample) for sample in samples[case]] for case in part.clients if case in samples}
+    values = {case: [_value(part, one) for one in each] for case, each in samples.items() if each}
     middle = {case: median(each) for case, each in values.items()}
     ours = [case for case in middle if case.startswith("pulsekit")]
     cases = {
@@ -29,51 +41,136 @@ def figures(part: Part, samples: Mapping[str, Sequence[Sample]]) -> dict[str, An
             "spread": (max(each) - min(each)) / 2 / middle[case],
             "cpu_us": median(sample.cpu / sample.count for sample in samples[case]) * 1e6,
             "peak_mb": median(sample.peak for sample in samples[case]) * 1024 / 1e6,
-            "extra": {name: median(sample.extra[name] for sample in samples[case]) for name in samples[case][0].extra},
+            "extra": {name: median(one.extra[name] for one in samples[case]) for name in samples[case][0].extra},
+            "of_limit": middle[case] / middle[LIMIT] if LIMIT in middle else None,
             "ratios": {one: middle[one] / middle[case] for one in ours if len(ours) < len(middle)},
-            "samples": [asdict(sample) for sample in samples[case]],
+            "values": each,
         }
         for case, each in values.items()
     }
     return {"title": part.title, "unit": part.unit, "cases": cases}
 
 
-def table(part: dict[str, Any]) -> str:
-    """Draw a part; the column `[1]/` has the figure of our first case divided by that of the row."""
+def columns(part: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of a part's table; the column `[1]/` has the first of ours divided by the row."""
     cases = part["cases"]
-    first = next(iter(cases.values()))
-    marks = {case: f"[{number}]" for number, case in enumerate(first["ratios"], 1)}
-    head = ["", part["unit"], "spread", "CPU µs", "peak MB", *first["extra"], *(f"{mark}/" for mark in marks.values())]
-    lines = [
+    extras = list(dict.fromkeys(name for row in cases.values() for name in row["extra"]))
+    ours = list(next(iter(cases.values()))["ratios"])[:_RATIOS]
+    marks = {case: f"[{count}]" for count, case in enumerate(ours, 1)}
+    limited = any(row["of_limit"] is not None for row in cases.values())
+    head = ["", part["unit"], "spread", "CPU µs", "peak MB", *extras, *["of C"][:limited]]
+    head += [f"{mark}/" for mark in marks.values()]
+    rows = [
         [
             f"{marks.get(case, '')} {case}".strip(),
-            _number(row["median"]),
+            number(row["median"]),
             f"±{row['spread']:.0%}",
-            _number(row["cpu_us"]),
-            _number(row["peak_mb"]),
-            *map(_number, row["extra"].values()),
-            *(f"{ratio:.2f}" for ratio in row["ratios"].values()),
+            number(row["cpu_us"]),
+            number(row["peak_mb"]),
+            *(number(row["extra"][name]) if name in row["extra"] else "" for name in extras),
+            *[f"{row['of_limit']:.2f}" if limited else ""][:limited],
+            *(f"{row['ratios'][one]:.2f}" for one in ours),
         ]
         for case, row in cases.items()
     ]
-    widths = [max(map(len, column)) for column in zip(head, *lines, strict=True)]
-    rows = ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in (head, *lines)]
-    return "\n".join([part["title"], *rows])
+    return head, rows
+
+
+def table(part: Mapping[str, Any]) -> str:
+    """Draw a part as aligned columns."""
+    head, rows = columns(part)
+    return "\n".join([part["title"], *_aligned(head, rows)])
+
+
+def goals_table(goals: Sequence[Mapping[str, Any]]) -> str:
+    """Draw the goals and what was reached."""
+    rows = [
+        [
+            goal["name"],
+            bound(goal),
+            "" if goal["measured"] is None else amount(goal["measured"], goal["unit"]),
+            _VERDICTS[goal["reached"]],
+        ]
+        for goal in goals
+    ]
+    return "\n".join(_aligned(["goals", "goal", "measured", "reached"], rows))
+
+
+def bound(goal: Mapping[str, Any]) -> str:
+    """Write what a goal asks for."""
+    return f"{'≤' if goal['most'] else '≥'} {amount(goal['bound'], goal['unit'])}"
+
+
+def amount(value: float, unit: str) -> str:
+    """Write a figure with its unit."""
+    return f"{number(value)}{'' if unit in {'x', '/s'} else ' '}{unit}"
+
+
+def number(value: float) -> str:
+    """Write a figure with as many digits as it deserves."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def conditions() -> dict[str, Any]:
     """Tell when, where and with what was measured."""
+    versions = {"Python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": {"cores": os.cpu_count(), "system": platform.platform(), "load": os.getloadavg()[0]},
-        "python": platform.python_version(),
-        "packages": {one.name: one.version for one in sorted(distributions(), key=lambda one: one.name)},
+        "date": datetime.now(UTC).date().isoformat(),
+        "load": os.getloadavg()[0],
+        "machine": {
+            "cores": os.cpu_count(),
+            "processor": _named("/proc/cpuinfo", "model name") or platform.machine(),
+            "memory_gb": round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9),
+            "system": f"{platform.system()} {platform.release().partition('-')[0]}",
+        },
+        "versions": versions,
     }
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Read a report."""
+    report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return report
+
+
+def write(report: Mapping[str, Any], file: Path) -> None:
+    """Write a report as JSON that a diff can show, in lines of some length."""
+    file.write_text(_json(report) + "\n", encoding="utf-8")
+
+
+def _json(value: Any, indent: str = "") -> str:
+    if isinstance(value, float):
+        return f"{value:.5g}" if abs(value) < 1e5 else f"{value:.0f}"
+    flat = json.dumps(value, ensure_ascii=False)
+    deeper = f"{indent} "
+    if isinstance(value, dict) and value:
+        inner = [f"{json.dumps(key, ensure_ascii=False)}: {_json(each, deeper)}" for key, each in value.items()]
+        whole = "{" + ", ".join(inner) + "}"
+    elif isinstance(value, list) and value:
+        inner = [_json(each, deeper) for each in value]
+        whole = "[" + ", ".join(inner) + "]"
+    else:
+        return flat
+    if len(indent) + len(whole) <= _LINE and "\n" not in whole:
+        return whole
+    return f"{whole[0]}\n{deeper}" + f",\n{deeper}".join(inner) + f"\n{indent}{whole[-1]}"
+
+
+def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    return ["  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) for line in (head, *rows)]
+
+
+def _named(file: str, name: str) -> str:
+    """Return the value of the first line of a file in proc(5) with this name."""
+    found = re.search(rf"^{name}\s*: (.+)$", Path(file).read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return found[1].strip() if found else ""
 
 
 def _value(part: Part, sample: Sample) -> float:
     return sample.seconds / sample.count * 1e3 if part.unit == "ms" else sample.count / sample.seconds
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

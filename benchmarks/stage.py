@@ -1,10 +1,13 @@
-"""What the clients find: jobs in a folder, and a private RabbitMQ with a queue for each measurement."""
+"""What the clients find: jobs in a folder, and a private broker with a queue for each measurement."""
 
 from __future__ import annotations
 
 import json
+import os
+import sys
 from contextlib import ExitStack, contextmanager
 from copy import deepcopy
+from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from itertools import count, cycle, islice
@@ -12,35 +15,49 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.commands import sandbox
 from benchmarks.measure import Failed, Task
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Self
 
-    from rabbitmq.broker import PulseUser
+    from benchmarks.measure import Sample
 
-__all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled"]
+__all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled", "with_one_spoiled"]
 
 KEY = "treeherder.mozilla-central._"
 
 _JOBS = 256  # different ones, over and over
 _LINK = "https://ci.example.com/api/queue/v1/task/{0}/runs/0/artifacts/public/{1}"
+_COMMIT = 5_000  # messages put into a queue at once
 
 
 class Stage:
-    """Own the folder and the broker of one run; the broker starts when the first queue is asked for.
+    """Own the folder and the brokers of one run; a broker starts when its first queue is asked for.
 
     The folder has `jobs.ndjson`, one of them as `job.json`, one that is invalid as `spoiled.json`, and `schema.json`.
+
+    Args:
+        seconds: how long one measurement takes, about.
+        most: how many messages streams have, and the largest number of them where it grows.
+        broker: `rabbitmq` or `sandbox`, for whoever does not ask for one of them.
+        full: whether what takes minutes is measured as well.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.broker_version = ""
-        self._seconds = seconds
+    def __init__(self, seconds: float, most: int, broker: str, *, full: bool = False) -> None:
+        self.seconds = seconds
+        self.most = most
+        self.broker = broker
+        self.full = full
+        self.versions: dict[str, str] = {}  # of the brokers that were needed
         self._owned = ExitStack()
         self._numbers = count(1)
 
     def __enter__(self) -> Self:
+        tests = str(Path(__file__).parents[1] / "tests")  # has the samples, and a RabbitMQ of one's own
+        if tests not in sys.path:
+            sys.path.append(tests)
         from samples import SCHEMA
 
         self.folder = Path(self._owned.enter_context(TemporaryDirectory(prefix="pulsekit-benchmarks-")))
@@ -56,34 +73,30 @@ class Stage:
         self._owned.close()
 
     def task(self, case: str, **more: Any) -> Task:
-        return Task(case, str(self.folder), self._seconds, **more)
+        return Task(case, str(self.folder), self.seconds, **more)
 
     @contextmanager
-    def queue(self, case: str, messages: int = 0) -> Iterator[Task]:
-        """Give the task of a case that has a durable queue, with messages in it, for itself."""
-        pika: Any = import_module("pika")
-        user, name = self._user, f"bench{next(self._numbers)}"
-        exchange, queue = f"exchange/{user.name}/{name}", f"queue/{user.name}/{name}"
-        task = self.task(case, url=user.url, exchange=exchange, queue=queue, routing_key=KEY, messages=messages)
-        with self._channel() as channel:
+    def queue(self, case: str, messages: int = 0, broker: str | None = None, *, filled: bool = True) -> Iterator[Task]:
+        """Give the task of a case that has a durable queue for itself, with the task's messages in it if `filled`."""
+        at, name = self._broker(broker), f"bench{next(self._numbers)}"
+        exchange, queue = f"exchange/{at.user}/{name}", f"queue/{at.user}/{name}"
+        task = self.task(case, url=at.url, exchange=exchange, queue=queue, routing_key=KEY, messages=messages)
+        with _channel(task) as channel:
             channel.exchange_declare(exchange, "topic", durable=True)
             channel.queue_declare(queue, durable=True)
             channel.queue_bind(queue, exchange, "treeherder.#")
-            persistent = pika.BasicProperties(delivery_mode=2, content_type="application/json")
-            channel.tx_select()  # the commit ends when every message is in the queue
-            for body in islice(read_bodies(task), messages):
-                channel.basic_publish(exchange, KEY, body, persistent)
-            channel.tx_commit()
+            if filled:
+                _fill(channel, task)
         try:
             yield task
         finally:
-            with self._channel() as channel:
+            with _channel(task) as channel:
                 channel.queue_delete(queue)
                 channel.exchange_delete(exchange)
 
     def check_queue(self, task: Task, expected: int) -> None:
         """Hold the queue to the number of messages that must be in it, and the first of them to what was sent."""
-        with self._channel() as channel:
+        with _channel(task) as channel:
             found = channel.queue_declare(task.queue, passive=True).method.message_count
             if found != expected:
                 raise Failed(f"{task.case}: {found} messages are in the queue, {expected} should be")
@@ -92,19 +105,43 @@ class Stage:
                 if properties.delivery_mode != 2 or body not in _lines(task):
                     raise Failed(f"{task.case}: this is not a persistent job: {properties} {body!r}")
 
+    @contextmanager
+    def watched(self, broker: str | None = None) -> Iterator[Callable[[Sample], None]]:
+        """Give a function that notes in a sample what the broker's processes took for it, each operation."""
+        pids = self._broker(broker).pids
+        before = sum(map(_cpu, pids))
+
+        def note(sample: Sample) -> None:
+            if pids:
+                sample.extra["broker µs"] = (sum(map(_cpu, pids)) - before) / sample.total * 1e6
+
+        yield note
+
+    def _broker(self, name: str | None) -> _Broker:
+        return self._rabbitmq if (name or self.broker) == "rabbitmq" else self._sandbox
+
     @cached_property
-    def _user(self) -> PulseUser:
+    def _rabbitmq(self) -> _Broker:
         from rabbitmq.node import running
 
         broker = self._owned.enter_context(running())
-        self.broker_version = broker.eval("list_to_atom(rabbit_misc:version())").strip("'")
-        return broker.user()
+        self.versions["RabbitMQ"] = broker.eval("list_to_atom(rabbit_misc:version())").strip("'")
+        user = broker.user()
+        return _Broker(user.name, user.url, getattr(broker, "pids", ()))
 
-    @contextmanager
-    def _channel(self) -> Iterator[Any]:
-        pika: Any = import_module("pika")
-        with pika.BlockingConnection(pika.URLParameters(self._user.url)) as connection:
-            yield connection.channel()
+    @cached_property
+    def _sandbox(self) -> _Broker:
+        url, pid = self._owned.enter_context(sandbox(self.folder))
+        return _Broker("me", url, (pid,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Broker:
+    """Say who logs in, where, and which processes the broker is, when they are ours to look into."""
+
+    user: str
+    url: str
+    pids: tuple[int, ...]
 
 
 def read_jobs(task: Task) -> Iterator[Any]:
@@ -120,6 +157,37 @@ def read_bodies(task: Task) -> Iterator[bytes]:
 def spoiled(job: dict[str, Any]) -> dict[str, Any]:
     """Return a job with one fault, late in the job."""
     return job | {"version": 2}
+
+
+def with_one_spoiled(jobs: Iterator[Any], number: int, at: int) -> Iterator[Any]:
+    """Yield so many jobs, and one that is invalid besides, at a place of its own."""
+    yield from islice(jobs, at)
+    yield spoiled(next(jobs))
+    yield from islice(jobs, number - at)
+
+
+def _fill(channel: Any, task: Task) -> None:
+    pika: Any = import_module("pika")
+    persistent = pika.BasicProperties(delivery_mode=2, content_type="application/json")
+    bodies = islice(read_bodies(task), task.messages)
+    channel.tx_select()
+    while some := list(islice(bodies, _COMMIT)):
+        for body in some:
+            channel.basic_publish(task.exchange, KEY, body, persistent)
+        channel.tx_commit()  # ends when they are all in the queue
+
+
+@contextmanager
+def _channel(task: Task) -> Iterator[Any]:
+    pika: Any = import_module("pika")
+    with pika.BlockingConnection(pika.URLParameters(task.url)) as connection:
+        yield connection.channel()
+
+
+def _cpu(pid: int) -> float:
+    """Read the processor's seconds of a process from proc(5)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _lines(task: Task) -> list[bytes]:

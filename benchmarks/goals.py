@@ -1,0 +1,205 @@
+"""What pulsekit is meant to reach, as data; a run tells what it has reached, and is no failure for reaching less."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from benchmarks.limit import LIMIT
+from benchmarks.streams import RATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["GOALS", "Goal", "judged"]
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """Bound one figure of a case, or what it is beside the best of others.
+
+    Attributes:
+        bound: at least it, or at most it when `most` is set.
+        figure: `median`, `cpu_us`, `peak_mb`, or the name of an extra.
+        beside: cases of the same part; empty for the figure itself.
+        how: divide by the best of them, or subtract it.
+    """
+
+    name: str
+    part: str
+    case: str
+    bound: float
+    most: bool = False
+    figure: str = "median"
+    beside: tuple[str, ...] = ()
+    how: Literal["ratio", "difference"] = "ratio"
+    unit: str = "x"
+
+    def measured(self, parts: Mapping[str, Any]) -> float | None:
+        """Return what the figures of a run say, or None when they do not."""
+        cases = parts.get(self.part, {}).get("cases", {})
+        own = _figure(cases, self.case, self.figure)
+        if own is None or not self.beside:
+            return own
+        others = [_figure(cases, case, self.figure) for case in self.beside]
+        known = [other for other in others if other is not None]
+        if len(known) < len(others):  # the best may be the one that is missing
+            return None
+        best = min(known) if self.most else max(known)
+        return own / best if self.how == "ratio" else own - best
+
+
+def judged(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Hold the figures of a run to every goal."""
+    rows = []
+    for goal in GOALS:
+        measured = goal.measured(parts)
+        reached = None if measured is None else measured <= goal.bound if goal.most else measured >= goal.bound
+        rows.append(
+            {
+                "name": goal.name,
+                "part": goal.part,
+                "bound": goal.bound,
+                "most": goal.most,
+                "unit": goal.unit,
+                "measured": measured,
+                "reached": reached,
+            }
+        )
+    return rows
+
+
+def _figure(cases: Mapping[str, Any], case: str, figure: str) -> float | None:
+    row = cases.get(case)
+    if row is None:
+        return None
+    value: float | None = row["extra"].get(figure) if figure not in row else row[figure]
+    return value
+
+
+_VALIDATED = "pulsekit publish_many, dicts, validated"
+_BYTES = "pulsekit publish_many, bytes"
+_AIO_PIKA = ("aio-pika one by one", "aio-pika gathered", "aio-pika windowed")
+_AIO_PIKA_VALIDATED = ("aio-pika gathered, dicts, validated", "aio-pika windowed, dicts, validated")
+_ITERATOR = ("aio-pika iterator",)
+_TYPER = ("a bare typer application",)
+_TABLE = "pulsekit BindingTable of {:,}"
+_SLACK = 30.0  # MB that ten times the input may take more
+
+
+def _flat(name: str, case: str) -> Goal:
+    return Goal(
+        f"memory of {name}, beside a tenth of the input",
+        "streams",
+        case,
+        _SLACK,
+        most=True,
+        figure="peak_mb",
+        beside=(f"{case}, a tenth of it",),
+        how="difference",
+        unit="MB",
+    )
+
+
+GOALS = (
+    Goal(
+        "publish_many from dicts, validated: of the limit in C, which only sends",
+        "publish",
+        _VALIDATED,
+        0.70,
+        beside=(LIMIT,),
+    ),
+    Goal(
+        "publish_many from dicts, validated: of the best aio-pika way, which only sends",
+        "publish",
+        _VALIDATED,
+        1.7,
+        beside=_AIO_PIKA,
+    ),
+    Goal(
+        "publish_many from dicts, validated: of the best aio-pika way, validated and encoded",
+        "publish",
+        _VALIDATED,
+        2.2,
+        beside=_AIO_PIKA_VALIDATED,
+    ),
+    Goal("publish_many of bytes: of the limit in C", "publish", _BYTES, 0.95, beside=(LIMIT,)),
+    Goal(
+        "publish_many of bytes: CPU of the client a message",
+        "publish",
+        _BYTES,
+        10.0,
+        most=True,
+        figure="cpu_us",
+        unit="µs",
+    ),
+    Goal(
+        "async for, decoded, acknowledged: of the aio-pika iterator",
+        "consume",
+        "pulsekit async for, decoded",
+        4.0,
+        beside=_ITERATOR,
+    ),
+    Goal(
+        "async for, decoded, acknowledged: of the limit in C",
+        "consume",
+        "pulsekit async for, decoded",
+        0.85,
+        beside=(LIMIT,),
+    ),
+    Goal(
+        "handler, decoded, acknowledged: of the aio-pika iterator",
+        "consume",
+        "pulsekit handler, decoded",
+        4.5,
+        beside=_ITERATOR,
+    ),
+    Goal(
+        "pulsekit publish FILE: of what the library reaches",
+        "streams",
+        "pulsekit publish FILE",
+        0.6,
+        beside=(_VALIDATED,),
+    ),
+    Goal("pulsekit tail -o ndjson: of what waits", "streams", "pulsekit tail, what waits", RATE, unit="/s"),
+    Goal(
+        f"pulsekit tail -o ndjson: behind a publisher of {RATE:,}/s when that ends",
+        "streams",
+        f"pulsekit tail, {RATE:,}/s are sent",
+        250.0,
+        most=True,
+        figure="behind ms",
+        unit="ms",
+    ),
+    Goal(
+        "pulsekit match KEY --binding PATTERN: of a bare typer application",
+        "startup",
+        "pulsekit match KEY --binding PATTERN",
+        1.35,
+        most=True,
+        beside=_TYPER,
+    ),
+    Goal(
+        "pulsekit validate JOB.json: of a bare typer application",
+        "startup",
+        "pulsekit validate JOB.json",
+        1.8,
+        most=True,
+        beside=_TYPER,
+    ),
+    Goal("100,000 bindings: keys not met lately", "match", _TABLE.format(100_000), 100_000, unit="/s"),
+    Goal("100,000 bindings: keys met lately", "match", _TABLE.format(100_000), 1_000_000, figure="memo/s", unit="/s"),
+    Goal(
+        "100,000 bindings: memory of each beyond its text",
+        "match",
+        _TABLE.format(100_000),
+        600,
+        most=True,
+        figure="bytes/binding",
+        unit="bytes",
+    ),
+    _flat("pulsekit publish, piped", "pulsekit publish, piped"),
+    _flat("pulsekit validate FILE", "pulsekit validate FILE"),
+    _flat("pulsekit match over a recording", "pulsekit match, a recording piped"),
+    _flat("pulsekit tail", "pulsekit tail, what waits"),
+)

@@ -1,0 +1,59 @@
+"""The limit: a client in C on librabbitmq, compiled for the run where a compiler and the library are."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import LeftOut, in_fresh_process
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Meter, Sample, Task
+    from benchmarks.stage import Stage
+
+__all__ = ["LIMIT", "MULTIPLE", "client", "measure"]
+
+LIMIT = "C, librabbitmq"
+MULTIPLE = "C, librabbitmq, an ack for 64"
+
+_SOURCE = Path(__file__).with_suffix(".c")
+_NEEDED = "apt-get install gcc libc6-dev librabbitmq-dev"
+
+
+def client(task: Task, meter: Meter) -> None:
+    """Stand for the program in a list of clients."""
+    raise NotImplementedError(task.case, meter)
+
+
+def measure(stage: Stage, part: str, task: Task) -> Sample:
+    """Let the program do the task."""
+    way = f"{part}-multiple" if task.case == MULTIPLE else part
+    return in_fresh_process(part, task, str(_compiled(stage)), way)
+
+
+def _compiled(stage: Stage) -> Path:
+    """Return the program.
+
+    Raises:
+        LeftOut: it cannot be made here.
+    """
+    program = stage.folder / "limit"
+    if program.exists():
+        return program
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise LeftOut(f"the limit is not measured: there is no C compiler ({_NEEDED})")
+    with TemporaryDirectory(dir=stage.folder) as folder:
+        made = Path(folder, "limit")
+        command = (compiler, "-std=c11", "-O2", "-Wall", "-Wextra", "-o", str(made), str(_SOURCE), "-lrabbitmq")
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = next((line for line in done.stderr.splitlines() if "error" in line), "cc failed")
+            raise LeftOut(f"the limit is not measured: {why.strip()} ({_NEEDED})")
+        shown = subprocess.run((made, "version"), capture_output=True, text=True, check=True)
+        stage.versions["librabbitmq"] = shown.stdout.strip()
+        made.rename(program)
+    return program

@@ -1,0 +1,114 @@
+"""Measure the parts in one run, print a table for each and the goals; exit 1 when a measurement failed."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks import page
+from benchmarks.goals import judged
+from benchmarks.measure import Failed, LeftOut, load
+from benchmarks.report import conditions, figures, goals_table, read, table, write
+from benchmarks.stage import Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from benchmarks.measure import Part, Sample
+
+__all__ = ["PARTS", "main"]
+
+PARTS = (
+    "publish",
+    "consume",
+    "publish-sandbox",
+    "consume-sandbox",
+    "streams",
+    "growth",
+    "validate",
+    "match",
+    "startup",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    given = _arguments(argv)
+    if given.read:
+        page.write(read(given.read), given.write)
+        return 0
+    report = conditions()
+    print(
+        f"{report['machine']['cores']} cores with a load of {report['load']:.1f} before: other work moves the figures"
+    )
+    report |= {"parts": {}, "left_out": {}, "failures": []}
+    with Stage(given.seconds, given.most, given.broker, full=given.full) as stage:
+        for name in given.parts or PARTS:
+            part = load(name)
+            samples = _measure(name, part, stage, given, report)
+            if samples:
+                report["parts"][name] = figures(part, samples)
+                print(f"\n{table(report['parts'][name])}", flush=True)
+            for case, why in report["left_out"].get(name, {}).items():
+                print(f"not measured: {case}: {why}")
+        report["versions"] |= stage.versions
+    report["goals"] = judged(report["parts"])
+    if goals := [goal for goal in report["goals"] if goal["part"] in report["parts"]]:
+        print(f"\n{goals_table(goals)}")
+    if given.json:
+        write(report, given.json)
+    for failure in report["failures"]:
+        print(f"\nFAILED {failure}", file=sys.stderr)
+    if report["failures"]:
+        return 1
+    if given.write:
+        page.write(report, given.write)
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure pulsekit beside its peers.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
+    parser.add_argument("--case", metavar="REGEX", default="", help="only the cases with this in their name")
+    parser.add_argument("--rounds", type=int, help="how often each case is measured")
+    parser.add_argument("--seconds", type=float, default=1.0, help="how long one measurement takes, about")
+    parser.add_argument("--most", type=int, default=100_000, help="messages of streams, and up to which growth goes")
+    parser.add_argument("--full", action="store_true", help="let growth go on to a million, which takes minutes")
+    parser.add_argument("--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq", help="for all but *-sandbox")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument(
+        "--write", type=Path, metavar="FOLDER", help="write performance.md and its charts there as well"
+    )
+    parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: --write what is in a --json FILE")
+    given = parser.parse_args(argv)
+    if unknown := set(given.parts).difference(PARTS):
+        parser.error(f"there is no part {min(unknown)!r}; there are {', '.join(PARTS)}")
+    if given.read and not given.write:
+        parser.error("--read needs --write")
+    if given.write and (given.parts or given.case):
+        parser.error("--write shows one whole run: no PART and no --case with it")
+    return given
+
+
+def _measure(
+    name: str, part: Part, stage: Stage, given: argparse.Namespace, report: dict[str, Any]
+) -> dict[str, list[Sample]]:
+    """Measure every case in each round, in a new order; one that failed is out, with what it had measured."""
+    samples: dict[str, list[Sample]] = {case: [] for case in part.clients if re.search(given.case, case)}
+    rounds = given.rounds or part.rounds
+    for number in range(1, rounds + 1):
+        print(f"round {number} of {rounds}: {part.title}", file=sys.stderr)
+        cases = [case for case in samples if number == 1 or case not in part.once]
+        for case in random.sample(cases, len(cases)):
+            try:
+                samples[case].append(part.measure(stage, name, case))
+            except LeftOut as reason:
+                del samples[case]
+                report["left_out"].setdefault(name, {})[case] = str(reason)
+            except Failed as failure:
+                del samples[case]
+                report["failures"].append(str(failure))
+    return samples

@@ -1,0 +1,218 @@
+"""The command line on streams: how fast they pass, and whether ten times as many take more memory."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from contextlib import ExitStack
+from functools import partial
+from itertools import islice
+from multiprocessing import Pipe, get_context
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from benchmarks.commands import ended, pulsekit
+from benchmarks.growth import publish_whole
+from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.stage import KEY, read_bodies, read_jobs, with_one_spoiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from multiprocessing.connection import Connection
+
+    from benchmarks.stage import Stage
+
+__all__ = ["PART", "RATE"]
+
+RATE = 10_000  # messages a second that a tail is offered
+
+_TICK = 0.02  # seconds between two bursts of the steady publisher
+_OTHER_KEY = "elsewhere.mozilla-central._"  # the queue is not bound to it, tail is
+_MESSAGE_ID = b'"message_id":"'
+
+
+def _publish_file(task: Task, meter: Meter) -> None:
+    _one_unlike(task, "outcome", "confirmed", _lines(task, meter, 3, *_publish(task), str(_jobs(task))))
+
+
+def _publish_pipe(task: Task, meter: Meter) -> None:
+    _one_unlike(task, "outcome", "confirmed", _lines(task, meter, 3, *_publish(task), piped=_jobs(task)))
+
+
+def _validate(task: Task, meter: Meter) -> None:
+    _one_unlike(task, "valid", True, _lines(task, meter, 1, "validate", "-o", "ndjson", str(_jobs(task))))
+
+
+def _match(task: Task, meter: Meter) -> None:
+    command = ("match", "-o", "ndjson", "--binding", "treeherder.#")
+    _one_unlike(task, "matched", True, _lines(task, meter, 1, *command, piped=_records(task)))
+
+
+def _tail(task: Task, meter: Meter, *, rate: int | None) -> None:
+    """Let tail take messages as they are sent at a steady rate, or without one those that wait for it already."""
+    command = ("tail", f"{task.exchange}:{_OTHER_KEY}", "-n", str(task.messages), "-o", "ndjson")
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with ExitStack() as stack:
+        process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
+        stack.callback(process.kill)
+        assert process.stdout
+        assert process.stderr
+        if not (first := process.stderr.readline()).startswith(b"listening"):
+            raise Failed(f"tail says: {(first + process.stderr.read()).decode()}")
+        began = 0.0
+        if rate is None:
+            process.send_signal(signal.SIGSTOP)
+            _published(_publishing(task, rate))
+            process.send_signal(signal.SIGCONT)
+            began = perf_counter()
+        else:
+            publisher = _publishing(task, rate)
+        for number, line in enumerate(process.stdout):
+            began = began or perf_counter()
+            if not line.partition(_MESSAGE_ID)[2].startswith(_id(number)):
+                raise Failed(f"message {number + 1} should be {_id(number)!r}: {line.decode()}")
+        finished = perf_counter()
+        usage = ended(process)
+        if (process.returncode, number + 1) != (0, task.messages):
+            raise Failed(f"tail ended with {process.returncode} after {number + 1} of {task.messages} messages")
+        meter.ran(finished - began, usage)
+        if rate is not None:
+            offered, last = _published(publisher)
+            meter.extra |= {"offered/s": offered, "behind ms": (finished - last) * 1e3}
+
+
+def _publish(task: Task) -> tuple[str, ...]:
+    return "publish", "--exchange", task.exchange, "--routing-key", KEY, "--keep-going", "-o", "ndjson"
+
+
+def _lines(task: Task, meter: Meter, status: int, *command: str, piped: Path | None = None) -> Iterator[bytes]:
+    """Yield what a command prints, and hold it to its exit status."""
+    with ExitStack() as stack:
+        began = perf_counter()
+        source = None
+        if piped:
+            source = stack.enter_context(subprocess.Popen(("cat", piped), stdout=subprocess.PIPE))
+        streams = {"stdin": source.stdout if source else subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
+        if source and source.stdout:
+            source.stdout.close()  # it is the command's alone
+        assert process.stdout
+        yield from process.stdout
+        usage = ended(process)
+        meter.ran(perf_counter() - began, usage)
+        if process.returncode != status:
+            raise Failed(f"pulsekit {' '.join(command)} ended with {process.returncode}, not {status}")
+
+
+def _one_unlike(task: Task, key: str, good: object, lines: Iterable[bytes]) -> None:
+    """Hold an answer to as many lines as there are payloads, good but for the one that was spoiled."""
+    number, unlike = 0, []
+    for number, line in enumerate(lines, 1):
+        if json.loads(line)[key] != good:
+            unlike.append(number)
+    if (number, unlike) != (task.messages + 1, [_spoiled(task) + 1]):
+        raise Failed(f"{number} answers to {task.messages + 1} payloads, those to {unlike[:9]} are not {good}")
+
+
+def _publishing(task: Task, rate: int | None) -> Connection:
+    """Publish in a process beside this one."""
+    ours, theirs = Pipe(duplex=False)
+    get_context("fork").Process(target=_send_in_process, args=(task, rate, theirs), daemon=True).start()
+    theirs.close()
+    return ours
+
+
+def _published(publisher: Connection) -> tuple[float, float]:
+    """Return the rate that was reached, and when the last message was confirmed."""
+    try:
+        rate, finished = publisher.recv()
+    except EOFError:
+        raise Failed("not everything was published") from None
+    return rate, finished
+
+
+def _send_in_process(task: Task, rate: int | None, result: Connection) -> None:
+    import asyncio
+
+    began = perf_counter()
+    finished = asyncio.run(_send(task, rate))
+    result.send((task.messages / (finished - began), finished))
+
+
+async def _send(task: Task, rate: int | None) -> float:
+    import asyncio
+
+    import pulsekit
+
+    messages = (
+        pulsekit.Draft(body, _OTHER_KEY, properties=pulsekit.Properties(message_id=_id(number).decode()))
+        for number, body in enumerate(islice(read_bodies(task), task.messages))
+    )
+    burst = max(1, int(rate * _TICK)) if rate else task.messages
+    async with pulsekit.connect(task.url) as pulse:
+        publisher = pulse.publisher(task.exchange)
+        await publisher.open()
+        began = perf_counter()
+        for sent in range(burst, task.messages + burst, burst):
+            async for receipt in publisher.publish_many(islice(messages, burst)):
+                receipt.check()
+            finished = perf_counter()
+            if rate:
+                await asyncio.sleep(began + sent / rate - finished)
+    return finished
+
+
+def _id(number: int) -> bytes:
+    return f"{number:032x}".encode()
+
+
+def _spoiled(task: Task) -> int:
+    return task.messages // 2
+
+
+def _jobs(task: Task) -> Path:
+    return Path(task.folder, f"jobs-{task.messages}.ndjson")
+
+
+def _records(task: Task) -> Path:
+    return Path(task.folder, f"records-{task.messages}.ndjson")
+
+
+def _write_input(task: Task) -> None:
+    """Write files of jobs and of records, each with one more among them that is invalid, or that nobody is bound to."""
+    if _records(task).exists():
+        return
+    with _jobs(task).open("w") as jobs, _records(task).open("w") as records:
+        for number, job in enumerate(with_one_spoiled(read_jobs(task), task.messages, _spoiled(task))):
+            key = _OTHER_KEY if number == _spoiled(task) else KEY
+            jobs.write(json.dumps(job, separators=(",", ":")) + "\n")
+            record = {"v": 1, "exchange": "exchange/bench/jobs", "routing_key": key, "cc": [], "payload": job}
+            records.write(json.dumps(record, separators=(",", ":")) + "\n")
+
+
+def _measure(stage: Stage, part: str, case: str) -> Sample:
+    messages = stage.most // 10 if case.endswith(_TENTH) else stage.most
+    with stage.queue(case, messages, filled=False) as task:
+        _write_input(task)
+        sample = in_fresh_process(part, task)
+        stage.check_queue(task, messages if "publish" in case else 0)
+        return sample
+
+
+_TENTH = ", a tenth of it"
+_CLIENTS: dict[str, Client] = {
+    "pulsekit publish_many, dicts, validated": publish_whole,
+    "pulsekit publish FILE": _publish_file,
+    "pulsekit publish, piped": _publish_pipe,
+    "pulsekit publish, piped" + _TENTH: _publish_pipe,
+    "pulsekit validate FILE": _validate,
+    "pulsekit validate FILE" + _TENTH: _validate,
+    "pulsekit match, a recording piped": _match,
+    "pulsekit match, a recording piped" + _TENTH: _match,
+    "pulsekit tail, what waits": partial(_tail, rate=None),
+    "pulsekit tail, what waits" + _TENTH: partial(_tail, rate=None),
+    f"pulsekit tail, {RATE:,}/s are sent": partial(_tail, rate=RATE),
+}
+PART = Part("streams: whole commands, -o ndjson, one payload invalid", "messages/s", _CLIENTS, _measure, rounds=3)
