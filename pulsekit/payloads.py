@@ -8,6 +8,7 @@ surrogates, NaN and numbers beyond a float.
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
@@ -35,7 +36,8 @@ def decode_body(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         pass  # the other reader takes more, or has better words
     try:
-        return json.loads(body)
+        # As text: of bytes, json.loads also takes UTF-16, UTF-32 and surrogates, which nobody behind it expects.
+        return json.loads(body.removeprefix(BOM_UTF8).decode())
     except (ValueError, RecursionError):
         from pulsekit.documents import parse_json  # says where it went wrong
 

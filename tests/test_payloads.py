@@ -71,12 +71,24 @@ def test_a_body_is_read_as_the_standard_library_reads_it(value: Any) -> None:
 def test_a_text_is_json_for_us_exactly_when_it_is_for_the_standard_library(text: str) -> None:
     body = text.encode()
     try:
-        value = json.loads(body)
+        value = json.loads(text.removeprefix("\ufeff"))
     except ValueError:
         with pytest.raises(pulsekit.DocumentError):
             decode_body(body)
     else:
         assert same(decode_body(body), value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
+def test_json_in_another_encoding_than_utf_8_is_not_json(encoding: str) -> None:
+    with pytest.raises(pulsekit.DocumentError):
+        decode_body('{"é": 1}'.encode(encoding))
+
+
+def test_a_surrogate_that_is_no_escape_is_not_json() -> None:
+    with pytest.raises(pulsekit.DocumentError, match="0xed"):
+        decode_body(b'"\xed\xa0\x80"')
+    assert decode_body(b'"\\ud800"') == "\ud800"
 
 
 @pytest.mark.parametrize("payload", [math.nan, [None, {"a": math.inf}], {1, 2}, object()])
