@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["PART", "publish_whole"]
 
 _SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-_LONG = _SIZES[-1]
+_LONG = _SIZES[-1]  # with --full alone, and in one round
 _PUBLISH = "pulsekit publish_many, dicts, validated: {:,}"
 _CONSUME = "pulsekit async for, decoded: {:,}"
 

@@ -12,7 +12,7 @@ from benchmarks.chart import charts
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-__all__ = ["write"]
+__all__ = ["notes", "write"]
 
 _NOTES = Path(__file__).with_name("notes.md")
 _MARKS = {True: "✓", False: "✗", None: "not measured"}
@@ -36,23 +36,23 @@ def write(run: Mapping[str, Any], folder: Path) -> None:
 
 
 def _page(run: Mapping[str, Any], pictures: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    notes = _notes()
+    texts = notes()
     machine, versions = run["machine"], run["versions"]
     yield "# Performance\n"
     yield "<!-- Drawn from performance/results.json and benchmarks/notes.md: change those, or the benchmarks. -->\n"
-    yield notes["performance"]
+    yield texts["performance"]
     yield (
         f"Measured on {run['date']}, on {machine['cores']} cores ({machine['processor']}, {machine['memory_gb']} GB, "
         f"{machine['system']}) with a load of {run['load']:.1f} before, by "
         f"{', '.join(f'{name} {version}' for name, version in versions.items())}.\n"
     )
     yield "## Goals\n"
-    yield notes["goals"]
+    yield texts["goals"]
     goals = [[goal["name"], report.bound(goal), _measured(goal), _MARKS[goal["reached"]]] for goal in run["goals"]]
     yield from _table(["", "goal", "measured", "reached"], goals)
     for name, part in run["parts"].items():
         yield f"## {part['title'][:1].upper()}{part['title'][1:]}\n"
-        yield notes.get(name, "")
+        yield texts[name]
         yield from (f"![{part['title']}]({picture})\n" for picture in pictures[name])
         yield from _table(*report.columns(part))
         yield from (f"Not measured: {case}; {why}.\n" for case, why in run["left_out"].get(name, {}).items())
@@ -69,7 +69,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield ""
 
 
-def _notes() -> dict[str, str]:
+def notes() -> dict[str, str]:
     """Return the texts of the notes by their headings."""
     _, *pieces = re.split(r"^# (\S+)\n", _NOTES.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {name: f"{text.strip()}\n" for name, text in zip(pieces[::2], pieces[1::2], strict=True)}

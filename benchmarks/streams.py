@@ -11,7 +11,7 @@ from itertools import islice
 from multiprocessing import Pipe, get_context
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import ended, pulsekit
 from benchmarks.growth import publish_whole
@@ -50,10 +50,12 @@ def _match(task: Task, meter: Meter) -> None:
     _one_unlike(task, "matched", True, _lines(task, meter, 1, *command, piped=_records(task)))
 
 
-def _tail(task: Task, meter: Meter, *, rate: int | None) -> None:
+def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = False) -> None:
     """Let tail take messages as they are sent at a steady rate, or without one those that wait for it already."""
-    command = ("tail", f"{task.exchange}:{_OTHER_KEY}", "-n", str(task.messages), "-o", "ndjson")
-    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    recording = Path(task.folder, "recording.ndjson")
+    shown = ("--save", str(recording), "--force", "--quiet") if saved else ("-o", "ndjson")
+    command = ("tail", f"{task.exchange}:{_OTHER_KEY}", "-n", str(task.messages), *shown)
+    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with ExitStack() as stack:
         process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
         stack.callback(process.kill)
@@ -69,18 +71,29 @@ def _tail(task: Task, meter: Meter, *, rate: int | None) -> None:
             began = perf_counter()
         else:
             publisher = _publishing(task, rate)
-        for number, line in enumerate(process.stdout):
-            began = began or perf_counter()
-            if not line.partition(_MESSAGE_ID)[2].startswith(_id(number)):
-                raise Failed(f"message {number + 1} should be {_id(number)!r}: {line.decode()}")
+        count, first_came = _read_in_order(process.stdout)
         finished = perf_counter()
         usage = ended(process)
-        if (process.returncode, number + 1) != (0, task.messages):
-            raise Failed(f"tail ended with {process.returncode} after {number + 1} of {task.messages} messages")
-        meter.ran(finished - began, usage)
+        if saved:
+            finished = perf_counter()
+            with recording.open("rb") as lines:
+                count, _ = _read_in_order(line for line in lines if _MESSAGE_ID in line)
+        if (process.returncode, count) != (0, task.messages):
+            raise Failed(f"tail ended with {process.returncode} after {count} of {task.messages} messages")
+        meter.ran(finished - (began or first_came), usage)
         if rate is not None:
             offered, last = _published(publisher)
             meter.extra |= {"offered/s": offered, "behind ms": (finished - last) * 1e3}
+
+
+def _read_in_order(lines: Iterable[bytes]) -> tuple[int, float]:
+    """Hold records to the order in which the messages were sent; return their number and when the first came."""
+    number, came = 0, 0.0
+    for number, line in enumerate(lines, 1):
+        came = came or perf_counter()
+        if not line.partition(_MESSAGE_ID)[2].startswith(_id(number - 1)):
+            raise Failed(f"message {number} should be {_id(number - 1)!r}: {line.decode()}")
+    return number, came
 
 
 def _publish(task: Task) -> tuple[str, ...]:
@@ -94,7 +107,7 @@ def _lines(task: Task, meter: Meter, status: int, *command: str, piped: Path | N
         source = None
         if piped:
             source = stack.enter_context(subprocess.Popen(("cat", piped), stdout=subprocess.PIPE))
-        streams = {"stdin": source.stdout if source else subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        streams: dict[str, Any] = {"stdin": source.stdout if source else subprocess.DEVNULL, "stdout": subprocess.PIPE}
         process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
         if source and source.stdout:
             source.stdout.close()  # it is the command's alone
@@ -211,8 +224,10 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit validate FILE" + _TENTH: _validate,
     "pulsekit match, a recording piped": _match,
     "pulsekit match, a recording piped" + _TENTH: _match,
-    "pulsekit tail, what waits": partial(_tail, rate=None),
-    "pulsekit tail, what waits" + _TENTH: partial(_tail, rate=None),
+    "pulsekit tail, what waits": _tail,
+    "pulsekit tail, what waits" + _TENTH: _tail,
+    "pulsekit tail --save, what waits": partial(_tail, saved=True),
+    "pulsekit tail --save, what waits" + _TENTH: partial(_tail, saved=True),
     f"pulsekit tail, {RATE:,}/s are sent": partial(_tail, rate=RATE),
 }
 PART = Part("streams: whole commands, -o ndjson, one payload invalid", "messages/s", _CLIENTS, _measure, rounds=3)

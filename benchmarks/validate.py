@@ -13,18 +13,21 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Client, Failed, Meter, Part, Task
+from benchmarks.measure import Client, Failed, LeftOut, Meter, Part, Sample, Task, in_fresh_process
 from benchmarks.stage import read_bodies, read_jobs, spoiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from benchmarks.stage import Stage
     from pulsekit.schemas import Profile
 
 __all__ = ["PART"]
 
 _BATCH = 20  # jobs, the last of them invalid
-_SIZES = (10, 100, 1_000, 10_000, 100_000)
+_SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
+_LONG = _SIZES[-1]
+_LINES = "NDJSON to verdicts by pulsekit, {:,} lines"
 _FIRST = "first ms"  # of CPU, from a schema's name, file or dict to the first verdict, with what has to be imported
 _FILL = "import sys; from pulsekit.schemas import load_schema; load_schema(sys.argv[1]).is_valid({})"
 
@@ -137,6 +140,23 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit is_valid, a schema of one's own, compiled": partial(_own, cached=False),
     "jsonschema Draft6Validator, kept": _jsonschema_kept,
     "jsonschema.validate, Treeherder's way": _jsonschema_as_treeherder,
-    **{f"NDJSON to verdicts by pulsekit, {size:,} lines": partial(_read, size=size) for size in _SIZES},
+    **{_LINES.format(size): partial(_read, size=size) for size in _SIZES},
 }
-PART = Part("validate: jobs as dicts, one in twenty invalid; and as lines", "jobs/s", _CLIENTS, rounds=3)
+
+
+def _measure(stage: Stage, part: str, case: str) -> Sample:
+    if case != _LINES.format(_LONG):
+        return in_fresh_process(part, stage.task(case))
+    if not stage.full:
+        raise LeftOut("--full measures it")
+    return in_fresh_process(part, stage.task(case, messages=_LONG))
+
+
+PART = Part(
+    "validate: jobs as dicts, one in twenty invalid; and as lines",
+    "jobs/s",
+    _CLIENTS,
+    _measure,
+    rounds=3,
+    once=[_LINES.format(_LONG)],
+)

@@ -103,6 +103,10 @@ def test_every_goal_is_about_what_is_measured() -> None:
     assert [(part, case) for part, case in named if case not in load(part).clients] == []
 
 
+def test_a_note_is_about_a_part_or_the_page() -> None:
+    assert set(page.notes()) == {"performance", "goals", *PARTS}
+
+
 def test_a_goal_is_judged_by_the_best_of_the_others() -> None:
     goal = next(goal for goal in GOALS if len(goal.beside) > 1 and not goal.most)
     rates = {goal.case: goal.bound * 100.0, **dict.fromkeys(goal.beside, 10.0)}
@@ -116,6 +120,17 @@ def test_a_goal_is_not_judged_when_one_of_the_others_was_not_measured() -> None:
     goal = next(goal for goal in GOALS if goal.beside)
     parts = {goal.part: {"cases": {goal.case: {"median": 1e9, "extra": {}}}}}
     assert [row["reached"] for row in judged(parts) if row["name"] == goal.name] == [None]
+
+
+def test_keeping_up_with_a_publisher_is_not_judged_when_that_was_slow() -> None:
+    goal = next(goal for goal in GOALS if goal.given)
+    assert goal.given
+    figure, least = goal.given
+    reached = []
+    for rate in (least, least - 1):
+        parts = {goal.part: {"cases": {goal.case: {"median": 1.0, "extra": {figure: rate, goal.figure: goal.bound}}}}}
+        reached += [row["reached"] for row in judged(parts) if row["name"] == goal.name]
+    assert reached == [True, None]
 
 
 def test_the_page_is_drawn_from_the_figures_beside_it(tmp_path: Path) -> None:
