@@ -11,6 +11,7 @@ from samples import SCHEMA
 from pulsekit.binding_lint import lint
 from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError
+from pulsekit.jobs import lint as lint_job
 from pulsekit.jobs import routing_key
 from pulsekit.schemas import load_schema
 from pulsekit.settings import load_settings
@@ -39,6 +40,7 @@ def test_the_job_is_valid_in_every_profile() -> None:
 
 def test_the_job_keeps_the_rules_that_the_schema_does_not_know() -> None:
     found = job()
+    assert lint_job(found) == ()
     assert found["taskId"] == f"{TASK}/0"
     assert found["owner"] == "me"
     assert (found["state"], found["result"]) == ("completed", "success")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -39,11 +38,12 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """
 pulsekit bindings jobs.yml
 pulsekit bindings new.yml --diff old.yml
-pulsekit bindings new.yml --diff old.yml --keys recording.ndjson
+pulsekit bindings new.yml --diff old.yml --keys jobs.ndjson.gz
 pulsekit bindings new.yml --lint
 echo "$PULSE_DATA_INGESTION_SOURCES" | pulsekit bindings
 """
 
+_GZIP = b"\x1f\x8b"  # how its files begin (RFC 1952 §2.3.1)
 _MARKS = {"": ("", ""), "added": ("+ ", "good"), "removed": ("- ", "bad"), "kept": ("  ", "")}
 _WORDS = {"added": ("would start", "bring"), "removed": ("would stop", "still bring")}
 _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
@@ -134,7 +134,7 @@ def _registrations(
 
 
 def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
-    from pulsekit.arrivals import Routed, read_routed
+    from pulsekit.arrivals import Routed
     from pulsekit.topics import check_key
 
     none = True
@@ -142,15 +142,32 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
         none = False
         yield Routed((check_key(key),))
     for name in files:
-        source = STDIN if name == "-" else name
-        with nullcontext(stdin()) if name == "-" else Path(name).open("rb") as stream:
-            for message in read_routed(bounded_lines(stream, source), source=source):
-                none = False
-                yield message
+        for message in _messages_in(name):
+            none = False
+            yield message
     if none:
         raise ConfigurationError(
             f"no keys in {', '.join(files)}: one a line is expected, or one record of `pulsekit tail`"
         )
+
+
+def _messages_in(name: str) -> Iterator[Routed]:
+    """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
+    from pulsekit.arrivals import Routed, read_routed
+
+    if name == "-":
+        yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
+        return
+    with Path(name).open("rb") as file:
+        if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
+            yield from read_routed(bounded_lines(file, name), source=name)
+            return
+    from pulsekit.recordings import read_recording
+    from pulsekit.records import Record
+
+    for entry in read_recording(name):
+        if isinstance(entry, Record):
+            yield Routed((entry.routing_key, *entry.cc), entry.exchange)
 
 
 def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -179,6 +180,17 @@ def test_a_diff_says_which_messages_would_start_and_stop_arriving(call, files, f
 def test_a_recording_counts_on_its_exchange_with_all_its_keys(call, files) -> None:
     result = call("bindings", "new.yml", "--diff", "old.txt", "--keys", "-", stdin=RECORDING)
     assert "3 messages: 0 would start to arrive, 1 would stop, 1 arrive either way, 1 not at all" in result.err
+
+
+def test_a_recording_may_be_packed(call, files, folder) -> None:
+    record = json.dumps({"v": 1, "exchange": JOBS, "routing_key": "treeherder.gone", "payload": {}})
+    (folder / "jobs.ndjson.gz").write_bytes(gzip.compress(f"{record}\n".encode()))
+    arguments = ["bindings", "new.yml", "--diff", "old.txt", "--keys", "jobs.ndjson.gz"]
+    assert "1 message: 0 would start to arrive, 1 would stop" in call(*arguments).err
+    (folder / "jobs.ndjson.gz").write_bytes(gzip.compress(f"{record}\n".encode())[:-4])
+    damaged = call(*arguments)
+    assert (damaged.code, damaged.out) == (1, "")
+    assert "jobs.ndjson.gz" in damaged.err
 
 
 def test_keys_may_be_given_one_by_one_and_beside_a_file(call, files, folder) -> None:
