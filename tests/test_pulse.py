@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,7 +12,6 @@ from pamqp import commands
 from pamqp.frame import marshal
 
 import pulsekit
-from pulsekit.connection import Backoff
 
 if TYPE_CHECKING:
     from rabbitmq.broker import PulseUser, RabbitMQ
@@ -178,20 +176,3 @@ async def test_the_password_is_in_no_representation(user: PulseUser) -> None:
         ):
             assert user.password not in repr(thing)
             assert quote(user.password, safe="") not in repr(thing)
-
-
-def test_delays_grow_with_full_jitter_up_to_a_minute() -> None:
-    backoff = Backoff()
-    for ceiling in [0.5, 1, 2, 4, 8, 16, 32, 60, 60, 60]:
-        assert 0 <= backoff.next() <= ceiling
-    assert len({Backoff(first=60).next() for _ in range(20)}) > 1
-
-
-def test_a_healthy_connection_starts_the_delays_over() -> None:
-    backoff = Backoff(first=1, most=1000)
-    tired = [backoff.next() for _ in range(10)]
-    assert len(tired) == 10
-    backoff.lived(29)
-    assert max(replace(backoff).next() for _ in range(200)) > 1
-    backoff.lived(30)
-    assert max(replace(backoff).next() for _ in range(200)) <= 1
