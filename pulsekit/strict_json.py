@@ -10,12 +10,13 @@ import json
 import re
 import sys
 from bisect import bisect_right
+from itertools import count
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pulsekit.documents import JSON
 
@@ -23,14 +24,19 @@ __all__ = ["Places", "read_json"]
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_COMMA = re.compile(r"[ \t\n\r]*+(,?)[ \t\n\r]*+")
+# A key, unless it is in a list, and the value with the comma behind it, unless it is an object or a list.
+_MEMBER = re.compile(
+    rf"(?:({_STRING})[ \t\n\r]*+:[ \t\n\r]*+)?(?:({_STRING}|[^\"{{\[ \t\n\r,\]}}]++){_COMMA.pattern})?", re.DOTALL
+)
 _KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
 
 
 class Places:
     """Find values of a JSON text by following their path through it.
 
-    The members of an object or list are indexed when it is first entered, so ten thousand look-ups in one list read it
-    once.
+    The members of an object or list are read as far as somebody asked for them, and kept, so ten thousand look-ups in
+    one list read it once.
     """
 
     __slots__ = ("_first_line", "_line_starts", "_members", "_text")
@@ -38,19 +44,18 @@ class Places:
     def __init__(self, text: str, first_line: int) -> None:
         self._text = text
         self._first_line = first_line
-        self._members: dict[int, dict[str, int]] = {}
+        # For each object or list, by its offset, where the members read so far begin, and those that are left.
+        self._members: dict[int, tuple[dict[str, int], Iterator[tuple[str, int]]]] = {}
         self._line_starts: list[int] = []
 
     def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
         """Return line and column of the value at the path, or of the nearest value around it that exists."""
-        offset = self._skip(0)
+        offset = _skip(self._text, 0)
         for token in tokens:
-            if offset not in self._members:
-                try:
-                    self._members[offset] = self._index(offset)
-                except RecursionError:  # the stack may be deeper now than when the text was read
-                    break
-            inner = self._members[offset].get(token)
+            try:
+                inner = self._member(offset, token)
+            except RecursionError:  # the stack may be deeper now than when the text was read
+                break
             if inner is None:
                 break
             offset = inner
@@ -63,28 +68,46 @@ class Places:
         line = bisect_right(self._line_starts, offset)
         return self._first_line + line - 1, offset - self._line_starts[line - 1] + 1
 
-    def _skip(self, offset: int) -> int:
-        match = _SPACE.match(self._text, offset)
-        assert match
-        return match.end()
+    def _member(self, offset: int, token: str) -> int | None:
+        if offset not in self._members:
+            self._members[offset] = {}, _members(self._text, offset)
+        known, left = self._members[offset]
+        if token in known:
+            return known[token]
+        for name, begin in left:
+            known[name] = begin
+            if name == token:
+                return begin
+        return None
 
-    def _index(self, offset: int) -> dict[str, int]:
-        """Return where each member of the object or list at the offset begins, in text that was read without error."""
-        members: dict[str, int] = {}
-        opening = self._text[offset]
-        if opening not in "{[":
-            return members
-        at = self._skip(offset + 1)
-        while self._text[at] not in "}]":
-            key = str(len(members))
-            if opening == "{":
-                key, at = _DECODER.raw_decode(self._text, at)
-                at = self._skip(self._skip(at) + 1)
-            members[key] = at
-            at = self._skip(_DECODER.raw_decode(self._text, at)[1])
-            if self._text[at] == ",":
-                at = self._skip(at + 1)
-        return members
+
+def _members(text: str, offset: int) -> Iterator[tuple[str, int]]:
+    """Yield where each member of the object or list at the offset begins, in text that was read without error."""
+    opening = text[offset]
+    at = _skip(text, offset + 1)
+    if opening not in "{[" or text[at] in "}]":
+        return
+    for number in count():
+        member = _MEMBER.match(text, at)
+        assert member
+        key, scalar, comma = member.groups()
+        name = str(number)
+        if opening == "{":
+            name = json.loads(key) if "\\" in key else key[1:-1]
+        at = member.end()
+        yield name, member.start(2) if scalar else at
+        if not scalar:
+            after = _COMMA.match(text, _PLAIN.raw_decode(text, at)[1])
+            assert after
+            comma, at = after[1], after.end()
+        if not comma:
+            return
+
+
+def _skip(text: str, offset: int) -> int:
+    match = _SPACE.match(text, offset)
+    assert match
+    return match.end()
 
 
 def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON, Places]:
@@ -125,6 +148,7 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
+_PLAIN = json.JSONDecoder()  # for text that was read already
 
 
 def _offset(text: str, error: json.JSONDecodeError) -> int:

@@ -2,11 +2,17 @@ from __future__ import annotations
 
 import json
 import math
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pulsekit.documents import parse_json
 from pulsekit.errors import DocumentError
+
+if TYPE_CHECKING:
+    import random
 
 
 def test_what_treeherder_reads_is_read() -> None:
@@ -58,3 +64,44 @@ def test_a_long_string_is_scanned_without_backtracking() -> None:
     long = json.dumps('\\"' * 1_000_000)
     with pytest.raises(DocumentError, match="stands twice"):
         parse_json(f'{{"a": {long}, "b": 1, "b": 2}}')
+
+
+def written(value: Any, chance: random.Random, path: tuple[str, ...] = ()) -> tuple[str, dict[tuple[str, ...], int]]:
+    """Write JSON with white space anywhere, and say at which offset each value begins."""
+
+    def space() -> str:
+        return "".join(chance.choices(" \t\n\r", k=chance.choice((0, 0, 0, 1, 3))))
+
+    begin = space()
+    places = {path: len(begin)}
+    if not isinstance(value, dict | list):
+        return begin + json.dumps(value, ensure_ascii=chance.random() < 0.5), places
+    text = begin + "[{"[isinstance(value, dict)]
+    members = value.items() if isinstance(value, dict) else enumerate(value)
+    for number, (name, member) in enumerate(members):
+        text += "," * (number > 0) + space()
+        if isinstance(value, dict):
+            text += json.dumps(name, ensure_ascii=chance.random() < 0.5) + space() + ":"
+        inner, inner_places = written(member, chance, (*path, str(name)))
+        places |= {inner_path: len(text) + offset for inner_path, offset in inner_places.items()}
+        text += inner + space()
+    return text + space() + "]}"[isinstance(value, dict)], places
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(VALUES, st.randoms(use_true_random=False))
+def test_every_value_is_found_wherever_it_stands(value: Any, chance: random.Random) -> None:
+    text, places = written(value, chance)
+    document = parse_json(text)
+    paths = list(places)
+    chance.shuffle(paths)
+    for path in [*paths, *paths]:
+        before = text[: places[path]]
+        pointer = "".join(f"/{token.replace('~', '~0').replace('/', '~1')}" for token in path)
+        assert document.locate(pointer) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        assert document.locate(f"{pointer}/ nowhere\n") == document.locate(pointer)
