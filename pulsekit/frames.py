@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import struct
 from datetime import datetime
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from pamqp import decode, encode
+from pamqp import encode
 
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Properties
+from pulsekit.tables import encode_table, read_table, read_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -189,12 +189,14 @@ def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int]
 def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
     """Read the properties and the header table of a content header, which begins with its class.
 
+    A time beyond the year 9999 is left out, as if it were not there.
+
     Raises:
         InvalidMessage: it is none.
     """
     try:
         return _read_properties(header)
-    except (ValueError, LookupError, struct.error, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, struct.error) as error:
         raise InvalidMessage(f"the properties or headers of the message cannot be read: {error}") from error
 
 
@@ -210,11 +212,10 @@ def _read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
             values[name] = header[at]
             at += 1
         elif name == "headers":
-            (length,) = struct.unpack_from(">I", header, at)
-            _, headers = decode.field_table(header[at : at + 4 + length])
-            at += 4 + length
+            headers, at = read_table(header, at)
         elif name == "timestamp":
-            _, values[name] = decode.timestamp(header[at : at + 8])
+            when = read_timestamp(header, at)
+            values[name] = when if isinstance(when, datetime) else None
             at += 8
         else:
             values[name], at = short_string(header, at)
@@ -240,7 +241,7 @@ def _encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tu
         flags |= flag
         try:
             if name == "headers":
-                parts.append(_table(value))
+                parts.append(encode_table(value))
             elif name in _OCTETS:
                 parts.append(bytes((value,)))
             elif name == "timestamp":
@@ -261,43 +262,3 @@ def _checked(name: str, text: str) -> bytes:
     if len(data) > _MAX_SHORT:
         raise InvalidMessage(f"the {name} {text[:40]!r}… has {len(data)} bytes; AMQP carries {_MAX_SHORT}")
     return bytes((len(data),)) + data
-
-
-def _short(text: str) -> bytes:
-    data = text.encode()
-    return bytes((len(data),)) + data
-
-
-def _table(fields: Mapping[str, Any]) -> bytes:
-    """Write a field table with the types RabbitMQ reads; floats as doubles, which pamqp cuts to half their bits."""
-    content = b"".join(_short(name) + _field(value) for name, value in fields.items())
-    return len(content).to_bytes(4, "big") + content
-
-
-def _field(value: Any) -> bytes:
-    match value:
-        case bool():
-            return b"t\x01" if value else b"t\x00"
-        case int():
-            return struct.pack(">cq", b"l", value)
-        case float():
-            return struct.pack(">cd", b"d", value)
-        case str():
-            return b"S" + _long(value.encode())
-        case bytes() | bytearray():
-            return b"x" + _long(bytes(value))
-        case None:
-            return b"V"
-        case list() | tuple():
-            return b"A" + _long(b"".join(map(_field, value)))
-        case datetime():
-            return b"T" + encode.timestamp(value)
-        case Decimal():
-            return b"D" + encode.decimal(value)
-        case _ if hasattr(value, "items"):
-            return b"F" + _table(value)
-    raise TypeError(f"{type(value).__name__} has no form in a field table: {value!r:.80}")
-
-
-def _long(data: bytes) -> bytes:
-    return len(data).to_bytes(4, "big") + data
