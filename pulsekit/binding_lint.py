@@ -5,6 +5,7 @@ Source: "Routing" and "Registration and binding expansion" of the facts about Pu
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ _SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
 # Exchanges that carry other things than jobs, by their owner, and the shortest of their keys: `route.<route>` in CC of
 # Taskcluster, and the name of a repository in hgpushes.
 _OTHER_WORDS = {"taskcluster": 2, "hgpushes": 1}
+_REPOSITORY = re.compile(r"[\w-]*\Z")  # as the job schema has `origin.project`; a binding is of no project
 
 
 class Severity(StrEnum):
@@ -49,7 +51,7 @@ class Finding:
     """Say one thing about one binding.
 
     Attributes:
-        rule: `too-short`, `half-wildcard`, `duplicate`, `shadowed` or `everything`.
+        rule: `too-short`, `half-wildcard`, `no-repository`, `duplicate`, `shadowed` or `everything`.
         severity: how much it matters.
         message: one sentence: what is so.
         hint: what to write instead, or empty.
@@ -92,8 +94,8 @@ def lint(
     found: dict[Binding, tuple[Finding, ...]] = {}
     for binding, place in places.items():
         wider = _shadow(binding, tables[binding.exchange], order)
-        findings = [_too_short(binding.pattern, place), _half_wildcard(binding.pattern), _duplicate(place)]
-        findings += [_shadowed(binding.pattern, wider), _everything(binding.pattern)]
+        findings = [_too_short(binding.pattern, place), _half_wildcard(binding.pattern), _no_repository(place)]
+        findings += [_duplicate(place), _shadowed(binding.pattern, wider), _everything(binding.pattern)]
         found[binding] = tuple(finding for finding in findings if finding)
     return found
 
@@ -164,6 +166,14 @@ def _half_wildcard(pattern: str) -> Finding | None:
             message = f"the word {word!r} takes only itself: * and # are wildcards as whole words alone"
             return Finding("half-wildcard", Severity.WRONG, message)
     return None
+
+
+def _no_repository(place: _Place) -> Finding | None:
+    name = place.project.partition(".")[0]
+    if place.given or _REPOSITORY.match(name) or not {"*", "#"}.isdisjoint(name):
+        return None
+    message = f"it takes no job: {name!r} is no repository, whose names have letters, digits, - and _ alone"
+    return Finding("no-repository", Severity.WRONG, message)
 
 
 def _duplicate(place: _Place) -> Finding | None:

@@ -88,6 +88,16 @@ def test_a_star_within_a_word_is_no_wildcard() -> None:
     assert rules("treeherder.##") == {"treeherder.##": ["too-short", "half-wildcard"]}
 
 
+def test_a_project_that_no_repository_can_be_named_takes_no_job() -> None:
+    assert words(Registration(JOBS, ["treeherder"], ["releases/esr._"]))["treeherder.releases/esr._"] == [
+        "it takes no job: 'releases/esr' is no repository, whose names have letters, digits, - and _ alone"
+    ]
+    for project in ("*._", "#", "é-1._", "try.#"):
+        assert not any("repository" in one for one in words(Registration(JOBS, ["t h"], [project]))[f"t h.{project}"])
+    assert words(Binding(JOBS, "a b.c d.e")) == {"a b.c d.e": []}
+    assert words(Registration(JOBS, ["a"], ["c d.e"]), least={"": 3}) == {"a.c d.e": []}
+
+
 def test_what_is_written_twice_is_said_however_it_came_about() -> None:
     doubled = words(Registration(JOBS, ["a", "a.b"], ["b.c.d", "c.d"]), Binding(JOBS, "a.c.d"), Binding(JOBS, "a.c.d"))
     assert doubled["a.b.c.d"] == ["it stands here twice; a broker keeps it once"]
