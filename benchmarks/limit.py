@@ -45,14 +45,14 @@ def _compiled(stage: Stage) -> Path:
         return program
     compiler = shutil.which("cc")
     if compiler is None:
-        raise LeftOut(f"the limit is not measured: there is no C compiler ({_NEEDED})")
+        raise LeftOut(f"there is no C compiler ({_NEEDED})")
     with TemporaryDirectory(dir=stage.folder) as folder:
         made = Path(folder, "limit")
         command = (compiler, "-std=c11", "-O2", "-Wall", "-Wextra", "-o", str(made), str(_SOURCE), "-lrabbitmq")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             why = next((line for line in done.stderr.splitlines() if "error" in line), "cc failed")
-            raise LeftOut(f"the limit is not measured: {why.strip()} ({_NEEDED})")
+            raise LeftOut(f"{why.strip()} ({_NEEDED})")
         shown = subprocess.run((made, "version"), capture_output=True, text=True, check=True)
         stage.versions["librabbitmq"] = shown.stdout.strip()
         made.rename(program)
