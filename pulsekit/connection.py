@@ -151,24 +151,22 @@ class Link:
     async def channel(self, *, confirms: bool) -> aiormq.Channel:
         """Open a channel (channel.open, and confirm.select when asked).
 
-        Channels are few and long-lived: each one opened leaves something behind in aiormq.
+        It is aiormq's own: each of aio-pika's leaves something behind on its connection, for as long as that lives.
 
         Raises:
             ConnectionLost: the connection went, or the broker did not answer in time.
         """
         try:
-            channel = self._connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                await channel.initialize()
-            underlay = await channel.get_underlay_channel()
+                channel = await self._wire.channel(publisher_confirms=confirms)
         except FOREIGN as error:
             raise translate(error, "open a channel") from error
-        except RuntimeError as error:  # what aio-pika and aiormq say of a connection that is closed
+        except RuntimeError as error:  # what aiormq says of a connection that is closed
             if not self.is_lost:
                 raise
             raise translate(error, "open a channel") from error
-        assert isinstance(underlay, aiormq.Channel)
-        return underlay
+        assert isinstance(channel, aiormq.Channel)
+        return channel
 
     async def farewell(self, question: Callable[[float], Awaitable[object]]) -> None:
         """Ask the broker for something on the way out, which may be gone already, and wait a few seconds at most.
