@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import typer
 
-from pulsekit.cli.output import fail
+from pulsekit.cli.output import fail, quote
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -82,7 +82,7 @@ def report(error: BaseException) -> ExitCode:
     if os.environ.get("PULSEKIT_DEBUG"):
         import traceback
 
-        traceback.print_exception(error)
+        quote("".join(traceback.format_exception(error)))
     if code not in {ExitCode.INTERRUPTED, ExitCode.CLOSED_PIPE}:
         fail(*_words(error, code))
     return code

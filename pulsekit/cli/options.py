@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import re
 import signal
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.cli.logs import tell_warnings
 from pulsekit.cli.output import note
 from pulsekit.errors import ConfigurationError
 
@@ -73,9 +73,6 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
         raise ConfigurationError(
             "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
         )
-    # The libraries below write warnings to stderr when nobody listens; what matters comes as an error of ours.
-    for name in ("aiormq", "aio_pika"):
-        logging.getLogger(name).addHandler(logging.NullHandler())
     if url is None and not settings.names_a_broker and not settings.in_ci:
         from pulsekit.discovery import find_sandbox
 
@@ -94,6 +91,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         signals: end the work as Ctrl-C does, with time to put things in order; then the process dies of the signal,
             as whoever sent it expects. The second one does not wait.
     """
+    tell_warnings()
     caught: list[int] = []
 
     async def main() -> int:

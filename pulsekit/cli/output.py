@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from functools import cache
 from io import TextIOWrapper
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
@@ -30,6 +31,7 @@ __all__ = [
     "fail",
     "note",
     "paint",
+    "quote",
     "warn",
 ]
 
@@ -40,9 +42,15 @@ _BEGIN = {name: f"\x1b[{';'.join(str(_SGR[word]) for word in style.split())}m" f
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
-# C0, DEL, C1, bidi controls, line separators, and surrogates, which no encoding carries.
-_UNSAFE = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# C0, DEL and C1, bidi controls, line separators, and surrogates, which no encoding carries.
+_UNSAFE_RANGES = (
+    (0, 0x1F), (0x7F, 0x9F), (0x61C, 0x61C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF),
+)  # fmt: skip
+_UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
+# What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped.
+_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*:)\S*(?=@)")
 _GAP = "  "
+_MOST_MARKS = 8  # characters that share a column, accents and all: a line of nothing else must end somewhere
 _LEAST_ROOM = 40  # columns for the last column of a table
 
 
@@ -115,18 +123,21 @@ class Output:
 
     def fitted(self, *cells: Cell) -> None:
         """Write cells on one line, cut to the width of the terminal; elsewhere, whole."""
-        room = get_terminal_size().columns if self._terminal else None
-        kept: list[Cell] = []
-        for text, style in map(_styled, cells):
-            if room is not None and (width := columns(text)) > room:
-                text = text[:room]  # noqa: PLW2901 - a body may have megabytes
-                while text and columns(text) >= room:
-                    text = text[:-1]  # noqa: PLW2901 - shortened until it fits
-                kept.append((f"{text}…", style))
-                break
-            if room is not None:
-                room -= width
-            kept.append((text, style))
+        if not self._terminal:
+            self.line(*cells)
+            return
+        width = get_terminal_size().columns
+        most = _MOST_MARKS * width  # before all else: a text may have megabytes
+        kept = [_styled((text[:most], style)) for text, style in map(_split, cells)]
+        whole = all(len(text) <= most for text, _ in map(_split, cells))
+        if not whole or sum(columns(text) for text, _ in kept) > width:
+            room = width - 1  # the last column is for the ellipsis
+            for number, (text, style) in enumerate(kept):
+                shown = _cut(text, room)
+                room -= columns(shown)
+                if len(shown) < len(text) or number == len(kept) - 1:
+                    kept[number:] = [(f"{shown}…", style)]
+                    break
         self.line(*kept)
 
     def table(self, rows: Iterable[Sequence[Cell]]) -> None:
@@ -165,7 +176,7 @@ class Output:
 
 def clean(text: str) -> str:
     r"""Return text from outside with each character that a terminal might obey as an escape: `\x1b`, `\u202e`."""
-    return _UNSAFE.sub(_escape, text)
+    return text.translate(_escapes()) if _UNSAFE.search(text) else text
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
@@ -193,6 +204,13 @@ def fail(text: str, hint: str = "") -> None:
         _say("", "", hint)
 
 
+def quote(text: str) -> None:
+    """Repeat lines on stderr as they are, such as a traceback."""
+    with suppress(OSError):
+        sys.stderr.writelines(f"{clean(_redacted(line))}\n" for line in text.rstrip("\n").split("\n"))
+        sys.stderr.flush()
+
+
 def console(*, stderr: bool = False) -> Console:
     """Return a rich console in our theme, for what plain lines cannot do: progress, highlighted JSON."""
     from rich.console import Console  # costs as much as all the rest
@@ -202,7 +220,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def _say(prefix: str, style: str, text: str) -> None:
-    text = prefix + clean(text)
+    text = prefix + clean(_redacted(text))
     with suppress(OSError):  # nobody listens: the exit status says it
         if sys.stderr.isatty():
             import textwrap
@@ -220,14 +238,35 @@ def _sgr(text: str, style: str) -> str:
     return f"{_BEGIN[style]}{text}\x1b[0m"
 
 
+def _split(cell: Cell) -> tuple[str, str]:
+    return (cell, "") if isinstance(cell, str) else cell
+
+
 def _styled(cell: Cell) -> tuple[str, str]:
-    text, style = (cell, "") if isinstance(cell, str) else cell
+    text, style = _split(cell)
     return clean(text), style
 
 
-def _escape(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+def _redacted(text: str) -> str:
+    """Hide the passwords of URLs: words about a mistake quote what was given, which may be a URL in a wrong place."""
+    return _PASSWORD.sub(r"\1***", text)
+
+
+@cache
+def _escapes() -> dict[int, str]:
+    unsafe = (code for first, last in _UNSAFE_RANGES for code in range(first, last + 1))
+    return {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in unsafe}
+
+
+def _cut(text: str, room: int) -> str:
+    """Return as much of a text as there are columns for."""
+    if text.isascii():
+        return text[:room]
+    for end, character in enumerate(text):
+        room -= columns(character)
+        if room < 0:
+            return text[:end]
+    return text
 
 
 def columns(text: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.output import clean, columns
 from pulsekit.errors import DocumentError, InvalidMessage
@@ -21,6 +21,8 @@ _STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
 _SYMBOL_WIDTH = 14
+_MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
+_DEEPEST = 40  # levels of it
 
 
 class Rows:
@@ -52,12 +54,10 @@ class Rows:
         if self._marked:
             cells += [_verdict(message), "  "]
         cells += _summary(message)
-        if not self._full:
-            self._output.fitted(*cells)
-            return
-        self._output.line(*cells)
-        for line in _whole(message):
-            self._output.line(*line)
+        self._output.fitted(*cells)
+        if self._full:
+            for line in _whole(message):
+                self._output.line(*line)
 
 
 def _key_cells(message: Message) -> list[tuple[str, str]]:
@@ -108,7 +108,10 @@ def _text(body: bytes) -> str:
 
 
 def _whole(message: Message) -> Iterator[list[Cell]]:
-    """Write the payload over several lines, its keys apart from its values."""
+    """Write the payload over several lines, its keys apart from its values.
+
+    What nobody reads like that stays as it came: a body of megabytes, or one nested so deeply that most would be space.
+    """
     import json
     import re
 
@@ -117,6 +120,14 @@ def _whole(message: Message) -> Iterator[list[Cell]]:
     except DocumentError:
         yield [_text(message.body)]
         return
+    if len(message.body) > _MOST_LAID_OUT or _is_deeper(payload, _DEEPEST):
+        yield [message.body.decode()]
+        return
     for line in json.dumps(payload, ensure_ascii=False, indent=2).split("\n"):
-        match = re.match(r'(\s*)("(?:[^"\\]|\\.)*")(: )(.*)', line)
+        match = re.match(r'(\s*)("(?:[^"\\]++|\\.)*+")(: )(.*)', line)
         yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
