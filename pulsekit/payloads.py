@@ -15,7 +15,7 @@ import orjson
 
 from pulsekit.errors import InvalidMessage
 
-__all__ = ["decode_body", "encode_payload"]
+__all__ = ["decode_body", "encode_payload", "read_canonical"]
 
 # What it would write as text though JSON has no form for it; the standard library says so instead.
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -65,3 +65,21 @@ def encode_payload(payload: Any) -> bytes:
         return text.encode()
     except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
         return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+
+
+def read_canonical(body: bytes) -> Any:
+    """Read JSON that is written as `encode_payload` would write it.
+
+    So it is one line, no key stands twice in it, no number loses anything, and it is not nested deeply.
+
+    Raises:
+        ValueError: it is not; that says nothing about what it is.
+    """
+    value = orjson.loads(body)
+    try:
+        canonical = orjson.dumps(value)
+    except orjson.JSONEncodeError as error:
+        raise ValueError("it is nested too deeply") from error
+    if canonical != body:
+        raise ValueError("it would be written otherwise")
+    return value

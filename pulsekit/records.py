@@ -11,12 +11,10 @@ from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from pulsekit.errors import InvalidMessage
 from pulsekit.lines import dump_line, escape_unsafe
 from pulsekit.messages import Gap, Properties
-from pulsekit.payloads import decode_body
+from pulsekit.payloads import decode_body, read_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,7 +73,11 @@ def record_line(message: Message, *, exact: bool = False) -> bytes:
         import base64
 
         return escape_unsafe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
-    payload = text if _is_canonical(message.body) else _payload(text)
+    try:
+        read_canonical(message.body)
+        payload: str | None = text
+    except ValueError:
+        payload = _payload(text)
     content = "" if payload is None else f',"payload":{payload}'
     if exact or payload is None:
         content += f',"body":{_encode(text)}'
@@ -299,14 +301,6 @@ def _head(message: Message) -> str:
         f',"cc":{cc},"redelivered":{"true" if message.redelivered else "false"}'
         f',"received":"{_timestamp(message.received)}","properties":{{{properties}}},"headers":{table}{trouble}'
     )
-
-
-def _is_canonical(body: bytes) -> bool:
-    """Tell whether JSON is as orjson writes it: one line, no key twice, nothing another reader would refuse."""
-    try:
-        return orjson.dumps(orjson.loads(body)) == body
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        return False
 
 
 def _payload(text: str) -> str | None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pulsekit
-from pulsekit.payloads import decode_body, encode_payload
+from pulsekit.payloads import decode_body, encode_payload, read_canonical
 
 TEXT = st.text(st.characters(codec=None))  # with lone surrogates
 NUMBERS = st.integers() | st.integers(2**63 - 3, 2**64 + 3) | st.floats() | st.integers(-(2**63) - 3, 3 - 2**63)
@@ -100,3 +100,37 @@ def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
 def test_text_is_written_as_utf_8_and_only_what_has_no_other_form_as_an_escape() -> None:
     assert encode_payload({"é": "🦊\u2028"}) == '{"é":"🦊\u2028"}'.encode()
     assert encode_payload(["é", "\ud800"]) == b'["\\u00e9","\\ud800"]'
+
+
+@given(VALUES)
+def test_what_was_written_here_is_canonical_and_reads_as_with_the_standard_library(value: Any) -> None:
+    try:
+        body = encode_payload(value)
+        read = read_canonical(body)
+    except (ValueError, pulsekit.InvalidMessage):
+        return  # NaN, or nothing that all readers agree on
+    assert repr(read) == repr(json.loads(body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":1,"a":1}',
+        b'{"a": 1}',
+        b"[1.50]",
+        b"[NaN]",
+        b"[1e999]",
+        b"[12345678901234567890123]",
+        b'["\\ud800"]',
+        b'["\\u00e9"]',
+        b'"\xff"',
+        b"\xef\xbb\xbf1",
+        b"1\n",
+        b"[" * 300 + b"]" * 300,
+        b"",
+        b"{",
+    ],
+)
+def test_what_readers_could_differ_on_is_not_canonical(body: bytes) -> None:
+    with pytest.raises(ValueError):
+        read_canonical(body)
