@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pulsekit.documents import Document
 
-__all__ = ["documents_in", "piped_documents", "read_pipe"]
+__all__ = ["documents_in", "is_ndjson", "piped_documents", "read_pipe"]
 
 _CHUNK = 256 * 1024  # bytes read at once; a pipe gives what it has
 
@@ -29,7 +29,7 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
         DocumentError: the text is not JSON or YAML, or too large to be read whole.
     """
     with open(name, "rb") as file:  # noqa: PTH123 - messages show the name as it was given
-        if not _is_ndjson(file, name):
+        if not is_ndjson(file, name):
             yield from parse_documents(read_input(name)[0], source=name)
             return
         file.seek(0)
@@ -152,7 +152,8 @@ def _lines(descriptor: int, before_waiting: Callable[[], object]) -> Iterator[by
         yield rest
 
 
-def _is_ndjson(file: BinaryIO, name: str) -> bool:
+def is_ndjson(file: BinaryIO, name: str) -> bool:
+    """Tell by its name, else by its first lines, whether a file is to be read line by line; it must be rewound then."""
     if name.lower().endswith((".ndjson", ".jsonl")):
         return True
     if name.lower().endswith((".yml", ".yaml")):
