@@ -6,7 +6,6 @@ import sys
 import time
 from collections import Counter, deque
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,20 +14,20 @@ from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import STDIN, is_piped
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
 from pulsekit.cli.output import FormatOption, Output, console, fail, note, warn
-from pulsekit.cli.payloads import documents_in, read_pipe
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload
-from pulsekit.jobs import routing_key
-from pulsekit.records import is_aside, is_record, read_record
-from pulsekit.topics import check_key
+from pulsekit.cli.payloads import read_pipe
+from pulsekit.cli.plans import Files, Plan, Refused
+from pulsekit.cli.streams import Outlet
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
+from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pulsekit.bindings import Binding
+    from pulsekit.cli.plans import Messages
     from pulsekit.documents import Document
     from pulsekit.messages import Receipt
     from pulsekit.publisher import Draft, Publisher
-    from pulsekit.schemas import Schema
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -40,6 +39,7 @@ make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
 
 _MANY = 50  # messages: from here on a progress bar tells more than lines do
+_FRAME = 0.1  # seconds between two pictures of it
 _STYLES = {"confirmed": "good", "returned": "warn"}
 
 
@@ -100,7 +100,7 @@ def command(
         )
     settings = load_settings()
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
-    plan = _Plan(
+    plan = Plan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
         key=key,
         destinations=tuple(destinations or ()),
@@ -126,69 +126,16 @@ def command(
     return run(work())
 
 
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    """Say what is sent where, and turn a payload into messages."""
-
-    exchange: str
-    key: str | None
-    destinations: tuple[str, ...]
-    defaults: tuple[str, ...]
-    schema: Schema | None
-
-    def drafts(self, document: Document | DocumentError) -> list[Draft]:
-        """Return the messages of one payload.
-
-        Raises:
-            InvalidInput: it could not be read, is invalid, or has no key.
-        """
-        from pulsekit.publisher import Draft
-
-        if isinstance(document, DocumentError):
-            raise document
-        value: Any = document.value
-        if is_aside(value):
-            return []
-        if not is_record(value):
-            self._check(document)
-            return [Draft(value, key) for key in self._keys(value, None)]
-        record = read_record(value)
-        if self.schema is not None:
-            if isinstance(record.content, bytes):
-                self.schema.check(record.payload)
-            else:
-                self._check(document.child("payload"))
-        keys = self._keys(record.content if not isinstance(record.content, bytes) else None, record.routing_key)
-        # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
-        properties = replace(record.properties, user_id=None)
-        return [Draft(record.content, key, cc=record.cc, headers=record.headers, properties=properties) for key in keys]
-
-    def _keys(self, payload: Any, own: str | None) -> list[str]:
-        if self.key is not None:
-            return [check_key(self.key)]
-        if own is not None and not self.destinations:
-            return [check_key(own)]
-        targets = self.destinations or self.defaults
-        if not targets:
-            raise ConfigurationError(
-                "no routing key: give --routing-key KEY or --destination D, or write destinations into pulsekit.yml"
-            )
-        return [check_key(routing_key(payload, target)) for target in targets]
-
-    def _check(self, document: Document) -> None:
-        if self.schema is not None:
-            self.schema.check(document)
-
-
 class _Sending:
     """Send what files or a pipe hold, and account for every message."""
 
-    def __init__(self, plan: _Plan, out: Output, *, keep_going: bool, require_route: bool) -> None:
+    def __init__(self, plan: Plan, out: Output, *, keep_going: bool, require_route: bool) -> None:
         self._plan = plan
         self._out = out
+        self._outlet = Outlet(out.lines)
         self._keep_going = keep_going
         self._require_route = require_route
-        self._again: Callable[[], Iterable[Document | DocumentError]] = tuple
+        self._again: Callable[[], Iterable[Messages | Refused]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
         self._total: int | None = None
         self._counts: Counter[str] = Counter()
@@ -197,7 +144,7 @@ class _Sending:
         self._index = 0
         self._stopped = False
 
-    async def prepare(self, files: list[str]) -> bool:
+    async def prepare(self, names: list[str]) -> bool:
         """Validate what can be read twice; return False when nothing may be sent.
 
         Raises:
@@ -205,23 +152,26 @@ class _Sending:
             InvalidInput: a file is not JSON, NDJSON or YAML.
             OSError: a file cannot be read.
         """
-        if files:
-            self._again = lambda: _all_documents(files)
+        results: Iterable[Messages | Refused]
+        if names:
+            files = Files(names, self._plan)
+            results, self._again = files.judged(), files.again
         else:
             documents, self._stream = await read_pipe()
             if self._stream is not None:
                 return True
-            self._again = lambda: documents
+            results = kept = [self._plan.take(document) for document in documents]
+            self._again = lambda: kept
         total = invalid = messages = 0
-        for document in self._again():
+        for result in results:
             total += 1
-            try:
-                messages += len(self._plan.drafts(document))
-            except InvalidInput as error:
+            if isinstance(result, Refused):
                 invalid += 1
-                _tell(document, error)
+                _tell(result)
+            else:
+                messages += len(result)
         if not total:
-            raise ConfigurationError(f"nothing to publish: {', '.join(files) or STDIN} is empty")
+            raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
         self._total = messages
         if invalid and (not self._keep_going or invalid == total):
             note(f"nothing was sent: {invalid} of {total} invalid")
@@ -231,7 +181,7 @@ class _Sending:
     async def send(self, publisher: Publisher, window: int) -> None:
         """Publish, and show receipts in the order of the input as they come."""
         began = time.monotonic()
-        source = self._streamed(self._stream) if self._stream is not None else self._checked()
+        source = self._streamed(self._stream) if self._stream is not None else self._read_again()
         try:
             with self._progress() as advance:
                 async for receipt in publisher.publish_many(source, window=window):
@@ -241,12 +191,17 @@ class _Sending:
                         fail(f"message {self._index + 1}: {receipt.detail}")
                     self._show(receipt)
                     advance()
+                    if self._outlet.full:
+                        await self._outlet.room()
                 self._show_unsent()
         finally:
-            self._out.flush()
-            if self._counts:
-                counted = ", ".join(f"{number} {outcome}" for outcome, number in self._counts.items())
-                note(f"{counted}, to {self._plan.exchange} in {time.monotonic() - began:.1f} s")
+            try:
+                await self._outlet.drain()
+                self._out.flush()
+            finally:
+                if self._counts:
+                    counted = ", ".join(f"{number} {outcome}" for outcome, number in self._counts.items())
+                    note(f"{counted}, to {self._plan.exchange} in {time.monotonic() - began:.1f} s")
 
     def status(self) -> ExitCode:
         """Return the exit status for what became of the messages."""
@@ -261,34 +216,36 @@ class _Sending:
             return ExitCode.PARTLY
         return ExitCode.DONE
 
-    def _checked(self) -> Iterator[Draft]:
-        """Yield the messages of what was validated before; a file may have changed since."""
-        for document in self._again():
-            yield from self._drafts(document)
+    def _read_again(self) -> Iterator[tuple[Any, str] | Draft]:
+        for result in self._again():
+            yield from self._accept(result)
 
-    async def _streamed(self, documents: AsyncIterator[Document | DocumentError]) -> AsyncIterator[Draft]:
+    async def _streamed(
+        self, documents: AsyncIterator[Document | DocumentError]
+    ) -> AsyncIterator[tuple[Any, str] | Draft]:
         async for document in documents:
-            for draft in self._drafts(document, tell=True):
-                yield draft
+            result = self._plan.take(document)
+            if isinstance(result, Refused):
+                _tell(result)
+                self._stopped = not self._keep_going
+            for message in self._accept(result):
+                yield message
             if self._stopped:
                 return
 
-    def _drafts(self, document: Document | DocumentError, *, tell: bool = False) -> list[Draft]:
+    def _accept(self, result: Messages | Refused) -> Messages:
+        """Note down in which order receipts have to come."""
+        if not isinstance(result, Refused):
+            self._order.extend([None] * len(result))
+            return result
         from pulsekit.messages import Outcome, Receipt
 
-        try:
-            drafts = self._plan.drafts(document)
-        except InvalidInput as error:
-            if tell:
-                _tell(document, error)
-                self._stopped = not self._keep_going
-            problems = error.problems if isinstance(error, InvalidPayload) else ()
-            self._order.append(
-                Receipt(0, "", self._plan.exchange, "", Outcome.INVALID, detail=str(error), problems=problems)
-            )
-            return []
-        self._order.extend([None] * len(drafts))
-        return drafts
+        error = result.error
+        problems = error.problems if isinstance(error, InvalidPayload) else ()
+        self._order.append(
+            Receipt(0, "", self._plan.exchange, "", Outcome.INVALID, detail=str(error), problems=problems)
+        )
+        return []
 
     def _show_unsent(self) -> None:
         while self._order and (receipt := self._order[0]) is not None:
@@ -299,17 +256,14 @@ class _Sending:
         self._counts[receipt.outcome] += 1
         index, self._index = self._index, self._index + 1
         if not self._out.pretty:
-            self._out.record(
-                {
-                    "index": index,
-                    "message_id": receipt.message_id,
-                    "routing_key": receipt.routing_key,
-                    "outcome": receipt.outcome,
-                    "resent": receipt.resent,
-                }
-            )
-            if self._stream is not None:
-                self._out.flush()
+            line = {
+                "index": index,
+                "message_id": receipt.message_id,
+                "routing_key": receipt.routing_key,
+                "outcome": receipt.outcome,
+                "resent": receipt.resent,
+            }
+            self._outlet.put(f"{dump_line(line)}\n".encode())
         elif self._total is None or self._total < _MANY or receipt.outcome not in _STYLES:
             resent = "  (sent again after a reconnect)" if receipt.resent else ""
             style = _STYLES.get(receipt.outcome, "bad")
@@ -324,9 +278,9 @@ class _Sending:
         return _bar(self._total)
 
 
-async def _dry_run(plan: _Plan, files: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
+async def _dry_run(plan: Plan, files: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show for each message its key and which of the configured bindings would take it."""
-    from pulsekit.messages import encode_payload
+    from pulsekit.payloads import encode_payload
     from pulsekit.routing import BindingTable
 
     table: BindingTable[str] = BindingTable()
@@ -336,36 +290,28 @@ async def _dry_run(plan: _Plan, files: list[str], bindings: tuple[Binding, ...],
     if not len(table):
         note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
     index = invalid = 0
-    async for document in _every(files):
-        try:
-            drafts = plan.drafts(document)
-        except InvalidInput as error:
+    async for result in _every(plan, files):
+        if isinstance(result, Refused):
             invalid += 1
             index += 1
-            _tell(document, error)
+            _tell(result)
             if not out.pretty:
                 out.record({"index": index - 1, "valid": False, "routing_key": None, "bindings": []})
             continue
-        for draft in drafts:
-            taken = table.matches(draft.routing_key)
-            size = len(draft.payload if isinstance(draft.payload, bytes) else encode_payload(draft.payload))
+        for message in result:
+            payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
+            taken = table.matches(key)
+            size = len(payload if isinstance(payload, bytes) else encode_payload(payload))
             if out.pretty:
                 who = ", ".join(taken) if taken else "nobody" if len(table) else "?"
-                out.line(
-                    ("valid", "good"),
-                    "  ",
-                    (draft.routing_key, "key"),
-                    ("  →  ", "dim"),
-                    who,
-                    (f"  {size} bytes", "dim"),
-                )
+                out.line(("valid", "good"), "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
             else:
                 out.record(
                     {
                         "index": index,
                         "valid": True,
                         "exchange": plan.exchange,
-                        "routing_key": draft.routing_key,
+                        "routing_key": key,
                         "size": size,
                         "bindings": taken,
                     }
@@ -378,26 +324,22 @@ async def _dry_run(plan: _Plan, files: list[str], bindings: tuple[Binding, ...],
     return ExitCode.NEGATIVE if invalid else ExitCode.DONE
 
 
-async def _every(files: list[str]) -> AsyncIterator[Document | DocumentError]:
-    if files:
-        for document in _all_documents(files):
-            yield document
+async def _every(plan: Plan, names: list[str]) -> AsyncIterator[Messages | Refused]:
+    if names:
+        for result in Files(names, plan).judged():
+            yield result
         return
     documents, stream = await read_pipe()
     for document in documents:
-        yield document
+        yield plan.take(document)
     if stream is not None:
         async for streamed in stream:
-            yield streamed
+            yield plan.take(streamed)
 
 
-def _all_documents(files: list[str]) -> Iterator[Document | DocumentError]:
-    for name in files:
-        yield from documents_in(name)
-
-
-def _tell(document: Document | DocumentError, error: InvalidInput) -> None:
+def _tell(refused: Refused) -> None:
     """Say what is wrong with one payload, a line for each problem."""
+    document, error = refused.document, refused.error
     if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):
         place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "
         fail(f"{place}{error}")
@@ -430,10 +372,19 @@ class _bar:  # noqa: N801 - used like the function it stands for
             transient=True,
         )
         self._task = self._progress.add_task("publishing", total=total)
+        self._done = 0
+        self._due = 0.0
 
     def __enter__(self) -> Callable[[], None]:
         self._progress.start()
-        return lambda: self._progress.advance(self._task)
+        return self._advance
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
+
+    def _advance(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now >= self._due:  # nobody sees more than that
+            self._due = now + _FRAME
+            self._progress.update(self._task, completed=self._done)

@@ -1,0 +1,243 @@
+"""From payloads to messages: what `publish` sends under which key, and what it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.cli.files import bounded_lines, read_input
+from pulsekit.cli.payloads import is_ndjson
+from pulsekit.documents import parse_documents, parse_json
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput
+from pulsekit.jobs import routing_key
+from pulsekit.payloads import decode_body, read_canonical
+from pulsekit.records import is_aside, is_record, read_record
+from pulsekit.topics import check_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
+
+    from pulsekit.documents import Document
+    from pulsekit.publisher import Draft
+    from pulsekit.schemas import Schema
+
+    Messages: TypeAlias = "list[tuple[Any, str] | Draft]"
+
+__all__ = ["Files", "Plan", "Refused"]
+
+_BLOCK = 1 << 20  # bytes of lines that are compared together with what they were before
+_SPACE = b" \t\r\n"  # of JSON (RFC 8259 §2)
+
+_check_key = lru_cache(1024)(check_key)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Say why a payload cannot be sent.
+
+    Attributes:
+        document: the payload, or why it could not be read.
+        error: what is wrong with it.
+    """
+
+    document: Document | DocumentError
+    error: InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Say what is sent where, and turn a payload into messages.
+
+    Attributes:
+        exchange: where to.
+        key: one routing key for all, or None.
+        destinations: those that were asked for; a message goes to each.
+        defaults: those for payloads that have no key of their own when none was asked for.
+        schema: what payloads have to be, or None.
+    """
+
+    exchange: str
+    key: str | None
+    destinations: tuple[str, ...]
+    defaults: tuple[str, ...]
+    schema: Schema | None
+
+    def take(self, document: Document | DocumentError, *, checked: bool = False) -> Messages | Refused:
+        """Return the messages of one payload, or why there are none.
+
+        Args:
+            document: the payload; one that could not be read is refused.
+            checked: whether it is known to be valid.
+
+        Raises:
+            ConfigurationError: nothing says which key it has.
+        """
+        if isinstance(document, DocumentError):
+            return Refused(document, document)
+        try:
+            return self.messages(document.value, document, checked=checked)
+        except InvalidInput as error:
+            return Refused(document, error)
+
+    def messages(self, value: Any, document: Document | None = None, *, checked: bool = False) -> Messages:
+        """Return the messages of one payload.
+
+        Args:
+            value: the payload, or a record of a message.
+            document: the same with its places, which errors then name.
+            checked: whether it is known to be valid.
+
+        Raises:
+            InvalidInput: it is invalid, or has no key.
+            ConfigurationError: nothing says which key it has.
+        """
+        if is_aside(value):
+            return []
+        schema = None if checked else self.schema
+        if not is_record(value):
+            if schema is not None:
+                schema.check(value if document is None else document)
+            return [(value, key) for key in self._keys(value, None)]
+        from pulsekit.publisher import Draft
+
+        record = read_record(value)
+        exact = isinstance(record.content, bytes)
+        if schema is not None:
+            schema.check(record.payload if exact or document is None else document.child("payload"))
+        keys = self._keys(None if exact else record.content, record.routing_key)
+        # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
+        properties = replace(record.properties, user_id=None)
+        return [Draft(record.content, key, cc=record.cc, headers=record.headers, properties=properties) for key in keys]
+
+    def _keys(self, payload: Any, own: str | None) -> list[str]:
+        if self.key is not None:
+            return [_check_key(self.key)]
+        if own is not None and not self.destinations:
+            return [_check_key(own)]
+        targets = self.destinations or self.defaults
+        if not targets:
+            raise ConfigurationError(
+                "no routing key: give --routing-key KEY or --destination D, or write destinations into pulsekit.yml"
+            )
+        return [_check_key(routing_key(payload, target)) for target in targets]
+
+
+class Files:
+    """Read files twice: to see what is wrong in them, and to send them.
+
+    They may have changed in between. What is where it was, byte for byte, and was valid is not judged again; all else
+    is. NDJSON takes the memory of a megabyte, however long it is.
+    """
+
+    def __init__(self, names: Sequence[str], plan: Plan) -> None:
+        self._names = names
+        self._plan = plan
+        self._digests: list[bytes] = []  # of each block, empty where something was refused
+
+    def judged(self) -> Iterator[Messages | Refused]:
+        """Yield what is sent for each payload, or why it is refused.
+
+        Raises:
+            OSError: a file cannot be read.
+            DocumentError: one is not JSON or YAML, or is too large to be read whole.
+            ConfigurationError: nothing says which key a payload has.
+        """
+        self._digests.clear()
+        for block in _blocks(self._names):
+            valid = True
+            for result in block.results(self._plan, checked=False):
+                valid = valid and not isinstance(result, Refused)
+                yield result
+            self._digests.append(block.digest() if valid else b"")
+
+    def again(self) -> Iterator[Messages | Refused]:
+        """Yield the same once more; raise the same."""
+        digests = iter(self._digests)
+        for block in _blocks(self._names):
+            yield from block.results(self._plan, checked=next(digests, b"") == block.digest())
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """Hold a file that cannot be read in parts."""
+
+    source: str
+    data: bytes
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(self.data).digest()
+
+    def results(self, plan: Plan, *, checked: bool) -> Iterator[Messages | Refused]:
+        for document in parse_documents(self.data, source=self.source):
+            yield plan.take(document, checked=checked)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Hold some lines of NDJSON.
+
+    Attributes:
+        source: the name of the file.
+        before: lines before these.
+        index: payloads before these.
+        lines: the lines.
+        end: why no more could be read, or None.
+    """
+
+    source: str
+    before: int
+    index: int
+    lines: list[bytes]
+    end: DocumentError | None = None
+
+    def digest(self) -> bytes:
+        return hashlib.sha256(b"".join(self.lines)).digest()
+
+    def results(self, plan: Plan, *, checked: bool) -> Iterator[Messages | Refused]:
+        index = self.index
+        for number, line in enumerate(self.lines, self.before + 1):
+            text = line.strip(_SPACE)
+            if not text:
+                continue
+            try:
+                # Most jobs are valid and written plainly; only what is not needs to know its places.
+                value = decode_body(text) if checked else read_canonical(text)
+                yield plan.messages(value, checked=checked)
+            except (ValueError, InvalidInput):
+                yield plan.take(self._document(line, number, index))
+            index += 1
+        if self.end is not None:
+            yield Refused(self.end, self.end)
+
+    def _document(self, line: bytes, number: int, index: int) -> Document | DocumentError:
+        try:
+            return parse_json(line, source=self.source, first_line=number, index=index)
+        except DocumentError as error:
+            return error
+
+
+def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
+    for name in names:
+        with open(name, "rb", buffering=_BLOCK) as file:  # noqa: PTH123 - messages show the name as it was given
+            if not is_ndjson(file, name):
+                yield _Whole(name, read_input(name)[0])
+                continue
+            file.seek(0)
+            before = index = size = 0
+            lines: list[bytes] = []
+            end = None
+            try:
+                for line in bounded_lines(file, name):
+                    lines.append(line)
+                    size += len(line)
+                    if size >= _BLOCK:
+                        yield _Lines(name, before, index, lines)
+                        before += len(lines)
+                        index += sum(1 for line in lines if line.strip(_SPACE))
+                        lines, size = [], 0
+            except DocumentError as error:
+                end = error
+            yield _Lines(name, before, index, lines, end)
