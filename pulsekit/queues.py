@@ -19,7 +19,7 @@ from pulsekit.names import check_queue
 from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     import aiormq
     from aiormq.abc import DeliveredMessage
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pulsekit.guardian import Bound
     from pulsekit.pulse import Pulse
 
-__all__ = ["PEEK_BYTES", "delete_queue", "look", "peek", "purge_queue", "unbind", "watch"]
+__all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "unbind", "watch"]
 
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which holds them all at once
 
@@ -55,7 +55,7 @@ async def look(pulse: Pulse, name: str, limits: Limits | None = None) -> Depth:
         return await _look(channel, name, limits or Limits())
 
 
-async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncIterator[Depth]:
+async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[Depth, None]:
     """Look at a queue again and again, once every `limits.interval`, until it is gone.
 
     While the connection is away there is no look; it goes on when the connection is back.
@@ -146,8 +146,17 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
             gone = await channel.queue_delete(name, if_unused=if_unused, timeout=OPERATION_TIMEOUT)
             return gone.message_count or 0
     except PreconditionFailed as error:
-        words = f"cannot delete {name}: it has consumers; stop them, or delete it all the same (--force)"
-        raise PreconditionFailed(words, code=error.code, text=error.text) from error
+        raise _in_use(name, error.text) from error
+
+
+def check_unused(depth: Depth) -> None:
+    """Let a queue without consumers pass, as `delete_queue` would.
+
+    Raises:
+        PreconditionFailed: it has some.
+    """
+    if depth.consumers:
+        raise _in_use(depth.queue)
 
 
 async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
@@ -164,6 +173,11 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
             await channel.queue_unbind(
                 name, bound.exchange, bound.pattern, dict(bound.arguments), timeout=OPERATION_TIMEOUT
             )
+
+
+def _in_use(name: str, text: str = "") -> PreconditionFailed:
+    words = f"cannot delete {name}: it has consumers; stop them, or delete it all the same (--force)"
+    return PreconditionFailed(words, code=406, text=text)
 
 
 @asynccontextmanager

@@ -36,7 +36,7 @@ def environment(folder: Path, url: str | None = None, extra: Mapping[str, str] |
     """Return the environment of a fresh account: nothing configured but the broker."""
     kept = {
         name: os.environ[name]
-        for name in ("PATH", "LANG", "PYTHONSAFEPATH", "COVERAGE_PROCESS_START")
+        for name in ("PATH", "LANG", "PYTHONPATH", "PYTHONSAFEPATH", "COVERAGE_PROCESS_START")
         if name in os.environ
     }
     login = {"PULSE_URL": url} if url else {}
