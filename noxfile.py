@@ -35,6 +35,13 @@ def tests(session: nox.Session) -> None:
     _test(session)
 
 
+@nox.session
+def faults(session: nox.Session) -> None:
+    """Test what a broker and its network do to clients, the long way too: nodes killed, reconnects by hundreds."""
+    _install(session)
+    session.run("pytest", "tests/faults", "--faults", "--timeout=300", *session.posargs, env=_ON_THE_WHEEL)
+
+
 @nox.session(python=_PYTHONS)
 def tests_all(session: nox.Session) -> None:
     """Test the wheel on every Python that pyproject.toml names."""

@@ -37,6 +37,10 @@ def pytest_report_header() -> str:
     return f"pulsekit: {_tested()}"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", action="store_true", help="also run the faults that take long (marker `faults`)")
+
+
 def pytest_configure() -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what goes to the background deaf to Ctrl-C, and its children inherit that; ours are to hear it.
@@ -52,10 +56,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         for name in set(_MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ())):
             item.add_marker(name)
+    if not config.getoption("faults"):
+        long = [item for item in items if item.get_closest_marker("faults")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 def _tested() -> Path:

@@ -1,0 +1,272 @@
+"""Where a fault is played: an exchange with a durable queue, somebody who looks into it, and what is measured."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import time
+from collections import Counter
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pika
+
+from faults.account import Finding
+from pulsekit import State
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+
+    from pika.adapters.blocking_connection import BlockingChannel
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+    from faults.account import Account
+    from pulsekit import Consumer, Publisher
+
+__all__ = [
+    "Fault",
+    "Stage",
+    "Watch",
+    "consume",
+    "open_files",
+    "publish",
+    "publish_and_consume",
+    "resident",
+    "steady",
+]
+
+
+class Stage:
+    """Hold an exchange and a durable queue bound to what an account sends, and look into the queue without pulsekit.
+
+    Attributes:
+        broker: where they are.
+        user: whose they are; by default one of their own.
+        exchange: a durable topic exchange.
+        queue: gets every key that begins with `bound`.
+    """
+
+    def __init__(
+        self,
+        broker: RabbitMQ,
+        *,
+        user: PulseUser | None = None,
+        name: str = "jobs",
+        arguments: Mapping[str, object] | None = None,
+    ) -> None:
+        self.broker = broker
+        self.user = user or broker.user()
+        self.exchange = f"exchange/{self.user.name}/v1/{name}"
+        self.queue = f"queue/{self.user.name}/{name}"
+        with self.channel() as channel:
+            channel.exchange_declare(self.exchange, "topic", durable=True)
+            channel.queue_declare(self.queue, durable=True, arguments=dict(arguments or {}))
+            channel.queue_bind(self.queue, self.exchange, "bound.#")
+
+    @contextmanager
+    def channel(self) -> Iterator[BlockingChannel]:
+        """Open a connection of pika's, past any proxy."""
+        connection = pika.BlockingConnection(pika.URLParameters(self.user.url))
+        try:
+            yield connection.channel()
+        finally:
+            if connection.is_open:
+                connection.close()
+
+    def drain(self, account: Account) -> None:
+        """Take everything out of the queue and book it, what other connections still held included."""
+        with self.channel() as channel:
+            while self._held():
+                ready = channel.queue_declare(self.queue, passive=True).method.message_count
+                if not ready:
+                    continue  # a connection that died has not given back what it held
+                for method, properties, body in channel.consume(self.queue, auto_ack=True):
+                    account.find(
+                        Finding(
+                            properties.message_id,
+                            method.routing_key,
+                            body,
+                            properties.delivery_mode,
+                            method.redelivered,
+                        )
+                    )
+                    ready -= 1
+                    if not ready:
+                        break
+                channel.cancel()
+
+    def _held(self) -> int:
+        """Count what is in the queue, delivered and not acknowledged included."""
+        return int(
+            self.broker.eval(
+                f'{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{self.queue}">>))',
+                "[{messages, Count}] = rabbit_amqqueue:info(Queue, [messages])",
+                "Count",
+            )
+        )
+
+
+class Fault:
+    """Do something bad, once, in the midst of everything, and then more in a thread of its own.
+
+    Args:
+        blow: done at once, while nothing else in this process can happen.
+        then: done beside everything else.
+
+    Attributes:
+        since: when it began, on the clock of the loop.
+    """
+
+    def __init__(self, blow: Callable[[], object] = lambda: None, *, then: Callable[[], object] = lambda: None) -> None:
+        self._blow = blow
+        self._then = then
+        self._task: asyncio.Task[object] | None = None
+        self.since = 0.0
+
+    def __call__(self) -> None:
+        assert self._task is None
+        self.since = asyncio.get_running_loop().time()
+        self._blow()
+        self._task = asyncio.create_task(asyncio.to_thread(self._then))
+
+    async def over(self) -> None:
+        """Wait until all of it is done."""
+        assert self._task is not None
+        await self._task
+
+
+class Watch:
+    """Remember what connections did, as an `on_state`, and wait for it."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[tuple[str, State]] = Counter()
+        self._changed = asyncio.Event()
+        self.trace: list[tuple[float, str, State]] = []
+
+    def __call__(self, name: str, state: State) -> None:
+        self._seen[name, state] += 1
+        self.trace.append((time.monotonic(), name, state))  # the clock of the loop, too
+        self._changed.set()
+
+    def count(self, name: str, state: State) -> int:
+        return self._seen[name, state]
+
+    def epochs(self, number: int) -> bool:
+        """Tell whether both connections have begun so many epochs."""
+        return all(self._seen[name, State.READY] >= number for name in ("publisher", "consumer"))
+
+    async def until(self, name: str, state: State, times: int = 1) -> None:
+        """Wait until a connection was in a state so many times."""
+        while self._seen[name, state] < times:
+            self._changed.clear()
+            await self._changed.wait()
+
+    def longest(self, name: str) -> float:
+        """Tell how long a connection was away at most."""
+        gone, most = None, 0.0
+        for when, who, what in self.trace:
+            if who == name and what is State.BACKING_OFF and gone is None:
+                gone = when
+            elif who == name and what is State.READY and gone is not None:
+                most, gone = max(most, when - gone), None
+        return most
+
+    def seconds(self, since: float, name: str, state: State = State.READY) -> float:
+        """Tell how long after a moment a connection first was in a state."""
+        return next(when - since for when, who, what in self.trace if (who, what) == (name, state) and when >= since)
+
+
+async def publish(
+    publisher: Publisher,
+    account: Account,
+    count: int,
+    *,
+    at: Mapping[int, Callable[[], object]] | None = None,
+    timeout: float | None = None,
+    window: int = 256,
+) -> None:
+    """Publish so many messages more, book them, and do what is due when a number is handed over."""
+    at = at or {}
+    first = account.sent
+
+    def letters() -> Iterator[object]:
+        for number in range(first, first + count):
+            if number in at:
+                at[number]()
+            yield account.draft(number)
+
+    receipts = publisher.publish_many(letters(), window=window, timeout=timeout)  # type: ignore[arg-type]  # they are
+    async for receipt in receipts:
+        account.settle(receipt, first + receipt.index)
+
+
+async def consume(
+    messages: Consumer,
+    account: Account,
+    until: Callable[[], bool],
+    *,
+    at: Mapping[int, Callable[[], object]] | None = None,
+) -> int:
+    """Take messages, book and acknowledge them, and do what is due when so many were taken; return their number."""
+    at = at or {}
+    taken = 0
+    while not until():
+        message = await anext(messages)
+        account.find(Finding.of(message))
+        await message.ack()
+        taken += 1
+        if taken in at:
+            at[taken]()
+    return taken
+
+
+async def publish_and_consume(
+    publisher: Publisher,
+    messages: Consumer,
+    account: Account,
+    until: Callable[[], bool],
+    *,
+    at: Mapping[int, Callable[[], object]] | None = None,
+    batch: int = 500,
+) -> None:
+    """Publish messages and take them at the same time, until something is so and all that was confirmed was found."""
+    published = False
+
+    async def feed() -> None:
+        nonlocal published
+        while not until():
+            await publish(publisher, account, batch, at=at)
+        published = True
+        await publish(publisher, account, 2)  # one of two numbers is routed, and wakes whoever waits for a message
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(feed())
+        group.create_task(consume(messages, account, lambda: published and not account.awaited))
+
+
+def open_files() -> int:
+    """Count the open files of this process."""
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@asynccontextmanager
+async def steady(*, growth: int = 48_000_000) -> AsyncIterator[None]:
+    """See to it that no file and no task is left behind, and that memory did not grow by more than some bytes."""
+    gc.collect()
+    files, tasks, memory = open_files(), asyncio.all_tasks(), resident()
+    yield
+    late = asyncio.all_tasks() - tasks - {asyncio.current_task()}
+    if late:
+        await asyncio.wait(late, timeout=5)
+    gc.collect()
+    left = [task for task in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not task.done()]
+    assert left == []
+    assert open_files() == files
+    assert resident() - memory < growth

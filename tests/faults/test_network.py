@@ -1,0 +1,226 @@
+"""The network loses, delays, cuts and swallows what is on its way."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy import Proxy
+
+import pulsekit
+from faults.account import Account
+from faults.stage import Fault, consume, publish, publish_and_consume, resident
+from pulsekit import Outcome, State
+from pulsekit.connection import Backoff
+from pulsekit.wire import Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from faults.stage import Stage, Watch
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+# aiormq gives up after three times a heartbeat and a second without a frame: 6 s. The rest is for a slow machine.
+NOTICED = 15.0
+
+
+@pytest.fixture
+def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connect again almost at once."""
+    monkeypatch.setattr("pulsekit.connection.Backoff", partial(Backoff, first=0.01, most=0.05))
+
+
+@pytest.mark.usefixtures("_restless")
+async def test_a_reset_before_the_confirm_wherever_in_a_frame(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
+    account = Account()
+    async with Proxy(stage.user.url) as proxy, pulsekit.connect(proxy.url, on_state=watch) as pulse:
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publisher.open()
+        for epoch, size in enumerate((0, 1, 7, 8, 20, 21, 22, 300), 1):
+            await watch.until("publisher", State.READY, epoch)
+            await publish(publisher, account, 300, at={account.sent: partial(proxy.cut_after, answers=size)})
+    stage.drain(account)
+    totals = account.close()
+    assert watch.count("publisher", State.READY) > 8
+    assert (totals.confirmed, totals.returned) == (2160, 240)
+    assert account.resent
+    figures(totals, watch.longest("publisher"))
+
+
+@pytest.mark.usefixtures("_restless")
+async def test_a_reset_before_the_ack_wherever_in_a_frame(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
+    account = Account(routed=True)
+    async with pulsekit.connect(stage.user.url) as pulse:
+        await publish(pulse.publisher(stage.exchange), account, 2_000)
+    cuts = {200 * place: size for place, size in enumerate((0, 1, 7, 8, 20, 21, 22, 100), 1)}
+    async with (
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(proxy.url, on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=account.gap, prefetch=100) as messages,
+    ):
+        at = {taken: partial(proxy.cut_after, requests=size) for taken, size in cuts.items()}
+        await consume(messages, account, lambda: not account.awaited, at=at)
+        assert messages.gaps == len(cuts)
+    stage.drain(account)
+    totals = account.close()
+    assert totals.confirmed == totals.distinct == 2_000
+    assert totals.duplicates
+    figures(totals, watch.longest("consumer"))
+
+
+@pytest.mark.usefixtures("_restless")
+async def test_a_connection_lost_while_it_is_opened_is_tried_again(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
+    account = Account()
+    async with Proxy(stage.user.url) as proxy, pulsekit.connect(proxy.url, on_state=watch) as pulse:
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publisher.open()
+        proxy.cut_next(*range(0, 600, 20))
+        proxy.cut()
+        await publish(publisher, account, 100)
+    assert proxy.accepted > 30
+    stage.drain(account)
+    totals = account.close()
+    assert (totals.confirmed, totals.returned) == (90, 10)
+    figures(totals, watch.longest("publisher"))
+
+
+async def test_a_black_hole_is_noticed_by_its_silence(stage: Stage, watch: Watch, figures: Callable[..., None]) -> None:
+    account = Account()
+    async with (
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
+    ):
+        publisher, fault = pulse.publisher(stage.exchange, mandatory=True), Fault(proxy.black_hole)
+        other, pending = pulse.publisher(stage.exchange), []
+        await other.open()
+
+        def swallow() -> None:
+            fault()
+            # aiormq would end these by CancelledError in those who wait.
+            pending.extend(asyncio.ensure_future(other.publish({}, "nobody")) for _ in range(20))
+
+        await publish_and_consume(publisher, messages, account, lambda: watch.epochs(2), at={400: swallow})
+        assert messages.gaps == 1
+        receipts = await asyncio.gather(*pending)
+        assert all(receipt.outcome is Outcome.CONFIRMED and receipt.resent for receipt in receipts)
+    stage.drain(account)
+    totals = account.close()
+    assert totals.unknown == totals.timeout == totals.refused == 0
+    assert account.resent
+    for name in ("publisher", "consumer"):
+        assert watch.seconds(fault.since, name, State.BACKING_OFF) < NOTICED
+    figures(totals, watch.seconds(fault.since, "publisher"))
+
+
+async def test_an_own_queue_that_a_dead_connection_still_locks_is_replaced(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
+    account, gaps = Account(routed=True), asyncio.Queue[pulsekit.Gap]()
+    async with (
+        pulsekit.connect(stage.user.url) as pulse,
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as shaky,
+        shaky.subscribe(stage.exchange, on_gap=gaps.put_nowait) as messages,
+    ):
+        old, fault = messages.queue, Fault(partial(proxy.black_hole, keep_broker=True))
+        fault()
+        gap = await gaps.get()
+        assert gap.lossy
+        with stage.channel() as channel, pytest.raises(Exception, match="RESOURCE_LOCKED"):
+            channel.queue_declare(old, passive=True)
+        await publish(pulse.publisher(stage.exchange), account, 50)
+        await consume(messages, account, lambda: not account.awaited)
+        seconds = watch.seconds(fault.since, "consumer")
+    figures(account.close(), seconds)
+
+
+async def test_half_a_frame_and_then_silence(stage: Stage, watch: Watch, figures: Callable[..., None]) -> None:
+    account = Account()
+    async with (
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
+    ):
+        publisher, fault = pulse.publisher(stage.exchange, mandatory=True), Fault(proxy.half_a_frame)
+        await publish_and_consume(publisher, messages, account, lambda: watch.epochs(2), at={400: fault})
+        assert messages.gaps == 1
+    stage.drain(account)
+    totals = account.close()
+    assert totals.unknown == totals.timeout == totals.refused == 0
+    for name in ("publisher", "consumer"):
+        assert watch.seconds(fault.since, name, State.BACKING_OFF) < NOTICED
+    figures(totals, watch.seconds(fault.since, "publisher"))
+
+
+async def test_confirms_that_come_later_than_a_publish_may_take(stage: Stage, figures: Callable[..., None]) -> None:
+    account = Account()
+    async with Proxy(stage.user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publisher.open()
+        proxy.delay_answers(1.0)
+        await publish(publisher, account, 200, timeout=0.3)
+        since = time.monotonic()
+        proxy.delay_answers(0)
+        await publish(publisher, account, 200)  # to these, the late answers to the others say nothing
+        seconds = time.monotonic() - since
+    stage.drain(account)
+    totals = account.close()
+    assert (totals.timeout, totals.confirmed, totals.returned) == (200, 180, 20)
+    assert totals.distinct == 360
+    figures(totals, seconds)
+
+
+async def test_a_broker_that_never_reads(stage: Stage, figures: Callable[..., None]) -> None:
+    account, window = Account(routed=True, padding=100_000), 64
+    async with Proxy(stage.user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(stage.exchange)
+        await publisher.open()
+        proxy.hold_requests()
+        await publish(publisher, account, window, timeout=0.2, window=window)
+        before = resident()
+        await publish(publisher, account, 10 * window, timeout=0.2, window=window)
+        assert publisher.in_flight == 0
+        assert resident() - before < 2 * window * 100_000
+        gc.collect()
+        assert sum(isinstance(thing, Parcel) for thing in gc.get_objects()) < 3 * window
+        since = time.monotonic()
+        proxy.release_requests()
+        await publish(publisher, account, 10)
+        seconds = time.monotonic() - since
+    stage.drain(account)
+    totals = account.close()
+    assert (totals.timeout, totals.confirmed) == (11 * window, 10)
+    figures(totals, seconds)
+
+
+async def test_a_busy_connection_outlives_the_heartbeats_that_aiormq_does_not_see(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
+    account = Account()
+    async with (
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
+    ):
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publisher.open()
+        proxy.drop_heartbeats()
+        proxy.delay_answers(0.02)  # keeps it at some dozens of messages a second
+        end = time.monotonic() + 9.0  # aiormq would give up after 6
+        await publish_and_consume(publisher, messages, account, lambda: time.monotonic() > end, batch=2)
+        assert messages.gaps == 0
+    assert watch.count("publisher", State.READY) == watch.count("consumer", State.READY) == 1
+    stage.drain(account)
+    figures(account.close())

@@ -1,0 +1,105 @@
+"""A connection that was lost and made again a hundred times is as light as a new one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import tracemalloc
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy import Proxy
+
+import pulsekit
+from faults.account import Account
+from faults.stage import consume, open_files, publish, resident
+from pulsekit import State
+from pulsekit.connection import Backoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from faults.stage import Stage, Watch
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+LONG = (pytest.mark.faults, pytest.mark.timeout(300))
+WARM = 10  # reconnects after which nothing is there for the first time
+# Not pamqp, which looks attributes up by names that it makes: Python keeps some thousands of them.
+CLIENT = [tracemalloc.Filter(True, f"*/{name}/*") for name in ("pulsekit", "aio_pika", "aiormq", "asyncio")]
+
+
+@pytest.fixture
+def _traced(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    for name in ("aiormq", "pulsekit"):
+        caplog.set_level(logging.CRITICAL, name)  # pytest keeps what is logged, with all that a traceback holds on to
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
+def held() -> int:
+    """Count the bytes that the client holds, those of the tests apart."""
+    gc.collect()
+    statistics = tracemalloc.take_snapshot().filter_traces(CLIENT).statistics("filename")
+    return sum(one.size for one in statistics)
+
+
+@pytest.mark.usefixtures("_traced")
+async def test_questions_leak_nothing(stage: Stage) -> None:
+    asyncio.get_running_loop().set_debug(False)
+    async with pulsekit.connect(stage.user.url) as pulse:
+        for number in range(WARM + 100):
+            if number == WARM:
+                before = held()
+            assert await pulse.exchange_exists(stage.exchange)  # on a channel of its own, which aio-pika remembers
+            assert not await pulse.exchange_exists(f"{stage.exchange}/not")
+        assert (held() - before) / 200 < 200
+
+
+@pytest.mark.usefixtures("_traced")
+@pytest.mark.parametrize("times", [25, pytest.param(200, marks=LONG)])
+async def test_reconnects_leak_nothing(
+    stage: Stage, watch: Watch, figures: Callable[..., None], monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    asyncio.get_running_loop().set_debug(False)  # it keeps stacks, and this is about what is kept
+    monkeypatch.setattr("pulsekit.connection.Backoff", partial(Backoff, first=0.01, most=0.01))
+    account, gaps = Account(routed=True), asyncio.Queue[pulsekit.Gap]()
+
+    def on_gap(gap: pulsekit.Gap) -> None:
+        account.gap(gap)
+        gaps.put_nowait(gap)
+
+    def measure() -> tuple[int, int, int, int]:
+        return open_files(), len(asyncio.all_tasks()), held(), resident()
+
+    async with (
+        Proxy(stage.user.url) as proxy,
+        pulsekit.connect(proxy.url, on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=on_gap) as messages,
+        pulse.subscribe(stage.exchange, on_gap=gaps.put_nowait) as others,
+    ):
+        publisher = pulse.publisher(stage.exchange)
+        await publish(publisher, account, 1)
+        for number in range(WARM + times):
+            if number == WARM:
+                before = measure()
+            proxy.cut()
+            await watch.until("publisher", State.READY, number + 2)
+            for _ in range(2):
+                await gaps.get()
+            await consume(messages, account, lambda: not account.awaited)
+            await publish(publisher, account, 3)  # acks reach the broker before these are confirmed, most of them
+            while others.take():
+                pass
+        await consume(messages, account, lambda: not account.awaited)
+        after = measure()
+    assert after[:2] == before[:2]
+    assert (after[2] - before[2]) / times < 200  # bytes; a task or a future alone would be more
+    assert after[3] - before[3] < 10_000_000
+    stage.drain(account)
+    totals = account.close()
+    assert totals.confirmed == totals.distinct == 3 * (WARM + times) + 1
+    figures(totals, watch.longest("publisher"))
