@@ -5,6 +5,7 @@ Nothing else in pulsekit names their classes in an `except` of its own, so what 
 
 from __future__ import annotations
 
+import re
 import ssl
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,8 @@ _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | In
     (OSError, ConnectionLost, None),
 )
 
+_CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
+
 
 def translate(error: BaseException, doing: str) -> PulsekitError:
     """Return our exception for one of theirs, to be raised `from` it.
@@ -128,6 +131,8 @@ def _network_words(error: BaseException, broker: Broker) -> str:
     cause = error.__cause__ or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
+    if isinstance(cause, ssl.SSLError) and (alert := re.search(r"_ALERT_(\w+)", str(cause))):  # it said no, in TLS
+        return f"it refused the TLS handshake ({alert[1].replace('_', ' ').lower()}): {_CLIENT_CERTIFICATE}"
     if isinstance(cause, ssl.SSLError):
         words = "the TLS handshake failed"
         return f"{words}: is port {broker.port} a TLS port? (use amqp:// for clear text)"
@@ -137,10 +142,9 @@ def _network_words(error: BaseException, broker: Broker) -> str:
         return f"the host name {broker.host!r} is not known"
     if isinstance(error, amqp.ProtocolSyntaxError | amqp.IncompatibleProtocolError):
         return "what answers there does not speak AMQP 0-9-1"
-    if isinstance(error, amqp.AMQPConnectionError) and "closed" in str(error) + "reset" in str(error):
-        return "the connection was closed during the handshake"
-    if not broker.tls and isinstance(cause, EOFError | ConnectionError):
-        return f"the connection was closed during the handshake: does port {broker.port} expect TLS (amqps://)?"
+    if isinstance(cause, EOFError | ConnectionError):
+        guess = _CLIENT_CERTIFICATE if broker.tls else f"does port {broker.port} expect TLS (amqps://)?"
+        return f"the connection was closed during the handshake: {guess}"
     return _words(error)
 
 
