@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -80,8 +81,9 @@ def command(
 ) -> int:
     """Host Pulse on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
-    It prints PULSE_URL=... first. Any user name is accepted with any password and has PulseGuardian's permissions;
-    guest with the password guest may do everything. It is for trying, testing and CI: everything is gone when it ends.
+    It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
+    is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
+    It is for trying, testing and CI: everything is gone when it ends.
     """
     from pulsekit.cli.inputs import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox
@@ -98,7 +100,10 @@ def command(
         on_event=watch.tell if verbose else None,
         on_change=watch.on_change,
     )
-    return run(_host(sandbox, watch, _Faults.parse(faults or []), registrations, recorded, user, argv or []))
+    private = password_file is not None or users is not None
+    return run(
+        _host(sandbox, watch, _Faults.parse(faults or []), registrations, recorded, user, argv or [], private=private)
+    )
 
 
 async def _host(
@@ -109,6 +114,8 @@ async def _host(
     recorded: dict[str, list[Draft]],
     user: str,
     argv: list[str],
+    *,
+    private: bool,
 ) -> int:
     from pulsekit.names import owner
     from pulsekit.pulse import Pulse
@@ -121,7 +128,10 @@ async def _host(
                 f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}; --port 0 picks a free port"
             ) from error
         url = sandbox.url(user)
-        print(f"PULSE_URL={url}", flush=True)  # noqa: T201 - the one line that is for other programs
+        shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
+        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the one line that is for other programs
+        if private:
+            note("PULSE_URL is shown without the password: whoever uses it sets PULSE_PASSWORD, too")
         for exchange, drafts in recorded.items():
             pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
@@ -291,14 +301,21 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
 def _read_users(path: Path) -> dict[str, str]:
     from pulsekit.documents import parse_yaml
 
-    value = parse_yaml(path.read_bytes(), source=str(path)).value
+    wanted = "a mapping of user names to passwords is expected, each in quotes"
+    try:
+        value = parse_yaml(path.read_bytes(), source=str(path)).value
+    except DocumentError as error:  # its words may quote a password
+        raise ConfigurationError(f"{path}:{error.line or 1}: {wanted}") from None
     if not isinstance(value, dict) or not all(isinstance(password, str) for password in value.values()):
-        raise ConfigurationError(f"{path}: a mapping of user names to passwords is expected, each in quotes")
+        raise ConfigurationError(f"{path}: {wanted}")
     return {name: str(password) for name, password in value.items()}
 
 
 def _first_line(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: the password is not UTF-8") from None
     if not lines or not lines[0]:
         raise ConfigurationError(f"{path}: there is no password on its first line")
     return lines[0]

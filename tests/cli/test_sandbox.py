@@ -178,3 +178,53 @@ def test_in_ci_no_sandbox_is_looked_for(tmp_path: Path) -> None:
     assert done.status == 2
     assert "PULSE_URL" in done.err
     assert "pulsekit sandbox" in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "content"), [("--password-file", "pa:ss/w0rd\n"), ("--users", "me: 'pa:ss/w0rd'\n")]
+)
+async def test_a_password_of_the_users_is_for_the_command_and_not_for_the_screen(
+    option: str, content: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text(content)
+    script = "import os, pathlib; pathlib.Path('given').write_text(os.environ['PULSE_URL'])"
+    arguments = ("sandbox", "-v", "--port", "0", option, "secret", "--", sys.executable, "-c", script)
+    done = pulsekit(*arguments, folder=tmp_path)
+    assert done.status == 0
+    shown = done.out.splitlines()[0].partition("=")[2]
+    assert shown.startswith("amqp://me@127.0.0.1:")
+    assert "PULSE_PASSWORD" in done.err
+    assert "w0rd" not in done.out + done.err
+    assert (tmp_path / "given").read_text() == shown.replace("me@", "me:pa%3Ass%2Fw0rd@")
+
+
+def test_the_url_that_is_shown_leads_in_with_the_password_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("pa:ss/w0rd\n")
+    with start("sandbox", "--port", "0", "--password-file", "secret", folder=tmp_path) as sandbox:
+        url = url_of(sandbox)
+        right, wrong = (
+            pulsekit("exchange", "create", EXCHANGE, folder=tmp_path, url=url, extra={"PULSE_PASSWORD": password})
+            for password in ("pa:ss/w0rd", "another")
+        )
+        sandbox.terminate()
+        sandbox.communicate()
+    assert right.status == 0
+    assert wrong.status == 5
+
+
+@pytest.mark.parametrize(
+    ("option", "content"),
+    [
+        ("--users", b"me: *s3cr3t\n"),
+        ("--users", b"me: [s3cr3t]\n"),
+        ("--users", b"- s3cr3t\n"),
+        ("--password-file", b"s3cr3t\xff\n"),
+        ("--password-file", b"\ns3cr3t\n"),
+    ],
+)
+def test_a_file_of_passwords_that_cannot_be_read_is_not_quoted(option: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(content)
+    done = pulsekit("sandbox", option, "secret", folder=tmp_path)
+    assert done.status == 2
+    assert "secret" in done.err
+    assert "s3cr3t" not in done.out + done.err
