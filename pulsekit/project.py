@@ -43,18 +43,21 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
             that cannot be changed without breaking it.
         DocumentError: it is not YAML that pulsekit reads.
     """
-    body = text.replace("\r\n", "\n")
-    has_keys = any(line.strip() and not line.lstrip().startswith("#") for line in body.splitlines())
-    value = parse_yaml(text, source=source).value if has_keys else {}
-    if not isinstance(value, dict):
+    body = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    has_text = any(line.strip() and not line.lstrip().startswith("#") for line in body.splitlines())
+    value = parse_yaml(body, source=source).value if has_text else None
+    if not isinstance(value, dict | None):
         raise ConfigurationError(f"{source}: a mapping is expected, such as `exchange: exchange/me/v1/jobs`")
     yaml = _form_of(body)
-    tree: Any = yaml.load(body) if has_keys else yaml.map()
+    tree: Any = yaml.map() if value is None else yaml.load(body)
     before = _dumped(yaml, tree)
-    _Change(yaml, tree, value, source).put(registrations)
+    _Change(yaml, tree, value or {}, source).put(registrations)
     after = _dumped(yaml, tree)
-    merged = _merged(body, before, after) if has_keys else after
-    attempts = (attempt for one in (merged, after) for attempt in (_with_comments(one, body), one))
+    if value is None:
+        attempts = [f"{body.rstrip()}\n\n{after.removeprefix('---')}".lstrip("\n")]
+    else:
+        merged = _merged(body, before, after)
+        attempts = [attempt for one in (merged, after) for attempt in (_with_comments(one, body), one)]
     changed = next((attempt for attempt in attempts if _holds(attempt, tree)), None)
     if changed is None:
         raise ConfigurationError(f"{source} is written in a way that cannot be changed here: add `targets` yourself")
@@ -169,7 +172,7 @@ class _Change:
         head = main or next(iter(registrations.values()))
         targets = self._targets()
         if not self._tree.get("exchange"):
-            self._set_exchange(self._tree, head)
+            self._tree["exchange"] = head.exchange  # behind what is there: the first key may have a comment above it
         if not self._tree.get("destinations"):
             self._set_list(self._tree, "destinations", head.destinations)
         if main:
@@ -228,19 +231,16 @@ class _Change:
         self._fill(section, one, own=own)
 
     def _fill(self, section: Any, one: Registration, *, own: bool) -> Any:
-        self._set_exchange(section, one)
+        if "exchange" not in section:
+            section.insert(0, "exchange", one.exchange)
+        elif section["exchange"] != one.exchange:
+            section["exchange"] = one.exchange
         self._set_list(section, "destinations", one.destinations)
         if own:
             self._set_list(section, "projects", one.projects)
         else:
             section.pop("projects", None)
         return section
-
-    def _set_exchange(self, section: Any, one: Registration) -> None:
-        if "exchange" not in section:
-            section.insert(0, "exchange", one.exchange)
-        elif section["exchange"] != one.exchange:
-            section["exchange"] = one.exchange
 
     def _set_list(self, section: Any, key: str, texts: Sequence[str]) -> None:
         """Make a list hold these texts; what it has of them already keeps its place and its comments."""

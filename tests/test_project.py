@@ -147,6 +147,34 @@ def test_a_new_registration_takes_the_place_of_all_of_the_same_exchange(tmp_path
     assert loaded(put(text, BOTH), tmp_path).registrations == (Binding("exchange/you/v1/jobs", "x"), MAIN)
 
 
+@pytest.mark.parametrize("text", ["# mine\n\n# yours\n", "# mine\n---\n# yours", "\ufeff# mine\n# yours\n"])
+def test_a_file_of_comments_alone_keeps_them_above(tmp_path: Path, text: str) -> None:
+    changed = put(text, BOTH)
+    assert changed.index("# mine") < changed.index("# yours") < changed.index("exchange: ")
+    assert loaded(changed, tmp_path).registrations == (MAIN,)
+
+
+def test_a_text_between_comments_may_become_an_object() -> None:
+    text = f"registrations:\n  # first\n  - {JOBS}.a:b\n  # second\n  - exchange/you/v1/jobs.x\n# end\n"
+    assert put(text, {Target.PRODUCTION: MAIN}).startswith(
+        "registrations:\n"
+        "  # first\n"
+        f"  - exchange: {JOBS}\n"
+        "    destinations: [treeherder]\n"
+        "    projects: [autoland._, try._]\n"
+        "  # second\n"
+        "  - exchange/you/v1/jobs.x\n"
+    )
+
+
+def test_a_long_line_is_not_broken() -> None:
+    many = Registration(JOBS, ["treeherder"], [f"repository-number-{number}._" for number in range(20)])
+    text = f"registrations:\n- {{exchange: {JOBS}, destinations: [treeherder], projects: [try._]}}\n"
+    assert f"- {{exchange: {JOBS}, destinations: [treeherder], projects: [{', '.join(many.projects)}]}}" in put(
+        text, {Target.PRODUCTION: many}
+    )
+
+
 def test_what_a_project_publishes_without_a_target_is_left_alone(tmp_path: Path) -> None:
     settings = loaded(put("exchange: exchange/me/other\ndestinations: [x]\n", BOTH), tmp_path)
     assert (settings.exchange, settings.destinations) == ("exchange/me/other", ("x",))

@@ -45,6 +45,10 @@ def test_what_a_target_leaves_open_is_as_for_the_whole_project(tmp_path: Path) -
     assert production.schema == "pulse-job"
 
 
+def test_what_targets_share_is_there_once(tmp_path: Path) -> None:
+    assert len(settings(tmp_path, WHOLE + "targets: {staging: {destinations: [s]}, production: }").registrations) == 2
+
+
 def test_a_target_with_projects_is_a_registration_that_the_whole_project_has_as_well(tmp_path: Path) -> None:
     targets = "targets: {staging: {projects: ['#']}, production: {projects: [a._]}}"
     text = f"exchange: {JOBS}\ndestinations: [th]\n{targets}\n"
