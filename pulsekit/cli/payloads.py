@@ -160,7 +160,7 @@ def is_ndjson(file: BinaryIO, name: str) -> bool:
         return False
     lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
     first = next((line for line in lines if line.strip()), b"")
-    return _is_value(first) and any(line.strip() for line in lines)
+    return any(line.strip() for line in lines) and _is_value(first)
 
 
 def _is_value(line: bytes) -> bool:
