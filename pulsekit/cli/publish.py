@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from collections import Counter, deque
-from contextlib import nullcontext
+from collections import deque
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,12 +11,11 @@ import typer
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import STDIN, is_piped
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output import FormatOption, Output, console, fail, note, warn
+from pulsekit.cli.output import FormatOption, Output, fail, note
 from pulsekit.cli.payloads import read_pipe
 from pulsekit.cli.plans import Files, Plan, Refused
-from pulsekit.cli.streams import Outlet
+from pulsekit.cli.receipts import Receipts
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
-from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -37,10 +34,6 @@ pulsekit publish jobs.ndjson --routing-key treeherder.autoland._
 pulsekit publish job.json -d treeherder --dry-run
 make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
-
-_MANY = 50  # messages: from here on a progress bar tells more than lines do
-_FRAME = 0.1  # seconds between two pictures of it
-_STYLES = {"confirmed": "good", "returned": "warn"}
 
 
 def command(
@@ -111,17 +104,20 @@ def command(
     if pulse is None:
         from pulsekit.bindings import expand
 
-        return run(_dry_run(plan, files or [], expand(settings.registrations), out))
+        return _dry_run(plan, files or [], expand(settings.registrations), out)
     from pulsekit.publisher import PUBLISH_TIMEOUT
 
+    sending = _Sending(plan, out, keep_going=keep_going)
+    if files and not sending.read_files(files):  # not within the loop, where Ctrl-C would have to wait for it
+        return ExitCode.NEGATIVE
+
     async def work() -> int:
-        sending = _Sending(plan, out, keep_going=keep_going, require_route=require_route)
-        if not await sending.prepare(files or []):
+        if not files and not await sending.read_pipe():
             return ExitCode.NEGATIVE
         async with pulse:
             publisher = pulse.publisher(plan.exchange, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
             await sending.send(publisher, window)
-        return sending.status()
+        return sending.status(require_route=require_route)
 
     return run(work())
 
@@ -129,39 +125,70 @@ def command(
 class _Sending:
     """Send what files or a pipe hold, and account for every message."""
 
-    def __init__(self, plan: Plan, out: Output, *, keep_going: bool, require_route: bool) -> None:
+    def __init__(self, plan: Plan, out: Output, *, keep_going: bool) -> None:
         self._plan = plan
-        self._out = out
-        self._outlet = Outlet(out.lines)
+        self._receipts = Receipts(out)
         self._keep_going = keep_going
-        self._require_route = require_route
         self._again: Callable[[], Iterable[Messages | Refused]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
-        self._total: int | None = None
-        self._counts: Counter[str] = Counter()
         # In the order of the input: a receipt of what was not sent, None for what was.
         self._order: deque[Receipt | None] = deque()
-        self._index = 0
         self._stopped = False
 
-    async def prepare(self, names: list[str]) -> bool:
-        """Validate what can be read twice; return False when nothing may be sent.
+    def read_files(self, names: list[str]) -> bool:
+        """Validate files; return False when nothing may be sent.
+
+        Raises:
+            ConfigurationError: there is nothing in them.
+            InvalidInput: one is not JSON, NDJSON or YAML.
+            OSError: one cannot be read.
+        """
+        files = Files(names, self._plan)
+        self._again = files.again
+        return self._judge(files.judged(), ", ".join(names))
+
+    async def read_pipe(self) -> bool:
+        """Validate a pipe that has to be read whole; return False when nothing may be sent.
 
         Raises:
             ConfigurationError: there is nothing in it.
-            InvalidInput: a file is not JSON, NDJSON or YAML.
-            OSError: a file cannot be read.
+            InvalidInput: it is not JSON, NDJSON or YAML.
         """
-        results: Iterable[Messages | Refused]
-        if names:
-            files = Files(names, self._plan)
-            results, self._again = files.judged(), files.again
-        else:
-            documents, self._stream = await read_pipe()
-            if self._stream is not None:
-                return True
-            results = kept = [self._plan.take(document) for document in documents]
-            self._again = lambda: kept
+        documents, self._stream = await read_pipe()
+        if self._stream is not None:
+            return True
+        results = [self._plan.take(document) for document in documents]
+        self._again = lambda: results
+        return self._judge(results, STDIN)
+
+    async def send(self, publisher: Publisher, window: int) -> None:
+        """Publish, and show receipts in the order of the input as they come."""
+        began = time.monotonic()
+        receipts = self._receipts
+        source = self._streamed(self._stream) if self._stream is not None else self._read_again()
+        try:
+            with receipts.progress("publishing") as advance:
+                async for receipt in publisher.publish_many(source, window=window):
+                    self._show_unsent()
+                    self._order.popleft()
+                    receipts.show(receipt)
+                    advance()
+                    if receipts.full:
+                        await receipts.room()
+                self._show_unsent()
+        finally:
+            try:
+                await receipts.drain()
+            finally:
+                if receipts.counts:
+                    seconds = time.monotonic() - began
+                    note(f"{receipts.summary()}, to {self._plan.exchange} in {seconds:.1f} s")
+
+    def status(self, *, require_route: bool) -> ExitCode:
+        """Return the exit status for what became of the messages."""
+        return ExitCode.NEGATIVE if self._stopped else self._receipts.status(require_route=require_route)
+
+    def _judge(self, results: Iterable[Messages | Refused], source: str) -> bool:
         total = invalid = messages = 0
         for result in results:
             total += 1
@@ -171,53 +198,17 @@ class _Sending:
             else:
                 messages += len(result)
         if not total:
-            raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
-        self._total = messages
+            raise ConfigurationError(f"nothing to publish: {source} is empty")
+        self._receipts.total = messages
         if invalid and (not self._keep_going or invalid == total):
             note(f"nothing was sent: {invalid} of {total} invalid")
             return False
         return True
 
-    async def send(self, publisher: Publisher, window: int) -> None:
-        """Publish, and show receipts in the order of the input as they come."""
-        began = time.monotonic()
-        source = self._streamed(self._stream) if self._stream is not None else self._read_again()
-        try:
-            with self._progress() as advance:
-                async for receipt in publisher.publish_many(source, window=window):
-                    self._show_unsent()
-                    self._order.popleft()
-                    if receipt.outcome == "invalid":  # AMQP cannot carry it, which only the publisher knows
-                        fail(f"message {self._index + 1}: {receipt.detail}")
-                    self._show(receipt)
-                    advance()
-                    if self._outlet.full:
-                        await self._outlet.room()
-                self._show_unsent()
-        finally:
-            try:
-                await self._outlet.drain()
-                self._out.flush()
-            finally:
-                if self._counts:
-                    counted = ", ".join(f"{number} {outcome}" for outcome, number in self._counts.items())
-                    note(f"{counted}, to {self._plan.exchange} in {time.monotonic() - began:.1f} s")
-
-    def status(self) -> ExitCode:
-        """Return the exit status for what became of the messages."""
-        counts = self._counts
-        sent = sum(counts.values()) - counts["invalid"]
-        if self._stopped or (counts["invalid"] and not sent):
-            return ExitCode.NEGATIVE
-        if counts["timeout"] and counts["timeout"] == sent:
-            return ExitCode.NETWORK
-        failed = counts["invalid"] + counts["refused"] + counts["unknown"] + counts["timeout"]
-        if failed or (self._require_route and counts["returned"]):
-            return ExitCode.PARTLY
-        return ExitCode.DONE
-
     def _read_again(self) -> Iterator[tuple[Any, str] | Draft]:
         for result in self._again():
+            if isinstance(result, Refused) and not self._keep_going:
+                _tell(result)  # it was changed since it was found to be valid
             yield from self._accept(result)
 
     async def _streamed(
@@ -250,91 +241,88 @@ class _Sending:
     def _show_unsent(self) -> None:
         while self._order and (receipt := self._order[0]) is not None:
             self._order.popleft()
-            self._show(receipt)
-
-    def _show(self, receipt: Receipt) -> None:
-        self._counts[receipt.outcome] += 1
-        index, self._index = self._index, self._index + 1
-        if not self._out.pretty:
-            line = {
-                "index": index,
-                "message_id": receipt.message_id,
-                "routing_key": receipt.routing_key,
-                "outcome": receipt.outcome,
-                "resent": receipt.resent,
-            }
-            self._outlet.put(f"{dump_line(line)}\n".encode())
-        elif self._total is None or self._total < _MANY or receipt.outcome not in _STYLES:
-            resent = "  (sent again after a reconnect)" if receipt.resent else ""
-            style = _STYLES.get(receipt.outcome, "bad")
-            self._out.line((f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent, "dim"))
-        if receipt.outcome == "returned" and self._counts["returned"] == 1:
-            warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
-
-    def _progress(self) -> Any:
-        """Return a context that gives a function to call for each message."""
-        if self._total is None or self._total < _MANY or not sys.stderr.isatty():
-            return nullcontext(lambda: None)
-        return _bar(self._total)
+            self._receipts.show(receipt, told=True)
 
 
-async def _dry_run(plan: Plan, files: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
+def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show for each message its key and which of the configured bindings would take it."""
-    from pulsekit.payloads import encode_payload
-    from pulsekit.routing import BindingTable
-
-    table: BindingTable[str] = BindingTable()
-    for binding in bindings:
-        if binding.exchange == plan.exchange:
-            table.add(binding.pattern, binding.pattern)
-    if not len(table):
-        note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
-    index = invalid = 0
-    async for result in _every(plan, files):
-        if isinstance(result, Refused):
-            invalid += 1
-            index += 1
-            _tell(result)
-            if not out.pretty:
-                out.record({"index": index - 1, "valid": False, "routing_key": None, "bindings": []})
-            continue
-        for message in result:
-            payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
-            taken = table.matches(key)
-            size = len(payload if isinstance(payload, bytes) else encode_payload(payload))
-            if out.pretty:
-                who = ", ".join(taken) if taken else "nobody" if len(table) else "?"
-                out.line(("valid", "good"), "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
-            else:
-                out.record(
-                    {
-                        "index": index,
-                        "valid": True,
-                        "exchange": plan.exchange,
-                        "routing_key": key,
-                        "size": size,
-                        "bindings": taken,
-                    }
-                )
-            index += 1
-    out.flush()
-    if not index:
-        raise ConfigurationError(f"nothing to publish: {', '.join(files) or STDIN} is empty")
-    note(f"{index - invalid} valid, {invalid} invalid, nothing sent (--dry-run)")
-    return ExitCode.NEGATIVE if invalid else ExitCode.DONE
-
-
-async def _every(plan: Plan, names: list[str]) -> AsyncIterator[Messages | Refused]:
+    trial = _Trial(plan, bindings, out)
     if names:
         for result in Files(names, plan).judged():
-            yield result
-        return
-    documents, stream = await read_pipe()
-    for document in documents:
-        yield plan.take(document)
-    if stream is not None:
-        async for streamed in stream:
-            yield plan.take(streamed)
+            trial.show(result)
+    else:
+
+        async def read() -> int:
+            documents, stream = await read_pipe()
+            for document in documents:
+                trial.show(plan.take(document))
+            if stream is not None:
+                async for streamed in stream:
+                    trial.show(plan.take(streamed))
+            return ExitCode.DONE
+
+        run(read())
+    out.flush()
+    if not trial.messages:
+        raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
+    note(f"{trial.messages - trial.invalid} valid, {trial.invalid} invalid, nothing sent (--dry-run)")
+    return ExitCode.NEGATIVE if trial.invalid else ExitCode.DONE
+
+
+class _Trial:
+    """Show what would be sent.
+
+    Attributes:
+        messages: how many were shown, or payloads that are invalid.
+        invalid: how many of them.
+    """
+
+    def __init__(self, plan: Plan, bindings: tuple[Binding, ...], out: Output) -> None:
+        from pulsekit.routing import BindingTable
+
+        self.messages = self.invalid = 0
+        self._exchange = plan.exchange
+        self._out = out
+        self._table: BindingTable[str] = BindingTable()
+        for binding in bindings:
+            if binding.exchange == plan.exchange:
+                self._table.add(binding.pattern, binding.pattern)
+        if not len(self._table):
+            note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
+
+    def show(self, result: Messages | Refused) -> None:
+        """Show the messages of a payload, or what is wrong with it."""
+        if isinstance(result, Refused):
+            _tell(result)
+            if not self._out.pretty:
+                self._out.record({"index": self.messages, "valid": False, "routing_key": None, "bindings": []})
+            self.invalid += 1
+            self.messages += 1
+            return
+        for message in result:
+            self._show(message)
+            self.messages += 1
+
+    def _show(self, message: tuple[Any, str] | Draft) -> None:
+        from pulsekit.payloads import encode_payload
+
+        payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
+        taken = self._table.matches(key)
+        size = len(payload if isinstance(payload, bytes) else encode_payload(payload))
+        if self._out.pretty:
+            who = ", ".join(taken) if taken else "nobody" if len(self._table) else "?"
+            self._out.line(("valid", "good"), "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
+            return
+        self._out.record(
+            {
+                "index": self.messages,
+                "valid": True,
+                "exchange": self._exchange,
+                "routing_key": key,
+                "size": size,
+                "bindings": taken,
+            }
+        )
 
 
 def _tell(refused: Refused) -> None:
@@ -355,36 +343,3 @@ def _checked(exchange: str | None, user: str | None) -> str:
     if exchange is None:
         raise ConfigurationError("no exchange: give --exchange exchange/<user>/<name>, or write it into pulsekit.yml")
     return check_exchange(exchange, user)
-
-
-class _bar:  # noqa: N801 - used like the function it stands for
-    """Draw a progress bar on stderr while the block lasts."""
-
-    def __init__(self, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._progress = Progress(
-            TextColumn("publishing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task("publishing", total=total)
-        self._done = 0
-        self._due = 0.0
-
-    def __enter__(self) -> Callable[[], None]:
-        self._progress.start()
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _advance(self) -> None:
-        self._done += 1
-        now = time.monotonic()
-        if now >= self._due:  # nobody sees more than that
-            self._due = now + _FRAME
-            self._progress.update(self._task, completed=self._done)

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from proxy import Proxy
 from samples import JOBS
 
 import pulsekit as library
 from cli.command import pulsekit, start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from rabbitmq.broker import PulseUser, RabbitMQ
+
+    from cli.conftest import OnTerminal
 
 BROKEN = JOBS[0] | {"state": "done"}
 PROJECT = JOBS[0]["origin"]["project"]
@@ -268,3 +272,42 @@ async def test_a_job_of_five_megabytes_travels(
     done = pulsekit("publish", "big.json", "--exchange", exchange, "-d", "t", folder=tmp_path, url=user.url)
     assert done.status == 0, done.err
     assert await received(messages, 1) == [big]
+
+
+def test_on_a_terminal_many_messages_are_a_bar_and_a_line_of_counts(
+    user: PulseUser, exchange: str, on_terminal: OnTerminal, folder: Path
+) -> None:
+    (folder / "jobs.ndjson").write_text(ndjson(*[JOBS[0]] * 60))
+    arguments = ("publish", "jobs.ndjson", "--exchange", exchange, "-k", "k")
+    done = on_terminal(*arguments, env={"PULSE_URL": user.url, "CI": "true"})
+    assert done.code == 0
+    assert "publishing" in done.out
+    assert "60 returned, to " in done.out
+    assert done.out.count("nobody is bound to 'k'") == 1
+    assert "confirmed  k" not in done.out
+
+
+async def test_what_became_invalid_after_it_was_validated_is_not_sent(
+    user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    text = ndjson(*[max(JOBS, key=lambda job: len(str(job)))] * 3000)
+    (tmp_path / "jobs.ndjson").write_text(text + ndjson(JOBS[1]))
+    assert len(text) > 3 * 1024 * 1024  # so that the end is not read at once
+    async with Proxy(user.url) as proxy:
+        proxy.hold_answers()
+        arguments = ("publish", "jobs.ndjson", "--exchange", exchange, "-d", "treeherder")
+        process = await asyncio.to_thread(start, *arguments, folder=tmp_path, url=proxy.url)
+        with process:
+            await asyncio.to_thread(_wait_for, lambda: proxy.accepted or process.poll() is not None)
+            (tmp_path / "jobs.ndjson").write_text(text + ndjson(BROKEN))
+            proxy.release_answers()
+            out, err = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 3
+    outcomes = [json.loads(line)["outcome"] for line in out.splitlines()]
+    assert outcomes == ["returned"] * 3000 + ["invalid"]
+    assert "jobs.ndjson:3001:" in err
+
+
+def _wait_for(condition: Callable[[], object]) -> None:
+    while not condition():
+        pass
