@@ -6,6 +6,7 @@ Users of Pulse have no management API ("Accounts and permissions" of the facts),
 from __future__ import annotations
 
 import asyncio
+import secrets
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from pulsekit.connection import OPERATION_TIMEOUT
 from pulsekit.depth import Depth, Limits
 from pulsekit.errors import NetworkError, PreconditionFailed
 from pulsekit.messages import Message, Properties
-from pulsekit.names import check_queue
+from pulsekit.names import check_queue, queue_name
 from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pulsekit.guardian import Bound
     from pulsekit.pulse import Pulse
 
-__all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "unbind", "watch"]
+__all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "try_queue", "unbind", "watch"]
 
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which holds them all at once
 
@@ -173,6 +174,18 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
             await channel.queue_unbind(
                 name, bound.exchange, bound.pattern, dict(bound.arguments), timeout=OPERATION_TIMEOUT
             )
+
+
+async def try_queue(pulse: Pulse) -> None:
+    """Make a queue of the user's that nobody else can use, and delete it (queue.declare, exclusive).
+
+    Raises:
+        AccessRefused: the user may have no queues.
+    """
+    name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
+    async with _channel(pulse, f"make {name}") as channel:
+        await channel.queue_declare(name, exclusive=True, auto_delete=True, timeout=OPERATION_TIMEOUT)
+        await channel.queue_delete(name, timeout=OPERATION_TIMEOUT)
 
 
 def _in_use(name: str, text: str = "") -> PreconditionFailed:

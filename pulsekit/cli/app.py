@@ -34,6 +34,7 @@ _COMMANDS = {
     "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),
     "register": ("pulsekit.cli.register", "Check a registration, and write the bug that asks for it."),
     "preview": ("pulsekit.cli.preview", "Show jobs as Treeherder would store and draw them."),
+    "doctor": ("pulsekit.cli.doctor", "Find out why it does not work, one check after the other."),
     "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
 }
 _EXAMPLES = """\

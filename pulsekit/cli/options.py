@@ -17,10 +17,11 @@ from pulsekit.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
+    from pulsekit.brokers import Broker
     from pulsekit.pulse import Pulse
     from pulsekit.settings import Settings
 
-__all__ = ["InsecureOption", "UrlOption", "connect", "run", "seconds"]
+__all__ = ["InsecureOption", "UrlOption", "connect", "locate", "run", "seconds"]
 
 UrlOption = Annotated[
     str | None,
@@ -51,7 +52,14 @@ def seconds(text: str) -> float:
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Pulse:
-    """Prepare the connection that flags, environment and configuration ask for.
+    """Prepare the connection to the broker of `locate`."""
+    from pulsekit.pulse import Pulse
+
+    return Pulse(locate(settings, url, insecure=insecure, exchange=exchange))
+
+
+def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Broker:
+    """Return the broker that flags, environment and configuration ask for.
 
     When they ask for none and this is no CI machine, a sandbox that runs here is used, and that is said.
 
@@ -67,7 +75,6 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
     """
     from pulsekit.brokers import parse_url
     from pulsekit.names import owner
-    from pulsekit.pulse import Pulse
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError(
@@ -79,8 +86,8 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
         sandbox = find_sandbox(owner(exchange or "") or "me")
         if sandbox is not None:
             note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
-            return Pulse(sandbox)
-    return Pulse(settings.broker(url, insecure=insecure))
+            return sandbox
+    return settings.broker(url, insecure=insecure)
 
 
 def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:

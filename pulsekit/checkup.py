@@ -1,0 +1,461 @@
+"""Why does it not work: one check after the other, from the configuration to a queue that listens.
+
+What is found is safe to show to anybody: no password, and no path but that of the configuration.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import re
+import secrets
+import ssl
+import struct
+import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pulsekit.errors import (
+    AccessRefused,
+    ConfigurationError,
+    ConnectTimeout,
+    InsecureConnection,
+    InvalidInput,
+    LoginRefused,
+    NotFound,
+    PreconditionFailed,
+    PulsekitError,
+    Unreachable,
+    VirtualHostRefused,
+)
+from pulsekit.names import check_exchange, check_user, owner
+from pulsekit.pulse import Pulse
+from pulsekit.queues import try_queue
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pulsekit.brokers import Broker
+    from pulsekit.settings import Settings
+
+__all__ = ["CHECKS", "Finding", "Status", "examine"]
+
+TIMEOUT = 10.0  # seconds for one check
+
+_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1 §4.2.2
+_MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has some hundred
+_SITE = "https://pulseguardian.mozilla.org"
+_QUOTING = "in a password, / @ : are written %2F %40 %3A"
+_CONFIGURATION = re.compile(r"(?:pulsekit/config|pulsekit)\.yml\Z")
+_PATH = re.compile(r"(?<![\w/:.*~])~?/[^\s'\":;,)/][^\s'\":;,)]*")
+_FOUND_MOST = 80  # characters of what a server says about itself
+
+
+class Status(enum.StrEnum):
+    """Name how a check ended."""
+
+    OK = "ok"
+    FAILED = "failed"
+    LEFT_OUT = "left out"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Say how one check ended.
+
+    Attributes:
+        check: its name, one of `CHECKS`.
+        status: how it ended.
+        detail: what was found, or why it was left out.
+        hint: what to do when it failed, else empty.
+        seconds: how long it took.
+        error: what went wrong when it failed, else None; its class says whose matter it is.
+    """
+
+    check: str
+    status: Status
+    detail: str
+    hint: str = ""
+    seconds: float = 0.0
+    error: PulsekitError | None = field(default=None, compare=False, repr=False)
+
+
+class _FailedError(Exception):
+    """Carry what a check found wrong, and what to do about it."""
+
+    def __init__(self, error: PulsekitError, hint: str, detail: str = "") -> None:
+        self.error = error
+        self.hint = hint
+        self.detail = detail or str(error)
+
+
+class _NotAskedForError(Exception):
+    """Carry why there is nothing to check."""
+
+
+@dataclass(slots=True)
+class _Case:
+    """Hold what the checks so far have found, for those after them."""
+
+    find: Callable[[], tuple[Settings, Broker]]
+    exchange: str | None
+    timeout: float
+    resources: AsyncExitStack
+    publishes: bool = False  # the exchange is the one that the configuration wants to publish to
+    hosts: list[tuple[str, int]] = field(default_factory=list)
+    host: str = ""
+    refusal: VirtualHostRefused | None = None
+    _broker: Broker | None = None
+    _stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    _pulse: Pulse | None = None
+
+    @property
+    def broker(self) -> Broker:
+        assert self._broker is not None
+        return self._broker
+
+    @broker.setter
+    def broker(self, broker: Broker) -> None:
+        self._broker = broker
+
+    @property
+    def stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        assert self._stream is not None
+        return self._stream
+
+    @stream.setter
+    def stream(self, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
+        self._stream = stream
+        self.resources.callback(stream[1].transport.abort)
+
+    @property
+    def pulse(self) -> Pulse:
+        assert self._pulse is not None
+        return self._pulse
+
+    @pulse.setter
+    def pulse(self, pulse: Pulse) -> None:
+        self._pulse = pulse
+
+    @property
+    def own(self) -> bool:
+        return self.exchange is not None and owner(self.exchange) == self.broker.user
+
+
+async def examine(
+    find: Callable[[], tuple[Settings, Broker]],
+    *,
+    exchange: str | None = None,
+    timeout: float = TIMEOUT,
+    on_finding: Callable[[Finding], None] | None = None,
+) -> tuple[Finding, ...]:
+    """Run every check, and leave out those that depend on one that failed.
+
+    Nothing is published, no exchange is created, and a queue that is made is gone at the end. Only what is no
+    `PulsekitError` is raised.
+
+    Args:
+        find: reads the configuration and says where the broker is.
+        exchange: the exchange to look for, instead of the configured one.
+        timeout: seconds for each check.
+        on_finding: called after each check.
+    """
+    findings: dict[str, Finding] = {}
+    async with AsyncExitStack() as resources:
+        case = _Case(find, exchange, timeout, resources)
+        for name, (needs, check) in _CHECKS.items():
+            failed = next((need for need in needs if findings[need].status is not Status.OK), None)
+            if failed is not None:
+                finding = Finding(name, Status.LEFT_OUT, f"needs {failed}")
+            else:
+                finding = await _run(name, check, case)
+            findings[name] = finding
+            if on_finding is not None:
+                on_finding(finding)
+    return tuple(findings.values())
+
+
+async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case) -> Finding:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    error: PulsekitError | None = None
+    hint = ""
+    try:
+        status, detail = Status.OK, await check(case)
+    except _NotAskedForError as reason:
+        status, detail = Status.LEFT_OUT, str(reason)
+    except _FailedError as failed:
+        status, detail, hint, error = Status.FAILED, failed.detail, failed.hint, failed.error
+    except PulsekitError as caught:
+        status, detail, hint, error = (
+            Status.FAILED,
+            str(caught),
+            "try again; if it stays, report it with these lines",
+            caught,
+        )
+    return Finding(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
+
+
+# the checks, in their order
+
+
+async def _software(_: _Case) -> str:
+    import platform
+    from importlib.metadata import version
+
+    from pulsekit import __version__
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("aio-pika", "aiormq"))
+    return f"pulsekit {__version__}, Python {python}, {libraries}, {platform.system()} {platform.machine()}"
+
+
+async def _configuration(case: _Case) -> str:
+    try:
+        settings, case.broker = case.find()
+    except InsecureConnection as error:
+        raise _FailedError(error, "write amqps:// instead of amqp://, and the TLS port, usually 5671") from error
+    except ConfigurationError as error:
+        hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or mend the file that is named; {_QUOTING}"
+        raise _FailedError(error, hint) from error
+    except InvalidInput as error:
+        raise _FailedError(ConfigurationError(str(error)), "mend the configuration at that place") from error
+    if case.exchange is None and settings.exchange:
+        case.exchange, case.publishes = settings.exchange, True
+    source = f"; exchange, schema and registrations from {settings.source}" if settings.source else ""
+    return f"{case.broker}{source}"
+
+
+async def _names(case: _Case) -> str:
+    user = case.broker.user
+    try:
+        check_user(user)
+    except ConfigurationError as error:
+        raise _FailedError(error, f"log in with the name of the account as PulseGuardian shows it: {_SITE}") from error
+    if case.exchange is None:
+        return f"user {user}, who owns exchange/{user}/… and queue/{user}/…"
+    try:
+        check_exchange(case.exchange, user)
+    except ConfigurationError as error:
+        raise _FailedError(error, "an exchange is named exchange/<user>/<name>") from error
+    if case.own:
+        return f"user {user}, exchange {case.exchange}"
+    theirs = owner(case.exchange)
+    if case.publishes:
+        words = f"{case.exchange} belongs to {theirs}, and {user} may publish to exchange/{user}/… alone"
+        hint = f"set `exchange` to one of exchange/{user}/…, or log in as {theirs}"
+        raise _FailedError(ConfigurationError(words), hint)
+    return f"user {user}; {case.exchange} belongs to {theirs}: {user} may listen to it, and not publish"
+
+
+async def _dns(case: _Case) -> str:
+    loop = asyncio.get_running_loop()
+    known, unknown = [], []
+    for host, port in case.broker.hosts:
+        try:
+            async with asyncio.timeout(case.timeout):
+                found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
+        except (OSError, UnicodeError):  # gaierror and TimeoutError; a name that IDNA refuses
+            unknown.append(host)
+            continue
+        case.hosts.append((host, port))
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        known.append(f"{host} is an address" if addresses == [host] else f"{host} is {', '.join(addresses)}")
+    if not known:
+        error = Unreachable(f"no address is known for {', '.join(unknown)}")
+        raise _FailedError(error, "check the spelling of the host, and whether this machine is online or needs a VPN")
+    return "; ".join([*known, *(f"no address is known for {host}" for host in unknown)])
+
+
+async def _tcp(case: _Case) -> str:
+    failures: list[str] = []
+    error: Unreachable | ConnectTimeout = Unreachable("nothing was tried")
+    for host, port in case.hosts:
+        try:
+            async with asyncio.timeout(case.timeout):
+                case.stream = await asyncio.open_connection(host, port)
+        except TimeoutError:
+            error = ConnectTimeout(f"{host}:{port} did not answer within {case.timeout:g} s")
+        except OSError as refused:
+            error = Unreachable(f"{host}:{port}: {_words(refused)}")
+        else:
+            case.host = host
+            return "; ".join([f"connected to {host}:{port}", *failures])
+        failures.append(str(error))
+    silent = isinstance(error, ConnectTimeout)
+    hint = "a firewall may be in the way" if silent else "check the port, and that the broker is up"
+    raise _FailedError(error, f"{hint}: TLS is usually on 5671, clear text on 5672", "; ".join(failures))
+
+
+async def _tls(case: _Case) -> str:
+    try:
+        context = case.broker.ssl_context()
+    except ConfigurationError as error:
+        failure: PulsekitError = ConfigurationError("the certificate files of the broker URL cannot be used")
+        raise _FailedError(
+            failure, "check the files that cafile, certfile and keyfile name: PEM, and readable"
+        ) from error
+    if context is None:
+        here = "which stays on this machine" if case.broker.loopback else "as --insecure allows"
+        return f"not asked for: clear text, {here}"
+    _, writer = case.stream
+    try:
+        async with asyncio.timeout(case.timeout):
+            await writer.start_tls(context, server_hostname=case.host)
+    except ssl.SSLCertVerificationError as error:
+        failure = Unreachable(f"the certificate of {case.host} is not trusted: {error.verify_message}")
+        raise _FailedError(failure, _certificate_hint(error)) from error
+    except TimeoutError as error:
+        failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
+        raise _FailedError(failure, "is this a TLS port? it is usually 5671; for clear text write amqp://") from error
+    except (ssl.SSLError, OSError, EOFError) as error:
+        failure = Unreachable(f"the TLS handshake failed: {_words(error)}")
+        raise _FailedError(failure, "is this a TLS port? it is usually 5671; for clear text write amqp://") from error
+    end = ssl.cert_time_to_seconds(str((writer.get_extra_info("peercert") or {})["notAfter"]))
+    days = (end - datetime.now(UTC).timestamp()) / 86400
+    return f"{writer.get_extra_info('cipher')[1]}, certificate good for {days:.0f} days"
+
+
+async def _amqp(case: _Case) -> str:
+    reader, writer = case.stream
+    hint = "this port is not the broker's: on Pulse it is 5671, with amqps://"
+    failure: PulsekitError
+    try:
+        async with asyncio.timeout(case.timeout):
+            writer.write(_HEADER)
+            head = await reader.readexactly(7)
+            kind, channel, size = struct.unpack(">BHI", head)
+            if (kind, channel) != (1, 0) or size > _MOST_FRAME:
+                raise _FailedError(Unreachable("what answers there does not speak AMQP 0-9-1"), hint)
+            frame = head + await reader.readexactly(size + 1)
+    except TimeoutError as error:
+        failure = ConnectTimeout(f"the server said nothing within {case.timeout:g} s")
+        more = hint if case.broker.tls else "does this port expect TLS? then write amqps://"
+        raise _FailedError(failure, more) from error
+    except (OSError, EOFError) as error:
+        failure = Unreachable("the server hung up on AMQP 0-9-1")
+        more = hint if case.broker.tls else "does this port expect TLS? then write amqps://"
+        raise _FailedError(failure, more) from error
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(case.timeout):
+                await writer.wait_closed()
+    return _server(frame, hint)
+
+
+def _server(frame: bytes, hint: str) -> str:
+    """Return the product in a connection.start."""
+    import pamqp.commands
+    import pamqp.exceptions
+    import pamqp.frame
+
+    try:
+        start = pamqp.frame.unmarshal(frame)[2]
+    except (pamqp.exceptions.PAMQPException, ValueError, LookupError, struct.error):
+        start = None
+    if not isinstance(start, pamqp.commands.Connection.Start):
+        raise _FailedError(Unreachable("what answers there does not speak AMQP 0-9-1"), hint)
+    properties = start.server_properties or {}
+    named = " ".join(str(properties[key]) for key in ("product", "version") if key in properties)
+    return (named or "a server without a name")[:_FOUND_MOST]
+
+
+async def _login(case: _Case) -> str:
+    case.pulse = await case.resources.enter_async_context(Pulse(case.broker, timeout=case.timeout))
+    try:
+        await case.pulse.link()
+    except VirtualHostRefused as error:
+        case.refusal = error
+    except LoginRefused as error:
+        hint = f"check user name and password, at {_SITE}; {_QUOTING}"
+        raise _FailedError(error, hint, f"the broker refused the login of {case.broker.user!r}") from error
+    return f"as {case.broker.user}"
+
+
+async def _virtual_host(case: _Case) -> str:
+    name = case.broker.virtual_host
+    if case.refusal is not None:
+        hint = (
+            "on Pulse there are '/', which a URL ends with, and 'communitytc': amqps://…@pulse.mozilla.org/communitytc"
+        )
+        words = f"there is no virtual host {name!r}, or {case.broker.user!r} may not use it"
+        raise _FailedError(case.refusal, hint, words)
+    return repr(name)
+
+
+async def _permissions(case: _Case) -> str:
+    try:
+        await try_queue(case.pulse)
+    except AccessRefused as error:
+        user = case.broker.user
+        hint = f"is {user} an account of PulseGuardian's? it gives what is needed: {_SITE}"
+        words = f"{user} may not make queue/{user}/…"
+        raise _FailedError(error, hint, words) from error
+    return f"made and deleted a queue of {case.broker.user}"
+
+
+async def _exchange(case: _Case) -> str:
+    name = case.exchange
+    if name is None:
+        raise _NotAskedForError("none is configured; name one with --exchange")
+    if not await case.pulse.exchange_exists(name):
+        hint = (
+            f"create it: pulsekit exchange create {name}"
+            if case.own
+            else f"check the spelling and the virtual host, or ask {owner(name)} to create it"
+        )
+        raise _FailedError(NotFound(f"{name} does not exist", code=404), hint)
+    if not case.own:
+        return f"{name} exists"
+    try:
+        await case.pulse.create_exchange(name)  # it exists: this compares
+    except PreconditionFailed as error:
+        hint = f"Pulse wants it durable and of type topic: pulsekit exchange delete {name}, then create it"
+        raise _FailedError(error, hint, f"{name} is no durable topic exchange") from error
+    return f"{name} exists, durable and of type topic"
+
+
+async def _listening(case: _Case) -> str:
+    async with case.pulse.subscribe(f"{case.exchange}:pulsekit.doctor.{secrets.token_hex(4)}"):
+        return f"bound a queue to {case.exchange} and deleted it"
+
+
+_CHECKS: dict[str, tuple[tuple[str, ...], Callable[[_Case], Awaitable[str]]]] = {
+    "software": ((), _software),
+    "configuration": ((), _configuration),
+    "names": (("configuration",), _names),
+    "dns": (("configuration",), _dns),
+    "tcp": (("dns",), _tcp),
+    "tls": (("tcp",), _tls),
+    "amqp": (("tls",), _amqp),
+    "login": (("amqp",), _login),
+    "virtual host": (("login",), _virtual_host),
+    "permissions": (("virtual host",), _permissions),
+    "exchange": (("names", "virtual host"), _exchange),
+    "listening": (("permissions", "exchange"), _listening),
+}
+CHECKS = tuple(_CHECKS)
+
+
+def _certificate_hint(error: ssl.SSLCertVerificationError) -> str:
+    words = error.verify_message.lower()
+    if "mismatch" in words or "not valid for" in words:
+        return "write the host as the certificate names it; on Pulse it is pulse.mozilla.org"
+    if "expired" in words or "not yet valid" in words:
+        return "check the clock of this machine; else the broker needs a new certificate"
+    return "add ?cafile=FILE with the authority's certificate to the URL, or add it to those this machine trusts"
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "it is no TLS").replace("_", " ").lower()
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _without_paths(text: str) -> str:
+    """Take the paths of this machine out of a text, but for the names of configuration files."""
+    return _PATH.sub(lambda path: f"…/{name[0]}" if (name := _CONFIGURATION.search(path[0])) else "<path>", text)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.command import pulsekit
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+    from cli.conftest import OnTerminal
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+def test_a_healthy_setup_exits_0_with_one_record_a_check(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/x"
+    pulsekit("exchange", "create", name, folder=tmp_path, url=user.url)
+    done = pulsekit("doctor", "--exchange", name, folder=tmp_path, url=user.url)
+    pulsekit("exchange", "delete", name, folder=tmp_path, url=user.url)
+    assert (done.status, done.err) == (0, "all is well\n")
+    assert {record["status"] for record in done.records} == {"ok"}
+    assert all(record.keys() == {"check", "status", "seconds", "detail", "hint"} for record in done.records)
+
+
+def test_a_report_names_each_check_its_time_and_the_hint(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/none"
+    done = pulsekit("doctor", "-o", "pretty", "--exchange", name, folder=tmp_path, url=user.url)
+    assert done.status == 5
+    lines = {line[10:22].strip(): line for line in done.out.splitlines()}
+    assert lines["login"].startswith("ok ")
+    assert " ms  " in lines["login"]
+    assert lines["exchange"].startswith("failed")
+    assert lines["listening"].startswith("left out")
+    assert f"hint  create it: pulsekit exchange create {name}" in done.out
+    assert "failed: exchange" in done.err
+    assert user.password not in done.out + done.err
+
+
+@pytest.mark.parametrize(
+    ("url", "exchange", "status", "check"),
+    [
+        (None, "exchange/me/x", 2, "configuration"),
+        ("amqp://me:hunter2@192.0.2.1/", "exchange/me/x", 2, "configuration"),
+        ("amqps://me:hun/ter2@pulse.example/", "exchange/me/x", 2, "configuration"),
+        ("amqp://me:hunter2@127.0.0.1:1/", "jobs", 2, "names"),
+        ("amqp://me:hunter2@127.0.0.1:1/", "exchange/me/x", 4, "tcp"),
+    ],
+)
+def test_the_first_failure_decides_the_exit_status(
+    url: str | None, exchange: str, status: int, check: str, tmp_path: Path
+) -> None:
+    done = pulsekit("doctor", "--exchange", exchange, folder=tmp_path, url=url)
+    assert done.status == status
+    assert next(record["check"] for record in done.records if record["status"] == "failed") == check
+    assert "ter2" not in done.out + done.err
+    assert str(tmp_path) not in done.out + done.err
+
+
+def test_a_configuration_that_cannot_be_read_is_a_finding(user: PulseUser, tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text("exchange: [1\n")
+    done = pulsekit("doctor", folder=tmp_path, url=user.url)
+    assert done.status == 2
+    assert "pulsekit.yml:" in done.records[1]["detail"]
+
+
+def test_it_fits_a_narrow_terminal(user: PulseUser, on_terminal: OnTerminal) -> None:
+    done = on_terminal("doctor", columns=60, env={"PULSE_URL": user.url, "NO_COLOR": "1"})
+    assert done.code == 0
+    assert "left out  exchange" in done.out
+    assert max(map(len, done.out.splitlines())) <= 60
+
+
+def test_an_option_that_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
+    done = pulsekit("doctor", "--timeout", "0", folder=tmp_path)
+    assert (done.status, done.out) == (2, "")

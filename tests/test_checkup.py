@@ -1,0 +1,265 @@
+"""Why it does not work: what each check finds, and what it says to do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aio_pika
+import pytest
+import trustme
+from proxy import terminated
+
+import pulsekit
+from pulsekit.checkup import CHECKS, Finding, Status, examine
+from pulsekit.settings import Broker, Settings, parse_url
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+async def diagnosis(
+    url: str, exchange: str | None = None, *, configured: str | None = None, timeout: float = 10.0
+) -> dict[str, Finding]:
+    settings = Settings(exchange=configured)
+    told: list[Finding] = []
+    findings = await examine(
+        lambda: (settings, parse_url(url)), exchange=exchange, timeout=timeout, on_finding=told.append
+    )
+    assert list(findings) == told
+    assert [finding.check for finding in findings] == list(CHECKS)
+    for finding in findings:
+        assert bool(finding.hint) == (finding.status is Status.FAILED) == (finding.error is not None)
+    return {finding.check: finding for finding in findings}
+
+
+def failed(found: dict[str, Finding]) -> list[str]:
+    return [name for name, finding in found.items() if finding.status is Status.FAILED]
+
+
+def left_out(found: dict[str, Finding]) -> list[str]:
+    return [name for name, finding in found.items() if finding.status is Status.LEFT_OUT]
+
+
+@asynccontextmanager
+async def server(answer: bytes | None) -> AsyncIterator[str]:
+    """Serve one answer to everybody on loopback and hang up; without one, say nothing."""
+
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        with contextlib.suppress(OSError):
+            if answer is not None:
+                await reader.read(8)
+                writer.write(answer)
+            else:
+                await reader.read()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as running:
+        yield f"127.0.0.1:{running.sockets[0].getsockname()[1]}"
+    await asyncio.wait(tasks)
+
+
+async def test_all_is_well_and_nothing_stays_behind(user: PulseUser) -> None:
+    exchange = f"exchange/{user.name}/x"
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        found = await diagnosis(user.url, exchange)
+        assert {finding.status for finding in found.values()} == {Status.OK}
+        assert found["exchange"].detail == f"{exchange} exists, durable and of type topic"
+        assert "3.1" in found["amqp"].detail
+        assert all(finding.seconds >= 0 for finding in found.values())
+        await pulse.delete_exchange(exchange)  # if unused: no queue is bound to it
+
+
+async def test_without_an_exchange_the_rest_is_checked(user: PulseUser) -> None:
+    found = await diagnosis(user.url)
+    assert (failed(found), left_out(found)) == ([], ["exchange", "listening"])
+    assert "--exchange" in found["exchange"].detail
+
+
+async def test_an_exchange_that_is_missing_is_to_be_created_by_its_owner(user: PulseUser) -> None:
+    mine = await diagnosis(user.url, f"exchange/{user.name}/none")
+    assert (failed(mine), left_out(mine)) == (["exchange"], ["listening"])
+    assert mine["exchange"].hint == f"create it: pulsekit exchange create exchange/{user.name}/none"
+    assert isinstance(mine["exchange"].error, pulsekit.NotFound)
+    theirs = await diagnosis(user.url, "exchange/nobody/none")
+    assert failed(theirs) == ["exchange"]
+    assert "ask nobody to create it" in theirs["exchange"].hint
+
+
+async def test_an_exchange_of_another_kind_is_told(user: PulseUser, broker: RabbitMQ) -> None:
+    name = f"exchange/{user.name}/direct"
+    async with await aio_pika.connect(broker.admin_url) as admin:
+        channel = await admin.channel()
+        await channel.declare_exchange(name, "direct", durable=True)
+        found = await diagnosis(user.url, name)
+        await channel.exchange_delete(name)
+    assert failed(found) == ["exchange"]
+    assert "no durable topic exchange" in found["exchange"].detail
+
+
+async def test_somebody_elses_exchange_may_be_listened_to_and_not_be_configured(
+    user: PulseUser, broker: RabbitMQ
+) -> None:
+    other = broker.user()
+    name = f"exchange/{other.name}/x"
+    async with pulsekit.connect(other.url) as pulse:
+        await pulse.create_exchange(name)
+        listens = await diagnosis(user.url, name)
+        publishes = await diagnosis(user.url, configured=name)
+        await pulse.delete_exchange(name)
+    assert failed(listens) == []
+    assert "may listen to it, and not publish" in listens["names"].detail
+    assert failed(publishes) == ["names"]
+    assert f"set `exchange` to one of exchange/{user.name}/" in publishes["names"].hint
+
+
+async def test_a_refused_login_is_told_from_a_wrong_virtual_host(user: PulseUser, broker: RabbitMQ) -> None:
+    login = await diagnosis(broker.admin_url.replace(":guest@", ":wrong@"))
+    assert failed(login) == ["login"]
+    assert isinstance(login["login"].error, pulsekit.LoginRefused)
+    assert "%2F %40 %3A" in login["login"].hint
+    vhost = await diagnosis(f"{user.url}nope")
+    assert failed(vhost) == ["virtual host"]
+    assert "'nope'" in vhost["virtual host"].detail
+    assert "communitytc" in vhost["virtual host"].hint
+    assert left_out(vhost) == ["permissions", "exchange", "listening"]
+
+
+async def test_an_account_that_may_make_no_queues_is_no_pulse_account(rabbitmq: RabbitMQ) -> None:
+    user = rabbitmq.user()
+    rabbitmq.ctl("set_permissions", "-p", "/", user.name, "^$", "^$", "^$")
+    found = await diagnosis(user.url)
+    assert failed(found) == ["permissions"]
+    assert isinstance(found["permissions"].error, pulsekit.AccessRefused)
+
+
+async def test_nobody_listening_leaves_out_all_that_needs_a_connection() -> None:
+    found = await diagnosis("amqp://me:hunter2@127.0.0.1:1/", "exchange/me/x")
+    assert failed(found) == ["tcp"]
+    assert left_out(found) == list(CHECKS[CHECKS.index("tls") :])
+    assert isinstance(found["tcp"].error, pulsekit.NetworkError)
+    assert found["tls"].detail == "needs tcp"
+
+
+async def test_a_host_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    found = await diagnosis("amqps://me:hunter2@pulse.example/")
+    assert failed(found) == ["dns"]
+    assert "pulse.example" in found["dns"].detail
+    assert left_out(found) == list(CHECKS[CHECKS.index("tcp") :])
+
+
+async def test_a_host_of_a_cluster_that_is_down_is_told_and_the_next_one_taken(user: PulseUser) -> None:
+    login, _, host = user.url.rpartition("@")
+    found = await diagnosis(f"{login}@127.0.0.1:1,{host}")
+    assert failed(found) == []
+    assert "127.0.0.1:1" in found["tcp"].detail
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b"\x01\x00\x00\x00\x00\x00\x02ab\xce"]
+)
+async def test_a_server_that_is_no_amqp_broker_is_told(answer: bytes) -> None:
+    async with server(answer) as address:
+        found = await diagnosis(f"amqp://me:hunter2@{address}/")
+    assert failed(found) == ["amqp"]
+    assert "does not speak AMQP" in found["amqp"].detail
+    assert left_out(found) == list(CHECKS[CHECKS.index("login") :])
+
+
+async def test_a_server_that_hangs_up_may_want_tls() -> None:
+    async with server(b"") as address:
+        found = await diagnosis(f"amqp://me:hunter2@{address}/")
+    assert failed(found) == ["amqp"]
+    assert "amqps://" in found["amqp"].hint
+
+
+@pytest.mark.parametrize(("scheme", "check"), [("amqp", "amqp"), ("amqps", "tls")])
+async def test_a_server_that_says_nothing_is_not_waited_for(scheme: str, check: str) -> None:
+    async with server(None) as address:
+        found = await diagnosis(f"{scheme}://me:hunter2@{address}/", timeout=0.05)
+    assert failed(found) == [check]
+    assert isinstance(found[check].error, pulsekit.ConnectTimeout)
+
+
+async def test_tls_to_a_port_of_clear_text_is_told(user: PulseUser) -> None:
+    found = await diagnosis(user.url.replace("amqp://", "amqps://"))
+    assert failed(found) == ["tls"]
+    assert "amqp://" in found["tls"].hint
+
+
+@pytest.mark.parametrize(
+    ("name", "trusted", "hint"),
+    [("localhost", True, ""), ("other.example", True, "as the certificate names it"), ("localhost", False, "cafile")],
+)
+async def test_a_certificate_is_checked_with_its_name_and_its_issuer(
+    user: PulseUser, authority: trustme.CA, ca_file: Path, name: str, trusted: bool, hint: str
+) -> None:
+    issuer = authority if trusted else trustme.CA()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda *_: None)  # the server's side of a refused handshake is not of interest
+    async with terminated(user.url, issuer.issue_cert(name), []) as proxy:
+        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
+        found = await diagnosis(url)
+    assert failed(found) == (["tls"] if hint else [])
+    assert hint in found["tls"].hint
+    if not hint:
+        assert "certificate good for" in found["tls"].detail
+        assert found["tls"].detail.startswith("TLSv1")
+
+
+async def test_certificate_files_that_cannot_be_read_are_told_without_their_path(
+    user: PulseUser, tmp_path: Path
+) -> None:
+    found = await diagnosis(user.url.replace("amqp://", "amqps://") + f"?cafile={tmp_path}/none.pem")
+    assert failed(found) == ["tls"]
+    assert isinstance(found["tls"].error, pulsekit.ConfigurationError)
+    assert not any(str(tmp_path) in finding.detail + finding.hint for finding in found.values())
+
+
+@pytest.mark.parametrize("exchange", ["jobs", "exchange/me"])
+async def test_a_name_that_pulse_cannot_have_fails_while_the_network_is_still_checked(
+    user: PulseUser, exchange: str
+) -> None:
+    found = await diagnosis(user.url, exchange)
+    assert failed(found) == ["names"]
+    assert left_out(found) == ["exchange", "listening"]
+
+
+async def test_no_configuration_leaves_out_all_but_the_software() -> None:
+    def find() -> tuple[Settings, Broker]:
+        raise pulsekit.ConfigurationError("cannot read password_file ~/secret: '/home/me/secret'; see /x/pulsekit.yml")
+
+    found = {finding.check: finding for finding in await examine(find)}
+    assert failed(found) == ["configuration"]
+    assert len(left_out(found)) == len(CHECKS) - 2
+    assert found["configuration"].detail == "cannot read password_file <path>: '<path>'; see …/pulsekit.yml"
+
+
+async def test_no_finding_has_the_password(user: PulseUser) -> None:
+    login, _, host = user.url.rpartition("@")
+    for url in (user.url, f"{user.url}nope", f"{login}@127.0.0.1:1/", f"{login}wrong@{host}"):
+        for finding in (await diagnosis(url, f"exchange/{user.name}/x")).values():
+            for secret in (user.password, "p4ss"):
+                assert secret not in finding.detail + finding.hint
