@@ -38,6 +38,13 @@ __all__ = [
 ]
 
 
+_COUNT_CLASSIC = "[{messages, One}] = rabbit_amqqueue:info(Queue, [messages]), One"
+# The same question would be answered from figures that are some seconds old.
+_COUNT_QUORUM = (
+    "{ok, {_, All}, _} = ra:leader_query(amqqueue:get_pid(Queue), fun rabbit_fifo:query_messages_total/1), All"
+)
+
+
 class Stage:
     """Hold an exchange and a durable queue bound to what an account sends, and look into the queue without pulsekit.
 
@@ -102,8 +109,8 @@ class Stage:
         return int(
             self.broker.eval(
                 f'{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{self.queue}">>))',
-                "[{messages, Count}] = rabbit_amqqueue:info(Queue, [messages])",
-                "Count",
+                "Quorum = amqqueue:get_type(Queue) =:= rabbit_quorum_queue",
+                f"if Quorum -> {_COUNT_QUORUM}; true -> {_COUNT_CLASSIC} end",
             )
         )
 
