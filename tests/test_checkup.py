@@ -210,17 +210,22 @@ async def test_tls_to_a_port_of_clear_text_is_told(user: PulseUser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "trusted", "hint"),
-    [("localhost", True, ""), ("other.example", True, "as the certificate names it"), ("localhost", False, "cafile")],
+    ("host", "name", "trusted", "hint"),
+    [
+        ("localhost", "localhost", True, ""),
+        ("localhost", "other.example", True, "as the certificate names it"),
+        ("127.0.0.1", "localhost", True, "as the certificate names it"),
+        ("localhost", "localhost", False, "cafile"),
+    ],
 )
 async def test_a_certificate_is_checked_with_its_name_and_its_issuer(
-    user: PulseUser, authority: trustme.CA, ca_file: Path, name: str, trusted: bool, hint: str
+    user: PulseUser, authority: trustme.CA, ca_file: Path, host: str, name: str, trusted: bool, hint: str
 ) -> None:
     issuer = authority if trusted else trustme.CA()
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda *_: None)  # the server's side of a refused handshake is not of interest
     async with terminated(user.url, issuer.issue_cert(name), []) as proxy:
-        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
+        url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", host) + f"?cafile={ca_file}"
         found = await diagnosis(url)
     assert failed(found) == (["tls"] if hint else [])
     assert hint in found["tls"].hint

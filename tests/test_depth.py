@@ -87,5 +87,5 @@ def test_a_queue_that_does_not_grow_is_safe_and_one_over_the_limit_is_due(last: 
 def test_a_trend_forgets_what_was_long_ago() -> None:
     trend = Trend()
     for second in range(20):
-        trend.add(float(second), depth(0 if second < 8 else second))
-    assert trend.rate == 1.0
+        trend.add(float(second), depth(max(0, second - 8) * 3))
+    assert trend.rate == 3.0
