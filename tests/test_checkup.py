@@ -14,8 +14,9 @@ import trustme
 from proxy import terminated
 
 import pulsekit
+from pulsekit.brokers import Broker, parse_url
 from pulsekit.checkup import CHECKS, Finding, Status, examine
-from pulsekit.settings import Broker, Settings, parse_url
+from pulsekit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
