@@ -1,4 +1,4 @@
-"""Three nodes with a quorum queue, as users outgrow one machine: the leader of the queue is killed while all is busy."""
+"""Three nodes with a quorum queue, as users outgrow one machine: its leader is killed while all is busy."""
 
 from __future__ import annotations
 
