@@ -47,8 +47,9 @@ _UNSAFE_RANGES = (
     (0, 0x1F), (0x7F, 0x9F), (0x61C, 0x61C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF),
 )  # fmt: skip
 _UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
-# What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped.
-_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*:)\S*(?=@)")
+# What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped. A URL that was
+# taken for a path has one slash left.
+_PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:)\S*(?=@)")
 _GAP = "  "
 _MOST_MARKS = 8  # characters that share a column, accents and all: a line of nothing else must end somewhere
 _LEAST_ROOM = 40  # columns for the last column of a table

@@ -1,0 +1,1 @@
+"""What attackers would try, and what must not get out: see docs/security.md for what is promised."""
