@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse, connect
     from pulsekit.recordings import Recorder, read_recording
     from pulsekit.records import Record
+    from pulsekit.replays import Replay
     from pulsekit.routing import BindingTable
     from pulsekit.schemas import Schema, load_schema
     from pulsekit.topics import Explanation, explain, topic_matches
@@ -105,6 +106,7 @@ __all__ = [
     "Record",
     "Recorder",
     "Registration",
+    "Replay",
     "ResourceLocked",
     "Rule",
     "Schema",
@@ -132,6 +134,7 @@ _HOMES = {
     "pulse": ("Pulse", "connect"),
     "recordings": ("Recorder", "read_recording"),
     "records": ("Record",),
+    "replays": ("Replay",),
     "routing": ("BindingTable",),
     "schemas": ("Schema", "load_schema"),
     "topics": ("Explanation", "explain", "topic_matches"),

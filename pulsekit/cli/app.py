@@ -29,6 +29,7 @@ _COMMANDS = {
     "exchange": ("pulsekit.cli.exchange", "Create, check or delete your own topic exchange."),
     "publish": ("pulsekit.cli.publish", "Validate jobs, then publish them with confirms."),
     "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),
+    "replay": ("pulsekit.cli.replay", "Send a recording again, in its rhythm or faster."),
     "queue": ("pulsekit.cli.queue", "Look at your queues, into them, empty or delete them."),
     "match": ("pulsekit.cli.match", "Say which bindings would take a routing key, and why not."),
     "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),

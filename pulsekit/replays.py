@@ -1,0 +1,178 @@
+"""Send recorded messages again: in the rhythm in which they came, faster, or as fast as can be.
+
+replay = Replay(read_recording("jobs.ndjson.gz"), speed=2)
+async for receipt in replay.send(publisher):
+    ...
+replay.latest                                      # by how many seconds a message missed its time at most
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+from math import inf
+from typing import TYPE_CHECKING
+
+from pulsekit.errors import ConfigurationError
+from pulsekit.publisher import WINDOW, Draft
+from pulsekit.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+
+    from pulsekit.messages import Gap, Receipt
+    from pulsekit.publisher import Publisher
+
+__all__ = ["KeyMap", "Replay", "schedule"]
+
+
+def schedule(
+    entries: Iterable[Record | Gap], *, speed: float = 1.0, max_gap: float = inf
+) -> Iterator[tuple[float, Record]]:
+    """Say for each message when it is due, in seconds after the first.
+
+    A clock that was set back while it was recorded makes no message due before the one in front of it.
+
+    Args:
+        entries: what was recorded; gaps take the time they took.
+        speed: how many times faster; `inf` has all due at once.
+        max_gap: seconds between two messages at most, after they were made faster.
+    """
+    due, last = 0.0, None
+    for entry in entries:
+        if not isinstance(entry, Record):
+            continue
+        if entry.received is not None:
+            if last is not None:
+                due += min(max(0.0, (entry.received - last).total_seconds()) / speed, max_gap)
+            last = entry.received
+        yield due, entry
+
+
+class KeyMap:
+    """Give routing keys other words to begin with.
+
+    Of several that fit, the longest beginning counts. What does not fit stays as it is.
+    """
+
+    def __init__(self, changes: Iterable[str]) -> None:
+        """Read changes, each `OLD=NEW`: whole words with dots between them; without NEW they are taken away.
+
+        Raises:
+            ConfigurationError: one is not of this form, or the same words are to become different ones.
+        """
+        self._changes: dict[str, str] = {}
+        self._used: set[str] = set()
+        for change in changes:
+            old, sign, new = change.partition("=")
+            if not (old and sign):
+                raise ConfigurationError(f"{change!r} is not OLD=NEW, as in treeherder=treeherder-staging")
+            if self._changes.setdefault(old, new) != new:
+                raise ConfigurationError(f"{old!r} cannot become both {self._changes[old]!r} and {new!r}")
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """The beginnings that no key had so far."""
+        return tuple(old for old in self._changes if old not in self._used)
+
+    def __call__(self, key: str) -> str:
+        """Return the key that the other becomes."""
+        words = key.split(".")
+        for size in range(len(words), 0, -1):
+            old = ".".join(words[:size])
+            if old in self._changes:
+                self._used.add(old)
+                new = self._changes[old]
+                return ".".join([new, *words[size:]] if new else words[size:])
+        return key
+
+
+class Replay:
+    """Send what was recorded, each message when it is due.
+
+    A message is never sent before its time. It may be late, because the machine or the broker cannot keep up; then
+    those after it are not put off, but follow as fast as can be until they are in time again. Bodies, keys, headers
+    and properties are sent as they were recorded, message ids among them; only `user_id` is left out, because the
+    broker refuses that of somebody else (406).
+
+    Attributes:
+        count: messages given to the publisher.
+        planned: when the last of them was due, in seconds after the first.
+        late: by how many seconds it missed its time.
+        latest: by how many seconds one of them did, at most.
+    """
+
+    def __init__(
+        self,
+        entries: Iterable[Record | Gap],
+        *,
+        speed: float = 1.0,
+        max_gap: float = inf,
+        rekey: Callable[[str], str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        """Prepare to send; nothing is read before.
+
+        Args:
+            entries: what was recorded, such as `read_recording` gives.
+            speed: how many times faster; `inf` waits for nothing, and then nothing is late.
+            max_gap: seconds that are waited between two messages at most.
+            rekey: returns the routing key that is sent for one that was recorded, such as a `KeyMap`.
+            clock: tells the time in seconds.
+            sleep: waits so many seconds.
+
+        Raises:
+            ConfigurationError: the speed is not above zero.
+        """
+        if not speed > 0:
+            raise ConfigurationError(f"a speed is above zero: 1 is as recorded, 2 twice as fast, not {speed}")
+        self.count = 0
+        self.planned = self.late = self.latest = 0.0
+        self._waits = speed != inf
+        self._schedule = schedule(entries, speed=speed, max_gap=max_gap)
+        self._rekey = rekey
+        self._clock = clock
+        self._sleep = sleep
+
+    async def send(self, publisher: Publisher, *, window: int = WINDOW) -> AsyncIterator[Receipt]:
+        """Publish everything, and yield the receipts in order, each as soon as it is known. May be called once.
+
+        Raises:
+            Exception: what reading the entries raises, after the receipts of the messages before.
+            BrokerRefused: the exchange, the login or the virtual host was refused.
+            NetworkError: the broker could not be reached for the first time.
+        """
+        source = self._in_time() if self._waits else self._at_once()
+        async for receipt in publisher.publish_many(source, window=window):
+            yield receipt
+
+    def _at_once(self) -> Iterator[Draft]:
+        for _, record in self._schedule:
+            self.count += 1
+            yield self._draft(record)
+
+    async def _in_time(self) -> AsyncIterator[Draft]:
+        began: float | None = None
+        for due, record in self._schedule:
+            draft = self._draft(record)
+            now = self._clock()
+            began = now if began is None else began
+            while began + due > now:
+                await self._sleep(began + due - now)
+                now = self._clock()
+            self.count += 1
+            self.planned, self.late = due, now - began - due
+            self.latest = max(self.latest, self.late)
+            yield draft
+
+    def _draft(self, record: Record) -> Draft:
+        rekey = self._rekey or str
+        return Draft(
+            record.content,
+            rekey(record.routing_key),
+            cc=tuple(map(rekey, record.cc)),
+            headers=record.headers,
+            properties=replace(record.properties, user_id=None),
+        )
