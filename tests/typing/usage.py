@@ -28,6 +28,26 @@ async def handler(message: pulsekit.Message) -> None:
     print(message.routing_key)
 
 
+async def record(messages: pulsekit.Consumer) -> None:
+    with pulsekit.Recorder("jobs.ndjson.gz", bindings=["exchange/me/v1/jobs:#"]) as recorder:
+        async for message in messages:
+            recorder.write([message])
+            recorder.sync()
+            await message.ack()
+
+
+async def replay(publisher: pulsekit.Publisher) -> float:
+    replay = pulsekit.Replay(pulsekit.read_recording("jobs.ndjson.gz"), speed=2, rekey=str.lower)
+    async for receipt in replay.send(publisher):
+        print(receipt.outcome)
+    for entry in pulsekit.read_recording("jobs.ndjson.gz"):
+        if isinstance(entry, pulsekit.Gap):
+            print(entry.start, entry.end)
+        else:
+            print(entry.routing_key, entry.payload, entry.received)
+    return replay.latest
+
+
 def predict() -> list[str]:
     registration = pulsekit.Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"])
     matched: bool = pulsekit.topic_matches("treeherder.#", "treeherder.mozilla-inbound._")
