@@ -27,6 +27,7 @@ from pulsekit.errors import (
     PulsekitError,
     ResourceLocked,
     SubscriptionLost,
+    Unreachable,
 )
 from pulsekit.messages import Delivered, Gap, Message, Settlement
 from pulsekit.names import check_queue, queue_name
@@ -118,7 +119,11 @@ class Consumer:
         self._buffer: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._epoch = 0
+        self._known = False  # whether the durable queue stood before: then it is not made again when it is gone
+        self._lossy = False  # whether messages were lost since nobody listens
+        self._may_expire = "x-expires" in self._arguments
         self._wire: DeliveryWire | None = None
+        self._settler: _Settler  # of that wire
         self._lost_at: datetime | None = None
         self._end: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -273,7 +278,7 @@ class Consumer:
             log.warning("%s of %s: %s: %s", message, self.queue, fate, reason)
         if fate is Fate.REQUEUE:
             # Not awaited: those behind it do not wait for its delay.
-            asyncio.get_running_loop().call_later(policy.delay, self.settle, message, Settlement.REQUEUE)
+            asyncio.get_running_loop().call_later(policy.delay, message.settle, Settlement.REQUEUE)
         elif fate is Fate.REJECT:
             await message.reject()
         elif fate is Fate.ACK:
@@ -281,17 +286,6 @@ class Consumer:
         elif fate is Fate.RAISE:
             await message.nack()
             raise reason
-
-    def settle(self, message: Message, settlement: Settlement) -> None:
-        """Tell the broker about one message; `Message.ack`, `nack` and `reject` call this."""
-        wire = self._wire
-        if wire is None or message.epoch != self._epoch:
-            self.stale += 1
-            return
-        try:
-            wire.settle(message.delivery_tag, settlement)
-        except NetworkError:
-            self.stale += 1
 
     async def _run(self) -> None:
         """Serve one epoch after the other, until the connection gives up or the broker says no."""
@@ -308,20 +302,33 @@ class Consumer:
                     await self._rest(link, pause)
                     pause = min(_WAIT_MOST, pause * 2)
                     continue
+                except SubscriptionLost:
+                    if not self._may_expire:
+                        raise
+                    self._known, self._lossy = False, True
+                    continue
                 except NetworkError as error:
+                    if isinstance(error, Unreachable) and not self._ready.done():
+                        raise  # the queue is on a node that is down
                     log.debug("%s", error)
-                    await self._rest(link, _WAIT_FIRST)
+                    await self._rest(link, pause)
+                    pause = min(_WAIT_MOST, pause * 2)
                     continue
                 pause = _WAIT_FIRST
+                self._known = self._durable
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
                 reason = await self._serve(wire)
                 self._lost_at = datetime.now(UTC)
                 self._wire = None
-                if isinstance(reason, BrokerRefused):
-                    if isinstance(reason, SubscriptionLost):
-                        await wire.close()
+                if isinstance(reason, SubscriptionLost) and self._durable:
+                    # Gone, or only out of reach with the node of a cluster it is on: the next round finds out.
+                    log.warning("the broker cancelled the consumer of %s", self.queue)
+                    self._lossy = True
+                    await wire.close()
+                elif isinstance(reason, BrokerRefused):
+                    await wire.close()
                     raise reason
         except PulsekitError as error:
             self._finish(error)
@@ -340,12 +347,13 @@ class Consumer:
     async def _subscribe(self, link: Link) -> DeliveryWire:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
         self.queue = self._named or queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
-        topology = Topology(self.queue, self._durable, self._bindings, self._arguments)
+        topology = Topology(self.queue, self._durable, self._bindings, self._arguments, known=self._known)
         self._epoch = link.epoch
+        wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
         if self._durable:
             self._buffer.clear()  # the broker has taken them back and delivers them again
-        wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
         self._wire = wire  # the first deliveries may be settled before the broker's answer is read
+        self._settler = _Settler(self, wire)
         try:
             await wire.consume()
         except BaseException:
@@ -367,14 +375,14 @@ class Consumer:
     def _report_gap(self) -> None:
         if self._lost_at is None:
             return
-        gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=not self._durable)
-        self._lost_at = None
+        gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=self._lossy or not self._durable)
+        self._lost_at, self._lossy = None, False
         self.gaps += 1
         log.warning("nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
         tell(self._on_gap, gap)
 
     def _on_delivery(self, delivery: Delivery) -> None:
-        self._buffer.append(Delivered(delivery, self._epoch, time.time(), self, self._schema))
+        self._buffer.append(Delivered(delivery, self._epoch, time.time(), self._settler, self._schema))
         self._arrived.set()
 
     def _finish(self, error: PulsekitError) -> None:
@@ -384,3 +392,21 @@ class Consumer:
             self._ready.set_exception(self._end)
             self._ready.exception()  # nobody may be waiting for it
         self._arrived.set()
+
+
+class _Settler:
+    """Tell the broker about the messages of one wire: their tags mean nothing on another, even of the same epoch."""
+
+    __slots__ = ("_consumer", "_wire")
+
+    def __init__(self, consumer: Consumer, wire: DeliveryWire) -> None:
+        self._consumer = consumer
+        self._wire = wire
+
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        """Settle it, or count that it came too late."""
+        if self._wire is self._consumer._wire:  # noqa: SLF001 - they are one
+            with contextlib.suppress(NetworkError):
+                self._wire.settle(message.delivery_tag, settlement)
+                return
+        self._consumer.stale += 1

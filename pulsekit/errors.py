@@ -22,7 +22,7 @@ The branches answer the question a caller has: what can I do about it?
     │   ├── NotFound              404
     │   ├── ResourceLocked        405
     │   ├── PreconditionFailed    406
-    │   └── SubscriptionLost      the broker cancelled the consumer
+    │   └── SubscriptionLost      the queue was deleted
     ├── NetworkError              try again later
     │   ├── ConnectTimeout
     │   ├── ConnectionLost
@@ -258,7 +258,7 @@ class PreconditionFailed(BrokerRefused):
 
 
 class SubscriptionLost(BrokerRefused):
-    """Report that the broker cancelled the consumer: its queue is gone (basic.cancel)."""
+    """Report that the queue is gone: deleted under its consumer (basic.cancel), or while nobody listened."""
 
 
 class NetworkError(PulsekitError):

@@ -109,8 +109,8 @@ class Gap:
         start: when the connection was noticed to be gone.
         end: when the subscription stood again.
         epoch: the epoch that began with `end`.
-        lossy: whether messages of that time are lost: true for a queue that went with the connection, false for a
-            durable one, which kept them.
+        lossy: whether messages of that time are lost: true for a queue that went with the connection, that expired, or
+            that was out of reach for publishers as well; false for a durable one that kept them.
     """
 
     start: datetime
@@ -268,20 +268,22 @@ class Message:
         keys = self.headers.get(CC)
         return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
 
+    def settle(self, settlement: Settlement) -> None:
+        """Tell the broker what becomes of the message; `ack`, `nack` and `reject` do."""
+        if self._settler is not None:
+            self._settler.settle(self, settlement)
+
     async def ack(self) -> None:
         """Tell the broker that the message is done with (basic.ack)."""
-        if self._settler is not None:
-            self._settler.settle(self, Settlement.ACK)
+        self.settle(Settlement.ACK)
 
     async def nack(self) -> None:
         """Give the message back: the broker delivers it again (basic.nack with requeue)."""
-        if self._settler is not None:
-            self._settler.settle(self, Settlement.REQUEUE)
+        self.settle(Settlement.REQUEUE)
 
     async def reject(self) -> None:
         """Refuse the message: the broker dead-letters or drops it (basic.reject)."""
-        if self._settler is not None:
-            self._settler.settle(self, Settlement.REJECT)
+        self.settle(Settlement.REJECT)
 
     def record(self, *, exact: bool = False) -> dict[str, Any]:
         """Write the message as a record.

@@ -69,6 +69,7 @@ _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | In
     (OSError, ConnectionLost, None),
 )
 
+_NODE_DOWN = "is down or inaccessible"  # what RabbitMQ says of a queue whose node is not there
 _CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
 
 
@@ -82,6 +83,8 @@ def translate(error: BaseException, doing: str) -> PulsekitError:
     if isinstance(error, PulsekitError):
         return error
     text = _words(error)
+    if isinstance(error, amqp.ChannelNotFoundEntity) and _NODE_DOWN in text:  # a 404, yet nothing is gone
+        return Unreachable(f"cannot {doing}: {text}")
     for theirs, ours, code in _PLACES:
         if isinstance(error, theirs):
             if issubclass(ours, BrokerRefused):

@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pulsekit.connection import OPERATION_TIMEOUT
-from pulsekit.errors import ConnectionLost, PulsekitError, SubscriptionLost
+from pulsekit.errors import ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 from pulsekit.frames import (
     ACK,
     CLOSE_CHANNEL,
@@ -93,12 +93,14 @@ class Topology:
         durable: whether it outlives the connection; otherwise it is exclusive to it.
         bindings: (exchange, pattern) pairs.
         arguments: queue arguments, such as `x-expires`.
+        known: whether it was there before; then it is not made again when it is gone.
     """
 
     queue: str
     durable: bool
     bindings: tuple[tuple[str, str], ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    known: bool = False
 
 
 class _ChannelWire(ABC):
@@ -320,16 +322,18 @@ class DeliveryWire(_ChannelWire):
             on_delivery: called with each delivery, in order.
 
         Raises:
+            SubscriptionLost: a queue that was known is gone.
             BrokerRefused: an exchange is missing, or a name is not the user's; the message says which.
-            ConnectionLost: the link went, or the broker did not answer in time.
+            NetworkError: the link went, the broker did not answer in time, or the queue is on a node that is down.
         """
         channel = await link.channel(confirms=False)
         wire = cls(link, channel, topology.queue, prefetch, on_delivery)
-        doing = f"declare the queue {topology.queue}"
+        doing = declaring = f"declare the queue {topology.queue}"
         try:
             await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
             await channel.queue_declare(
                 topology.queue,
+                passive=topology.known,
                 durable=topology.durable,
                 exclusive=not topology.durable,
                 arguments=dict(topology.arguments) or None,
@@ -342,7 +346,10 @@ class DeliveryWire(_ChannelWire):
                 )
         except FOREIGN as error:
             await wire.close()
-            raise translate(error, doing) from error
+            refusal = translate(error, doing)
+            if topology.known and doing is declaring and isinstance(refusal, NotFound):
+                raise _gone(topology.queue) from error
+            raise refusal from error
         except BaseException:
             await wire.close()
             raise
@@ -400,10 +407,7 @@ class DeliveryWire(_ChannelWire):
             if end.done():
                 self._dead = True
                 return end.result()
-            return SubscriptionLost(
-                f"the broker cancelled the consumer: the queue {self._queue} was deleted. "
-                "PulseGuardian deletes queues that grow over its limit"
-            )
+            return _gone(self._queue)
         finally:
             end.cancel()
 
@@ -530,6 +534,12 @@ class _Content:
             self._parts.append(data[start:end])
             self._missing -= end - start
         return self._missing == 0
+
+
+def _gone(queue: str) -> SubscriptionLost:
+    return SubscriptionLost(
+        f"the queue {queue} was deleted, by its owner or by PulseGuardian, who does so when it grows over the limit"
+    )
 
 
 async def _never(message: aiormq.abc.DeliveredMessage) -> None:

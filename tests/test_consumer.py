@@ -268,6 +268,78 @@ async def test_a_queue_deleted_under_the_consumer_ends_it_in_words(pulse: pulsek
             await anext(messages)
 
 
+async def test_a_durable_queue_deleted_while_nobody_listened_is_not_made_again_in_silence(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue = f"queue/{user.name}/doomed"
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, queue=queue) as messages,
+    ):
+        waiting = asyncio.ensure_future(anext(messages))
+        proxy.refuse()
+        proxy.cut()
+        channel = await (await pulse.link()).channel(confirms=False)
+        await channel.queue_delete(queue)
+        proxy.accept()
+        with pytest.raises(pulsekit.SubscriptionLost, match=queue):
+            await waiting
+    assert not await queue_exists(pulse, queue)
+
+
+async def test_a_queue_that_expired_while_nobody_listened_is_made_again_and_the_loss_is_told(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    queue, arguments = f"queue/{user.name}/brief", {"x-expires": 60_000}
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, queue=queue, arguments=arguments, on_gap=gaps.put_nowait) as messages,
+    ):
+        proxy.refuse()
+        proxy.cut()
+        channel = await (await pulse.link()).channel(confirms=False)
+        await channel.queue_delete(queue)  # as it would go after a minute
+        proxy.accept()
+        assert (await gaps.get()).lossy
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same_connection(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    """A broker cancels a consumer when the node of its queue goes down, and the queue may be there again at once."""
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    queue = f"queue/{user.name}/moved"
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as slow,
+        slow.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages,
+    ):
+        await send(pulse, exchange, range(1))
+        early = await anext(messages)
+        proxy.hold_answers()
+        channel = await (await pulse.link()).channel(confirms=False)
+        await channel.queue_delete(queue)
+        await channel.queue_declare(queue, durable=True)
+        await channel.queue_bind(queue, exchange, "#")
+        await send(pulse, exchange, range(1, 2))
+        proxy.release_answers()
+        gap = await gaps.get()
+        assert (gap.epoch, gap.lossy) == (1, True)
+        late = await anext(messages)
+        assert (early.delivery_tag, early.epoch) == (late.delivery_tag, late.epoch) == (1, 1)
+        await early.ack()
+        assert messages.stale == 1
+    async with pulse.subscribe(queue=queue) as again:
+        message = await anext(again)
+        assert (message.payload, message.redelivered) == ({"n": 1}, True)
+        await message.ack()
+
+
 async def test_one_subscription_that_is_refused_leaves_the_others_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange) as messages:
         with pytest.raises(pulsekit.AccessRefused, match="queue/somebody/x"):

@@ -58,6 +58,13 @@ def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[Broker
     assert str(error.args[0]) in str(translated)
 
 
+def test_a_queue_whose_node_is_down_is_not_gone() -> None:
+    words = "NOT_FOUND - home node 'rabbit@a' of durable queue 'queue/me/q' in vhost '/' is down or inaccessible"
+    translated = translate(aiormq.exceptions.ChannelNotFoundEntity(words), "declare the queue queue/me/q")
+    assert isinstance(translated, NetworkError)
+    assert words in str(translated)
+
+
 def _caused(error: Exception, cause: BaseException) -> Exception:
     error.__cause__ = cause
     return error
