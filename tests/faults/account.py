@@ -107,7 +107,7 @@ class Account:
         self._found: Counter[int] = Counter()
         self._awaited: set[int] = set()
         self._first_epoch: dict[int, int] = {}
-        self._broken: set[int] = set()
+        self._gaps: list[int] = []  # the epochs that began with one, in order
         self._again: list[tuple[int, Finding]] = []
         self._faults: list[str] = []
         self.sent = 0
@@ -148,7 +148,7 @@ class Account:
 
     def gap(self, gap: Gap) -> None:
         """Book that the consumer was told of a gap: what was delivered before may come again."""
-        self._broken.add(gap.epoch - 1)
+        self._gaps.append(gap.epoch)
 
     def find(self, finding: Finding) -> int | None:
         """Book a message that a queue held, and return its number."""
@@ -164,7 +164,7 @@ class Account:
         self._awaited.discard(found)
         if self._found[found] == 1:
             self._first_epoch[found] = finding.epoch
-        elif not (finding.redelivered or self._first_epoch[found] in self._broken):
+        elif not finding.redelivered:
             self._again.append((found, finding))
         return found
 
@@ -197,7 +197,7 @@ class Account:
         faults += [
             f"message {number} came again, and nobody had said that it might: {finding}"
             for number, finding in self._again
-            if number not in self._receipts or not self._receipts[number][1]
+            if not (self._was_resent(number) or self._was_before_a_gap(number, finding))
         ]
         if self.sent != len(self._receipts) + self._unsent:
             faults.append(f"{self.sent} handed over, but {len(self._receipts)} receipts and {self._unsent} never sent")
@@ -226,3 +226,14 @@ class Account:
             received=self._found.total(),
             distinct=len(+self._found),
         )
+
+    def _was_resent(self, number: int) -> bool:
+        return number in self._receipts and self._receipts[number][1]
+
+    def _was_before_a_gap(self, number: int, finding: Finding) -> bool:
+        """Tell whether the consumer learned of a gap between the first time a message was found and this one."""
+        first = self._first_epoch[number]
+        last = finding.epoch or max(self._gaps, default=0)
+        # One that is told of within an epoch: the broker cancelled the consumer, and the connection lived.
+        within = first == last and self._gaps.count(first) > (first > 1)
+        return within or any(first < epoch <= last for epoch in self._gaps)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rabbitmq.broker import PulseUser, RabbitMQ
 
     from faults.account import Account
-    from pulsekit import Consumer, Publisher
+    from pulsekit import Consumer, Message, Publisher
 
 __all__ = [
     "Fault",
@@ -33,6 +33,7 @@ __all__ = [
     "open_files",
     "publish",
     "publish_and_consume",
+    "receive",
     "resident",
     "steady",
 ]
@@ -209,6 +210,13 @@ async def publish(
         account.settle(receipt, first + receipt.index)
 
 
+async def receive(messages: Consumer, account: Account) -> Message:
+    """Take the next message and book it."""
+    message = await anext(messages)
+    account.find(Finding.of(message))
+    return message
+
+
 async def consume(
     messages: Consumer,
     account: Account,
@@ -220,9 +228,7 @@ async def consume(
     at = at or {}
     taken = 0
     while not until():
-        message = await anext(messages)
-        account.find(Finding.of(message))
-        await message.ack()
+        await (await receive(messages, account)).ack()
         taken += 1
         if taken in at:
             at[taken]()

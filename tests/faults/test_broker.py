@@ -10,8 +10,8 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 import pulsekit
-from faults.account import Account, Finding
-from faults.stage import Stage, consume, publish, publish_and_consume
+from faults.account import Account
+from faults.stage import Stage, consume, publish, publish_and_consume, receive
 from pulsekit import State
 
 if TYPE_CHECKING:
@@ -72,15 +72,11 @@ async def test_a_queue_deleted_under_the_consumer(stage: Stage, figures: Callabl
         await publish(publisher, account, 1000)
         async with pulse.subscribe(queue=stage.queue, prefetch=10) as messages:
             for _ in range(300):
-                message = await anext(messages)
-                account.find(Finding.of(message))
-                await message.ack()
+                await (await receive(messages, account)).ack()
             with stage.channel() as channel:
                 account.lose(channel.queue_delete(stage.queue).method.message_count)
             with pytest.raises(pulsekit.SubscriptionLost, match=stage.queue):
-                async for message in messages:
-                    account.find(Finding.of(message))
-                    await message.ack()
+                await consume(messages, account, lambda: False)
         await publish(publisher, account, 100)
     with stage.channel() as channel, pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"):
         channel.queue_declare(stage.queue, passive=True)  # nobody made it again

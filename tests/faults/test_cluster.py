@@ -1,7 +1,8 @@
-"""Three nodes with a quorum queue, as users outgrow one machine: its leader is killed while all is busy."""
+"""Three nodes, as users outgrow one machine, and one of them killed while all is busy."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from rabbitmq.node import PrivateNode
 
 import pulsekit
 from faults.account import Account
-from faults.stage import Fault, Stage, publish_and_consume, steady
+from faults.stage import Fault, Stage, consume, publish, publish_and_consume, receive, steady
 from pulsekit import State
 
 if TYPE_CHECKING:
@@ -64,3 +65,32 @@ async def test_the_leader_of_a_quorum_queue_is_killed(
         figures(totals)
     else:
         figures(totals, watch.seconds(fault.since, "publisher"))
+
+
+async def test_the_node_of_a_classic_queue_is_killed_and_comes_back(
+    cluster: Cluster, watch: Watch, figures: Callable[..., None]
+) -> None:
+    home, *others = cluster.nodes
+    stage, account, gaps = Stage(home), Account(), asyncio.Queue[pulsekit.Gap]()
+    async with (
+        pulsekit.connect(cluster.url(stage.user, *others), on_state=watch) as pulse,
+        pulse.subscribe(queue=stage.queue, on_gap=gaps.put_nowait, prefetch=10) as messages,
+    ):
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publish(publisher, account, 1000)
+        for _ in range(300):
+            await (await receive(messages, account)).ack()
+        fault = Fault(home.kill)
+        fault()
+        await publish(publisher, account, 200)  # nobody is bound for now
+        starting = asyncio.ensure_future(asyncio.to_thread(home.start))
+        await consume(messages, account, lambda: not account.awaited)
+        seconds = asyncio.get_running_loop().time() - fault.since
+        gap = await gaps.get()
+        account.gap(gap)
+        assert gap.lossy
+        await starting
+        await publish_and_consume(publisher, messages, account, lambda: True)
+    assert watch.count("consumer", State.READY) == 1
+    stage.drain(account)
+    figures(account.close(), seconds)
