@@ -39,12 +39,13 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
         async with pulse.subscribe(exchange, queue=queue, prefetch=2, limits=limits, on_depth=on_depth) as messages:
             publisher = pulse.publisher(exchange)
             assert (await until(0)).level == 0
+            sent = 0
             for count, level in ((3, 0), (4, 1), (7, 2)):
-                while looks[-1].total < count:
+                while sent < count:
                     await publisher.publish({}, "k")
-                    await until(looks[-1].total + 1)
-                assert looks[-1].level == level
-            assert (looks[-1].ready, looks[-1].unsettled) == (5, 2)
+                    sent += 1
+                assert (await until(count)).level == level
+            assert [(depth.ready, depth.unsettled) for depth in looks if depth.total == 7][-1] == (5, 2)
             for _ in range(7):
                 await (await anext(messages)).ack()
             assert (await until(0)).level == 0
