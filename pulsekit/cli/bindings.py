@@ -113,12 +113,9 @@ def _registrations(
 ) -> tuple[tuple[Registration | Binding, ...], str]:
     """Return the registrations and where they are from; stdin is read when it is free."""
     if target is not None:
-        from pulsekit.settings import load_settings
-
         if file:
             raise ConfigurationError("--target chooses among the registrations of pulsekit.yml: give it or FILE")
-        settings = load_settings().at(target)
-        return settings.registrations, f"{settings.source}, {target}"
+        return configured_registrations(target)
     if file:
         return registrations_from(file), STDIN if file == "-" else file
     if free and is_piped():

@@ -10,9 +10,12 @@ from pulsekit.cli.app import Command, Group
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run
 from pulsekit.cli.output import note
+from pulsekit.cli.targets import TargetOption
+from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
+    from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -27,16 +30,26 @@ command = typer.Typer(cls=Group, help="Create, check or delete a topic exchange.
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<name>", show_default=False)]
 
 
+_NameOrConfigured = Annotated[
+    str | None,
+    typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>; else that of pulsekit.yml", show_default=False),
+]
+
+
 @command.command(cls=Command)
-def create(name: _Name, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+def create(
+    name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
+) -> int:
     """Create your own exchange, durable and of type topic, as Pulse wants it. Again is fine."""
-    return run(_create(name, url, insecure))
+    return run(_create(_named(name, target), url, insecure))
 
 
 @command.command(cls=Command)
-def check(name: _Name, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+def check(
+    name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
+) -> int:
     """Ask whether an exchange exists, whoever owns it. Exit status 0 or 5."""
-    return run(_check(name, url, insecure))
+    return run(_check(_named(name, target), url, insecure))
 
 
 @command.command(cls=Command)
@@ -72,6 +85,17 @@ async def _delete(name: str, force: bool, url: str | None, insecure: bool) -> in
         await pulse.delete_exchange(name, if_unused=not force)
     note(f"{name} is deleted" if existed else f"{name} did not exist")
     return ExitCode.DONE
+
+
+def _named(name: str | None, target: Target | None) -> str:
+    from pulsekit.settings import load_settings
+
+    if name and target:
+        raise ConfigurationError("--target says which exchange: give it or NAME")
+    exchange = name or load_settings().at(target).exchange
+    if exchange is None:
+        raise ConfigurationError("no NAME: give exchange/<user>/<name>, or write the exchange into pulsekit.yml")
+    return exchange
 
 
 def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:

@@ -12,6 +12,7 @@ import typer
 from pulsekit.bindings import Binding, Registration, Rule, read_registrations
 from pulsekit.cli.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.errors import InvalidRegistration
+from pulsekit.targets import Target
 
 __all__ = [
     "MAX_FILE",
@@ -51,19 +52,21 @@ def registrations_from(name: str) -> tuple[Registration | Binding, ...]:
     return read_registrations(data, source=source)
 
 
-def configured_registrations() -> tuple[tuple[Registration | Binding, ...], str]:
+def configured_registrations(target: Target | None = None) -> tuple[tuple[Registration | Binding, ...], str]:
     """Return the registrations of the environment or a configuration file, and where they are from.
+
+    Those of a target are in the configuration alone.
 
     Raises:
         ConfigurationError: a configuration file cannot be read.
         InvalidInput: the registrations cannot be.
     """
-    if text := os.environ.get(VARIABLE):
+    if target is None and (text := os.environ.get(VARIABLE)):
         return read_registrations(text, source=f"${VARIABLE}"), f"${VARIABLE}"
     from pulsekit.settings import load_settings
 
-    settings = load_settings()
-    return settings.registrations, settings.source
+    settings = load_settings().at(target)
+    return settings.registrations, f"{settings.source}, {target}" if target else settings.source
 
 
 def under_rule(

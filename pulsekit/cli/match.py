@@ -20,11 +20,13 @@ from pulsekit.cli.inputs import (
     under_rule,
 )
 from pulsekit.cli.output import Cell, FormatOption, Output, note
+from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
 from pulsekit.topics import check_key, check_pattern, explain
 
 if TYPE_CHECKING:
     from pulsekit.bindings import Binding, Registration, Rule
+    from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -85,6 +87,7 @@ def command(
         typer.Option(metavar="FILE", help="Registrations to expand and try; may be repeated.", show_default=False),
     ] = None,
     rule: RuleOption = None,
+    target: TargetOption = None,
     every: Annotated[bool, typer.Option("--all", help="Show every miss, not only the nearest.")] = False,
     output: FormatOption = None,
 ) -> int:
@@ -103,7 +106,7 @@ def command(
         raise ConfigurationError("no KEY: try 'pulsekit match treeherder.mozilla-inbound._', or pipe keys, one a line")
     if live and "-" in (registration or ()):
         raise ConfigurationError("--registration - leaves no stdin for keys: give them as arguments")
-    bindings, origin = _bindings(binding or [], registration or [], rule)
+    bindings, origin = _bindings(binding or [], registration or [], rule, target)
     exchanges = {exchange for exchange, _ in bindings}
     only = next(iter(exchanges)) if len(exchanges) == 1 else ""
     note(f"trying {_count(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
@@ -129,7 +132,9 @@ def command(
     return ExitCode.DONE if taken == total else ExitCode.NEGATIVE
 
 
-def _bindings(binding: list[str], registration: list[str], rule: Rule | None) -> tuple[list[tuple[str, str]], str]:
+def _bindings(
+    binding: list[str], registration: list[str], rule: Rule | None, target: Target | None
+) -> tuple[list[tuple[str, str]], str]:
     """Return exchange (empty for any) and pattern of each binding to try, and words on where they are from."""
     found = [_given(text) for text in binding]
     origins = ["--binding"] if binding else []
@@ -137,11 +142,11 @@ def _bindings(binding: list[str], registration: list[str], rule: Rule | None) ->
     for name in registration:
         registered += registrations_from(name)
         origins.append(STDIN if name == "-" else name)
-    if not origins:
-        configured, source = configured_registrations()
+    if not origins or target:
+        configured, source = configured_registrations(target)
         registered += configured
         origins.append(source)
-        if not configured:
+        if not (configured or target):
             registered += _documented()
             rules = "the given rule" if rule else "the three rules there have been"
             origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]

@@ -120,7 +120,8 @@ class Plan:
         targets = self.destinations or self.defaults
         if not targets:
             raise ConfigurationError(
-                "no routing key: give --routing-key KEY or --destination D, or write destinations into pulsekit.yml"
+                "no routing key: give --routing-key KEY, --destination D or --target, "
+                "or write destinations into pulsekit.yml"
             )
         return [_check_key(routing_key(payload, target)) for target in targets]
 

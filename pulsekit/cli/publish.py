@@ -15,6 +15,7 @@ from pulsekit.cli.output import FormatOption, Output, fail, note
 from pulsekit.cli.payloads import read_pipe
 from pulsekit.cli.plans import Files, Plan, Refused
 from pulsekit.cli.receipts import Receipts
+from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def command(
             "-d", "--destination", metavar="D", help="Key D.<origin.project>._ (repeatable).", show_default=False
         ),
     ] = None,
+    target: TargetOption = None,
     schema: Annotated[
         str | None,
         typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
@@ -91,7 +93,7 @@ def command(
             "nothing to publish: name a file or pipe jobs in, as in "
             "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
         )
-    settings = load_settings()
+    settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
     plan = Plan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
@@ -341,5 +343,7 @@ def _checked(exchange: str | None, user: str | None) -> str:
     from pulsekit.names import check_exchange
 
     if exchange is None:
-        raise ConfigurationError("no exchange: give --exchange exchange/<user>/<name>, or write it into pulsekit.yml")
+        raise ConfigurationError(
+            "no exchange: give --exchange exchange/<user>/<name> or --target, or write it into pulsekit.yml"
+        )
     return check_exchange(exchange, user)

@@ -16,6 +16,7 @@ from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
 from pulsekit.cli.output import FormatOption, Output, note, warn
 from pulsekit.cli.streams import Worker
+from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
 from pulsekit.records import record_line
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from pulsekit.messages import Gap, Message
     from pulsekit.pulse import Pulse
     from pulsekit.schemas import Schema
+    from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
+pulsekit tail --target staging
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
 pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10
 pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
@@ -45,8 +48,10 @@ _BATCH = 256  # messages written at once when they come faster than they are sho
 
 def command(
     bindings: Annotated[
-        list[str], typer.Argument(metavar="EXCHANGE[:PATTERN]...", help="What to listen to.", show_default=False)
-    ],
+        list[str] | None,
+        typer.Argument(metavar="[EXCHANGE[:PATTERN]]...", help="What to listen to.", show_default=False),
+    ] = None,
+    target: TargetOption = None,
     count: Annotated[
         int | None, typer.Option("-n", "--count", min=1, help="End after so many messages.", show_default=False)
     ] = None,
@@ -75,7 +80,8 @@ def command(
     """Show the messages of one or more exchanges as they come.
 
     The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
-    one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself.
+    one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself. Without
+    EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml.
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
@@ -86,7 +92,11 @@ def command(
 
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
-    pulse = connect(load_settings(), url, insecure=insecure, exchange=bindings[0].partition(":")[0])
+    if bindings and target:
+        raise ConfigurationError("--target says what to listen to: give it or EXCHANGE")
+    settings = load_settings().at(target)
+    bindings = bindings or _own(settings)
+    pulse = connect(settings, url, insecure=insecure, exchange=bindings[0].partition(":")[0])
     for text in bindings:
         check_exchange(text.partition(":")[0], pulse.user)
     wanted = [Binding.parse(text) for text in bindings]
@@ -105,6 +115,15 @@ def command(
         duration=duration,
     )
     return run(tail.run(load_schema(schema) if schema else None, wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
+
+
+def _own(settings: Settings) -> list[str]:
+    """Return what a project listens to when nothing is named: its own exchange, at each of its destinations."""
+    if settings.exchange is None:
+        raise ConfigurationError(
+            "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
+        )
+    return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
 
 
 class _Tail:
