@@ -87,7 +87,7 @@ class Envelope:
         mandatory: whether the broker returns what nobody is bound to (basic.publish).
     """
 
-    __slots__ = ("_after", "_before", "_method", "exchange", "mandatory", "routing_key")
+    __slots__ = ("_after", "_before", "_end", "_for", "_method", "_start", "exchange", "mandatory", "routing_key")
 
     def __init__(
         self,
@@ -117,31 +117,32 @@ class Envelope:
         if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # what the head and a message id can take
             size = len(self._before) + len(self._after)
             raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
+        self._for = (0, 0)  # the channel, and the length of a message id, that the next two are for
+        self._start = self._end = b""
 
     def frames(self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes]) -> None:
         """Append the frames of one basic.publish with its content; a body larger than a frame is split.
 
         The message id is a short string as `encode_id` makes it.
         """
-        method, before, after = self._method, self._before, self._after
         size, most = len(body), frame_max - 8
-        head = 12 + len(before) + len(message_id) + len(after)
-        into += (
-            FRAME.pack(METHOD, channel, len(method)),
-            method,
-            _END,
-            _CONTENT.pack(HEADER, channel, head, _BASIC, size),
-            before,
-            message_id,
-            after,
-            _END,
-        )
+        if self._for != (channel, len(message_id)):
+            self._frame(channel, len(message_id))
+        into += (self._start, size.to_bytes(8, "big"), self._before, message_id, self._end)
         if 0 < size <= most:
             into += (FRAME.pack(BODY, channel, size), body, _END)
             return
         for start in range(0, size, most):
             part = body[start : start + most]
             into += (FRAME.pack(BODY, channel, len(part)), part, _END)
+
+    def _frame(self, channel: int, id_size: int) -> None:
+        """Put together what is around the size of the body and the message id; both lengths are part of it."""
+        self._for = (channel, id_size)
+        head = _CONTENT.size - FRAME.size + len(self._before) + id_size + len(self._after)
+        frame = FRAME.pack(METHOD, channel, len(self._method)) + self._method + _END
+        self._start = frame + FRAME.pack(HEADER, channel, head) + _BASIC
+        self._end = self._after + _END
 
 
 def encode_id(message_id: str) -> bytes:

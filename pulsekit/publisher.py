@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections import deque
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, islice
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +22,15 @@ from pulsekit.errors import (
     NotOpen,
     PulsekitError,
 )
+from pulsekit.flow import Entry, Flow, Refused
 from pulsekit.frames import Envelope, encode_id
 from pulsekit.messages import CC, Outcome, Properties, Receipt
 from pulsekit.names import check_exchange, owner
 from pulsekit.payloads import decode_body, encode_payload
-from pulsekit.wire import Parcel, PublishWire
+from pulsekit.wire import PublishWire
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeAlias
 
@@ -48,8 +49,10 @@ WINDOW = 256  # messages in flight: the knee of the curve of rate over window
 
 _SETTLE = 1.0  # seconds before a channel that failed on a living connection is opened again
 _BATCH = 64  # messages that go out without waiting for the others of this turn of the loop
+_FEW = 16  # messages that are validated and encoded ahead of the window, between two looks for answers
 _TICK = 0.01  # seconds between two looks for messages that are late
 _ENVELOPES = 1024  # that are kept, by routing key
+_OWN_ID = bytes((20 * 2 - 8,))
 _PERSISTENT = Properties(content_type="application/json", delivery_mode=2)
 
 
@@ -70,60 +73,6 @@ class Draft:
     cc: Sequence[str] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)
     properties: Properties = field(default_factory=Properties)
-
-
-class _Entry(Parcel):
-    """Follow one message from being accepted to its receipt."""
-
-    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
-
-    def __init__(self, envelope: Envelope, message_id: str, body: bytes, index: int, timeout: float) -> None:
-        super().__init__(envelope, encode_id(message_id), body)
-        self.id = message_id
-        self.index = index
-        self.timeout = timeout  # seconds, from when it is accepted
-        self.deadline = 0.0
-        self.sends = 0
-        self.in_flight = False
-        self.receipt: Receipt | None = None
-        self.error: PulsekitError | None = None
-        self.on_settled: Callable[[_Entry], None] | None = None
-
-    @property
-    def settled(self) -> bool:
-        return self.receipt is not None or self.error is not None
-
-    def settle(self, outcome: Outcome, detail: str) -> None:
-        to = self.envelope
-        self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
-        self.body = b""  # one that is late stays in the table of the wire, for a return that comes late as well
-        if self.on_settled is not None:
-            self.on_settled(self)
-
-    def fail(self, error: PulsekitError) -> None:
-        self.error = error
-        if self.on_settled is not None:
-            self.on_settled(self)
-
-    def result(self) -> Receipt:
-        if self.receipt is None:
-            assert self.error is not None
-            raise self.error
-        return self.receipt
-
-
-class _Refused:
-    """Stand in the order of messages for one that was not sent."""
-
-    __slots__ = ("receipt",)
-
-    settled = True
-
-    def __init__(self, receipt: Receipt) -> None:
-        self.receipt = receipt
-
-    def result(self) -> Receipt:
-        return self.receipt
 
 
 class Publisher:
@@ -154,12 +103,13 @@ class Publisher:
         self._timeout = timeout
         self._ids = (f"{prefix}{number:012x}" for prefix in [secrets.token_hex(10)] for number in count())
         self._envelopes: dict[tuple[str, bool], Envelope] = {}
-        self._entries: dict[_Entry, None] = {}  # accepted and without an outcome, in order
-        self._outbox: list[_Entry] = []
+        self._entries: dict[Entry, None] = {}  # accepted and without an outcome, in order
+        self._outbox: list[Entry] = []
         self._alarm: asyncio.TimerHandle | None = None  # for the first deadline
+        self._alarm_at = inf
         self._time = monotonic  # the loop's, once there is one
         self._flushing = False
-        self._wire: PublishWire[_Entry] | None = None
+        self._wire: PublishWire[Entry] | None = None
         self._failure: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -228,8 +178,12 @@ class Publisher:
         draft = Draft(payload, routing_key, cc, headers or {}, properties or Properties())
         entry = self._prepare(draft, 0, mandatory=mandatory, timeout=timeout)
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.on_settled = lambda _: None if settled.done() else settled.set_result(None)
+        entry.on_settled = lambda: None if settled.done() else settled.set_result(None)
         self._accept(entry)
+        if len(self._outbox) >= _BATCH:
+            self._flush()
+        else:
+            self._flush_soon()
         await settled
         receipt = entry.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._failure, BrokerRefused):
@@ -246,8 +200,9 @@ class Publisher:
     ) -> AsyncIterator[Receipt]:
         """Publish messages with many in flight and yield their receipts in order, each as soon as it is known.
 
-        No single message raises: an invalid one is a receipt, too. Messages are taken from the source only as the
-        window has room, so memory stays bounded. When iteration is given up, messages that left stay sent.
+        No single message raises: an invalid one is a receipt, too. As many messages as the window holds are taken from
+        the source, validated and encoded ahead of it, and no more, so memory stays bounded. When iteration is given up,
+        messages that left stay sent, and those ahead of the window are not sent.
 
         Args:
             messages: (payload, routing key) pairs, or drafts. What the source raises is raised here, after the
@@ -264,27 +219,25 @@ class Publisher:
         self._check_open()
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
-        flow = _Flow(window)
-        entries = flow.entries
+        flow = Flow(window)
         items, feeding = None, None
         if isinstance(messages, AsyncIterable):
             feeding = self._tasks.create_task(self._feed(messages, flow, mandatory=mandatory, timeout=timeout))
         else:
             items = enumerate(messages)
         try:
-            while True:
-                while entries and entries[0].settled:
-                    yield entries.popleft().result()
-                if flow.ended and not entries:
-                    break
-                if items is not None:
-                    self._fill(items, flow, mandatory=mandatory, timeout=timeout)
-                    items = None if flow.ended else items
-                    if items is None or (entries and entries[0].settled):
-                        await asyncio.sleep(0)  # heartbeats have their turn, though there is nothing to wait for
-                        continue
-                flow.has_room.set()
-                await flow.changed()
+            while not flow.over:
+                known = flow.take_known()
+                self._admit(flow)  # before anybody looks at receipts: the broker should not wait for that
+                for receipt in known:
+                    yield receipt
+                if known:
+                    continue
+                if items is not None and flow.wanted:
+                    self._take_some(items, flow, mandatory=mandatory, timeout=timeout)
+                    await asyncio.sleep(0)  # answers are read, and heartbeats have their turn
+                else:
+                    await flow.changed()
         finally:
             if feeding is not None and not feeding.done():
                 feeding.cancel()
@@ -294,32 +247,51 @@ class Publisher:
         if isinstance(self._failure, BrokerRefused):
             raise self._failure
 
-    def _fill(
-        self, items: Iterator[tuple[int, Item]], flow: _Flow, *, mandatory: bool | None, timeout: float | None
+    def _take_some(
+        self, items: Iterator[tuple[int, Item]], flow: Flow, *, mandatory: bool | None, timeout: float | None
     ) -> None:
+        """Take a batch from the source while the window has room, and only a few at once ahead of it."""
+        most = min(flow.wanted, _BATCH if flow.room else _FEW)
+        before = len(flow.ahead)
         try:
-            while len(flow.entries) < flow.window:
-                index, item = next(items)
-                flow.add(self._submit(item, index, mandatory=mandatory, timeout=timeout))
-        except StopIteration:
-            flow.end(None)
+            for index, item in islice(items, most):
+                self._prepare_for(flow, item, index, mandatory=mandatory, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - the source's own, raised once its receipts are out
             flow.end(error)
+        else:
+            if len(flow.ahead) - before < most:
+                flow.end(None)
 
     async def _feed(
-        self, items: AsyncIterable[Item], flow: _Flow, *, mandatory: bool | None, timeout: float | None
+        self, items: AsyncIterable[Item], flow: Flow, *, mandatory: bool | None, timeout: float | None
     ) -> None:
-        """Take from an asynchronous source as the window has room, in one task for all of it."""
+        """Take from an asynchronous source as messages are wanted, in one task for all of them."""
         index = 0
         try:
             async for item in items:
-                flow.add(self._submit(item, index, mandatory=mandatory, timeout=timeout))
+                self._prepare_for(flow, item, index, mandatory=mandatory, timeout=timeout)
                 index += 1
-                while len(flow.entries) >= flow.window:
-                    flow.has_room.clear()
-                    await flow.has_room.wait()
+                self._admit(flow)
+                if len(flow.ahead) % _FEW == _FEW - 1:
+                    await asyncio.sleep(0)  # answers are read, though the source may have much at once
+                await flow.wants_more()
             flow.end(None)
-        except Exception as error:  # noqa: BLE001 - see _fill
+        except Exception as error:  # noqa: BLE001 - see _take_some
+            flow.end(error)
+
+    def _admit(self, flow: Flow) -> None:
+        """Let what is ready go out, as far as the window has room."""
+        ahead = flow.ahead
+        try:
+            for _ in range(min(flow.room, len(ahead))):
+                entry = ahead[0]
+                if isinstance(entry, Entry):
+                    self._accept(entry)
+                flow.add(ahead.popleft())
+            if self._outbox:
+                self._flush()
+        except PulsekitError as error:  # no more can be accepted
+            ahead.clear()
             flow.end(error)
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> tuple[Receipt, ...]:
@@ -364,7 +336,7 @@ class Publisher:
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self.exchange}")
 
-    def _prepare(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> _Entry:
+    def _prepare(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> Entry:
         """Validate and encode one message.
 
         Raises:
@@ -375,11 +347,13 @@ class Publisher:
         if isinstance(item, Draft):
             envelope = self._address(item, mandatory=mandatory)
             payload, message_id = item.payload, item.properties.message_id or next(self._ids)
+            encoded_id = encode_id(message_id)
         else:
             payload, routing_key = item
             known = self._envelopes.get((routing_key, mandatory))
             envelope = known or self._address(Draft(None, routing_key), mandatory=mandatory)
             message_id = next(self._ids)
+            encoded_id = _OWN_ID + message_id.encode()
         if isinstance(payload, bytes):
             body = payload
             if self._schema is not None:
@@ -388,7 +362,7 @@ class Publisher:
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
-        return _Entry(envelope, message_id, body, index, self._timeout if timeout is None else timeout)
+        return Entry(envelope, message_id, encoded_id, body, index, self._timeout if timeout is None else timeout)
 
     def _address(self, draft: Draft, *, mandatory: bool) -> Envelope:
         """Make the envelope of a message, and keep it when others may have the same."""
@@ -410,20 +384,21 @@ class Publisher:
             self._envelopes[key, mandatory] = envelope
         return envelope
 
-    def _submit(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> _Entry | _Refused:
-        """Accept a message, or say why it cannot be sent."""
+    def _prepare_for(
+        self, flow: Flow, item: Item, index: int, *, mandatory: bool | None, timeout: float | None
+    ) -> None:
+        """Make a message ready to be sent, or put the receipt in its place that says why it cannot be."""
         try:
-            entry = self._prepare(item, index, mandatory=mandatory, timeout=timeout)
+            flow.ahead.append(self._prepare(item, index, mandatory=mandatory, timeout=timeout))
         except InvalidInput as error:
             draft = item if isinstance(item, Draft) else Draft(*item)
             message_id = draft.properties.message_id or ""
             problems = error.problems if isinstance(error, InvalidPayload) else ()
             detail, key = str(error), draft.routing_key
-            return _Refused(Receipt(index, message_id, self.exchange, key, Outcome.INVALID, False, detail, problems))
-        self._accept(entry)
-        return entry
+            receipt = Receipt(index, message_id, self.exchange, key, Outcome.INVALID, False, detail, problems)
+            flow.ahead.append(Refused(receipt))
 
-    def _accept(self, entry: _Entry) -> None:
+    def _accept(self, entry: Entry) -> None:
         if self._failure is not None:
             raise self._failure
         if self._task is None:
@@ -432,15 +407,10 @@ class Publisher:
             self._idle.clear()
         self._entries[entry] = None
         entry.deadline = self._time() + entry.timeout
-        if self._alarm is None or self._alarm.when() > entry.deadline:
+        if entry.deadline < self._alarm_at:
             self._set_alarm(entry.deadline)
-        if self._wire is None:
-            return  # the next one begins with all that are accepted
-        self._outbox.append(entry)
-        if len(self._outbox) >= _BATCH:
-            self._flush()
-        else:
-            self._flush_soon()
+        if self._wire is not None:  # else the next one begins with all that are accepted
+            self._outbox.append(entry)
 
     def _flush_soon(self) -> None:
         """Gather what is published in one turn of the loop into one batch."""
@@ -459,13 +429,13 @@ class Publisher:
             entry.in_flight = True
         self._wire.send(batch)
 
-    def _on_verdict(self, entry: _Entry, outcome: Outcome, detail: str = "") -> None:
+    def _on_verdict(self, entry: Entry, outcome: Outcome, detail: str = "") -> None:
         entry.in_flight = False
         # What has a receipt was late; what is unknown goes out again on the next connection.
         if entry.receipt is None and outcome is not Outcome.UNKNOWN:
             self._settle(entry, outcome, detail)
 
-    def _settle(self, entry: _Entry, outcome: Outcome, detail: str = "") -> None:
+    def _settle(self, entry: Entry, outcome: Outcome, detail: str = "") -> None:
         del self._entries[entry]
         entry.settle(outcome, detail)
         if not self._entries:
@@ -475,10 +445,10 @@ class Publisher:
         """Keep one timer, for the nearest deadline of a message that still waits."""
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = asyncio.get_running_loop().call_at(when, self._ring)
+        self._alarm, self._alarm_at = asyncio.get_running_loop().call_at(when, self._ring), when
 
     def _ring(self) -> None:
-        self._alarm = None
+        self._alarm, self._alarm_at = None, inf
         now = asyncio.get_running_loop().time()
         for entry in [entry for entry in self._entries if entry.deadline <= now]:
             # Sent on a connection that is gone, it may have arrived; never sent, or still waiting, it is late.
@@ -522,8 +492,8 @@ class Publisher:
                 wire, self._wire = self._wire, None
                 await wire.close()
 
-    async def _set_up(self, link: Link) -> PublishWire[_Entry]:
-        wire: PublishWire[_Entry] = await PublishWire.open(link, self._on_verdict, self._flush)
+    async def _set_up(self, link: Link) -> PublishWire[Entry]:
+        wire: PublishWire[Entry] = await PublishWire.open(link, self._on_verdict, self._flush)
         try:
             await wire.declare_exchange(self.exchange, passive=owner(self.exchange) != link.user)
         except BaseException:
@@ -547,52 +517,4 @@ class Publisher:
         self._idle.set()
         if self._alarm is not None:
             self._alarm.cancel()
-            self._alarm = None
-
-
-class _Flow:
-    """Keep the messages of one `publish_many` in order, and wake whoever waits for the oldest.
-
-    Attributes:
-        entries: those whose receipts were not given out yet.
-        window: how many they may be.
-        ended: whether the source has no more.
-        failure: what the source raised.
-        has_room: set when messages can be taken from the source again.
-    """
-
-    def __init__(self, window: int) -> None:
-        self.entries: deque[_Entry | _Refused] = deque()
-        self.window = window
-        self.ended = False
-        self.failure: Exception | None = None
-        self.has_room = asyncio.Event()
-        self._waiting: asyncio.Future[None] | None = None
-
-    def add(self, entry: _Entry | _Refused) -> None:
-        self.entries.append(entry)
-        if isinstance(entry, _Entry):
-            entry.on_settled = self._on_settled
-        else:
-            self._on_settled(entry)
-
-    def end(self, failure: Exception | None) -> None:
-        self.ended = True
-        self.failure = failure
-        self._wake()
-
-    async def changed(self) -> None:
-        """Wait until the oldest has an outcome, or the source has ended."""
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
-
-    def _on_settled(self, entry: _Entry | _Refused) -> None:
-        if entry is self.entries[0]:
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+            self._alarm, self._alarm_at = None, inf

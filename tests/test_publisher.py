@@ -180,7 +180,10 @@ async def test_messages_that_are_all_invalid_do_not_keep_others_from_their_turn(
     assert turns >= 100
 
 
-async def test_a_source_is_read_only_as_far_as_the_window_has_room(user: PulseUser, exchange: str) -> None:
+@pytest.mark.parametrize("asynchronous", [False, True])
+async def test_a_source_is_read_one_window_ahead_and_no_further(
+    user: PulseUser, exchange: str, *, asynchronous: bool
+) -> None:
     taken = 0
 
     def pairs() -> Iterator[tuple[Any, str]]:
@@ -189,20 +192,53 @@ async def test_a_source_is_read_only_as_far_as_the_window_has_room(user: PulseUs
             taken += 1
             yield {}, KEY
 
+    async def slow_pairs() -> AsyncIterator[tuple[Any, str]]:
+        for pair in pairs():
+            await asyncio.sleep(0)
+            yield pair
+
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange)
         await publisher.open()
         proxy.hold_answers()
-        receipts = publisher.publish_many(pairs(), window=8)
+        receipts = publisher.publish_many(slow_pairs() if asynchronous else pairs(), window=8)
         first = asyncio.ensure_future(anext(receipts))
-        probe = asyncio.ensure_future(publisher.publish({}, KEY))
-        while publisher.in_flight != 9:
+        while taken < 16:
             await asyncio.sleep(0)
-        assert taken == 8
+        carried = proxy.carried
+        probe = asyncio.ensure_future(publisher.publish({}, KEY))
+        while proxy.carried == carried:
+            await asyncio.sleep(0)
+        assert (taken, publisher.in_flight) == (16, 9)
         proxy.release_answers()
         await first
         await probe
         assert 1 + sum([1 async for _ in receipts]) == 100
+
+
+async def test_what_is_ready_ahead_of_the_window_is_not_sent_when_iteration_is_given_up(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    messages = await listen(pulse, exchange)
+    given: list[int] = []
+
+    def pairs() -> Iterator[tuple[Any, str]]:
+        for number in range(100):
+            given.append(number)
+            yield number, KEY
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as other:
+        publisher = other.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        first = asyncio.ensure_future(anext(publisher.publish_many(pairs(), window=2)))
+        while len(given) < 4:
+            await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.wait([first])
+        proxy.release_answers()
+        await publisher.publish("last", KEY)
+    assert [(await anext(messages)).payload for _ in range(3)] == [0, 1, "last"]
 
 
 async def test_an_asynchronous_source_gets_receipts_while_it_waits(pulse: pulsekit.Pulse, exchange: str) -> None:

@@ -1,0 +1,188 @@
+"""Messages between being given and having a receipt, and the order in which `publish_many` gives receipts out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pulsekit.messages import Receipt
+from pulsekit.wire import Parcel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulsekit.errors import PulsekitError
+    from pulsekit.frames import Envelope
+    from pulsekit.messages import Outcome
+
+__all__ = ["Entry", "Flow", "Refused"]
+
+
+class Entry(Parcel):
+    """Follow one message from being encoded to its receipt.
+
+    Attributes:
+        id: its message id.
+        index: its place in the order of the flow.
+        timeout: seconds, from when it is accepted.
+        deadline: when that ends, by the clock of the loop.
+        sends: on how many connections it was sent.
+        in_flight: whether it was sent on this one, and has no answer yet.
+        on_settled: called once it has a receipt or an error.
+    """
+
+    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
+
+    def __init__(  # noqa: PLR0917 - made a hundred thousand times a second
+        self, envelope: Envelope, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
+    ) -> None:
+        self.envelope = envelope
+        self.message_id = encoded_id
+        self.body = body
+        self.id = message_id
+        self.index = index
+        self.timeout = timeout
+        self.deadline = 0.0
+        self.sends = 0
+        self.in_flight = False
+        self.receipt: Receipt | None = None
+        self.error: PulsekitError | None = None
+        self.on_settled: Callable[[], None] | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether it has a receipt or an error."""
+        return self.receipt is not None or self.error is not None
+
+    def settle(self, outcome: Outcome, detail: str) -> None:
+        """Give it its receipt, and let the body go.
+
+        One that is late stays in the table of the wire, for a return that comes late as well.
+        """
+        to = self.envelope
+        self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
+        self.body = b""
+        if self.on_settled is not None:
+            self.on_settled()
+
+    def fail(self, error: PulsekitError) -> None:
+        """End it without a receipt: it was never sent."""
+        self.error = error
+        if self.on_settled is not None:
+            self.on_settled()
+
+    def result(self) -> Receipt:
+        """Return the receipt, or raise the error."""
+        if self.receipt is None:
+            assert self.error is not None
+            raise self.error
+        return self.receipt
+
+
+class Refused:
+    """Stand in the order of messages for one that is not sent."""
+
+    __slots__ = ("receipt",)
+
+    settled = True
+    error: PulsekitError | None = None
+
+    def __init__(self, receipt: Receipt) -> None:
+        self.receipt: Receipt | None = receipt
+
+
+class Flow:
+    """Keep the messages of one `publish_many` in order, and wake whoever waits for the oldest.
+
+    Messages are taken from the source, validated and encoded ahead of the window: when a confirm makes room, what goes
+    into it is ready, and the broker does not wait while the next job is validated.
+
+    Attributes:
+        window: how many may be without a known receipt, and how many may be ready besides.
+        ahead: those that are ready, and wait for room.
+        ended: whether the source has no more.
+        failure: what the source raised.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.ahead: deque[Entry | Refused] = deque()
+        self.ended = False
+        self.failure: Exception | None = None
+        self._entries: deque[Entry | Refused] = deque()  # accepted, and their receipts not taken yet
+        self._waiting: asyncio.Future[None] | None = None
+        self._wanting = asyncio.Event()
+
+    @property
+    def room(self) -> int:
+        """How many more messages may go out."""
+        return self.window - len(self._entries)
+
+    @property
+    def wanted(self) -> int:
+        """How many more messages are wanted from the source."""
+        return 0 if self.ended else self.window - len(self.ahead)
+
+    @property
+    def over(self) -> bool:
+        """Whether every message has had its receipt, and no other can come."""
+        return self.ended and not self.ahead and not self._entries
+
+    def add(self, entry: Entry | Refused) -> None:
+        """Put a message that was accepted, or is not sent, behind the others."""
+        self._entries.append(entry)
+        if self._waiting is not None and len(self._entries) == 1:
+            self._watch(entry)
+
+    def take_known(self) -> list[Receipt]:
+        """Take the receipts that are known, from the oldest on, up to the first that is not.
+
+        Raises:
+            PulsekitError: the oldest message has an error for a receipt.
+        """
+        entries = self._entries
+        known: list[Receipt] = []
+        while entries:
+            receipt = entries[0].receipt
+            if receipt is None:
+                if entries[0].error is not None and not known:
+                    raise entries[0].error
+                break
+            known.append(receipt)
+            entries.popleft()
+        return known
+
+    def end(self, failure: Exception | None) -> None:
+        """Say that the source has no more, and what it raised."""
+        self.ended = True
+        self.failure = failure
+        self._wake()
+
+    async def changed(self) -> None:
+        """Wait until the oldest has an outcome, or the source has ended."""
+        if self.wanted:
+            self._wanting.set()
+        self._waiting = asyncio.get_running_loop().create_future()
+        if self._entries:
+            self._watch(self._entries[0])
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    async def wants_more(self) -> None:
+        """Wait until messages are wanted from the source."""
+        while not self.wanted:
+            self._wanting.clear()
+            await self._wanting.wait()
+
+    def _watch(self, oldest: Entry | Refused) -> None:
+        if oldest.settled:
+            self._wake()
+        elif isinstance(oldest, Entry):
+            oldest.on_settled = self._wake
+
+    def _wake(self) -> None:
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
