@@ -180,10 +180,7 @@ class Publisher:
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry.on_settled = lambda: None if settled.done() else settled.set_result(None)
         self._accept(entry)
-        if len(self._outbox) >= _BATCH:
-            self._flush()
-        else:
-            self._flush_soon()
+        self._flush_soon()
         await settled
         receipt = entry.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._failure, BrokerRefused):
@@ -228,7 +225,8 @@ class Publisher:
         try:
             while not flow.over:
                 known = flow.take_known()
-                self._admit(flow)  # before anybody looks at receipts: the broker should not wait for that
+                self._admit(flow)
+                self._flush()  # before anybody looks at receipts: the broker should not wait for that
                 for receipt in known:
                     yield receipt
                 if known:
@@ -272,6 +270,7 @@ class Publisher:
                 self._prepare_for(flow, item, index, mandatory=mandatory, timeout=timeout)
                 index += 1
                 self._admit(flow)
+                self._flush_soon()
                 if len(flow.ahead) % _FEW == _FEW - 1:
                     await asyncio.sleep(0)  # answers are read, though the source may have much at once
                 await flow.wants_more()
@@ -288,8 +287,6 @@ class Publisher:
                 if isinstance(entry, Entry):
                     self._accept(entry)
                 flow.add(ahead.popleft())
-            if self._outbox:
-                self._flush()
         except PulsekitError as error:  # no more can be accepted
             ahead.clear()
             flow.end(error)
@@ -413,14 +410,16 @@ class Publisher:
             self._outbox.append(entry)
 
     def _flush_soon(self) -> None:
-        """Gather what is published in one turn of the loop into one batch."""
-        if not self._flushing:
+        """Gather what is published in one turn of the loop into one batch, if it is not much."""
+        if len(self._outbox) >= _BATCH:
+            self._flush()
+        elif not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._wire is None or not self._wire.writable:
+        if not self._outbox or self._wire is None or not self._wire.writable:
             return  # comes again with the next wire, or when this one is writable
         batch, self._outbox = self._outbox, []
         batch = [entry for entry in batch if not entry.settled]
