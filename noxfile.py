@@ -64,6 +64,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def soak(session: nox.Session) -> None:
+    """Watch an exchange for ten minutes at 2,000 messages a second; pass `--minutes` or `--rate` after `--`."""
+    session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
+    session.run("python", "benchmarks/soak.py", *session.posargs, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Show the whole journey of a job on this machine."""
     session.install(".")

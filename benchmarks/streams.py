@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
     from benchmarks.stage import Stage
 
-__all__ = ["PART", "RATE"]
+__all__ = ["OTHER_KEY", "PART", "RATE", "published", "publishing", "read_in_order"]
 
 RATE = 10_000  # messages a second that a tail is offered
 
 _TICK = 0.02  # seconds between two bursts of the steady publisher
-_OTHER_KEY = "elsewhere.mozilla-central._"  # the queue is not bound to it, tail is
+OTHER_KEY = "elsewhere.mozilla-central._"  # the queue is not bound to it, tail is
 _MESSAGE_ID = b'"message_id":"'
 
 
@@ -54,7 +54,7 @@ def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = Fa
     """Let tail take messages as they are sent at a steady rate, or without one those that wait for it already."""
     recording = Path(task.folder, "recording.ndjson")
     shown = ("--save", str(recording), "--force", "--quiet") if saved else ("-o", "ndjson")
-    command = ("tail", f"{task.exchange}:{_OTHER_KEY}", "-n", str(task.messages), *shown)
+    command = ("tail", f"{task.exchange}:{OTHER_KEY}", "-n", str(task.messages), *shown)
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with ExitStack() as stack:
         process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
@@ -66,27 +66,27 @@ def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = Fa
         began = 0.0
         if rate is None:
             process.send_signal(signal.SIGSTOP)
-            _published(_publishing(task, rate))
+            published(publishing(task, rate))
             process.send_signal(signal.SIGCONT)
             began = perf_counter()
         else:
-            publisher = _publishing(task, rate)
-        count, first_came = _read_in_order(process.stdout)
+            publisher = publishing(task, rate)
+        count, first_came = read_in_order(process.stdout)
         finished = perf_counter()
         usage = ended(process)
         if saved:
             finished = perf_counter()
             with recording.open("rb") as lines:
-                count, _ = _read_in_order(line for line in lines if _MESSAGE_ID in line)
+                count, _ = read_in_order(line for line in lines if _MESSAGE_ID in line)
         if (process.returncode, count) != (0, task.messages):
             raise Failed(f"tail ended with {process.returncode} after {count} of {task.messages} messages")
         meter.ran(finished - (began or first_came), usage)
         if rate is not None:
-            offered, last = _published(publisher)
+            offered, last = published(publisher)
             meter.extra |= {"offered/s": offered, "behind ms": (finished - last) * 1e3}
 
 
-def _read_in_order(lines: Iterable[bytes]) -> tuple[int, float]:
+def read_in_order(lines: Iterable[bytes]) -> tuple[int, float]:
     """Hold records to the order in which the messages were sent; return their number and when the first came."""
     number, came = 0, 0.0
     for number, line in enumerate(lines, 1):
@@ -129,7 +129,7 @@ def _one_unlike(task: Task, key: str, good: object, lines: Iterable[bytes]) -> N
         raise Failed(f"{number} answers to {task.messages + 1} payloads, those to {unlike[:9]} are not {good}")
 
 
-def _publishing(task: Task, rate: int | None) -> Connection:
+def publishing(task: Task, rate: int | None) -> Connection:
     """Publish in a process beside this one."""
     ours, theirs = Pipe(duplex=False)
     get_context("fork").Process(target=_send_in_process, args=(task, rate, theirs), daemon=True).start()
@@ -137,7 +137,7 @@ def _publishing(task: Task, rate: int | None) -> Connection:
     return ours
 
 
-def _published(publisher: Connection) -> tuple[float, float]:
+def published(publisher: Connection) -> tuple[float, float]:
     """Return the rate that was reached, and when the last message was confirmed."""
     try:
         rate, finished = publisher.recv()
@@ -160,7 +160,7 @@ async def _send(task: Task, rate: int | None) -> float:
     import pulsekit
 
     messages = (
-        pulsekit.Draft(body, _OTHER_KEY, properties=pulsekit.Properties(message_id=_id(number).decode()))
+        pulsekit.Draft(body, OTHER_KEY, properties=pulsekit.Properties(message_id=_id(number).decode()))
         for number, body in enumerate(islice(read_bodies(task), task.messages))
     )
     burst = max(1, int(rate * _TICK)) if rate else task.messages
@@ -199,7 +199,7 @@ def _write_input(task: Task) -> None:
         return
     with _jobs(task).open("w") as jobs, _records(task).open("w") as records:
         for number, job in enumerate(with_one_spoiled(read_jobs(task), task.messages, _spoiled(task))):
-            key = _OTHER_KEY if number == _spoiled(task) else KEY
+            key = OTHER_KEY if number == _spoiled(task) else KEY
             jobs.write(json.dumps(job, separators=(",", ":")) + "\n")
             record = {"v": 1, "exchange": "exchange/bench/jobs", "routing_key": key, "cc": [], "payload": job}
             records.write(json.dumps(record, separators=(",", ":")) + "\n")

@@ -17,6 +17,7 @@ from benchmarks.goals import GOALS, judged
 from benchmarks.measure import Failed, Part, Sample, load
 from benchmarks.publish import publish_many
 from benchmarks.run import PARTS, main
+from benchmarks.soak import soak
 from benchmarks.stage import Stage, read_jobs
 
 if TYPE_CHECKING:
@@ -140,3 +141,14 @@ def test_the_page_is_drawn_from_the_figures_beside_it(tmp_path: Path) -> None:
     assert drawn == {file.relative_to(DOCS): file.read_text() for file in kept}, (
         "python -m benchmarks --read docs/performance/results.json --write docs"
     )
+
+
+def test_a_soak_shows_and_records_every_message(stage: Stage) -> None:
+    figures = soak(stage, messages=400, rate=2000)
+    assert (figures["shown"], figures["recorded"]) == (400, 400)
+
+
+def test_a_soak_fails_when_memory_grows(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.soak._GROWTH", -1000.0)
+    with pytest.raises(Failed, match="MiB at most"):
+        soak(stage, messages=100, rate=2000)
