@@ -27,8 +27,9 @@ from pulsekit.errors import (
     LoginRefused,
     NotOpen,
     PulsekitError,
+    VirtualHostRefused,
 )
-from pulsekit.frames import BLOCKED, METHOD, UNBLOCKED, short_string
+from pulsekit.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED, short_string
 from pulsekit.seam import Seam
 from pulsekit.translation import FOREIGN, translate, translate_connecting
 
@@ -45,6 +46,7 @@ CONNECT_TIMEOUT = 10.0  # seconds for the whole of connecting: TCP, TLS, login, 
 OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
 CLOSE_TIMEOUT = 3.0  # seconds for a farewell nobody may answer
 _LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse: logins fail for a moment
+_LOOKS = 4  # for a sign of life, in the time of two heartbeats
 
 
 class State(enum.StrEnum):
@@ -101,6 +103,8 @@ class Link:
         user: the AMQP user who is logged in.
         server: the broker's own description of itself (connection.start).
         frame_max: bytes of the largest frame (connection.tune).
+        heartbeat: seconds between heartbeats that were agreed on; two of them without a byte end the link, in time for
+            what is published to go out again. aiormq alone would wait for more than three.
         tap: where the frames of our own channels come out, and go in.
         on_blocked: called with the broker's reason when it takes no more messages, and with None when it does again.
         mute: whether the broker left a farewell unanswered; then nobody waits for its answer to the next.
@@ -117,7 +121,10 @@ class Link:
         self._connection = connection
         self._wire = connection.transport.connection
         self.server: dict[str, object] = dict(self._wire.server_properties or {})
-        self.frame_max: int = self._wire.connection_tune.frame_max
+        self.frame_max: int = self._wire.connection_tune.frame_max or FRAME_MAX  # 0 is no limit
+        self.heartbeat: int = self._wire.connection_tune.heartbeat
+        self._silent = 0  # looks without a sign of life
+        self._look = asyncio.get_running_loop().call_later(2 * self.heartbeat / _LOOKS, self._listen)
         self.tap.connect(0, self)
 
     def take(self, kind: int, data: bytes, start: int, end: int) -> int:
@@ -134,6 +141,19 @@ class Link:
 
     def resumed(self) -> None:
         """Do nothing: what goes out on channel 0 is aiormq's."""
+
+    def _listen(self) -> None:
+        """Drop a connection on which nothing came for two heartbeats (AMQP 0-9-1 §4.2.7).
+
+        Looks are counted rather than seconds: a program that keeps its loop busy for a minute has not read what came.
+        """
+        self._silent = 0 if self.tap.heard else self._silent + 1
+        self.tap.heard = False
+        if self._silent >= _LOOKS:
+            log.warning("nothing came from the broker for %d s: the connection is dead", 2 * self.heartbeat)
+            self.tap.abort()
+        elif not self.is_lost:
+            self._look = asyncio.get_running_loop().call_later(2 * self.heartbeat / _LOOKS, self._listen)
 
     def _tell(self, reason: str | None) -> None:
         if self.on_blocked is not None:
@@ -193,13 +213,15 @@ class Link:
             log.debug("closing the connection: %r", error)
         finally:
             patience.cancel()
+            self._look.cancel()
 
 
 class Connection:
     """Keep a connection to the broker, for one direction of traffic.
 
-    The first attempt decides: what it raises, every waiter gets. Later losses are repaired with full-jitter backoff;
-    a refused login is tried a few times and then final, a refused virtual host is final at once.
+    The first attempt decides: what it raises, every waiter gets. Later losses are repaired with full-jitter backoff; a
+    login or virtual host that is refused by then is tried a few times, and then final: a user that PulseGuardian makes
+    anew is not there for a moment, and may do nothing for another.
     """
 
     def __init__(
@@ -256,14 +278,14 @@ class Connection:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
-        refused_logins = 0
+        refused = 0
         while True:
             self._enter(State.CONNECTING)
             try:
                 link = await self._open()
             except PulsekitError as error:
-                refused_logins += isinstance(error, LoginRefused)
-                passing = not isinstance(error, BrokerRefused) or 0 < refused_logins <= _LOGIN_RETRIES
+                refused += isinstance(error, LoginRefused | VirtualHostRefused)
+                passing = not isinstance(error, BrokerRefused) or 0 < refused <= _LOGIN_RETRIES
                 if self.epoch == 0 or not passing:
                     self._failure = error
                     self._enter(State.CLOSED)
@@ -272,7 +294,7 @@ class Connection:
                 if isinstance(error, LoginRefused):
                     await self._renew_password()
             else:
-                refused_logins = 0
+                refused = 0
                 self._link = link
                 self._enter(State.READY)
                 link.on_blocked = self._on_blocked

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.callbacks import tell
+from pulsekit.connection import CONNECT_TIMEOUT
 from pulsekit.depth import Limits, Watch
 from pulsekit.errors import (
     BrokerRefused,
@@ -94,6 +95,8 @@ class Consumer:
             check_queue(queue)
         elif durable:
             raise ConfigurationError("a durable queue needs a name: queue/<user>/<name>")
+        if (arguments or {}).get("x-queue-type") == "quorum" and (queue is None or durable is False):
+            raise ConfigurationError("a quorum queue is durable and needs a name: queue/<user>/<name>")
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
         self.queue = queue or ""
@@ -115,11 +118,12 @@ class Consumer:
         self._on_depth = on_depth
         self._retries = Retries()
         self._drained = False
-        self._signals: tuple[signal.Signals, ...] = ()
+        self._signals: dict[signal.Signals, Any] = {}  # those to drain on, and what they did before
         self._buffer: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._epoch = 0
         self._known = False  # whether the durable queue stood before: then it is not made again when it is gone
+        self._patience = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
         self._lossy = False  # whether messages were lost since nobody listens
         self._may_expire = "x-expires" in self._arguments
         self._wire: DeliveryWire | None = None
@@ -146,6 +150,7 @@ class Consumer:
             raise self._end
         if self._task is None:
             self._ready = asyncio.get_running_loop().create_future()
+            self._patience = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name="consume")
         assert self._ready is not None
@@ -253,25 +258,33 @@ class Consumer:
     def drain_on(self, *signals: signal.Signals) -> None:
         """Drain when the process gets one of these signals, so that a handler can finish what it has.
 
-        The second signal does what it always did. Call it in the main thread, within the block of the subscription.
+        The second signal does what it always did, from the moment of the first, even while a handler does not let the
+        loop run. Call it in the main thread, within the block of the subscription.
 
         Args:
             *signals: SIGINT and SIGTERM by default.
         """
-        self._signals = signals or (signal.SIGINT, signal.SIGTERM)
-        loop = asyncio.get_running_loop()
-        for number in self._signals:
-            loop.add_signal_handler(number, self._on_signal, number)
-
-    def _on_signal(self, number: signal.Signals) -> None:
-        log.warning("%s: draining %s; again to leave at once", number.name, self.queue)
         self._forget_signals()
+        loop = asyncio.get_running_loop()
+
+        # Not the loop's own handlers: a second signal before the loop has its turn would be lost on them.
+        def on_signal(number: int, _: object) -> None:
+            self._forget_signals()
+            loop.call_soon_threadsafe(self._begin_to_drain, signal.Signals(number))
+
+        for number in signals or (signal.SIGINT, signal.SIGTERM):
+            self._signals[number] = signal.signal(number, on_signal)
+
+    def _begin_to_drain(self, number: signal.Signals) -> None:
+        if self._end is not None:
+            return
+        log.warning("%s: draining %s; again to leave at once", number.name, self.queue)
         self._draining = self._tasks.create_task(self.drain(), name="drain")
 
     def _forget_signals(self) -> None:
-        for number in self._signals:
-            asyncio.get_running_loop().remove_signal_handler(number)
-        self._signals = ()
+        for number, before in self._signals.items():
+            signal.signal(number, before or signal.SIG_DFL)
+        self._signals = {}
 
     async def _decide(self, message: Message, policy: Policy, fate: Fate, reason: Exception) -> None:
         if fate is not Fate.RAISE:
@@ -297,7 +310,7 @@ class Consumer:
                 try:
                     wire = await self._subscribe(link)
                 except (NotFound, ResourceLocked) as error:
-                    if not self._may_come(error):
+                    if not self._may_come(error, pause):
                         raise
                     await self._rest(link, pause)
                     pause = min(_WAIT_MOST, pause * 2)
@@ -361,11 +374,14 @@ class Consumer:
             raise
         return wire
 
-    def _may_come(self, error: BrokerRefused) -> bool:
-        """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection."""
+    def _may_come(self, error: BrokerRefused, pause: float) -> bool:
+        """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection.
+
+        At first that is one of a process that was killed, and may go within the time that connecting may take.
+        """
         if isinstance(error, NotFound):
             return self._wait
-        return self._epoch > 1
+        return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._patience
 
     async def _rest(self, link: Link, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):

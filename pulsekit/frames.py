@@ -26,6 +26,7 @@ __all__ = [
     "CLOSE_CONNECTION",
     "DELIVER",
     "FRAME",
+    "FRAME_MAX",
     "HEADER",
     "HEARTBEAT",
     "METHOD",
@@ -57,7 +58,8 @@ SETTLE = struct.Struct(">QB")  # delivery tag and bits
 _CONTENT = struct.Struct(">BHI4sQ")  # the frame and the head of a content header, up to the size of the body
 
 _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
-_MAX_HEADER = 131_064  # bytes: the frame_max of Pulse less the eight that frame a payload (AMQP 0-9-1 §4.2.3)
+FRAME_MAX = 131_072  # bytes of the largest frame on Pulse, and wherever RabbitMQ was left as it comes (connection.tune)
+_MAX_HEADER = FRAME_MAX - 8  # bytes: eight frame a payload (AMQP 0-9-1 §4.2.3)
 
 # The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
 _FLAGS = (
@@ -119,6 +121,11 @@ class Envelope:
             raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
         self._for = (0, 0)  # the channel, and the length of a message id, that the next two are for
         self._start = self._end = b""
+
+    @property
+    def size(self) -> int:
+        """The bytes of the content header, apart from the message id."""
+        return 12 + len(self._before) + len(self._after)
 
     def frames(self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes]) -> None:
         """Append the frames of one basic.publish with its content; a body larger than a frame is split.

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pulsekit.errors import InvalidPayload, MessageRefused, MessageReturned, OutcomeUnknown, PublishTimeout
+from pulsekit.errors import (
+    InvalidMessage,
+    InvalidPayload,
+    MessageRefused,
+    MessageReturned,
+    OutcomeUnknown,
+    PublishTimeout,
+)
 from pulsekit.payloads import decode_body, encode_payload
 
 if TYPE_CHECKING:
@@ -85,13 +92,14 @@ class Receipt:
             PublishTimeout: no confirm before the deadline.
             OutcomeUnknown: the connection went before the confirm.
             InvalidPayload: the schema refused it.
+            InvalidMessage: AMQP cannot carry it.
         """
         where = f"message {self.message_id} to {self.exchange} with key {self.routing_key!r}"
         detail = f" ({self.detail})" if self.detail else ""
         if self.outcome is Outcome.CONFIRMED:
             return self
         if self.outcome is Outcome.INVALID:
-            raise InvalidPayload(self.problems)
+            raise InvalidPayload(self.problems) if self.problems else InvalidMessage(self.detail)
         if self.outcome is Outcome.RETURNED:
             raise MessageReturned(f"{where} was returned: no queue is bound to this key{detail}", self)
         if self.outcome is Outcome.REFUSED:

@@ -23,7 +23,7 @@ from pulsekit.errors import (
     PulsekitError,
 )
 from pulsekit.flow import Entry, Flow, Refused
-from pulsekit.frames import Envelope, encode_id
+from pulsekit.frames import FRAME_MAX, Envelope, encode_id
 from pulsekit.messages import CC, Outcome, Properties, Receipt
 from pulsekit.names import check_exchange, owner
 from pulsekit.payloads import decode_body, encode_payload
@@ -423,10 +423,20 @@ class Publisher:
             return  # comes again with the next wire, or when this one is writable
         batch, self._outbox = self._outbox, []
         batch = [entry for entry in batch if not entry.settled]
+        if self._wire.link.frame_max < FRAME_MAX:
+            batch = [entry for entry in batch if self._fits(entry, self._wire.link.frame_max)]
         for entry in batch:
             entry.sends += 1
             entry.in_flight = True
         self._wire.send(batch)
+
+    def _fits(self, entry: Entry, frame_max: int) -> bool:
+        """Tell whether a broker of small frames takes the properties of a message in one, or settle it as invalid."""
+        size = entry.envelope.size + len(entry.message_id) + 8
+        if size > frame_max:
+            detail = f"the headers and properties have {size} bytes; this broker takes {frame_max}"
+            self._settle(entry, Outcome.INVALID, detail)
+        return size <= frame_max
 
     def _on_verdict(self, entry: Entry, outcome: Outcome, detail: str = "") -> None:
         entry.in_flight = False

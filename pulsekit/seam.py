@@ -40,13 +40,18 @@ class Taker(Protocol):
 
 
 class Tap(asyncio.StreamReaderProtocol):
-    """Cut what comes from the broker into frames, and hand each to whom it belongs."""
+    """Cut what comes from the broker into frames, and hand each to whom it belongs.
+
+    Attributes:
+        heard: set with everything that comes; whoever listens for a sign of life takes it away.
+    """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
         self._takers: dict[int, Taker] = {}
         self._rest = b""
         self._cutting = True
+        self.heard = True
         self._beaten = 0.0
         self._full = self._held = False
         self._out: asyncio.Transport | None = None
@@ -60,6 +65,7 @@ class Tap(asyncio.StreamReaderProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut frames out of the stream; what is no frame goes to aiormq as it is, which knows what to say."""
+        self.heard = True
         if not self._cutting:
             super().data_received(data)
             return

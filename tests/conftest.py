@@ -39,6 +39,7 @@ def pytest_report_header() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="also run the faults that take long (marker `faults`)")
+    parser.addoption("--figures", metavar="FILE", help="with --faults: write the figures of all faults, as JSON")
 
 
 def pytest_configure() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from contextlib import closing
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pamqp import commands
+from pamqp.frame import marshal
 from proxy import Proxy
 
 import pulsekit
 from pulsekit import State
 from pulsekit.brokers import parse_url
-from pulsekit.connection import Backoff, Connection
+from pulsekit.connection import CONNECT_TIMEOUT, Backoff, Connection
+from pulsekit.publisher import PUBLISH_TIMEOUT
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
@@ -74,6 +78,101 @@ async def test_every_state_is_told_in_order(user: PulseUser) -> None:
         await states.until(State.READY, 2)
     first, second = [State.CONNECTING, State.READY], [State.BACKING_OFF, State.CONNECTING, State.READY]
     assert states.seen == [*first, *second, State.CLOSED]
+
+
+async def test_a_peer_that_is_silent_for_two_heartbeats_is_dead_whatever_is_asked_of_it(
+    user: PulseUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    exchange, states = f"exchange/{user.name}/x", States()
+    async with Proxy(user.url) as proxy, pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=states) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.black_hole()
+        # aiormq would wait for more than three, and end what waits by CancelledError.
+        other, pending = pulse.publisher(exchange), asyncio.ensure_future(publisher.publish({}, "k"))
+        await other.open()
+        receipt = await pending
+        assert (receipt.outcome, receipt.resent) == (pulsekit.Outcome.CONFIRMED, True)
+        assert (await other.publish({}, "k")).outcome is pulsekit.Outcome.CONFIRMED
+    assert "nothing came from the broker for 2 s" in caplog.text
+    assert states.seen.count(State.READY) == 2
+
+
+def test_a_dead_peer_is_noticed_in_time_to_send_again_what_it_was_sent() -> None:
+    most = 2.5 * parse_url("amqps://u:p@h").heartbeat  # two heartbeats, and the time between two looks
+    assert most + Backoff().first < PUBLISH_TIMEOUT
+
+
+async def test_the_heartbeat_that_is_agreed_on_is_that_of_the_documentation(rabbitmq: RabbitMQ) -> None:
+    user = rabbitmq.user()
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.link()
+        lines = await asyncio.to_thread(rabbitmq.ctl, "list_connections", "user", "timeout")
+    assert f"{user.name}\t20" in lines.splitlines()
+
+
+async def test_the_pause_depends_on_how_long_each_connection_lived(user: PulseUser) -> None:
+    class Pauses(Backoff):
+        heard: list[tuple[str, float]]
+
+        def next(self) -> float:
+            self.heard.append(("next", 0.0))
+            return 0.0
+
+        def lived(self, seconds: float) -> None:
+            self.heard.append(("lived", seconds))
+
+    pauses, states, time = Pauses(), States(), asyncio.get_running_loop().time
+    pauses.heard = []
+    async with Proxy(user.url) as proxy, asyncio.TaskGroup() as tasks:
+        connection = Connection(parse_url(proxy.url), name="publisher", on_state=states, backoff=pauses)
+        began = time()
+        connection.start(tasks)
+        for times in (1, 2, 3):
+            await states.until(State.READY, times)
+            proxy.cut()
+        await states.until(State.READY, 4)
+        await connection.close()
+    assert [what for what, _ in pauses.heard] == ["lived", "next"] * 3
+    assert 0 < sum(seconds for _, seconds in pauses.heard) < time() - began
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2], ids=["greeting", "login", "virtual host"])
+async def test_one_deadline_holds_for_all_of_connecting(steps: int) -> None:
+    """However far a broker comes, and however busy it looks."""
+    asked, over = 0, asyncio.Event()
+    frames = (
+        commands.Connection.Start(server_properties={}),
+        commands.Connection.Tune(),
+        commands.Connection.OpenOk(),
+    )
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal asked
+        for frame in frames[:steps]:
+            await reader.read(1000)
+            writer.write(marshal(frame, 0))
+        await reader.read(1000)
+        asked += 1
+        gone = asyncio.ensure_future(reader.read())
+        for byte in marshal(frames[steps], 0)[:-1]:
+            writer.write(bytes((byte,)))
+            await asyncio.wait([gone], timeout=0.05)
+        with contextlib.suppress(OSError):
+            await gone
+        writer.transport.abort()
+        over.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(pulsekit.ConnectTimeout, match="did not answer within"):
+            async with pulsekit.connect(url, timeout=0.3) as pulse:
+                await pulse.link()
+        assert asyncio.get_running_loop().time() - began < 5
+        await over.wait()
+    assert asked == 1
 
 
 async def test_a_callback_that_fails_is_logged_and_the_connection_lives(
@@ -254,6 +353,45 @@ async def test_a_login_that_stays_refused_ends_the_connection_in_words(rabbitmq:
     assert states.seen.count(State.CONNECTING) > 2, "it was tried a few times, for a change of password takes a moment"
 
 
+def forbid(rabbitmq: RabbitMQ, user: PulseUser) -> None:
+    """Do what lies between two steps of a change of password: the user is there again, and may do nothing yet."""
+    name = f'<<"{user.name}">>'
+    rabbitmq.eval(
+        f'rabbit_auth_backend_internal:clear_permissions({name}, <<"/">>, {name})',
+        '[rabbit_networking:close_connection(P, "changed") || P <- rabbit_networking:connections()]',
+    )
+
+
+async def test_a_user_who_may_do_nothing_for_a_moment_comes_back(rabbitmq: RabbitMQ) -> None:
+    user, states = rabbitmq.user(), States()
+    name = f'<<"{user.name}">>'
+
+    def on_state(connection: str, state: State) -> None:
+        states(connection, state)
+        if state is State.BACKING_OFF and states.seen.count(state) == 3:  # the loss, and two refusals
+            everything = '<<".*">>'
+            rabbitmq.eval(
+                f'rabbit_auth_backend_internal:set_permissions({name}, <<"/">>, '
+                f"{everything}, {everything}, {everything}, {name})"
+            )
+
+    async with asyncio.TaskGroup() as tasks:
+        backoff = Backoff(first=0.01, most=0.01)
+        connection = Connection(parse_url(user.url), name="publisher", on_state=on_state, backoff=backoff)
+        connection.start(tasks)
+        await connection.link()
+        forbid(rabbitmq, user)
+        await states.until(State.READY, 2)
+        await connection.close()
+
+
+async def test_a_virtual_host_that_stays_closed_ends_the_connection_in_words(rabbitmq: RabbitMQ) -> None:
+    user, states = rabbitmq.user(), States()
+    error = await connected(parse_url(user.url), lambda _: forbid(rabbitmq, user), states)
+    assert isinstance(error, pulsekit.VirtualHostRefused)
+    assert states.seen.count(State.CONNECTING) > 2
+
+
 @given(st.integers(0, 40), st.floats(0.001, 1), st.floats(1, 100))
 def test_pauses_are_jittered_and_grow_no_further_than_they_may(attempts: int, first: float, most: float) -> None:
     backoff = Backoff(first=first, most=most)
@@ -274,6 +412,7 @@ def test_pauses_start_over_after_a_healthy_time_and_not_before() -> None:
 def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (Backoff().first, Backoff().most, Backoff().healthy) == (0.5, 60.0, 30.0)
     assert parse_url("amqps://u:p@h").heartbeat == 20
+    assert (CONNECT_TIMEOUT, PUBLISH_TIMEOUT) == (10.0, 60.0)
 
 
 def test_a_lost_password_never_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:

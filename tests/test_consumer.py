@@ -340,13 +340,166 @@ async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same
         await message.ack()
 
 
-async def test_one_subscription_that_is_refused_leaves_the_others_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
-    async with pulse.subscribe(exchange) as messages:
-        with pytest.raises(pulsekit.AccessRefused, match="queue/somebody/x"):
-            async with pulse.subscribe(exchange, queue="queue/somebody/x"):
+@pytest.mark.parametrize(
+    ("suffix", "queue", "refusal", "name"),
+    [
+        ("", "queue/somebody/x", pulsekit.AccessRefused, "queue/somebody/x"),
+        ("/not", None, pulsekit.NotFound, "v1/jobs/not"),
+        ("", "queue/{user}/other", pulsekit.PreconditionFailed, "queue/{user}/other"),
+    ],
+    ids=["403", "404", "406"],
+)
+async def test_one_subscription_that_is_refused_leaves_the_others_alone(
+    pulse: pulsekit.Pulse, exchange: str, suffix: str, queue: str | None, refusal: type[Exception], name: str
+) -> None:
+    async with pulse.subscribe(exchange) as messages, pulse.subscribe(queue=f"queue/{pulse.user}/other"):
+        link = await pulse.link()
+        queue = queue and queue.format(user=pulse.user)
+        with pytest.raises(refusal, match=name.format(user=pulse.user)):
+            async with pulse.subscribe(exchange + suffix, queue=queue, arguments={"x-max-length": 9} if queue else {}):
                 pass
         await send(pulse, exchange, range(1))
+        message = await anext(messages)
+        assert (message.payload, message.epoch) == ({"n": 0}, 1)
+        assert await pulse.link() is link
+    assert messages.gaps == 0
+
+
+async def test_a_subscription_refused_after_a_reconnect_ends_by_name_and_the_others_live(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    doomed, gaps = f"exchange/{user.name}/doomed", asyncio.Queue[pulsekit.Gap]()
+    await pulse.create_exchange(doomed)
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, on_gap=gaps.put_nowait) as messages,
+        shaky.subscribe(doomed) as others,
+    ):
+        proxy.refuse()
+        proxy.cut()
+        await pulse.delete_exchange(doomed, if_unused=False)
+        proxy.accept()
+        with pytest.raises(pulsekit.NotFound, match=doomed):
+            await anext(others)
+        await gaps.get()
+        await send(pulse, exchange, range(1))
         assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_after_a_lost_connection_a_durable_queue_is_bound_again(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue, gaps = f"queue/{user.name}/safe", asyncio.Queue[pulsekit.Gap]()
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, f"{exchange}:b.*", queue=queue, on_gap=gaps.put_nowait) as messages,
+    ):
+        proxy.refuse()
+        proxy.cut()
+        channel = await (await pulse.link()).channel(confirms=False)
+        for pattern in ("#", "b.*"):
+            await channel.queue_unbind(queue, exchange=exchange, routing_key=pattern)
+        proxy.accept()
+        await gaps.get()
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_gone(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who was killed, and is started again, may find that the broker has not noticed."""
+    monkeypatch.setattr("pulsekit.consumer._WAIT_FIRST", 0.01)
+    queue = f"queue/{user.name}/mine"
+    async with pulsekit.connect(user.url) as dead:
+        async with dead.subscribe(exchange, queue=queue, durable=False):
+            messages = pulse.subscribe(exchange, queue=queue, durable=False)
+            opening = asyncio.ensure_future(messages.open())
+            with pytest.raises(TimeoutError):  # it was refused by then, or will be
+                async with asyncio.timeout(0.2):
+                    await asyncio.shield(opening)
+        await opening
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_a_queue_that_stays_locked_is_named(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit.consumer.CONNECT_TIMEOUT", 0.0)
+    queue = f"queue/{user.name}/mine"
+    async with pulsekit.connect(user.url) as other, other.subscribe(exchange, queue=queue, durable=False):
+        with pytest.raises(pulsekit.ResourceLocked, match=queue):
+            await pulse.subscribe(exchange, queue=queue, durable=False).open()
+
+
+async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_for(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit.consumer._WAIT_FIRST", 0.01)
+    monkeypatch.setattr("pulsekit.consumer.CONNECT_TIMEOUT", 0.0)
+    queue, gaps, ready = f"queue/{user.name}/mine", asyncio.Queue[pulsekit.Gap](), asyncio.Event()
+
+    def on_state(_: str, state: pulsekit.State) -> None:
+        if state is pulsekit.State.READY:
+            ready.set()
+
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url, on_state=on_state) as shaky,
+        shaky.subscribe(exchange, queue=queue, durable=False, on_gap=gaps.put_nowait) as messages,
+    ):
+        ready.clear()
+        proxy.refuse()
+        proxy.cut()
+        async with pulse.subscribe(exchange, queue=queue, durable=False):
+            proxy.accept()
+            await ready.wait()
+            assert messages.gaps == 0
+        gap = await gaps.get()
+        assert (gap.lossy, gap.epoch) == (True, 2)
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+
+
+async def test_a_handler_survives_a_reconnect(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue, handled, all_handled = f"queue/{user.name}/safe", [], asyncio.Event()
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+
+        async def handler(message: pulsekit.Message) -> None:
+            handled.append((message.payload["n"], message.epoch))
+            if (message.payload["n"], message.epoch) in {(3, 1), (6, 2)}:
+                proxy.cut()
+                await (await shaky._in.link()).lost()
+            if message.payload["n"] == 9:
+                all_handled.set()
+
+        async with shaky.subscribe(exchange, queue=queue, prefetch=1) as messages:
+            await send(pulse, exchange, range(10))
+            handling = asyncio.ensure_future(messages.handle(handler))
+            await all_handled.wait()
+            await messages.drain()
+            await handling
+            assert (messages.gaps, messages.failures) == (2, 0)
+            assert messages.stale == 2, "the acks of the two whose connection went under their handler"
+    first, second, third = range(4), range(3, 7), range(6, 10)
+    assert handled == [(number, epoch) for epoch, some in enumerate((first, second, third), 1) for number in some]
+
+
+async def test_a_quorum_queue_is_asked_for_by_name(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{user.name}/quorum"
+    with pytest.raises(pulsekit.ConfigurationError, match="needs a name"):
+        pulse.subscribe(exchange, queue_type="quorum")
+    with pytest.raises(pulsekit.ConfigurationError, match="needs a name"):
+        pulse.subscribe(exchange, queue=queue, durable=False, queue_type="quorum")
+    async with pulse.subscribe(exchange, queue=queue, queue_type="quorum") as messages:
+        await send(pulse, exchange, range(1))
+        assert (await anext(messages)).payload == {"n": 0}
+    with pytest.raises(pulsekit.PreconditionFailed, match="x-queue-type"):
+        await pulse.subscribe(exchange, queue=queue, queue_type="classic").open()
 
 
 async def test_a_schema_marks_what_treeherder_would_drop(pulse: pulsekit.Pulse, exchange: str) -> None:

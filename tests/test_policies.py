@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +178,59 @@ async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
         while 5 not in rest:
             rest.append((await anext(messages)).payload["n"])
     assert handled + rest == list(range(6))
+
+
+_SERVICE = """
+import asyncio, logging, sys, pulsekit
+
+async def main(url, queue):
+    async with pulsekit.connect(url) as pulse, pulse.subscribe(queue=queue) as messages:
+        messages.drain_on()
+        async def handler(message):
+            logging.warning("handling %s", message.payload)
+            await asyncio.sleep(message.payload["seconds"])
+        await messages.handle(handler)
+
+logging.basicConfig()
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_first_signal_lets_a_handler_finish_and_the_second_leaves_at_once(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, number: signal.Signals
+) -> None:
+    queue = f"queue/{user.name}/q"
+
+    async def line(process: asyncio.subprocess.Process, words: bytes) -> None:
+        assert process.stderr is not None
+        while words not in (found := await process.stderr.readline()):
+            assert found, f"it ended before it said {words!r}"
+
+    async def start() -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _SERVICE, user.url, queue), stderr=asyncio.subprocess.PIPE
+        )
+
+    async with pulse.subscribe(exchange, queue=queue):
+        await send(pulse, exchange, {"seconds": 0.1})
+    process = await start()
+    await line(process, b"handling")
+    process.send_signal(number)
+    await process.communicate()
+    assert process.returncode == 0
+    await send(pulse, exchange, {"seconds": 3600})
+    process = await start()
+    await line(process, b"handling")
+    process.send_signal(number)
+    await line(process, b"again to leave at once")
+    process.send_signal(number)
+    await process.communicate()
+    assert process.returncode == -number
+    async with pulse.subscribe(queue=queue) as messages:
+        message = await anext(messages)
+        assert message.payload == {"seconds": 3600}, "the first was acknowledged, the second was not"
+        await message.ack()
 
 
 async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pulsekit.Pulse, exchange: str) -> None:

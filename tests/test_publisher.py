@@ -482,6 +482,146 @@ async def test_leaving_the_block_by_an_exception_does_not_wait(user: PulseUser, 
             await pending
 
 
+async def test_closing_reports_what_has_no_outcome(user: PulseUser, exchange: str) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        sent = [asyncio.ensure_future(publisher.publish({"n": n}, KEY)) for n in range(3)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        receipts = await publisher.close(timeout=0.05)
+        assert [receipt.outcome for receipt in receipts] == [Outcome.UNKNOWN] * 3
+        ended = await asyncio.gather(*sent, return_exceptions=True)
+        assert [error.receipt for error in ended if isinstance(error, pulsekit.OutcomeUnknown)] == list(receipts)
+        assert await publisher.close() == ()
+
+
+async def test_closing_tells_what_was_sent_from_what_never_was(user: PulseUser, exchange: str) -> None:
+    away = asyncio.Event()
+
+    def on_state(_: str, state: pulsekit.State) -> None:
+        if state is pulsekit.State.BACKING_OFF:
+            away.set()
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url, on_state=on_state) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        waiting = [asyncio.ensure_future(publisher.publish({"n": 1}, KEY))]
+        while publisher.in_flight != 1:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        proxy.refuse()
+        proxy.cut()
+        await away.wait()
+        waiting.append(asyncio.ensure_future(publisher.publish({"n": 2}, KEY)))
+        while publisher.in_flight != 2:
+            await asyncio.sleep(0)
+        receipts = await publisher.close(timeout=0.05)
+        assert [receipt.outcome for receipt in receipts] == [Outcome.UNKNOWN, Outcome.TIMEOUT]
+        ended = await asyncio.gather(*waiting, return_exceptions=True)
+        assert [type(error) for error in ended] == [pulsekit.OutcomeUnknown, pulsekit.PublishTimeout]
+
+
+async def test_an_exchange_that_went_while_the_broker_was_away_is_made_again(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse
+) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange)
+        await publisher.open()
+        proxy.refuse()
+        proxy.cut()
+        await pulse.delete_exchange(exchange)  # as a broker does that kept nothing on disk
+        proxy.accept()
+        assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+        assert await pulse.exchange_exists(exchange)
+
+
+async def test_an_exchange_of_another_kind_is_refused_and_other_publishers_live(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    other = pulse.publisher(exchange)
+    await other.open()
+    odd, link = f"exchange/{user.name}/odd", await pulse.link()
+    channel = await link.channel(confirms=False)
+    await channel.exchange_declare(exchange=odd, exchange_type="direct", durable=True)
+    with pytest.raises(pulsekit.PreconditionFailed, match=odd):
+        await pulse.publisher(odd).publish({}, KEY)
+    assert (await other.publish({}, KEY)).outcome is Outcome.CONFIRMED
+    assert await pulse.link() is link
+
+
+async def test_a_broker_that_leaves_a_question_unanswered_is_asked_again(
+    user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ends a question of aiormq's for want of an answer closes its channel, and must not close more."""
+    monkeypatch.setattr("pulsekit.wire.OPERATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("pulsekit.connection.CLOSE_TIMEOUT", 0.1)
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher, other = pulse.publisher(exchange), pulse.publisher(exchange)
+        await publisher.open()
+        link = await pulse.link()
+        proxy.hold_answers()
+        opening = asyncio.ensure_future(other.open())
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await asyncio.shield(opening)
+        proxy.release_answers()
+        await opening
+        for one in (publisher, other):
+            assert (await one.publish({}, KEY)).outcome is Outcome.CONFIRMED
+        assert await pulse.link() is link
+
+
+async def test_whoever_gives_up_waiting_for_a_publisher_to_open_harms_nobody(user: PulseUser, exchange: str) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher, other = pulse.publisher(exchange), pulse.publisher(exchange)
+        await other.open()
+        link = await pulse.link()
+        proxy.hold_answers()
+        opening = asyncio.ensure_future(publisher.open())
+        await asyncio.sleep(0.05)  # wherever it is by then
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        proxy.release_answers()
+        for one in (publisher, other):
+            assert (await one.publish({}, KEY)).outcome is Outcome.CONFIRMED
+        assert await pulse.link() is link
+
+
+@pytest.fixture(params=[0, 4096, 8192])
+def frame_max(request: pytest.FixtureRequest, rabbitmq: RabbitMQ) -> Iterator[int]:
+    """Let RabbitMQ agree with those who connect on frames of this size; 0 is any."""
+    before = rabbitmq.eval("{ok, Size} = application:get_env(rabbit, frame_max)", "Size")
+    rabbitmq.eval(f"application:set_env(rabbit, frame_max, {request.param})")
+    yield request.param
+    rabbitmq.eval(f"application:set_env(rabbit, frame_max, {before})")
+
+
+async def test_on_a_broker_of_small_frames_bodies_are_split_and_larger_headers_refused(
+    rabbitmq: RabbitMQ, frame_max: int
+) -> None:
+    user = rabbitmq.user()
+    exchange = f"exchange/{user.name}/x"
+    async with pulsekit.connect(user.url) as pulse:
+        messages = await listen(pulse, exchange)
+        publisher = pulse.publisher(exchange)
+        payload = {"big": "x" * 300_000}
+        large = Draft({}, KEY, headers={"big": "x" * 9000})
+        receipts = [receipt async for receipt in publisher.publish_many([(payload, KEY), large, ({}, KEY)])]
+        assert (await anext(messages)).payload == payload
+        refused = Outcome.INVALID if frame_max else Outcome.CONFIRMED
+        assert [receipt.outcome for receipt in receipts] == [Outcome.CONFIRMED, refused, Outcome.CONFIRMED]
+        assert not any(receipt.resent for receipt in receipts)
+        if frame_max:
+            with pytest.raises(pulsekit.InvalidMessage, match=f"this broker takes {frame_max}"):
+                receipts[1].check()
+            with pytest.raises(pulsekit.InvalidMessage):
+                await publisher.publish({}, KEY, headers=large.headers)
+
+
 async def test_a_closed_publisher_says_so(user: PulseUser, exchange: str) -> None:
     async with pulsekit.connect(user.url) as pulse:
         publisher = pulse.publisher(exchange)

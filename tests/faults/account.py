@@ -66,6 +66,7 @@ class Totals:
     Attributes:
         sent: handed over to the publisher.
         unsent: of these, answered with an error before anything left.
+        resent: of these, sent more than once, as their receipts say.
         deleted: of those confirmed, gone with their queue.
         received: findings, whoever found them.
         distinct: how many messages these are.
@@ -78,6 +79,7 @@ class Totals:
     unknown: int
     timeout: int
     unsent: int
+    resent: int
     deleted: int
     received: int
     distinct: int
@@ -222,6 +224,7 @@ class Account:
             unknown=outcomes[Outcome.UNKNOWN],
             timeout=outcomes[Outcome.TIMEOUT],
             unsent=self._unsent,
+            resent=self.resent,
             deleted=self._deleted,
             received=self._found.total(),
             distinct=len(+self._found),

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
+from dataclasses import asdict
+from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from faults import page
 from faults.stage import Stage, Watch, steady
 from pulsekit.connection import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Generator
 
     from rabbitmq.broker import RabbitMQ
     from rabbitmq.node import PrivateNode
 
     from faults.account import Totals
 
-_FIGURES = "figures"
-_COLUMNS = ("test", "messages", "outcomes", "received", "duplicates", "seconds")
+_FIGURES = pytest.StashKey[dict[str, Any]]()  # of one test
+_RUN = pytest.StashKey[list[dict[str, Any]]]()
+_VERSIONS = pytest.StashKey[dict[str, str]]()  # of the broker
 
 
 @pytest.fixture
@@ -48,35 +57,72 @@ def _impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-async def nothing_left(rabbitmq: RabbitMQ) -> AsyncIterator[None]:
+async def nothing_left(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> AsyncIterator[None]:
     """Memory, open files and tasks are afterwards what they were before."""
-    async with steady():
+    async with steady() as more:
         yield
+    _note(request.node, memory=more.memory, files=more.files)
 
 
 @pytest.fixture
-def figures(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Keep the figures of a test for the table that `nox -s faults` prints."""
+def figures(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keep the figures of a test for the table that `nox -s faults` prints and docs/reliability.md shows."""
+    versions = request.config.stash[_VERSIONS]
+    if "RabbitMQ" not in versions:
+        versions["RabbitMQ"] = rabbitmq.eval("rabbit_misc:version()").strip('"')
+        versions["Erlang"] = rabbitmq.eval("rabbit_misc:otp_release()").strip('"')
 
     def keep(totals: Totals, seconds: float | None = None) -> None:
-        outcomes = ("confirmed", "returned", "refused", "unknown", "timeout", "unsent", "deleted")
-        counted = [f"{count} {name}" for name in outcomes if (count := getattr(totals, name))]
-        took = "" if seconds is None else f"{seconds:.1f}"
-        record_property(
-            _FIGURES, (request.node.name, totals.sent, ", ".join(counted), totals.received, totals.duplicates, took)
-        )
+        back = None if seconds is None else round(seconds, 1)
+        _note(request.node, test=request.node.nodeid, **asdict(totals), duplicates=totals.duplicates, back=back)
 
     return keep
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Print the table that docs/reliability.md shows."""
-    rows = [
-        value
-        for report in terminalreporter.stats.get("passed", ())
-        for name, value in report.user_properties
-        if name == _FIGURES
-    ]
-    if rows and config.getoption("faults"):
-        for row in (_COLUMNS, ("---",) * len(_COLUMNS), *sorted(rows)):
-            terminalreporter.line(f"| {' | '.join(map(str, row))} |")
+def _note(item: pytest.Item, **figures: object) -> None:
+    item.stash.setdefault(_FIGURES, {}).update(figures)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_RUN] = []
+    config.stash[_VERSIONS] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take over the figures of a test that passed, its end included."""
+    report = yield
+    if "test" in (found := item.stash.get(_FIGURES, {})) and report.passed:
+        if call.when == "call":
+            found["took"] = round(call.duration, 1)
+        elif call.when == "teardown" and "took" in found:
+            item.config.stash[_RUN].append(found)
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
+    """Print the table of this run, and keep its figures where they are asked for, when all went well."""
+    faults = sorted(config.stash.get(_RUN, []), key=lambda one: one["test"])
+    if not faults or not config.getoption("faults"):
+        return
+    for row in page.table(faults):
+        terminalreporter.line(row)
+    path: str | None = config.getoption("figures")
+    if path is None:
+        return
+    if exitstatus:
+        terminalreporter.line(f"{path} is as it was: not all tests passed")
+        return
+    run = {"date": f"{datetime.now(UTC):%Y-%m-%d}", **_conditions(config.stash[_VERSIONS]), "faults": faults}
+    Path(path).write_text(f"{json.dumps(run, indent=1)}\n", encoding="utf-8")
+
+
+def _conditions(versions: dict[str, str]) -> dict[str, object]:
+    packages = {name: version(name) for name in ("pulsekit", "aio-pika", "aiormq")}
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    return {
+        "machine": f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}",
+        "versions": {**packages, "Python": platform.python_version(), **versions},
+    }

@@ -8,6 +8,7 @@ import os
 import time
 from collections import Counter
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Fault",
+    "Left",
     "Stage",
     "Watch",
     "consume",
@@ -269,17 +271,31 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+@dataclass(slots=True)
+class Left:
+    """Say what was more afterwards than before.
+
+    Attributes:
+        memory: bytes that the process has.
+        files: that are open.
+    """
+
+    memory: int = 0
+    files: int = 0
+
+
 @asynccontextmanager
-async def steady(*, growth: int = 48_000_000) -> AsyncIterator[None]:
+async def steady(*, growth: int = 48_000_000) -> AsyncIterator[Left]:
     """See to it that no file and no task is left behind, and that memory did not grow by more than some bytes."""
     gc.collect()
-    files, tasks, memory = open_files(), asyncio.all_tasks(), resident()
-    yield
+    files, tasks, memory, more = open_files(), asyncio.all_tasks(), resident(), Left()
+    yield more
     late = asyncio.all_tasks() - tasks - {asyncio.current_task()}
     if late:
         await asyncio.wait(late, timeout=5)
     gc.collect()
     left = [task for task in asyncio.all_tasks() - tasks - {asyncio.current_task()} if not task.done()]
     assert left == []
-    assert open_files() == files
-    assert resident() - memory < growth
+    more.files, more.memory = open_files() - files, resident() - memory
+    assert more.files == 0
+    assert more.memory < growth

@@ -1,0 +1,69 @@
+"""The table of docs/reliability.md, drawn from the figures of one run and nothing else.
+
+After `nox -s faults -- --figures docs/reliability.json`, `python tests/faults/page.py` draws it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+__all__ = ["FIGURES", "PAGE", "drawn", "table"]
+
+_DOCS = Path(__file__).parents[2] / "docs"
+FIGURES, PAGE = _DOCS / "reliability.json", _DOCS / "reliability.md"
+
+_BEGIN, _END = "<!-- faults: drawn from reliability.json by tests/faults/page.py -->\n", "<!-- /faults -->\n"
+_COUNTS = {
+    "sent": "sent",
+    "confirmed": "confirmed",
+    "returned": "returned",
+    "refused": "refused",
+    "timeout": "timed out",
+    "unknown": "unknown",
+    "unsent": "not sent",
+    "resent": "sent again",
+    "received": "received",
+    "distinct": "distinct",
+    "duplicates": "duplicates, declared",
+    "deleted": "deleted with their queue",
+}
+
+
+def table(faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Draw the figures of each fault as a row."""
+    head = ["fault", *_COUNTS.values(), "back after, s", "memory, MB", "files"]
+    yield f"| {' | '.join(head)} |"
+    yield f"|---|{'---:|' * (len(head) - 1)}"
+    for one in faults:
+        counts = [f"{one[name]:,}" if one[name] else "" for name in _COUNTS]
+        back = "" if one["back"] is None else f"{one['back']:.1f}"
+        memory, files = f"{one['memory'] / 1e6:+.1f}", f"{one['files']:+d}"
+        yield f"| {' | '.join([_words(one['test']), *counts, back, memory, files])} |"
+
+
+def _words(test: str) -> str:
+    """Say in words what the name of a test says: `tests/x.py::test_a_node_killed[20000]` is "a node killed, 20000"."""
+    _, _, name = test.partition("::test_")
+    words, _, parameter = name.partition("[")
+    return ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
+
+
+def drawn(text: str, run: Mapping[str, Any]) -> str:
+    """Return the text of the page with the table, and the words about its run, drawn anew."""
+    versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
+    lines = (f"Run on {run['date']} on {run['machine']}, with {versions}.", "", *table(run["faults"]), "")
+    new = _BEGIN + "\n".join(lines) + _END
+    text, count = re.subn(re.escape(_BEGIN) + ".*?" + re.escape(_END), lambda _: new, text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"the page has no place for the table, between {_BEGIN!r} and {_END!r}")
+    return text
+
+
+if __name__ == "__main__":
+    PAGE.write_text(drawn(PAGE.read_text(encoding="utf-8"), json.loads(FIGURES.read_text(encoding="utf-8"))), "utf-8")
