@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from proxy import Proxy
 
 import pulsekit
 from pulsekit import Depth, Limits
@@ -54,6 +55,40 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
         f"the queue {queue} holds 4 messages: over 3, PulseGuardian mails its owner",
         f"the queue {queue} holds 7 messages: over 6, PulseGuardian deletes it, and all that is in it",
     ]
+
+
+async def test_draining_while_the_broker_is_asked_for_the_depth_does_not_cost_the_channel(broker: RabbitMQ) -> None:
+    """To cancel a question of aiormq's closes its channel, and with it goes what was not acknowledged."""
+    user = broker.user()
+    exchange, queue, looked = f"exchange/{user.name}/x", f"queue/{user.name}/q", asyncio.Event()
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky, pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+
+        def on_depth(_: Depth) -> None:
+            if not looked.is_set() and messages._buffer:
+                proxy.hold_answers()  # the next question stays without an answer
+                carried.append(proxy.carried)
+                looked.set()
+
+        carried: list[int] = []
+        limits = Limits(interval=0.01)
+        async with shaky.subscribe(exchange, queue=queue, limits=limits, on_depth=on_depth) as messages:
+            await pulse.publisher(exchange).publish({"n": 1}, "k")
+            await looked.wait()
+            while proxy.carried == carried[0]:
+                await asyncio.sleep(0)
+            draining = asyncio.ensure_future(messages.drain())
+            await asyncio.sleep(0)
+            proxy.release_answers()
+            await draining
+            async for message in messages:
+                await message.ack()
+            assert messages.stale == 0
+        await pulse.publisher(exchange).publish({"n": 2}, "k")
+        async with pulse.subscribe(queue=queue) as again:
+            message = await anext(again)
+            assert (message.payload, message.redelivered) == ({"n": 2}, False)
+            await message.ack()
 
 
 @pytest.mark.parametrize("wrong", [{"warn": 0}, {"warn": 9, "delete": 8}, {"interval": 0}])

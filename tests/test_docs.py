@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from faults import page
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))
@@ -20,7 +22,30 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
 
 
 def test_promises_name_their_tests() -> None:
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
-    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| promise")]
-    assert rows
+    text = page.PAGE.read_text(encoding="utf-8")
+    tables = re.findall(r"^\| promise \| shown by \|\n\|---\|---\|\n((?:\| .*\n)+)", text, re.MULTILINE)
+    rows = [row for table in tables for row in table.splitlines()]
+    assert len(tables) == 4
     assert all("`tests/" in row for row in rows)
+
+
+def test_the_table_of_faults_is_that_of_the_last_run() -> None:
+    text, run = page.PAGE.read_text(encoding="utf-8"), json.loads(page.FIGURES.read_text(encoding="utf-8"))
+    assert page.drawn(text, run) == text, "python tests/faults/page.py draws it"
+
+
+def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
+    faults = json.loads(page.FIGURES.read_text(encoding="utf-8"))["faults"]
+    tests = re.compile(r"^async def (\w+)\(([^)]*)\)", re.MULTILINE)
+    measured = {
+        f"tests/faults/{path.name}::{name}"
+        for path in (ROOT / "tests" / "faults").glob("test_*.py")
+        for name, arguments in tests.findall(path.read_text(encoding="utf-8"))
+        if "figures" in arguments
+    }
+    assert {fault["test"].partition("[")[0] for fault in faults} == measured
+    for fault in faults:
+        outcomes = ("confirmed", "returned", "refused", "timeout", "unknown", "unsent")
+        assert fault["sent"] == sum(fault[outcome] for outcome in outcomes), fault["test"]
+        assert fault["received"] == fault["distinct"] + fault["duplicates"], fault["test"]
+        assert fault["files"] == 0

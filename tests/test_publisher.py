@@ -495,6 +495,7 @@ async def test_closing_reports_what_has_no_outcome(user: PulseUser, exchange: st
         ended = await asyncio.gather(*sent, return_exceptions=True)
         assert [error.receipt for error in ended if isinstance(error, pulsekit.OutcomeUnknown)] == list(receipts)
         assert await publisher.close() == ()
+        proxy.release_answers()
 
 
 async def test_closing_tells_what_was_sent_from_what_never_was(user: PulseUser, exchange: str) -> None:

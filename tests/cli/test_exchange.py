@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,6 +62,14 @@ def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
     assert done.status == 4
     assert "connection refused" in done.err
     assert "hunter2" not in done.err
+
+
+def test_a_broker_that_says_nothing_ends_it_in_ten_seconds(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"amqp://me:hunter2@127.0.0.1:{silent.getsockname()[1]}/"
+        done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url=url)
+    assert done.status == 4
+    assert "did not answer within 10 s" in done.err
 
 
 def test_a_refused_login_and_a_wrong_virtual_host_are_told_apart(

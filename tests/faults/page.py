@@ -36,7 +36,7 @@ _COUNTS = {
 
 
 def table(faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Draw the figures of each fault as a row."""
+    """Draw the figures of each fault as a row, with a link to its file."""
     head = ["fault", *_COUNTS.values(), "back after, s", "memory, MB", "files"]
     yield f"| {' | '.join(head)} |"
     yield f"|---|{'---:|' * (len(head) - 1)}"
@@ -48,10 +48,11 @@ def table(faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _words(test: str) -> str:
-    """Say in words what the name of a test says: `tests/x.py::test_a_node_killed[20000]` is "a node killed, 20000"."""
-    _, _, name = test.partition("::test_")
+    """Say what the name of a test says: `tests/x.py::test_a_node_killed[20000]` is "a node killed, 20000"."""
+    path, _, name = test.partition("::test_")
     words, _, parameter = name.partition("[")
-    return ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
+    said = ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
+    return f"[{said}](../{path})"
 
 
 def drawn(text: str, run: Mapping[str, Any]) -> str:
