@@ -7,6 +7,9 @@ through its public `TransportFactory`, and our frames go whole to the same trans
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aiormq.connection import TransportFactory
@@ -16,6 +19,7 @@ from pulsekit.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, short_st
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Sequence
 
     from yarl import URL
 
@@ -178,10 +182,67 @@ class Seam(TransportFactory):
         del url  # it has the password, and reports of errors show the variables of a frame
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
+        name = host if self._context is not None else None
         try:
-            transport, tap = await loop.create_connection(lambda: Tap(reader), host, port, ssl=self._context, **kwargs)
+            sock = await _connect(await _resolve(host, port))
+            transport, tap = await loop.create_connection(
+                lambda: Tap(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
+            )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
         self.tap = tap
         tap.connect(0, self)
         return reader, asyncio.StreamWriter(transport, tap, reader, loop)
+
+
+async def _resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
+    """Ask the resolver, in a thread of its own that nobody has to wait for.
+
+    In those of the loop, one that says nothing for half a minute would keep the whole program from ending.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
+
+    def tell(found: Sequence[tuple[Any, ...]], error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def ask() -> None:
+        found: Sequence[tuple[Any, ...]] = ()
+        failure: Exception | None = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended by now
+            loop.call_soon_threadsafe(tell, found, failure)
+
+    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+    return await answer
+
+
+async def _connect(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
+    """Connect to the first address that answers.
+
+    Raises:
+        OSError: none did; what the first one said.
+    """
+    failure = OSError("the name has no address")
+    for number, (family, kind, protocol, _, address) in enumerate(addresses):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(sock, address)
+        except OSError as error:
+            sock.close()
+            failure = failure if number else error
+        except BaseException:
+            sock.close()
+            raise
+        else:
+            return sock
+    raise failure

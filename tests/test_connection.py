@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import socket
+import threading
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -173,6 +174,39 @@ async def test_one_deadline_holds_for_all_of_connecting(steps: int) -> None:
         assert asyncio.get_running_loop().time() - began < 5
         await over.wait()
     assert asked == 1
+
+
+def test_a_resolver_that_says_nothing_keeps_nobody_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def getaddrinfo(*_: object, **__: object) -> list[object]:
+        asked.set()
+        gone.wait()
+        return []
+
+    async def attempt() -> None:
+        async with pulsekit.connect("amqps://u:p@pulse.example/", timeout=0.2) as pulse:
+            await pulse.link()
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    try:
+        with pytest.raises(pulsekit.ConnectTimeout):
+            asyncio.run(attempt())  # which waits for the threads of its loop
+        assert asked.is_set()
+    finally:
+        gone.set()
+
+
+async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    port, nobody = port_of(user.url), nobody_listens()
+
+    def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
+        assert host == "cluster.example"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (nobody, nobody, port)]
+
+    monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
+    async with pulsekit.connect(with_hosts(user.url, f"cluster.example:{port}"), insecure=True) as pulse:
+        assert (await pulse.link()).epoch == 1
 
 
 async def test_a_callback_that_fails_is_logged_and_the_connection_lives(
