@@ -207,6 +207,8 @@ async def publish(
                 at[number]()
             yield account.draft(number)
 
+    if at:
+        await publisher.open()  # numbers are handed over ahead of the window, and what is due is due in the midst
     receipts = publisher.publish_many(letters(), window=window, timeout=timeout)  # type: ignore[arg-type]  # they are
     async for receipt in receipts:
         account.settle(receipt, first + receipt.index)
