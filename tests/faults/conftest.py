@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rabbitmq import broker, home
 
 from faults import page
 from faults.stage import Stage, Watch, steady
@@ -84,6 +85,9 @@ def _note(item: pytest.Item, **figures: object) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("faults"):  # then tests may take longer than a minute, and so may what they wait for
+        home._BOOT_SECONDS = 200.0
+        broker._CALL_SECONDS = 100.0
     config.stash[_RUN] = []
     config.stash[_VERSIONS] = {}
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pulsekit import Consumer, Message, Publisher
 
 __all__ = [
+    "PATIENCE",
     "Fault",
     "Left",
     "Stage",
@@ -40,6 +41,8 @@ __all__ = [
     "steady",
 ]
 
+
+PATIENCE = 240.0  # seconds for a message: on a busy machine a node may take more than the usual 60 to come back
 
 _COUNT_CLASSIC = "[{messages, One}] = rabbit_amqqueue:info(Queue, [messages]), One"
 # The same question would be answered from figures that are some seconds old.
@@ -194,7 +197,7 @@ async def publish(
     count: int,
     *,
     at: Mapping[int, Callable[[], object]] | None = None,
-    timeout: float | None = None,
+    timeout: float = PATIENCE,
     window: int = 256,
 ) -> None:
     """Publish so many messages more, book them, and do what is due when a number is handed over."""

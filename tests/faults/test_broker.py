@@ -40,7 +40,7 @@ async def test_a_memory_alarm_stops_publishers_and_nobody_else(
 ) -> None:
     account, window, time = Account(), 100, asyncio.get_running_loop().time
     async with (
-        pulsekit.connect(f"{stage.user.url}?heartbeat=1", on_state=watch) as pulse,
+        pulsekit.connect(f"{stage.user.url}?heartbeat=3", on_state=watch) as pulse,
         pulse.subscribe(queue=stage.queue, on_gap=account.gap, prefetch=10) as messages,
     ):
         publisher = pulse.publisher(stage.exchange, mandatory=True)

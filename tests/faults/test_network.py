@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-# aiormq gives up after three times a heartbeat and a second without a frame: 6 s. The rest is for a slow machine.
-NOTICED = 15.0
+HEARTBEAT = 2  # seconds: a machine that is busy with other things may keep broker or client waiting for one
+NOTICED = 15.0  # seconds, where two heartbeats and a half are due; the rest is for such a machine
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ async def test_a_black_hole_is_noticed_by_its_silence(stage: Stage, watch: Watch
     account = Account()
     async with (
         Proxy(stage.user.url) as proxy,
-        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulsekit.connect(f"{proxy.url}?heartbeat={HEARTBEAT}", on_state=watch) as pulse,
         pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
     ):
         publisher, fault = pulse.publisher(stage.exchange, mandatory=True), Fault(proxy.black_hole)
@@ -131,7 +131,7 @@ async def test_an_own_queue_that_a_dead_connection_still_locks_is_replaced(
     async with (
         pulsekit.connect(stage.user.url) as pulse,
         Proxy(stage.user.url) as proxy,
-        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as shaky,
+        pulsekit.connect(f"{proxy.url}?heartbeat={HEARTBEAT}", on_state=watch) as shaky,
         shaky.subscribe(stage.exchange, on_gap=gaps.put_nowait) as messages,
     ):
         old, fault = messages.queue, Fault(partial(proxy.black_hole, keep_broker=True))
@@ -150,7 +150,7 @@ async def test_half_a_frame_and_then_silence(stage: Stage, watch: Watch, figures
     account = Account()
     async with (
         Proxy(stage.user.url) as proxy,
-        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulsekit.connect(f"{proxy.url}?heartbeat={HEARTBEAT}", on_state=watch) as pulse,
         pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
     ):
         publisher, fault = pulse.publisher(stage.exchange, mandatory=True), Fault(proxy.half_a_frame)
@@ -192,9 +192,10 @@ async def test_a_broker_that_never_reads(stage: Stage, figures: Callable[..., No
         before = resident()
         await publish(publisher, account, 10 * window, timeout=0.2, window=window)
         assert publisher.in_flight == 0
-        assert resident() - before < 2 * window * 100_000
+        # One window is with the wire, one is in flight, one is made ready ahead of it; ten would be too many.
+        assert resident() - before < 4 * window * 100_000
         gc.collect()
-        assert sum(isinstance(thing, Parcel) for thing in gc.get_objects()) < 3 * window
+        assert sum(isinstance(thing, Parcel) for thing in gc.get_objects()) < 4 * window
         since = time.monotonic()
         proxy.release_requests()
         await publish(publisher, account, 10)
@@ -211,14 +212,14 @@ async def test_a_busy_connection_outlives_the_heartbeats_that_aiormq_does_not_se
     account = Account()
     async with (
         Proxy(stage.user.url) as proxy,
-        pulsekit.connect(f"{proxy.url}?heartbeat=1", on_state=watch) as pulse,
+        pulsekit.connect(f"{proxy.url}?heartbeat={HEARTBEAT}", on_state=watch) as pulse,
         pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages,
     ):
         publisher = pulse.publisher(stage.exchange, mandatory=True)
         await publisher.open()
         proxy.drop_heartbeats()
         proxy.delay_answers(0.02)  # keeps it at some dozens of messages a second
-        end = time.monotonic() + 9.0  # aiormq would give up after 6
+        end = time.monotonic() + 12.0  # aiormq would give up after 9
         await publish_and_consume(publisher, messages, account, lambda: time.monotonic() > end, batch=2)
         assert messages.gaps == 0
     assert watch.count("publisher", State.READY) == watch.count("consumer", State.READY) == 1
