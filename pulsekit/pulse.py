@@ -175,7 +175,7 @@ class Pulse:
         Raises:
             InvalidName: Pulse cannot have an exchange or queue of this name.
             InvalidPattern: a pattern is over 255 bytes.
-            ConfigurationError: no binding, a durable queue without a name, or a prefetch out of range.
+            ConfigurationError: no binding, a durable or quorum queue without a name, or a prefetch out of range.
             NotOpen: outside the `async with` block.
         """
         given = dict(arguments or {})

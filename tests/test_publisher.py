@@ -596,6 +596,7 @@ async def test_whoever_gives_up_waiting_for_a_publisher_to_open_harms_nobody(use
         with pytest.raises(asyncio.CancelledError):
             await opening
         proxy.release_answers()
+        await publisher.open()
         for one in (publisher, other):
             assert (await one.publish({}, KEY)).outcome is Outcome.CONFIRMED
         assert await pulse.link() is link
