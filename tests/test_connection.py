@@ -259,20 +259,26 @@ async def test_when_no_host_answers_the_first_one_says_why(user: PulseUser) -> N
 async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterwards() -> None:
     states = States()
     with PulseSandbox() as sandbox:
-        async with pulsekit.connect(sandbox.url("me"), on_state=states) as pulse:
+        async with (
+            pulsekit.connect(sandbox.url("me"), on_state=states) as pulse,
+            pulsekit.connect(sandbox.url("me")) as other,
+        ):
             publisher = pulse.publisher("exchange/me/x")
-            await publisher.publish({}, "k")
+            await publisher.open()
+            messages = other.subscribe("exchange/me/x")
+            await messages.open()
             sandbox.block()
             # RabbitMQ tells who publishes while it is short of memory; so this one is what tells us.
-            first = asyncio.ensure_future(publisher.publish({}, "k"))
+            first = asyncio.ensure_future(publisher.publish({"n": 1}, "k"))
             await states.until(State.BLOCKED)
-            late = [asyncio.ensure_future(publisher.publish({}, "k", timeout=0.05)) for _ in range(3)]
+            late = [asyncio.ensure_future(publisher.publish({"n": 2}, "k", timeout=0.05)) for _ in range(3)]
             for one in late:
                 with pytest.raises(pulsekit.PublishTimeout):
                     await one
-            waiting = asyncio.ensure_future(publisher.publish({}, "k"))
+            waiting = asyncio.ensure_future(publisher.publish({"n": 3}, "k"))
             sandbox.unblock()
             receipts = [await first, await waiting]
+            assert [(await anext(messages)).payload["n"] for _ in range(2)] == [1, 3], "what was late never left"
     assert [receipt.outcome for receipt in receipts] == [pulsekit.Outcome.CONFIRMED] * 2
     assert states.seen[1:4] == [State.READY, State.BLOCKED, State.READY]
 
