@@ -29,6 +29,7 @@ __all__ = [
     "FRAME_MAX",
     "HEADER",
     "HEARTBEAT",
+    "LEAST_HEADER",
     "METHOD",
     "NACK",
     "REJECT",
@@ -55,6 +56,7 @@ _BASIC = b"\x00\x3c\x00\x00"  # class, and the weight that is always 0
 _END = b"\xce"
 FRAME = struct.Struct(">BHI")  # kind, channel, size of what follows up to the end mark
 SETTLE = struct.Struct(">QB")  # delivery tag and bits
+LEAST_HEADER = 14  # bytes of a content header: class, weight, size of the body, flags
 _CONTENT = struct.Struct(">BHI4sQ")  # the frame and the head of a content header, up to the size of the body
 
 _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
@@ -183,7 +185,7 @@ def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int]
     if len(data) - at < _CONTENT.size:
         return None
     kind, owner, length, _, size = _CONTENT.unpack_from(data, at)
-    if kind != HEADER or owner != channel:
+    if kind != HEADER or owner != channel or length < LEAST_HEADER:
         return None
     header, behind = at + 7, at + 8 + length
     if not size:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -88,7 +89,14 @@ class Tap(asyncio.StreamReaderProtocol):
             if end > size:
                 break
             taker = self._takers.get(channel)
-            if taker is not None and (behind := taker.take(kind, data, at + 7, end - 1)):
+            try:
+                behind = taker.take(kind, data, at + 7, end - 1) if taker is not None else 0
+            except (LookupError, ValueError, struct.error):  # it says less than its kind has to
+                self._cutting = False
+                others.append(data[at:])
+                at = size
+                break
+            if behind:
                 taken, at = True, behind
             else:
                 others.append(data[at:end])

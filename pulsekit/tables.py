@@ -41,10 +41,14 @@ def encode_table(fields: Mapping[str, Any]) -> bytes:
     """Write a field table; floats as doubles, which pamqp cuts to half their bits.
 
     Raises:
-        AttributeError, OverflowError, RecursionError, TypeError, ValueError, struct.error: AMQP has no form for it.
+        AttributeError, OverflowError, TypeError, ValueError, struct.error: AMQP has no form for it, or it is nested
+            more than 64 levels deep, which `read_table` would not read.
     """
-    content = b"".join(_short(name) + _field(value) for name, value in fields.items())
-    return _LENGTH.pack(len(content)) + content
+    return _table(fields, 1)
+
+
+def _table(fields: Mapping[str, Any], depth: int) -> bytes:
+    return _long(b"".join(_short(name) + _field(value, depth) for name, value in fields.items()))
 
 
 def read_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
@@ -102,9 +106,7 @@ def _read_value(data: bytes, at: int, limit: int, depth: int) -> tuple[Any, int]
         if end > limit:
             raise ValueError(_TOO_LONG)
         if letter in _NESTING:
-            if depth == _MAX_DEPTH:
-                raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
-            return _NESTING[letter](data, at + 4, end, depth + 1), end
+            return _NESTING[letter](data, at + 4, end, _deeper(depth)), end
         value = data[at + 4 : end]
         if letter == _TEXT:
             try:
@@ -135,7 +137,7 @@ def _read_value(data: bytes, at: int, limit: int, depth: int) -> tuple[Any, int]
 _NESTING: dict[int, Callable[[bytes, int, int, int], Any]] = {ord("A"): _read_items, ord("F"): _read_fields}
 
 
-def _field(value: Any) -> bytes:
+def _field(value: Any, depth: int) -> bytes:
     match value:
         case bool():
             return b"t\x01" if value else b"t\x00"
@@ -150,7 +152,7 @@ def _field(value: Any) -> bytes:
         case None:
             return b"V"
         case list() | tuple():
-            return b"A" + _long(b"".join(map(_field, value)))
+            return b"A" + _long(b"".join(_field(item, _deeper(depth)) for item in value))
         case datetime():
             return b"T" + encode.timestamp(value)
         case Decimal():
@@ -158,8 +160,14 @@ def _field(value: Any) -> bytes:
                 raise ValueError(f"{value!s:.40} is no decimal of AMQP")
             return b"D" + encode.decimal(value)
         case _ if hasattr(value, "items"):
-            return b"F" + encode_table(value)
+            return b"F" + _table(value, _deeper(depth))
     raise TypeError(f"{type(value).__name__} has no form in a field table: {value!r:.80}")
+
+
+def _deeper(depth: int) -> int:
+    if depth == _MAX_DEPTH:
+        raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
+    return depth + 1
 
 
 def _short(text: str) -> bytes:

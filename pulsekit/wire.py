@@ -21,10 +21,12 @@ from pulsekit.connection import OPERATION_TIMEOUT
 from pulsekit.errors import ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 from pulsekit.frames import (
     ACK,
+    BODY,
     CLOSE_CHANNEL,
     DELIVER,
     FRAME,
     HEADER,
+    LEAST_HEADER,
     METHOD,
     NACK,
     REJECT,
@@ -526,14 +528,20 @@ class _Content:
         return b"".join(self._parts)
 
     def add(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Take header or body; return True when it is complete."""
-        if kind == HEADER:
+        """Take header or body; return True when it is complete.
+
+        Raises:
+            ValueError: what has come is neither.
+        """
+        if kind == HEADER and end - start >= LEAST_HEADER:
             self.header = data[start:end]
             self._missing = int.from_bytes(data[start + 4 : start + 12], "big")
+        elif kind != BODY or not self.header:
+            raise ValueError("no content follows where it has to")
         else:
             self._parts.append(data[start:end])
             self._missing -= end - start
-        return self._missing == 0
+        return self._missing <= 0
 
 
 def _gone(queue: str) -> SubscriptionLost:

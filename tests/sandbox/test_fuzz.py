@@ -4,80 +4,25 @@ from __future__ import annotations
 
 import random
 import struct
-from functools import cache
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pamqp import body, commands, frame, header
-from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
+from pamqp import commands, frame
+from pamqp.commands import Basic, Connection, Queue
 
+from sandbox.hostile import OUTPUT_LIMIT, samples
 from sandbox.memory import Client, World
 from sandbox.wire import Login, content
 
 _FRAMES_EACH = 20
 _EXAMPLES = 1000  # of 20 frames: the 20,000 that are promised
-_OUTPUT_LIMIT = 1 << 22  # bytes a session may hold back for a client that does not read
-
-
-@cache
-def _samples() -> tuple[bytes, ...]:
-    """Encode one of each thing a client may send, well-formed."""
-    queue: dict[str, Any] = {"queue": "q"}
-    arguments = {"x-message-ttl": 5, "x-max-length": 3, "x-dead-letter-exchange": "", "nested": {"a": [1, {"b": 2}]}}
-    values = [
-        Connection.StartOk({"capabilities": {}}, "PLAIN", "\0guest\0guest", "en_US"),
-        Connection.TuneOk(2047, 131072, 0),
-        Connection.Open("/"),
-        Connection.Close(200, "bye", 0, 0),
-        Connection.CloseOk(),
-        Connection.UpdateSecret("s", "r"),
-        Channel.Open(),
-        Channel.Close(200, "bye", 0, 0),
-        Channel.CloseOk(),
-        Channel.Flow(active=True),
-        Exchange.Declare(exchange="x", exchange_type="topic", arguments=arguments),
-        Exchange.Declare(exchange="h", exchange_type="headers"),
-        Exchange.Bind(source="x", destination="h", routing_key="#"),
-        Exchange.Unbind(source="x", destination="h", routing_key="#"),
-        Exchange.Delete(exchange="x"),
-        Queue.Declare(**queue),
-        Queue.Declare(queue="limited", auto_delete=True, arguments=arguments),
-        Queue.Bind(**queue, exchange="x", routing_key="a.#.*", arguments={"x-match": "any", "k": 1}),
-        Queue.Unbind(**queue, exchange="x", routing_key="a.#.*"),
-        Queue.Purge(**queue),
-        Queue.Delete(**queue),
-        Basic.Qos(prefetch_count=2),
-        Basic.Qos(prefetch_count=2, global_=True),
-        Basic.Consume(**queue, consumer_tag="t", arguments={"x-priority": 3}),
-        Basic.Consume(queue="amq.rabbitmq.reply-to", consumer_tag="r", no_ack=True),
-        Basic.Cancel(consumer_tag="t"),
-        Basic.Get(**queue),
-        Basic.Ack(1, multiple=True),
-        Basic.Nack(2, requeue=True),
-        Basic.Reject(1, requeue=False),
-        Basic.Recover(requeue=True),
-        Basic.Publish(exchange="", routing_key="q", mandatory=True),
-        Confirm.Select(),
-        Tx.Select(),
-        Tx.Commit(),
-        Tx.Rollback(),
-        header.ContentHeader(0, 2, Basic.Properties(headers={"CC": ["a"], "BCC": ["b"]}, expiration="1", priority=3)),
-        body.ContentBody(b"hi"),
-    ]
-    encoded = [frame.marshal(value, 0 if "Connection." in value.name else 1) for value in values]
-    encoded += [
-        b"".join(frame.marshal(value, 1) for value in content(exchange, "q", mandatory=True)) for exchange in ("", "x")
-    ]
-    encoded += [b"\x08\x00\x00\x00\x00\x00\x00\xce", b"AMQP\x00\x00\x09\x01"]
-    return tuple(encoded)
 
 
 @st.composite
 def _hostile(draw: st.DrawFn) -> bytes:
     """Draw a frame: as it should be, with bytes changed, with another payload under a right length, or noise."""
-    sample = draw(st.sampled_from(_samples()))
+    sample = draw(st.sampled_from(samples()))
     how = draw(st.sampled_from(["good", "good", "bytes", "payload", "cut", "noise", "method"]))
     if how == "good":
         return sample
@@ -104,7 +49,7 @@ def _hostile(draw: st.DrawFn) -> bytes:
 def _check(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """See that the session is alive or on its way out, in AMQP, and that nothing was logged as a fault of ours."""
     output = client.session.take()
-    assert len(output) < _OUTPUT_LIMIT
+    assert len(output) < OUTPUT_LIMIT
     while output:
         size, _, value = frame.unmarshal(output)
         assert not isinstance(value, Connection.Close) or value.reply_code != 541
@@ -136,7 +81,7 @@ def test_a_long_stream_of_mutations_leaves_the_broker_usable(caplog) -> None:
     for _ in range(300):
         client = world.connect()
         for _ in range(30):
-            data = bytearray(seeded.choice(_samples()))
+            data = bytearray(seeded.choice(samples()))
             if seeded.random() < 0.3:
                 data[seeded.randrange(7, len(data)) if len(data) > 8 else 0] = seeded.randrange(256)
             client.session.receive(bytes(data))

@@ -1,0 +1,468 @@
+"""What is fed with hostile bytes: one function for each door through which text or bytes of strangers come in.
+
+Each takes any bytes, allows the errors that its docstring promises, and fails on everything else. `test_fuzz.py` calls
+them with what hypothesis makes of the pieces, `fuzz.py` with what atheris does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import io
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from shutil import rmtree
+from typing import Any
+from urllib.parse import quote
+
+import pamqp.body
+import pamqp.frame
+from pamqp import commands, header
+from samples import COMPLETED, JOBS
+from sandbox.hostile import samples, speak
+
+from pulsekit.binding_lint import lint
+from pulsekit.bindings import expand, read_registrations
+from pulsekit.brokers import parse_url, user_in
+from pulsekit.cli.output import Format, Output
+from pulsekit.cli.plans import Plan
+from pulsekit.cli.rows import Rows
+from pulsekit.documents import parse_documents, parse_json
+from pulsekit.errors import (
+    ConfigurationError,
+    DamagedRecording,
+    DocumentError,
+    InvalidInput,
+    InvalidMessage,
+    InvalidPattern,
+    SchemaError,
+)
+from pulsekit.frames import Envelope, encode_id, read_properties
+from pulsekit.messages import CC, Delivered, Delivery, Message
+from pulsekit.patterns import covers
+from pulsekit.recordings import read_recording
+from pulsekit.records import is_record, message_record, read_gap, read_record, record_line
+from pulsekit.routing import BindingTable
+from pulsekit.schemas import load_schema
+from pulsekit.seam import Tap
+from pulsekit.settings import load_settings
+from pulsekit.topics import check_key, check_pattern, explain, topic_matches
+from pulsekit.wire import DeliveryWire
+from security.screens import raw_characters
+
+__all__ = ["TARGETS", "Target"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Say what is called with bytes, and what these are best made of.
+
+    Attributes:
+        check: takes any bytes, and fails where a promise is broken.
+        pieces: what inputs are put together from.
+        seeds: whole inputs to begin with.
+    """
+
+    check: Callable[[bytes], object]
+    pieces: tuple[bytes, ...] = ()
+    seeds: tuple[bytes, ...] = ()
+
+
+# documents
+
+
+def _json(data: bytes) -> None:
+    for source in ("x.json", "x.ndjson", ""):
+        try:
+            documents = parse_documents(data, source=source)
+        except DocumentError:
+            continue
+        for document in documents:
+            assert document.locate("/a/0")
+            json.dumps(document.value)
+    try:
+        ours = parse_json(data).value
+    except DocumentError:
+        return
+    assert json.dumps(ours) == json.dumps(json.loads(data.removeprefix(b"\xef\xbb\xbf").decode()))
+
+
+def _yaml(data: bytes) -> None:
+    try:
+        documents = parse_documents(data, source="x.yml")
+    except DocumentError as error:
+        assert len(str(error)) < 10_000
+        return
+    for document in documents:
+        assert document.locate("/a/0")
+        json.dumps(document.value, allow_nan=False)
+
+
+# records
+
+
+def _records(data: bytes) -> None:
+    try:
+        value: Any = parse_json(data).value
+    except DocumentError:
+        return
+    with suppress(InvalidMessage):
+        read_gap(value if isinstance(value, dict) else {"from": value, "to": value})
+    for one in (value, {"routing_key": "k", "payload": value}, {"routing_key": "k", "body": "", "headers": value}):
+        if is_record(one):
+            _record(one)
+
+
+def _record(value: dict[str, Any]) -> None:
+    try:
+        record = read_record(value)
+    except InvalidMessage:
+        return
+    with suppress(DocumentError):
+        json.dumps(record.payload)
+    try:
+        drafts: Any = Plan("exchange/me/x", None, (), (), None).messages(value)
+    except (ConfigurationError, InvalidInput):
+        return
+    for draft in drafts:
+        headers = {**draft.headers, CC: list(draft.cc)}
+        try:
+            envelope = Envelope("x", draft.routing_key, mandatory=True, properties=draft.properties, headers=headers)
+            frames: list[bytes] = []
+            envelope.frames(1, encode_id("m"), b"{}", 4096, frames)
+        except InvalidMessage:
+            continue
+        sent, table = read_properties(frames[3][7:] + b"".join(frames[4:7]))  # the content header is the second frame
+        message = Message(exchange="x", routing_key="k", body=b"{}", received=_NOW, headers=table, properties=sent)
+        assert read_record(message_record(message)).cc == draft.cc
+
+
+@cache
+def _scratch() -> Path:
+    """Return a folder for as long as the process lives."""
+    folder = tempfile.mkdtemp(prefix="pulsekit-")
+    atexit.register(rmtree, folder)
+    return Path(folder)
+
+
+def _recordings(data: bytes) -> None:
+    path = _scratch() / "recording"
+    path.write_bytes(data)
+    try:
+        for entry in read_recording(path):
+            assert entry is not None
+    except DamagedRecording as error:
+        assert error.line
+
+
+# configuration
+
+
+def _registrations(data: bytes) -> None:
+    try:
+        registrations = read_registrations(data, source="x")
+    except InvalidInput as error:
+        assert len(str(error)) < 10_000
+        return
+    bindings = expand(registrations)
+    if len(bindings) < 200:
+        assert set(lint(registrations)) == set(bindings)
+
+
+def _configuration(data: bytes) -> None:
+    (_scratch() / "pulsekit.yml").write_bytes(data)
+    try:
+        settings = load_settings(_scratch(), {"HOME": str(_scratch())})
+    except (ConfigurationError, InvalidInput):
+        return
+    assert not settings.names_a_broker
+    assert settings.user is None
+    with suppress(ConfigurationError):
+        settings.broker()
+        raise AssertionError("a project's file has led to a broker")
+
+
+def _schemas(data: bytes) -> None:
+    try:
+        value: Any = parse_json(data).value
+    except DocumentError:
+        return
+    if not isinstance(value, dict):
+        value = {"properties": {"a": value}}
+    before = json.dumps(value)
+    try:
+        schema = load_schema(value)
+    except SchemaError:
+        return
+    assert json.dumps(value) == before, "the schema was changed"
+    for payload in ({}, {"a": 1}, {"a": {"a": "b"}}, [1, 1.0, None], "2026", 0, True):
+        for profile in ("strict", "treeherder"):
+            try:
+                valid = schema.is_valid(payload, profile)
+                assert valid == (not schema.problems(payload, profile))
+            except SchemaError:
+                return
+
+
+# addresses and keys
+
+
+def _urls(data: bytes) -> None:
+    url = data.decode("utf-8", "surrogateescape")
+    user_in(url)
+    try:
+        broker = parse_url(url)
+    except ConfigurationError as error:
+        password = re.search(r":([^:@/?#]{6,})@", url)
+        assert not password or password[1] not in str(error)
+        return
+    assert broker.host
+    assert broker.user
+    written = str(broker).replace(":***@", f":{quote(broker.password, safe='')}@", 1)
+    again = parse_url(written)
+    for part in ("hosts", "user", "password", "virtual_host", "tls"):
+        assert getattr(again, part) == getattr(broker, part), part
+
+
+def _topics(data: bytes) -> None:
+    pattern, key, other = (data.split(b"\0", 2) + [b"", b""])[:3]
+    try:
+        wants, wider = (check_pattern(text.decode("utf-8", "surrogateescape")) for text in (pattern, other))
+        has = check_key(key.decode("utf-8", "surrogateescape"))
+    except (InvalidMessage, InvalidPattern):
+        return
+    taken = topic_matches(wants, has)
+    assert taken == _naive(wants, has)
+    told = explain(wants, has)
+    assert told.matched == taken
+    assert told.reason
+    table = BindingTable[int]()
+    for number, one in enumerate((wants, wider)):
+        table.add(one, number)
+    assert table.matches(has) == [n for n, one in enumerate((wants, wider)) if _naive(one, has)]
+    if covers(wider, wants):
+        assert not taken or _naive(wider, has)
+    assert covers("#", wants)
+
+
+def _naive(pattern: str, key: str) -> bool:
+    """Match by following every way a pattern can be read, word by word of the key."""
+    wants = pattern.split(".") if pattern else []
+    places = _reached(wants, {0})
+    for word in key.split(".") if key else []:
+        stay = {at for at in places if at < len(wants) and wants[at] == "#"}
+        on = {at + 1 for at in places if at < len(wants) and wants[at] in {"*", word}}
+        places = _reached(wants, stay | on)
+    return len(wants) in places
+
+
+def _reached(wants: list[str], places: set[int]) -> set[int]:
+    found = set(places)
+    for at, want in enumerate(wants):
+        if want == "#" and at in found:
+            found.add(at + 1)
+    return found
+
+
+# what a broker hands over
+
+_NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
+
+
+def _messages(data: bytes) -> None:
+    """See that any delivery can be recorded and shown, and does nothing to a terminal."""
+    size = data[0] if data else 0
+    key, rest = data[1 : 1 + size].decode("utf-8", "replace"), data[1 + size :]
+    length = int.from_bytes(rest[:1]) * 4
+    head, body = rest[1 : 1 + length], rest[1 + length :]
+    delivery = Delivery("exchange/x", key, b"\0" * 12 + head, body, False, 1)
+    message = Delivered(delivery, 1, _NOW.timestamp(), _Nobody(), load_schema("pulse-job"))
+    for exact in (False, True):
+        line = record_line(message, exact=exact)
+        assert line.endswith(b"\n")
+        assert not raw_characters(line[:-1].decode())
+        record = read_record(json.loads(line))
+        assert record.routing_key == key
+    assert record.content == body, "an exact record has the body as it came"
+    shown = io.TextIOWrapper(_Terminal(), encoding="utf-8", newline="")
+    with redirect_stdout(shown):
+        rows = Rows(Output(Format.PRETTY), ["exchange/x", "y"], marked=True, full=True)
+        rows.write(message)
+    shown.flush()
+    assert not raw_characters(shown.buffer.getvalue().decode())  # type: ignore[attr-defined]  # a `_Terminal`
+
+
+class _Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class _Nobody:
+    def settle(self, message: Message, settlement: object) -> None: ...
+
+
+def _frames(data: bytes) -> None:
+    """Feed what a client reads of its socket; the first byte says where the stream is cut."""
+    at = 1 + (data[0] if data else 0)
+    _loop().run_until_complete(_hear(data[1:at], data[at:]))
+
+
+async def _hear(*parts: bytes) -> None:
+    reader = asyncio.StreamReader()
+    link = _Link(Tap(reader))
+    link.tap.connection_made(_Transport())
+    deliveries: list[Delivery] = []
+    wire = DeliveryWire(link, _Channel(), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    link.tap.connect(_Channel.number, wire)
+    for part in parts:
+        link.tap.data_received(part)
+    for delivery in deliveries:
+        message = Delivered(delivery, 1, 0.0, _Nobody(), None)
+        assert read_record(json.loads(record_line(message, exact=True))).content == delivery.body
+
+
+@dataclass
+class _Link:
+    tap: Tap
+    is_lost = False
+
+
+class _Channel:
+    number = 1
+
+
+class _Transport(asyncio.Transport):
+    def write(self, data: object) -> None: ...
+
+    def is_closing(self) -> bool:
+        return False
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    atexit.register(loop.close)
+    return loop
+
+
+def _delivered(key: str, body: bytes, headers: dict[str, Any] | None = None) -> bytes:
+    properties = commands.Basic.Properties(headers=headers, content_type="text/plain", timestamp=_NOW)
+    values = (
+        commands.Basic.Deliver("tag", 1, False, "exchange/x", key),
+        header.ContentHeader(0, len(body), properties),
+        pamqp.body.ContentBody(body),
+    )
+    return b"".join(pamqp.frame.marshal(value, 1) for value in values)
+
+
+def _message(key: bytes, headers: dict[str, Any], body: bytes) -> bytes:
+    """Write a message as `_messages` reads it."""
+    marshalled = header.ContentHeader(0, 0, commands.Basic.Properties(headers=headers)).marshal()[12:]
+    head = marshalled.ljust(-(-len(marshalled) // 4) * 4, b"\0")
+    return bytes((len(key),)) + key + bytes((len(head) // 4,)) + head + body
+
+
+_NESTED = b"[" * 990 + b"]" * 990
+_HOSTILE = ("\x1b]0;t\x07", "\x9b31m", "\u202e", "[red]", "\r\n", "\u2028", "é", "😀")
+_JSON = (
+    *(b'{ } [ ] , : " \\ 1 0 - . e9 1e999 NaN -Infinity null true false \xff \xef\xbb\xbf \xed\xa0\x80 \\ud800 \\u001b'.split()),
+    b'"a"', b'"b"', b"\n", b" ", b"\t", b"9" * 20, b'{"a":', b"[[", b"]]", *(text.encode() for text in _HOSTILE),
+)  # fmt: skip
+_YAML = (
+    b"a", b"b: ", b"- ", b"? ", b": ", b"{", b"}", b"[", b"]", b",", b'"', b"'", b"\n", b"  ", b"\t", b"\r", b"&a ",
+    b"*a ", b"!", b"!!map ", b"|\n", b">\n", b"%YAML 1.2\n", b"#", b"---\n", b"...\n", b"\\x1b", b"\\U", b"~", b"<<: ",
+    b".inf", b"1e9", b"0x1f", b"\x85", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"\xed\xa0\x80",
+)  # fmt: skip
+_RECORD = (
+    b'{"routing_key":"k",', b'"body":"x"', b'"body_b64":"/w=="', b'"payload":1', b'"headers":{', b'"properties":{',
+    b'"priority":', b'"timestamp":', b'{"$type":"decimal","value":"1e99"}', b'{"$type":"table","value":{', b'"bytes"',
+    b'{"$type":"double","value":"nan"}', b'{"$type":"timestamp","value":"2026-11-23T18:00:00Z"}', b'"cc":["a"]', b'"v":1',
+    b'"type":"gap"', b'"from":', b'"epoch":', b'"received":"0001-01-01T00:00:00+23:59"', b'"exchange":"e"', b'"x":',
+)  # fmt: skip
+_SCHEMA = tuple(
+    json.dumps(text).encode() + b":"
+    for text in (
+        "type", "enum", "const", "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "minLength", "pattern",
+        "format", "minimum", "exclusiveMaximum", "multipleOf", "uniqueItems", "items", "additionalItems", "contains",
+        "required", "dependencies", "properties", "patternProperties", "additionalProperties", "propertyNames",
+        "definitions", "$ref", "$id", "$schema", "default",
+    )
+) + (
+    b'"object"', b'"array"', b'"string"', b'["a"]', b'"#"', b'"#/properties/a"', b'"file:///etc/passwd"', b'"date-time"',
+    b'"http://json-schema.org/draft-04/schema#"', b'"^a$"', b'"("', b"0.01", b"-1", b"[{}]", b"{}",
+)  # fmt: skip
+_SETTINGS = tuple(
+    f"{key}: ".encode()
+    for key in ("url", "user", "password", "password_file", "password_command", "host", "exchange", "destinations",
+                "registrations", "targets", "schema", "lint_off", "PULSE_URL", "production", "projects", "Url", "url ")
+)  # fmt: skip
+_WORDS = (b".", b"*", b"#", b"a", b"b", b"ab", b"..", b"#.#", b"*.#", b"\0", b"", b"A", b"\xff", b"\xc3\xa9", b"a" * 90)
+
+TARGETS = {
+    "json": Target(_json, _JSON, (json.dumps(COMPLETED).encode(), _NESTED)),
+    "yaml": Target(_yaml, _YAML, (b"a:\n- {b: 'c', d: \"\\x41\"}\n- |\n  e\n", b"[" * 200)),
+    "records": Target(
+        _records,
+        _JSON + _RECORD,
+        (b'{"a":' * 330 + b"1" + b"}" * 330, _NESTED, b'{"routing_key":"k","payload":{},"headers":{"a":[1]},"cc":["b"]}'),
+    ),
+    "recordings": Target(
+        _recordings,
+        _JSON + _RECORD + (b'{"v":1,"type":"header"}\n', b'{"v":1,"type":"trailer","count":0}\n', b"\x1f\x8b\x08\0"),
+        (b'{"v":1,"type":"header"}\n{"routing_key":"k","payload":1}\n', b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x03\0" + b"\0" * 8),
+    ),
+    "registrations": Target(
+        _registrations,
+        _YAML
+        + (b"exchange/me/jobs", b".a:b", b"exchange: ", b"destinations: ", b"projects: ", b"pattern: ", b'"exchange": ',
+           b"PULSE_DATA_INGESTION_SOURCES=", b"rule: any.project", b"SOURCES = ", b"(", b")", b"'''", b"#", b"\\N{"),
+        (
+            b"- {exchange: exchange/me/jobs, destinations: [a], projects: ['b._']}\n",
+            b"exchange/me/jobs.a.#:b\n",
+            b"pulse_sources = [{'exchange': 'exchange/me/jobs', 'destinations': ['#'], 'projects': ['a']}]\n",
+        ),
+    ),
+    "configuration": Target(
+        _configuration,
+        _YAML + _SETTINGS + (b"exchange/me/jobs", b"amqp://a:b@h/"),
+        (b"exchange: exchange/me/jobs\ndestinations: [treeherder]\n", b"url: amqps://me:x@example.org/\n"),
+    ),
+    "schemas": Target(
+        _schemas,
+        _JSON + _SCHEMA,
+        (
+            b'{"properties":{"a":{"type":["string","integer"],"pattern":"^b$"}},"required":["a"]}',
+            b'{"definitions":{"x":{"$ref":"#"}},"anyOf":[{"$ref":"#/definitions/x"},{"minItems":1}]}',
+        ),
+    ),
+    "urls": Target(
+        _urls,
+        (b"amqp://", b"amqps://", b"pyamqp://", b"http://", b"me", b":", b"@", b"secret1", b"h", b"[::1]", b"127.0.0.1",
+         b",", b"/", b"?", b"#", b"&", b"ssl=1", b"heartbeat=9", b"cafile=f", b"%2F", b"%ff", b"%", b"\xc3\xa9", b" ",
+         b"99999", b"\xff", b"\xe2\x84\x80", b"[", b"]", b"localhost"),
+        (b"amqps://me:secret1@a.example:5671,b.example/v?ssl=1&heartbeat=20", b"amqp://me:secret1@[::1]:5672/%2F"),
+    ),
+    "topics": Target(_topics, _WORDS, (b"a.*.#\0a.b.c\0#.c", b"#.#.a.*.b\0" + b"a." * 60 + b"b\0*.#")),
+    "messages": Target(
+        _messages,
+        _JSON + (b"S\0\0\0\1x", b"A\0\0\0\4", b"F\0\0\0\4", b"\2CC", b"T", b"D\xff", b"V", b"\x01a", b"\x20\0", b"x"),
+        (
+            _message(b"a.b", {"CC": ["x"], "n": {"m": [1, 2.5, True, None, _NOW]}}, json.dumps(JOBS[0]).encode()),
+            _message("".join(_HOSTILE).encode(), {"\x1b[2J": "\u202e"}, "".join(_HOSTILE).encode()),
+            _message(b"k", {}, _NESTED),
+        ),
+    ),
+    "frames": Target(
+        _frames,
+        (*samples(), _delivered("k", b"{}"), _delivered("k", b"x" * 300, {"CC": ["a"]})),
+        (b"\x20" + _delivered("k", b"{}", {"a": [1]}) + _delivered("k", b""),),
+    ),
+    "sandbox": Target(speak, tuple(bytes((number, 0)) for number in range(len(samples())))),
+}  # fmt: skip
