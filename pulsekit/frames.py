@@ -27,6 +27,8 @@ __all__ = [
     "DELIVER",
     "FRAME",
     "FRAME_MAX",
+    "GET_EMPTY",
+    "GET_OK",
     "HEADER",
     "HEARTBEAT",
     "LEAST_HEADER",
@@ -37,6 +39,7 @@ __all__ = [
     "SETTLE",
     "UNBLOCKED",
     "Envelope",
+    "encode_get",
     "encode_id",
     "encode_settlement",
     "read_content",
@@ -47,11 +50,13 @@ __all__ = [
 METHOD, HEADER, BODY = 1, 2, 3
 ACK, NACK, RETURN, DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78", b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x3c"
 REJECT = b"\x00\x3c\x00\x5a"
+GET_OK, GET_EMPTY = b"\x00\x3c\x00\x47", b"\x00\x3c\x00\x48"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # with the reserved short
+_GET = b"\x00\x3c\x00\x46\x00\x00"  # with the reserved short
 _BASIC = b"\x00\x3c\x00\x00"  # class, and the weight that is always 0
 _END = b"\xce"
 FRAME = struct.Struct(">BHI")  # kind, channel, size of what follows up to the end mark
@@ -161,6 +166,16 @@ def encode_id(message_id: str) -> bytes:
         InvalidMessage: it is longer than AMQP can carry, or no text.
     """
     return _checked("message id", message_id)
+
+
+def encode_get(channel: int, queue: str) -> bytes:
+    """Write a basic.get that wants to settle what it gets.
+
+    Raises:
+        InvalidMessage: the name of the queue is longer than AMQP can carry, or no text.
+    """
+    name = _checked("name of the queue", queue)
+    return FRAME.pack(METHOD, channel, len(_GET) + len(name) + 1) + _GET + name + b"\x00" + _END
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:

@@ -324,7 +324,9 @@ class Delivered(Message):
 
     __slots__ = ("_header", "_when")
 
-    def __init__(self, delivery: Delivery, epoch: int, when: float, settler: _Settler, schema: Schema | None) -> None:
+    def __init__(
+        self, delivery: Delivery, epoch: int, when: float, settler: _Settler | None, schema: Schema | None
+    ) -> None:
         """Take a delivery, and when it arrived, in seconds since 1970."""
         # Not by way of the other __init__: this runs for each message.
         self.exchange, self.routing_key, self._header, self.body, self.redelivered, self.delivery_tag = delivery

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit.errors import Problem
@@ -19,7 +20,9 @@ from pulsekit.limits import LIMITS, frozen
 if TYPE_CHECKING:
     from pulsekit.drafts import CheckedSchema, Subschema
 
-__all__ = ["explain"]
+__all__ = ["MOST", "explain"]
+
+MOST = 1000  # problems of one payload that are told
 
 _NOUNS = {
     "null": "null",
@@ -35,6 +38,9 @@ _NOUNS = {
 def explain(schema: CheckedSchema, payload: Any, *, formats: bool) -> list[Problem]:
     """List every problem of a payload, in the order of the payload; none when it is valid.
 
+    Of more than a thousand the rest is not looked for, and the last one says so: ten megabytes from a stranger may be
+    wrong in millions of places, which would take minutes to tell.
+
     Args:
         schema: what it should be.
         payload: plain JSON; it is not changed.
@@ -44,7 +50,10 @@ def explain(schema: CheckedSchema, payload: Any, *, formats: bool) -> list[Probl
         RecursionError: schema or payload are nested too deeply.
         TypeError: the payload holds something that JSON does not have.
     """
-    return list(_Walk(schema, formats=formats).explain(schema.root, payload, ""))
+    found = list(islice(_Walk(schema, formats=formats).explain(schema.root, payload, ""), MOST + 1))
+    if len(found) > MOST:
+        found[MOST] = Problem("", "many", f"has more than {MOST} problems; the others are not told")
+    return found
 
 
 class _Walk:
@@ -162,7 +171,7 @@ def _one_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterato
 
 def _nearest_branch(walk: _Walk, keyword: str, branches: list[Subschema], value: Any, at: str) -> Iterator[Problem]:
     """Report the branch that a value comes closest to: what it is counts for more than what it lacks."""
-    told = [list(walk.explain(branch, value, at)) for branch in branches]
+    told = [list(islice(walk.explain(branch, value, at), MOST + 1)) for branch in branches]
     telling = {"type", "const", "enum", "false"}
     distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in told]
     nearest = distances.index(min(distances))

@@ -8,31 +8,30 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import asynccontextmanager
-from dataclasses import fields
-from datetime import UTC, datetime
+from time import time
 from typing import TYPE_CHECKING
 
 from pulsekit.connection import OPERATION_TIMEOUT
 from pulsekit.depth import Depth, Limits
 from pulsekit.errors import NetworkError, PreconditionFailed
-from pulsekit.messages import Message, Properties
+from pulsekit.messages import Delivered
 from pulsekit.names import check_queue, queue_name
 from pulsekit.translation import FOREIGN, translate
+from pulsekit.wire import GetWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     import aiormq
-    from aiormq.abc import DeliveredMessage
 
+    from pulsekit.connection import Link
     from pulsekit.guardian import Bound
+    from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
 
 __all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "try_queue", "unbind", "watch"]
 
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which holds them all at once
-
-_PROPERTIES = {item.name: "message_type" if item.name == "type" else item.name for item in fields(Properties)}
 
 
 async def look(pulse: Pulse, name: str, limits: Limits | None = None) -> Depth:
@@ -100,14 +99,16 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
     """
     check_queue(name, pulse.user)
     messages: list[Message] = []
-    async with _channel(pulse, f"peek into {name}") as channel:
+    link = await pulse.link()
+    async with _channel_of(link, f"peek into {name}") as channel:
+        wire = GetWire(link, channel, name)
         size = 0
-        while len(messages) < count and size <= PEEK_BYTES:
-            message = _message(await channel.basic_get(name, timeout=OPERATION_TIMEOUT))
-            if message is None:
-                break
-            messages.append(message)
-            size += len(message.body)
+        try:
+            while len(messages) < count and size <= PEEK_BYTES and (delivery := await wire.get()) is not None:
+                messages.append(Delivered(delivery, link.epoch, time(), None, None))
+                size += len(delivery.body)
+        finally:
+            wire.close()
         if messages:
             await channel.basic_nack(messages[-1].delivery_tag, multiple=True, requeue=True)
     return messages
@@ -195,7 +196,13 @@ def _in_use(name: str, text: str = "") -> PreconditionFailed:
 
 @asynccontextmanager
 async def _channel(pulse: Pulse, doing: str) -> AsyncIterator[aiormq.Channel]:
-    channel = await (await pulse.link()).channel(confirms=False)
+    async with _channel_of(await pulse.link(), doing) as channel:
+        yield channel
+
+
+@asynccontextmanager
+async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
+    channel = await link.channel(confirms=False)
     try:
         yield channel
     except FOREIGN as error:
@@ -207,20 +214,3 @@ async def _channel(pulse: Pulse, doing: str) -> AsyncIterator[aiormq.Channel]:
 async def _look(channel: aiormq.Channel, name: str, limits: Limits) -> Depth:
     seen = await channel.queue_declare(name, passive=True, timeout=OPERATION_TIMEOUT)
     return Depth(name, seen.message_count or 0, 0, limits, seen.consumer_count or 0)
-
-
-def _message(got: DeliveredMessage) -> Message | None:
-    """Return the message of a basic.get-ok, or None for basic.get-empty."""
-    if got.delivery_tag is None:
-        return None
-    properties = got.header.properties
-    return Message(
-        exchange=got.exchange or "",
-        routing_key=got.routing_key or "",
-        body=bytes(got.body),
-        received=datetime.now(UTC),
-        headers=properties.headers,
-        properties=Properties(**{ours: getattr(properties, theirs) for ours, theirs in _PROPERTIES.items()}),
-        redelivered=bool(got.redelivered),
-        delivery_tag=got.delivery_tag,
-    )

@@ -94,7 +94,8 @@ class Schema:
     def problems(self, payload: Any, profile: Profile = "strict") -> tuple[Problem, ...]:
         """Return every problem of the payload, in its own order; none when it is valid.
 
-        Those of a `Document` carry line and column.
+        Of more than a thousand the rest is not looked for, and the last one says so. Those of a `Document` carry line
+        and column.
 
         Raises:
             SchemaError: the schema cannot be compiled, or there is no such profile.

@@ -15,7 +15,7 @@ from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import RuleOption, configured_registrations, registrations_from, under_rule
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
 from pulsekit.cli.output import Cell, FormatOption, Output, note, warn
-from pulsekit.errors import ConfigurationError
+from pulsekit.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -311,7 +311,10 @@ def _show_depth(shown: Output, depth: Depth, bound: tuple[Bound, ...] | None, ch
 
 def _show_message(shown: Output, number: int, message: Message, *, full: bool) -> None:
     marks = " redelivered" if message.redelivered else ""
-    cc = f" cc {', '.join(message.cc)}" if message.cc else ""
+    try:
+        cc = f" cc {', '.join(message.cc)}" if message.cc else ""
+    except InvalidMessage:
+        cc = " unreadable headers"
     size = f" {len(message.body):,} bytes"
     shown.line(f"{number}  ", message.exchange, " ", (message.routing_key, "key"), (f"{cc}{size}{marks}", "dim"))
     text = message.body.decode(errors="backslashreplace")
@@ -323,8 +326,11 @@ def _show_message(shown: Output, number: int, message: Message, *, full: bool) -
 
 
 def _indented(text: str) -> str:
+    from pulsekit.cli.rows import DEEPEST, MOST_LAID_OUT, is_deeper
+
     try:
-        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+        value = json.loads(text) if len(text) <= MOST_LAID_OUT else None
+        return text if value is None or is_deeper(value, DEEPEST) else json.dumps(value, ensure_ascii=False, indent=2)
     except (ValueError, RecursionError):
         return text
 

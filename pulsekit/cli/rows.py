@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pulsekit.cli.output import Cell, Output
     from pulsekit.messages import Message
 
-__all__ = ["Rows"]
+__all__ = ["DEEPEST", "MOST_LAID_OUT", "Rows", "is_deeper"]
 
 _STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
 _SYMBOL_WIDTH = 14
-_MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
-_DEEPEST = 40  # levels of it
+MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
+DEEPEST = 40  # levels of it
 
 
 class Rows:
@@ -120,7 +120,7 @@ def _whole(message: Message) -> Iterator[list[Cell]]:
     except DocumentError:
         yield [_text(message.body)]
         return
-    if len(message.body) > _MOST_LAID_OUT or _is_deeper(payload, _DEEPEST):
+    if len(message.body) > MOST_LAID_OUT or is_deeper(payload, DEEPEST):
         yield [message.body.decode()]
         return
     for line in json.dumps(payload, ensure_ascii=False, indent=2).split("\n"):
@@ -128,6 +128,7 @@ def _whole(message: Message) -> Iterator[list[Cell]]:
         yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]
 
 
-def _is_deeper(value: Any, levels: int) -> bool:
+def is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value has more levels."""
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+    return levels == 0 or any(is_deeper(one, levels - 1) for one in inner)

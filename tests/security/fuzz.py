@@ -1,7 +1,7 @@
 """Fuzz with atheris: `nox -s fuzz -- TARGET COUNT`, or every target for twenty seconds without either.
 
-Coverage of pulsekit leads the way to inputs that hypothesis would hardly find. The first failure ends the run, and so do
-an input that takes more than ten seconds and one that takes more than two gigabytes; libFuzzer says where it was kept.
+Coverage of pulsekit leads the way to inputs that hypothesis would hardly find. The first failure ends the run, and so
+does an input that takes ten seconds or two gigabytes; libFuzzer says where it was kept.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def fuzz(name: str, count: int | None) -> None:
 def main(name: str = "", count: str = str(COUNT)) -> int:
     """Fuzz the target, or each of them in a process of its own."""
     if name in TARGETS:
-        fuzz(name, int(count) if int(count) else None)
+        fuzz(name, int(count) or None)
     if name:
         sys.exit(f"there is no target {name!r}; it is one of {', '.join(TARGETS)}")
     return max(subprocess.run([sys.executable, __file__, one, "0"], check=False).returncode for one in TARGETS)

@@ -1,17 +1,32 @@
-"""What a terminal would obey, and the search for it in what was shown."""
+"""A terminal that keeps what it gets, what it would obey, and the search for that in what was shown."""
 
 from __future__ import annotations
 
+import fcntl
+import os
+import pty
 import re
+import struct
+import subprocess
+import sys
+import termios
+import threading
+from typing import TYPE_CHECKING, Self
 
-__all__ = ["HOSTILE", "raw_characters"]
+from cli.command import environment
 
-# The title of the window; a cleared screen; colours by C1; text that runs backwards; rich's markup; line ends; a bell, a
-# backspace and a deletion; the string terminators; a query that a terminal would answer on the keyboard.
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["HOSTILE", "Screen", "raw_characters"]
+
+# The title of the window, a cleared screen, the clipboard, questions that a terminal answers on the keyboard; text that
+# blinks, hides, or has its colour by C1; text that runs backwards; rich's markup; all that ends or deletes a line.
 HOSTILE = (
-    "\x1b]0;title\x07", "\x1b[2J", "\x1b]52;c;ZXZpbA==\x1b\\", "\x1b[6n", "\x1b[5m", "\x1b[8m", "\x1bP+q544e\x1b\\", "\x9b31m", "\x9d0;t\x9c",
-    "\u202e", "\u2066", "\u200f", "\u061c", "[bold red]x[/]", "[link=http://h]", "\r\n", "\n", "\r", "\x00", "\x07",
-    "\x08", "\x7f", "\x85", "\u2028", "\u2029", "\t",
+    "\x1b]0;title\x07", "\x1b[2J", "\x1b]52;c;ZXZpbA==\x1b\\", "\x1b[6n", "\x1bP+q544e\x1b\\", "\x1b[5m", "\x1b[8m",
+    "\x9b31m", "\x9d0;t\x9c", "\u202e", "\u2066", "\u200f", "\u061c", "[bold red]x[/]", "[link=http://h]y[/link]",
+    "[/nothing]", "\r\n", "\n", "\r", "\x00", "\x07", "\x08", "\x7f", "\x85", "\u2028", "\u2029", "\t",
 )  # fmt: skip
 
 # Colours alone, as we write them ourselves; what blinks or hides is not ours.
@@ -22,3 +37,70 @@ _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u
 def raw_characters(shown: str) -> list[str]:
     """Return what a terminal would obey in a text, but for its lines and our own colours."""
     return _RAW.findall(_OURS.sub("", shown))
+
+
+class Screen:
+    """A command on a terminal, which reads all the time, as terminals do.
+
+    Args:
+        arguments: of the command.
+        folder: where it runs, and its home.
+        url: the broker that is configured.
+        apart: whether standard error is a pipe of its own.
+        columns: how wide the terminal is.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        url: str | None = None,
+        apart: bool = False,
+        columns: int = 100,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        settings = environment(folder, url, {"TERM": "xterm-256color", **(extra or {})})
+        settings.pop("COLUMNS")
+        self.process = subprocess.Popen(
+            (sys.executable, "-m", "pulsekit", *arguments),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=subprocess.PIPE if apart else theirs,
+            env=settings,
+            cwd=folder,
+        )
+        os.close(theirs)
+        self._shown: list[bytes] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        try:
+            while part := os.read(self._ours, 1 << 16):
+                self._shown.append(part)
+        except OSError:  # how a terminal says that its other end is closed
+            pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        self._reader.join()
+        os.close(self._ours)
+        if self.process.stderr is not None:
+            self.process.stderr.close()
+
+    def heard(self) -> str:
+        """Return the next line of standard error; tail says there when its bindings stand."""
+        assert self.process.stderr is not None
+        return self.process.stderr.readline().decode()
+
+    def end(self) -> tuple[int, str]:
+        """Wait for the end of the command; return its status and what was shown, with plain ends of lines."""
+        status = self.process.wait(timeout=50)
+        self._reader.join()
+        return status, b"".join(self._shown).decode().replace("\r\n", "\n")

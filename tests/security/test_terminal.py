@@ -1,0 +1,206 @@
+"""Whatever strangers publish, and whatever is in files: it does nothing to a terminal, and keeps nobody waiting."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from cli.command import pulsekit, start
+from pamqp import frame
+from pamqp.commands import Basic
+from samples import JOBS
+from sandbox.wire import Login, connect, content
+
+import pulsekit as library
+from pulsekit.cli.output import clean
+from pulsekit.queues import delete_queue
+from pulsekit.records import Record
+from security.screens import HOSTILE, Screen, raw_characters
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
+
+    from rabbitmq.broker import PulseUser, RabbitMQ
+
+ALL = "".join(HOSTILE)
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+NAME = ALL[:60]  # pamqp cuts longer ones
+HEADERS: dict[str, Any] = {
+    NAME: ALL,
+    "CC": ["cc", ALL[:100]],
+    "nested": {"\x1b[2J": [ALL, {"\u202e": bytearray(b"\xff\x1b[2J")}]},
+    "odd": [None, True, 2**62, Decimal("1.5"), NOON, bytearray(ALL.encode())],
+}
+PROPERTIES = {"content_type": ALL[:100], "message_id": ALL[:100], "app_id": ALL[:100], "message_type": "\x1b[2J"}
+
+
+def nested(levels: int) -> bytes:
+    return b"[" * levels + b"]" * levels
+
+
+BODIES: list[bytes] = [
+    *(text.encode() for text in HOSTILE),
+    json.dumps({text: [text] for text in HOSTILE}).encode(),
+    json.dumps({text: [text] for text in HOSTILE}, ensure_ascii=False).encode(),
+    json.dumps(JOBS[0] | {"state": ALL, "owner": ALL, "display": {"jobSymbol": ALL, "jobName": ALL}}).encode(),
+    json.dumps(JOBS[0] | {ALL: ALL, "tier": ALL}).encode(),
+    b"\xff\xfe\x1b[2J",
+    b"\x9b31m\xc3",
+    "\x1b[2J".encode("utf-16"),
+    b"",
+    b"null",
+    b"NaN",
+    b'{"a": [NaN, Infinity, -Infinity, 1e999]}',
+    b'"\\ud800\\u001b[2J"',
+    b'{"a": 1, "a": 2, "\\u009b": "\\u202e"}',
+    b"9" * 5000,
+    nested(900),
+    nested(100_000),
+    b'{"a":' * 50_000,
+    b"x" * 1_000_000,
+    json.dumps(["\u202e" * 1000] * 100, ensure_ascii=False).encode(),
+]
+KEYS = ["k", *HOSTILE, ALL[:100], "." * 255, "é" * 127]
+
+
+async def send(user: PulseUser, exchange: str, bodies: Sequence[bytes] = BODIES) -> None:
+    """Publish with frames made by hand, as a client could that checks nothing; return when the broker has all."""
+    parts = urlsplit(user.url)
+    assert parts.hostname
+    assert parts.port
+    async with connect(parts.hostname, parts.port, Login(user.name, unquote(parts.password or ""))) as wire:
+        for number, body in enumerate(bodies):
+            key = KEYS[number % len(KEYS)]
+            properties: dict[str, Any] = {"headers": HEADERS, **PROPERTIES} if number % 2 else {}
+            most = 100_000
+            method, head, *_ = content(exchange, key, body, **properties)
+            wire.send(method, head)
+            for at in range(0, len(body), most):
+                wire.raw(b"\x03\0\1" + len(body[at : at + most]).to_bytes(4, "big") + body[at : at + most] + b"\xce")
+        # A key that is no text: five bytes in the place of five others.
+        last = b"".join(frame.marshal(one, 1) for one in content(exchange, "AAAAA", LAST))
+        wire.raw(last.replace(b"AAAAA", b"\xff\x9b31m"))
+        await wire.writer.drain()
+        await wire.call(Basic.Qos(prefetch_count=1))  # which is answered when all before it was taken
+
+
+LAST = b"the last one"
+
+
+COUNT = len(BODIES) + 1
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+async def exchange(user: PulseUser) -> AsyncIterator[str]:
+    """An exchange of the user's, for the test."""
+    name = f"exchange/{user.name}/x"
+    async with library.connect(user.url) as pulse:
+        await pulse.create_exchange(name)
+        yield name
+        await pulse.delete_exchange(name, if_unused=False)
+
+
+# what strangers publish
+
+
+async def test_hostile_messages_are_shown_and_do_nothing(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    listening = ("tail", exchange, "-n", str(COUNT), "--idle", "30")
+    with (
+        Screen(*listening, folder=tmp_path, url=user.url, apart=True) as brief,
+        Screen(*listening, "--full", "--schema", "pulse-job", folder=tmp_path, url=user.url, apart=True) as full,
+    ):
+        for screen in (brief, full):
+            assert screen.heard().startswith("listening")
+        await send(user, exchange)
+        status, shown = brief.end()
+        assert status == 0
+        assert raw_characters(shown) == []
+        assert shown.count("\n") == COUNT
+        for text in ("title", "\\x1b[2J", "\\x9b31m", "\\u202e", "[bold red]x[/]", "\\u2028"):
+            assert text in shown
+        status, shown = full.end()
+        assert status == 0
+        assert raw_characters(shown) == []
+        for text in HOSTILE:
+            assert clean(text) in shown
+
+
+async def test_hostile_messages_are_whole_in_ndjson_and_do_nothing(
+    user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    saved = tmp_path / "saved.ndjson"
+    arguments = ("tail", exchange, "-n", str(COUNT), "--idle", "30", "-o", "ndjson", "--save", str(saved))
+    with start(*arguments, folder=tmp_path, url=user.url) as tail:
+        assert tail.stderr is not None
+        assert tail.stderr.readline().startswith("listening")
+        await send(user, exchange)
+        out, _ = tail.communicate()
+    assert tail.returncode == 0
+    for text in (out, saved.read_text()):
+        assert raw_characters(text) == []
+    records = [json.loads(line) for line in out.splitlines()]
+    assert [record["routing_key"] for record in records[:-1]] == [KEYS[n % len(KEYS)] for n in range(len(BODIES))]
+    for record in records[1:-1:2]:
+        assert record["properties"]["app_id"] == PROPERTIES["app_id"]
+        assert record["headers"][NAME] == ALL
+    kept = [one for one in library.read_recording(saved) if isinstance(one, Record)]
+    assert [one.content for one in kept] == [*BODIES, LAST]
+    for record, body in zip(records, BODIES, strict=False):
+        if "payload" in record:
+            assert record["payload"] == json.loads(body)
+
+
+async def test_hostile_messages_that_wait_in_a_queue_can_be_looked_at(
+    user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    queue = f"queue/{user.name}/q"
+    async with library.connect(user.url) as pulse:
+        async with pulse.subscribe(exchange, queue=queue):
+            pass
+        await send(user, exchange)
+        looking = ("queue", "peek", queue, "-n", str(COUNT))
+        for more in ((), ("--full",)):
+            with Screen(*looking, *more, folder=tmp_path, url=user.url) as screen:
+                status, shown = screen.end()
+            assert status == 0, shown
+            assert raw_characters(shown) == []
+            assert f"{COUNT} of {COUNT} messages" in shown
+        done = pulsekit(*looking, "-o", "ndjson", folder=tmp_path, url=user.url)
+        assert raw_characters(done.out) == []
+        assert len(done.records) == COUNT
+        await delete_queue(pulse, queue, if_unused=False)
+
+
+LARGE = [
+    b"\xc3\xa9" * 5_000_000,
+    b"[" + b"1," * 5_000_000 + b"1]",
+    json.dumps(JOBS[0] | {f"unknown{number}": number for number in range(400_000)}).encode(),
+    json.dumps(JOBS[0] | {"labels": [1] * 3_000_000}).encode(),
+    (b"[" * 900 + b"]" * 900 + b",").join([b"["] + [b""] * 500) + b"1]",
+]
+
+
+@pytest.mark.parametrize("more", [("--schema", "pulse-job"), ("-o", "ndjson")], ids=" ".join)
+async def test_ten_megabytes_keep_nobody_from_the_next_message(
+    user: PulseUser, exchange: str, more: tuple[str, ...], tmp_path: Path
+) -> None:
+    count = str(len(LARGE) + 1)
+    with Screen("tail", exchange, "-n", count, *more, folder=tmp_path, url=user.url, apart=True) as screen:
+        assert screen.heard().startswith("listening")
+        began = time.monotonic()
+        await send(user, exchange, LARGE)
+        status, shown = screen.end()
+    assert status == 0
+    assert time.monotonic() - began < 30  # four on two cores
+    assert LAST.decode() in shown.splitlines()[-1]
