@@ -36,6 +36,8 @@ __all__ = [
     "encode_payload",
 ]
 
+_MOST_PROBLEMS = 100  # of a message: strangers' ones may have millions
+
 CC = "CC"  # upper case: RabbitMQ reads no other spelling ("Routing" of the facts)
 
 
@@ -258,6 +260,8 @@ class Message:
     def problems(self) -> tuple[Problem, ...]:
         """What the subscription's schema has against the payload; empty when it is valid or there is no schema.
 
+        Of more than a hundred problems the rest is not looked for, and the last one says so.
+
         Raises:
             DocumentError: the body is not JSON.
         """
@@ -267,7 +271,7 @@ class Message:
             if self._payload is _UNREAD:
                 self._payload = decode_body(self.body)
             valid = self._schema.is_valid(self._payload)
-            self._problems = () if valid else self._schema.problems(self._payload)
+            self._problems = () if valid else self._schema.problems(self._payload, most=_MOST_PROBLEMS)
         return self._problems
 
     @property

@@ -22,7 +22,7 @@ __all__ = ["EXAMPLE", "Written", "read_notations"]
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
 
 _ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
-_MAX_LITERAL = 1 << 20  # characters; a syntax tree takes some hundred times the memory of its text
+_MAX_LITERAL = 1 << 18  # characters; a syntax tree takes some hundred times the memory of its text
 _MAX_NESTING = 8  # of lists and keys around a registration
 
 

@@ -20,9 +20,7 @@ from pulsekit.limits import LIMITS, frozen
 if TYPE_CHECKING:
     from pulsekit.drafts import CheckedSchema, Subschema
 
-__all__ = ["MOST", "explain"]
-
-MOST = 1000  # problems of one payload that are told
+__all__ = ["explain"]
 
 _NOUNS = {
     "null": "null",
@@ -35,33 +33,34 @@ _NOUNS = {
 }
 
 
-def explain(schema: CheckedSchema, payload: Any, *, formats: bool) -> list[Problem]:
+def explain(schema: CheckedSchema, payload: Any, *, formats: bool, most: int) -> list[Problem]:
     """List every problem of a payload, in the order of the payload; none when it is valid.
 
-    Of more than a thousand the rest is not looked for, and the last one says so: ten megabytes from a stranger may be
-    wrong in millions of places, which would take minutes to tell.
+    Ten megabytes from a stranger may be wrong in millions of places, which would take minutes to tell.
 
     Args:
         schema: what it should be.
         payload: plain JSON; it is not changed.
         formats: whether `date-time` and `uri` are asserted.
+        most: of more problems the rest is not looked for, and one behind them says so.
 
     Raises:
         RecursionError: schema or payload are nested too deeply.
         TypeError: the payload holds something that JSON does not have.
     """
-    found = list(islice(_Walk(schema, formats=formats).explain(schema.root, payload, ""), MOST + 1))
-    if len(found) > MOST:
-        found[MOST] = Problem("", "many", f"has more than {MOST} problems; the others are not told")
+    found = list(islice(_Walk(schema, formats=formats, most=most + 1).explain(schema.root, payload, ""), most + 1))
+    if len(found) > most:
+        found[most] = Problem("", "many", f"has more than {most:,} problems; the others are not told")
     return found
 
 
 class _Walk:
     """Walk one payload; `at` is always the JSON pointer of the value in hand."""
 
-    def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:
+    def __init__(self, checked: CheckedSchema, *, formats: bool, most: int) -> None:
         self.checked = checked
         self.formats = formats
+        self.most = most
         self.guesses = Guesses()
         self._keywords: dict[int, list[str]] = {}  # for each subschema those that decide, in order
 
@@ -171,7 +170,7 @@ def _one_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterato
 
 def _nearest_branch(walk: _Walk, keyword: str, branches: list[Subschema], value: Any, at: str) -> Iterator[Problem]:
     """Report the branch that a value comes closest to: what it is counts for more than what it lacks."""
-    told = [list(islice(walk.explain(branch, value, at), MOST + 1)) for branch in branches]
+    told = [list(islice(walk.explain(branch, value, at), walk.most)) for branch in branches]
     telling = {"type", "const", "enum", "false"}
     distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in told]
     nearest = distances.index(min(distances))

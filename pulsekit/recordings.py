@@ -359,7 +359,11 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 def _privately(path: str, flags: int) -> int:
     """Make a file for its owner alone: what a message says may not be for everybody on this machine."""
-    return os.open(path, flags, 0o600)
+    file = os.open(path, flags, 0o600)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        with suppress(OSError):  # one that is replaced may be somebody else's
+            os.fchmod(file, 0o600)
+    return file
 
 
 def _line(value: Any) -> bytes:

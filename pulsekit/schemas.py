@@ -38,6 +38,9 @@ __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "ship
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
+_MAX_FILE = 4 * 1024 * 1024  # bytes: five hundred times Treeherder's schema
+_MOST = 100_000  # problems of one payload, which take some seconds
+
 # What compiled code, or the walk that explains, can raise over a value they did not think of: integers beyond floats,
 # NaN, keys that are no text, deep nesting.
 _SURPRISES = (ArithmeticError, LookupError, NameError, RecursionError, TypeError, ValueError)
@@ -91,11 +94,15 @@ class Schema:
             return not self._explain(value, profile)
         return True
 
-    def problems(self, payload: Any, profile: Profile = "strict") -> tuple[Problem, ...]:
+    def problems(self, payload: Any, profile: Profile = "strict", *, most: int = _MOST) -> tuple[Problem, ...]:
         """Return every problem of the payload, in its own order; none when it is valid.
 
-        Of more than a thousand the rest is not looked for, and the last one says so. Those of a `Document` carry line
-        and column.
+        Those of a `Document` carry line and column.
+
+        Args:
+            payload: plain JSON or a `Document`.
+            profile: `strict` or `treeherder`.
+            most: of more problems the rest is not looked for, and one behind them says so.
 
         Raises:
             SchemaError: the schema cannot be compiled, or there is no such profile.
@@ -103,18 +110,18 @@ class Schema:
         if self.is_valid(payload, profile):
             return ()
         if not isinstance(payload, Document):
-            return self._explain(payload, profile) or _UNEXPLAINED
-        found = self._explain(payload.value, profile) or _UNEXPLAINED
+            return self._explain(payload, profile, most) or _UNEXPLAINED
+        found = self._explain(payload.value, profile, most) or _UNEXPLAINED
         return tuple(problem.at(*(payload.locate(problem.pointer) or (None, None))) for problem in found)
 
-    def _explain(self, value: Any, profile: Profile) -> tuple[Problem, ...]:
+    def _explain(self, value: Any, profile: Profile, most: int = _MOST) -> tuple[Problem, ...]:
         from pulsekit.problems import explain
 
         try:
-            found = explain(_checked(self._text), value, formats=profile == "strict")
+            found = explain(_checked(self._text), value, formats=profile == "strict", most=most)
             migrated, changes = migrate(value) if self.name == TODAY else (value, ())
             if changes:
-                left = explain(_checked(self._text), migrated, formats=profile == "strict")
+                left = explain(_checked(self._text), migrated, formats=profile == "strict", most=most)
                 if not any(problem.pointer.startswith("/origin") for problem in left):
                     found.insert(0, _outdated(changes))
             return tuple(found)
@@ -205,12 +212,15 @@ def _load_shipped(name: str) -> Schema:
 
 def _load_file(name: str) -> Schema:
     try:
-        data = Path(name).read_bytes()
+        with Path(name).open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
         known = ", ".join(schema_names())
         raise SchemaError(f"there is no schema {name!r}: it is neither a file nor one of {known}") from None
     except (OSError, ValueError) as error:
         raise SchemaError(f"the schema {name!r} cannot be read: {error}") from error
+    if len(data) > _MAX_FILE:
+        raise SchemaError(f"the schema {name!r} cannot be read: it has more than {_MAX_FILE >> 20} MiB")
     return _load_document(data, name, Path(name).suffix.lower())
 
 

@@ -210,14 +210,15 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
     from pulsekit.documents import parse_yaml  # ruamel.yaml costs more than most commands
 
+    # Words about a text quote it. In the user's file they may quote a password, and a project's may be a link to that.
+    quoting = allowed is _PROJECT_KEYS and not path.is_symlink()
     failure = ""
     value: Any = None
     try:
         value = parse_yaml(data, source=str(path)).value
     except DocumentError as error:
-        # Words about a text quote it, and in the user's file they may quote a password.
         place = ":".join(str(part) for part in (path, error.line, error.column) if part is not None)
-        failure = str(error) if allowed is _PROJECT_KEYS else f"{place}: this is not YAML; put values in quotes"
+        failure = str(error) if quoting else f"{place}: this is not YAML; put values in quotes"
     del data
     if failure:
         raise ConfigurationError(failure)
@@ -239,7 +240,8 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
             raise ConfigurationError(
                 f"{path}: {key!r} may not stand in a project's file; put it into PULSE_URL or the user's config.yml"
             )
-        raise ConfigurationError(f"{path}: unknown key {key!r}; known are {', '.join(sorted(allowed))}")
+        what = f"unknown key {key!r}" if quoting or allowed is _USER_KEYS else "a key in it is unknown"
+        raise ConfigurationError(f"{path}: {what}; known are {', '.join(sorted(allowed))}")
     return found
 
 

@@ -20,6 +20,7 @@ __all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "is_piped", "read_i
 
 STDIN = "<stdin>"  # how messages name it
 MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read whole
+_MAX_YAML = 4 * 1024 * 1024  # bytes: more have more characters than are read of YAML
 MAX_LINE = 16 * 1024 * 1024  # bytes of a line that is read alone
 
 
@@ -47,16 +48,19 @@ def read_input(name: str) -> tuple[bytes, str]:
 
     Raises:
         OSError: it cannot be read.
-        DocumentError: it has more than 64 MiB.
+        DocumentError: it has more than 64 MiB, or 4 MiB where its name says that it is YAML.
     """
     source = STDIN if name == "-" else name
+    is_yaml = name.lower().endswith((".yml", ".yaml"))
+    most = _MAX_YAML if is_yaml else MAX_FILE
     if name == "-":
-        data = stdin().read(MAX_FILE + 1)
+        data = stdin().read(most + 1)
     else:
         with Path(name).open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise DocumentError(f"more than {MAX_FILE >> 20} MiB", source=source)
+            data = file.read(most + 1)
+    if len(data) > most:
+        what = " of YAML; write JSON or NDJSON" if is_yaml else ""
+        raise DocumentError(f"more than {most >> 20} MiB{what}", source=source)
     return data, source
 
 

@@ -1,0 +1,224 @@
+"""Schemas of somebody else's: they read nothing, run nothing, and what we ship takes no time of strangers' choosing."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from samples import JOBS
+
+from pulsekit.documents import parse_yaml
+from pulsekit.errors import SchemaError
+from pulsekit.formats import FORMATS
+from pulsekit.schemas import load_schema, schema_names, shipped_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LISTENING: list[list[str]] = []
+
+
+@cache
+def _listen() -> None:
+    """Hear of every file that is opened and every address that is asked for; a hook cannot be taken away again."""
+    watched = {"open", "socket.connect", "socket.getaddrinfo", "urllib.Request", "subprocess.Popen", "os.system"}
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if _LISTENING and event in watched:
+            _LISTENING[-1].append(f"{event} {arguments[0]!r}")
+
+    sys.addaudithook(hook)
+
+
+@pytest.fixture
+def heard() -> Iterator[list[str]]:
+    """What the process asks of the world outside from now on."""
+    _listen()
+    heard: list[str] = []
+    _LISTENING.append(heard)
+    yield heard
+    _LISTENING.pop()
+
+
+def outside(secret: Path) -> list[str]:
+    """Ways to name something outside of a schema."""
+    return [
+        secret.as_uri(),
+        f"{secret.as_uri()}#/definitions/x",
+        str(secret),
+        secret.name,
+        f"./{secret.name}#",
+        "http://127.0.0.1:1/schema.json",
+        "https://example.invalid/schema.json#/a",
+        "//example.invalid/x",
+        "ftp://example.invalid/x",
+        "data:application/json,{}",
+        "urn:x:y",
+        "http://json-schema.org/draft-07/schema#",
+    ]
+
+
+@pytest.mark.parametrize("keyword", ["$ref", "$id and $ref", "$id within", "$schema"])
+@pytest.mark.parametrize("number", range(12))
+def test_a_schema_that_leads_outside_of_itself_is_refused_and_nothing_is_read(
+    keyword: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, heard: list[str]
+) -> None:
+    monkeypatch.setenv("PULSEKIT_NO_CACHE", "1")
+    monkeypatch.chdir(tmp_path)
+    secret = tmp_path / "secret.json"
+    secret.write_text('{"definitions": {"x": {"enum": ["hunter2"]}}, "enum": ["hunter2"]}')
+    where = outside(secret)[number]
+    if keyword == "$schema" and "json-schema.org" in where:
+        where = "http://json-schema.org/draft/2020-12/schema"
+    schema: dict[str, Any] = {
+        "$ref": {"properties": {"a": {"$ref": where}}},
+        "$id and $ref": {"$id": where, "properties": {"a": {"$ref": f"x{where}"}}},
+        "$id within": {"properties": {"a": {"$id": where, "type": "string"}}},
+        "$schema": {"$schema": where},
+    }[keyword]
+    heard.clear()
+    with pytest.raises(SchemaError) as caught:
+        load_schema(schema).is_valid({"a": 1})
+    assert "hunter2" not in str(caught.value)
+    assert [event for event in heard if "secret" in event or not event.startswith("open")] == []
+
+
+def test_what_only_looks_like_a_reference_is_not_followed(heard: list[str]) -> None:
+    schema = load_schema(
+        {
+            "$id": "file:///etc/passwd",  # a name, and no more
+            "properties": {"$ref": {"const": {"$ref": "file:///etc/passwd"}}, "$schema": {"enum": ["http://x/"]}},
+            "default": {"$ref": "file:///etc/passwd"},
+            "examples": [{"$ref": "http://127.0.0.1:1/"}],
+        }
+    )
+    heard.clear()
+    assert schema.is_valid({"$ref": {"$ref": "file:///etc/passwd"}, "$schema": "http://x/"})
+    assert not schema.is_valid({"$ref": "file:///etc/passwd"})
+    assert [event for event in heard if "passwd" in event or not event.startswith("open")] == []
+
+
+_CODE = [
+    '"); open("pwned", "w"); ("',
+    "'); open('pwned', 'w'); ('",
+    '{open("pwned", "w")}',
+    "{data!r}{variable}",
+    "\n    open('pwned', 'w')\n",
+    '\\\'\\""""+open(\'pwned\',\'w\')+"""',
+    "\N{LATIN SMALL LETTER E WITH ACUTE}\\N{DIGIT ONE}{{}}%s%(x)s",
+    "__import__('os').system('touch pwned')",
+]
+
+
+@pytest.mark.parametrize("text", _CODE)
+def test_no_text_in_a_schema_becomes_code(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSEKIT_NO_CACHE", "1")
+    monkeypatch.chdir(tmp_path)
+    schema = load_schema(
+        {
+            "$id": f"x:{text}",
+            "title": text,
+            "description": text,
+            "$comment": text,
+            "definitions": {text: {"type": ["object", "null"], "title": text}},
+            "properties": {text: {"$ref": f"#/definitions/{_pointer(text)}"}, "a": {"enum": [text, {text: text}]}},
+            "patternProperties": {re.escape(text): {"minProperties": 0}},
+            "required": [text],
+            "dependencies": {text: [text], f"b{text}": {"required": [text]}},
+            "anyOf": [{"title": text, "format": text}, {"const": text}],
+            "propertyNames": {"maxLength": 500},
+            "default": text,
+            text: text,
+        }
+    )
+    for profile in ("strict", "treeherder"):
+        assert schema.is_valid({text: {}, "a": text}, profile)
+        assert not schema.is_valid({"a": 1}, profile)
+        assert schema.problems({text: 1, "a": 1}, profile)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _pointer(text: str) -> str:
+    from urllib.parse import quote
+
+    return quote(text.replace("~", "~0").replace("/", "~1"), safe="")
+
+
+def _patterns() -> list[tuple[str, str]]:
+    """Find every pattern that we ship, and the name of where it stands."""
+    found = {form.pattern: f"format {name}" for name, form in FORMATS.items()}
+    for name in schema_names():
+        values: list[Any] = [parse_yaml(shipped_text(name)).value]
+        for value in values:
+            if isinstance(value, dict):
+                if isinstance(value.get("pattern"), str):
+                    found.setdefault(value["pattern"], name)
+                values.extend(value.values())
+            elif isinstance(value, list):
+                values.extend(value)
+    return [(where, pattern) for pattern, where in found.items()]
+
+
+_PIECES = [
+    "a",
+    "0",
+    "-",
+    "/",
+    "_",
+    "a-",
+    "0:",
+    "%41",
+    "a.",
+    "\u00e9",
+    " ",
+    "2026-11-23T18:00:00.",
+    "a://",
+    "b@",
+    "[",
+    "0000-",
+]
+
+
+@pytest.mark.parametrize(("where", "pattern"), _patterns())
+def test_the_patterns_of_shipped_schemas_and_formats_take_linear_time(where: str, pattern: str) -> None:
+    compiled = re.compile(pattern)
+    for piece in _PIECES:
+        for before in ("", "a:", "a://", "2026-11-23T18:00:00."):
+            text = before + piece * (100_000 // len(piece)) + "\0"
+            begin = time.process_time()
+            compiled.search(text)
+            assert time.process_time() - begin < 1, (where, pattern, before, piece)  # milliseconds; squared, minutes
+
+
+def test_a_pattern_that_never_ends_can_be_interrupted() -> None:
+    schema = load_schema({"pattern": "^(a+)+$"})
+    assert schema.is_valid("aaa")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGVTALRM, interrupt)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0.2)  # once it has worked so long, as Ctrl-C would
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            schema.is_valid("a" * 60 + "!")
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def test_millions_of_mistakes_are_some_of_them_told_and_that_there_are_more() -> None:
+    schema = load_schema("pulse-job")
+    job = JOBS[0] | {"labels": [1] * 3_000_000}
+    begin = time.process_time()
+    problems = schema.problems(json.loads(json.dumps(job)), most=100)
+    assert len(problems) == 101
+    assert problems[-1].message == "has more than 100 problems; the others are not told"
+    assert time.process_time() - begin < 10  # one; all of them would take minutes

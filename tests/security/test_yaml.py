@@ -1,0 +1,98 @@
+"""Hostile YAML, in each place where YAML is read: it ends in words, soon, and in little memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cli.command import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BOMB = "a: &a [x, x, x, x]\n" + "".join(f"b{n}: &b{n} [{'*a, ' * 9}]\n" for n in range(9))
+HOSTILE = {
+    "aliases": (_BOMB, "the anchor &a is not read"),
+    "merge keys": ("x:\n  <<: {url: amqp://example.org/}\n", "merge keys ('<<') are not read"),
+    "nesting": ("[" * 500_000, "nested"),
+    "tags": ("a: !!python/object/apply:os.system ['touch pwned']\n", "tags"),
+    "density": ("- - - -\n" * 120_000, "more than 50000 keys and values"),
+    "a hundred megabytes": (None, "MiB"),
+}
+# How each place is reached; what is hostile is in the file that is named.
+PLACES = {
+    "job": ("hostile.yml", ("validate", "hostile.yml", "-o", "pretty")),
+    "registration": ("hostile.yml", ("bindings", "hostile.yml")),
+    "schema": ("hostile.yml", ("validate", "job.json", "--schema", "hostile.yml")),
+    "project": ("pulsekit.yml", ("match", "a.b")),
+    "user's file": (".config/pulsekit/config.yml", ("match", "a.b")),
+}
+
+
+def run(*arguments: str, folder: Path) -> tuple[str, float, int]:
+    """Run a command that is to fail; return its words, the seconds it took of a processor, and its largest memory."""
+    process = subprocess.Popen(
+        (sys.executable, "-m", "pulsekit", *arguments),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=environment(folder),
+        cwd=folder,
+    )
+    with process:
+        assert process.stdout is not None
+        said = process.stdout.read().decode()
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode in {1, 2}, said
+    assert "Traceback" not in said
+    return said, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+
+
+@pytest.fixture(scope="module")
+def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A hundred megabytes of good YAML."""
+    path = tmp_path_factory.mktemp("huge") / "huge.yml"
+    path.write_bytes(b"- a\n" * 25_000_000)
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+@pytest.mark.parametrize("place", PLACES)
+def test_hostile_yaml_is_told_from_good_at_once(kind: str, place: str, huge: Path, tmp_path: Path) -> None:
+    text, words = HOSTILE[kind]
+    name, arguments = PLACES[place]
+    (tmp_path / "job.json").write_text("{}")
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if text is None:
+        path.symlink_to(huge)
+    else:
+        path.write_text(text)
+    said, seconds, memory = run(*arguments, folder=tmp_path)
+    if place == "user's file":  # whose text is never quoted
+        words = "MiB" if text is None else "this is not YAML; put values in quotes"
+    elif place == "registration" and kind == "nesting":  # the form that came furthest was Python's
+        words = "nested"
+    assert words in said
+    assert seconds < 8  # a second, the densest three, on a machine with other work; all of it would take a minute
+    assert memory < 100 << 20  # forty of them are Python and what it loads
+    assert not (tmp_path / "pwned").exists()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_file_that_never_ends_is_not_read_to_its_end(place: str, tmp_path: Path) -> None:
+    name, arguments = PLACES[place]
+    (tmp_path / "job.json").write_text("{}")
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to("/dev/zero")
+    said, seconds, memory = run(*arguments, folder=tmp_path)
+    assert "MiB" in said or "it is no file" in said
+    assert seconds < 8
+    assert memory < 100 << 20
