@@ -182,14 +182,18 @@ def read_record(value: Mapping[str, Any]) -> Record:
     if not isinstance(headers, dict) or not isinstance(properties, dict) or not isinstance(exchange, str):
         raise InvalidMessage("`headers` and `properties` of a record must be objects, `exchange` must be text")
     body = _read_body(value)
-    known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
+    try:
+        known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
+        table = {name: _from_json(item) for name, item in headers.items()}
+    except RecursionError:
+        raise InvalidMessage("`headers` or `properties` of a record are nested too deeply") from None
     return Record(
         exchange=exchange,
         routing_key=value["routing_key"],
         cc=tuple(cc),
         content=value.get("payload") if body is None else body,
         properties=Properties(**known),
-        headers={name: _from_json(item) for name, item in headers.items()},
+        headers=table,
         received=_when(value.get("received")),
     )
 

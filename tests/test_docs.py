@@ -21,11 +21,12 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
         assert re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), f"{page} names {path}::{name}"
 
 
-def test_promises_name_their_tests() -> None:
-    text = page.PAGE.read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["reliability.md", "security.md"])
+def test_promises_name_their_tests(name: str) -> None:
+    text = (ROOT / "docs" / name).read_text(encoding="utf-8")
     tables = re.findall(r"^\| promise \| shown by \|\n\|---\|---\|\n((?:\| .*\n)+)", text, re.MULTILINE)
     rows = [row for table in tables for row in table.splitlines()]
-    assert len(tables) == 4
+    assert len(tables) >= 3
     assert all("`tests/" in row for row in rows)
 
 

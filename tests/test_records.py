@@ -203,7 +203,10 @@ def test_the_body_of_a_record_wins_over_its_payload() -> None:
         {"headers": {"a": {"$type": "alien", "value": 1}}},
         {"headers": {"a": {"$type": "timestamp", "value": "noon"}}},
         {"headers": {"a": {"$type": "bytes"}}},
+        {"headers": json.loads('{"a":' * 900 + "1" + "}" * 900)},
+        {"properties": {"type": json.loads("[" * 900 + "]" * 900)}},
     ],
+    ids=lambda change: repr(change)[:40],
 )
 def test_a_record_that_is_wrong_says_so(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessage):

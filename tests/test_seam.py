@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import aiormq.connection
@@ -15,12 +16,16 @@ from proxy import terminated
 import pulsekit
 from pulsekit.frames import HEARTBEAT
 from pulsekit.seam import Seam, Tap
+from pulsekit.wire import DeliveryWire
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import trustme
     from rabbitmq.broker import RabbitMQ
+
+
+DELIVER = b"\x00\x3c\x00\x3c\x01t" + b"\0" * 8 + b"\0\x01x\x01k"  # basic.deliver of "x" with the key "k"
 
 
 class Odd:
@@ -123,3 +128,24 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(
     assert "Connection.Start" in seen
     assert "Exchange.DeclareOk" in seen
     assert not {"Basic.Deliver", "Basic.Ack", "Basic.Return", "ContentHeader", "ContentBody"} & set(seen)
+
+
+@pytest.mark.parametrize(
+    "follows",
+    [
+        frame(5, b"\x00\x3c\x00\x3c"),  # a delivery that says nothing
+        frame(5, DELIVER) + frame(5, b"\x00\x3c", kind=2),  # one whose header is no header
+        frame(5, DELIVER) + frame(5, b"body", kind=3),  # one whose body comes before it
+    ],
+    ids=["no delivery", "no header", "no body"],
+)
+async def test_a_frame_that_says_too_little_is_left_to_aiormq_with_all_behind_it(follows: bytes) -> None:
+    reader = asyncio.StreamReader()
+    link = SimpleNamespace(tap=Tap(reader), is_lost=False)
+    deliveries: list[object] = []
+    wire = DeliveryWire(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    link.tap.connect(5, wire)
+    link.tap.data_received(follows + frame(5, b"more"))
+    reader.feed_eof()
+    assert (await reader.read()).endswith(frame(5, b"more"))
+    assert deliveries == []

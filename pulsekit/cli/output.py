@@ -49,7 +49,7 @@ _UNSAFE_RANGES = (
 _UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
 # What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped. A URL that was
 # taken for a path has one slash left.
-_PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:)\S*(?=@)")
+_PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
 _GAP = "  "
 _MOST_MARKS = 8  # characters that share a column, accents and all: a line of nothing else must end somewhere
 _LEAST_ROOM = 40  # columns for the last column of a table
@@ -250,7 +250,12 @@ def _styled(cell: Cell) -> tuple[str, str]:
 
 def _redacted(text: str) -> str:
     """Hide the passwords of URLs: words about a mistake quote what was given, which may be a URL in a wrong place."""
-    return _PASSWORD.sub(r"\1***", text)
+    return re.sub(r"\S+", _redacted_word, text) if "@" in text else text
+
+
+def _redacted_word(match: re.Match[str]) -> str:
+    before, at, behind = match[0].rpartition("@")
+    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # one look at each character, however many there are
 
 
 @cache

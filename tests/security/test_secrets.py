@@ -7,6 +7,7 @@ import asyncio.base_events
 import json
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,7 @@ from samples import JOBS
 import pulsekit as library
 from pulsekit.brokers import parse_url
 from pulsekit.cli.exits import report
+from pulsekit.cli.output import fail
 from pulsekit.settings import load_settings
 from security.secrets_in import ENCODED, OF_A_USER, PASSWORD, assert_hidden, everything
 
@@ -391,6 +393,13 @@ def test_the_report_of_a_bug_does_not_show_it(capfd: Any, monkeypatch: pytest.Mo
     assert "amqps://me:***@h/ and amqps://me:***@127.0.0.1:1/" in said
     assert "Traceback" in said
     assert_hidden(said)
+
+
+def test_words_without_end_are_searched_for_passwords_at_once(capfd: Any) -> None:
+    begin = time.process_time()
+    fail("://:" * 100_000 + " x@" + ":/" * 100_000 + f" {URL}")
+    assert time.process_time() - begin < 5  # a second; squared, hours
+    assert_hidden(capfd.readouterr().err)
 
 
 # the process list

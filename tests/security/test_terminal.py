@@ -18,6 +18,7 @@ from sandbox.wire import Login, connect, content
 
 import pulsekit as library
 from pulsekit.cli.output import clean
+from pulsekit.messages import Message, Properties
 from pulsekit.queues import delete_queue
 from pulsekit.records import Record
 from security.screens import HOSTILE, Screen, raw_characters
@@ -204,3 +205,85 @@ async def test_ten_megabytes_keep_nobody_from_the_next_message(
     assert status == 0
     assert time.monotonic() - began < 30  # four on two cores
     assert LAST.decode() in shown.splitlines()[-1]
+
+
+# what is in files and arguments
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """A folder with hostile files: a recording, a job, a schema, registrations, and one whose name is hostile."""
+    with library.Recorder(tmp_path / "r.ndjson") as recorder:
+        for number, body in enumerate(BODIES):
+            properties = Properties(**{"type": ALL[:100], "message_id": ALL[:100]} if number % 2 else {})
+            message = Message(
+                exchange=f"exchange/{ALL}",
+                routing_key=KEYS[number % len(KEYS)],
+                body=body,
+                received=NOON,
+                headers=HEADERS if number % 2 else {},
+                properties=properties,
+            )
+            recorder.write([message])
+    (tmp_path / "job.json").write_text(json.dumps(JOBS[0] | {"state": ALL, ALL: ALL, "owner": ALL}))
+    good = JOBS[0] | {"display": JOBS[0]["display"] | {"jobName": "[red]n[/]\x1b[2J"}}
+    (tmp_path / "good.json").write_text(json.dumps(good))
+    (tmp_path / "schema.yml").write_text(json.dumps({"properties": {"state": {"enum": [ALL]}}, "required": [ALL]}))
+    (tmp_path / "wrong.yml").write_text(json.dumps({"properties": {ALL: {"pattern": f"({ALL}"}}}))
+    (tmp_path / "bindings.json").write_text(json.dumps([{"exchange": f"exchange/me/{ALL}", "pattern": ALL}]))
+    (tmp_path / "raw.yml").write_text(f"a: '{ALL}'\n")
+    (tmp_path / "\x1b[2J\u202e.json").write_text("{")
+    return tmp_path
+
+
+ARGUMENT = ALL.replace("\0", "")  # which no argument can have
+COMMANDS = [
+    ("validate", "r.ndjson"),
+    ("validate", "job.json", "good.json", "\x1b[2J\u202e.json", "raw.yml"),
+    ("validate", "job.json", "--schema", "schema.yml"),
+    ("validate", "job.json", "--schema", "wrong.yml"),
+    ("preview", "r.ndjson", "job.json", "good.json", "--details"),
+    ("publish", "r.ndjson", "--exchange", "exchange/me/x", "--dry-run"),
+    ("publish", "job.json", "--exchange", "exchange/me/x", "-d", ARGUMENT, "--dry-run"),
+    ("bindings", "bindings.json"),
+    ("bindings", "raw.yml"),
+    ("match", ARGUMENT[:100], "--binding", ARGUMENT[:100], "--registration", "bindings.json"),
+    ("tail", f"exchange/me/{ARGUMENT}:{ARGUMENT}"),
+    ("queue", "show", ARGUMENT),
+    ("register", "-e", ARGUMENT, "-d", ARGUMENT, "-p", ARGUMENT),
+    ("validate", ARGUMENT),
+    (ARGUMENT,),
+    ("tail", f"--{ARGUMENT}"),
+]
+
+
+@pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: clean(" ".join(arguments))[:40])
+def test_hostile_files_and_arguments_do_nothing_to_a_terminal(arguments: tuple[str, ...], files: Path) -> None:
+    with Screen(*arguments, folder=files, url="amqp://me:p@127.0.0.1:1/", extra={"PULSEKIT_DEBUG": "1"}) as screen:
+        status, shown = screen.end()
+    assert status in {0, 1, 2, 4, 74}, shown
+    assert raw_characters(shown) == []
+
+
+def test_hostile_keys_and_records_at_a_pipe_do_nothing(files: Path) -> None:
+    lines = (files / "r.ndjson").read_bytes()
+    for command in (("match", "-o", "pretty"), ("validate", "-o", "pretty"), ("preview", "-o", "pretty")):
+        done = pulsekit(*command, folder=files, given=lines)
+        assert done.status in {0, 1}, done.err
+        assert raw_characters(done.out + done.err) == []
+
+
+async def test_hostile_recordings_are_sent_again_and_do_nothing(user: PulseUser, exchange: str, files: Path) -> None:
+    for sending in (
+        ("replay", "r.ndjson", "--exchange", exchange),
+        ("publish", "r.ndjson", "--exchange", exchange, "--no-schema"),
+    ):
+        with start("tail", exchange, "-n", str(len(BODIES)), "--idle", "30", folder=files, url=user.url) as tail:
+            assert tail.stderr is not None
+            assert tail.stderr.readline().startswith("listening")
+            with Screen(*sending, folder=files, url=user.url) as screen:
+                status, shown = screen.end()
+            assert status == 0, shown
+            assert raw_characters(shown) == []
+            out, _ = tail.communicate()
+        assert len(out.splitlines()) == len(BODIES)

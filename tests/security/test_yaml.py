@@ -33,10 +33,14 @@ PLACES = {
 }
 
 
-def run(*arguments: str, folder: Path) -> tuple[str, float, int]:
-    """Run a command that is to fail; return its words, the seconds it took of a processor, and its largest memory."""
+_MEMORY = 128 * 1024  # KiB of data; Python and what is loaded take forty
+
+
+def run(*arguments: str, folder: Path) -> tuple[str, float]:
+    """Run a command that is to fail, in little memory; return its words and the seconds it took of a processor."""
+    limited = ("sh", "-c", f'ulimit -d {_MEMORY}; exec "$@"', "sh")
     process = subprocess.Popen(
-        (sys.executable, "-m", "pulsekit", *arguments),
+        (*limited, sys.executable, "-m", "pulsekit", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -50,7 +54,7 @@ def run(*arguments: str, folder: Path) -> tuple[str, float, int]:
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode in {1, 2}, said
     assert "Traceback" not in said
-    return said, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024
+    return said, used.ru_utime + used.ru_stime
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +66,14 @@ def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     path.unlink()
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-@pytest.mark.parametrize("place", PLACES)
-def test_hostile_yaml_is_told_from_good_at_once(kind: str, place: str, huge: Path, tmp_path: Path) -> None:
+# All of them as a job; elsewhere the same reader refuses them, and it is the way to it that counts.
+_TRIED = [("job", kind) for kind in HOSTILE] + [
+    (place, kind) for place in list(PLACES)[1:] for kind in ("aliases", "merge keys", "a hundred megabytes")
+]
+
+
+@pytest.mark.parametrize(("place", "kind"), [*_TRIED, ("registration", "nesting"), ("project", "density")])
+def test_hostile_yaml_is_told_from_good_at_once(place: str, kind: str, huge: Path, tmp_path: Path) -> None:
     text, words = HOSTILE[kind]
     name, arguments = PLACES[place]
     (tmp_path / "job.json").write_text("{}")
@@ -74,14 +83,13 @@ def test_hostile_yaml_is_told_from_good_at_once(kind: str, place: str, huge: Pat
         path.symlink_to(huge)
     else:
         path.write_text(text)
-    said, seconds, memory = run(*arguments, folder=tmp_path)
+    said, seconds = run(*arguments, folder=tmp_path)
     if place == "user's file":  # whose text is never quoted
         words = "MiB" if text is None else "this is not YAML; put values in quotes"
     elif place == "registration" and kind == "nesting":  # the form that came furthest was Python's
         words = "nested"
     assert words in said
     assert seconds < 8  # a second, the densest three, on a machine with other work; all of it would take a minute
-    assert memory < 100 << 20  # forty of them are Python and what it loads
     assert not (tmp_path / "pwned").exists()
 
 
@@ -92,7 +100,6 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(place: str, tmp_path: Pat
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/dev/zero")
-    said, seconds, memory = run(*arguments, folder=tmp_path)
+    said, seconds = run(*arguments, folder=tmp_path)
     assert "MiB" in said or "it is no file" in said
     assert seconds < 8
-    assert memory < 100 << 20
