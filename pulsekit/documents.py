@@ -16,8 +16,9 @@ from pulsekit.strict_json import read_json
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    # Tokens of a JSON pointer → (line, column) of the value, or of the nearest value around it that exists.
-    Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int]]
+    # Tokens of a JSON pointer → (line, column) of the value, or of the nearest value around it that exists; None for
+    # what is not from the text.
+    Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
 __all__ = [
     "JSON",
@@ -69,6 +70,20 @@ class Document:
         """
         value: Any = self.value
         return Document(value[key], self.source, self.index, self._locate, (*self._base, str(key)))
+
+    def changed(self, value: JSON, made: Callable[[Sequence[str]], bool]) -> Document:
+        """Return the document with another value.
+
+        Args:
+            value: what it is now.
+            made: tells by the tokens of a pointer whether something is not from the text, and has no place in it.
+        """
+        base, locate = len(self._base), self._locate
+
+        def place(tokens: Sequence[str]) -> tuple[int, int] | None:
+            return None if made(tokens[base:]) else locate(tokens)
+
+        return replace(self, value=value, _locate=place)
 
 
 def pointer_tokens(pointer: str) -> list[str] | None:

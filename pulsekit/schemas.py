@@ -64,6 +64,11 @@ class Schema:
     def __repr__(self) -> str:
         return f"<Schema {self.name!r}>"
 
+    @property
+    def checked(self) -> CheckedSchema:
+        """What it says, for those who ask about a place and not about a payload."""
+        return _checked(self._text)
+
     def check(self, payload: Any, profile: Profile = "strict") -> None:
         """Return when the payload is valid.
 

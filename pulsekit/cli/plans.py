@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.cli.changes import changed, edited
 from pulsekit.cli.files import bounded_lines, read_input
+from pulsekit.cli.output import fail
 from pulsekit.cli.payloads import is_ndjson
+from pulsekit.cli.verdicts import Placed
 from pulsekit.documents import parse_documents, parse_json
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput
-from pulsekit.jobs import routing_key
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.jobs import Severity, routing_key
 from pulsekit.payloads import decode_body, read_canonical
 from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.topics import check_key
@@ -21,12 +24,14 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pulsekit.documents import Document
+    from pulsekit.edits import Edits
+    from pulsekit.jobs import Linter
     from pulsekit.publisher import Draft
     from pulsekit.schemas import Schema
 
-    Messages: TypeAlias = "list[tuple[Any, str] | Draft]"
+    Message: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["Files", "Plan", "Refused"]
+__all__ = ["Dropped", "Files", "Messages", "Plan", "Refused", "tell"]
 
 _BLOCK = 1 << 20  # bytes of lines that are compared together with what they were before
 _SPACE = b" \t\r\n"  # of JSON (RFC 8259 §2)
@@ -46,6 +51,48 @@ class Refused:
     document: Document | DocumentError
     error: InvalidInput
 
+    @property
+    def lint(self) -> Sequence[Placed]:
+        """What Treeherder would drop the job for, and what else it would make of it; nothing when it is not valid."""
+        return self.error.lint if isinstance(self.error, Dropped) else ()
+
+
+class Dropped(InvalidPayload):
+    """Report a job that is valid, and that Treeherder would drop all the same.
+
+    Attributes:
+        lint: all that was found, the worst first.
+    """
+
+    def __init__(self, lint: Sequence[Placed]) -> None:
+        self.lint = lint
+        worst = [one for one in lint if one.finding.severity is Severity.DROPPED]
+        problems = [Problem(one.pointer, one.rule, one.message, hint=one.hint) for one, _, _ in worst]
+        places = [(line, column) for _, line, column in worst]
+        located = [problem.at(*place) for problem, place in zip(problems, places, strict=True)]
+        super().__init__(located, "Treeherder's rules")
+
+
+@dataclass(slots=True)
+class Messages:
+    """Hold what is sent for one payload.
+
+    Attributes:
+        messages: one for each key.
+        lint: what Treeherder would make of it that it should not, if that was looked for.
+        source: the file the payload is from.
+    """
+
+    messages: list[Message]
+    lint: Sequence[Placed] = ()
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    def __iter__(self) -> Iterator[Message]:
+        return iter(self.messages)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -57,6 +104,9 @@ class Plan:
         destinations: those that were asked for; a message goes to each.
         defaults: those for payloads that have no key of their own when none was asked for.
         schema: what payloads have to be, or None.
+        edits: what is changed in payloads before they are judged, or None.
+        linter: what knows Treeherder's rules, or None when they are none of its jobs.
+        force: whether jobs that Treeherder would drop are sent all the same.
     """
 
     exchange: str
@@ -64,6 +114,9 @@ class Plan:
     destinations: tuple[str, ...]
     defaults: tuple[str, ...]
     schema: Schema | None
+    edits: Edits | None = None
+    linter: Linter | None = field(default=None, compare=False)
+    force: bool = False
 
     def take(self, document: Document | DocumentError, *, checked: bool = False) -> Messages | Refused:
         """Return the messages of one payload, or why there are none.
@@ -78,39 +131,77 @@ class Plan:
         if isinstance(document, DocumentError):
             return Refused(document, document)
         try:
-            return self.messages(document.value, document, checked=checked)
+            taken = self.messages(document.value, document, checked=checked)
         except InvalidInput as error:
             return Refused(document, error)
+        taken.source = document.source
+        return taken
 
-    def messages(self, value: Any, document: Document | None = None, *, checked: bool = False) -> Messages:
+    def messages(
+        self, value: Any, document: Document | None = None, *, checked: bool = False, size: int | None = None
+    ) -> Messages:
         """Return the messages of one payload.
 
         Args:
             value: the payload, or a record of a message.
             document: the same with its places, which errors then name.
             checked: whether it is known to be valid.
+            size: how many bytes the payload has, when that is known.
 
         Raises:
-            InvalidInput: it is invalid, or has no key.
+            InvalidInput: it is invalid, has no key, or Treeherder would drop it.
             ConfigurationError: nothing says which key it has.
         """
         if is_aside(value):
-            return []
+            return Messages([])
+        if self.edits is not None:
+            size = None
+            if document is None:
+                value = changed(value, self.edits)
+            else:
+                document = edited(document, self.edits)
+                value = document.value
         schema = None if checked else self.schema
         if not is_record(value):
             if schema is not None:
                 schema.check(value if document is None else document)
-            return [(value, key) for key in self._keys(value, None)]
+            keys = self._keys(value, None)
+            lint = () if checked else self._lint(value, keys, document, size)
+            return Messages([(value, key) for key in keys], lint)
         from pulsekit.publisher import Draft
 
         record = read_record(value)
         exact = isinstance(record.content, bytes)
+        places = None if exact or document is None else document.child("payload")
         if schema is not None:
-            schema.check(record.payload if exact or document is None else document.child("payload"))
-        keys = self._keys(None if exact else record.content, record.routing_key)
+            schema.check(places or record.payload)
+        keys = self._keys(record.payload if self.destinations and self.key is None else None, record.routing_key)
+        lint = () if checked or self.linter is None else self._lint(record.payload, keys, places)
         # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
         properties = replace(record.properties, user_id=None)
-        return [Draft(record.content, key, cc=record.cc, headers=record.headers, properties=properties) for key in keys]
+        drafts: list[Message] = [
+            Draft(record.content, key, cc=record.cc, headers=record.headers, properties=properties) for key in keys
+        ]
+        return Messages(drafts, lint)
+
+    def _lint(
+        self, job: Any, keys: Sequence[str], document: Document | None, size: int | None = None
+    ) -> Sequence[Placed]:
+        """Return what Treeherder has against a job, the worst first.
+
+        Raises:
+            Dropped: it would drop the job.
+        """
+        if self.linter is None:
+            return ()
+        found = self.linter.lint(job, keys[0], size=size)
+        if not found:
+            return ()
+        places = [document.locate(one.pointer) if document is not None else None for one in found]
+        lint = [Placed(one, *(place or (None, None))) for one, place in zip(found, places, strict=True)]
+        if found[0].severity is Severity.DROPPED and not self.force:
+            raise Dropped(lint)
+        return lint
 
     def _keys(self, payload: Any, own: str | None) -> list[str]:
         if self.key is not None:
@@ -206,7 +297,11 @@ class _Lines:
             try:
                 # Most jobs are valid and written plainly; only what is not needs to know its places.
                 value = decode_body(text) if checked else read_canonical(text)
-                yield plan.messages(value, checked=checked)
+                taken = plan.messages(value, checked=checked, size=len(text))
+                taken.source = self.source
+                if taken.lint:
+                    taken.lint = [one._replace(line=number) for one in taken.lint]
+                yield taken
             except (ValueError, InvalidInput):
                 yield plan.take(self._document(line, number, index))
             index += 1
@@ -242,3 +337,16 @@ def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
             except DocumentError as error:
                 end = error
             yield _Lines(name, before, index, lines, end)
+
+
+def tell(refused: Refused) -> None:
+    """Say what is wrong with one payload, a line for each problem."""
+    document, error = refused.document, refused.error
+    if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):
+        place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "
+        fail(f"{place}{error}")
+        return
+    for problem in error.problems:
+        place = ":".join(str(part) for part in (document.source, problem.line, problem.column) if part is not None)
+        rule = f"Treeherder would drop this job: {problem} [{problem.rule}]" if refused.lint else str(problem)
+        fail(f"{place}: {rule}")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.cli.changes import SetOption, UnsetOption, edited, edits_of
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.files import STDIN, is_piped
 from pulsekit.cli.output import FormatOption, note, warn
@@ -14,17 +15,20 @@ from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.jobs import Linter, Severity, preview
 from pulsekit.records import is_aside, is_record, read_record
+from pulsekit.revisions import TODAY
 
 if TYPE_CHECKING:
     from pulsekit.cli.output import Format
     from pulsekit.cli.picture import Picture, Sight
     from pulsekit.documents import Document
+    from pulsekit.edits import Edits
 
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """
 pulsekit preview job.yml
 pulsekit preview jobs.ndjson --details
+pulsekit preview job.yml --set state=running --unset result
 pulsekit preview job.yml -o ndjson | jq .job.result
 pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
@@ -42,6 +46,8 @@ def command(
     details: Annotated[
         bool, typer.Option("--details", help=f"Show the details of every job, not only of up to {_FEW}.")
     ] = False,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
     output: FormatOption = None,
 ) -> int:
     """Show jobs as Treeherder would store and draw them.
@@ -54,7 +60,10 @@ def command(
     """
     if not files and not is_piped():
         raise ConfigurationError("nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'")
-    shown = _Preview(output, details=details)
+    from pulsekit.schemas import load_schema
+
+    edits = edits_of(assignments, removals, load_schema(TODAY))
+    shown = _Preview(output, edits, details=details)
     for name in files or ["-"]:
         seen = shown.payloads
         shown.begin()
@@ -71,8 +80,9 @@ def command(
 class _Preview:
     """Show jobs as they come: records at once, pictures of those that came together."""
 
-    def __init__(self, chosen: Format | None, *, details: bool) -> None:
+    def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
         self._out, self._tell = writer(None if chosen is None else Form(chosen))
+        self._edits = edits
         self._details = details
         self._linter = Linter()
         self._picture: Picture | None = None
@@ -113,6 +123,11 @@ class _Preview:
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
     def _judge(self, document: Document) -> None:
+        try:
+            document = document if self._edits is None else edited(document, self._edits)
+        except InvalidPayload as error:
+            self._drop(Verdict(document.source, document.index, error.problems))
+            return
         value: Any = document.value
         job, base = value, ""
 

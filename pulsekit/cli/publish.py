@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit.cli.changes import SetOption, UnsetOption, edits_of
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import STDIN, is_piped
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output import FormatOption, Output, fail, note
+from pulsekit.cli.output import FormatOption, Output, note
 from pulsekit.cli.payloads import read_pipe
-from pulsekit.cli.plans import Files, Plan, Refused
+from pulsekit.cli.plans import Files, Plan, Refused, tell
 from pulsekit.cli.receipts import Receipts
+from pulsekit.cli.remarks import Remarks
 from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 
@@ -22,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
     from pulsekit.bindings import Binding
-    from pulsekit.cli.plans import Messages
+    from pulsekit.cli.plans import Message, Messages
     from pulsekit.documents import Document
     from pulsekit.messages import Receipt
-    from pulsekit.publisher import Draft, Publisher
+    from pulsekit.publisher import Publisher
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -33,6 +35,7 @@ EXAMPLES = """\
 pulsekit publish job.yml --exchange exchange/me/v1/jobs -d treeherder
 pulsekit publish jobs.ndjson --routing-key treeherder.autoland._
 pulsekit publish job.json -d treeherder --dry-run
+pulsekit publish job.yml -d treeherder --set state=running --set timeStarted=now
 make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
 
@@ -60,7 +63,12 @@ def command(
         typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
     ] = None,
     unchecked: Annotated[bool, typer.Option("--no-schema", help="Send without validating.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show keys and who takes them; send nothing.")] = False,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Send jobs too that Treeherder would drop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show verdicts, keys, who takes them, and how it looks; send nothing.")
+    ] = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Leave out what is invalid, send the rest.")] = False,
     require_route: Annotated[
         bool, typer.Option("--require-route", help="Exit 3 when nobody is bound to a key.")
@@ -79,8 +87,10 @@ def command(
     """Validate jobs, then publish them with confirms.
 
     Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
-    line. A record of tail keeps its routing key unless one is given.
+    line. A job that fits the schema, but that Treeherder would drop, counts as invalid; what it would show wrong is a
+    warning. A record of tail keeps its routing key unless one is given.
     """
+    from pulsekit.revisions import TODAY
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
 
@@ -95,12 +105,21 @@ def command(
         )
     settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
+    loaded = None if unchecked else load_schema(schema or settings.schema)
+    linter = None
+    if loaded is not None and loaded.name == TODAY:
+        from pulsekit.jobs import Linter
+
+        linter = Linter(settings.lint_off)
     plan = Plan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
         key=key,
         destinations=tuple(destinations or ()),
         defaults=settings.destinations,
-        schema=None if unchecked else load_schema(schema or settings.schema),
+        schema=loaded,
+        edits=edits_of(assignments, removals, loaded),
+        linter=linter,
+        force=force,
     )
     out = Output(output)
     if pulse is None:
@@ -130,6 +149,7 @@ class _Sending:
     def __init__(self, plan: Plan, out: Output, *, keep_going: bool) -> None:
         self._plan = plan
         self._receipts = Receipts(out)
+        self._remarks = Remarks()
         self._keep_going = keep_going
         self._again: Callable[[], Iterable[Messages | Refused]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
@@ -158,6 +178,7 @@ class _Sending:
         """
         documents, self._stream = await read_pipe()
         if self._stream is not None:
+            self._remarks = Remarks(live=True)
             return True
         results = [self._plan.take(document) for document in documents]
         self._again = lambda: results
@@ -182,6 +203,8 @@ class _Sending:
             try:
                 await receipts.drain()
             finally:
+                if self._stream is not None:
+                    self._remarks.tell()
                 if receipts.counts:
                     seconds = time.monotonic() - began
                     note(f"{receipts.summary()}, to {self._plan.exchange} in {seconds:.1f} s")
@@ -191,46 +214,52 @@ class _Sending:
         return ExitCode.NEGATIVE if self._stopped else self._receipts.status(require_route=require_route)
 
     def _judge(self, results: Iterable[Messages | Refused], source: str) -> bool:
-        total = invalid = messages = 0
+        total = dropped = refused = messages = 0
         for result in results:
             total += 1
             if isinstance(result, Refused):
-                invalid += 1
-                _tell(result)
+                refused += 1
+                dropped += bool(result.lint)
+                tell(result)
             else:
                 messages += len(result)
+                self._remarks.add(result.source, result.lint)
         if not total:
             raise ConfigurationError(f"nothing to publish: {source} is empty")
+        self._remarks.tell()
         self._receipts.total = messages
-        if invalid and (not self._keep_going or invalid == total):
-            note(f"nothing was sent: {invalid} of {total} invalid")
+        if refused and (not self._keep_going or refused == total):
+            reasons = [f"{refused - dropped} of {total} invalid"] if refused > dropped else []
+            if dropped:
+                reasons.append(f"Treeherder would drop {dropped} of {total} (--force sends them all the same)")
+            note(f"nothing was sent: {', '.join(reasons)}")
             return False
         return True
 
-    def _read_again(self) -> Iterator[tuple[Any, str] | Draft]:
+    def _read_again(self) -> Iterator[Message]:
         for result in self._again():
             if isinstance(result, Refused) and not self._keep_going:
-                _tell(result)  # it was changed since it was found to be valid
+                tell(result)  # it was changed since it was found to be valid
             yield from self._accept(result)
 
-    async def _streamed(
-        self, documents: AsyncIterator[Document | DocumentError]
-    ) -> AsyncIterator[tuple[Any, str] | Draft]:
+    async def _streamed(self, documents: AsyncIterator[Document | DocumentError]) -> AsyncIterator[Message]:
         async for document in documents:
             result = self._plan.take(document)
             if isinstance(result, Refused):
-                _tell(result)
+                tell(result)
                 self._stopped = not self._keep_going
+            else:
+                self._remarks.add(result.source, result.lint)
             for message in self._accept(result):
                 yield message
             if self._stopped:
                 return
 
-    def _accept(self, result: Messages | Refused) -> Messages:
+    def _accept(self, result: Messages | Refused) -> list[Message]:
         """Note down in which order receipts have to come."""
         if not isinstance(result, Refused):
             self._order.extend([None] * len(result))
-            return result
+            return result.messages
         from pulsekit.messages import Outcome, Receipt
 
         error = result.error
@@ -247,8 +276,10 @@ class _Sending:
 
 
 def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
-    """Show for each message its key and which of the configured bindings would take it."""
-    trial = _Trial(plan, bindings, out)
+    """Show what would be sent, and how it would look."""
+    from pulsekit.cli.trial import Trial
+
+    trial = Trial(plan, bindings, out)
     if names:
         for result in Files(names, plan).judged():
             trial.show(result)
@@ -267,76 +298,8 @@ def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: O
     out.flush()
     if not trial.messages:
         raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
-    note(f"{trial.messages - trial.invalid} valid, {trial.invalid} invalid, nothing sent (--dry-run)")
-    return ExitCode.NEGATIVE if trial.invalid else ExitCode.DONE
-
-
-class _Trial:
-    """Show what would be sent.
-
-    Attributes:
-        messages: how many were shown, or payloads that are invalid.
-        invalid: how many of them.
-    """
-
-    def __init__(self, plan: Plan, bindings: tuple[Binding, ...], out: Output) -> None:
-        from pulsekit.routing import BindingTable
-
-        self.messages = self.invalid = 0
-        self._exchange = plan.exchange
-        self._out = out
-        self._table: BindingTable[str] = BindingTable()
-        for binding in bindings:
-            if binding.exchange == plan.exchange:
-                self._table.add(binding.pattern, binding.pattern)
-        if not len(self._table):
-            note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
-
-    def show(self, result: Messages | Refused) -> None:
-        """Show the messages of a payload, or what is wrong with it."""
-        if isinstance(result, Refused):
-            _tell(result)
-            if not self._out.pretty:
-                self._out.record({"index": self.messages, "valid": False, "routing_key": None, "bindings": []})
-            self.invalid += 1
-            self.messages += 1
-            return
-        for message in result:
-            self._show(message)
-            self.messages += 1
-
-    def _show(self, message: tuple[Any, str] | Draft) -> None:
-        from pulsekit.payloads import encode_payload
-
-        payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
-        taken = self._table.matches(key)
-        size = len(payload if isinstance(payload, bytes) else encode_payload(payload))
-        if self._out.pretty:
-            who = ", ".join(taken) if taken else "nobody" if len(self._table) else "?"
-            self._out.line(("valid", "good"), "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
-            return
-        self._out.record(
-            {
-                "index": self.messages,
-                "valid": True,
-                "exchange": self._exchange,
-                "routing_key": key,
-                "size": size,
-                "bindings": taken,
-            }
-        )
-
-
-def _tell(refused: Refused) -> None:
-    """Say what is wrong with one payload, a line for each problem."""
-    document, error = refused.document, refused.error
-    if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):
-        place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "
-        fail(f"{place}{error}")
-        return
-    for problem in error.problems:
-        place = ":".join(str(part) for part in (document.source, problem.line, problem.column) if part is not None)
-        fail(f"{place}: {problem}")
+    trial.end()
+    return ExitCode.NEGATIVE if trial.refused else ExitCode.DONE
 
 
 def _checked(exchange: str | None, user: str | None) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.cli.changes import SetOption, UnsetOption, edited, edits_of
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.files import STDIN, is_piped
 from pulsekit.cli.output import Output, note
 from pulsekit.cli.payloads import documents_in, piped_documents
-from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, Problem
+from pulsekit.cli.verdicts import SEVERITIES, Form, Placed, Verdict, writer
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.revisions import TODAY
 from pulsekit.schemas import Profile, load_schema
 
@@ -20,17 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit.documents import Document
+    from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
     from pulsekit.schemas import Schema
 
 __all__ = ["EXAMPLES", "command"]
 
-_SEVERITIES = ("dropped", "wrong", "cosmetic")
-_FAILING = _SEVERITIES[:2]
+_FAILING = SEVERITIES[:2]
 
 EXAMPLES = """
 pulsekit validate job.yml
 pulsekit validate jobs.ndjson --profile treeherder
+pulsekit validate job.yml --set state=pending --unset result
 pulsekit validate --migrate jobs-of-2025.ndjson > jobs.ndjson
 pulsekit validate registrations.yml --schema registration
 make-jobs | pulsekit validate -o ndjson
@@ -54,6 +56,8 @@ def command(
         list[str] | None,
         typer.Option("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
     ] = None,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
     ] = False,
@@ -81,7 +85,8 @@ def command(
         from pulsekit.jobs import Linter  # not for other payloads
 
         linter = Linter([*settings.lint_off, *(lint_off or ())])
-    report = _Report(loaded, profile, output, linter, migrate=migrate)
+    edits = edits_of(assignments, removals, loaded)
+    report = _Report(loaded, profile, output, linter, migrate=migrate, edits=edits)
     for name in files or ["-"]:
         seen = report.payloads
         report.begin()
@@ -99,12 +104,20 @@ class _Report:
     """Judge payloads as they come, and show what is wrong with them."""
 
     def __init__(
-        self, schema: Schema, profile: Profile, form: Form | None, linter: Linter | None, *, migrate: bool
+        self,
+        schema: Schema,
+        profile: Profile,
+        form: Form | None,
+        linter: Linter | None,
+        *,
+        migrate: bool,
+        edits: Edits | None,
     ) -> None:
         if migrate and form is not None:
             raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
         self._out, self._write = (Output(), self._tell) if migrate else writer(form)
         self._migrate = migrate
+        self._edits = edits
         self._linter = linter
         self._broken: dict[str, int] = {}  # rules broken, by severity
         self._schema = schema
@@ -129,17 +142,16 @@ class _Report:
         else:
             if self._migrate:
                 document = _in_todays_form(document)
-            if not _may_be_record(document.value):
-                found, lint = self._judge(document, document.value)
+            try:
+                document = document if self._edits is None else edited(document, self._edits)
+            except InvalidPayload as error:
+                found = error.problems
             else:
-                from pulsekit.records import is_aside, is_record  # of no use to those who have jobs alone
-
-                if is_aside(document.value):
+                if _is_aside(document.value):
                     return
-                judge = self._judge_record if is_record(document.value) else self._judge
-                found, lint = judge(document, document.value)
-            if self._migrate and not found:
-                found = self._pass_on(document.value)
+                found, lint = self._judge(document)
+                if self._migrate and not found:
+                    found = self._pass_on(document.value)
         self.payloads += 1
         self._invalid += bool(found)
         for one in lint:
@@ -156,13 +168,19 @@ class _Report:
         """Sum up, and return the exit status."""
         self._out.flush()
         valid = self.payloads - self._invalid
-        counts = ", ".join(f"{self._broken[name]} {name}" for name in _SEVERITIES if name in self._broken)
+        counts = ", ".join(f"{self._broken[name]} {name}" for name in SEVERITIES if name in self._broken)
         lint = f"; by Treeherder's rules beyond it: {counts}" if counts else ""
         note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile}){lint}")
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE
 
-    def _judge(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
+    def _judge(self, document: Document) -> tuple[Sequence[Problem], Sequence[Placed]]:
+        value: Any = document.value
+        if _may_be_record(value):
+            from pulsekit.records import is_record  # of no use to those who have jobs alone
+
+            if is_record(value):
+                return self._judge_record(document, value)
         found = self._schema.problems(document, self._profile)
         lint = self._linter.lint(value) if self._linter is not None else ()
         return found, [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in lint] if lint else ()
@@ -211,6 +229,15 @@ def _in_todays_form(document: Document) -> Document:
     # The body as it came is that of the former form.
     kept = {name: part for name, part in value.items() if name not in {"body", "body_b64"}}
     return replace(document, value=kept | {"payload": payload})
+
+
+def _is_aside(value: Any) -> bool:
+    """Tell whether a payload is a line of a recording that is no message."""
+    if not _may_be_record(value):
+        return False
+    from pulsekit.records import is_aside
+
+    return is_aside(value)
 
 
 def _may_be_record(value: Any) -> bool:

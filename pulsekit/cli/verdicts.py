@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from pulsekit.errors import Problem
     from pulsekit.jobs import Finding
 
-__all__ = ["Form", "Placed", "Verdict", "writer"]
+__all__ = ["SEVERITIES", "Form", "Placed", "Verdict", "verdict_record", "writer"]
+
+SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; not from `jobs`, which is only for who lints
 
 _STYLES = {"dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
 _COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}
@@ -56,10 +58,13 @@ def writer(form: Form | None) -> tuple[Output, Callable[[Verdict], None]]:
         out = Output(Format.PRETTY)
         return out, lambda verdict: _annotate(out, verdict)
     out = Output(None if form is None else Format(form))
-    return out, (lambda verdict: _tell(out, verdict)) if out.pretty else (lambda verdict: _record(out, verdict))
+    return out, (lambda verdict: _tell(out, verdict)) if out.pretty else (
+        lambda verdict: out.record(verdict_record(verdict))
+    )
 
 
-def _record(out: Output, verdict: Verdict) -> None:
+def verdict_record(verdict: Verdict) -> dict[str, Any]:
+    """Return a verdict as a record of `validate`."""
     errors = [
         {
             "pointer": problem.pointer,
@@ -82,7 +87,7 @@ def _record(out: Output, verdict: Verdict) -> None:
         for finding, line, column in verdict.lint
     ]
     value: dict[str, Any] = {"source": verdict.source, "index": verdict.number, "valid": not errors}
-    out.record(value | {"errors": errors, "lint": lint})
+    return value | {"errors": errors, "lint": lint}
 
 
 def _tell(out: Output, verdict: Verdict) -> None:

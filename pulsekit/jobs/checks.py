@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 
     Breach: TypeAlias = tuple[str, str]  # a JSON pointer, and what is wrong there
 
-__all__ = ["CHECKS", "STATES", "Reading"]
+__all__ = ["CHECKS", "STATES", "Reading", "size_of"]
 
 STATES = ("unscheduled", "pending", "running", "completed")  # in the order in which a job passes them
 
+# For each state the times that have come by then: one more than for the state before.
+_DUE = {state: tuple(FIELDS)[:number] for number, state in enumerate(STATES)}
 _SUMMARY_LINK = "_errorsummary.log"
 _UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # what a run that is thrown away would hardly be
 
@@ -41,13 +43,15 @@ class Reading:
         logs: those that are objects, with their pointers.
         links: those of `jobInfo` that are objects, with their pointers.
         times: those that are text, with what they were read as, in the order in which they should happen.
+        size: how many bytes the message has at most, when that is known.
     """
 
-    __slots__ = ("job", "key", "links", "logs", "result", "state", "times")
+    __slots__ = ("job", "key", "links", "logs", "result", "size", "state", "times")
 
-    def __init__(self, job: dict[str, Any], key: str | None = None) -> None:
+    def __init__(self, job: dict[str, Any], key: str | None = None, size: int | None = None) -> None:
         self.job = job
         self.key = key
+        self.size = size
         state = self.text("state")
         self.state = state if state in STATES else ""
         self.result = self.text("result")
@@ -123,6 +127,8 @@ def _result_retried(reading: Reading) -> Iterable[Breach]:
 
 
 def _times_disordered(reading: Reading) -> Iterable[Breach]:
+    if len(reading.times) < 2:
+        return ()
     read = [(name, moment.seconds) for name, moment in reading.times.items() if moment is not None]
     return [
         (f"/{name}", f"is {counted(earlier - seconds, 'second')} before {before}")
@@ -154,21 +160,20 @@ def _owner_long(reading: Reading) -> Iterable[Breach]:
 
 
 def _log_url_long(reading: Reading) -> Iterable[Breach]:
-    found = [
-        (f"{pointer}/url", len(url))
+    become = [
+        (pointer, link)
         for pointer, link in reading.links
-        if isinstance(text := link.get("linkText"), str)
-        and text.endswith(_SUMMARY_LINK)
-        and isinstance(url := link.get("url"), str)
+        if isinstance(text := link.get("linkText"), str) and text.endswith(_SUMMARY_LINK)
     ]
-    found += [(f"{pointer}/url", len(url)) for pointer, log in reading.logs if isinstance(url := log.get("url"), str)]
-    return [(pointer, f"has {size} characters") for pointer, size in found if size > LOG_URL_MAX]
+    return [
+        (f"{pointer}/url", f"has {len(url)} characters")
+        for pointer, log in become + reading.logs
+        if isinstance(url := log.get("url"), str) and len(url) > LOG_URL_MAX
+    ]
 
 
 def _time_missing(reading: Reading) -> Iterable[Breach]:
-    # One time for each state behind "unscheduled".
-    due = list(FIELDS)[: STATES.index(reading.state)] if reading.state else []
-    missing = [f'"{name}"' for name in due if name not in reading.job]
+    missing = [f'"{name}"' for name in _DUE.get(reading.state, ()) if name not in reading.job]
     if not missing:
         return ()
     verb = "is" if len(missing) == 1 else "are"
@@ -212,11 +217,18 @@ def _summary_unused(reading: Reading) -> Iterable[Breach]:
 
 
 def _message_large(reading: Reading) -> Iterable[Breach]:
+    size = reading.size
+    if size is None or size > MESSAGE_MAX:  # it may be less
+        size = size_of(reading.job)
+    return () if size is None or size <= MESSAGE_MAX else [("", f"the message has {size} bytes")]
+
+
+def size_of(job: dict[str, Any]) -> int | None:
+    """Return how many bytes the message of a job has, or None when JSON has no form for it."""
     try:
-        size = len(encode_payload(reading.job))
+        return len(encode_payload(job))
     except InvalidMessage:
-        return ()
-    return () if size <= MESSAGE_MAX else [("", f"the message has {size} bytes")]
+        return None
 
 
 def _digits(chunk: Any) -> int:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import ConfigurationError
 from pulsekit.hints import Guesses, brief
-from pulsekit.jobs.checks import CHECKS, STATES, Reading
+from pulsekit.jobs.checks import CHECKS, STATES, Reading, size_of
+from pulsekit.jobs.plain import is_plain
 from pulsekit.jobs.rules import RULES
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Linter:
         """Forget the jobs seen so far: a new file begins."""
         self._reached, self._reached_before = {}, {}
 
-    def lint(self, job: Any, key: str | None = None) -> tuple[Finding, ...]:
+    def lint(self, job: Any, key: str | None = None, *, size: int | None = None) -> tuple[Finding, ...]:
         """Return what is wrong with a job, the worst first; nothing for a payload that is no object.
 
         Never raises, whatever the payload. Whether the schema takes it is another question.
@@ -79,31 +80,40 @@ class Linter:
         Args:
             job: plain JSON.
             key: the routing key it travels under, when that is known.
+            size: how many bytes the message has at most, when that is known, to save the time to find out.
         """
         if not isinstance(job, dict):
             return ()
-        reading = Reading(job, key)
-        found = [
-            _finding(rule, pointer, message) for rule, check in self._checks for pointer, message in check(reading)
-        ]
-        if self._backwards is not None and (message := self._went_back(reading)):
+        if size is None:
+            size = size_of(job)
+        if size is not None and is_plain(job, key, size):
+            if self._backwards is None or not (message := self._went_back(job["taskId"], job["state"])):
+                return ()
+            return (_finding(self._backwards, "/state", message),)
+        reading = Reading(job, key, size)
+        found = []
+        for rule, check in self._checks:
+            if breaches := check(reading):  # for nearly every job and rule there are none
+                found += [_finding(rule, pointer, message) for pointer, message in breaches]
+        if self._backwards is not None and (message := self._went_back(reading.text("taskId"), reading.state)):
             found.append(_finding(self._backwards, "/state", message))
             found.sort(key=_rank)
         return tuple(found)
 
-    def _went_back(self, reading: Reading) -> str:
+    def _went_back(self, task_id: str, name: str) -> str:
         """Note the state of a job, and say whether an earlier message had brought it further."""
-        task_id = reading.text("taskId")
-        if not task_id or not reading.state:
+        if not task_id or not name:
             return ""
-        state = STATES.index(reading.state)
-        before = max(self._reached.get(task_id, -1), self._reached_before.get(task_id, -1))
+        state = STATES.index(name)
+        before = self._reached.get(task_id, -1)
+        if self._reached_before:
+            before = max(before, self._reached_before.get(task_id, -1))
         self._reached[task_id] = max(state, before)
         if len(self._reached) >= _REMEMBERED:
             self._reached, self._reached_before = {}, self._reached
         if state >= before:
             return ""
-        return f"{brief(reading.state)} comes after {brief(STATES[before])} of the same taskId"
+        return f"{brief(name)} comes after {brief(STATES[before])} of the same taskId"
 
 
 def lint(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from samples import JOBS
 
 import pulsekit
-from pulsekit.cli.plans import Files, Plan, Refused
+from pulsekit.cli.plans import Files, Messages, Plan, Refused
 from pulsekit.documents import parse_json
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 from pulsekit.publisher import Draft
@@ -47,7 +47,14 @@ def line(value: Any) -> str:
 
 def outcome(results: Iterable[Any]) -> list[Any]:
     """Make results comparable: the messages, or what was wrong."""
-    return [str(result.error) if isinstance(result, Refused) else result for result in results]
+    return [
+        str(result.error)
+        if isinstance(result, Refused)
+        else result.messages
+        if isinstance(result, Messages)
+        else result
+        for result in results
+    ]
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ def test_what_changed_in_between_is_judged_again(change: str, suffix: str, tmp_p
     assert "/state" in str(refused[0].error)
     judged = {"replaced": 1, "added": 2, "swapped": 3}[change]
     assert judged <= counting.asked <= 2 * judged  # a refusal is worked out twice: whether, and where
-    assert isinstance(again[0], list)
+    assert isinstance(again[0], Messages)
 
 
 def test_what_was_refused_is_refused_again(file: Path, counting: Counting) -> None:
@@ -197,7 +204,7 @@ def test_any_lines_give_the_messages_of_their_documents(
         except DocumentError as error:
             expected.append(str(error))
         else:
-            expected.append(some.messages(document.value))
+            expected.append(some.messages(document.value).messages)
     files = Files([str(file)], some)
     assert repr(outcome(files.judged())) == repr(expected)
     assert repr(outcome(files.again())) == repr(expected)

@@ -1,0 +1,59 @@
+"""Remarks on jobs that are sent all the same: what Treeherder will make of them that it should not, once a rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit.cli.output import note, warn
+from pulsekit.cli.verdicts import SEVERITIES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit.cli.verdicts import Placed
+
+__all__ = ["Remarks"]
+
+
+class Remarks:
+    """Collect what the linter found, and tell each rule once, with the number of jobs that break it.
+
+    Args:
+        live: whether the first of each rule is told at once, for jobs come as they are made.
+    """
+
+    def __init__(self, *, live: bool = False) -> None:
+        self._live = live
+        self._counts: dict[str, int] = {}  # jobs, by rule
+        self._first: dict[str, tuple[str, Placed]] = {}
+
+    def add(self, source: str, lint: Sequence[Placed]) -> None:
+        """Take what was found in one job.
+
+        Args:
+            source: the file it is from.
+            lint: the findings.
+        """
+        for rule in {one.finding.rule for one in lint}:
+            self._counts[rule] = self._counts.get(rule, 0) + 1
+        for one in lint:
+            if one.finding.rule not in self._first:
+                self._first[one.finding.rule] = source, one
+                if self._live:
+                    self._tell(one.finding.rule, "")
+
+    def tell(self) -> None:
+        """Tell what was collected, the worst first; what was told already, with its number alone."""
+        ranks = {rule: SEVERITIES.index(one.finding.severity) for rule, (_, one) in self._first.items()}
+        for rule in sorted(ranks, key=ranks.__getitem__):
+            count = self._counts[rule]
+            if not self._live:
+                self._tell(rule, f"; {count} jobs" if count > 1 else "")
+            elif count > 1:
+                note(f"{rule}: {count} jobs")
+
+    def _tell(self, rule: str, count: str) -> None:
+        source, (finding, line, column) = self._first[rule]
+        place = ":".join(str(part) for part in (source, line, column) if part is not None)
+        say = note if finding.severity == SEVERITIES[-1] else warn
+        say(f"{place}: {finding} [{rule}, {finding.severity}{count}]")

@@ -1,0 +1,304 @@
+"""Edits: fields of a payload that change on its way, so that one file serves a job from pending to completed.
+
+    edits = Edits(["state=running", "timeStarted=now"], ["result"], schema=load_schema("pulse-job"))
+    edits.apply(job)                # another job; the one that is given stays as it is
+
+A path names its steps with dots (`origin.project`, `logs.0.url`) or is a JSON pointer (RFC 6901: `/origin/project`),
+which a name with a dot needs. Items of lists go by their number from 0; `-` is the one behind the last, as in JSON
+Patch (RFC 6902). A value is JSON when it reads as JSON, else text; where the schema wants a text and not what was read,
+it stays text: a revision of digits alone is one. `now` is the present time where the schema has a date and time.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pulsekit.documents import parse_json, pointer_tokens
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.hints import Guesses, brief, counted, described, either
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pulsekit.documents import Document
+    from pulsekit.drafts import CheckedSchema, Subschema
+    from pulsekit.schemas import Schema
+
+    _Forms: TypeAlias = "list[dict[str, Any]]"
+
+__all__ = ["Edits"]
+
+_NEXT = "-"  # the item behind the last (RFC 6902 §4.1)
+_INDEX = re.compile(r"(?:0|[1-9]\d{0,8})\Z", re.ASCII)
+_COMBINING = ("allOf", "anyOf", "oneOf")
+_CHOOSING = ("then", "else")
+_MEMBERS = ("properties", "patternProperties", "additionalProperties")
+_NOUNS = {"array": "a list", "integer": "a number", "null": "null", "object": "an object", "string": "a text"}
+_TELLING = {*_MEMBERS, "type", "items", "enum", "const"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    """Change one field.
+
+    Attributes:
+        steps: the way to it.
+        make: gives its new value, or None to take it out.
+        parents: for each step whether what lies there is a list when it has to be made.
+    """
+
+    steps: tuple[str, ...]
+    make: Callable[[], Any] | None
+    parents: tuple[bool, ...]
+
+
+class Edits:
+    """Change fields of one payload after the other.
+
+    Args:
+        assignments: such as `state=running`; later ones win.
+        removals: paths of what is taken out first; what is not there need not be.
+        schema: what says which fields there are, or None when any may be.
+        now: gives the present time, with its zone.
+
+    Raises:
+        ConfigurationError: one has no path or no value, or names what the schema has no place for.
+    """
+
+    def __init__(
+        self,
+        assignments: Iterable[str] = (),
+        removals: Iterable[str] = (),
+        *,
+        schema: Schema | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        places = _Places(schema)
+        self._now = now
+        self._edits = [_Edit(steps := _steps(path), None, places.along(steps)[1]) for path in removals]
+        self._edits += [self._assignment(text, places) for text in assignments]
+
+    def __bool__(self) -> bool:
+        return bool(self._edits)
+
+    def apply(self, payload: Any) -> Any:
+        """Return the payload with its fields changed; the given one is not.
+
+        Raises:
+            InvalidPayload: it has something else where a field should be put.
+        """
+        for edit in self._edits:
+            payload = _changed(payload, edit, 0)
+        return payload
+
+    def document(self, document: Document, base: str = "") -> Document:
+        """Return the document with its value, or one member of it, changed; what was set has no place in the text.
+
+        Raises:
+            InvalidPayload: it has something else where a field should be put; problems have their places.
+        """
+        value: Any = document.value
+        try:
+            value = value | {base: self.apply(value[base])} if base else self.apply(value)
+        except InvalidPayload as error:
+            above = f"/{base}" if base else ""
+            places = [document.locate(above + problem.pointer) or (None, None) for problem in error.problems]
+            problems = [problem.at(*place) for problem, place in zip(error.problems, places, strict=True)]
+            raise InvalidPayload(problems, error.schema) from None
+        depth = 1 if base else 0
+        return document.changed(value, lambda tokens: self._made(tokens[depth:]))
+
+    def _made(self, tokens: Sequence[str]) -> bool:
+        """Tell whether a value was set here, or above."""
+        return any(
+            edit.make is not None
+            and len(edit.steps) <= len(tokens)
+            and all(step in {token, _NEXT} for step, token in zip(edit.steps, tokens, strict=False))
+            for edit in self._edits
+        )
+
+    def _assignment(self, text: str, places: _Places) -> _Edit:
+        path, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigurationError(f"{text!r:.80} says no value: write PATH=VALUE, such as state=running")
+        steps = _steps(path)
+        forms, parents = places.along(steps)
+        if value == "now" and any(form.get("format") == "date-time" for form in forms):
+            return _Edit(steps, lambda: self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), parents)
+        given = _read(value, forms)
+        return _Edit(steps, lambda: given, parents)
+
+
+def _steps(path: str) -> tuple[str, ...]:
+    tokens = pointer_tokens(path) if path.startswith("/") else path.split(".")
+    if not tokens or (not path.startswith("/") and "" in tokens):
+        raise ConfigurationError(
+            f"{path!r:.80} names no field: write names with dots between them, such as origin.project, "
+            "or a JSON pointer, such as /origin/project"
+        )
+    return tuple(tokens)
+
+
+def _read(text: str, forms: _Forms) -> Any:
+    """Read a value: JSON when it is that and the schema does not ask for the text."""
+    try:
+        value = parse_json(text).value
+    except DocumentError:
+        return text
+    if isinstance(value, float) and not isfinite(value):
+        return text
+    types = {name for form in forms for name in _types(form)}
+    return text if "string" in types and types.isdisjoint(_types_of(value)) else value
+
+
+def _types_of(value: Any) -> set[str]:
+    for kind, names in (
+        (bool, {"boolean"}),
+        (int, {"integer", "number"}),
+        (float, {"number"}),
+        (str, {"string"}),
+        (list, {"array"}),
+        (dict, {"object"}),
+    ):
+        if isinstance(value, kind):
+            return names
+    return {"null"}
+
+
+def _types(form: dict[str, Any]) -> list[str]:
+    """Return the types that a form asks for; none when it takes any."""
+    named = form.get("type", [])
+    return [named] if isinstance(named, str) else list(named)
+
+
+class _Places:
+    """Know what a schema says about each place of a payload, as far as that is plain without a payload."""
+
+    def __init__(self, schema: Schema | None) -> None:
+        self._name = schema.name if schema else ""
+        self._checked: CheckedSchema | None = schema.checked if schema else None
+
+    def along(self, steps: Sequence[str]) -> tuple[_Forms, tuple[bool, ...]]:
+        """Return the forms that the last step may have, and for each step whether a list is to be made there.
+
+        Raises:
+            ConfigurationError: the schema has no such place.
+        """
+        forms = self._expanded([self._checked.root] if self._checked else [True])
+        lists = []
+        for number, step in enumerate(steps):
+            lists.append(_is_list(forms, step))
+            inner: list[Subschema] = [member for form in forms for member in _members(form, step)] if forms else [True]
+            if not inner:
+                raise ConfigurationError(self._nowhere(forms, steps[:number], step))
+            forms = self._expanded(inner)
+        return forms, tuple(lists)
+
+    def _expanded(self, schemas: list[Subschema]) -> _Forms:
+        """Return the forms behind references and combinations, without those that say nothing; none is any form."""
+        forms, seen, left = [], set(), list(schemas)
+        while left:
+            one = left.pop(0)
+            if isinstance(one, bool) or id(one) in seen:
+                continue
+            seen.add(id(one))
+            if "$ref" in one and self._checked:
+                left.append(self._checked.targets[one["$ref"]])
+                continue
+            left += [branch for word in _COMBINING for branch in one.get(word, ())]
+            left += [one[word] for word in _CHOOSING if word in one]
+            if not _TELLING.isdisjoint(one):
+                forms.append(one)
+        return forms
+
+    def _nowhere(self, forms: _Forms, before: Sequence[str], step: str) -> str:
+        where = f" in {'.'.join(before)}" if before else ""
+        known = [name for form in forms for name in form.get("properties", {})]
+        if not known:
+            types = sorted({name for form in forms for name in _types(form)})
+            inside = "items go by their number, or -" if "array" in types else f"{brief(step)} cannot be in it"
+            what = either([_NOUNS.get(name, name) for name in types]) if types else "nothing to be looked into"
+            return f"{'.'.join(before)!r:.80} is {what} by the schema {self._name}: {inside}"
+        guess = Guesses().nearest(step, known)
+        meant = f"did you mean {guess!r}?" if guess else f"there are {', '.join(known)}"
+        return f"the schema {self._name} has no field {step!r:.80}{where}; {meant}"
+
+
+def _members(form: dict[str, Any], step: str) -> Iterator[Subschema]:
+    """Yield what a form says about one member; nothing when it cannot have it."""
+    types = _types(form)
+    if (not types or "array" in types) and (step == _NEXT or _INDEX.match(step)):
+        items = form.get("items", True)
+        if isinstance(items, list):
+            yield from [*items, form.get("additionalItems", True)]
+        elif items is not False:
+            yield items
+        if types == ["array"]:
+            return
+    if types and "object" not in types:
+        return
+    if step in form.get("properties", {}):
+        yield form["properties"][step]
+        return
+    found = [rule for pattern, rule in form.get("patternProperties", {}).items() if re.search(pattern, step)]
+    other = form.get("additionalProperties", True)
+    yield from found or ([] if other is False else [other])
+
+
+def _is_list(forms: _Forms, step: str) -> bool:
+    """Tell whether a value that is missing has to be a list, for this step to lead into it."""
+    types = {name for form in forms for name in _types(form)}
+    return "array" in types if types else step == _NEXT or bool(_INDEX.match(step))
+
+
+def _changed(value: Any, edit: _Edit, depth: int) -> Any:
+    """Return a value with the field changed to which the steps from `depth` on lead."""
+    step, last = edit.steps[depth], depth + 1 == len(edit.steps)
+    if isinstance(value, dict):
+        return _changed_object(value, step, edit, depth, last=last)
+    if isinstance(value, list) and (step == _NEXT or _INDEX.match(step)):
+        return _changed_list(value, step, edit, depth, last=last)
+    if edit.make is None:
+        return value
+    raise _no_place(edit, depth, value, f"{brief(step)} cannot be set in {described(value)}")
+
+
+def _changed_object(value: dict[str, Any], step: str, edit: _Edit, depth: int, *, last: bool) -> dict[str, Any]:
+    if edit.make is None:
+        if step not in value:
+            return value
+        if last:
+            return {name: member for name, member in value.items() if name != step}
+    elif last:
+        return value | {step: edit.make()}
+    return value | {step: _changed(value[step] if step in value else _missing(edit, depth), edit, depth + 1)}
+
+
+def _changed_list(value: list[Any], step: str, edit: _Edit, depth: int, *, last: bool) -> list[Any]:
+    index = len(value) if step == _NEXT else int(step)
+    if edit.make is None:
+        if index >= len(value):
+            return value
+        if last:
+            return [*value[:index], *value[index + 1 :]]
+    if index > len(value):
+        has = counted(len(value), "item")
+        raise _no_place(edit, depth, value, f"has {has}: item {step} cannot be set", "the next item is -")
+    if last and edit.make is not None:
+        new = edit.make()
+    else:
+        new = _changed(value[index] if index < len(value) else _missing(edit, depth), edit, depth + 1)
+    return [*value[:index], new, *value[index + 1 :]]
+
+
+def _missing(edit: _Edit, depth: int) -> list[Any] | dict[str, Any]:
+    return [] if edit.parents[depth + 1] else {}
+
+
+def _no_place(edit: _Edit, depth: int, value: Any, message: str, hint: str = "") -> InvalidPayload:
+    pointer = "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in edit.steps[:depth])
+    return InvalidPayload([Problem(pointer, "set", message, brief(value), hint=hint)])
