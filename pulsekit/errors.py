@@ -38,11 +38,11 @@ The branches answer the question a caller has: what can I do about it?
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pulsekit.messages import Receipt
 
@@ -175,6 +175,7 @@ class Problem:
         hint: what to change, or empty.
         line: 1-based line of the value when the payload came from text, else None.
         column: 1-based column in characters, else None.
+        suggestion: what would mend it, where that is plain: an operation of JSON Patch (RFC 6902), else None.
     """
 
     pointer: str
@@ -185,6 +186,7 @@ class Problem:
     hint: str = ""
     line: int | None = None
     column: int | None = None
+    suggestion: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def at(self, line: int | None, column: int | None) -> Problem:
         """Return the same problem with its place in the text."""

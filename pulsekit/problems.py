@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace as changed
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,8 +17,11 @@ from pulsekit.errors import Problem
 from pulsekit.formats import FORMATS
 from pulsekit.hints import Guesses, brief, described, either
 from pulsekit.limits import LIMITS, frozen
+from pulsekit.remedies import add, move, remove, replace, retyped, within
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pulsekit.drafts import CheckedSchema, Subschema
 
 __all__ = ["explain"]
@@ -81,7 +85,8 @@ class _Walk:
                 refusal = limit(schema, value, self.checked.draft) if kind in types else None
                 if refusal:
                     message, allowed, hint = refusal
-                    yield Problem(at, keyword, message, brief(value), allowed, hint)
+                    mend = within(at, keyword, schema, value)
+                    yield Problem(at, keyword, message, brief(value), allowed, hint, suggestion=mend)
             else:
                 kind, rule = _RULES[keyword]
                 if kind in types:
@@ -120,7 +125,11 @@ def _type(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[
         hint = "remove the quotes"
     elif "string" in types and isinstance(value, int | float):
         hint = "put it in quotes"
-    yield Problem(at, "type", f"must be {allowed}, not {described(value)}", brief(value), allowed, hint)
+    mend = retyped(at, value, types)
+    if mend and not hint:
+        hint = f"did you mean {brief(mend['value'])}?"
+    message = f"must be {allowed}, not {described(value)}"
+    yield Problem(at, "type", message, brief(value), allowed, hint, suggestion=mend)
 
 
 def _reads_as(walk: _Walk, text: str, types: list[str]) -> bool:
@@ -138,14 +147,18 @@ def _enum(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[
     allowed = either([brief(choice) for choice in schema["enum"]])
     guess = walk.guesses.nearest(value, schema["enum"])
     hint = f"did you mean {brief(guess)}?" if guess else ""
-    yield Problem(at, "enum", f"must be {allowed}, not {brief(value)}", brief(value), allowed, hint)
+    choices = schema["enum"] if len(schema["enum"]) == 1 else [guess] if guess else []
+    message = f"must be {allowed}, not {brief(value)}"
+    mend = replace(at, choices[0]) if choices else None
+    yield Problem(at, "enum", message, brief(value), allowed, hint, suggestion=mend)
 
 
 def _format(walk: _Walk, schema: dict[str, Any], value: str, at: str) -> Iterator[Problem]:
     form = FORMATS.get(schema["format"])
     if walk.formats and form and not re.search(form.pattern, value):
         message = f"must be {form.allowed}, not {brief(value)}"
-        yield Problem(at, "format", message, brief(value), form.allowed, form.hint(value))
+        mend = within(at, "format", schema, value)
+        yield Problem(at, "format", message, brief(value), form.allowed, form.hint(value), suggestion=mend)
 
 
 def _all_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
@@ -221,9 +234,27 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
     strangers = [name for name in value if name not in known][:100] if missing else []
     for name in missing:
         guess = walk.guesses.nearest(name, strangers)
-        hint = f"is {brief(guess)} meant to be it?" if guess else ""
+        inner = _join(at, name)
+        mend: Mapping[str, Any] | None = None
+        hint = ""
+        if guess:
+            hint, mend = f"is {brief(guess)} meant to be it?", move(_join(at, guess), inner)
+        elif usual := _usual(walk, known.get(name, True)):
+            hint, mend = f"add it: {brief(usual[0])}", add(inner, usual[0])
         allowed = f"the property {brief(name)}"
-        yield Problem(at, "required", f"{brief(name)} is missing", brief(value), allowed, hint)
+        yield Problem(at, "required", f"{brief(name)} is missing", brief(value), allowed, hint, suggestion=mend)
+
+
+def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
+    """Return the value that a property has by its schema when nobody says another: its default, or its only choice."""
+    while isinstance(schema, dict) and "$ref" in schema:
+        schema = walk.checked.targets[schema["$ref"]]
+    if isinstance(schema, bool):
+        return ()
+    if "default" in schema:
+        return (schema["default"],)
+    choices = schema.get("enum", ())
+    return tuple(choices) if len(choices) == 1 else ()
 
 
 def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:
@@ -244,9 +275,10 @@ def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str,
             yield from walk.explain(rule, member, inner)
             continue
         guess = walk.guesses.nearest(name, missing)
-        hint = f"did you mean {brief(guess)}?" if guess else ""
+        hint = f"did you mean {brief(guess)}?" if guess else "leave it out"
         message = f"{brief(name)} is not a known property"
-        yield Problem(inner, "additionalProperties", message, brief(member), allowed, hint)
+        mend = move(inner, _join(at, guess)) if guess else remove(inner)
+        yield Problem(inner, "additionalProperties", message, brief(member), allowed, hint, suggestion=mend)
 
 
 def _dependencies(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:
@@ -270,10 +302,19 @@ def _property_names(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], 
 
 
 def _properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:
-    known = schema["properties"]
+    known, needed = schema["properties"], schema.get("required", ())
     for name, member in value.items():
         if name in known:
-            yield from walk.explain(known[name], member, _join(at, name))
+            inner = _join(at, name)
+            found = walk.explain(known[name], member, inner)
+            yield from found if member != "" or name in needed else map(_left_out, found)
+
+
+def _left_out(problem: Problem) -> Problem:
+    """Return what is wrong with an empty text that need not be there."""
+    if problem.hint or problem.suggestion:
+        return problem
+    return changed(problem, hint="leave it out, or say something", suggestion=remove(problem.pointer))
 
 
 def _pattern_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:

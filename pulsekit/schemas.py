@@ -128,7 +128,7 @@ class Schema:
             if changes:
                 left = explain(_checked(self._text), migrated, formats=profile == "strict", most=most)
                 if not any(problem.pointer.startswith("/origin") for problem in left):
-                    found.insert(0, _outdated(changes))
+                    found.insert(0, _outdated(changes, migrated))
             return tuple(found)
         except RecursionError:
             return (Problem("", "depth", "is nested too deeply to be checked"),)
@@ -149,12 +149,13 @@ class Schema:
         return self._validators.setdefault(profile, bind(code))
 
 
-def _outdated(changes: Sequence[Change]) -> Problem:
+def _outdated(changes: Sequence[Change], migrated: Any) -> Problem:
     return Problem(
         "/origin",
         "revision",
         "this is the form that Treeherder took until April 2026",
         hint=f"write it as today's: {', '.join(map(str, changes))}; `pulsekit validate --migrate` does",
+        suggestion={"op": "replace", "path": "/origin", "value": migrated["origin"]},
     )
 
 

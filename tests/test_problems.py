@@ -54,8 +54,8 @@ def test_a_misspelt_property_is_recognised_from_both_sides() -> None:
 def test_unknown_properties_come_in_their_order_with_their_place() -> None:
     text = json.dumps(PENDING, indent=1)[:-2] + ',\n "zebra": 1,\n "a/b~.[0]": {\n}}'
     assert [(p.pointer, p.line, p.column, p.hint) for p in JOB.problems(parse_json(text))] == [
-        ("/zebra", 17, 11, ""),
-        ("/a~1b~0.[0]", 18, 14, ""),
+        ("/zebra", 17, 11, "leave it out"),
+        ("/a~1b~0.[0]", 18, 14, "leave it out"),
     ]
 
 
@@ -83,12 +83,12 @@ def test_a_wrong_word_comes_with_the_right_ones() -> None:
         ({"tier": 0}, "must be 1 or more, not 0", ""),
         ({"tier": 4}, "must be 3 or less, not 4", ""),
         ({"owner": 7}, "must be a string, not 7", "put it in quotes"),
-        ({"owner": ""}, "must not be empty", ""),
+        ({"owner": ""}, "must not be empty", "leave it out, or say something"),
         ({"owner": "😀" * 51}, "must have 50 characters at most, has 51", ""),
-        ({"labels": "debug"}, 'must be a list, not the string "debug"', ""),
+        ({"labels": "debug"}, 'must be a list, not the string "debug"', 'did you mean ["debug"]?'),
         ({"logs": {}}, "must be a list, not an empty object", ""),
         ({"buildSystem": "a b"}, r'must match ^[\w-]+$, which "a b" does not', 'it cannot have " "'),
-        ({"isRetried": 0}, "must be true or false, not 0", ""),
+        ({"isRetried": 0}, "must be true or false, not 0", "did you mean false?"),
         ({"timeStarted": "now"}, "must be a date and time by RFC 3339, such as 2026-11-23T18:00:00Z", ""),
     ],
 )

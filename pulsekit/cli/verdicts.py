@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.cli.files import STDIN
 from pulsekit.cli.output import Cell, Format, Output
+from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pulsekit.errors import Problem
     from pulsekit.jobs import Finding
@@ -72,6 +73,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
             "rule": problem.rule,
             "line": problem.line,
             "column": problem.column,
+            "suggestion": _suggestion(problem),
         }
         for problem in verdict.problems
     ]
@@ -88,6 +90,16 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
     ]
     value: dict[str, Any] = {"source": verdict.source, "index": verdict.number, "valid": not errors}
     return value | {"errors": errors, "lint": lint}
+
+
+def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
+    """Return what a problem suggests, unless JSON has no form for it: it may hold what the payload held."""
+    if problem.suggestion is not None:
+        try:
+            dump_line(problem.suggestion)
+        except (ValueError, RecursionError):
+            return None
+    return problem.suggestion
 
 
 def _tell(out: Output, verdict: Verdict) -> None:
