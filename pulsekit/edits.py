@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import Enum, auto
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -41,6 +42,14 @@ _NOUNS = {"array": "a list", "integer": "a number", "null": "null", "object": "a
 _TELLING = {*_MEMBERS, "type", "items", "enum", "const"}
 
 
+class _Within(Enum):
+    """Name what a step leads into."""
+
+    LIST = auto()
+    LIKE_A_LIST = auto()
+    OBJECT = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class _Edit:
     """Change one field.
@@ -48,12 +57,12 @@ class _Edit:
     Attributes:
         steps: the way to it.
         make: gives its new value, or None to take it out.
-        parents: for each step whether what lies there is a list when it has to be made.
+        within: for each step what it leads into: a list or an object by the schema, or what it looks like.
     """
 
     steps: tuple[str, ...]
     make: Callable[[], Any] | None
-    parents: tuple[bool, ...]
+    within: tuple[_Within, ...]
 
 
 class Edits:
@@ -126,11 +135,11 @@ class Edits:
         if not equals:
             raise ConfigurationError(f"{text!r:.80} says no value: write PATH=VALUE, such as state=running")
         steps = _steps(path)
-        forms, parents = places.along(steps)
+        forms, within = places.along(steps)
         if value == "now" and any(form.get("format") == "date-time" for form in forms):
-            return _Edit(steps, lambda: self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), parents)
+            return _Edit(steps, lambda: self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), within)
         given = _read(value, forms)
-        return _Edit(steps, lambda: given, parents)
+        return _Edit(steps, lambda: given, within)
 
 
 def _steps(path: str) -> tuple[str, ...]:
@@ -182,21 +191,21 @@ class _Places:
         self._name = schema.name if schema else ""
         self._checked: CheckedSchema | None = schema.checked if schema else None
 
-    def along(self, steps: Sequence[str]) -> tuple[_Forms, tuple[bool, ...]]:
-        """Return the forms that the last step may have, and for each step whether a list is to be made there.
+    def along(self, steps: Sequence[str]) -> tuple[_Forms, tuple[_Within, ...]]:
+        """Return the forms that the last step may have, and for each step what it leads into.
 
         Raises:
             ConfigurationError: the schema has no such place.
         """
         forms = self._expanded([self._checked.root] if self._checked else [True])
-        lists = []
+        within = []
         for number, step in enumerate(steps):
-            lists.append(_is_list(forms, step))
+            within.append(_within(forms, step))
             inner: list[Subschema] = [member for form in forms for member in _members(form, step)] if forms else [True]
             if not inner:
                 raise ConfigurationError(self._nowhere(forms, steps[:number], step))
             forms = self._expanded(inner)
-        return forms, tuple(lists)
+        return forms, tuple(within)
 
     def _expanded(self, schemas: list[Subschema]) -> _Forms:
         """Return the forms behind references and combinations, without those that say nothing; none is any form."""
@@ -249,16 +258,18 @@ def _members(form: dict[str, Any], step: str) -> Iterator[Subschema]:
     yield from found or ([] if other is False else [other])
 
 
-def _is_list(forms: _Forms, step: str) -> bool:
-    """Tell whether a value that is missing has to be a list, for this step to lead into it."""
+def _within(forms: _Forms, step: str) -> _Within:
     types = {name for form in forms for name in _types(form)}
-    return "array" in types if types else step == _NEXT or bool(_INDEX.match(step))
+    if "object" not in types and "array" in types:
+        return _Within.LIST
+    undecided = not types or {"array", "object"} <= types
+    return _Within.LIKE_A_LIST if undecided and (step == _NEXT or _INDEX.match(step)) else _Within.OBJECT
 
 
 def _changed(value: Any, edit: _Edit, depth: int) -> Any:
     """Return a value with the field changed to which the steps from `depth` on lead."""
     step, last = edit.steps[depth], depth + 1 == len(edit.steps)
-    if isinstance(value, dict):
+    if isinstance(value, dict) and edit.within[depth] is not _Within.LIST:
         return _changed_object(value, step, edit, depth, last=last)
     if isinstance(value, list) and (step == _NEXT or _INDEX.match(step)):
         return _changed_list(value, step, edit, depth, last=last)
@@ -296,7 +307,7 @@ def _changed_list(value: list[Any], step: str, edit: _Edit, depth: int, *, last:
 
 
 def _missing(edit: _Edit, depth: int) -> list[Any] | dict[str, Any]:
-    return [] if edit.parents[depth + 1] else {}
+    return {} if edit.within[depth + 1] is _Within.OBJECT else []
 
 
 def _no_place(edit: _Edit, depth: int, value: Any, message: str, hint: str = "") -> InvalidPayload:

@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
@@ -21,6 +23,7 @@ from pulsekit.schemas import PROFILES, load_schema, shipped_text
 from pulsekit.validators import Refused, bind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pulsekit.errors import Problem
@@ -29,8 +32,27 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(300)
 
-COUNT = 20_000
+COUNT = 20_000  # jobs that every question is asked about
+SHARES = 4  # as many again, each, of which the verdict alone is asked
 SEED = 20261123
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How the verdicts on many jobs compare."""
+
+    differing: list[Any]  # jobs
+    valid: int
+    invalid: int
+    held: set[tuple[tuple[str, ...], str]]  # keywords that a valid job was asked about, with their places
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.differing + other.differing,
+            self.valid + other.valid,
+            self.invalid + other.invalid,
+            self.held | other.held,
+        )
 
 
 @dataclass(frozen=True)
@@ -44,11 +66,7 @@ class Verdict:
 
 @pytest.fixture(scope="module")
 def verdicts() -> list[Verdict]:
-    jobs, oracle_schema = list(JOBS), SCHEMA
-    if CORPUS.is_dir():
-        jobs += json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
-        oracle_schema = parse_yaml((CORPUS / "treeherder-pulse-job.yml").read_bytes()).value
-    oracle = jsonschema.Draft6Validator(oracle_schema)
+    jobs, oracle = _given()
     schema = load_schema("pulse-job")
     return [
         Verdict(
@@ -60,6 +78,30 @@ def verdicts() -> list[Verdict]:
         )
         for job in mutated(jobs, COUNT, SEED)
     ]
+
+
+def _given() -> tuple[list[Any], Any]:
+    """Return jobs to begin with, and who says what they are: Treeherder's own schema where it is at hand."""
+    jobs, schema = list(JOBS), SCHEMA
+    if CORPUS.is_dir():
+        jobs += json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
+        schema = parse_yaml((CORPUS / "treeherder-pulse-job.yml").read_bytes()).value
+    return jobs, jsonschema.Draft6Validator(schema)
+
+
+def tally(seed: int) -> Tally:
+    """Ask both about a share of jobs, in a process of its own."""
+    jobs, oracle = _given()
+    schema = load_schema("pulse-job")
+    differing, held, valid = [], set(), 0
+    for job in mutated(jobs, COUNT, seed):
+        verdict = oracle.is_valid(job)
+        if schema.is_valid(job, "treeherder") is not verdict:
+            differing.append(job)
+        if verdict:
+            valid += 1
+            held.update(_asked(job))
+    return Tally(differing, valid, COUNT - valid, held)
 
 
 def test_the_treeherder_profile_is_the_verdict_of_jsonschema(verdicts: list[Verdict]) -> None:
@@ -121,6 +163,18 @@ def test_the_jobs_are_varied_enough_to_mean_something(verdicts: list[Verdict]) -
     assert _keywords() - violated == set()
 
 
+def test_a_hundred_thousand_jobs_are_judged_as_jsonschema_judges_them(verdicts: list[Verdict]) -> None:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
+        shares = list(workers.map(tally, range(SEED + 1, SEED + 1 + SHARES)))
+    valid = sum(verdict.oracle for verdict in verdicts)
+    differing = [verdict.job for verdict in verdicts if verdict.treeherder is not verdict.oracle]
+    total = sum(shares, Tally(differing, valid, len(verdicts) - valid, set()))
+    assert total.differing == []
+    assert total.valid + total.invalid >= 100_000
+    assert 2 / 3 < total.valid / total.invalid < 3 / 2
+    assert _keywords() - total.held == set()
+
+
 def _keywords() -> set[tuple[tuple[str, ...], str]]:
     """Every keyword at every place where a job can break it."""
     telling = {"type", "enum", "pattern", "format", "minLength", "maxLength", "minimum", "maximum", "required"}
@@ -134,6 +188,19 @@ def _keywords() -> set[tuple[tuple[str, ...], str]]:
         if "additionalProperties" in schema:
             found.add((path, "additionalProperties"))
     return found
+
+
+def _asked(value: Any, schema: Any = SCHEMA, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the keywords that have a say about a valid job, with their places."""
+    if "$ref" in schema:
+        schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
+    yield from ((at, keyword) for keyword in schema)
+    for name, inner in schema.get("properties", {}).items():
+        if name in value:
+            yield from _asked(value[name], inner, (*at, name))
+    if "items" in schema:
+        for item in value:
+            yield from _asked(item, schema["items"], (*at, "*"))
 
 
 def _place(problem: Problem) -> tuple[str, ...]:

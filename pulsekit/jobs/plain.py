@@ -53,7 +53,7 @@ def is_plain(job: dict[str, Any], key: str | None, size: int) -> bool:
 def _has_plain_end(job: dict[str, Any]) -> bool:
     if job["state"] != "completed":
         return "result" not in job and job["state"] in _DUE
-    if "isRetried" in job or job["result"] not in _RESULTS:
+    if job.get("isRetried", False) is not False or job["result"] not in _RESULTS:
         return False
     return not (job["result"] == "fail" and job["jobKind"] == "other")
 
