@@ -69,10 +69,9 @@ class Trial:
         verdict, error = "dropped" if refused.lint else "invalid", refused.error
         if self._out.pretty:
             document = refused.document
-            where = (
-                document.source if isinstance(document, DocumentError) else f"{document.source}, {document.index + 1}"
-            )
-            self._out.line((f"{verdict:{_WIDTH}}", _VERDICTS[verdict]), "  ", (where, "dim"))
+            number = "" if isinstance(document, DocumentError) else f", payload {document.index + 1}"
+            place = f"{document.source}{number}"
+            self._out.line((f"{verdict:{_WIDTH}}", _VERDICTS[verdict]), "  ", (place, "dim"))
             return
         found = error.problems if isinstance(error, InvalidPayload) else [_problem(error)]
         problems = [] if refused.lint else found  # the schema has nothing against what is dropped
@@ -92,7 +91,7 @@ class Trial:
         head: Cell = (f"{verdict:{_WIDTH}}", _VERDICTS[verdict])
         self._out.line(head, "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
         if form is not None:
-            self._out.line(" " * (_WIDTH + 2), *_glimpse(project, form))
+            self._out.fitted(" " * (_WIDTH + 2), *_glimpse(project, form))
 
     def _seen(self, payload: Any) -> tuple[str, dict[str, Any] | None]:
         """Return a job's project, and how Treeherder would store it; nothing when this is none, or it would not."""

@@ -40,13 +40,10 @@ class Reading:
         key: the routing key it travels under, or None when that is not known.
         state: its state when the schema knows it, else empty.
         result: its result, or empty.
-        logs: those that are objects, with their pointers.
-        links: those of `jobInfo` that are objects, with their pointers.
-        times: those that are text, with what they were read as, in the order in which they should happen.
         size: how many bytes the message has at most, when that is known.
     """
 
-    __slots__ = ("job", "key", "links", "logs", "result", "size", "state", "times")
+    __slots__ = ("_times", "job", "key", "result", "size", "state")
 
     def __init__(self, job: dict[str, Any], key: str | None = None, size: int | None = None) -> None:
         self.job = job
@@ -55,11 +52,24 @@ class Reading:
         state = self.text("state")
         self.state = state if state in STATES else ""
         self.result = self.text("result")
-        self.logs = _objects(job.get("logs"), "/logs")
-        self.links = _objects(self.object("jobInfo").get("links"), "/jobInfo/links")
-        self.times: dict[str, Moment | None] = {
-            name: read_time(text) for name in FIELDS if isinstance(text := job.get(name), str)
-        }
+        self._times: dict[str, Moment | None] | None = None
+
+    @property
+    def logs(self) -> list[tuple[str, dict[str, Any]]]:
+        """Those that are objects, with their pointers."""
+        return _objects(self.job.get("logs"), "/logs")
+
+    @property
+    def links(self) -> list[tuple[str, dict[str, Any]]]:
+        """Those of `jobInfo` that are objects, with their pointers."""
+        return _objects(self.object("jobInfo").get("links"), "/jobInfo/links")
+
+    @property
+    def times(self) -> dict[str, Moment | None]:
+        """Those that are text, with what they were read as, in the order in which they should happen."""
+        if self._times is None:
+            self._times = {name: read_time(text) for name in FIELDS if isinstance(text := self.job.get(name), str)}
+        return self._times
 
     def text(self, name: str) -> str:
         """Return a property that is text, else the empty text."""

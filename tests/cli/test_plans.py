@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,9 +11,11 @@ from hypothesis import strategies as st
 from samples import JOBS
 
 import pulsekit
-from pulsekit.cli.plans import Files, Messages, Plan, Refused
+from pulsekit.cli.plans import Dropped, Files, Messages, Plan, Refused
 from pulsekit.documents import parse_json
+from pulsekit.edits import Edits
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
+from pulsekit.jobs import Linter
 from pulsekit.publisher import Draft
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"
 BROKEN = JOBS[0] | {"state": "done"}
+JOB_SCHEMA = pulsekit.load_schema("pulse-job")
 
 
 class Counting:
@@ -241,3 +245,144 @@ def test_the_payload_of_a_record_is_what_is_judged(counting: Counting) -> None:
     for record in ({"payload": BROKEN}, {"body": json.dumps(BROKEN), "payload": JOBS[0]}):
         with pytest.raises(InvalidPayload):
             some.messages({"routing_key": "k"} | record)
+
+
+# changed on the way
+
+
+def test_fields_are_changed_before_a_job_is_judged_and_before_its_key_is_made(counting: Counting) -> None:
+    edits = Edits(["state=pending", "origin.project=other"], ["result"], schema=JOB_SCHEMA)
+    some = plan(counting, edits=edits)
+    ((job, key),) = some.messages(BROKEN)
+    assert (job["state"], key) == ("pending", "treeherder.other._")
+    refused = plan(counting, edits=Edits(["tier=9"], schema=JOB_SCHEMA)).take(parse_json(json.dumps(JOBS[0])))
+    assert isinstance(refused, Refused)
+    assert "/tier" in str(refused.error)
+
+
+@pytest.mark.parametrize("part", ["payload", "body", "body_b64"])
+def test_of_a_record_the_payload_is_changed_and_it_becomes_another_message(part: str, counting: Counting) -> None:
+    text = json.dumps(JOBS[1], indent=1)
+    content = {"payload": JOBS[1], "body": text, "body_b64": b64encode(text.encode()).decode()}[part]
+    record = {
+        "routing_key": "own",
+        "cc": ["more"],
+        "headers": {"h": 1},
+        "properties": {"message_id": "old", "app_id": "kept"},
+        "payload": {"old": 1},
+        part: content,
+    }
+    (message,) = plan(counting, destinations=(), edits=Edits(["tier=3"], schema=JOB_SCHEMA)).messages(record)
+    assert isinstance(message, Draft)
+    assert message.payload == JOBS[1] | {"tier": 3}
+    assert (message.routing_key, message.cc, message.headers) == ("own", ("more",), {"h": 1})
+    assert (message.properties.message_id, message.properties.app_id) == (None, "kept")
+
+
+def test_a_recording_with_gaps_and_exact_bodies_can_be_changed_and_gets_keys_of_its_jobs(file: Path) -> None:
+    record = {"v": 1, "routing_key": "own", "payload": JOBS[0], "body": json.dumps(JOBS[0], indent=2)}
+    file.write_text(line({"v": 1, "type": "gap"}) + line(record) + line({"v": 1, "type": "trailer"}))
+    for edits in (None, Edits(["tier=3"], schema=JOB_SCHEMA)):
+        files = Files([str(file)], plan(JOB_SCHEMA, edits=edits))
+        keys = [message.routing_key for result in files.judged() for message in result]
+        assert keys == [KEY]
+
+
+@pytest.mark.parametrize("suffix", ["json", "ndjson"])
+def test_what_is_changed_in_a_file_is_changed_each_time_it_is_read(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"jobs.{suffix}"
+    file.write_text(json.dumps(JOBS[:2]) if suffix == "json" else "".join(map(line, JOBS[:2])))
+    files = Files([str(file)], plan(JOB_SCHEMA, edits=Edits(["tier=3"], schema=JOB_SCHEMA)))
+    first = outcome(files.judged())
+    assert [[job["tier"] for job, _ in messages] for messages in first] == [[3], [3]]
+    assert outcome(files.again()) == first
+
+
+def test_what_has_no_place_for_a_field_is_refused_with_its_line(file: Path) -> None:
+    file.write_text(
+        line(JOBS[0]) + line(JOBS[0] | {"origin": "try"}) + line([1]) + line({"routing_key": "k", "body": 1})
+    )
+    files = Files([str(file)], plan(edits=Edits(["origin.project=x"], schema=JOB_SCHEMA)))
+    _, *refused = files.judged()
+    assert all(isinstance(one, Refused) for one in refused)
+    assert [one.error.problems[0].line for one in refused] == [2, 3, 4]
+
+
+# Treeherder's rules
+
+
+OWNERLESS = {name: value for name, value in JOBS[1].items() if name != "owner"}
+EARLY = JOBS[1] | {"result": "success"}
+
+
+def linted(file: Path, *jobs: Any, **more: Any) -> list[Any]:
+    file.write_text("".join(map(line, jobs)))
+    return list(Files([str(file)], plan(JOB_SCHEMA, linter=Linter(more.pop("off", ())), **more)).judged())
+
+
+def test_a_job_that_treeherder_would_drop_is_refused_unless_it_is_forced(file: Path) -> None:
+    good, refused = linted(file, JOBS[1], OWNERLESS)
+    assert (len(good), good.lint) == (1, ())
+    assert isinstance(refused, Refused)
+    assert isinstance(refused.error, Dropped)
+    assert [(problem.rule, problem.line) for problem in refused.error.problems] == [("owner-missing", 2)]
+    assert [one.finding.rule for one in refused.lint] == ["owner-missing"]
+    (forced,) = linted(file, OWNERLESS, force=True)
+    assert len(forced) == 1
+    assert [one.finding.rule for one in forced.lint] == ["owner-missing"]
+    (off,) = linted(file, OWNERLESS, off=["owner-missing"])
+    assert off.lint == ()
+
+
+def test_what_treeherder_would_show_wrong_is_sent_and_told(file: Path) -> None:
+    (taken,) = linted(file, EARLY)
+    assert len(taken) == 1
+    assert [(one.finding.rule, one.line) for one in taken.lint] == [("result-early", 1)]
+    assert taken.source == str(file)
+
+
+def test_states_go_backwards_across_the_files_of_one_run(tmp_path: Path) -> None:
+    completed = JOBS[2]
+    earlier = {name: value for name, value in completed.items() if name != "result"} | {"state": "running"}
+    for name, job in (("a", completed), ("b", earlier)):
+        (tmp_path / f"{name}.ndjson").write_text(line(job))
+    names = [str(tmp_path / f"{name}.ndjson") for name in "ab"]
+    off = ["summary-unused"]
+    files = Files(names, plan(JOB_SCHEMA, linter=Linter(off)))
+    assert [[one.finding.rule for one in taken.lint] for taken in files.judged()] == [[], ["state-backwards"]]
+    files = Files(names[::-1], plan(JOB_SCHEMA, linter=Linter(off)))
+    assert [taken.lint for taken in files.judged()] == [(), ()]
+
+
+def test_what_is_as_it_was_is_not_linted_again_and_what_changed_is(file: Path) -> None:
+    file.write_text(line(JOBS[1]))
+    files = Files([str(file)], plan(JOB_SCHEMA, linter=Linter()))
+    list(files.judged())
+    assert [taken.lint for taken in files.again()] == [()]
+    file.write_text(line(OWNERLESS))
+    (again,) = files.again()
+    assert isinstance(again, Refused)
+    assert again.lint
+
+
+@pytest.mark.parametrize(
+    ("more", "rules"),
+    [
+        ({"key": "other.autoland._", "destinations": ()}, ["key-mismatch"]),
+        ({"key": f"other.{PROJECT}._", "destinations": ()}, []),
+        ({"destinations": ("a", "b")}, []),
+    ],
+)
+def test_the_key_a_job_travels_under_is_held_against_its_project(
+    more: dict[str, Any], rules: list[str], file: Path
+) -> None:
+    (taken,) = linted(file, JOBS[1], **more)
+    assert [one.finding.rule for one in taken.lint] == rules
+
+
+def test_rules_are_applied_after_the_fields_are_changed(file: Path) -> None:
+    edits = Edits(["owner=me"], schema=JOB_SCHEMA)
+    (taken,) = linted(file, OWNERLESS, edits=edits)
+    assert taken.lint == ()
+    (refused,) = linted(file, JOBS[1], edits=Edits([], ["owner"], schema=JOB_SCHEMA))
+    assert isinstance(refused, Refused)

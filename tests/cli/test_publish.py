@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from cli.conftest import OnTerminal
 
 BROKEN = JOBS[0] | {"state": "done"}
+RUNNING = JOBS[1]
+OWNERLESS = {name: value for name, value in RUNNING.items() if name != "owner"}
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"
 
@@ -203,8 +205,139 @@ def test_a_dry_run_needs_no_broker_and_says_who_would_take_each_message(tmp_path
     assert done.records[0]["size"] == len(json.dumps(JOBS[0], separators=(",", ":"), ensure_ascii=False).encode())
     pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=ndjson(JOBS[0]))
     assert pretty.status == 0
-    assert f"valid  {KEY}  →  {KEY}, treeherder.#" in pretty.out
+    assert f"valid    {KEY}  →  {KEY}, treeherder.#" in pretty.out
     assert "→  nobody" in pretty.out
+
+
+def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/v1/jobs\ndestinations: [treeherder]\n")
+    given = ndjson(RUNNING, RUNNING | {"result": "fail"}, OWNERLESS, BROKEN, JOBS[2] | {"jobInfo": {}})
+    done = pulsekit("publish", "--dry-run", folder=tmp_path, given=given + "{\n")
+    assert done.status == 1
+    assert [record["verdict"] for record in done.records] == [
+        "valid",
+        "wrong",
+        "dropped",
+        "invalid",
+        "valid",
+        "invalid",
+    ]
+    assert [record["valid"] for record in done.records] == [True, True, True, False, True, False]
+    assert [record["index"] for record in done.records] == list(range(6))
+    assert [record["outcome"] for record in done.records] == [None, None, "invalid", "invalid", None, "invalid"]
+    known = {"index", "message_id", "routing_key", "outcome", "resent", "source", "valid", "errors", "lint", "bindings"}
+    assert all(known <= set(record) for record in done.records)
+    assert [[one["rule"] for one in record["lint"]] for record in done.records[:3]] == [
+        [],
+        ["result-early"],
+        ["owner-missing"],
+    ]
+    assert [error["rule"] for error in done.records[3]["errors"]] == ["enum"]
+    assert done.records[3]["errors"][0]["line"] == 4
+    assert [record["preview"] for record in done.records[2:4]] == [None, None]
+    alone = pulsekit("preview", "-o", "ndjson", folder=tmp_path, given=ndjson(JOBS[2] | {"jobInfo": {}}))
+    assert done.records[4]["preview"] == alone.records[0]
+    assert "3 would be sent, 3 not" in done.err
+    pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=given)
+    assert "linux64 asan debug  M(bc3) testfailed" in pretty.out
+    assert "\ndropped  <stdin>, payload 3\ninvalid  <stdin>, payload 4\n" in pretty.out
+
+
+async def test_one_file_serves_a_job_from_pending_to_completed(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(JOBS[0], indent=1))
+    steps = [
+        ["--set", "timeScheduled=2026-11-23T17:58:00Z"],
+        ["--set", "state=running", "--set", "timeStarted=now"],
+        ["--set", "state=completed", "--set", "result=fail", "--set", "jobKind=test", "--set", "timeCompleted=now"],
+    ]
+    for number in range(len(steps)):
+        options = [option for step in steps[: number + 1] for option in step]
+        done = pulsekit(
+            "publish", "job.json", "--exchange", exchange, "-d", "t", *options, folder=tmp_path, url=user.url
+        )
+        assert done.status == 0, done.err
+        assert "wrong" not in done.err
+    sent = await received(messages, 3)
+    assert [job["state"] for job in sent] == ["pending", "running", "completed"]
+    assert [job.get("result") for job in sent] == [None, None, "fail"]
+    assert len({job["taskId"] for job in sent}) == 1
+    assert sent[0]["timeScheduled"] < sent[1]["timeStarted"] <= sent[2]["timeStarted"] <= sent[2]["timeCompleted"]
+    assert all(job["timeScheduled"] == "2026-11-23T17:58:00Z" for job in sent)
+
+
+async def test_fields_of_piped_jobs_are_changed_as_they_pass(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    options = ("--set", "origin.project=elsewhere", "--unset", "tier")
+    done = pulsekit(
+        "publish", "--exchange", exchange, "-d", "t", *options, folder=tmp_path, url=user.url, given=ndjson(*JOBS)
+    )
+    assert [record["routing_key"] for record in done.records] == ["t.elsewhere._"] * 3
+    for job in await received(messages, 3):
+        assert job["origin"]["project"] == "elsewhere"
+        assert "tier" not in job
+
+
+async def test_what_treeherder_would_drop_is_sent_by_force_alone(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    (tmp_path / "jobs.ndjson").write_text(ndjson(RUNNING, OWNERLESS))
+    arguments = ("publish", "jobs.ndjson", "--exchange", exchange, "-d", "t")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url)
+    assert done.status == 1
+    assert done.out == ""
+    assert "jobs.ndjson:2:1: Treeherder would drop this job" in done.err
+    assert "[owner-missing]" in done.err
+    assert "nothing was sent: Treeherder would drop 1 of 2 (--force sends them all the same)" in done.err
+    done = pulsekit(*arguments, "--keep-going", folder=tmp_path, url=user.url)
+    assert done.status == 3
+    assert [record["outcome"] for record in done.records] == ["confirmed", "invalid"]
+    done = pulsekit(*arguments, "--force", folder=tmp_path, url=user.url)
+    assert done.status == 0
+    assert 'warning: jobs.ndjson:2:1: payload: "owner" is missing' in done.err
+    assert len(await received(messages, 3)) == 3
+    (tmp_path / "pulsekit.yml").write_text("lint_off: [owner-missing]\n")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url)
+    assert done.status == 0
+    assert "owner" not in done.err
+
+
+def test_each_rule_is_told_once_with_its_number_of_jobs(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    early = RUNNING | {"result": "fail"}
+    given = ndjson(RUNNING, early, early, early | {"jobInfo": {"summary": "x"}})
+    (tmp_path / "jobs.ndjson").write_text(given)
+    arguments = ("publish", "--exchange", exchange, "-d", "t", "--require-route")
+    done = pulsekit(*arguments, "jobs.ndjson", folder=tmp_path, url=user.url)
+    assert done.status == 3  # of --require-route, and of nothing else
+    early_one, summary = [text for text in done.err.splitlines() if "[" in text]
+    assert early_one.startswith('warning: jobs.ndjson:2:452: /result: "fail" does not count while the job is running')
+    assert early_one.endswith("[result-early, wrong; 3 jobs]")
+    assert summary == "jobs.ndjson:4:483: /jobInfo/summary: is never shown (leave it out) [summary-unused, cosmetic]"
+    piped = pulsekit(*arguments, folder=tmp_path, url=user.url, given=given)
+    assert "<stdin>:2:" in piped.err
+    assert piped.err.count("[result-early, wrong]") == 1
+    assert "result-early: 3 jobs" in piped.err
+
+
+def test_what_cannot_be_set_is_told_before_anything_is_read(tmp_path: Path) -> None:
+    for option, words in (
+        ("--set=stat=running", "did you mean 'state'?"),
+        ("--set=state", "PATH=VALUE"),
+        ("--unset=origin.projct", "did you mean 'project'?"),
+    ):
+        done = pulsekit("publish", "missing.json", "--exchange", "exchange/me/x", "--dry-run", option, folder=tmp_path)
+        assert done.status == 2
+        assert words in done.err
+
+
+def test_payloads_without_schema_can_be_changed_as_well(tmp_path: Path) -> None:
+    options = ("--no-schema", "--set", "a.b.0=1", "--dry-run", "-k", "k")
+    done = pulsekit("publish", "--exchange", "exchange/me/x", *options, folder=tmp_path, given='{"c": 2}\n')
+    assert done.status == 0
+    assert done.records[0]["size"] == len('{"c":2,"a":{"b":[1]}}')
+    assert done.records[0]["preview"] is None
 
 
 def test_a_schema_of_ones_own_decides(user: PulseUser, exchange: str, tmp_path: Path) -> None:

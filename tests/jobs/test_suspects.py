@@ -6,7 +6,8 @@ import pytest
 from samples import COMPLETED, JOBS, PENDING, RUNNING, mutated
 
 from pulsekit.jobs import Linter, lint
-from pulsekit.jobs.plain import is_plain
+from pulsekit.jobs.checks import CHECKS, Reading
+from pulsekit.jobs.suspects import suspects
 from pulsekit.payloads import encode_payload
 
 KEY = "treeherder.mozilla-central._"
@@ -14,25 +15,29 @@ TIMES = ("timeScheduled", "timeStarted", "timeCompleted")
 PLAIN = COMPLETED | {"jobInfo": {"links": COMPLETED["jobInfo"]["links"]}}
 
 
-def test_nothing_is_found_in_what_is_plain_whatever_the_job() -> None:
-    plain = broken = 0
+def test_whatever_is_found_in_a_job_was_suspected() -> None:
+    known = quick = broken = 0
     for job in mutated([*JOBS, PLAIN], 8000, 20261125):
         if not isinstance(job, dict):
             continue
-        found = lint(job, KEY, off=["message-large"])
-        broken += bool(found)
-        if is_plain(job, KEY, 0):
-            plain += 1
-            assert found == ()
-    assert plain > 1000
+        named = suspects(job, KEY, 0)
+        long = [one for rule, check in CHECKS.items() if rule != "message-large" for one in check(Reading(job, KEY))]
+        rules = {rule for rule, check in CHECKS.items() if rule != "message-large" and check(Reading(job, KEY))}
+        assert named is None or rules <= set(named)
+        assert len(lint(job, KEY, off=["message-large"])) == len(long)
+        known += named is not None
+        quick += named == []
+        broken += bool(rules)
+    assert known > 5000
+    assert quick > 1000
     assert broken > 1000
 
 
 @pytest.mark.parametrize("job", [RUNNING, PLAIN, PENDING | {"timeScheduled": "2026-11-23T17:58:00Z"}])
-def test_what_most_jobs_look_like_is_plain(job: dict[str, Any]) -> None:
+def test_what_most_jobs_look_like_is_suspected_of_nothing(job: dict[str, Any]) -> None:
     zoned = {name: "2026-11-23T17:58:00.25+01:00" for name in TIMES if name in job}
     for one in (job, job | zoned):
-        assert is_plain(one, None, 1000) or one is RUNNING  # whose times are in two zones
+        assert not suspects(one, None, 1000) or one is RUNNING  # whose times are in two zones
         assert lint(one) == ()
 
 
@@ -48,8 +53,10 @@ def test_what_most_jobs_look_like_is_plain(job: dict[str, Any]) -> None:
         ("2026-11-23T18:00:00", "2026-11-23T18:00:00", "2026-11-23T18:00:00"),
     ],
 )
-def test_times_that_need_a_second_look_are_not_plain(texts: tuple[str, str, str]) -> None:
-    assert not is_plain(PLAIN | dict(zip(TIMES, texts, strict=True)), None, 1000)
+def test_times_that_need_a_second_look_are_suspected(texts: tuple[str, str, str]) -> None:
+    named = suspects(PLAIN | dict(zip(TIMES, texts, strict=True)), None, 1000)
+    assert named is not None
+    assert "times-disordered" in named
 
 
 def test_the_size_decides_whether_it_is_known_or_not() -> None:
