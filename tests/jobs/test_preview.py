@@ -5,13 +5,16 @@ Epoch seconds come from `date -d`, slugs from `xxd -r -p | base64` with `-` and 
 
 from __future__ import annotations
 
+import calendar
 import json
-from base64 import urlsafe_b64decode
+import re
+from base64 import b64encode, urlsafe_b64decode
 from copy import deepcopy
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import dateutil.parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -309,6 +312,105 @@ def test_the_task_of_any_uuid_leads_back_to_it(uuid: UUID, retry: int) -> None:
     assert seen["taskcluster_retry_id"] == retry
 
 
+# the rules of the facts once more, one after the other, and nothing of ours
+
+
+def as_told(job: dict[str, Any]) -> dict[str, Any]:
+    """Transcribe what is known of Treeherder's loader, rule by rule."""
+    told: dict[str, Any] = {"job_guid": job["taskId"], "state": job["state"], "name": job["display"]["jobName"]}
+    # The symbol is jobSymbol followed directly by chunkId.
+    told["job_symbol"] = job["display"]["jobSymbol"]
+    if "chunkId" in job["display"]:
+        told["job_symbol"] += str(job["display"]["chunkId"])
+    told["group_symbol"] = job["display"]["groupSymbol"]
+    told["build_system_type"] = job["buildSystem"]
+    # What reads `unknown` when it is missing.
+    told["group_name"] = job["display"].get("groupName", "unknown")
+    for name, field in (("productName", "product_name"), ("reason", "reason"), ("owner", "who")):
+        told[field] = job.get(name, "unknown")
+    # An owner over 50 characters is cut to 49.
+    if len(told["who"]) > 50:
+        told["who"] = told["who"][0:49]
+    told["tier"] = job.get("tier", 1)
+    # A result counts only in state completed.
+    if job["state"] != "completed":
+        told["result"] = "unknown"
+    elif job.get("isRetried") is True:
+        told["result"] = "retry"
+    elif "result" not in job:
+        told["result"] = "unknown"
+    elif job["result"] == "fail":
+        told["result"] = "testfailed" if job["jobKind"] == "test" else "busted"
+    elif job["result"] == "canceled":
+        told["result"] = "usercancel"
+    else:
+        told["result"] = job["result"]
+    # The machine is that of buildMachine, else of runMachine, else unknown; one platform serves for both.
+    first = job["buildMachine"] if "buildMachine" in job else job.get("runMachine")
+    second = job["runMachine"] if "runMachine" in job else job.get("buildMachine")
+    told["machine"] = "unknown" if first is None or "name" not in first else first["name"]
+    for field, machine in (("build_platform", first), ("machine_platform", second)):
+        told[field] = {}
+        if machine is not None:
+            told[field]["platform"] = machine["platform"]
+            told[field]["os_name"] = machine["os"]
+            told[field]["architecture"] = machine["architecture"]
+    told["option_collection"] = {}
+    for label in job.get("labels", []):
+        told["option_collection"][label] = True
+    # Every log is kept as a link; links of two kinds become logs and performance data.
+    told["log_references"] = []
+    told["perfherder_data_references"] = []
+    for log in job.get("logs", []):
+        told["log_references"].append({"name": log["name"], "url": log["url"], "parse_status": "pending"})
+    for link in job.get("jobInfo", {}).get("links", []):
+        if link["linkText"][-17:] == "_errorsummary.log":
+            kept = {"name": "errorsummary_json", "url": link["url"], "parse_status": "pending"}
+            told["log_references"].append(kept)
+        if link["url"].find("perfherder-data") >= 0 and link["url"][-5:] == ".json":
+            kept = {"name": link["linkText"], "url": link["url"], "parse_status": "pending"}
+            told["perfherder_data_references"].append(kept)
+    # Times are read leniently, in UTC without zone; a missing one stays absent.
+    for name, field in (
+        ("timeScheduled", "submit_timestamp"),
+        ("timeStarted", "start_timestamp"),
+        ("timeCompleted", "end_timestamp"),
+    ):
+        if name in job:
+            when = dateutil.parser.parse(job[name])
+            when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+            told[field] = calendar.timegm(when.timetuple())
+    # A task of the form <uuid>/<retry number> is Taskcluster's, known by its slug.
+    if match := re.fullmatch("([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/([0-9]+)", job["taskId"]):
+        slug = b64encode(bytes.fromhex(match[1].replace("-", ""))).decode()
+        told["taskcluster_task_id"] = slug.replace("+", "-").replace("/", "_").rstrip("=")
+        told["taskcluster_retry_id"] = int(match[2])
+    return {"job": told, "superseded": job.get("coalesced", []), "revision": job["origin"]["revision"]}
+
+
+def test_every_job_that_can_be_seen_is_seen_as_the_facts_have_it() -> None:
+    seen = told = 0
+    fields: set[str] = set()
+    for job in mutated([*JOBS, COMPLETED, COMPLETED], 4000, 20261126):
+        try:
+            form = preview(job)
+        except InvalidPayload:
+            continue
+        seen += 1
+        assert form == as_told(job)
+        told += "taskcluster_task_id" in form["job"]
+        fields |= {name for name, value in form["job"].items() if value not in ("unknown", {}, [])}
+    assert seen > 1000
+    assert told > 500
+    assert fields >= set(STORED_COMPLETED["job"]) - {"perfherder_data_references"}  # type: ignore[arg-type] # see above
+
+
+@pytest.mark.parametrize("job", [PENDING, RUNNING, COMPLETED])
+def test_what_was_worked_out_by_hand_is_what_the_facts_have(job: dict[str, Any]) -> None:
+    known = {"pending": STORED_PENDING, "completed": STORED_COMPLETED}
+    assert as_told(job) == known.get(job["state"], preview(job))
+
+
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
 def test_real_jobs_are_seen_as_they_tell_of_themselves() -> None:
@@ -317,6 +419,7 @@ def test_real_jobs_are_seen_as_they_tell_of_themselves() -> None:
     names = {"timeScheduled": "submit", "timeStarted": "start", "timeCompleted": "end"}
     shown = {"success": "success", "fail": "testfailed", "retry": "retry"}  # all of them are tests
     for job in jobs:
+        assert preview(job) == as_told(job)
         seen = preview(job)["job"]
         for name, field in names.items():
             assert seen[f"{field}_timestamp"] == datetime.fromisoformat(job[name]).timestamp()
