@@ -59,6 +59,7 @@ FORMATS = {
         "a date and time by RFC 3339, such as 2026-11-23T18:00:00Z",
         (
             (r"\s\Z|\A\s", "remove the space around it"),
+            (rf"\A{_DAY} {_CLOCK}:[0-9.]+\Z", "put a T between date and time, and the zone behind: Z"),
             (rf"\A{_DAY} {_CLOCK}", "put a T between date and time"),
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+\Z", "add the time zone: Z, or an offset such as +00:00"),
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+[+-][0-9]{{4}}\Z", "write the offset with a colon, such as +00:00"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from datetime import UTC, datetime
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -53,6 +54,8 @@ def retyped(pointer: str, value: Any, types: list[str]) -> Mapping[str, Any] | N
             read = None
         if _fits(read, types):
             return replace(pointer, read)
+    if isinstance(value, float) and not isfinite(value):
+        return None
     if "string" in types and isinstance(value, int | float) and not isinstance(value, bool):
         return replace(pointer, json.dumps(value))
     if types == ["boolean"] and isinstance(value, int | float) and value in {0, 1}:

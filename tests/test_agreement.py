@@ -163,6 +163,7 @@ def test_the_jobs_are_varied_enough_to_mean_something(verdicts: list[Verdict]) -
     assert _keywords() - violated == set()
 
 
+@pytest.mark.timeout(1200)  # half a minute on two cores that do nothing else
 def test_a_hundred_thousand_jobs_are_judged_as_jsonschema_judges_them(verdicts: list[Verdict]) -> None:
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
         shares = list(workers.map(tally, range(SEED + 1, SEED + 1 + SHARES)))

@@ -93,6 +93,7 @@ def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) 
             "rule": "enum",
             "line": 2,
             "column": ndjson(BROKEN).index('"Pending"') + 1,
+            "suggestion": {"op": "replace", "path": "/state", "value": "pending"},
         }
     ]
     assert [(one["pointer"], one["rule"], one["line"]) for one in third["errors"]] == [
@@ -355,3 +356,19 @@ def test_what_only_data_needs_does_not_load_what_draws(call, folder) -> None:
         check=True,
     )
     assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_a_job_can_be_seen_in_another_state_than_its_file_has(call, folder) -> None:
+    (folder / "job.json").write_text(json.dumps(COMPLETED, indent=1))
+    seen = call("preview", "job.json", "--set", "state=running", "--unset", "timeCompleted", "-o", "ndjson")
+    assert seen.code == 0
+    changed = {name: value for name, value in COMPLETED.items() if name != "timeCompleted"} | {"state": "running"}
+    assert records(seen) == [preview(changed)]
+    assert call("preview", "job.json", "--set", "stat=running").code == 2
+    refused = call("preview", "job.json", "--set", "state=runing", "-o", "ndjson")
+    assert refused.code == 1
+    assert [error["pointer"] for error in records(refused)[0]["errors"]] == ["/state"]
+    record = {"routing_key": "k", "payload": {}, "body": json.dumps(PENDING)}
+    assert records(call("preview", "--set", "tier=3", stdin=ndjson(record))) == [preview(PENDING | {"tier": 3})]
+    odd = call("preview", "--set", "origin.project=x", stdin=ndjson(PENDING | {"origin": "x"}))
+    assert records(odd)[0]["errors"][0]["rule"] == "set"

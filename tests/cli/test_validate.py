@@ -63,6 +63,7 @@ def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
             "rule": "enum",
             "line": 2,
             "column": ndjson(BROKEN).index('"Pending"') + 1,
+            "suggestion": {"op": "replace", "path": "/state", "value": "pending"},
         },
         {
             "pointer": "/tier",
@@ -70,6 +71,7 @@ def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
             "rule": "maximum",
             "line": 2,
             "column": ndjson(BROKEN).index("7}") + 1,
+            "suggestion": {"op": "replace", "path": "/tier", "value": 3},
         },
     ]
     assert result.err == "2 valid, 1 invalid against pulse-job (strict)\n"
@@ -83,8 +85,8 @@ def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, fol
         'job.yml:1:1  "buildSystem" is missing',
         'job.yml:1:1  "display" is missing',
         'job.yml:1:1  "state" is missing (is "stat" meant to be it?)',
-        'job.yml:1:1  "jobKind" is missing',
-        'job.yml:1:1  "version" is missing',
+        'job.yml:1:1  "jobKind" is missing (add it: "other")',
+        'job.yml:1:1  "version" is missing (add it: 1)',
         'job.yml:2:7  /stat  "stat" is not a known property (did you mean "state"?)',
         "job.yml:5:13  /origin/revision  must have 40 characters or more, has 3",
         'job.yml:5:13  /origin/revision  must match ^[0-9a-f]+$, which "ABC" does not (write it in lower case)',
@@ -414,3 +416,44 @@ def test_annotations_for_github_carry_place_and_text_and_nothing_that_ends_them_
     assert "100%25" in first
     assert ",title=/result::" in second
     assert call("validate", "-o", "github", stdin=json.dumps(TODAY)).out == ""
+
+
+def test_fields_are_changed_before_a_job_is_judged(call, folder) -> None:
+    (folder / "job.yml").write_text(json.dumps(COMPLETED, indent=1))
+    early = call("validate", "job.yml", "--set", "state=pending", "-o", "ndjson")
+    assert early.code == 1
+    assert [one["rule"] for one in records(early)[0]["lint"]] == ["result-early"]
+    assert call("validate", "job.yml", "--set", "state=pending", "--unset", "result").code == 0
+    bad = records(call("validate", "job.yml", "--set", "state=runing", "--set", "origin.project=a b"))[0]
+    assert [(error["pointer"], error["line"]) for error in bad["errors"]] == [
+        ("/origin/project", None),
+        ("/state", None),
+    ]
+    assert call("validate", "job.yml", "--set", "stat=pending").code == 2
+
+
+def test_of_records_the_payload_is_changed_and_what_has_no_place_is_told_with_its_line(call) -> None:
+    fine = {"v": 1, "routing_key": "treeherder.try._", "payload": {}, "body": json.dumps(PENDING)}
+    odd = {"routing_key": "k", "payload": PENDING | {"origin": 7}}
+    unreadable = {"routing_key": "k", "body_b64": "*"}
+    given = ndjson({"v": 1, "type": "gap"}, fine, odd, unreadable, [1])
+    result = call("validate", "--set", "origin.project=try", "--set", "tier=2", stdin=given)
+    assert result.code == 1
+    found = [[(error["rule"], error["line"]) for error in record["errors"]] for record in records(result)]
+    assert found == [[], [("set", 3)], [("record", 4)], [("set", 5)]]
+
+
+def test_migrated_jobs_can_be_changed_as_well(call) -> None:
+    former = PENDING | {"origin": PENDING["origin"] | {"kind": "hg.mozilla.org"}}
+    result = call("validate", "--migrate", "--set", "tier=2", stdin=ndjson(former))
+    assert records(result) == [PENDING | {"tier": 2}]
+
+
+def test_what_would_mend_a_job_is_there_for_programs(call) -> None:
+    (record,) = records(call("validate", stdin=ndjson(BROKEN | {"labels": [float("nan")], "zebra": 1})))
+    assert [error["suggestion"] for error in record["errors"]] == [
+        {"op": "remove", "path": "/zebra"},
+        {"op": "replace", "path": "/state", "value": "pending"},
+        {"op": "replace", "path": "/tier", "value": 3},
+        None,
+    ]
