@@ -171,12 +171,14 @@ class Plan:
         from pulsekit.publisher import Draft
 
         record = read_record(value)
-        exact = isinstance(record.content, bytes)
-        places = None if exact or document is None else document.child("payload")
+        places = None if document is None or isinstance(record.content, bytes) else document.child("payload")
+        linter = None if checked else self.linter
+        made = bool(self.destinations) and self.key is None  # the key, from the job
+        payload = record.payload if schema is not None or linter is not None or made else None
         if schema is not None:
-            schema.check(places or record.payload)
-        keys = self._keys(record.payload if self.destinations and self.key is None else None, record.routing_key)
-        lint = () if checked or self.linter is None else self._lint(record.payload, keys, places)
+            schema.check(payload if places is None else places)
+        keys = self._keys(payload, record.routing_key)
+        lint = () if linter is None else self._lint(payload, keys, places)
         # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
         properties = replace(record.properties, user_id=None)
         drafts: list[Message] = [

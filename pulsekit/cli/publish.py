@@ -35,7 +35,7 @@ EXAMPLES = """\
 pulsekit publish job.yml --exchange exchange/me/v1/jobs -d treeherder
 pulsekit publish jobs.ndjson --routing-key treeherder.autoland._
 pulsekit publish job.json -d treeherder --dry-run
-pulsekit publish job.yml -d treeherder --set state=running --set timeStarted=now
+pulsekit publish job.yml --set state=running --set timeStarted=now
 make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
 
