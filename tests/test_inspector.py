@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulsekit.bindings import Binding
+from pulsekit.errors import ConfigurationError, InvalidName, InvalidPattern
+from pulsekit.inspector import is_link, read_link, write_link
+
+JOBS = "exchange/me/v1/jobs"
+
+
+def bindings() -> st.SearchStrategy[Binding]:
+    def build(name: str, pattern: str) -> Binding | None:
+        try:
+            return Binding(f"exchange/me/{name}", pattern)
+        except (InvalidName, InvalidPattern):
+            return None
+
+    texts = st.text(max_size=20)
+    return st.builds(build, texts, texts).filter(lambda binding: binding is not None)  # type: ignore[return-value] # filtered
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://tc.example/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=a.#",
+        (
+            "https://tc.example/pulse-messages"
+            "?bindings%5B0%5D%5Bexchange%5D=exchange%2Fme%2Fv1%2Fjobs&bindings%5B0%5D%5Bpattern%5D=a.%23"
+        ),
+        "?bindings[0][pattern]=a.%23&bindings[0][exchange]=exchange/me/v1/jobs&theme=dark",
+    ],
+)
+def test_a_link_is_read_encoded_or_not(link: str) -> None:
+    assert is_link(link)
+    assert read_link(link) == (Binding(JOBS, "a.#"),)
+
+
+def test_bindings_come_in_the_order_of_their_numbers_each_once() -> None:
+    link = "https://x/?bindings[10][exchange]=exchange/b/x&bindings[2][exchange]=exchange/a/x&bindings[3][exchange]=exchange/a/x"
+    assert read_link(link) == (Binding("exchange/a/x"), Binding("exchange/b/x"))
+
+
+def test_an_empty_pattern_is_not_a_missing_one() -> None:
+    assert read_link(f"?bindings[0][exchange]={JOBS}&bindings[0][pattern]=") == (Binding(JOBS, ""),)
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("https://tc.example/pulse-messages", "no link of Pulse Inspector"),
+        ("https://tc.example/?bindings[0][pattern]=a", r"bindings\[0\] of the link names no exchange"),
+        ("https://tc.example/?bindings[1][exchange]=v1/jobs", r"bindings\[1\] of the link: .*exchange/<user>"),
+        ("https://tc.example/?bindings[0][exchange]=%ff", "not UTF-8"),
+    ],
+)
+def test_a_link_that_cannot_be_used_is_refused_with_the_place(link: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        read_link(link)
+
+
+@given(st.lists(bindings(), min_size=1, max_size=5, unique=True))
+def test_what_is_written_is_read_back(given_bindings: list[Binding]) -> None:
+    assert read_link(write_link(given_bindings)) == tuple(given_bindings)
+
+
+def test_a_link_is_what_the_page_itself_would_write() -> None:
+    link = write_link([Binding(JOBS, "treeherder.#")])
+    assert link.endswith(
+        "/pulse-messages?bindings%5B0%5D%5Bexchange%5D=exchange%2Fme%2Fv1%2Fjobs&bindings%5B0%5D%5Bpattern%5D=treeherder.%23"
+    )
+    assert unquote(link).endswith("?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.#")
