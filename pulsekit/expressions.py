@@ -1,0 +1,147 @@
+"""JMESPath over records: which messages are meant, and what of them is shown.
+
+    failed = Filter("payload.result == 'fail' && payload.tier == `1`")
+    failed.takes(message.record())                   # True or False, whatever the message holds
+
+The language is described at https://jmespath.org. jmespath, its reference implementation, is imported with the first
+expression.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import ConfigurationError
+from pulsekit.lines import dump_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["Filter", "Query"]
+
+_EXAMPLE = "payload.result == 'fail'"
+_MOST = 200  # characters of the reason for a failure, which may quote a payload
+
+
+class _Expression:
+    """Hold a compiled expression.
+
+    Attributes:
+        text: the expression as it was written.
+        failures: how many records it had no value for, such as the sum of words.
+        failure: why, of the first of them.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self.text = text
+        self.failures = 0
+        self.failure = ""
+        self._compiled = _compile(text, name)
+
+    def _evaluate(self, record: Mapping[str, Any]) -> tuple[bool, Any]:
+        """Return whether there is a value, and the value."""
+        try:
+            return True, self._compiled.search(record)
+        except Exception as error:  # noqa: BLE001 - whatever a payload does to it, the next one may be fine
+            self._count(error)
+            return False, None
+
+    def _count(self, error: Exception) -> None:
+        self.failures += 1
+        if not self.failure:
+            self.failure = next(iter(str(error).splitlines()), "")[:_MOST] or type(error).__name__
+
+
+class Filter(_Expression):
+    """Choose records."""
+
+    def __init__(self, text: str, *, name: str = "the filter") -> None:
+        """Compile an expression; everything it makes counts as true but `null`, `false` and what is empty.
+
+        Args:
+            text: JMESPath, such as `payload.result == 'fail'`.
+            name: where it was given, for the error.
+
+        Raises:
+            ConfigurationError: it is no JMESPath, or calls a function that does not exist; says where.
+        """
+        super().__init__(text, name)
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        """Tell whether a record is meant. One that the expression has no value for is not; that is counted."""
+        value = self._evaluate(record)[1]
+        # JMESPath's own truth: 0 is true.
+        return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
+
+
+class Query(_Expression):
+    """Make something else of a record."""
+
+    def __init__(self, text: str, *, name: str = "the query") -> None:
+        """Compile an expression.
+
+        Args:
+            text: JMESPath, such as `[routing_key, payload.state]`.
+            name: where it was given, for the error.
+
+        Raises:
+            ConfigurationError: it is no JMESPath, or calls a function that does not exist; says where.
+        """
+        super().__init__(text, name)
+
+    def line(self, record: Mapping[str, Any]) -> str | None:
+        """Return what it makes of a record as a line of JSON, or None where it has no value; that is counted."""
+        worked, value = self._evaluate(record)
+        if not worked:
+            return None
+        try:
+            return dump_line(value)
+        except (ValueError, RecursionError) as error:  # a sum too large for a number of JSON
+            self._count(error)
+            return None
+
+
+def _compile(text: str, name: str) -> Any:
+    import jmespath
+    from jmespath.exceptions import JMESPathError
+    from jmespath.functions import Functions
+
+    try:
+        compiled = jmespath.compile(text)
+    except (JMESPathError, RecursionError) as error:
+        raise ConfigurationError(_words(text, name, error)) from error
+    for function, arguments in _calls(compiled.parsed):
+        known = Functions.FUNCTION_TABLE.get(function)  # jmespath itself asks no sooner than when it is called
+        if known is None:
+            raise ConfigurationError(
+                f"{name}: there is no function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"
+            )
+        wanted = known["signature"]
+        variadic = bool(wanted) and bool(wanted[-1].get("variadic"))
+        if arguments < len(wanted) or (arguments > len(wanted) and not variadic):
+            least = "at least " if variadic else ""
+            raise ConfigurationError(f"{name}: {function}() takes {least}{len(wanted)} arguments, not {arguments}")
+    return compiled
+
+
+def _words(text: str, name: str, error: Exception) -> str:
+    if not text.strip():
+        return f"{name} is empty; write one such as {_EXAMPLE!r} (https://jmespath.org)"
+    if isinstance(error, RecursionError):
+        return f"{name} is nested too deeply"
+    place = getattr(error, "lex_position", None)
+    if place is None:
+        return f"{name} {text!r:.80} is no JMESPath: {error}"
+    part = text[place : place + 20]
+    where = f"at {part!r} (character {place + 1})" if part else "at its end, where something is missing"
+    return f"{name} {text!r:.200} is no JMESPath {where}; one looks like {_EXAMPLE!r} (https://jmespath.org)"
+
+
+def _calls(node: Any) -> Iterator[tuple[str, int]]:
+    """Yield each function that an expression calls, and with how many arguments."""
+    if not isinstance(node, dict):
+        return
+    if node["type"] == "function_expression":
+        yield node["value"], len(node["children"])
+    for child in node["children"]:
+        yield from _calls(child)

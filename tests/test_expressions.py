@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from pulsekit.errors import ConfigurationError
+from pulsekit.expressions import Filter, Query
+
+RECORD = {
+    "routing_key": "a.b",
+    "cc": ["c"],
+    "headers": {},
+    "payload": {"result": "fail", "tier": 0, "big": [1e308, 1e308]},
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        ("payload.result == 'fail'", True),
+        ("payload.result == 'fail' && payload.tier > `1`", False),
+        ("contains(cc, 'c')", True),
+        ("starts_with(routing_key, 'a.')", True),
+        ("headers", False),
+        ("payload.tier", True),  # JMESPath's own truth: a number is true, zero too
+        ("payload.nothing", False),
+        ("`false`", False),
+        ("''", False),
+    ],
+)
+def test_a_filter_takes_what_jmespath_calls_true(text: str, taken: bool) -> None:
+    chosen = Filter(text)
+    assert chosen.takes(RECORD) is taken
+    assert not chosen.failures
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("payload.[", r"at its end"),
+        ("payload $ x", r"'\$ x' \(character 9\)"),
+        ("payload.'x'", r"character 9"),
+        ("", "is empty"),
+        ("payload.x[?nope(@)]", r"no function nope\(\)"),
+        ("length(a, b)", r"length\(\) takes 1 arguments, not 2"),
+        ("not_null()", r"not_null\(\) takes at least 1"),
+        ("[" * 20_000, "deeply"),
+    ],
+)
+def test_what_is_no_expression_is_refused_with_the_place(text: str, words: str) -> None:
+    for kind in (Filter, Query):
+        with pytest.raises(ConfigurationError, match=rf"(?s)--filter.*{words}"):
+            kind(text, name="--filter")
+
+
+def test_a_record_that_an_expression_fails_for_is_left_out_and_counted() -> None:
+    total = Filter("sum(payload) > `1`")
+    assert [total.takes({"payload": payload}) for payload in ([1, 2], "words", ["x"], [1, 1])] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    assert total.failures == 2
+    assert "sum()" in total.failure
+
+
+def test_a_query_makes_one_line_of_json() -> None:
+    assert Query("[routing_key, payload.result]").line(RECORD) == '["a.b","fail"]'
+    assert Query("payload.nothing").line(RECORD) == "null"
+    assert Query("payload").line({"payload": "\x1b\u202e"}) == '"\\u001b\\u202e"'
+
+
+def test_what_json_has_no_number_for_is_a_failure() -> None:
+    query = Query("sum(payload.big)")
+    assert query.line(RECORD) is None
+    assert query.failures == 1
+    assert query.failure
+
+
+def test_nobody_pays_for_expressions_who_has_none() -> None:
+    modules = subprocess.run(
+        [sys.executable, "-c", "import sys, json, pulsekit.expressions; print(json.dumps(list(sys.modules)))"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    assert "jmespath" not in json.loads(modules)
