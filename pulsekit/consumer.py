@@ -16,12 +16,14 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.bindings import Binding
 from pulsekit.callbacks import tell
 from pulsekit.connection import CONNECT_TIMEOUT
-from pulsekit.depth import Limits, Watch
+from pulsekit.depth import Depth, Limits, Watch
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
+    ConnectionLost,
     NetworkError,
     NotFound,
     NotOpen,
@@ -40,9 +42,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pulsekit.bindings import Binding
     from pulsekit.connection import Connection, Link
-    from pulsekit.depth import Depth
     from pulsekit.messages import Delivery
     from pulsekit.schemas import Schema
 
@@ -86,6 +86,7 @@ class Consumer:
         schema: Schema | None = None,
         wait: bool = False,
         on_gap: Callable[[Gap], None] | None = None,
+        on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         limits: Limits | None = None,
         on_depth: Callable[[Depth], None] | None = None,
     ) -> None:
@@ -114,6 +115,8 @@ class Consumer:
         self._schema = schema
         self._wait = wait
         self._on_gap = on_gap
+        self._on_refused = on_refused
+        self._refused: frozenset[tuple[str, str]] = frozenset()
         self._limits = limits or Limits()
         self._on_depth = on_depth
         self._retries = Retries()
@@ -208,6 +211,22 @@ class Consumer:
     def take(self) -> Message | None:
         """Return the next message if one has arrived, without waiting."""
         return self._buffer.popleft() if self._buffer else None
+
+    @property
+    def waiting(self) -> int:
+        """How many messages have arrived that nobody took yet; never more than the prefetch of one epoch or two."""
+        return len(self._buffer)
+
+    async def depth(self) -> Depth:
+        """Look how far behind the consumer is: what waits in the queue, and what it has not settled.
+
+        Raises:
+            NetworkError: the connection is away.
+            NotFound: the queue is gone.
+        """
+        if self._wire is None:
+            raise ConnectionLost("nobody listens at the moment: the connection is away")
+        return Depth(self.queue, *await self._wire.depth(), self._limits)
 
     async def handle(self, handler: Callable[[Message], Awaitable[object]], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
@@ -360,9 +379,8 @@ class Consumer:
     async def _subscribe(self, link: Link) -> DeliveryWire:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
         self.queue = self._named or queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
-        topology = Topology(self.queue, self._durable, self._bindings, self._arguments, known=self._known)
         self._epoch = link.epoch
-        wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+        wire = await self._open_wire(link)
         if self._durable:
             self._buffer.clear()  # the broker has taken them back and delivers them again
         self._wire = wire  # the first deliveries may be settled before the broker's answer is read
@@ -373,6 +391,26 @@ class Consumer:
             self._wire = None
             raise
         return wire
+
+    async def _open_wire(self, link: Link) -> DeliveryWire:
+        """Declare and bind; with `on_refused`, without the bindings that are refused, unless it is all of them."""
+        refused: set[tuple[str, str]] = set()
+        while True:
+            bindings = tuple(binding for binding in self._bindings if binding not in refused)
+            topology = Topology(self.queue, self._durable, bindings, self._arguments, known=self._known)
+            try:
+                wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+            except BrokerRefused as error:
+                if self._on_refused is None or error.binding is None or (self._wait and isinstance(error, NotFound)):
+                    raise
+                if set(bindings) == {error.binding}:
+                    raise
+                refused.add(error.binding)
+                if error.binding not in self._refused:
+                    tell(self._on_refused, Binding(*error.binding), error)
+                continue
+            self._refused = frozenset(refused)
+            return wire
 
     def _may_come(self, error: BrokerRefused, pause: float) -> bool:
         """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection.

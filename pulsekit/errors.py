@@ -227,11 +227,13 @@ class BrokerRefused(PulsekitError):
     Attributes:
         code: the AMQP reply code, or None when there is none.
         text: the broker's own words.
+        binding: exchange and pattern, when a binding was refused.
     """
 
     def __init__(self, message: str, *, code: int | None = None, text: str = "") -> None:
         self.code = code
         self.text = text
+        self.binding: tuple[str, str] | None = None
         super().__init__(message)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pulsekit.brokers import Broker
     from pulsekit.connection import State
     from pulsekit.depth import Depth, Limits
+    from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
 
 __all__ = ["Pulse", "connect"]
@@ -154,6 +155,7 @@ class Pulse:
         dead_letters: str | None = None,
         limits: Limits | None = None,
         on_gap: Callable[[Gap], None] | None = None,
+        on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         on_depth: Callable[[Depth], None] | None = None,
     ) -> Consumer:
         """Make a consumer; `async with` opens it.
@@ -170,6 +172,8 @@ class Pulse:
             dead_letters: the user's own exchange to which the broker sends what is rejected (x-dead-letter-exchange).
             limits: when PulseGuardian acts; the depth of a durable queue is watched against it, with warnings.
             on_gap: called after a reconnect with the time nobody listened.
+            on_refused: called with each binding that the broker refuses, and why; the others go on. Without it, or when
+                all are refused, the subscription fails.
             on_depth: called with the depth of a durable queue at each look.
 
         Raises:
@@ -194,6 +198,7 @@ class Pulse:
             schema=_schema(schema),
             wait=wait,
             on_gap=on_gap,
+            on_refused=on_refused,
             limits=limits,
             on_depth=on_depth,
         )

@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pulsekit.connection import OPERATION_TIMEOUT
-from pulsekit.errors import ConnectionLost, NotFound, PulsekitError, SubscriptionLost
+from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 from pulsekit.frames import (
     ACK,
     BODY,
@@ -334,6 +334,7 @@ class DeliveryWire(_ChannelWire):
         channel = await link.channel(confirms=False)
         wire = cls(link, channel, topology.queue, prefetch, on_delivery)
         doing = declaring = f"declare the queue {topology.queue}"
+        binding: tuple[str, str] | None = None
         try:
             await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
             await channel.queue_declare(
@@ -344,7 +345,8 @@ class DeliveryWire(_ChannelWire):
                 arguments=dict(topology.arguments) or None,
                 timeout=OPERATION_TIMEOUT,
             )
-            for exchange, pattern in topology.bindings:
+            for binding in topology.bindings:
+                exchange, pattern = binding
                 doing = f"bind {exchange} with {pattern!r}"
                 await channel.queue_bind(
                     topology.queue, exchange=exchange, routing_key=pattern, timeout=OPERATION_TIMEOUT
@@ -354,6 +356,8 @@ class DeliveryWire(_ChannelWire):
             refusal = translate(error, doing)
             if topology.known and doing is declaring and isinstance(refusal, NotFound):
                 raise _gone(topology.queue) from error
+            if isinstance(refusal, BrokerRefused):
+                refusal.binding = binding
             raise refusal from error
         except BaseException:
             await wire.close()

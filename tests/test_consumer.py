@@ -340,6 +340,59 @@ async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same
         await message.ack()
 
 
+async def test_a_binding_that_is_refused_is_told_and_the_others_go_on(pulse: pulsekit.Pulse, exchange: str) -> None:
+    missing = f"exchange/{pulse.user}/v1/nope"
+    refused: list[tuple[pulsekit.Binding, pulsekit.BrokerRefused]] = []
+    bindings = [f"{missing}:a", f"{exchange}:k", f"{missing}:a", f"{missing}:b"]
+    async with pulse.subscribe(*bindings, on_refused=lambda *told: refused.append(told)) as messages:
+        await send(pulse, exchange, range(1), key="k")
+        assert (await anext(messages)).payload == {"n": 0}
+    assert [str(binding) for binding, _ in refused] == [f"{missing}:a", f"{missing}:b"]
+    assert all(isinstance(error, pulsekit.NotFound) and missing in str(error) for _, error in refused)
+
+
+async def test_when_every_binding_is_refused_the_subscription_is(pulse: pulsekit.Pulse) -> None:
+    missing = f"exchange/{pulse.user}/v1/nope"
+    refused: list[pulsekit.Binding] = []
+    with pytest.raises(pulsekit.NotFound, match="nope"):
+        async with pulse.subscribe(f"{missing}:a", f"{missing}:b", on_refused=lambda one, _: refused.append(one)):
+            pass
+    assert refused == [pulsekit.Binding(missing, "a")]
+
+
+async def test_a_binding_that_was_refused_stands_after_a_reconnect_once_its_exchange_is_there(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    late = f"exchange/{user.name}/v1/late"
+    refused: list[pulsekit.Binding] = []
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(
+            exchange, late, on_gap=gaps.put_nowait, on_refused=lambda one, _: refused.append(one)
+        ) as messages,
+    ):
+        await pulse.create_exchange(late)
+        proxy.cut()
+        await gaps.get()
+        await send(pulse, late, range(1))
+        assert (await anext(messages)).exchange == late
+    assert refused == [pulsekit.Binding(late)]
+
+
+async def test_how_far_behind_a_consumer_is_can_be_asked(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange, prefetch=2) as messages:
+        await send(pulse, exchange, range(5))
+        first = await anext(messages)
+        while not messages.waiting:
+            await asyncio.sleep(0)
+        depth = await messages.depth()
+        assert (depth.ready, depth.unsettled, depth.total) == (3, 2, 5)
+        assert messages.waiting == 1
+        await first.ack()
+
+
 @pytest.mark.parametrize(
     ("suffix", "queue", "refusal", "name"),
     [
