@@ -56,7 +56,7 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
     return record
 
 
-def record_line(message: Message, *, exact: bool = False) -> bytes:
+def record_line(message: Message, *, exact: bool = False, more: str = "") -> bytes:
     """Write a delivery as a record: one line of NDJSON with its end, in UTF-8.
 
     Where the body is one line of JSON without repeated keys it becomes the payload as it is, read to be sure of that
@@ -65,8 +65,9 @@ def record_line(message: Message, *, exact: bool = False) -> bytes:
     Args:
         message: the delivery.
         exact: see `message_record`.
+        more: further members, in JSON, with the comma before them.
     """
-    head = _head(message)
+    head = _head(message) + more
     try:
         text = message.body.decode()
     except UnicodeDecodeError:
@@ -91,6 +92,7 @@ def gap_record(gap: Gap) -> dict[str, Any]:
         "type": "gap",
         "from": _timestamp(gap.start),
         "to": _timestamp(gap.end),
+        "seconds": round((gap.end - gap.start).total_seconds(), 3),
         "lossy": gap.lossy,
         "epoch": gap.epoch,
     }

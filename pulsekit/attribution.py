@@ -1,0 +1,88 @@
+"""Which of our own bindings took a message, and why: the broker delivers without saying.
+
+A message is taken for its routing key or for one of its CC keys ("Routing" of the facts about Pulse). The keys of a BCC
+header are removed before anybody sees them, and a durable queue may have bindings of former days: such a message is
+taken by none that we know.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NamedTuple
+
+from pulsekit.errors import InvalidMessage
+from pulsekit.routing import BindingTable
+from pulsekit.topics import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit.bindings import Binding
+    from pulsekit.messages import Message
+
+__all__ = ["Attribution", "Reason"]
+
+_MEMO = 4096  # routing keys whose answer is remembered
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+class Reason(NamedTuple):
+    """Say for which of its keys a binding took a message.
+
+    Attributes:
+        binding: the binding.
+        key: the routing key or the CC key that it takes.
+        words: what took what, for a person.
+    """
+
+    binding: Binding
+    key: str
+    words: str
+
+
+class Attribution:
+    """Find the bindings that took a message, in the order they were given."""
+
+    def __init__(self, bindings: Iterable[Binding]) -> None:
+        self._bindings = tuple(dict.fromkeys(bindings))
+        self._tables: dict[str, BindingTable[int]] = {}
+        for number, binding in enumerate(self._bindings):
+            self._tables.setdefault(binding.exchange, BindingTable()).add(binding.pattern, number)
+        self._memo: dict[tuple[str, str], str] = {}
+
+    def bindings(self, message: Message) -> tuple[Binding, ...]:
+        """Return the bindings that take one of its keys; none when it came by a key or a binding that is not known."""
+        table = self._tables.get(message.exchange)
+        if table is None:
+            return ()
+        numbers = {number for key in _keys(message) for number in table.matches(key)}
+        return tuple(self._bindings[number] for number in sorted(numbers))
+
+    def reasons(self, message: Message) -> tuple[Reason, ...]:
+        """Say for each of those bindings by which key it took the message: the first of them that fits."""
+        reasons = []
+        for binding in self.bindings(message):
+            key, told = next((key, told) for key in _keys(message) if (told := explain(binding.pattern, key)))
+            reasons.append(Reason(binding, key, told.reason))
+        return tuple(reasons)
+
+    def json(self, message: Message) -> str:
+        """Return the bindings as a JSON list of `EXCHANGE:PATTERN`; asked for each message, and quick."""
+        keys = _keys(message)
+        if len(keys) > 1:
+            return _encode([str(binding) for binding in self.bindings(message)])
+        route = (message.exchange, message.routing_key)
+        known = self._memo.get(route)
+        if known is None:
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
+            known = self._memo[route] = _encode([str(binding) for binding in self.bindings(message)])
+        return known
+
+
+def _keys(message: Message) -> tuple[str, ...]:
+    try:
+        return (message.routing_key, *message.cc)
+    except InvalidMessage:  # headers nobody can read
+        return (message.routing_key,)

@@ -1,0 +1,126 @@
+"""How many messages a second pass, by exchange and by how their keys begin, in bounded memory.
+
+rates = Rates(words=2)
+rates.add(message.exchange, message.routing_key, len(message.body))
+for one in rates.look(time.monotonic()).rows: ...
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Look", "Rate", "Rates"]
+
+MOST = 1000  # key prefixes that are counted apart
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Count the messages of one exchange whose keys begin alike.
+
+    Attributes:
+        exchange: where they were published.
+        prefix: the first words of their keys; None for all those that are not counted apart.
+        messages: how many came in all.
+        size: the bytes of their bodies.
+        rate: how many came a second, since the look before.
+    """
+
+    exchange: str
+    prefix: str | None
+    messages: int
+    size: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Hold all counts at one moment.
+
+    Attributes:
+        seconds: how long since the look before.
+        messages: how many came in all.
+        size: the bytes of their bodies.
+        rate: how many came a second, since the look before.
+        exchanges: the same for each exchange, busiest first.
+        rows: the same for each exchange and prefix, busiest first.
+    """
+
+    seconds: float
+    messages: int
+    size: int
+    rate: float
+    exchanges: tuple[Rate, ...]
+    rows: tuple[Rate, ...]
+
+
+class Rates:
+    """Count messages.
+
+    Task ids in keys, or whatever never comes twice, do not make it grow: when there are more prefixes than `most`,
+    those that fewest messages had are counted together from then on.
+    """
+
+    def __init__(self, began: float, *, words: int = 1, most: int = MOST) -> None:
+        """Begin to count.
+
+        Args:
+            began: seconds, on any clock that does not go back.
+            words: of a key that are its prefix.
+            most: prefixes that are counted apart.
+        """
+        self._words = words
+        self._most = most
+        self._then = began
+        self._counts: dict[tuple[str, str | None], list[int]] = {}  # messages, bytes, messages at the last look
+
+    def add(self, exchange: str, key: str, size: int) -> None:
+        """Count a message of so many bytes."""
+        place = (exchange, ".".join(key.split(".", self._words)[: self._words]))
+        count = self._counts.get(place)
+        if count is None:
+            if len(self._counts) >= self._most:
+                self._join()
+            count = self._counts[place] = [0, 0, 0]
+        count[0] += 1
+        count[1] += size
+
+    def look(self, now: float) -> Look:
+        """Return all counts, and begin the next interval."""
+        seconds, self._then = max(now - self._then, 1e-9), now
+        exchanges: dict[str, list[int]] = {}
+        rows = []
+        for (exchange, prefix), count in self._counts.items():
+            messages, size, before = count
+            rows.append(Rate(exchange, prefix, messages, size, (messages - before) / seconds))
+            whole = exchanges.setdefault(exchange, [0, 0, 0])
+            for index, part in enumerate(count):
+                whole[index] += part
+            count[2] = messages
+        sums = [
+            Rate(exchange, None, some, size, (some - old) / seconds)
+            for exchange, (some, size, old) in exchanges.items()
+        ]
+        return Look(
+            seconds,
+            sum(one.messages for one in sums),
+            sum(one.size for one in sums),
+            sum(one.rate for one in sums),
+            tuple(sorted(sums, key=_busiest)),
+            tuple(sorted(rows, key=_busiest)),
+        )
+
+    def _join(self) -> None:
+        """Count half of the prefixes together with the others of their exchange, those that fewest messages had."""
+        apart = sorted(
+            (place for place in self._counts if place[1] is not None), key=lambda place: self._counts[place][0]
+        )
+        for place in apart[: max(1, len(apart) // 2)]:
+            count = self._counts.pop(place)
+            others = self._counts.setdefault((place[0], None), [0, 0, 0])
+            for index, part in enumerate(count):
+                others[index] += part
+
+
+def _busiest(rate: Rate) -> tuple[float, int, str, str]:
+    return -rate.rate, -rate.messages, rate.exchange, rate.prefix or ""

@@ -1,0 +1,215 @@
+"""What somebody wants to see of the messages that come: which of them, and what of each.
+
+view = View(bindings, filter=Filter("payload.state == 'completed'"), schema=load_schema("pulse-job"))
+for seen in view.choose(messages):
+    seen.valid, seen.payload, seen.bindings, seen.line()
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.attribution import Attribution
+from pulsekit.envelopes import unwrap
+from pulsekit.errors import ConfigurationError, DocumentError
+from pulsekit.lines import dump_line
+from pulsekit.messages import decode_body
+from pulsekit.records import message_record, record_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pulsekit.attribution import Reason
+    from pulsekit.bindings import Binding
+    from pulsekit.expressions import Filter, Query
+    from pulsekit.messages import Message
+    from pulsekit.schemas import Schema
+
+__all__ = ["NOT_JSON", "Seen", "View"]
+
+
+class _NotJson(enum.Enum):
+    NOT_JSON = "not JSON"
+
+
+NOT_JSON = _NotJson.NOT_JSON
+
+
+class View:
+    """Choose messages, and find out about each what is asked for; what is not asked for costs nothing.
+
+    Attributes:
+        schema: what payloads are checked against.
+        query: what is shown of a record instead of all of it.
+        chooses: whether some messages may be left out.
+        unwraps: whether payloads are taken out of their envelopes.
+        explains: whether records say why a binding took a message.
+        attribution: which binding did.
+        plain: whether a record is what comes from the wire, with members added.
+    """
+
+    def __init__(
+        self,
+        bindings: Iterable[Binding],
+        *,
+        filter: Filter | None = None,  # noqa: A002 - its name everywhere
+        query: Query | None = None,
+        schema: Schema | None = None,
+        invalid_only: bool = False,
+        unwraps: bool = False,
+        explains: bool = False,
+    ) -> None:
+        """Say what is wanted.
+
+        Args:
+            bindings: what is listened to.
+            filter: leaves out messages by their records.
+            query: makes something else of the records.
+            schema: marks payloads as valid or not.
+            invalid_only: leave out those that are valid.
+            unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema then see what is in it.
+            explains: add to the records why each binding took the message.
+
+        Raises:
+            ConfigurationError: `invalid_only` without a schema.
+        """
+        if invalid_only and schema is None:
+            raise ConfigurationError("only a schema tells what is invalid: name it, as in --schema pulse-job")
+        self.schema = schema
+        self.query = query
+        self.chooses = filter is not None or query is not None or invalid_only
+        self._filter = filter
+        self._invalid_only = invalid_only
+        self.unwraps = unwraps
+        self.explains = explains
+        self.attribution = Attribution(bindings)
+        self.plain = not (self.chooses or unwraps or schema is not None or explains)
+
+    @property
+    def expressions(self) -> tuple[tuple[str, Filter | Query], ...]:
+        """The expressions with the names of their options."""
+        given = (("--filter", self._filter), ("--query", self.query))
+        return tuple((name, expression) for name, expression in given if expression is not None)
+
+    def choose(self, messages: Sequence[Message]) -> list[Seen]:
+        """Return the messages that are wanted."""
+        seen = [Seen(message, self) for message in messages]
+        return [one for one in seen if self._wants(one)] if self.chooses else seen
+
+    def _wants(self, seen: Seen) -> bool:
+        if self._invalid_only and seen.valid:
+            return False
+        if self._filter is not None and not self._filter.takes(seen.record):
+            return False
+        return self.query is None or seen.answer is not None
+
+
+class Seen:
+    """Hold a message and what is known of it, each found out when it is first asked for.
+
+    Attributes:
+        message: the message.
+    """
+
+    __slots__ = ("_answer", "_payload", "_problem", "_record", "_view", "message")
+
+    def __init__(self, message: Message, view: View) -> None:
+        self.message = message
+        self._view = view
+        self._payload: tuple[Any, dict[str, Any] | None] | None = None
+        self._problem: str | None = None
+        self._record: dict[str, Any] | None = None
+        self._answer: str | None = None
+
+    @property
+    def payload(self) -> Any:
+        """The payload, out of its envelope if that is wanted; `NOT_JSON` if it is none."""
+        return self._opened()[0]
+
+    @property
+    def envelope(self) -> dict[str, Any] | None:
+        """What the envelope says, if there was one and it was taken off."""
+        return self._opened()[1]
+
+    @property
+    def problem(self) -> str:
+        """What the schema has against the payload, at first; empty if nothing, or if there is no schema."""
+        if self._problem is None:
+            self._problem = self._judge()
+        return self._problem
+
+    @property
+    def valid(self) -> bool:
+        """Whether the schema has nothing against the payload."""
+        return not self.problem
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings that took it."""
+        return self._view.attribution.bindings(self.message)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The bindings that took it, and why."""
+        return self._view.attribution.reasons(self.message)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """Its record, with everything that is wanted."""
+        if self._record is None:
+            self._record = self._write()
+        return self._record
+
+    @property
+    def answer(self) -> str | None:
+        """What the query makes of it, as a line of JSON; None if there is no query, or it has no value."""
+        if self._answer is None and self._view.query is not None:
+            self._answer = self._view.query.line(self.record)
+        return self._answer
+
+    def line(self) -> bytes:
+        """Write it as a line of NDJSON with its end."""
+        view = self._view
+        if view.plain:
+            bindings = view.attribution.json(self.message)
+            return record_line(self.message, more=f',"size":{len(self.message.body)},"bindings":{bindings}')
+        if view.query is not None:
+            return f"{self.answer}\n".encode()
+        return f"{dump_line(self.record)}\n".encode()
+
+    def _opened(self) -> tuple[Any, dict[str, Any] | None]:
+        if self._payload is None:
+            try:
+                payload = decode_body(self.message.body)
+            except DocumentError:
+                self._payload = NOT_JSON, None
+            else:
+                self._payload = unwrap(payload) if self._view.unwraps else (payload, None)
+        return self._payload
+
+    def _judge(self) -> str:
+        schema = self._view.schema
+        if schema is None:
+            return ""
+        if self.payload is NOT_JSON:
+            return str(NOT_JSON.value)
+        if schema.is_valid(self.payload):
+            return ""
+        return next(map(str, schema.problems(self.payload)), "refused by the schema")
+
+    def _write(self) -> dict[str, Any]:
+        view, record = self._view, message_record(self.message)
+        record["size"] = len(self.message.body)
+        record["bindings"] = [str(binding) for binding in self.bindings]
+        if view.explains:
+            record["reasons"] = [
+                {"binding": str(reason.binding), "key": reason.key, "reason": reason.words} for reason in self.reasons
+            ]
+        if view.unwraps and "payload" in record:
+            record["payload"], envelope = unwrap(record["payload"])
+            record["envelope"] = envelope
+        if view.schema is not None:
+            record["valid"] = self.valid
+            record["problem"] = self.problem or None
+        return record

@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from pulsekit.attribution import Attribution
+from pulsekit.bindings import Binding
+from pulsekit.errors import InvalidMessage
+from pulsekit.messages import Message
+
+JOBS, OTHERS = "exchange/me/v1/jobs", "exchange/me/v1/others"
+EVERYTHING = [Binding(JOBS, "treeherder.#"), Binding(JOBS, "route.*"), Binding(OTHERS), Binding(JOBS, "treeherder.#")]
+
+
+def message(key: str, *cc: str, exchange: str = JOBS) -> Message:
+    headers: dict[str, Any] = {"CC": list(cc)} if cc else {}
+    return Message(exchange=exchange, routing_key=key, body=b"{}", received=datetime.now(UTC), headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("given", "patterns"),
+    [
+        (message("treeherder.try._"), ["treeherder.#"]),
+        (message("treeherder.try._", "route.x"), ["treeherder.#", "route.*"]),
+        (message("elsewhere", "route.x"), ["route.*"]),
+        (message("elsewhere"), []),
+        (message("treeherder.x", exchange=OTHERS), ["#"]),
+        (message("treeherder.x", exchange="exchange/you/x"), []),
+    ],
+)
+def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Message, patterns: list[str]) -> None:
+    attribution = Attribution(EVERYTHING)
+    for _ in range(2):  # the second time from memory
+        assert [binding.pattern for binding in attribution.bindings(given)] == patterns
+        assert [binding.pattern for binding in attribution.bindings(given)] == patterns
+        texts = ",".join(f'"{given.exchange}:{pattern}"' for pattern in patterns)
+        assert attribution.json(given).replace(" ", "") == f"[{texts}]"
+
+
+def test_the_reason_names_the_key_that_was_taken() -> None:
+    reasons = Attribution(EVERYTHING).reasons(message("treeherder.try._", "other", "route.x"))
+    assert [(reason.binding.pattern, reason.key, reason.words) for reason in reasons] == [
+        ("treeherder.#", "treeherder.try._", "# takes 'try._'"),
+        ("route.*", "route.x", "* takes 'x'"),
+    ]
+
+
+def test_headers_that_nobody_can_read_leave_the_routing_key() -> None:
+    class Unreadable(Message):
+        @property
+        def headers(self) -> Any:
+            raise InvalidMessage("no header table")
+
+    given = Unreadable(exchange=JOBS, routing_key="treeherder.x", body=b"", received=datetime.now(UTC))
+    assert Attribution(EVERYTHING).bindings(given) == (EVERYTHING[0],)
+
+
+def test_what_it_remembers_is_bounded() -> None:
+    attribution = Attribution(EVERYTHING)
+    for number in range(10_000):
+        attribution.json(message(f"treeherder.{number}"))
+    assert len(attribution._memo) <= 4096
