@@ -76,10 +76,16 @@ class Saving:
         """Begin the recording."""
         await self._disk.call(self._recorder.open)
 
-    async def write(self, batch: Sequence[Message]) -> None:
-        """Record messages."""
+    async def write(self, messages: Iterable[Message], batch: Sequence[Message] | None = None) -> None:
+        """Record messages.
+
+        Args:
+            messages: what is recorded.
+            batch: what is acknowledged then, where that is more: those that are not wanted, too.
+        """
+        batch = list(messages) if batch is None else batch
         entries: list[Message | Gap] = []
-        for message in batch:
+        for message in messages:
             while self.gaps and self.gaps[0].epoch <= message.epoch:
                 entries.append(self.gaps.popleft())
             entries.append(message)

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import signal
-import sys
-import time
-from io import TextIOWrapper
-from math import inf
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output import FormatOption, Output, note, warn
-from pulsekit.cli.streams import Worker
+from pulsekit.cli.output import FormatOption, Output
 from pulsekit.cli.targets import TargetOption
-from pulsekit.errors import ConfigurationError
-from pulsekit.records import record_line
+from pulsekit.errors import ConfigurationError, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit.bindings import Binding
-    from pulsekit.cli.rows import Rows
-    from pulsekit.cli.saving import Saving
-    from pulsekit.consumer import Consumer
-    from pulsekit.messages import Gap, Message
+    from pulsekit.cli.listening import Store
+    from pulsekit.cli.screens import Screen
+    from pulsekit.expressions import Filter, Query
     from pulsekit.pulse import Pulse
-    from pulsekit.schemas import Schema
     from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
@@ -37,23 +28,45 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
 pulsekit tail --target staging
-pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
-pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job --invalid-only
+pulsekit tail exchange/me/v1/jobs exchange/you/v1/jobs -k 'treeherder.#' --explain
+pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'" --query payload.display
+pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
 pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
-pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --for 1h
+pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --queue jobs --keep 8h
+pulsekit tail exchange/taskcluster-queue/v1/task-completed --rate
 """
 
-_BATCH = 256  # messages written at once when they come faster than they are shown
+_KEEP = 3600.0  # seconds
+_LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds in 32 bits
 
 
 def command(
-    bindings: Annotated[
+    listen: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[EXCHANGE[:PATTERN]]...", help="What to listen to.", show_default=False),
+        typer.Argument(
+            metavar="[EXCHANGE[:PATTERN]|LINK]...",
+            help="What to listen to; or a link of Pulse Inspector.",
+            show_default=False,
+        ),
+    ] = None,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-k",
+            "--key",
+            metavar="PATTERN",
+            help="For each exchange that is named without one (repeatable).",
+            show_default=False,
+        ),
     ] = None,
     target: TargetOption = None,
     count: Annotated[
         int | None, typer.Option("-n", "--count", min=1, help="End after so many messages.", show_default=False)
+    ] = None,
+    expected: Annotated[
+        int | None,
+        typer.Option("--expect", min=1, metavar="N", help="Exit 1 when fewer came.", show_default=False),
     ] = None,
     idle: Annotated[
         float | None,
@@ -62,17 +75,53 @@ def command(
     duration: Annotated[
         float | None, typer.Option("--for", parser=seconds, metavar="DURATION", help="End after so long.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Show each payload whole.")] = False,
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="EXPRESSION", help="Show what this JMESPath makes of each.", show_default=False),
+    ] = None,
     schema: Annotated[
         str | None, typer.Option(metavar="NAME|PATH", help="Mark each message valid or not.", show_default=False)
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
+    invalid_only: Annotated[bool, typer.Option("--invalid-only", help="Leave out what the schema takes.")] = False,
+    unwrap: Annotated[bool, typer.Option("--unwrap", help="Take payloads out of mozillapulse's envelope.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which binding took each message, and why.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show all of each message.")] = False,
+    yaml: Annotated[bool, typer.Option("--yaml", help="The same, with the payload as YAML.")] = False,
+    rate: Annotated[bool, typer.Option("--rate", help="Show messages a second, not the messages.")] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="How often --rate looks. [default: 1s]"),
+    ] = None,
+    words: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Words of a key that --rate counts together. [default: 1]", show_default=False
+        ),
+    ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Use a queue of yours that stays, and go on there next time.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="How long --queue stays. [default: 1h]"),
+    ] = None,
     save: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too.", show_default=False),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the recording that is there.")] = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and end.")] = False,
     output: FormatOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
@@ -81,184 +130,160 @@ def command(
 
     The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
     one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself. Without
-    EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml.
+    EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses is
+    named, the others go on, and the exit status is 3.
+
+    --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
+    With --queue nothing is lost while tail does not run, for as long as --keep says: begin again with the same name.
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
-    from pulsekit.bindings import Binding
-    from pulsekit.names import check_exchange
+    from pulsekit.cli.listening import Listening, Span
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
+    from pulsekit.views import View
 
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
-    if bindings and target:
+    if listen and target:
         raise ConfigurationError("--target says what to listen to: give it or EXCHANGE")
+    if keep is not None and queue is None:
+        raise ConfigurationError("--keep is how long a --queue stays: name it, as in --queue jobs")
+    if not rate and (every is not None or words is not None):
+        raise ConfigurationError("--every and --words are for --rate")
+    if rate and (quiet or query or explain or full or yaml):
+        raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
     settings = load_settings().at(target)
-    bindings = bindings or _own(settings)
-    pulse = connect(settings, url, insecure=insecure, exchange=bindings[0].partition(":")[0])
-    for text in bindings:
-        check_exchange(text.partition(":")[0], pulse.user)
-    wanted = [Binding.parse(text) for text in bindings]
+    texts = listen or _own(settings, patterns)
+    if link:
+        return _print_link(_bindings(texts, patterns))
+    wanted, projection = _expressions(chosen, query)
+    pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
+    bindings = _bindings(texts, patterns, pulse.user)
+    view = View(
+        bindings,
+        filter=wanted,
+        query=projection,
+        schema=load_schema(schema) if schema else None,
+        invalid_only=invalid_only,
+        unwraps=unwrap,
+        explains=explain,
+    )
+    store = _store(pulse, queue, keep)
     saving = None
     if save is not None:
         from pulsekit.cli.saving import Saving, recorder_for
 
-        saving = Saving(recorder_for(save, wanted, replace=force))
-    tail = _Tail(
+        saving = Saving(recorder_for(save, bindings, replace=force))
+    out = Output(output)
+
+    def screen() -> Screen:
+        from pulsekit.cli.screens import Meter, Sheet
+
+        if rate:
+            return Meter(out, words=words or 1, every=every or 1.0)
+        if not out.pretty:
+            return Sheet(out, None)
+        from pulsekit.cli.rows import Notation, Rows
+
+        exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
+        notation = Notation.YAML if yaml else Notation.JSON
+        marked = view.schema is not None
+        return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
+
+    listening = Listening(
         pulse,
-        wanted,
-        None if quiet else _Screen(Output(output), wanted, marked=schema is not None, full=full),
+        bindings,
+        view,
+        None if quiet else screen,
         saving,
-        count=count,
-        idle=idle,
-        duration=duration,
+        Span(count, idle, duration, expected),
+        store,
     )
-    return run(tail.run(load_schema(schema) if schema else None, wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
+    try:
+        return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
+    except PreconditionFailed as error:
+        if store is None:
+            raise
+        hint = f"{store.queue} is there already, made otherwise: give --keep as you did then, or delete it first"
+        raise PreconditionFailed(f"{hint} (pulsekit queue delete {store.queue})", code=error.code) from error
 
 
-def _own(settings: Settings) -> list[str]:
+def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
     """Return what a project listens to when nothing is named: its own exchange, at each of its destinations."""
     if settings.exchange is None:
         raise ConfigurationError(
             "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
         )
+    if patterns:
+        return [settings.exchange]
     return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
 
 
-class _Tail:
-    """Take messages, record and show them, and acknowledge what was recorded, or else what was shown."""
+def _first_exchange(texts: Sequence[str]) -> str:
+    from pulsekit.inspector import is_link, read_link
 
-    def __init__(
-        self,
-        pulse: Pulse,
-        bindings: Sequence[Binding],
-        screen: _Screen | None,
-        saving: Saving | None,
-        *,
-        count: int | None,
-        idle: float | None,
-        duration: float | None,
-    ) -> None:
-        self._pulse = pulse
-        self._bindings = bindings
-        self._screen = screen
-        self._saving = saving
-        self._left = count
-        self._idle = idle
-        self._duration = duration
-
-    async def run(self, schema: Schema | None, *, wait: bool) -> int:
-        from pulsekit.consumer import PREFETCH
-
-        ahead = PREFETCH if self._saving is None else self._saving.ahead
-        async with (
-            self._pulse as pulse,
-            pulse.subscribe(*self._bindings, prefetch=ahead, schema=schema, wait=wait, on_gap=self._on_gap) as messages,
-        ):
-            if self._saving is not None:
-                await self._saving.open()
-            note(f"listening on {', '.join(map(str, self._bindings))}")
-            began = time.monotonic()
-            try:
-                async with asyncio.timeout(self._duration) as limit:
-                    await self._follow(messages)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
-            finally:
-                try:
-                    if self._saving is not None:
-                        await self._saving.close()
-                finally:
-                    note(self._summary(time.monotonic() - began))
-        return ExitCode.DONE
-
-    async def _follow(self, messages: Consumer) -> None:
-        while self._left is None or self._left > 0:
-            batch = await self._next(messages)
-            if not batch:
-                return
-            if self._saving is not None:
-                await self._saving.write(batch)
-            if self._screen is not None:
-                await self._screen.show(batch)
-            if self._left is not None:
-                self._left -= len(batch)
-            if self._saving is None:
-                for message in batch:
-                    await message.ack()
-
-    async def _next(self, messages: Consumer) -> list[Message]:
-        """Wait for messages, and meanwhile acknowledge what was recorded; none when they are too long in coming."""
-        loop = asyncio.get_running_loop()
-        end = inf if self._idle is None else loop.time() + self._idle
-        while True:
-            due = inf if self._saving is None else self._saving.due
-            try:
-                async with asyncio.timeout_at(None if end == due == inf else min(end, due)):
-                    batch = [await anext(messages)]
-            except TimeoutError:
-                if loop.time() >= end:
-                    return []
-                assert self._saving is not None
-                await self._saving.settle()
-                continue
-            most = _BATCH if self._left is None else min(_BATCH, self._left)
-            while len(batch) < most and (more := messages.take()) is not None:
-                batch.append(more)
-            return batch
-
-    def _on_gap(self, gap: Gap) -> None:
-        lasted = (gap.end - gap.start).total_seconds()
-        warn(f"the connection was lost for {lasted:.1f} s; messages of that time are not shown")
-        if self._saving is not None:
-            self._saving.gaps.append(gap)
-
-    def _summary(self, seconds: float) -> str:
-        words = []
-        if self._screen is not None:
-            words.append(f"{self._screen.count} message{'' if self._screen.count == 1 else 's'} in {seconds:.1f} s")
-        if self._saving is not None:
-            words.append(f"{self._saving.count} recorded in {self._saving.path}")
-        return ", ".join(words)
+    return read_link(texts[0])[0].exchange if is_link(texts[0]) else texts[0].partition(":")[0]
 
 
-class _Screen:
-    """Show messages beside the event loop, however slowly they are read.
+def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None = None) -> list[Binding]:
+    """Read what is listened to.
 
-    Attributes:
-        count: messages shown.
+    Args:
+        texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links.
+        patterns: those of the exchanges that have none.
+        user: who logs in, for the suggestion of a name.
     """
+    from pulsekit.bindings import Binding
+    from pulsekit.inspector import is_link, read_link
+    from pulsekit.names import check_exchange
 
-    def __init__(self, output: Output, bindings: Sequence[Binding], *, marked: bool, full: bool) -> None:
-        self.count = 0
-        self._output = output
-        self._rows: Rows | None = None
-        if output.pretty:
-            from pulsekit.cli.rows import Rows
+    bindings: list[Binding] = []
+    bare = 0
+    for text in texts:
+        exchange, colon, _ = text.partition(":")
+        if is_link(text):
+            bindings += read_link(text)
+            continue
+        check_exchange(exchange, user)
+        if colon or not patterns:
+            bindings.append(Binding.parse(text))
+        else:
+            bindings += [Binding(exchange, pattern) for pattern in patterns]
+            bare += 1
+    if patterns and not bare:
+        raise ConfigurationError("-k is for exchanges without a pattern, and each of these has one")
+    return list(dict.fromkeys(bindings))
 
-            exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
-            self._rows = Rows(output, exchanges, marked=marked, full=full)
-            if isinstance(sys.stdout, TextIOWrapper):
-                sys.stdout.reconfigure(line_buffering=False)  # many lines in one write; each batch is flushed
-        self._worker = Worker("write standard output")
 
-    async def show(self, batch: Sequence[Message]) -> None:
-        self.count += len(batch)  # before they can be seen: Ctrl-C may follow the very moment they are
-        try:
-            if self._rows is None:
-                # Not in the thread: it would compete with this one for the interpreter.
-                lines = b"".join(map(record_line, batch))
-                await self._worker.call(lambda: self._output.lines(lines))
-            else:
-                await self._worker.call(lambda: self._write_rows(batch))
-        except OSError:
-            self.count -= len(batch)
-            raise
+def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, Query | None]:
+    if chosen is None and query is None:
+        return None, None
+    from pulsekit.expressions import Filter, Query
 
-    def _write_rows(self, batch: Sequence[Message]) -> None:
-        assert self._rows is not None
-        for message in batch:
-            self._rows.write(message)
-        self._output.flush()
+    return (
+        None if chosen is None else Filter(chosen, name="--filter"),
+        None if query is None else Query(query, name="--query"),
+    )
+
+
+def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
+    from pulsekit.cli.listening import Store
+    from pulsekit.names import check_queue, queue_name
+
+    if queue is None:
+        return None
+    name = check_queue(queue, pulse.user) if queue.startswith("queue/") else queue_name(pulse.user, queue)
+    keep = keep or _KEEP
+    if not 0.001 <= keep <= _LONGEST:
+        raise ConfigurationError(f"a broker keeps a queue for at most {_LONGEST / 3600:.0f}h, and at least 1ms")
+    return Store(name, keep)
+
+
+def _print_link(bindings: Sequence[Binding]) -> int:
+    from pulsekit.inspector import write_link
+
+    out = Output()
+    out.line(write_link(bindings))  # nothing in it is to be escaped: it is percent-encoded
+    out.flush()
+    return ExitCode.DONE
