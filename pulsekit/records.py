@@ -7,20 +7,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import InvalidMessage
 from pulsekit.lines import dump_line, escape_unsafe
-from pulsekit.messages import Gap, Properties
-from pulsekit.payloads import decode_body, read_canonical
+from pulsekit.messages import Gap, Message, Properties
+from pulsekit.payloads import decode_body, encode_payload, read_canonical
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime
-
-    from pulsekit.messages import Message
 
 __all__ = [
     "Record",
@@ -33,6 +31,7 @@ __all__ = [
     "read_gap",
     "read_record",
     "record_line",
+    "record_value",
     "trailer_record",
 ]
 
@@ -200,6 +199,25 @@ def read_record(value: Mapping[str, Any]) -> Record:
     )
 
 
+def record_value(record: Record) -> dict[str, Any]:
+    """Return the JSON of a record that was read back, as `tail` would show the message."""
+    content = record.content
+    message = Message(
+        exchange=record.exchange,
+        routing_key=record.routing_key,
+        body=content if isinstance(content, bytes) else encode_payload(content),
+        received=record.received or datetime.now(UTC),
+        headers=record.headers,
+        properties=record.properties,
+    )
+    value = message_record(message)
+    value["cc"] = list(record.cc)
+    value["size"] = len(message.body)
+    if record.received is None:
+        value["received"] = None
+    return value
+
+
 def _read_body(value: Mapping[str, Any]) -> bytes | None:
     text, encoded = value.get("body"), value.get("body_b64")
     if text is None and encoded is None:
@@ -255,8 +273,6 @@ def _from_json(value: Any) -> Any:
 
             return base64.b64decode(inner, validate=True)
         if kind == "timestamp":
-            from datetime import datetime
-
             return datetime.fromisoformat(inner)
         if kind == "decimal":
             from decimal import Decimal
@@ -269,8 +285,6 @@ def _from_json(value: Any) -> Any:
 
 def _when(value: Any) -> datetime | None:
     """Read a time; one without a zone is in UTC."""
-    from datetime import UTC, datetime
-
     try:
         when = datetime.fromisoformat(value)
     except (TypeError, ValueError):
@@ -281,8 +295,6 @@ def _when(value: Any) -> datetime | None:
 def _timestamp(when: datetime) -> str:
     text = when.isoformat(timespec="milliseconds")
     if not text.endswith("+00:00"):
-        from datetime import UTC
-
         text = when.astimezone(UTC).isoformat(timespec="milliseconds")
     return f"{text[:-6]}Z"
 

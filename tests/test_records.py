@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.messages import Delivered, Delivery, Gap, Message, Properties, Settlement, encode_payload
-from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line
+from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line, record_value
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 
@@ -38,6 +38,19 @@ def test_a_record_has_what_a_reader_needs() -> None:
         "headers": {"CC": ["c.d"]},
         "payload": {"a": 1},
     }
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize("body", [b'{"a": 1.50, "a": 2}', b"text", b"\xff", b'"\xc3\xa9"'])
+def test_a_record_that_was_read_back_is_the_same_json(body: bytes, exact: bool) -> None:
+    given = message(body, headers={"CC": ["c.d"], "h": b"\xff"}, properties=Properties(message_id="m", timestamp=NOON))
+    value = record_value(read_record(message_record(given, exact=exact)))
+    assert value.items() >= (message_record(given) | {"size": value["size"]}).items()
+
+
+def test_a_record_that_somebody_wrote_needs_no_more_than_key_and_payload() -> None:
+    value = record_value(read_record({"routing_key": "k", "payload": {"a": 1}, "cc": ["c"]}))
+    assert (value["payload"], value["cc"], value["received"], value["size"]) == ({"a": 1}, ["c"], None, 7)
 
 
 def test_the_time_of_a_record_is_in_utc_to_the_millisecond() -> None:

@@ -18,6 +18,7 @@ from pulsekit.errors import ConfigurationError, DamagedRecording
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pulsekit.expressions import Filter
     from pulsekit.publisher import Publisher
     from pulsekit.records import Record
     from pulsekit.replays import KeyMap
@@ -28,7 +29,7 @@ EXAMPLES = """\
 pulsekit replay jobs.ndjson.gz --exchange exchange/me/v1/jobs
 pulsekit replay jobs.ndjson --speed 10 --max-gap 5s
 pulsekit replay jobs.ndjson --speed max --key-map treeherder=staging
-pulsekit replay jobs.ndjson --dry-run
+pulsekit replay jobs.ndjson --filter "payload.state == 'completed'" --dry-run
 """
 
 
@@ -63,6 +64,12 @@ def command(
             show_default=False,
         ),
     ] = None,
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
+        ),
+    ] = None,
     count: Annotated[
         int | None, typer.Option("-n", "--count", min=1, help="Send only the first so many.", show_default=False)
     ] = None,
@@ -93,6 +100,11 @@ def command(
     from pulsekit.replays import KeyMap
     from pulsekit.settings import load_settings
 
+    wanted = None
+    if chosen is not None:
+        from pulsekit.expressions import Filter
+
+        wanted = Filter(chosen, name="--filter")
     settings = load_settings()
     name = exchange or settings.exchange
     if name is None:
@@ -104,6 +116,7 @@ def command(
         rekey=KeyMap(changes or ()),
         speed=speed or 1.0,
         max_gap=inf if max_gap is None else max_gap,
+        wanted=wanted,
         count=count,
         salvage=salvage,
     )
@@ -133,7 +146,15 @@ class _Recording:
     """
 
     def __init__(
-        self, file: str, *, rekey: KeyMap, speed: float, max_gap: float, count: int | None, salvage: bool
+        self,
+        file: str,
+        *,
+        rekey: KeyMap,
+        speed: float,
+        max_gap: float,
+        wanted: Filter | None,
+        count: int | None,
+        salvage: bool,
     ) -> None:
         self.messages = 0
         self.recorded = self.planned = 0.0
@@ -141,6 +162,7 @@ class _Recording:
         self.speed = speed
         self.max_gap = max_gap
         self._file = file
+        self._wanted = wanted
         self._count = count
         self._salvage = salvage
 
@@ -151,7 +173,7 @@ class _Recording:
             DamagedRecording: the file is not whole, and is not to be salvaged.
             OSError: it cannot be read.
         """
-        return islice(self._records(), self._count)
+        return islice(self._chosen(self._records()), self._count)
 
     def check(self, out: Output | None) -> None:
         """Read all of it; show what is due when, if there is where to.
@@ -165,7 +187,7 @@ class _Recording:
 
         first = last = None
         records = self._records(tell=True)
-        for due, record in schedule(islice(records, self._count), speed=self.speed, max_gap=self.max_gap):
+        for due, record in schedule(islice(self._chosen(records), self._count), speed=self.speed, max_gap=self.max_gap):
             first = first or record.received
             last = record.received or last
             self.planned = due
@@ -175,8 +197,12 @@ class _Recording:
             self.messages += 1
         for _ in records:  # what is left out has to be whole, too
             pass
+        if self._wanted is not None and self._wanted.failures:
+            many = f"{self._wanted.failures:,} message{'' if self._wanted.failures == 1 else 's'}"
+            warn(f"--filter has no value for {many}, left out; the first time: {self._wanted.failure}")
         if not self.messages:
-            raise ConfigurationError(f"nothing to replay: there is no message in {self._file}")
+            which = "that --filter takes " if self._wanted is not None else ""
+            raise ConfigurationError(f"nothing to replay: there is no message {which}in {self._file}")
         for old in self.rekey.unused:
             warn(f"--key-map: no key begins with {old!r}")
         if first is not None and last is not None:
@@ -187,6 +213,14 @@ class _Recording:
         plural = "" if self.messages == 1 else "s"
         planned = "as fast as can be" if self.speed == inf else f"in {self.planned:.1f} s"
         return f"{self.messages} message{plural}, recorded in {self.recorded:.1f} s, {planned}"
+
+    def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
+        if self._wanted is None:
+            return records
+        from pulsekit.records import record_value
+
+        takes = self._wanted.takes
+        return (record for record in records if takes(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
         from pulsekit.recordings import read_recording

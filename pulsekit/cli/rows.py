@@ -30,8 +30,8 @@ _KEY_MOST = 50  # columns up to which keys are aligned
 _SYMBOL_WIDTH = 14
 MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
 DEEPEST = 40  # levels of it
-_WIDE = 80  # columns from which there is room for the size
-_NAME_WIDTH = 17  # the longest is content_encoding
+_WIDE = 80  # columns from which there is room for sizes, and for what all exchanges begin with
+_NAME_WIDTH = 16  # the longest is content_encoding
 # A text is not folded, for the terminal does that, and members stay in their order.
 _YAML_STYLE = {"default_flow_style": False, "sort_base_mapping_type_on_output": False, "width": 100_000}
 
@@ -66,9 +66,9 @@ class Rows:
         notation: Notation = Notation.JSON,
     ) -> None:
         self._output = output
-        self._exchange_width = max(map(len, exchanges)) if len(exchanges) > 1 else 0
+        self._wide = get_terminal_size().columns >= _WIDE
+        self._exchange_width = max(len(self._exchange(name)) for name in exchanges) if len(exchanges) > 1 else 0
         self._key_width = 0
-        self._sized = get_terminal_size().columns >= _WIDE
         self._marked = marked
         self._explained = explained
         self._full = full
@@ -79,12 +79,12 @@ class Rows:
         message = seen.message
         cells: list[Cell] = [(f"{message.received.astimezone():%H:%M:%S}", "dim"), "  "]
         if self._exchange_width:
-            cells += [(message.exchange.ljust(self._exchange_width), "dim"), "  "]
+            cells += [(self._exchange(message.exchange).ljust(self._exchange_width), "dim"), "  "]
         key = _key_cells(message)
         used = sum(columns(text) for text, _ in key)
         self._key_width = max(self._key_width, min(used, _KEY_MOST))
         cells += [*key, " " * (self._key_width - used), "  "]
-        if self._sized:
+        if self._wide:
             cells += [(f"{_size(len(message.body)):>7}", "dim"), "  "]
         if self._marked:
             cells += [(f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good"), "  "]
@@ -97,9 +97,13 @@ class Rows:
         """Write that nobody listened for a while."""
         self._output.fitted((f"{gap.end.astimezone():%H:%M:%S}", "dim"), "  ", (f"-- {gap_words(gap)} --", "warn"))
 
+    def _exchange(self, name: str) -> str:
+        return name if self._wide else name.removeprefix("exchange/")
+
     def _below(self, seen: Seen) -> None:
+        width = _NAME_WIDTH if self._full else 0
         for name, text, style in _facts(seen) if self._full else _origin(seen):
-            self._output.line("    ", (f"{name:{_NAME_WIDTH}}", "dim"), (text, style) if style else text)
+            self._output.line("    ", (f"{name:{width}} ", "dim"), (text, style) if style else text)
         if not self._full:
             return
         payload = seen.payload if seen.answer is None else json.loads(seen.answer)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Meter", "Screen", "Sheet"]
 
 _LEAST_ROWS = 3
+_WIDE = 80  # columns from which there is room for what all exchanges begin with
 
 
 class Screen(Protocol):
@@ -194,35 +195,45 @@ class Meter:
             await self._worker.call(lambda: self._output.lines(line))
 
     def _draw(self, look: Look) -> None:
+        from rich.constrain import Constrain
+
         if self._live is None:
             from rich.live import Live
 
             self._live = Live(console=console(), auto_refresh=False, vertical_overflow="ellipsis")
             self._live.start()
-        console_ = self._live.console
-        room = max(_LEAST_ROWS, console_.size.height - 5) if console_.is_terminal else len(look.rows)
-        self._live.update(_table(look, room), refresh=True)
+        terminal = self._live.console
+        room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
+        table = _table(look, room, wide=terminal.size.width >= _WIDE)
+        # A terminal writes ^C behind the table: were that on a line of its own, the next table would miss its place.
+        self._live.update(Constrain(table, terminal.size.width - 3), refresh=True)
 
 
-def _table(look: Look, room: int) -> Table:
+def _table(look: Look, room: int, *, wide: bool) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="head", footer_style="head", show_footer=True)
-    table.add_column("exchange", footer="all", overflow="ellipsis", no_wrap=True, ratio=3)
-    table.add_column("key", overflow="ellipsis", no_wrap=True, ratio=2)
-    table.add_column("a second", footer=f"{look.rate:,.1f}", justify="right", no_wrap=True)
-    table.add_column("messages", footer=f"{look.messages:,}", justify="right", no_wrap=True)
-    table.add_column("MB", footer=f"{look.size / 1e6:,.1f}", justify="right", no_wrap=True)
+    table.add_column("exchange", footer="all", overflow="ellipsis", no_wrap=True)
+    table.add_column("key", overflow="ellipsis", no_wrap=True)
+    for name, value in (
+        ("a second", f"{look.rate:,.1f}"),
+        ("messages", f"{look.messages:,}"),
+        ("MB", _megabytes(look)),
+    ):
+        table.add_column(name, footer=value, justify="right", no_wrap=True, min_width=max(len(name), len(value)))
     shown = look.rows if len(look.rows) <= room else look.rows[: room - 1]
     for row in shown:
         prefix = Text("(others)", style="dim") if row.prefix is None else Text(f"{clean(row.prefix)}", style="key")
-        table.add_row(
-            Text(clean(row.exchange)), prefix, f"{row.rate:,.1f}", f"{row.messages:,}", f"{row.size / 1e6:,.1f}"
-        )
+        exchange = Text(clean(row.exchange).removeprefix("" if wide else "exchange/"))
+        table.add_row(exchange, prefix, f"{row.rate:,.1f}", f"{row.messages:,}", _megabytes(row))
     if len(shown) < len(look.rows):
         table.add_row(Text(f"… and {len(look.rows) - len(shown):,} more", style="dim"))
     return table
+
+
+def _megabytes(one: Look | Rate) -> str:
+    return f"{one.size / 1e6:,.1f}"
 
 
 def _look_record(look: Look) -> dict[str, object]:

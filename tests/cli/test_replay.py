@@ -142,6 +142,25 @@ def test_a_dry_run_needs_no_broker_and_shows_what_is_due_when(tmp_path: Path) ->
     assert "     1.500 s  treeherder.2  2 bytes" in pretty.out
 
 
+def test_only_what_a_filter_takes_is_due_in_the_rhythm_it_came(tmp_path: Path) -> None:
+    recording(tmp_path / "jobs.ndjson", 0, 1, 2, 5)
+    arguments = ("replay", "jobs.ndjson", "--exchange", "exchange/me/x", "--dry-run", "--filter")
+    done = pulsekit(*arguments, "payload && properties.message_id != 'm9'", folder=tmp_path)
+    assert done.status == 0
+    assert [(line["index"], line["due"], line["routing_key"]) for line in done.records] == [
+        (0, 0.0, "treeherder.0"),
+        (1, 5.0, "treeherder.3"),
+    ]
+    assert "2 messages, recorded in 5.0 s" in done.err
+    failing = pulsekit(*arguments, "sum(payload.n) || payload.n", "-n", "1", folder=tmp_path)
+    assert failing.status == 2
+    assert "no message that --filter takes" in failing.err
+    assert "--filter has no value for 4 messages" in failing.err
+    bad = pulsekit(*arguments, "payload.[", folder=tmp_path)
+    assert bad.status == 2
+    assert "at its end" in bad.err
+
+
 def test_what_tail_wrote_to_a_pipe_can_be_sent_too(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     lines = [
         {"routing_key": "k", "payload": {"a": 1}},
