@@ -73,7 +73,7 @@ class Listening:
         pulse: Pulse,
         bindings: Sequence[Binding],
         view: View,
-        screen: Callable[[], Screen] | None,
+        screen: Callable[[], Screen | None],
         saving: Saving | None,
         span: Span,
         store: Store | None,
@@ -123,8 +123,7 @@ class Listening:
             self._messages = messages
             if self._saving is not None:
                 await self._saving.open()
-            if self._make_screen is not None:
-                self._screen = self._make_screen()
+            self._screen = self._make_screen()
             standing = [binding for binding in self._bindings if binding not in self._refused]
             note(f"listening on {', '.join(map(str, standing))}")
             if store is not None and (kept := await messages.depth()).total:

@@ -175,9 +175,12 @@ def command(
         from pulsekit.cli.saving import Saving, recorder_for
 
         saving = Saving(recorder_for(save, bindings, replace=force))
-    out = Output(output)
 
-    def screen() -> Screen:
+    out = None if quiet else Output(output)
+
+    def screen() -> Screen | None:
+        if out is None:
+            return None
         from pulsekit.cli.screens import Meter, Sheet
 
         if rate:
@@ -195,7 +198,7 @@ def command(
         pulse,
         bindings,
         view,
-        None if quiet else screen,
+        screen,
         saving,
         Span(count, idle, duration, expected),
         store,
