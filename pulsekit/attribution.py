@@ -51,6 +51,9 @@ class Attribution:
             self._tables.setdefault(binding.exchange, BindingTable()).add(binding.pattern, number)
         self._memo: dict[tuple[str, str], str] = {}
 
+    def __len__(self) -> int:
+        return len(self._bindings)
+
     def bindings(self, message: Message) -> tuple[Binding, ...]:
         """Return the bindings that take one of its keys; none when it came by a key or a binding that is not known."""
         table = self._tables.get(message.exchange)

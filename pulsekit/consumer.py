@@ -81,6 +81,7 @@ class Consumer:
         *,
         queue: str | None = None,
         durable: bool | None = None,
+        existing: bool = False,
         arguments: Mapping[str, Any] | None = None,
         prefetch: int = PREFETCH,
         schema: Schema | None = None,
@@ -94,7 +95,7 @@ class Consumer:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
         if queue is not None:
             check_queue(queue)
-        elif durable:
+        elif durable or existing:
             raise ConfigurationError("a durable queue needs a name: queue/<user>/<name>")
         if (arguments or {}).get("x-queue-type") == "quorum" and (queue is None or durable is False):
             raise ConfigurationError("a quorum queue is durable and needs a name: queue/<user>/<name>")
@@ -125,7 +126,8 @@ class Consumer:
         self._buffer: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._epoch = 0
-        self._known = False  # whether the durable queue stood before: then it is not made again when it is gone
+        self._existing = existing
+        self._known = existing  # whether the durable queue stood before: then it is not made again when it is gone
         self._patience = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
         self._lossy = False  # whether messages were lost since nobody listens
         self._may_expire = "x-expires" in self._arguments
@@ -400,6 +402,12 @@ class Consumer:
             topology = Topology(self.queue, self._durable, bindings, self._arguments, known=self._known)
             try:
                 wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+            except SubscriptionLost as error:
+                if not self._existing or self._was_ready:
+                    raise
+                raise NotFound(
+                    f"there is no queue {self.queue}; check the spelling and the virtual host", code=404
+                ) from error
             except BrokerRefused as error:
                 if self._on_refused is None or error.binding is None or (self._wait and isinstance(error, NotFound)):
                     raise
@@ -411,6 +419,10 @@ class Consumer:
                 continue
             self._refused = frozenset(refused)
             return wire
+
+    @property
+    def _was_ready(self) -> bool:
+        return self._ready is not None and self._ready.done()
 
     def _may_come(self, error: BrokerRefused, pause: float) -> bool:
         """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection.

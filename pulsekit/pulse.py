@@ -147,6 +147,7 @@ class Pulse:
         *bindings: str | Binding,
         queue: str | None = None,
         durable: bool | None = None,
+        existing: bool = False,
         arguments: Mapping[str, Any] | None = None,
         prefetch: int = PREFETCH,
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
@@ -164,6 +165,8 @@ class Pulse:
             *bindings: `EXCHANGE:PATTERN`, split at the first colon; without a pattern, everything.
             queue: `queue/<user>/<name>`; without it, an exclusive queue of its own that leaves nothing behind.
             durable: whether the queue outlives the connection; by default when it has a name.
+            existing: take a queue that is there as it is, whatever its arguments, and never make it; no binding is
+                needed then.
             arguments: queue arguments, such as `{"x-expires": 3600000}`.
             prefetch: how many messages may be unsettled.
             schema: checks each payload when it is read.
@@ -193,6 +196,7 @@ class Pulse:
             [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
             queue=queue,
             durable=durable,
+            existing=existing,
             arguments=given,
             prefetch=prefetch,
             schema=_schema(schema),

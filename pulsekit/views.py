@@ -145,6 +145,11 @@ class Seen:
         return not self.problem
 
     @property
+    def listens(self) -> bool:
+        """Whether bindings are known at all; those of a queue that was there before are not."""
+        return bool(self._view.attribution)
+
+    @property
     def bindings(self) -> tuple[Binding, ...]:
         """The bindings that took it."""
         return self._view.attribution.bindings(self.message)

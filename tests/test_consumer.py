@@ -381,6 +381,17 @@ async def test_a_binding_that_was_refused_stands_after_a_reconnect_once_its_exch
     assert refused == [pulsekit.Binding(late)]
 
 
+async def test_a_queue_that_is_there_is_taken_as_it_is_and_never_made(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue, arguments = f"queue/{pulse.user}/others", {"x-expires": 600_000}
+    with pytest.raises(pulsekit.NotFound, match=queue):
+        async with pulse.subscribe(queue=queue, existing=True):
+            pass
+    async with pulse.subscribe(exchange, queue=queue, arguments=arguments):
+        await send(pulse, exchange, range(1))
+    async with pulse.subscribe(queue=queue, existing=True) as messages:
+        assert (await anext(messages)).payload == {"n": 0}
+
+
 async def test_how_far_behind_a_consumer_is_can_be_asked(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange, prefetch=2) as messages:
         await send(pulse, exchange, range(5))

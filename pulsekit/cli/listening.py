@@ -58,11 +58,11 @@ class Store:
 
     Attributes:
         queue: its name.
-        keep: for how many seconds after it was last used.
+        keep: for how many seconds after it was last used; None for a queue that is there, and is taken as it is.
     """
 
     queue: str
-    keep: float
+    keep: float | None = None
 
 
 class Listening:
@@ -113,7 +113,8 @@ class Listening:
             pulse.subscribe(
                 *self._bindings,
                 queue=store.queue if store else None,
-                arguments={"x-expires": int(store.keep * 1000)} if store else None,
+                existing=store is not None and store.keep is None,
+                arguments={"x-expires": int(store.keep * 1000)} if store and store.keep else None,
                 prefetch=PREFETCH if self._saving is None else self._saving.ahead,
                 wait=wait,
                 on_gap=self._on_gap,
@@ -125,8 +126,11 @@ class Listening:
                 await self._saving.open()
             self._screen = self._make_screen()
             standing = [binding for binding in self._bindings if binding not in self._refused]
-            note(f"listening on {', '.join(map(str, standing))}")
-            if store is not None and (kept := await messages.depth()).total:
+            if standing:
+                note(f"listening on {', '.join(map(str, standing))}")
+            else:
+                note(f"taking messages out of {messages.queue}: its other consumers do not get them")
+            if store is not None and store.keep and (kept := await messages.depth()).total:
                 note(f"{store.queue} kept {kept.total:,} message{'' if kept.total == 1 else 's'}")
             began = time.monotonic()
             try:
@@ -215,7 +219,7 @@ class Listening:
             words.append(f"{self._saving.count} recorded in {self._saving.path}")
         if words:
             note(", ".join(words))
-        if self._store is not None:
+        if self._store is not None and self._store.keep:
             span = _span_words(self._store.keep)
             note(f"{self._store.queue} stays for {span}: begin again by then, and nothing is lost")
         for name, expression in self._view.expressions:

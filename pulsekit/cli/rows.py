@@ -48,7 +48,7 @@ class Rows:
 
     Args:
         output: where to.
-        exchanges: those that messages can come from; of one alone, its name is left out.
+        exchanges: those that messages can come from, as far as they are known; of one alone, its name is left out.
         marked: whether each message is said to be valid or not.
         explained: whether it is told below which binding took it, and why.
         full: whether properties, headers and payload are shown below.
@@ -67,7 +67,8 @@ class Rows:
     ) -> None:
         self._output = output
         self._wide = get_terminal_size().columns >= _WIDE
-        self._exchange_width = max(len(self._exchange(name)) for name in exchanges) if len(exchanges) > 1 else 0
+        self._named = len(exchanges) != 1
+        self._exchange_width = max((len(self._exchange(name)) for name in exchanges), default=0)
         self._key_width = 0
         self._marked = marked
         self._explained = explained
@@ -78,8 +79,10 @@ class Rows:
         """Write one message."""
         message = seen.message
         cells: list[Cell] = [(f"{message.received.astimezone():%H:%M:%S}", "dim"), "  "]
-        if self._exchange_width:
-            cells += [(self._exchange(message.exchange).ljust(self._exchange_width), "dim"), "  "]
+        if self._named:
+            exchange = self._exchange(message.exchange)
+            self._exchange_width = max(self._exchange_width, len(exchange))
+            cells += [(exchange.ljust(self._exchange_width), "dim"), "  "]
         key = _key_cells(message)
         used = sum(columns(text) for text, _ in key)
         self._key_width = max(self._key_width, min(used, _KEY_MOST))
@@ -127,7 +130,7 @@ def _origin(seen: Seen) -> Iterator[tuple[str, str, str]]:
     for reason in reasons:
         by = "" if reason.key == seen.message.routing_key else f" for its CC key {reason.key}"
         yield "binding", f"{reason.binding}  ({reason.words}{by})", ""
-    if not reasons:
+    if not reasons and seen.listens:
         yield "binding", "none of these: it came by a BCC key, or by a binding that the queue had before", "warn"
 
 

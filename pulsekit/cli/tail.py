@@ -35,6 +35,7 @@ pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
 pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
 pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --queue jobs --keep 8h
 pulsekit tail exchange/taskcluster-queue/v1/task-completed --rate
+pulsekit tail queue/me/jobs --idle 5s
 """
 
 _KEEP = 3600.0  # seconds
@@ -45,8 +46,8 @@ def command(
     listen: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[EXCHANGE[:PATTERN]|LINK]...",
-            help="What to listen to; or a link of Pulse Inspector.",
+            metavar="[EXCHANGE[:PATTERN]|LINK|QUEUE]...",
+            help="What to listen to; a link of Pulse Inspector; or a queue of yours, whose messages are taken out.",
             show_default=False,
         ),
     ] = None,
@@ -136,9 +137,13 @@ def command(
     --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
     With --queue nothing is lost while tail does not run, for as long as --keep says: begin again with the same name.
 
+    With a QUEUE, such as queue/me/jobs, its messages are taken out of it, also those that --filter leaves out; to
+    look at them without that there is 'pulsekit queue peek'.
+
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
-    from pulsekit.cli.listening import Listening, Span
+    from pulsekit.cli.listening import Listening, Span, Store
+    from pulsekit.names import check_queue
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
     from pulsekit.views import View
@@ -155,11 +160,15 @@ def command(
         raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
     settings = load_settings().at(target)
     texts = listen or _own(settings, patterns)
+    taken = texts[0] if texts[0].startswith("queue/") else None
+    if taken is not None and (len(texts) > 1 or patterns or queue or link):
+        raise ConfigurationError(f"{taken} is taken as it is: alone, without --queue, --key and --link")
     if link:
         return _print_link(_bindings(texts, patterns))
     wanted, projection = _expressions(chosen, query)
     pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
-    bindings = _bindings(texts, patterns, pulse.user)
+    bindings = [] if taken else _bindings(texts, patterns, pulse.user)
+    store = Store(check_queue(taken, pulse.user)) if taken else _store(pulse, queue, keep)
     view = View(
         bindings,
         filter=wanted,
@@ -169,13 +178,11 @@ def command(
         unwraps=unwrap,
         explains=explain,
     )
-    store = _store(pulse, queue, keep)
     saving = None
     if save is not None:
         from pulsekit.cli.saving import Saving, recorder_for
 
         saving = Saving(recorder_for(save, bindings, replace=force))
-
     out = None if quiet else Output(output)
 
     def screen() -> Screen | None:
@@ -194,19 +201,12 @@ def command(
         marked = view.schema is not None
         return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
 
-    listening = Listening(
-        pulse,
-        bindings,
-        view,
-        screen,
-        saving,
-        Span(count, idle, duration, expected),
-        store,
-    )
+    span = Span(count, idle, duration, expected)
+    listening = Listening(pulse, bindings, view, screen, saving, span, store)
     try:
         return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
     except PreconditionFailed as error:
-        if store is None:
+        if store is None or taken:
             raise
         hint = f"{store.queue} is there already, made otherwise: give --keep as you did then, or delete it first"
         raise PreconditionFailed(f"{hint} (pulsekit queue delete {store.queue})", code=error.code) from error

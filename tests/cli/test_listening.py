@@ -127,6 +127,8 @@ def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
         (["exchange/me/x", "--keep", "1h"], "--queue"),
         (["exchange/me/x", "--queue", "a", "--keep", "2000h"], "at most"),
         (["exchange/me/x", "--queue", "queue/1/a"], "queue/"),
+        (["queue/me/x", "exchange/me/x"], "alone"),
+        (["queue/me/x", "-k", "a"], "alone"),
         (["exchange/me/x", "--rate", "--full"], "--rate"),
         (["exchange/me/x", "--every", "1s"], "--rate"),
     ],
@@ -158,6 +160,22 @@ def test_when_all_bindings_are_refused_each_is_named(user: PulseUser, tmp_path: 
     assert done.status == 5
     assert all(name in done.err for name in names)
     assert len(done.err.splitlines()) == 2
+
+
+async def test_a_queue_of_ones_own_is_emptied_as_it_is(
+    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    queue = f"queue/{user.name}/jobs"
+    async with pulse.subscribe(f"{exchange}:a", queue=queue, arguments={"x-expires": 600_000}):
+        await publisher.publish({}, "a")
+        await publisher.publish({}, "b")
+    for found in (["a"], []):
+        done = pulsekit("tail", queue, "--idle", "1s", "--explain", folder=tmp_path, url=user.url)
+        assert [record["routing_key"] for record in done.records] == found
+        assert f"out of {queue}" in done.err
+    missing = pulsekit("tail", f"{queue}s", folder=tmp_path, url=user.url)
+    assert missing.status == 5
+    assert f"there is no queue {queue}s" in missing.err
 
 
 # what is chosen
