@@ -28,7 +28,7 @@ __all__ = ["KeyMap", "Replay", "schedule"]
 
 
 def schedule(
-    entries: Iterable[Record | Gap], *, speed: float = 1.0, max_gap: float = inf
+    entries: Iterable[Record | Gap], *, speed: float = 1.0, max_gap: float = inf, pace: float | None = None
 ) -> Iterator[tuple[float, Record]]:
     """Say for each message when it is due, in seconds after the first.
 
@@ -38,12 +38,13 @@ def schedule(
         entries: what was recorded; gaps take the time they took.
         speed: how many times faster; `inf` has all due at once.
         max_gap: seconds between two messages at most, after they were made faster.
+        pace: seconds between any two messages, whatever was recorded.
     """
     due, last = 0.0, None
-    for entry in entries:
-        if not isinstance(entry, Record):
-            continue
-        if entry.received is not None:
+    for number, entry in enumerate(entry for entry in entries if isinstance(entry, Record)):
+        if pace is not None:
+            due = number * pace
+        elif entry.received is not None:
             if last is not None:
                 due += min(max(0.0, (entry.received - last).total_seconds()) / speed, max_gap)
             last = entry.received
@@ -109,6 +110,7 @@ class Replay:
         *,
         speed: float = 1.0,
         max_gap: float = inf,
+        pace: float | None = None,
         rekey: Callable[[str], str] | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
@@ -119,6 +121,7 @@ class Replay:
             entries: what was recorded, such as `read_recording` gives.
             speed: how many times faster; `inf` waits for nothing, and then nothing is late.
             max_gap: seconds that are waited between two messages at most.
+            pace: seconds between any two messages, whatever was recorded.
             rekey: returns the routing key that is sent for one that was recorded, such as a `KeyMap`.
             clock: tells the time in seconds.
             sleep: waits so many seconds.
@@ -131,7 +134,7 @@ class Replay:
         self.count = 0
         self.planned = self.late = self.latest = 0.0
         self._waits = speed != inf
-        self._schedule = schedule(entries, speed=speed, max_gap=max_gap)
+        self._schedule = schedule(entries, speed=speed, max_gap=max_gap, pace=pace)
         self._rekey = rekey
         self._clock = clock
         self._sleep = sleep

@@ -50,3 +50,11 @@ def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
         assert fault["sent"] == sum(fault[outcome] for outcome in outcomes), fault["test"]
         assert fault["received"] == fault["distinct"] + fault["duplicates"], fault["test"]
         assert fault["files"] == 0
+
+
+def test_everything_that_is_compared_names_its_tests() -> None:
+    text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
+    tables = re.findall(r"^\|.*\| shown by \|\n\|[-|]+\|\n((?:\| .*\n)+)", text, re.MULTILINE)
+    assert len(tables) == 3
+    for row in "".join(tables).splitlines():
+        assert re.search(r"\| `tests/[^|]+` \|$", row), row

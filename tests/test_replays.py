@@ -49,6 +49,10 @@ def test_nobody_waits_longer_than_the_longest_gap() -> None:
     assert due(record(0), record(100), max_gap=5, speed=50) == [0, 2]
 
 
+def test_messages_can_be_due_one_after_the_other_at_a_steady_pace() -> None:
+    assert due(record(0), record(3600), record(None), record(3601), pace=0.5) == [0, 0.5, 1, 1.5]
+
+
 def test_a_clock_that_was_set_back_puts_nothing_off() -> None:
     assert due(record(0), record(10), record(5), record(6)) == [0, 10, 10, 11]
 

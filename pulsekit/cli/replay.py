@@ -55,6 +55,10 @@ def command(
         float | None,
         typer.Option(parser=seconds, metavar="DURATION", help="Wait no longer between two messages."),
     ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="The same time between any two, whatever was recorded."),
+    ] = None,
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -105,6 +109,8 @@ def command(
         from pulsekit.expressions import Filter
 
         wanted = Filter(chosen, name="--filter")
+    if every is not None and (speed is not None or max_gap is not None):
+        raise ConfigurationError("--every says how long between two messages: leave out --speed and --max-gap")
     settings = load_settings()
     name = exchange or settings.exchange
     if name is None:
@@ -116,6 +122,7 @@ def command(
         rekey=KeyMap(changes or ()),
         speed=speed or 1.0,
         max_gap=inf if max_gap is None else max_gap,
+        pace=every,
         wanted=wanted,
         count=count,
         salvage=salvage,
@@ -152,6 +159,7 @@ class _Recording:
         rekey: KeyMap,
         speed: float,
         max_gap: float,
+        pace: float | None,
         wanted: Filter | None,
         count: int | None,
         salvage: bool,
@@ -161,6 +169,7 @@ class _Recording:
         self.rekey = rekey
         self.speed = speed
         self.max_gap = max_gap
+        self.pace = pace
         self._file = file
         self._wanted = wanted
         self._count = count
@@ -187,7 +196,9 @@ class _Recording:
 
         first = last = None
         records = self._records(tell=True)
-        for due, record in schedule(islice(self._chosen(records), self._count), speed=self.speed, max_gap=self.max_gap):
+        for due, record in schedule(
+            islice(self._chosen(records), self._count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
+        ):
             first = first or record.received
             last = record.received or last
             self.planned = due
@@ -244,7 +255,13 @@ async def _send(recording: _Recording, publisher: Publisher, out: Output, *, win
     from pulsekit.replays import Replay
 
     receipts = Receipts(out, total=recording.messages)
-    replay = Replay(recording.records(), speed=recording.speed, max_gap=recording.max_gap, rekey=recording.rekey)
+    replay = Replay(
+        recording.records(),
+        speed=recording.speed,
+        max_gap=recording.max_gap,
+        pace=recording.pace,
+        rekey=recording.rekey,
+    )
     began = time.monotonic()
     try:
         with receipts.progress("replaying") as advance:

@@ -282,6 +282,20 @@ async def test_a_queue_that_stays_goes_on_where_it_was(
     assert "--keep" in other.err
 
 
+async def test_a_queue_that_stays_takes_more_bindings_without_losing_anything(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = ["--queue", f"queue/{user.name}/mine", "-n", "2"]
+    with tailing(f"{exchange}:a", "-n", "1", *arguments[:2], folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "a")
+        tail.communicate()
+    await publisher.publish({}, "a")
+    with tailing(f"{exchange}:b", *arguments, folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "b")
+        out, _ = tail.communicate()
+    assert keys(out) == ["a", "b"]
+
+
 async def test_a_gap_is_shown_with_its_length_where_it_was(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
