@@ -444,7 +444,8 @@ class Consumer:
         gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=self._lossy or not self._durable)
         self._lost_at, self._lossy = None, False
         self.gaps += 1
-        log.warning("nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
+        level = logging.WARNING if self._on_gap is None else logging.DEBUG
+        log.log(level, "nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
         tell(self._on_gap, gap)
 
     def _on_delivery(self, delivery: Delivery) -> None:

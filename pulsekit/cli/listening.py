@@ -232,7 +232,8 @@ class Listening:
         self._say(warn, f"{binding} is left out: {error}")
 
     def _on_gap(self, gap: Gap) -> None:
-        self._say(warn, gap_words(gap))
+        if self._screen is None or not self._screen.tells:
+            self._say(warn, gap_words(gap))
         if self._saving is not None:
             self._saving.gaps.append(gap)
         if self._screen is not None and self._messages is not None:
@@ -253,10 +254,11 @@ class Listening:
 
     async def _watch(self, messages: Consumer, stopped: asyncio.Event) -> None:
         said = 0
-        while not stopped.is_set():
+        while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK):
                     await stopped.wait()
+                    return
             behind = 0
             if messages.waiting:  # else it has shown all that came
                 with suppress(PulsekitError):  # the connection is away, which is told elsewhere

@@ -39,10 +39,12 @@ class Screen(Protocol):
     Attributes:
         count: messages shown.
         due: when to call `settle` at the latest, by the clock of the loop.
+        tells: whether somebody at a terminal sees the gaps that it shows.
     """
 
     count: int
     due: float
+    tells: bool
 
     async def show(self, seen: Sequence[Seen]) -> None:
         """Show messages, and before them the gaps that were in front of them."""
@@ -63,6 +65,7 @@ class Sheet:
     Attributes:
         count: messages shown.
         due: never: each is shown as it comes.
+        tells: whether somebody at a terminal sees the gaps that it shows.
     """
 
     due = inf
@@ -71,6 +74,7 @@ class Sheet:
         """Take the rows they are drawn in; without, they are written as records."""
         self.count = 0
         self._output = output
+        self.tells = rows is not None and sys.stdout.isatty()
         self._rows = rows
         self._gaps: deque[Gap] = deque()
         if rows is not None and isinstance(sys.stdout, TextIOWrapper):
@@ -139,7 +143,10 @@ class Meter:
     Attributes:
         count: messages counted.
         due: when the next look is.
+        tells: never: a gap is said beside the table.
     """
+
+    tells = False
 
     def __init__(self, output: Output, *, words: int, every: float) -> None:
         """Show it on an output.
@@ -182,9 +189,11 @@ class Meter:
 
     async def close(self) -> None:
         """Look for the last time, and leave the terminal as it was."""
-        await self._show()
-        if self._live is not None:
-            await self._worker.call(self._live.stop)
+        try:
+            await self._show()
+        finally:
+            if self._live is not None:
+                await self._worker.call(self._live.stop)
 
     async def _show(self) -> None:
         look = self._rates.look(time.monotonic())
