@@ -29,7 +29,7 @@ EXAMPLES = """\
 pulsekit replay jobs.ndjson.gz --exchange exchange/me/v1/jobs
 pulsekit replay jobs.ndjson --speed 10 --max-gap 5s
 pulsekit replay jobs.ndjson --speed max --key-map treeherder=staging
-pulsekit replay jobs.ndjson --filter "payload.state == 'completed'" --dry-run
+pulsekit replay jobs.ndjson --filter 'payload.tier == `1`' --dry-run
 """
 
 

@@ -28,14 +28,15 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
 pulsekit tail --target staging
-pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job --invalid-only
-pulsekit tail exchange/me/v1/jobs exchange/you/v1/jobs -k 'treeherder.#' --explain
-pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'" --query payload.display
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
+pulsekit tail exchange/me/v1/jobs exchange/you/x -k 'a.#' --explain
+pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'"
+pulsekit tail exchange/me/v1/jobs --query '[routing_key, payload.state]'
 pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
-pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
-pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --queue jobs --keep 8h
 pulsekit tail exchange/taskcluster-queue/v1/task-completed --rate
-pulsekit tail queue/me/jobs --idle 5s
+pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
+pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --for 1h
+pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
