@@ -114,6 +114,13 @@ def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
     assert [str(binding) for binding in read_link(done.out.strip())] == ["exchange/me/a:x.#", "exchange/me/b:*"]
 
 
+def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/a\ndestinations: [treeherder]\n")
+    for arguments, pattern in ([], "treeherder.#"), (["-k", "x"], "x"):
+        done = pulsekit("tail", *arguments, "--link", folder=tmp_path)
+        assert [str(binding) for binding in read_link(done.out.strip())] == [f"exchange/me/a:{pattern}"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
