@@ -159,7 +159,8 @@ class Meter:
         from pulsekit.rates import Rates
 
         self.count = 0
-        self.due = asyncio.get_running_loop().time() + every
+        # Somebody at a terminal sees at once that it is there; a record of no time at all helps nobody.
+        self.due = asyncio.get_running_loop().time() + (0 if output.pretty else every)
         self._output = output
         self._every = every
         self._rates = Rates(time.monotonic(), words=words)
@@ -209,7 +210,9 @@ class Meter:
         if self._live is None:
             from rich.live import Live
 
-            self._live = Live(console=console(), auto_refresh=False, vertical_overflow="ellipsis")
+            # What is said meanwhile goes above the table, unless it goes elsewhere.
+            talk = sys.stderr is not None and sys.stderr.isatty()
+            self._live = Live(console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=talk)
             self._live.start()
         terminal = self._live.console
         room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
