@@ -252,7 +252,7 @@ def _look_record(look: Look) -> dict[str, object]:
     return {
         "v": 1,
         "type": "rate",
-        "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z",
         "seconds": round(look.seconds, 3),
         **_counts(look),
         "exchanges": [{"exchange": one.exchange, **_counts(one)} for one in look.exchanges],
