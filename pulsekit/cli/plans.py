@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
+    from pulsekit.cli.extras import Extras
     from pulsekit.documents import Document
     from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
@@ -107,6 +108,7 @@ class Plan:
         edits: what is changed in payloads before they are judged, or None.
         linter: what knows Treeherder's rules, or None when they are none of its jobs.
         force: whether jobs that Treeherder would drop are sent all the same.
+        extras: what every message gets beside its payload, or None.
     """
 
     exchange: str
@@ -117,6 +119,7 @@ class Plan:
     edits: Edits | None = None
     linter: Linter | None = field(default=None, compare=False)
     force: bool = False
+    extras: Extras | None = None
 
     def take(self, document: Document | DocumentError, *, checked: bool = False) -> Messages | Refused:
         """Return the messages of one payload, or why there are none.
@@ -167,7 +170,11 @@ class Plan:
                 schema.check(value if document is None else document)
             keys = self._keys(value, None)
             lint = () if checked else self._lint(value, keys, document, size)
-            return Messages([(value, key) for key in keys], lint)
+            if not self.extras:
+                return Messages([(value, key) for key in keys], lint)
+            from pulsekit.publisher import Draft
+
+            return Messages([self.extras.on(Draft(value, key)) for key in keys], lint)
         from pulsekit.publisher import Draft
 
         record = read_record(value)
@@ -181,10 +188,8 @@ class Plan:
         lint = () if linter is None else self._lint(payload, keys, places)
         # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
         properties = replace(record.properties, user_id=None)
-        drafts: list[Message] = [
-            Draft(record.content, key, cc=record.cc, headers=record.headers, properties=properties) for key in keys
-        ]
-        return Messages(drafts, lint)
+        drafts = [Draft(record.content, key, record.cc, record.headers, properties) for key in keys]
+        return Messages(list(map(self.extras.on, drafts)) if self.extras else list(drafts), lint)
 
     def _lint(
         self, job: Any, keys: Sequence[str], document: Document | None, size: int | None = None

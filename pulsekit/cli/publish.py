@@ -57,6 +57,20 @@ def command(
             "-d", "--destination", metavar="D", help="Key D.<origin.project>._ (repeatable).", show_default=False
         ),
     ] = None,
+    cc: Annotated[
+        list[str] | None,
+        typer.Option("--cc", metavar="KEY", help="A further key for all (repeatable).", show_default=False),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="NAME=VALUE", help="A header for all (repeatable).", show_default=False),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property", metavar="NAME=VALUE", help="A property, such as app_id=ci (repeatable).", show_default=False
+        ),
+    ] = None,
     target: TargetOption = None,
     schema: Annotated[
         str | None,
@@ -103,6 +117,11 @@ def command(
             "nothing to publish: name a file or pipe jobs in, as in "
             "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
         )
+    extras = None
+    if cc or headers or properties:
+        from pulsekit.cli.extras import read_extras
+
+        extras = read_extras(cc or (), headers or (), properties or ())
     settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
     loaded = None if unchecked else load_schema(schema or settings.schema)
@@ -120,6 +139,7 @@ def command(
         edits=edits_of(assignments, removals, loaded),
         linter=linter,
         force=force,
+        extras=extras,
     )
     out = Output(output)
     if pulse is None:

@@ -12,6 +12,8 @@ from pulsekit.payloads import decode_body, encode_payload
 from pulsekit.routing import BindingTable
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pulsekit.bindings import Binding
     from pulsekit.cli.output import Cell, Output
     from pulsekit.cli.plans import Message, Messages, Plan, Refused
@@ -75,7 +77,7 @@ class Trial:
             return
         found = error.problems if isinstance(error, InvalidPayload) else [_problem(error)]
         problems = [] if refused.lint else found  # the schema has nothing against what is dropped
-        self._record(Verdict(refused.document.source, self.messages, problems, refused.lint), verdict, None, None)
+        self._record(Verdict(refused.document.source, self.messages, problems, refused.lint), verdict)
 
     def _show(self, message: Message, taken: Messages) -> None:
         payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
@@ -83,10 +85,12 @@ class Trial:
         worst = taken.lint[0].finding.severity if taken.lint else ""
         verdict = str(worst) if worst in _VERDICTS else "valid"  # what is cosmetic alone
         project, form = self._seen(payload)
+        keys = (key,) if isinstance(message, tuple) else (key, *message.cc)
+        taking = list(dict.fromkeys(pattern for one in keys for pattern in self._table.matches(one)))
         if not self._out.pretty:
-            self._record(Verdict(taken.source, self.messages, (), taken.lint), verdict, key, form, size)
+            record = Verdict(taken.source, self.messages, (), taken.lint)
+            self._record(record, verdict, key, form=form, size=size, bindings=taking)
             return
-        taking = self._table.matches(key)
         who = ", ".join(taking) if taking else "nobody" if len(self._table) else "?"
         head: Cell = (f"{verdict:{_WIDTH}}", _VERDICTS[verdict])
         self._out.line(head, "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
@@ -107,7 +111,14 @@ class Trial:
         return job["origin"]["project"], form
 
     def _record(
-        self, verdict: Verdict, word: str, key: str | None, form: dict[str, Any] | None, size: int | None = None
+        self,
+        verdict: Verdict,
+        word: str,
+        key: str | None = None,
+        *,
+        form: dict[str, Any] | None = None,
+        size: int | None = None,
+        bindings: Sequence[str] = (),
     ) -> None:
         sent = key is not None
         record = verdict_record(verdict) | {
@@ -115,7 +126,7 @@ class Trial:
             "exchange": self._plan.exchange,
             "routing_key": key,
             "size": size,
-            "bindings": self._table.matches(key) if key is not None else [],
+            "bindings": list(bindings),
             "preview": form,
             # As in the receipts of messages that are sent.
             "message_id": None,

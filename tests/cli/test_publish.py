@@ -168,6 +168,56 @@ async def test_a_record_of_tail_keeps_its_key_its_headers_and_its_exact_body(
     assert (await anext(messages)).routing_key == "given"
 
 
+async def test_further_keys_headers_and_properties_can_be_given_for_all(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    record = {"routing_key": "b", "payload": JOBS[0], "cc": ["c"], "headers": {"h": 1, "x": "old"}}
+    arguments = ["--cc", "c", "--cc", "d", "--header", "x=a=b", "--property", "app_id=ci", "--property", "priority=3"]
+    given = ndjson(JOBS[0], record)
+    done = pulsekit(
+        "publish", "--exchange", exchange, "-k", "k", *arguments, folder=tmp_path, url=user.url, given=given
+    )
+    assert done.status == 0, done.err
+    for more in ({}, {"h": 1}):
+        message = await anext(messages)
+        assert message.cc == ("c", "d")
+        assert {name: value for name, value in message.headers.items() if name != "CC"} == {"x": "a=b"} | more
+        assert (message.properties.app_id, message.properties.priority) == ("ci", 3)
+        assert message.properties.content_type == "application/json"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--header", "x"], "NAME=VALUE"),
+        (["--header", "CC=a"], "--cc"),
+        (["--cc", "a" * 256], "255"),
+        (["--property", "nope=1"], "app_id"),
+        (["--property", "user_id=me"], "app_id"),
+        (["--property", "priority=high"], "0 to 255"),
+        (["--property", "timestamp=soon"], "no time"),
+        (["--property", f"type={'a' * 256}"], "255"),
+    ],
+)
+def test_what_no_message_can_have_is_refused_before_connecting(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    exchange = ("--exchange", "exchange/me/x", "-k", "k")
+    url = "amqp://me:p@127.0.0.1:1/"
+    done = pulsekit("publish", *exchange, *arguments, folder=tmp_path, url=url, given=ndjson(JOBS[0]))
+    assert done.status == 2
+    assert words in done.err
+
+
+def test_a_dry_run_knows_who_takes_a_message_for_a_further_key(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text(
+        "exchange: exchange/me/x\nregistrations: [{exchange: exchange/me/x, destinations: [a], projects: ['#']}]\n"
+    )
+    arguments = ("publish", "--dry-run", "-k", "k", "--cc", "a.b")
+    done = pulsekit(*arguments, folder=tmp_path, given=ndjson(JOBS[0]))
+    assert [record["bindings"] for record in done.records] == [["a.#"]]
+
+
 async def test_one_message_goes_to_each_destination(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:

@@ -1,0 +1,98 @@
+"""What `publish` sends beside payloads: further keys, headers and properties that are given on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import ConfigurationError, InvalidMessage
+from pulsekit.messages import Properties
+from pulsekit.topics import check_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit.publisher import Draft
+
+__all__ = ["Extras", "read_extras"]
+
+# The broker compares user_id with who logs in, and closes the channel when they differ (406).
+_NAMES = tuple(item.name for item in fields(Properties) if item.name != "user_id")
+_NUMBERS = {"delivery_mode": (1, 2), "priority": (0, 255)}
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """Hold what every message gets.
+
+    Attributes:
+        cc: further routing keys.
+        headers: more headers; they replace those of a record.
+        properties: properties by their names; they replace those of a record.
+    """
+
+    cc: tuple[str, ...] = ()
+    headers: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, Any] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.cc or self.headers or self.properties)
+
+    def on(self, draft: Draft) -> Draft:
+        """Return a message with all of this."""
+        return replace(
+            draft,
+            cc=tuple(dict.fromkeys((*draft.cc, *self.cc))),
+            headers={**draft.headers, **self.headers},
+            properties=replace(draft.properties, **self.properties),
+        )
+
+
+def read_extras(cc: Iterable[str], headers: Iterable[str], properties: Iterable[str]) -> Extras:
+    """Read what is given as options.
+
+    Args:
+        cc: keys.
+        headers: `NAME=VALUE`; the value is text.
+        properties: `NAME=VALUE`, the names as in a record.
+
+    Raises:
+        ConfigurationError: one has no `=`, an unknown name, or a value that the property cannot have.
+    """
+    try:
+        keys = tuple(map(check_key, cc))
+    except InvalidMessage as error:
+        raise ConfigurationError(f"--cc: {error}") from error
+    table = dict(_pair("--header", text) for text in headers)
+    if "CC" in table or "BCC" in table:
+        raise ConfigurationError("--header: CC is a list of keys; give each with --cc")
+    pairs = [_pair("--property", text) for text in properties]
+    return Extras(keys, table, {name: _value(name, text) for name, text in pairs})
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not (name and sign):
+        raise ConfigurationError(f"{option}: {text!r:.80} is not NAME=VALUE, as in app_id=ci")
+    return name, value
+
+
+def _value(name: str, text: str) -> Any:
+    if name not in _NAMES:
+        raise ConfigurationError(f"--property: there is no {name!r:.40}; there are {', '.join(_NAMES)}")
+    if name in _NUMBERS:
+        least, most = _NUMBERS[name]
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise ConfigurationError(f"--property: {name} is a number from {least} to {most}, not {text!r:.40}")
+        return int(text)
+    if name == "timestamp":
+        from datetime import UTC, datetime
+
+        try:
+            when = datetime.fromisoformat(text)
+        except ValueError:
+            raise ConfigurationError(f"--property: {text!r:.40} is no time such as 2026-11-23T18:00:00Z") from None
+        return when if when.tzinfo else when.replace(tzinfo=UTC)
+    if len(text.encode(errors="replace")) > 255:  # a short string, AMQP 0-9-1 §4.2.5.3
+        raise ConfigurationError(f"--property: {name} has more than 255 bytes")
+    return text
