@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pulsekit.cli.exits import ExitCode
-from pulsekit.cli.output import paint
+from pulsekit.cli.theme import paint
 
 __all__ = ["Command", "Group", "run"]
 

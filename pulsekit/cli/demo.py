@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import run
-from pulsekit.cli.output import paint
+from pulsekit.cli.theme import paint
 from pulsekit.discovery import login_at
 
 if TYPE_CHECKING:

@@ -12,15 +12,16 @@ from enum import StrEnum
 from functools import cache
 from io import TextIOWrapper
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated, Any, TextIO, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
+
+from pulsekit.cli.theme import paint, rich_styles, sgr, wants_colours
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "THEME",
     "Cell",
     "Format",
     "FormatOption",
@@ -30,15 +31,9 @@ __all__ = [
     "console",
     "fail",
     "note",
-    "paint",
     "quote",
     "warn",
 ]
-
-# The one palette, in rich's words; `paint` knows them too.
-THEME = {"head": "bold", "good": "green", "bad": "red", "warn": "yellow", "key": "cyan", "dim": "dim"}
-_SGR = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33, "blue": 34, "magenta": 35, "cyan": 36}
-_BEGIN = {name: f"\x1b[{';'.join(str(_SGR[word]) for word in style.split())}m" for name, style in THEME.items()}
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
@@ -87,7 +82,7 @@ class Output:
         self._dump: Callable[[Any], str] | None = None
         terminal = self._stream.isatty()
         self._terminal = terminal
-        self._coloured = _wants_colours(self._stream)
+        self._coloured = wants_colours(self._stream)
         self._width = get_terminal_size().columns if terminal else None
         self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
         if isinstance(self._stream, TextIOWrapper):
@@ -172,20 +167,12 @@ class Output:
 
     def _paint(self, cell: tuple[str, str]) -> str:
         text, style = cell
-        return _sgr(text, style) if self._coloured and style and text else text
+        return sgr(text, style) if self._coloured and style and text else text
 
 
 def clean(text: str) -> str:
     r"""Return text from outside with each character that a terminal might obey as an escape: `\x1b`, `\u202e`."""
     return text.translate(_escapes()) if _UNSAFE.search(text) else text
-
-
-def paint(text: str, style: str, stream: TextIO) -> str:
-    """Return the text in a style of `THEME` when the stream is a terminal that wants colours (`NO_COLOR` is heeded).
-
-    The text must be clean.
-    """
-    return _sgr(text, style) if style and text and _wants_colours(stream) else text
 
 
 def note(text: str) -> None:
@@ -213,11 +200,19 @@ def quote(text: str) -> None:
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a rich console in our theme, for what plain lines cannot do: progress, highlighted JSON."""
+    """Return a rich console in our theme, for what plain lines cannot do: progress, jobs as Treeherder draws them."""
     from rich.console import Console  # costs as much as all the rest
     from rich.theme import Theme
 
-    return Console(theme=Theme(THEME), stderr=stderr, highlight=False, markup=False, emoji=False)
+    return Console(
+        theme=Theme(rich_styles()),
+        # Without a colour system there is no bold either: NO_COLOR asks for plain text.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
 def _say(prefix: str, style: str, text: str) -> None:
@@ -229,14 +224,6 @@ def _say(prefix: str, style: str, text: str) -> None:
             text = textwrap.fill(text, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
         sys.stderr.write(paint(prefix, style, sys.stderr) + text[len(prefix) :] + "\n")
         sys.stderr.flush()
-
-
-def _wants_colours(stream: TextIO) -> bool:
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _sgr(text: str, style: str) -> str:
-    return f"{_BEGIN[style]}{text}\x1b[0m"
 
 
 def _split(cell: Cell) -> tuple[str, str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.rule import Rule
 from rich.text import Text
-from rich.theme import Theme
 
-from pulsekit.cli.output import THEME, clean
+from pulsekit.cli.output import clean, console
 from pulsekit.jobs.checks import STATES
 from pulsekit.jobs.rules import PARSED_LOGS
 
@@ -23,20 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Picture", "Sight"]
 
-# Treeherder's colours, as near as terminals come. Failures are bold, so that they stand out without colours, too.
-_STYLES = {
-    "success": "green",
-    "testfailed": "bold dark_orange",
-    "busted": "bold red",
-    "exception": "bold medium_purple1",
-    "usercancel": "magenta",
-    "retry": "dodger_blue1",
-    "superseded": "cyan",
-    "unknown": "bright_black",
-    "running": "default",
-    "pending": "dim",
-    "unscheduled": "dim",
-}
+# Results and states that have a style of their own, in the order of the legend.
+_STATUSES = (
+    "success",
+    "testfailed",
+    "busted",
+    "exception",
+    "usercancel",
+    "retry",
+    "superseded",
+    "unknown",
+    "running",
+    "pending",
+    "unscheduled",
+)
 _UNGROUPED = "?"  # Treeherder draws the jobs of this group without one
 _SHORT = 12  # characters of a revision
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -90,14 +87,7 @@ class Picture:
     """Draw jobs on stdout."""
 
     def __init__(self) -> None:
-        self._console = Console(
-            theme=Theme(THEME),
-            # Without a colour system there is no bold either: NO_COLOR asks for plain text.
-            color_system=None if os.environ.get("NO_COLOR") else "auto",
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+        self._console = console()
 
     def overview(self, sights: Iterable[Sight]) -> None:
         """Draw every push with its platforms, groups and symbols; below several jobs, the results in their colours.
@@ -111,7 +101,7 @@ class Picture:
             self._aligned([(Text(platform), list(_symbols(row))) for platform, row in rows], indent=len(_INDENT))
         if len(shown) > 1:
             counts = Counter(one.status for one in shown)
-            legend = [_styled(f"{counts[status]} {status}", status) for status in _STYLES if counts[status]]
+            legend = [_styled(f"{counts[status]} {status}", status) for status in _STATUSES if counts[status]]
             for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
                 self._line(len(_INDENT), line)
 
@@ -201,7 +191,7 @@ def _natural(sight: Sight) -> list[tuple[int, str]]:
 
 
 def _styled(text: str, status: str) -> Text:
-    return Text.assemble((text, _STYLES.get(status, "")))
+    return Text.assemble((text, status if status in _STATUSES else ""))
 
 
 def _fields(job: dict[str, Any], superseded: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pulsekit import errors
 from pulsekit.cli import main
 from pulsekit.cli.app import _COMMANDS
 from pulsekit.cli.exits import ExitCode, exit_code, report
-from pulsekit.cli.output import Format, Output, clean, paint
+from pulsekit.cli.output import Format, Output, clean
 from pulsekit.errors import PulsekitError
 
 from .conftest import environment
@@ -388,7 +388,3 @@ def test_an_unknown_format_is_refused_with_the_known_ones(call) -> None:
     result = call("match", "a", "-o", "xml")
     assert result.code == 2
     assert "'pretty', 'ndjson'" in result.err
-
-
-def test_paint_leaves_text_alone_where_nobody_sees_colours(capsys) -> None:
-    assert paint("x", "bad", sys.stdout) == "x"

@@ -311,15 +311,15 @@ def test_a_symbol_has_the_colour_of_its_result(on_terminal, folder) -> None:
     row = next(line for line in out.splitlines() if "bc1" in line)
     painted = dict(reversed(pair) for pair in re.findall(r"\x1b\[([0-9;]+)m(bc\d)\x1b\[0m", row))
     assert painted == {
-        "bc1": "32",
-        "bc2": "1;38;5;208",
-        "bc3": "1;38;5;141",
-        "bc4": "35",
-        "bc5": "38;5;33",
-        "bc6": "36",
+        "bc1": "38;5;28",
+        "bc2": "1;38;5;166",
+        "bc3": "1;38;5;98",
+        "bc4": "38;5;162",
+        "bc5": "38;5;32",
+        "bc6": "38;5;30",
     }
     legend = out[out.index("1 success") :]
-    for colour, words in (("1;38;5;208", "1 testfailed"), ("38;5;33", "1 retry")):
+    for colour, words in (("1;38;5;166", "1 testfailed"), ("38;5;32", "1 retry")):
         assert f"\x1b[{colour}m{words}\x1b[0m" in legend
 
 
