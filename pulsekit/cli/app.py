@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ _COMMANDS = {
     "preview": ("pulsekit.cli.preview", "Show jobs as Treeherder would store and draw them."),
     "doctor": ("pulsekit.cli.doctor", "Find out why it does not work, one check after the other."),
     "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
+    "completion": ("pulsekit.cli.completion", "Teach your shell to complete names and options."),
 }
 _EXAMPLES = """\
 pulsekit match treeherder.mozilla-inbound._
@@ -109,12 +111,17 @@ def run(argv: Sequence[str] | None = None) -> int:
         argv: arguments without the program's name; those of the process by default.
     """
     # Plain help, not typer's boxes: it stays readable in 60 columns, and rich would double the start.
-    app = typer.Typer(cls=_Root, rich_markup_mode=None, context_settings=_CONTEXT)
+    app = typer.Typer(cls=_Root, rich_markup_mode=None, add_completion=False, context_settings=_CONTEXT)
     app.callback(invoke_without_command=True, help=_help(_root.__doc__ or "", _EXAMPLES))(_root)
     root = get_command(app)
     assert isinstance(root, _Root)
     for name, (module, summary) in _COMMANDS.items():
         root.add_command(_Lazy(name, module, summary))
+    if shell := os.environ.get("_PULSEKIT_COMPLETE"):
+        from pulsekit.cli.suggestions import answer
+
+        answer(root, shell, sys.argv[1:] if argv is None else argv)
+        return ExitCode.DONE
     status = root.main(args=argv, prog_name="pulsekit", standalone_mode=False)
     return int(status or ExitCode.DONE)
 

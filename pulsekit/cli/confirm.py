@@ -6,7 +6,6 @@ import os
 import sys
 
 from pulsekit.cli.output import clean
-from pulsekit.cli.streams import Worker
 from pulsekit.errors import ConfigurationError
 
 __all__ = ["agreed", "check_can_ask"]
@@ -34,6 +33,8 @@ async def agreed(question: str, *, yes: bool) -> bool:
         return True
     sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
+    from pulsekit.cli.streams import Worker  # loads asyncio, which help and completion do without
+
     # Not sys.stdin: a thread that waits in it would keep the interpreter from ending.
     answer: bytes = await Worker("ask").call(lambda: os.read(sys.stdin.fileno(), _LINE))
     if not answer.endswith(b"\n"):  # Ctrl-D

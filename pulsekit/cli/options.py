@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import signal
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulsekit.cli.logs import tell_warnings
 from pulsekit.cli.output import note
 from pulsekit.errors import ConfigurationError
 
@@ -98,6 +94,12 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         signals: end the work as Ctrl-C does, with time to put things in order; then the process dies of the signal,
             as whoever sent it expects. The second one does not wait.
     """
+    import asyncio  # not for those who ask for help, or complete a line
+    import signal
+    import sys
+
+    from pulsekit.cli.logs import tell_warnings
+
     tell_warnings()
     caught: list[int] = []
 

@@ -1,0 +1,219 @@
+"""What TAB proposes: asked as the scripts of each shell ask, and once in a real bash."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pulsekit.cli.app import _COMMANDS
+
+from .conftest import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Call
+
+CONFIGURATION = """\
+exchange: exchange/me/v1/jobs
+destinations: [treeherder]
+registrations:
+  - {exchange: exchange/me/v1/jobs, destinations: [treeherder], projects: [autoland._, 'try._']}
+targets:
+  staging: {destinations: [treeherder-staging], projects: ['#']}
+"""
+JOBS = "exchange/me/v1/jobs"
+BINDINGS = [f"{JOBS}:{pattern}" for pattern in ("treeherder.#", "treeherder.autoland._", "treeherder.try._")]
+BREAKS = " \t\n\"'><=;|&(:"  # bash's own
+HEAVY = ("aio_pika", "aiormq", "rich", "fastjsonschema")
+
+
+@pytest.fixture
+def suggest(folder, call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Ask as zsh and fish do: with the words before the cursor."""
+    (folder / "pulsekit.yml").write_text(CONFIGURATION)
+
+    def suggest(*words: str, shell: str = "zsh") -> list[str]:
+        monkeypatch.setenv("_PULSEKIT_COMPLETE", shell)
+        result = call(*words)
+        assert (result.code, result.err) == (0, "")
+        return result.out.splitlines()
+
+    return suggest
+
+
+@pytest.fixture
+def at_bash(suggest, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], list[str]]:
+    """Ask as bash does: with its line."""
+
+    def at_bash(line: str) -> list[str]:
+        monkeypatch.setenv("_PULSEKIT_LINE", line)
+        monkeypatch.setenv("_PULSEKIT_BREAKS", BREAKS)
+        return suggest(shell="bash")
+
+    return at_bash
+
+
+def values(lines: list[str]) -> list[str]:
+    return [line.partition("\t")[0] for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["ma"], ["match"]),
+        (["queue", "p"], ["peek", "purge"]),
+        (["--v"], ["--version"]),
+        (["tail", "--fu"], ["--full"]),
+        (["queue", "show", "--wa"], ["--watch"]),
+        (["publish", "--exchange", ""], [JOBS]),
+        (["publish", "--exchange=e"], [f"--exchange={JOBS}"]),
+        (["publish", "-d", ""], ["treeherder", "treeherder-staging"]),
+        (["publish", "-d", "treeherder", "-d", ""], ["treeherder-staging"]),
+        (["publish", "--routing-key", "t"], ["treeherder.autoland._", "treeherder.try._"]),
+        (["register", "--project", ""], ["autoland._", "try._", "#"]),
+        (["tail", f"{JOBS}:treeherder."], BINDINGS),
+        (["tail", "--target", ""], ["staging", "production"]),
+        (["tail", "--schema", "pulse"], ["pulse-job", "pulse-job-2020"]),
+        (["match", "treeherder.a"], ["treeherder.autoland._"]),
+        (["match", "--binding", "treeherder-"], ["treeherder-staging.#"]),
+        (["bindings", "--rule", "any"], ["any.project"]),
+        (["validate", "--lint-off", "owner-l"], ["owner-long"]),
+        (["validate", "--profile", ""], ["strict", "treeherder"]),
+        (["exchange", "check", ""], [JOBS]),
+        (["queue", "peek", ""], ["queue/me/"]),
+        (["completion", ""], ["bash", "zsh", "fish"]),
+        (["doctor", "-o", ""], ["pretty", "ndjson"]),
+    ],
+)
+@pytest.mark.parametrize("shell", ["zsh", "fish"])
+def test_what_can_come_next_is_proposed(suggest, words, expected, shell) -> None:
+    assert sorted(values(suggest(*words, shell=shell))) == sorted(expected)
+
+
+@pytest.mark.parametrize("words", [["publish", "jo"], ["nonsense", ""], ["replay", ""], ["tail", "--save", ""], ["x="]])
+def test_where_nothing_is_known_the_shell_may_propose_files(suggest, words) -> None:
+    assert suggest(*words) == []
+
+
+def test_every_command_is_proposed_with_a_line_about_it(suggest) -> None:
+    assert suggest("") == [f"{name}\t{about}" for name, (_, about) in _COMMANDS.items()]
+
+
+@pytest.mark.parametrize("name", sorted(_COMMANDS))
+def test_the_options_of_every_command_are_proposed_without_what_is_heavy(folder, name) -> None:
+    (folder / "pulsekit.yml").write_text(CONFIGURATION)
+    words = {"exchange": ["exchange", "create"], "queue": ["queue", "show"]}.get(name, [name])
+    script = "import sys; from pulsekit.cli import main; main(); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", script, *words, "--"],
+        env=environment({"_PULSEKIT_COMPLETE": "zsh"}), capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    assert "--help\tShow this message and exit." in done.stdout.splitlines()
+    assert not set(HEAVY).intersection(done.stderr.split())
+
+
+def test_an_option_that_is_given_is_not_proposed_again(suggest) -> None:
+    assert "--full" not in values(suggest("tail", "--full", "--f"))
+    assert "--destination" in values(suggest("publish", "-d", "x", "--de"))
+
+
+def test_the_user_who_would_log_in_has_a_corner_to_begin_with(suggest, monkeypatch) -> None:
+    monkeypatch.setenv("PULSE_URL", "amqp://you:s3cr3t@127.0.0.1:1/")
+    assert suggest("queue", "show", "") == ["queue/you/"]
+    assert values(suggest("exchange", "create", "exchange/y")) == ["exchange/you/"]
+    assert suggest("register", "--user", "") == ["you"]
+
+
+# bash
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("pulsekit ma", ["match"]),
+        ("pulsekit  queue 'show' ", ["queue/me/"]),
+        (f"pulsekit tail {JOBS}:treeherder.a", ["treeherder.autoland._"]),  # bash's word begins at the colon
+        (f"pulsekit tail '{JOBS}:treeherder.a", [f"{JOBS}:treeherder.autoland._"]),  # and does not in quotes
+        (f"pulsekit tail {JOBS}:treeherder-", ["treeherder-staging.\\#"]),
+        ("pulsekit publish --exchange=e", [JOBS]),
+        ("pulsekit register -p \\#", ["\\#"]),
+        ("pulsekit register -p '#", ["#"]),
+        ("pulsekit ", list(_COMMANDS)),
+    ],
+)
+def test_bash_gets_what_goes_in_the_place_of_its_word(at_bash, line, expected) -> None:
+    assert at_bash(line) == expected
+
+
+def in_bash(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
+    """Run lines in a bash that has learnt to complete; `propose LINE` shows what it would propose."""
+    (folder / "bin").mkdir()
+    command = folder / "bin" / "pulsekit"
+    command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m pulsekit \"$@\"\n")
+    command.chmod(0o755)
+    propose = 'propose() { COMP_LINE=$1; COMP_POINT=${#1}; _pulsekit pulsekit; printf "%s\\n" "${COMPREPLY[@]}"; }'
+    return subprocess.run(
+        ["bash", "--norc", "-c", "\n".join(['eval "$(pulsekit completion bash)"', propose, *lines])],
+        env=environment({"_PULSEKIT_COMPLETE": "", "PATH": f"{folder / 'bin'}:{os.environ['PATH']}"}),
+        capture_output=True, text=True, timeout=40, check=False,
+    )  # fmt: skip
+
+
+def test_a_real_bash_completes(folder) -> None:
+    (folder / "pulsekit.yml").write_text(CONFIGURATION)
+    done = in_bash(folder, f"propose 'pulsekit tail {JOBS}:treeherder.a'", "complete -p pulsekit")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "treeherder.autoland._\ncomplete -o default -F _pulsekit pulsekit\n"
+
+
+def test_names_of_a_stranger_are_never_obeyed(folder, suggest) -> None:
+    names = ["a$(touch${IFS}pwned)", "b`touch${IFS}pwned`", "c;touch${IFS}pwned", "d\x1b[2J", "e f", "g\u202e"]
+    hostile = [f"exchange/me/{name}" for name in names]
+    (folder / "pulsekit.yml").write_text(json.dumps({"registrations": [f"{name}:k" for name in hostile]}))
+    assert suggest("publish", "--exchange", "") == hostile[:3]
+    done = in_bash(folder, 'for one in $(propose "pulsekit publish --exchange "); do eval "echo $one"; done')
+    assert done.stdout.splitlines() == hostile[:3]
+    assert not (folder / "pwned").exists()
+
+
+# what must not happen
+
+
+def test_a_configuration_that_cannot_be_read_proposes_nothing_and_says_nothing(suggest, folder) -> None:
+    (folder / "pulsekit.yml").write_text("exchange: [\n")
+    assert suggest("publish", "--exchange", "") == []
+    assert values(suggest("publish", "--excha")) == ["--exchange"]
+
+
+def test_no_password_is_read_or_proposed(suggest, folder, monkeypatch, tmp_path) -> None:
+    (tmp_path / "pulsekit").mkdir()
+    (tmp_path / "pulsekit" / "config.yml").write_text(f"user: you\npassword_command: touch {folder}/called\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert suggest("queue", "show", "") == ["queue/you/"]
+    assert not (folder / "called").exists()
+
+
+# the command
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_script_of_each_shell_asks_pulsekit(call, monkeypatch, shell) -> None:
+    monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
+    result = call("completion", shell)
+    assert result.code == 0
+    assert f"_PULSEKIT_COMPLETE={shell}" in result.out
+    assert call("completion").out == result.out
+
+
+def test_another_shell_is_refused_with_those_there_are(call, monkeypatch) -> None:
+    monkeypatch.setenv("SHELL", "/bin/tcsh")
+    result = call("completion")
+    assert result.code == 2
+    assert "bash, zsh, fish" in result.err
