@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit.bindings import Binding
 from pulsekit.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
 from pulsekit.consumer import PREFETCH, Consumer
-from pulsekit.errors import NotFound, NotOpen
+from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
 from pulsekit.names import check_exchange
 from pulsekit.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas import Schema, load_schema
@@ -250,10 +250,17 @@ class Pulse:
             PreconditionFailed: queues are bound to it.
         """
         check_exchange(name)
-        await self._ask(
-            lambda channel: channel.exchange_delete(exchange=name, if_unused=if_unused, timeout=OPERATION_TIMEOUT),
-            f"delete the exchange {name}",
-        )
+        try:
+            await self._ask(
+                lambda channel: channel.exchange_delete(exchange=name, if_unused=if_unused, timeout=OPERATION_TIMEOUT),
+                f"delete the exchange {name}",
+            )
+        except PreconditionFailed as error:
+            raise PreconditionFailed(
+                f"queues are bound to {name}: take them away first, or delete it all the same (--force)",
+                code=error.code,
+                text=error.text,
+            ) from error
 
     async def link(self) -> Link:
         """Connect, and return the publishing side's current link, which says what server answers.

@@ -22,7 +22,8 @@ from pulsekit.cli.theme import paint
 __all__ = ["Command", "Group", "run"]
 
 # Name, module, and what `pulsekit --help` says: listing and completing commands imports none of them. A module has
-# `command`, a function or a Typer application, and `EXAMPLES`, the lines its help begins with.
+# `command`, a function or a Typer application, and `EXAMPLES`, the lines with which its help and that of its own
+# commands begin.
 _COMMANDS = {
     "demo": ("pulsekit.cli.demo", "Show the whole journey of a job on this machine."),
     "init": ("pulsekit.cli.init", "Write pulsekit.yml and a job.yml to start from."),
@@ -98,6 +99,9 @@ class _Lazy(Command):
             body.rich_markup_mode = None
             loaded = get_command(body)
             loaded.help = _help(loaded.help or "", module.EXAMPLES)
+            for name, inner in getattr(loaded, "commands", {}).items():
+                own = [line for line in module.EXAMPLES.splitlines() if f" {self.name} {name} " in line]
+                inner.help = _help(inner.help or "", "\n".join(own))
             return loaded
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.name, cls=Command, help=_help(inspect.getdoc(body) or "", module.EXAMPLES))(body)

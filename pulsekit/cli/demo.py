@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import run
-from pulsekit.cli.theme import paint
+from pulsekit.cli.output import Cell, Format, Output
 from pulsekit.discovery import login_at
 
 if TYPE_CHECKING:
@@ -46,18 +45,18 @@ async def _journey() -> int:
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox())
         _step("Pulse on this machine", "a real AMQP broker in this process, with PulseGuardian's permissions")
-        _say(f"PULSE_URL={sandbox.url('me')}", "dim")
+        _say((f"PULSE_URL={sandbox.url('me')}", "dim"))
 
         pulse = await stack.enter_async_context(Pulse(login_at(sandbox, "me")))
         await pulse.create_exchange(_EXCHANGE)
         _step("Your exchange", "durable and of type topic, as Pulse wants it")
-        _say(_EXCHANGE, "key")
+        _say((_EXCHANGE, "key"))
 
         registration = Registration(_EXCHANGE, ["treeherder", "staging"], ["mozilla-inbound._", "autoland._"])
         _step("The registration", "Treeherder binds every combination of destinations and projects")
         _say(f"destinations {', '.join(registration.destinations)}; projects {', '.join(registration.projects)}")
         for binding in registration.expand():
-            _say(binding.pattern, "key")
+            _say((binding.pattern, "key"))
 
         standin = await stack.enter_async_context(
             TreeherderStandIn(lambda name: login_at(sandbox, name), [registration], verdicts.put_nowait)
@@ -77,9 +76,9 @@ async def _journey() -> int:
         for _ in range(4):
             verdict = await asyncio.wait_for(verdicts.get(), _WAIT)
             if verdict.taken:
-                _say(f"taken    {verdict.message.routing_key}", "good")
+                _say((f"taken    {verdict.message.routing_key}", "good"))
             else:
-                _say(f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad")
+                _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
         _say(f"{standin.taken} taken, {standin.dropped} dropped")
     _step("Now you", "the sandbox stays up in one terminal, the rest finds it by itself")
     for line in (
@@ -88,7 +87,7 @@ async def _journey() -> int:
         f"pulsekit publish job.yml --exchange {_EXCHANGE} -d treeherder",
         "pulsekit match treeherder.mozilla-inbound._",
     ):
-        _say(line, "key")
+        _say((line, "key"))
     return ExitCode.DONE
 
 
@@ -101,7 +100,7 @@ async def _publish(publisher: Publisher, tail: Consumer) -> None:
     ]
     pairs = [(job, f"treeherder.{job['origin']['project']}._") for job in jobs]
     async for receipt in publisher.publish_many(pairs):
-        _say(f"{receipt.outcome}  {receipt.routing_key}", "good")
+        _say((f"{receipt.outcome}  {receipt.routing_key}", "good"))
     for _ in jobs:
         await _show(tail)
 
@@ -116,7 +115,7 @@ async def _refuse(publisher: Publisher) -> None:
         await publisher.publish(broken, "treeherder.autoland._")
     except InvalidPayload as error:
         for problem in error.problems:
-            _say(str(problem), "bad")
+            _say((str(problem), "bad"))
 
 
 async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
@@ -126,7 +125,7 @@ async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
     _step("A key Treeherder is not bound to", "the word where they part says why")
     await publisher.publish(_job("mozilla-central", "B", "build-linux64/opt", result="success"), key)
     await _show(tail)
-    _say(f"{pattern}: {explain(pattern, key).reason}", "warn")
+    _say((f"{pattern}: {explain(pattern, key).reason}", "warn"))
 
 
 async def _dropped(careless: Publisher, tail: Consumer) -> None:
@@ -134,7 +133,7 @@ async def _dropped(careless: Publisher, tail: Consumer) -> None:
     job = _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail")
     del job["version"]
     receipt = await careless.publish(job, "treeherder.autoland._")
-    _say(f"{receipt.outcome}  {receipt.routing_key}", "good")
+    _say((f"{receipt.outcome}  {receipt.routing_key}", "good"))
     await _show(tail)
 
 
@@ -147,10 +146,8 @@ async def _show(tail: Consumer) -> None:
     assert seen is not None
     style = _RESULTS.get(seen.result, "warn")
     what = f"{seen.state} {seen.result}".strip()
-    _say(
-        f"tail  {message.received.astimezone():%H:%M:%S}  {message.routing_key}  "
-        f"{paint(f'{seen.symbol}  {what}', style, sys.stdout)}  {seen.name}"
-    )
+    when = f"{message.received.astimezone():%H:%M:%S}"
+    _say(f"tail  {when}  {message.routing_key}  ", (f"{seen.symbol}  {what}", style), f"  {seen.name}")
 
 
 def _job(project: str, symbol: str, name: str, **more: Any) -> dict[str, Any]:
@@ -174,10 +171,10 @@ def _job(project: str, symbol: str, name: str, **more: Any) -> dict[str, Any]:
 
 
 def _step(title: str, about: str) -> None:
-    sys.stdout.write(f"\n{paint(title, 'head', sys.stdout)}  {paint(about, 'dim', sys.stdout)}\n")
-    sys.stdout.flush()
+    out = Output(Format.PRETTY, live=True)
+    out.line()
+    out.wrapped((title, "head"), "  ", (about, "dim"), hang=3)
 
 
-def _say(text: str, style: str = "") -> None:
-    sys.stdout.write(f"   {paint(text, style, sys.stdout)}\n")
-    sys.stdout.flush()
+def _say(*cells: Cell) -> None:
+    Output(Format.PRETTY, live=True).wrapped("   ", *cells, hang=6)

@@ -136,6 +136,28 @@ class Output:
                     break
         self.line(*kept)
 
+    def wrapped(self, *cells: Cell, hang: int = 4) -> None:
+        """Write cells on one line; on a terminal that is too narrow, on several, from the second on indented.
+
+        What has no space in it is left whole, so that it can be copied.
+        """
+        styled = [_styled(cell) for cell in cells]
+        if self._width is None or sum(columns(text) for text, _ in styled) <= self._width:
+            self.line(*styled)
+            return
+        line: list[Cell] = []
+        used = 0
+        for piece, style in ((piece, style) for text, style in styled for piece in re.findall(" +|[^ ]+", text)):
+            fresh = bool(line) and used == hang
+            if fresh and piece.isspace():
+                continue
+            if used + columns(piece) > self._width and not piece.isspace() and not fresh and used:
+                self.line(*(line[:-1] if _split(line[-1])[0].isspace() else line))
+                line, used = [" " * hang], hang
+            line.append((piece, style))
+            used += columns(piece)
+        self.line(*line)
+
     def table(self, rows: Iterable[Sequence[Cell]]) -> None:
         """Write rows of equal length in aligned columns.
 
@@ -204,7 +226,11 @@ def console(*, stderr: bool = False) -> Console:
     from rich.console import Console  # costs as much as all the rest
     from rich.theme import Theme
 
-    return Console(
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - while it is handled; rich would leave with status 1
+
+    return Piped(
         theme=Theme(rich_styles()),
         # Without a colour system there is no bold either: NO_COLOR asks for plain text.
         color_system=None if os.environ.get("NO_COLOR") else "auto",

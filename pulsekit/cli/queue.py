@@ -55,10 +55,15 @@ def show(
         float, typer.Option(parser=seconds, metavar="DURATION", help="How long between two looks.")
     ] = "5s",  # type: ignore[assignment] # typer hands the default to the parser
     count: Annotated[
-        int | None, typer.Option("-n", "--count", min=1, help="End --watch after so many looks.", show_default=False)
+        int | None,
+        typer.Option("-n", "--count", min=1, metavar="N", help="End --watch after so many looks.", show_default=False),
     ] = None,
-    mail_over: Annotated[int, typer.Option(min=1, help="Messages over which PulseGuardian mails you.")] = 2000,
-    delete_over: Annotated[int, typer.Option(min=1, help="Messages over which it deletes the queue.")] = 8000,
+    mail_over: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Messages over which PulseGuardian mails you.")
+    ] = 2000,
+    delete_over: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Messages over which it deletes the queue.")
+    ] = 8000,
     guardian: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Ask this PulseGuardian for the bindings too.", show_default=False),
@@ -102,7 +107,9 @@ def show(
 def peek(
     name: _Name,
     *,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, max=10_000, help="How many messages.")] = 10,
+    count: Annotated[
+        int, typer.Option("-n", "--count", min=1, max=10_000, metavar="N", help="How many messages.")
+    ] = 10,
     full: Annotated[bool, typer.Option("--full", help="Show each body whole.")] = False,
     output: FormatOption = None,
     url: UrlOption = None,

@@ -105,12 +105,12 @@ def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
 def _tell(out: Output, verdict: Verdict) -> None:
     for problem in verdict.problems:
         place = _place(verdict.source, problem.line, problem.column)
-        out.line((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
+        out.wrapped((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
     for finding, line, column in verdict.lint:
         place = _place(verdict.source, line, column)
         severity: Cell = (f"  {finding.severity}", _STYLES[finding.severity])
         words = f"  {finding.message} ({finding.hint})"
-        out.line((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
+        out.wrapped((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
 
 
 def _annotate(out: Output, verdict: Verdict) -> None:

@@ -1,0 +1,73 @@
+"""The help of every command as it is shown, in `help/`: a change of it is seen in a review.
+
+After a change of options or words, this writes it anew:
+
+    .venv/bin/python tests/cli/contract/helps.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["COMMANDS", "FOLDER", "help_of", "path_of"]
+
+FOLDER = Path(__file__).parent / "help"
+WIDTH = 80
+_GROUPS = {"exchange": ("create", "check", "delete"), "queue": ("show", "peek", "purge", "delete")}
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    (),
+    *(
+        (name, *inner)
+        for name in (
+            "demo", "init", "sandbox", "exchange", "publish", "tail", "replay", "queue",
+            "match", "bindings", "register", "preview", "doctor", "validate", "completion",
+        )
+        for inner in ((), *((one,) for one in _GROUPS.get(name, ())))
+    ),
+)  # fmt: skip
+# One process for all: every help is made by the command's own parser.
+_SCRIPT = """\
+import json, sys
+from contextlib import redirect_stdout
+from io import StringIO
+from pulsekit.cli import main
+texts = []
+for words in json.loads(sys.argv[1]):
+    with redirect_stdout(StringIO()) as text:
+        assert main([*words, "--help"]) == 0
+    texts.append(text.getvalue())
+json.dump(texts, sys.stdout)
+"""
+
+
+def help_of(*commands: tuple[str, ...], width: int = WIDTH) -> list[str]:
+    """Return the help of commands, as a terminal of a width shows it."""
+    import json
+
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT, json.dumps(commands)],
+        env={**os.environ, "COLUMNS": str(width)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    texts: list[str] = json.loads(done.stdout)
+    return texts
+
+
+def path_of(words: tuple[str, ...]) -> Path:
+    """Return the file that keeps the help of a command."""
+    return FOLDER / f"{' '.join(('pulsekit', *words))}.txt".replace(" ", "-")
+
+
+def _write() -> None:
+    FOLDER.mkdir(exist_ok=True)
+    for old in FOLDER.glob("*.txt"):
+        old.unlink()
+    for words, text in zip(COMMANDS, help_of(*COMMANDS), strict=True):
+        path_of(words).write_text(text, encoding="utf-8")
+    print(f"{len(COMMANDS)} written to {FOLDER}")  # noqa: T201 - it is a command
+
+
+if __name__ == "__main__":
+    _write()

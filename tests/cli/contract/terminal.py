@@ -1,0 +1,104 @@
+"""A terminal of our own: what a command shows on it is read as it comes, what somebody would type is typed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import select
+import struct
+import subprocess
+import sys
+import termios
+from typing import TYPE_CHECKING, Self
+
+from cli.command import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["CTRL_C", "SGR", "Terminal"]
+
+CTRL_C = b"\x03"
+SGR = re.compile(r"\x1b\[[0-9;]*m")  # what a painted line has, and all that a plain command may send
+
+_PATIENCE = 40  # seconds, for what takes a tenth of one
+# The terminal has to be the controlling one of a session of its own, or Ctrl-C would be a character like any other.
+_LAUNCH = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
+
+
+class Terminal:
+    """Run pulsekit on a terminal, for input and all output, while the block lasts.
+
+    Attributes:
+        process: the command.
+        shown: everything it has shown so far.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        url: str | None = None,
+        columns: int = 100,
+        extra: Mapping[str, str] | None = None,
+    ) -> None:
+        self._ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
+        settings = environment(folder, url, {"TERM": "xterm-256color", **(extra or {})})
+        settings.pop("COLUMNS")
+        command = (sys.executable, "-m", "pulsekit", *arguments)
+        self.process = subprocess.Popen(
+            (sys.executable, "-IS", "-c", _LAUNCH, *command),
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env=settings,
+            cwd=folder,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        self.shown = ""
+        self._raw = b""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        os.close(self._ours)
+
+    @property
+    def plain(self) -> str:
+        """What it has shown, without colours."""
+        return SGR.sub("", self.shown)
+
+    def expect(self, words: str) -> None:
+        """Read until the command has shown something."""
+        while words not in self.plain:
+            assert self._read(), f"it ended without {words!r}: {self.shown!r}"
+
+    def type(self, keys: bytes) -> None:
+        """Type on the keyboard."""
+        os.write(self._ours, keys)
+
+    def end(self) -> int:
+        """Read until the command has ended, and return its status."""
+        while self._read():
+            pass
+        return self.process.wait(timeout=_PATIENCE)
+
+    def _read(self) -> bool:
+        ready, _, _ = select.select([self._ours], [], [], _PATIENCE)
+        assert ready, f"nothing more came after {self.shown!r}"
+        try:
+            chunk = os.read(self._ours, 65536)
+        except OSError:  # how a terminal says that its other end is closed
+            chunk = b""
+        self._raw += chunk
+        self.shown = self._raw.decode(errors="replace").replace("\r\n", "\n")
+        return bool(chunk)

@@ -1,0 +1,40 @@
+"""Help is read in a review before it is read by users: see `helps.py` for how it is written anew."""
+
+from __future__ import annotations
+
+import pytest
+
+from pulsekit.cli.app import _COMMANDS
+
+from .helps import COMMANDS, FOLDER, help_of, path_of
+
+
+@pytest.fixture(scope="module", params=[60, 80, 100])
+def helps(request: pytest.FixtureRequest) -> tuple[int, dict[tuple[str, ...], str]]:
+    """The help of every command at a width."""
+    return request.param, dict(zip(COMMANDS, help_of(*COMMANDS, width=request.param), strict=True))
+
+
+def test_every_help_is_as_it_was_reviewed(helps) -> None:
+    width, texts = helps
+    if width != 80:
+        return
+    changed = [" ".join(words) for words, text in texts.items() if path_of(words).read_text(encoding="utf-8") != text]
+    assert changed == [], "if they are right, write them anew: python tests/cli/contract/helps.py"
+
+
+def test_every_help_fits_its_terminal_and_begins_with_examples(helps) -> None:
+    width, texts = helps
+    for words, text in texts.items():
+        head, _, rest = text.partition("Examples:\n")
+        assert head.startswith(f"Usage: {' '.join(('pulsekit', *words))} "), words
+        assert "Options:" not in head, words
+        examples, _, rest = rest.partition("\n\n")
+        assert f"pulsekit {' '.join(words)}".strip() in examples, words
+        assert max(map(len, (head + rest).splitlines())) <= width, words
+        assert max(map(len, examples.splitlines())) <= 80, words
+
+
+def test_the_files_are_those_of_the_commands() -> None:
+    assert {path.name for path in FOLDER.iterdir()} == {path_of(words).name for words in COMMANDS}
+    assert {words[0] for words in COMMANDS if words} == set(_COMMANDS)

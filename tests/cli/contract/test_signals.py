@@ -1,0 +1,108 @@
+"""Ctrl-C once and twice, and the signals of a service manager: an end that is told, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from proxy import Proxy
+
+from cli.command import start
+
+from .terminal import CTRL_C, Terminal
+
+if TYPE_CHECKING:
+    from .conftest import Place
+
+
+def listeners(place: Place) -> str:
+    """Tell whether a queue is still bound to the lonely exchange: else it can be deleted, and is made again."""
+    done = place.run("exchange delete {lonely}")
+    if done.status == 0:
+        place.run("exchange create {lonely}")
+    return "" if done.status == 0 else done.err
+
+
+def test_ctrl_c_ends_a_tail_and_its_queue_is_gone(place: Place) -> None:
+    with Terminal("tail", place.lonely, folder=place.folder, url=place.url) as tail:
+        tail.expect("listening on ")
+        assert f"error: queues are bound to {place.lonely}" in listeners(place)
+        place.run("publish job.yml --exchange {lonely} -d treeherder")
+        tail.expect("treeherder.")
+        tail.type(CTRL_C)
+        assert tail.end() == 130
+    assert "1 message in " in tail.plain
+    assert "Traceback" not in tail.plain
+    assert listeners(place) == ""
+
+
+async def test_a_second_ctrl_c_does_not_wait_for_a_broker_that_is_silent(place: Place) -> None:
+    async with Proxy(place.url) as proxy:
+        with Terminal("tail", place.lonely, folder=place.folder, url=proxy.url) as tail:
+            await asyncio.to_thread(tail.expect, "listening on ")
+            proxy.black_hole()
+            tail.type(CTRL_C)
+            await asyncio.to_thread(tail.expect, "0 messages in ")
+            tail.type(CTRL_C)
+            assert await asyncio.to_thread(tail.end) == 130
+    assert "Traceback" not in tail.plain
+    assert "Exception" not in tail.plain
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
+def test_a_tail_that_is_told_to_end_says_what_it_saw_and_dies_of_the_signal(place: Place, sent: signal.Signals) -> None:
+    with start("tail", place.lonely, folder=place.folder, url=place.url) as tail:
+        assert tail.stderr is not None
+        assert tail.stderr.readline().startswith("listening on ")
+        tail.send_signal(sent)
+        err = tail.stderr.read()
+    assert tail.returncode == -sent
+    assert err.startswith("0 messages in ")
+    assert listeners(place) == ""
+
+
+def test_ctrl_c_ends_a_publish_that_says_what_was_sent(place: Place) -> None:
+    job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
+    words = place.words("publish --exchange {exchange} -d treeherder -o ndjson")
+    with start(*words, folder=place.folder, url=place.url, stdin=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(job * 3)
+        process.stdin.flush()
+        receipts = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert process.returncode == 130
+    assert all("message_id" in receipt for receipt in receipts)
+    assert f"3 returned, to {place.exchange} in " in err
+    assert "Traceback" not in err
+
+
+def test_ctrl_c_ends_a_watch(place: Place) -> None:
+    with Terminal("queue", "show", place.queue, "--watch", folder=place.folder, url=place.url) as watch:
+        watch.expect(" 100 ")
+        watch.type(CTRL_C)
+        assert watch.end() == 130
+    assert "Traceback" not in watch.plain
+
+
+@pytest.mark.parametrize("line", ["queue purge {queue}", "register"])
+def test_ctrl_c_is_no_answer_to_a_question(place: Place, line: str) -> None:
+    with Terminal(*place.words(line), folder=place.folder, url=place.url) as asking:
+        asking.expect("[y/N]" if "purge" in line else "Exchange")
+        asking.type(CTRL_C)
+        assert asking.end() == 130
+    assert "Traceback" not in asking.plain
+    assert '"ready":100,' in place.run("queue show {queue}").out
+
+
+def test_ctrl_c_ends_a_sandbox_and_the_command_within(place: Place) -> None:
+    words = ("sandbox", "--port", "0", "--", "sh", "-c", "echo inside; exec sleep 60")
+    with Terminal(*words, folder=place.folder) as sandbox:
+        sandbox.expect("inside")
+        sandbox.type(CTRL_C)
+        assert sandbox.end() == 130
+    assert "Traceback" not in sandbox.plain

@@ -1,0 +1,143 @@
+"""The whole table of exit statuses: what gives each of them, for every command that can."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from cli.command import environment
+from pulsekit.cli.app import _COMMANDS
+from pulsekit.cli.exits import ExitCode
+
+if TYPE_CHECKING:
+    from .conftest import Place
+
+TABLE: dict[int, list[str]] = {
+    0: [
+        "match treeherder.mozilla-inbound._",
+        "bindings registration.yml",
+        "bindings registration.yml --diff many.yml",
+        "register -e {exchange} -d treeherder -p autoland._",
+        "validate job.yml",
+        "preview job.yml",
+        "completion bash",
+        "exchange create {lonely}",
+        "exchange check {exchange}",
+        "publish job.yml --exchange {exchange} -d treeherder",
+        "publish job.yml --exchange {exchange} -d treeherder --dry-run",
+        "tail {exchange} --for 100ms",
+        "replay recording.ndjson --exchange {exchange} -n 3",
+        "replay recording.ndjson --exchange {exchange} --dry-run",
+        "queue show {queue}",
+        "queue peek {queue} -n 2",
+        "doctor --exchange {exchange}",
+        "sandbox --port 0 -- true",
+        "demo",
+    ],
+    1: [
+        "match nobody.takes.this",
+        "bindings useless.yml --lint",
+        "bindings broken.yml",
+        "register -e {exchange} -d treeherder -p autoland",
+        "validate broken.yml",
+        "preview broken.yml",
+        "publish broken.yml --exchange {exchange} -d treeherder",
+        "publish broken.yml --exchange {exchange} -d treeherder --dry-run",
+        "replay damaged.ndjson --exchange {exchange}",
+        "sandbox --port 0 --registration broken.yml",
+        "sandbox --port 0 -- false",
+    ],
+    2: [
+        "sandbox --port 0 --seed job.yml",
+        "validate --nonsense",
+        "preview",
+        "demo nonsense",
+        "match",
+        "bindings",
+        "register -d treeherder",
+        "exchange create {queue}",
+        "publish job.yml",
+        "tail {queue}",
+        "queue show {exchange}",
+        "queue purge {queue}",
+        "replay recording.ndjson",
+        "doctor --url amqp://me:secret@example.com/",
+        "sandbox --fault gravity",
+        "validate --schema nonsense job.yml",
+        "init --exchange nonsense",
+        "completion tcsh",
+    ],
+    3: [
+        "publish job.yml --exchange {lonely} -d treeherder --require-route",
+        "publish mixed.ndjson --exchange {exchange} -d treeherder --keep-going",
+        "replay recording.ndjson --exchange {lonely} -n 2 --require-route",
+    ],
+    4: [
+        "exchange check {exchange} --url {nobody}",
+        "tail {exchange} --url {nobody}",
+        "queue show {queue} --url {nobody}",
+        "doctor --url {nobody}",
+        "publish job.yml --exchange {exchange} -d treeherder --url {nobody} --timeout 100ms",
+        "replay recording.ndjson --exchange {exchange} --url {nobody} --timeout 100ms",
+    ],
+    5: [
+        "exchange check exchange/somebody/v1/none",
+        "exchange create exchange/somebody/v1/none",
+        "tail exchange/somebody/v1/none",
+        "publish job.yml --exchange exchange/somebody/v1/none -d treeherder",
+        "replay recording.ndjson --exchange exchange/somebody/v1/none",
+        "queue show {queue}.none",
+        "queue peek {queue}.none",
+        "queue purge {queue}.none --yes",
+        "queue delete {queue}.none --yes",
+        "doctor --exchange exchange/somebody/v1/none",
+    ],
+    74: [
+        "bindings none.yml",
+        "validate none.yml",
+        "preview none.yml",
+        "publish none.yml --exchange {exchange} -d treeherder",
+        "replay none.ndjson --exchange {exchange}",
+        "tail {exchange} --save none/none.ndjson",
+        "sandbox --port 0 --registration none.yml",
+    ],
+}
+# Told by a signal, a pipe or a defect, not by arguments: see the test of each.
+BY_EVENT = {
+    ExitCode.BUG: "test_a_defect_says_so_and_no_more",
+    ExitCode.INTERRUPTED: "test_signals.py",
+    ExitCode.CLOSED_PIPE: "test_pipes.py",
+}
+CASES = [pytest.param(code, line, id=f"{code}-{line}") for code, lines in TABLE.items() for line in lines]
+
+
+@pytest.mark.parametrize(("code", "line"), CASES)
+def test_a_command_ends_with_the_status_of_the_table_and_its_reason(place: Place, code: int, line: str) -> None:
+    done = place.run(line)
+    assert done.status == code, done.err
+    assert place.password not in done.out + done.err
+    assert "\x1b" not in done.out + done.err
+    if code in {2, 4, 5, 74} and "doctor" not in line:
+        assert done.err.count("error: ") == 1 or "does not exist" in done.err
+        assert done.out == ""
+
+
+def test_the_table_has_every_status_and_every_command() -> None:
+    assert set(TABLE) | set(BY_EVENT) == set(ExitCode)
+    assert {line.split()[0] for lines in TABLE.values() for line in lines} == set(_COMMANDS)
+
+
+def test_a_defect_says_so_and_no_more(place: Place) -> None:
+    script = (
+        "import sys; import pulsekit.cli.match as m; m._judge = None; from pulsekit.cli import main; sys.exit(main())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "match", "a"],
+        env=environment(place.folder, place.url), cwd=place.folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == ExitCode.BUG
+    assert "this is a bug in pulsekit" in done.stderr
+    assert "Traceback" not in done.stderr
