@@ -71,6 +71,13 @@ def soak(session: nox.Session) -> None:
 
 
 @nox.session
+def pictures(session: nox.Session) -> None:
+    """Make the pictures of the README anew; names of some can be given after `--`."""
+    session.install(".")
+    session.run("python", "docs/pictures", *session.posargs, env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Show the whole journey of a job on this machine."""
     session.install(".")

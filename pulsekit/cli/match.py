@@ -19,7 +19,7 @@ from pulsekit.cli.inputs import (
     stdin,
     under_rule,
 )
-from pulsekit.cli.output import Cell, FormatOption, Output, note
+from pulsekit.cli.output import Cell, FormatOption, Output, columns, note
 from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
 from pulsekit.topics import check_key, check_pattern, explain
@@ -38,6 +38,7 @@ pulsekit match --registration jobs.yml < keys.txt
 pulsekit tail exchange/me/v1/jobs | pulsekit match
 """
 
+_ALIGNED = 40  # columns up to which names of bindings are aligned from key to key
 _NEAREST = 3  # misses shown for a key
 
 
@@ -114,6 +115,7 @@ def command(
         note("in a key, * and # are words like any other; wildcards belong into bindings")
     shown = Output(output, live=live)
     total = taken = 0
+    least = [len("takes"), 0] if live or len(keys or ()) > 1 else []
     for message in [_Message(check_key(key)) for key in keys] if keys else _piped_messages():
         verdicts = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
         total += 1
@@ -121,7 +123,7 @@ def command(
         if shown.pretty:
             if total > 1:
                 shown.line()
-            _show(shown, message, verdicts, every=every, short=bool(only) or exchanges == {""})
+            _show(shown, message, verdicts, least, every=every, short=bool(only) or exchanges == {""})
         else:
             for verdict in verdicts:
                 shown.record(verdict.record(message.key))
@@ -222,7 +224,10 @@ def _judge(message: _Message, exchange: str, pattern: str) -> _Verdict:
     return _Verdict(exchange, pattern, matched=False, reason=first.reason)
 
 
-def _show(shown: Output, message: _Message, verdicts: list[_Verdict], *, every: bool, short: bool) -> None:
+def _show(
+    shown: Output, message: _Message, verdicts: list[_Verdict], least: list[int], *, every: bool, short: bool
+) -> None:
+    """Show what becomes of a message; `least` are the widths of columns so far, so that they do not jump."""
     matches = [verdict for verdict in verdicts if verdict.matched]
     misses = [verdict for verdict in verdicts if not verdict.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
@@ -236,7 +241,11 @@ def _show(shown: Output, message: _Message, verdicts: list[_Verdict], *, every: 
         for verdict in (*matches, *nearest)
     ]
     if rows:
-        shown.table(rows)
+        if least:
+            least[1] = max(
+                least[1], *(min(columns(verdict.name(short=short)), _ALIGNED) for verdict in (*matches, *nearest))
+            )
+        shown.table(rows, least=least)
     if len(nearest) < len(misses):
         shown.line((f"… and {len(misses) - len(nearest)} more misses, see --all", "dim"))
 

@@ -158,14 +158,15 @@ class Output:
             used += columns(piece)
         self.line(*line)
 
-    def table(self, rows: Iterable[Sequence[Cell]]) -> None:
-        """Write rows of equal length in aligned columns.
+    def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:
+        """Write rows of equal length in aligned columns, the first ones at least so wide.
 
         On a terminal the last column is wrapped, or goes below its row where little room is left. Elsewhere a row is
         one line, so that `grep` finds all of it.
         """
         table = [[_styled(cell) for cell in row] for row in rows]
         widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]
+        widths[: len(least)] = map(max, widths, least)
         hanging = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
         for *cells, (last, style) in table:
             head: list[Cell] = [
