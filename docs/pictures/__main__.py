@@ -32,7 +32,7 @@ FOLDER = Path(__file__).parent
 COLUMNS = 92
 EXCHANGE = "exchange/me/v1/jobs"
 REVISION = "5c3e1f4b9d2a7086e1f4b9d2a70865c3e1f4b9d2"
-PORT = 5673  # where the sandbox of a reader is
+PORT = 5695  # where a sandbox is by default
 
 # The font is whatever the reader's machine has: a picture fetches nothing.
 SVG = """\
