@@ -75,7 +75,8 @@ def command(
         ),
     ] = None,
     count: Annotated[
-        int | None, typer.Option("-n", "--count", min=1, help="Send only the first so many.", show_default=False)
+        int | None,
+        typer.Option("-n", "--count", min=1, metavar="N", help="Send only the first so many.", show_default=False),
     ] = None,
     salvage: Annotated[bool, typer.Option("--salvage", help="Send a damaged recording up to the damage.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is due when; send nothing.")] = False,

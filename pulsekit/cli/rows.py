@@ -28,6 +28,7 @@ _STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
 _SYMBOL_WIDTH = 14
+_SYMBOL_WIDTH_NARROW = 8
 MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
 DEEPEST = 40  # levels of it
 _WIDE = 80  # columns from which there is room for sizes, and for what all exchanges begin with
@@ -91,7 +92,7 @@ class Rows:
             cells += [(f"{_size(len(message.body)):>7}", "dim"), "  "]
         if self._marked:
             cells += [(f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good"), "  "]
-        cells += _summary(seen)
+        cells += _summary(seen, wide=self._wide)
         self._output.fitted(*cells)
         if self._full or self._explained:
             self._below(seen)
@@ -187,16 +188,15 @@ def _size(size: float) -> str:
     return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
-def _summary(seen: Seen) -> list[Cell]:
+def _summary(seen: Seen, *, wide: bool) -> list[Cell]:
     job = None if seen.answer is not None or seen.payload is NOT_JSON else glance(seen.payload)
     if job is None:
         return [_flat(seen)]
-    return [
-        (f"{job.symbol:{_SYMBOL_WIDTH}} ", "head"),
-        f"{job.state:9} ",
-        (f"{job.result:10} ", _RESULTS.get(job.result, "warn")),
-        job.name,
-    ]
+    symbol = f"{job.symbol:{_SYMBOL_WIDTH if wide else _SYMBOL_WIDTH_NARROW}} "
+    result = (f"{job.result:10} ", _RESULTS.get(job.result, "warn"))
+    if not wide and job.result:  # only what is completed has one
+        return [(symbol, "head"), result, job.name]
+    return [(symbol, "head"), f"{job.state:{9 if wide else 10}} ", *([result] if wide else []), job.name]
 
 
 def _flat(seen: Seen) -> str:

@@ -165,9 +165,18 @@ def _bindings(settings: Settings, context: Any) -> Iterable[str]:
     yield from map(str, _expanded(settings))
 
 
-def _patterns(settings: Settings, context: Any) -> Iterable[str]:
-    yield from (one.pattern for one in _expanded(settings))
+def _patterns(settings: Settings, _: Any) -> Iterable[str]:
+    return (one.pattern for one in _expanded(settings))
+
+
+def _patterns_and_bindings(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _patterns(settings, context)
     yield from _bindings(settings, context)
+
+
+def _what_tail_takes(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _bindings(settings, context)
+    yield from _queues(settings)
 
 
 def _keys(settings: Settings, _: Any) -> Iterable[str]:
@@ -188,15 +197,15 @@ def _expanded(settings: Settings) -> Iterable[Binding]:
 
 
 def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
-    """Yield what the NAME of `queue` and of `exchange` can be; of queues, only the broker knows more."""
-    if context.parent.info_name != "queue":
-        yield from _exchanges(settings, context)
-        return
+    """Return what the NAME of `queue` and of `exchange` can be; of queues, only the broker knows more."""
+    return _queues(settings) if context.parent.info_name == "queue" else _exchanges(settings, context)
+
+
+def _queues(settings: Settings) -> Iterable[str]:
     from pulsekit.names import owner
 
     user = settings.user or owner(settings.exchange or "")
-    if user:
-        yield f"queue/{user}/"
+    return [f"queue/{user}/"] if user else []
 
 
 def _schemas(*_: Any) -> Iterable[str]:
@@ -217,14 +226,15 @@ def _users(settings: Settings, _: Any) -> Iterable[str]:
 
 # By the name of the parameter; one of another name proposes what its type knows, and the shell proposes files.
 _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
-    "binding": _patterns,
-    "bindings": _bindings,
+    "binding": _patterns_and_bindings,
     "destinations": _destinations,
     "exchange": _exchanges,
     "key": _keys,
     "keys": _keys,
     "lint_off": _rules,
+    "listen": _what_tail_takes,
     "name": _queues_or_exchanges,
+    "patterns": _patterns,
     "projects": _projects,
     "schema": _schemas,
     "staging_destinations": _destinations,

@@ -64,7 +64,8 @@ def command(
     ] = None,
     target: TargetOption = None,
     count: Annotated[
-        int | None, typer.Option("-n", "--count", min=1, help="End after so many messages.", show_default=False)
+        int | None,
+        typer.Option("-n", "--count", min=1, metavar="N", help="End after so many messages.", show_default=False),
     ] = None,
     expected: Annotated[
         int | None,

@@ -79,6 +79,8 @@ def values(lines: list[str]) -> list[str]:
         (["publish", "--routing-key", "t"], ["treeherder.autoland._", "treeherder.try._"]),
         (["register", "--project", ""], ["autoland._", "try._", "#"]),
         (["tail", f"{JOBS}:treeherder."], BINDINGS),
+        (["tail", JOBS, "-k", "treeherder.t"], ["treeherder.try._"]),
+        (["tail", "q"], ["queue/me/"]),
         (["tail", "--target", ""], ["staging", "production"]),
         (["tail", "--schema", "pulse"], ["pulse-job", "pulse-job-2020"]),
         (["match", "treeherder.a"], ["treeherder.autoland._"]),
