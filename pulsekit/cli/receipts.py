@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.output import Output, console, fail, warn
-from pulsekit.cli.streams import Outlet
 from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ class Receipts:
     """
 
     def __init__(self, out: Output, *, total: int | None = None) -> None:
+        from pulsekit.cli.streams import Outlet  # loads asyncio, which help and completion do without
+
         self.counts: Counter[str] = Counter()
         self.total = total
         self._out = out

@@ -27,8 +27,7 @@ __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words", "is_deep
 _STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
-_SYMBOL_WIDTH = 14
-_SYMBOL_WIDTH_NARROW = 8
+_SYMBOL_WIDTHS = (8, 14)  # columns in which symbols are aligned: those there always are, and the most
 MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
 DEEPEST = 40  # levels of it
 _WIDE = 80  # columns from which there is room for sizes, and for what all exchanges begin with
@@ -71,6 +70,7 @@ class Rows:
         self._named = len(exchanges) != 1
         self._exchange_width = max((len(self._exchange(name)) for name in exchanges), default=0)
         self._key_width = 0
+        self._symbol_width = _SYMBOL_WIDTHS[0]
         self._marked = marked
         self._explained = explained
         self._full = full
@@ -92,10 +92,23 @@ class Rows:
             cells += [(f"{_size(len(message.body)):>7}", "dim"), "  "]
         if self._marked:
             cells += [(f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good"), "  "]
-        cells += _summary(seen, wide=self._wide)
+        cells += self._summary(seen)
         self._output.fitted(*cells)
         if self._full or self._explained:
             self._below(seen)
+
+    def _summary(self, seen: Seen) -> list[Cell]:
+        job = None if seen.answer is not None or seen.payload is NOT_JSON else glance(seen.payload)
+        if job is None:
+            return [_flat(seen)]
+        used = columns(clean(job.symbol))
+        self._symbol_width = max(self._symbol_width, min(used, _SYMBOL_WIDTHS[1]))
+        symbol: list[Cell] = [(job.symbol, "head"), " " * (self._symbol_width - used + 1)]
+        result = (f"{job.result:10} ", _RESULTS.get(job.result, "warn"))
+        if self._wide:
+            return [*symbol, f"{job.state:9} ", result, job.name]
+        # Only what is completed has a result.
+        return [*symbol, result if job.result else f"{job.state:10} ", job.name]
 
     def gap(self, gap: Gap) -> None:
         """Write that nobody listened for a while."""
@@ -186,17 +199,6 @@ def _size(size: float) -> str:
         return f"{size} B"
     number, unit = (size / 1000, "kB") if size < 1_000_000 else (size / 1_000_000, "MB")
     return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
-
-
-def _summary(seen: Seen, *, wide: bool) -> list[Cell]:
-    job = None if seen.answer is not None or seen.payload is NOT_JSON else glance(seen.payload)
-    if job is None:
-        return [_flat(seen)]
-    symbol = f"{job.symbol:{_SYMBOL_WIDTH if wide else _SYMBOL_WIDTH_NARROW}} "
-    result = (f"{job.result:10} ", _RESULTS.get(job.result, "warn"))
-    if not wide and job.result:  # only what is completed has one
-        return [(symbol, "head"), result, job.name]
-    return [(symbol, "head"), f"{job.state:{9 if wide else 10}} ", *([result] if wide else []), job.name]
 
 
 def _flat(seen: Seen) -> str:

@@ -31,7 +31,8 @@ targets:
 JOBS = "exchange/me/v1/jobs"
 BINDINGS = [f"{JOBS}:{pattern}" for pattern in ("treeherder.#", "treeherder.autoland._", "treeherder.try._")]
 BREAKS = " \t\n\"'><=;|&(:"  # bash's own
-HEAVY = ("aio_pika", "aiormq", "rich", "fastjsonschema")
+HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "fastjsonschema"}
+HOSTS = {"demo", "sandbox"}  # their modules need asyncio; there is no name in them to complete
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def test_the_options_of_every_command_are_proposed_without_what_is_heavy(folder,
         env=environment({"_PULSEKIT_COMPLETE": "zsh"}), capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
     assert "--help\tShow this message and exit." in done.stdout.splitlines()
-    assert not set(HEAVY).intersection(done.stderr.split())
+    assert not (HEAVY - {"asyncio"} if name in HOSTS else HEAVY).intersection(done.stderr.split())
 
 
 def test_an_option_that_is_given_is_not_proposed_again(suggest) -> None:
