@@ -26,7 +26,8 @@ __all__ = ["answer"]
 _Suggestion = tuple[str, str]  # what to insert, and what it is
 
 _MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
-_PLAIN = re.compile(r"[\w@%+=:,./-]*")  # what bash takes as it stands
+_NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # what bash does not take as it stands
+_OBEYED = re.compile(r"[$`\"\\!]")  # what it obeys between double quotes
 _QUOTES = "'\""
 
 
@@ -39,10 +40,10 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
         words: those before the cursor without the program's name; the last one is not complete.
     """
     if shell == "bash":
-        words, quoted = _split(os.environ.get("_PULSEKIT_LINE", ""))
+        words, quote = _split(os.environ.get("_PULSEKIT_LINE", ""))
         words = words[1:] or [""]
     else:
-        words, quoted = words or [""], False
+        words, quote = words or [""], ""
     *given, incomplete = words
     name, equals, value = incomplete.partition("=")
     if equals and name.startswith("--") and "--" not in given:  # --option=value is one word
@@ -53,8 +54,8 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
     if shell == "bash":
         # Its word begins anew after each of these, and only that part is replaced.
         breaks = set(":=").intersection(os.environ.get("_PULSEKIT_BREAKS", ""))
-        cut = 0 if quoted else max((incomplete.rfind(one) + 1 for one in breaks), default=0)
-        lines = [text[cut:] if quoted else _escaped(text[cut:]) for text, _ in found]
+        cut = 0 if quote else max((incomplete.rfind(one) + 1 for one in breaks), default=0)
+        lines = [_quoted(text[cut:], quote) for text, _ in found]
     else:
         lines = [f"{text}\t{clean(' '.join(about.split()))}".rstrip() for text, about in found]
     for line in dict.fromkeys(lines):
@@ -77,7 +78,7 @@ def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Sugge
     already = context.params.get(param.name)
     used = set(already) if isinstance(already, list | tuple) else set()
     found = [(name, "") for name in dict.fromkeys(names(_settings(), context)) if name.startswith(typed)]
-    return [(name, about) for name, about in found if name not in used]
+    return [(name, about) for name, about in found if name not in used and not name.startswith("-")]
 
 
 def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
@@ -248,8 +249,8 @@ def _is_harmless(text: str) -> bool:
     return len(text.encode(errors="replace")) <= _MOST and clean(text) == text and not any(map(str.isspace, text))
 
 
-def _split(line: str) -> tuple[list[str], bool]:
-    """Split the line of bash up to the cursor into words; tell whether the last one stands in a quote that is open.
+def _split(line: str) -> tuple[list[str], str]:
+    """Split the line of bash up to the cursor into words; return the quote that is open at its end, too.
 
     The last word is not complete, and empty behind a space.
     """
@@ -270,9 +271,12 @@ def _split(line: str) -> tuple[list[str], bool]:
         else:
             word += character
     words[-1] = word
-    return words, bool(quote)
+    return words, quote
 
 
-def _escaped(text: str) -> str:
-    """Quote for bash what it would not take as it stands."""
-    return "".join(one if _PLAIN.fullmatch(one) else f"\\{one}" for one in text)
+def _quoted(text: str, quote: str) -> str:
+    """Write a text so that bash takes it as it is, where a quote may be open."""
+    if quote == "'":
+        return text.replace("'", r"'\''")
+    obeyed = _OBEYED if quote else _NOT_PLAIN
+    return obeyed.sub(r"\\\g<0>", text)

@@ -148,6 +148,7 @@ def test_the_user_who_would_log_in_has_a_corner_to_begin_with(suggest, monkeypat
         ("pulsekit publish --exchange=e", [JOBS]),
         ("pulsekit register -p \\#", ["\\#"]),
         ("pulsekit register -p '#", ["#"]),
+        ('pulsekit register -p "#', ["#"]),
         ("pulsekit ", list(_COMMANDS)),
     ],
 )
@@ -177,12 +178,16 @@ def test_a_real_bash_completes(folder) -> None:
 
 
 def test_names_of_a_stranger_are_never_obeyed(folder, suggest) -> None:
-    names = ["a$(touch${IFS}pwned)", "b`touch${IFS}pwned`", "c;touch${IFS}pwned", "d\x1b[2J", "e f", "g\u202e"]
+    names = ["a$(touch${IFS}pwned)", "b`touch${IFS}pwned`", "c;touch${IFS}pwned", "d\x1b[2J", "e f", "g\u202e", "h'i"]
     hostile = [f"exchange/me/{name}" for name in names]
     (folder / "pulsekit.yml").write_text(json.dumps({"registrations": [f"{name}:k" for name in hostile]}))
-    assert suggest("publish", "--exchange", "") == hostile[:3]
-    done = in_bash(folder, 'for one in $(propose "pulsekit publish --exchange "); do eval "echo $one"; done')
-    assert done.stdout.splitlines() == hostile[:3]
+    kept = [*hostile[:3], hostile[-1]]
+    assert suggest("publish", "--exchange", "") == kept
+    plain = 'for one in $(propose "pulsekit publish --exchange "); do eval "echo $one"; done'
+    double = 'for one in $(propose \'pulsekit publish --exchange "\'); do eval "echo \\"$one\\""; done'
+    single = """for one in $(propose "pulsekit publish --exchange '"); do eval "echo '$one'"; done"""
+    done = in_bash(folder, plain, double, single)
+    assert done.stdout.splitlines() == kept * 3
     assert not (folder / "pwned").exists()
 
 

@@ -109,16 +109,3 @@ def test_a_closed_standard_input_is_no_input_and_no_harm(place: Place, line: str
     assert done.returncode == status, done.stderr
     assert words in done.stderr
     assert_plain_end(done.stderr, place)
-
-
-def test_a_tail_without_a_reader_gives_its_messages_back(place: Place) -> None:
-    with run("tail {exchange}", place) as tail:
-        assert tail.stdout is not None
-        assert tail.stderr is not None
-        assert tail.stderr.readline().startswith("listening on ")
-        tail.stdout.close()
-        assert place.run("publish job.yml --exchange {exchange} -d treeherder").status == 0
-        err = tail.stderr.read()
-    assert tail.returncode == 141
-    assert err.startswith("0 messages in ")
-    assert_plain_end(err, place)
