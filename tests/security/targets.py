@@ -398,8 +398,8 @@ _RECORD = (
 )  # fmt: skip
 _KEYWORDS = """\
 type enum const allOf anyOf oneOf not if then else minLength pattern format minimum exclusiveMaximum multipleOf
-uniqueItems items additionalItems contains required dependencies properties patternProperties additionalProperties propertyNames
-definitions $ref $id $schema default"""
+uniqueItems items additionalItems contains required dependencies properties patternProperties additionalProperties
+propertyNames definitions $ref $id $schema default"""
 _SCHEMA = (
     *(f'"{word}":'.encode() for word in _KEYWORDS.split()),
     b'"object"', b'"array"', b'"string"', b'["a"]', b'"#"', b'"#/properties/a"', b'"file:///etc/passwd"', b'"("',
