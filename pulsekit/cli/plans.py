@@ -141,7 +141,13 @@ class Plan:
         return taken
 
     def messages(
-        self, value: Any, document: Document | None = None, *, checked: bool = False, size: int | None = None
+        self,
+        value: Any,
+        document: Document | None = None,
+        *,
+        checked: bool = False,
+        line: int | None = None,
+        size: int | None = None,
     ) -> Messages:
         """Return the messages of one payload.
 
@@ -149,6 +155,7 @@ class Plan:
             value: the payload, or a record of a message.
             document: the same with its places, which errors then name.
             checked: whether it is known to be valid.
+            line: where the payload stands, when there is no document to say it.
             size: how many bytes the payload has, when that is known.
 
         Raises:
@@ -169,7 +176,7 @@ class Plan:
             if schema is not None:
                 schema.check(value if document is None else document)
             keys = self._keys(value, None)
-            lint = () if checked else self._lint(value, keys, document, size)
+            lint = () if checked else self._lint(value, keys, document, line, size)
             if not self.extras:
                 return Messages([(value, key) for key in keys], lint)
             from pulsekit.publisher import Draft
@@ -185,14 +192,14 @@ class Plan:
         if schema is not None:
             schema.check(payload if places is None else places)
         keys = self._keys(payload, record.routing_key)
-        lint = () if linter is None else self._lint(payload, keys, places)
+        lint = () if linter is None else self._lint(payload, keys, places, line)
         # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
         properties = replace(record.properties, user_id=None)
         drafts = [Draft(record.content, key, record.cc, record.headers, properties) for key in keys]
         return Messages(list(map(self.extras.on, drafts)) if self.extras else list(drafts), lint)
 
     def _lint(
-        self, job: Any, keys: Sequence[str], document: Document | None, size: int | None = None
+        self, job: Any, keys: Sequence[str], document: Document | None, line: int | None, size: int | None = None
     ) -> Sequence[Placed]:
         """Return what Treeherder has against a job, the worst first.
 
@@ -204,8 +211,10 @@ class Plan:
         found = self.linter.lint(job, keys[0], size=size)
         if not found:
             return ()
-        places = [document.locate(one.pointer) if document is not None else None for one in found]
-        lint = [Placed(one, *(place or (None, None))) for one, place in zip(found, places, strict=True)]
+        if document is None:
+            lint = [Placed(one, line, None) for one in found]
+        else:
+            lint = [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in found]
         if found[0].severity is Severity.DROPPED and not self.force:
             raise Dropped(lint)
         return lint
@@ -304,10 +313,8 @@ class _Lines:
             try:
                 # Most jobs are valid and written plainly; only what is not needs to know its places.
                 value = decode_body(text) if checked else read_canonical(text)
-                taken = plan.messages(value, checked=checked, size=len(text))
+                taken = plan.messages(value, checked=checked, line=number, size=len(text))
                 taken.source = self.source
-                if taken.lint:
-                    taken.lint = [one._replace(line=number) for one in taken.lint]
                 yield taken
             except (ValueError, InvalidInput):
                 yield plan.take(self._document(line, number, index))

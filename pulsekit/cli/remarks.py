@@ -34,13 +34,17 @@ class Remarks:
             source: the file it is from.
             lint: the findings.
         """
-        for rule in {one.finding.rule for one in lint}:
-            self._counts[rule] = self._counts.get(rule, 0) + 1
+        before = ""
         for one in lint:
-            if one.finding.rule not in self._first:
-                self._first[one.finding.rule] = source, one
+            rule = one.finding.rule
+            if rule not in self._first:
+                self._first[rule] = source, one
+                self._counts[rule] = 0
                 if self._live:
-                    self._tell(one.finding.rule, "")
+                    self._tell(rule, "")
+            if rule != before:  # those of one rule stand together
+                self._counts[rule] += 1
+                before = rule
 
     def tell(self) -> None:
         """Tell what was collected, the worst first; what was told already, with its number alone."""

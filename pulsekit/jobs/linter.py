@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import ConfigurationError
@@ -134,6 +135,7 @@ def lint(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[
     return Linter(off).lint(job, key)
 
 
+@lru_cache(1024)  # most of the jobs of a file break the same rules in the same way
 def _finding(rule: Rule, pointer: str, message: str) -> Finding:
     return Finding(rule.name, rule.severity, pointer, message, rule.hint)
 
