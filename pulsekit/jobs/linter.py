@@ -135,7 +135,7 @@ def lint(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[
     return Linter(off).lint(job, key)
 
 
-@lru_cache(1024)  # most of the jobs of a file break the same rules in the same way
+@lru_cache(128)  # most of the jobs of a file break the same rules in the same way
 def _finding(rule: Rule, pointer: str, message: str) -> Finding:
     return Finding(rule.name, rule.severity, pointer, message, rule.hint)
 
