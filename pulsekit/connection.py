@@ -123,6 +123,8 @@ class Link:
         self.server: dict[str, object] = dict(self._wire.server_properties or {})
         self.frame_max: int = self._wire.connection_tune.frame_max or FRAME_MAX  # 0 is no limit
         self.heartbeat: int = self._wire.connection_tune.heartbeat
+        # From here on aiormq takes it for one thing alone: how long a farewell of a channel may stay without an answer.
+        self._wire.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
         self._silent = 0  # looks without a sign of life
         self._look = asyncio.get_running_loop().call_later(2 * self.heartbeat / _LOOKS, self._listen)
         self.tap.connect(0, self)
