@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -207,26 +208,33 @@ async def test_the_first_signal_lets_a_handler_finish_and_the_second_leaves_at_o
         while words not in (found := await process.stderr.readline()):
             assert found, f"it ended before it said {words!r}"
 
-    async def start() -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+    @asynccontextmanager
+    async def started() -> AsyncIterator[asyncio.subprocess.Process]:
+        process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-c", _SERVICE, user.url, queue), stderr=asyncio.subprocess.PIPE
         )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:  # the test has failed
+                process.kill()
+                await process.communicate()
 
     async with pulse.subscribe(exchange, queue=queue):
         await send(pulse, exchange, {"seconds": 0.1})
-    process = await start()
-    await line(process, b"handling")
-    process.send_signal(number)
-    await process.communicate()
-    assert process.returncode == 0
+    async with started() as process:
+        await line(process, b"handling")
+        process.send_signal(number)
+        await process.communicate()
+        assert process.returncode == 0
     await send(pulse, exchange, {"seconds": 3600})
-    process = await start()
-    await line(process, b"handling")
-    process.send_signal(number)
-    await line(process, b"again to leave at once")
-    process.send_signal(number)
-    await process.communicate()
-    assert process.returncode == -number
+    async with started() as process:
+        await line(process, b"handling")
+        process.send_signal(number)
+        await line(process, b"again to leave at once")
+        process.send_signal(number)
+        await process.communicate()
+        assert process.returncode == -number
     async with pulse.subscribe(queue=queue) as messages:
         message = await anext(messages)
         assert message.payload == {"seconds": 3600}, "the first was acknowledged, the second was not"
