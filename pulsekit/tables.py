@@ -152,7 +152,8 @@ def _field(value: Any, depth: int) -> bytes:
         case None:
             return b"V"
         case list() | tuple():
-            return b"A" + _long(b"".join(_field(item, _deeper(depth)) for item in value))
+            inner = _deeper(depth)
+            return b"A" + _long(b"".join(_field(item, inner) for item in value))
         case datetime():
             return b"T" + encode.timestamp(value)
         case Decimal():

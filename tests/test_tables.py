@@ -169,3 +169,14 @@ def test_a_decimal_that_amqp_cannot_hold_is_refused_at_once(value: str) -> None:
 @given(st.dictionaries(st.text(max_size=9), st.text() | st.integers(-(2**63), 2**63 - 1) | st.binary(), max_size=4))
 def test_what_was_written_is_read(headers: dict[str, Any]) -> None:
     assert read_table(encode_table(headers), 0)[0] == headers
+
+
+def test_what_is_nested_more_deeply_than_is_read_is_not_written() -> None:
+    lists: Any = []
+    tables: Any = {}
+    for _ in range(62):
+        lists, tables = [lists], {"a": tables}
+    for deep in (lists, tables):  # within the table of headers, 64 levels
+        assert read_table(encode_table({"a": deep}), 0)[0] == {"a": deep}
+        with pytest.raises(ValueError, match="64 levels"):
+            encode_table({"a": {"b": deep}})
