@@ -44,7 +44,7 @@ from pulsekit.errors import (
     InvalidPattern,
     SchemaError,
 )
-from pulsekit.frames import Envelope, encode_id, read_properties
+from pulsekit.frames import FRAME, Envelope, encode_id, read_properties
 from pulsekit.messages import CC, Delivered, Delivery, Message
 from pulsekit.patterns import covers
 from pulsekit.recordings import read_recording
@@ -148,9 +148,15 @@ def _record(value: dict[str, Any]) -> None:
             envelope.frames(1, encode_id("m"), b"{}", 4096, frames)
         except InvalidMessage:
             continue
-        sent, table = read_properties(frames[3][7:] + b"".join(frames[4:7]))  # the content header is the second frame
+        sent, table = read_properties(_second(b"".join(frames)))  # the content header
         message = Message(exchange="x", routing_key="k", body=b"{}", received=_NOW, headers=table, properties=sent)
         assert read_record(message_record(message)).cc == draft.cc
+
+
+def _second(data: bytes) -> bytes:
+    """Return the payload of the second frame."""
+    at = 8 + FRAME.unpack_from(data)[2]
+    return data[at + 7 : at + 7 + FRAME.unpack_from(data, at)[2]]
 
 
 @cache
