@@ -260,7 +260,7 @@ class Listening:
                     await stopped.wait()
                     return
             behind = 0
-            if messages.waiting:  # else it has shown all that came
+            if self._busy or messages.waiting:  # else it has shown all that came
                 with suppress(PulsekitError):  # the connection is away, which is told elsewhere
                     behind = (await messages.depth()).ready + messages.waiting
             if behind > max(_BEHIND, 2 * said):

@@ -332,14 +332,17 @@ async def test_who_reads_more_slowly_than_messages_come_is_told_how_far_behind_t
     many = 3000
     process, terminal = on_a_terminal("tail", exchange, "-n", str(many), folder=tmp_path, url=user.url)
     with process:
-        heard(process, "listening on ")
-        async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(many)):
-            receipt.check()
-        (warning,) = heard(process, "")
-        assert "messages behind" in warning
-        assert "over 8,000, PulseGuardian may delete" in warning
-        shown = screen(terminal)  # as if scrolling was stopped, and goes on
-        _, err = process.communicate()
+        try:
+            heard(process, "listening on ")
+            async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(many)):
+                receipt.check()
+            (warning,) = heard(process, "")
+            assert "messages behind" in warning
+            assert "over 8,000, PulseGuardian may delete" in warning
+            shown = screen(terminal)  # as if scrolling was stopped, and goes on
+            _, err = process.communicate()
+        finally:
+            process.kill()  # unless it has ended, as it should
     assert len(shown.splitlines()) == many
     assert process.returncode == 0
     assert len(err.splitlines()) <= 3  # nor is that told again and again
