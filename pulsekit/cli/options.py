@@ -31,6 +31,7 @@ InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Allow clear text to another machine, password included.")
 ]
 
+_PATIENCE = 2.0  # seconds for the rest of the output, when a signal has ended the work
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?\Z")
 _UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -97,6 +98,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     import asyncio  # not for those who ask for help, or complete a line
     import signal
     import sys
+    import threading
 
     from pulsekit.cli.logs import tell_warnings
 
@@ -123,6 +125,9 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         if not caught:
             raise
         if sys.stdout is not None:
-            sys.stdout.flush()
+            # A terminal that was stopped, or a pipe that nobody reads, must not keep the process from dying.
+            flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
+            flushing.start()
+            flushing.join(_PATIENCE)
         signal.raise_signal(caught[0])
         raise

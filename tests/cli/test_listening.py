@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -346,6 +347,23 @@ async def test_who_reads_more_slowly_than_messages_come_is_told_how_far_behind_t
     assert len(shown.splitlines()) == many
     assert process.returncode == 0
     assert len(err.splitlines()) <= 3  # nor is that told again and again
+
+
+async def test_a_terminal_that_was_stopped_keeps_nobody_from_ending_it(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    process, terminal = on_a_terminal("tail", exchange, folder=tmp_path, url=user.url)
+    with process:
+        try:
+            heard(process, "listening on ")
+            async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(3000)):
+                receipt.check()
+            heard(process, "warning: ")  # how far behind it is: it waits for the terminal
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == -signal.SIGTERM
+        finally:
+            process.kill()  # unless it has ended, as it should
+            os.close(terminal)
 
 
 async def test_messages_a_second_are_counted_by_exchange_and_key(
