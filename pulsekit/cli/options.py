@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
+    from types import FrameType
 
     from pulsekit.brokers import Broker
     from pulsekit.pulse import Pulse
@@ -91,13 +97,11 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     """Run the asynchronous part of a command and return its exit status.
 
     Args:
-        work: what there is to do.
-        signals: end the work as Ctrl-C does, with time to put things in order; then the process dies of the signal,
-            as whoever sent it expects. The second one does not wait.
+        work: what there is to do. Ctrl-C ends it with time to put things in order; the second one does not wait.
+        signals: end the work as Ctrl-C does; then the process dies of the signal, as whoever sent it expects.
     """
     import asyncio  # not for those who ask for help, or complete a line
     import signal
-    import sys
     import threading
 
     from pulsekit.cli.logs import tell_warnings
@@ -117,7 +121,8 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
                 loop.add_signal_handler(number, end, number)
-        return await work
+        with _impatience():
+            return await work
 
     try:
         return asyncio.run(main())
@@ -131,3 +136,33 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
             flushing.join(_PATIENCE)
         signal.raise_signal(caught[0])
         raise
+
+
+@contextmanager
+def _impatience() -> Iterator[None]:
+    """Let the second Ctrl-C end the process there and then.
+
+    Python would raise KeyboardInterrupt in whatever runs at that moment, and then tell of every task left behind.
+    """
+    import signal
+
+    usual = signal.getsignal(signal.SIGINT)  # of the event loop: it cancels the work
+    if not callable(usual) or usual is signal.default_int_handler:  # ignored, or the loop is not in the main thread
+        yield
+        return
+    first = True
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal first
+        if not first:
+            if "rich.live" in sys.modules and sys.stderr is not None and sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # what draws may have hidden the cursor
+            os._exit(ExitCode.INTERRUPTED)
+        first = False
+        usual(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, usual)

@@ -60,7 +60,7 @@ TABLE: dict[int, list[str]] = {
         "register -d treeherder",
         "exchange create {queue}",
         "publish job.yml",
-        "tail {queue}",
+        "tail nonsense",
         "queue show {exchange}",
         "queue purge {queue}",
         "replay recording.ndjson",
