@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections import deque
+import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,22 +11,13 @@ from pulsekit.cli.changes import SetOption, UnsetOption, edits_of
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import STDIN, is_piped
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output import FormatOption, Output, note
-from pulsekit.cli.payloads import read_pipe
-from pulsekit.cli.plans import Files, Plan, Refused, tell
-from pulsekit.cli.receipts import Receipts
-from pulsekit.cli.remarks import Remarks
+from pulsekit.cli.output import FormatOption, Output
 from pulsekit.cli.targets import TargetOption
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
+from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-
     from pulsekit.bindings import Binding
-    from pulsekit.cli.plans import Message, Messages
-    from pulsekit.documents import Document
-    from pulsekit.messages import Receipt
-    from pulsekit.publisher import Publisher
+    from pulsekit.cli.plans import Plan
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -104,6 +94,7 @@ def command(
     line. A job that fits the schema, but that Treeherder would drop, counts as invalid; what it would show wrong is a
     warning. A record of tail keeps its routing key unless one is given.
     """
+    from pulsekit.cli.plans import Plan
     from pulsekit.revisions import TODAY
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
@@ -146,9 +137,10 @@ def command(
         from pulsekit.bindings import expand
 
         return _dry_run(plan, files or [], expand(settings.registrations), out)
+    from pulsekit.cli.sending import Sending
     from pulsekit.publisher import PUBLISH_TIMEOUT
 
-    sending = _Sending(plan, out, keep_going=keep_going)
+    sending = Sending(plan, out, keep_going=keep_going)
     if files and not sending.read_files(files):  # not within the loop, where Ctrl-C would have to wait for it
         return ExitCode.NEGATIVE
 
@@ -160,143 +152,13 @@ def command(
             await sending.send(publisher, window)
         return sending.status(require_route=require_route)
 
-    return run(work())
-
-
-class _Sending:
-    """Send what files or a pipe hold, and account for every message."""
-
-    def __init__(self, plan: Plan, out: Output, *, keep_going: bool) -> None:
-        self._plan = plan
-        self._receipts = Receipts(out)
-        self._remarks = Remarks()
-        self._keep_going = keep_going
-        self._again: Callable[[], Iterable[Messages | Refused]] = tuple
-        self._stream: AsyncIterator[Document | DocumentError] | None = None
-        # In the order of the input: a receipt of what was not sent, None for what was.
-        self._order: deque[Receipt | None] = deque()
-        self._stopped = False
-
-    def read_files(self, names: list[str]) -> bool:
-        """Validate files; return False when nothing may be sent.
-
-        Raises:
-            ConfigurationError: there is nothing in them.
-            InvalidInput: one is not JSON, NDJSON or YAML.
-            OSError: one cannot be read.
-        """
-        files = Files(names, self._plan)
-        self._again = files.again
-        return self._judge(files.judged(), ", ".join(names))
-
-    async def read_pipe(self) -> bool:
-        """Validate a pipe that has to be read whole; return False when nothing may be sent.
-
-        Raises:
-            ConfigurationError: there is nothing in it.
-            InvalidInput: it is not JSON, NDJSON or YAML.
-        """
-        documents, self._stream = await read_pipe()
-        if self._stream is not None:
-            self._remarks = Remarks(live=True)
-            return True
-        results = [self._plan.take(document) for document in documents]
-        self._again = lambda: results
-        return self._judge(results, STDIN)
-
-    async def send(self, publisher: Publisher, window: int) -> None:
-        """Publish, and show receipts in the order of the input as they come."""
-        began = time.monotonic()
-        receipts = self._receipts
-        source = self._streamed(self._stream) if self._stream is not None else self._read_again()
-        try:
-            with receipts.progress("publishing") as advance:
-                async for receipt in publisher.publish_many(source, window=window):
-                    self._show_unsent()
-                    self._order.popleft()
-                    receipts.show(receipt)
-                    advance()
-                    if receipts.full:
-                        await receipts.room()
-                self._show_unsent()
-        finally:
-            try:
-                await receipts.drain()
-            finally:
-                if self._stream is not None:
-                    self._remarks.tell()
-                if receipts.counts:
-                    seconds = time.monotonic() - began
-                    note(f"{receipts.summary()}, to {self._plan.exchange} in {seconds:.1f} s")
-
-    def status(self, *, require_route: bool) -> ExitCode:
-        """Return the exit status for what became of the messages."""
-        return ExitCode.NEGATIVE if self._stopped else self._receipts.status(require_route=require_route)
-
-    def _judge(self, results: Iterable[Messages | Refused], source: str) -> bool:
-        total = dropped = refused = messages = 0
-        for result in results:
-            total += 1
-            if isinstance(result, Refused):
-                refused += 1
-                dropped += bool(result.lint)
-                tell(result)
-            else:
-                messages += len(result)
-                self._remarks.add(result.source, result.lint)
-        if not total:
-            raise ConfigurationError(f"nothing to publish: {source} is empty")
-        self._remarks.tell()
-        self._receipts.total = messages
-        if refused and (not self._keep_going or refused == total):
-            reasons = [f"{refused - dropped} of {total} invalid"] if refused > dropped else []
-            if dropped:
-                reasons.append(f"Treeherder would drop {dropped} of {total} (--force sends them all the same)")
-            note(f"nothing was sent: {', '.join(reasons)}")
-            return False
-        return True
-
-    def _read_again(self) -> Iterator[Message]:
-        for result in self._again():
-            if isinstance(result, Refused) and not self._keep_going:
-                tell(result)  # it was changed since it was found to be valid
-            yield from self._accept(result)
-
-    async def _streamed(self, documents: AsyncIterator[Document | DocumentError]) -> AsyncIterator[Message]:
-        async for document in documents:
-            result = self._plan.take(document)
-            if isinstance(result, Refused):
-                tell(result)
-                self._stopped = not self._keep_going
-            else:
-                self._remarks.add(result.source, result.lint)
-            for message in self._accept(result):
-                yield message
-            if self._stopped:
-                return
-
-    def _accept(self, result: Messages | Refused) -> list[Message]:
-        """Note down in which order receipts have to come."""
-        if not isinstance(result, Refused):
-            self._order.extend([None] * len(result))
-            return result.messages
-        from pulsekit.messages import Outcome, Receipt
-
-        error = result.error
-        problems = error.problems if isinstance(error, InvalidPayload) else ()
-        self._order.append(
-            Receipt(0, "", self._plan.exchange, "", Outcome.INVALID, detail=str(error), problems=problems)
-        )
-        return []
-
-    def _show_unsent(self) -> None:
-        while self._order and (receipt := self._order[0]) is not None:
-            self._order.popleft()
-            self._receipts.show(receipt, told=True)
+    return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
 def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show what would be sent, and how it would look."""
+    from pulsekit.cli.payloads import read_pipe
+    from pulsekit.cli.plans import Files
     from pulsekit.cli.trial import Trial
 
     trial = Trial(plan, bindings, out)

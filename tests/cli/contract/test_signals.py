@@ -64,20 +64,31 @@ def test_a_tail_that_is_told_to_end_says_what_it_saw_and_dies_of_the_signal(plac
     assert listeners(place) == ""
 
 
-def test_ctrl_c_ends_a_publish_that_says_what_was_sent(place: Place) -> None:
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+async def test_a_publish_that_is_told_to_end_says_what_was_sent_and_what_is_not_known(
+    place: Place, sent: signal.Signals, status: int
+) -> None:
     job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
     words = place.words("publish --exchange {exchange} -d treeherder -o ndjson")
-    with start(*words, folder=place.folder, url=place.url, stdin=subprocess.PIPE) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(job * 3)
-        process.stdin.flush()
-        receipts = [process.stdout.readline() for _ in range(3)]
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
-    assert process.returncode == 130
+    async with Proxy(place.url) as proxy:
+        with start(*words, folder=place.folder, url=proxy.url, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(job * 3)
+            process.stdin.flush()
+            receipts = [await asyncio.to_thread(process.stdout.readline) for _ in range(3)]
+            proxy.hold_answers()
+            carried = proxy.carried
+            process.stdin.write(job * 2)
+            process.stdin.flush()
+            while proxy.carried < carried + len(job):  # both, for they leave in one write
+                await asyncio.sleep(0)
+            process.send_signal(sent)
+            _, err = await asyncio.to_thread(process.communicate)
+    assert process.returncode == status
     assert all("message_id" in receipt for receipt in receipts)
     assert f"3 returned, to {place.exchange} in " in err
+    assert "2 more were on their way, and may or may not have arrived" in err
     assert "Traceback" not in err
 
 
