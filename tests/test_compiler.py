@@ -95,7 +95,7 @@ def test_every_keyword_decides_as_jsonschema_does(schema: dict[str, Any], draft:
         except (OverflowError, ValueError):  # it cannot divide infinity either, so Treeherder drops the job
             verdict = ours.is_valid(value, "treeherder")
         assert ours.is_valid(value, "treeherder") is verdict, value
-        assert (explain(checked, value, formats=False) == []) is verdict, value
+        assert (explain(checked, value, formats=False, most=1) == []) is verdict, value
 
 
 @pytest.mark.parametrize("draft", [DRAFT_6, DRAFT_7])
@@ -262,7 +262,7 @@ def test_fractions_divide_as_they_are_written() -> None:
     schema = {"multipleOf": 0.01}
     for payload, fits in [(19.01, True), (0.3, True), (19.015, False)]:
         assert load_schema(schema).is_valid(payload) is fits
-        assert (explain(check_schema(schema), payload, formats=False) == []) is fits
+        assert (explain(check_schema(schema), payload, formats=False, most=1) == []) is fits
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [{"a": -math.inf}]])
