@@ -201,7 +201,8 @@ class Seen:
             return str(NOT_JSON.value)
         if schema.is_valid(self.payload):
             return ""
-        return next(map(str, schema.problems(self.payload)), "refused by the schema")
+        # The first is shown, and ten megabytes of a stranger may have millions.
+        return next(map(str, schema.problems(self.payload, most=1)), "refused by the schema")
 
     def _write(self) -> dict[str, Any]:
         view, record = self._view, message_record(self.message)

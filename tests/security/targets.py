@@ -29,11 +29,11 @@ from samples import COMPLETED, JOBS
 from sandbox.hostile import samples, speak
 
 from pulsekit.binding_lint import lint
-from pulsekit.bindings import expand, read_registrations
+from pulsekit.bindings import Binding, expand, read_registrations
 from pulsekit.brokers import parse_url, user_in
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.plans import Plan
-from pulsekit.cli.rows import Rows
+from pulsekit.cli.rows import Notation, Rows
 from pulsekit.documents import parse_documents, parse_json
 from pulsekit.errors import (
     ConfigurationError,
@@ -54,6 +54,7 @@ from pulsekit.schemas import load_schema
 from pulsekit.seam import Tap
 from pulsekit.settings import load_settings
 from pulsekit.topics import check_key, check_pattern, explain, topic_matches
+from pulsekit.views import View
 from pulsekit.wire import DeliveryWire
 from security.screens import raw_characters
 
@@ -297,7 +298,7 @@ def _messages(data: bytes) -> None:
     key, rest = data[1 : 1 + size].decode("utf-8", "replace"), data[1 + size :]
     length = int.from_bytes(rest[:1]) * 4
     head, body = rest[1 : 1 + length], rest[1 + length :]
-    delivery = Delivery("exchange/x", key, b"\0" * 12 + head, body, False, 1)
+    delivery = Delivery("exchange/x/a", key, b"\0" * 12 + head, body, False, 1)
     message = Delivered(delivery, 1, _NOW.timestamp(), _Nobody(), load_schema("pulse-job"))
     for exact in (False, True):
         line = record_line(message, exact=exact)
@@ -306,10 +307,16 @@ def _messages(data: bytes) -> None:
         record = read_record(json.loads(line))
         assert record.routing_key == key
     assert record.content == body, "an exact record has the body as it came"
+    bindings = [Binding("exchange/x/a", "#.a"), Binding("exchange/y/b")]
+    view = View(bindings, schema=load_schema("pulse-job"), unwraps=True, explains=True)
     shown = io.TextIOWrapper(_Terminal(), encoding="utf-8", newline="")
     with redirect_stdout(shown):
-        rows = Rows(Output(Format.PRETTY), ["exchange/x", "y"], marked=True, full=True)
-        rows.write(message)
+        out = Output(Format.PRETTY)
+        for notation in Notation:
+            rows = Rows(out, ["exchange/x/a", "exchange/y/b"], marked=True, explained=True, full=True, notation=notation)
+            for seen in view.choose([message]):
+                rows.write(seen)
+                assert not raw_characters(seen.line()[:-1].decode())
     shown.flush()
     assert not raw_characters(shown.buffer.getvalue().decode())  # type: ignore[attr-defined]  # a `_Terminal`
 
