@@ -100,13 +100,17 @@ class Flow:
 
     Attributes:
         window: how many may be without a known receipt, and how many may be ready besides.
+        mandatory: whether the broker returns what nobody is bound to.
+        timeout: seconds for each message.
         ahead: those that are ready, and wait for room.
         ended: whether the source has no more.
         failure: what the source raised.
     """
 
-    def __init__(self, window: int) -> None:
+    def __init__(self, window: int, *, mandatory: bool, timeout: float) -> None:
         self.window = window
+        self.mandatory = mandatory
+        self.timeout = timeout
         self.ahead: deque[Entry | Refused] = deque()
         self.ended = False
         self.failure: Exception | None = None

@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterable, Iterable
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import count
 from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -49,7 +49,7 @@ WINDOW = 256  # messages in flight: the knee of the curve of rate over window
 
 _SETTLE = 1.0  # seconds before a channel that failed on a living connection is opened again
 _BATCH = 64  # messages that go out without waiting for the others of this turn of the loop
-_FEW = 16  # messages that are validated and encoded ahead of the window, between two looks for answers
+_MOMENT = 0.0005  # seconds for which messages are made ready ahead of the window, between two looks for answers
 _TICK = 0.01  # seconds between two looks for messages that are late
 _ENVELOPES = 1024  # that are kept, by routing key
 _OWN_ID = bytes((20 * 2 - 8,))
@@ -101,7 +101,8 @@ class Publisher:
         self._schema = schema
         self._mandatory = mandatory
         self._timeout = timeout
-        self._ids = (f"{prefix}{number:012x}" for prefix in [secrets.token_hex(10)] for number in count())
+        self._id_prefix = secrets.token_hex(10)
+        self._numbers = count()
         self._envelopes: dict[tuple[str, bool], Envelope] = {}
         self._entries: dict[Entry, None] = {}  # accepted and without an outcome, in order
         self._outbox: list[Entry] = []
@@ -176,7 +177,12 @@ class Publisher:
             NetworkError: the broker could not be reached for the first time.
         """
         draft = Draft(payload, routing_key, cc, headers or {}, properties or Properties())
-        entry = self._prepare(draft, 0, mandatory=mandatory, timeout=timeout)
+        entry = self._prepare(
+            draft,
+            0,
+            self._mandatory if mandatory is None else mandatory,
+            self._timeout if timeout is None else timeout,
+        )
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         entry.on_settled = lambda: None if settled.done() else settled.set_result(None)
         self._accept(entry)
@@ -216,10 +222,14 @@ class Publisher:
         self._check_open()
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
-        flow = Flow(window)
+        flow = Flow(
+            window,
+            mandatory=self._mandatory if mandatory is None else mandatory,
+            timeout=self._timeout if timeout is None else timeout,
+        )
         items, feeding = None, None
         if isinstance(messages, AsyncIterable):
-            feeding = self._tasks.create_task(self._feed(messages, flow, mandatory=mandatory, timeout=timeout))
+            feeding = self._tasks.create_task(self._feed(messages, flow))
         else:
             items = enumerate(messages)
         try:
@@ -232,7 +242,7 @@ class Publisher:
                 if known:
                     continue
                 if items is not None and flow.wanted:
-                    self._take_some(items, flow, mandatory=mandatory, timeout=timeout)
+                    self._take_some(items, flow)
                     await asyncio.sleep(0)  # answers are read, and heartbeats have their turn
                 else:
                     await flow.changed()
@@ -245,34 +255,32 @@ class Publisher:
         if isinstance(self._failure, BrokerRefused):
             raise self._failure
 
-    def _take_some(
-        self, items: Iterator[tuple[int, Item]], flow: Flow, *, mandatory: bool | None, timeout: float | None
-    ) -> None:
-        """Take a batch from the source while the window has room, and only a few at once ahead of it."""
-        most = min(flow.wanted, _BATCH if flow.room else _FEW)
-        before = len(flow.ahead)
+    def _take_some(self, items: Iterator[tuple[int, Item]], flow: Flow) -> None:
+        """Take a batch from the source; ahead of the window only for a moment, then answers have their turn."""
+        until = inf if flow.room else self._time() + _MOMENT
         try:
-            for index, item in islice(items, most):
-                self._prepare_for(flow, item, index, mandatory=mandatory, timeout=timeout)
+            for _ in range(min(flow.wanted, _BATCH)):
+                self._prepare_for(flow, *next(items))
+                if self._time() >= until:
+                    return
+        except StopIteration:
+            flow.end(None)
         except Exception as error:  # noqa: BLE001 - the source's own, raised once its receipts are out
             flow.end(error)
-        else:
-            if len(flow.ahead) - before < most:
-                flow.end(None)
 
-    async def _feed(
-        self, items: AsyncIterable[Item], flow: Flow, *, mandatory: bool | None, timeout: float | None
-    ) -> None:
+    async def _feed(self, items: AsyncIterable[Item], flow: Flow) -> None:
         """Take from an asynchronous source as messages are wanted, in one task for all of them."""
         index = 0
+        until = self._time() + _MOMENT
         try:
             async for item in items:
-                self._prepare_for(flow, item, index, mandatory=mandatory, timeout=timeout)
+                self._prepare_for(flow, index, item)
                 index += 1
                 self._admit(flow)
                 self._flush_soon()
-                if len(flow.ahead) % _FEW == _FEW - 1:
-                    await asyncio.sleep(0)  # answers are read, though the source may have much at once
+                if flow.ahead and self._time() >= until:
+                    await asyncio.sleep(0)  # answers have their turn, though the source may have much at once
+                    until = self._time() + _MOMENT
                 await flow.wants_more()
             flow.end(None)
         except Exception as error:  # noqa: BLE001 - see _take_some
@@ -333,24 +341,23 @@ class Publisher:
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self.exchange}")
 
-    def _prepare(self, item: Item, index: int, *, mandatory: bool | None, timeout: float | None) -> Entry:
+    def _prepare(self, item: Item, index: int, mandatory: bool, timeout: float) -> Entry:  # noqa: FBT001 - see Entry
         """Validate and encode one message.
 
         Raises:
             InvalidInput: the schema refuses it, or AMQP cannot carry it.
         """
-        if mandatory is None:
-            mandatory = self._mandatory
+        message_id = f"{self._id_prefix}{next(self._numbers):012x}"
+        encoded_id = _OWN_ID + message_id.encode()
         if isinstance(item, Draft):
-            envelope = self._address(item, mandatory=mandatory)
-            payload, message_id = item.payload, item.properties.message_id or next(self._ids)
-            encoded_id = encode_id(message_id)
+            envelope, payload = self._address(item, mandatory=mandatory), item.payload
+            if item.properties.message_id:
+                message_id = item.properties.message_id
+                encoded_id = encode_id(message_id)
         else:
             payload, routing_key = item
             known = self._envelopes.get((routing_key, mandatory))
             envelope = known or self._address(Draft(None, routing_key), mandatory=mandatory)
-            message_id = next(self._ids)
-            encoded_id = _OWN_ID + message_id.encode()
         if isinstance(payload, bytes):
             body = payload
             if self._schema is not None:
@@ -359,7 +366,7 @@ class Publisher:
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
-        return Entry(envelope, message_id, encoded_id, body, index, self._timeout if timeout is None else timeout)
+        return Entry(envelope, message_id, encoded_id, body, index, timeout)
 
     def _address(self, draft: Draft, *, mandatory: bool) -> Envelope:
         """Make the envelope of a message, and keep it when others may have the same."""
@@ -381,12 +388,10 @@ class Publisher:
             self._envelopes[key, mandatory] = envelope
         return envelope
 
-    def _prepare_for(
-        self, flow: Flow, item: Item, index: int, *, mandatory: bool | None, timeout: float | None
-    ) -> None:
+    def _prepare_for(self, flow: Flow, index: int, item: Item) -> None:
         """Make a message ready to be sent, or put the receipt in its place that says why it cannot be."""
         try:
-            flow.ahead.append(self._prepare(item, index, mandatory=mandatory, timeout=timeout))
+            flow.ahead.append(self._prepare(item, index, flow.mandatory, flow.timeout))
         except InvalidInput as error:
             draft = item if isinstance(item, Draft) else Draft(*item)
             message_id = draft.properties.message_id or ""

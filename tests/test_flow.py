@@ -18,8 +18,12 @@ def entry(index: int) -> Entry:
     return Entry(_ENVELOPE, f"id{index}", encode_id(f"id{index}"), b"{}", index, 60.0)
 
 
+def empty(window: int = 4) -> Flow:
+    return Flow(window, mandatory=False, timeout=60.0)
+
+
 def flow_of(*entries: Entry | Refused) -> Flow:
-    flow = Flow(window=4)
+    flow = empty()
     for one in entries:
         flow.add(one)
     return flow
@@ -71,7 +75,7 @@ async def test_the_oldest_wakes_who_waits_and_no_other_does() -> None:
 
 @pytest.mark.parametrize("settled_first", [False, True])
 async def test_the_first_message_of_an_empty_flow_wakes_who_waits(*, settled_first: bool) -> None:
-    flow, first = Flow(window=4), entry(0)
+    flow, first = empty(), entry(0)
     waiting = asyncio.ensure_future(flow.changed())
     await asyncio.sleep(0)
     if settled_first:
@@ -100,7 +104,7 @@ async def test_the_end_of_the_source_wakes_who_waits_and_wants_no_more() -> None
 
 
 async def test_a_source_is_asked_again_when_what_was_ready_has_gone_out() -> None:
-    flow = Flow(window=2)
+    flow = empty(window=2)
     flow.ahead.extend([entry(0), entry(1)])
     asked = asyncio.ensure_future(flow.wants_more())
     await asyncio.sleep(0)

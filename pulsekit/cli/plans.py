@@ -82,11 +82,13 @@ class Messages:
         messages: one for each key.
         lint: what Treeherder would make of it that it should not, if that was looked for.
         source: the file the payload is from.
+        plain: whether a message is the payload as it is written in the file.
     """
 
     messages: list[Message]
     lint: Sequence[Placed] = ()
     source: str = ""
+    plain: bool = False
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -219,6 +221,14 @@ class Plan:
             raise Dropped(lint)
         return lint
 
+    def keys(self, body: bytes) -> list[str]:
+        """Return the keys of a payload that is known to be valid, and to be no record.
+
+        Raises:
+            ConfigurationError: nothing says which key it has.
+        """
+        return self._keys(None if self.key is not None else decode_body(body), None)
+
     def _keys(self, payload: Any, own: str | None) -> list[str]:
         if self.key is not None:
             return [_check_key(self.key)]
@@ -236,14 +246,15 @@ class Plan:
 class Files:
     """Read files twice: to see what is wrong in them, and to send them.
 
-    They may have changed in between. What is where it was, byte for byte, and was valid is not judged again; all else
-    is. NDJSON takes the memory of a megabyte, however long it is.
+    They may have changed in between. What is where it was, byte for byte, and was valid is not judged again, nor read
+    where it can be sent as it is written; all else is. NDJSON takes the memory of a megabyte, however long it is.
     """
 
     def __init__(self, names: Sequence[str], plan: Plan) -> None:
         self._names = names
         self._plan = plan
-        self._digests: list[bytes] = []  # of each block, empty where something was refused
+        # Of each block a digest, empty where something was refused, and whether all of it is sent as it is written.
+        self._seen: list[tuple[bytes, bool]] = []
 
     def judged(self) -> Iterator[Messages | Refused]:
         """Yield what is sent for each payload, or why it is refused.
@@ -253,19 +264,25 @@ class Files:
             DocumentError: one is not JSON or YAML, or is too large to be read whole.
             ConfigurationError: nothing says which key a payload has.
         """
-        self._digests.clear()
+        self._seen.clear()
         for block in _blocks(self._names):
-            valid = True
+            valid = plain = True
             for result in block.results(self._plan, checked=False):
                 valid = valid and not isinstance(result, Refused)
+                plain = plain and isinstance(result, Messages) and result.plain
                 yield result
-            self._digests.append(block.digest() if valid else b"")
+            self._seen.append((block.digest() if valid else b"", plain))
 
     def again(self) -> Iterator[Messages | Refused]:
         """Yield the same once more; raise the same."""
-        digests = iter(self._digests)
+        seen = iter(self._seen)
         for block in _blocks(self._names):
-            yield from block.results(self._plan, checked=next(digests, b"") == block.digest())
+            digest, plain = next(seen, (b"", False))
+            checked = digest == block.digest()
+            if checked and plain:
+                yield from block.as_written(self._plan)
+            else:
+                yield from block.results(self._plan, checked=checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +298,9 @@ class _Whole:
     def results(self, plan: Plan, *, checked: bool) -> Iterator[Messages | Refused]:
         for document in parse_documents(self.data, source=self.source):
             yield plan.take(document, checked=checked)
+
+    def as_written(self, plan: Plan) -> Iterator[Messages | Refused]:
+        return self.results(plan, checked=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +335,22 @@ class _Lines:
                 value = decode_body(text) if checked else read_canonical(text)
                 taken = plan.messages(value, checked=checked, line=number, size=len(text))
                 taken.source = self.source
+                if not checked and plan.edits is None and taken.messages:
+                    taken.plain = (
+                        type(taken.messages[0]) is tuple
+                    )  # no record; and `encode_payload` would write the same
                 yield taken
             except (ValueError, InvalidInput):
                 yield plan.take(self._document(line, number, index))
             index += 1
         if self.end is not None:
             yield Refused(self.end, self.end)
+
+    def as_written(self, plan: Plan) -> Iterator[Messages | Refused]:
+        """Yield the messages of lines that are known to be plain payloads, with their text for a body."""
+        for line in self.lines:
+            if text := line.strip(_SPACE):
+                yield Messages([(text, key) for key in plan.keys(text)], source=self.source)
 
     def _document(self, line: bytes, number: int, index: int) -> Document | DocumentError:
         try:

@@ -16,6 +16,7 @@ from pulsekit.documents import parse_json
 from pulsekit.edits import Edits
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 from pulsekit.jobs import Linter
+from pulsekit.payloads import decode_body
 from pulsekit.publisher import Draft
 
 if TYPE_CHECKING:
@@ -49,16 +50,19 @@ def line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def outcome(results: Iterable[Any]) -> list[Any]:
+def outcome(results: Iterable[Messages | Refused]) -> list[Any]:
     """Make results comparable: the messages, or what was wrong."""
     return [
-        str(result.error)
-        if isinstance(result, Refused)
-        else result.messages
-        if isinstance(result, Messages)
-        else result
+        str(result.error) if isinstance(result, Refused) else [in_words(message) for message in result]
         for result in results
     ]
+
+
+def in_words(message: Any) -> Any:
+    """Read the body of a message that is sent as it is written."""
+    if isinstance(message, tuple) and isinstance(message[0], bytes):
+        return decode_body(message[0]), message[1]
+    return message
 
 
 @pytest.fixture
@@ -104,6 +108,40 @@ def test_what_changed_in_between_is_judged_again(change: str, suffix: str, tmp_p
     judged = {"replaced": 1, "added": 2, "swapped": 3}[change]
     assert judged <= counting.asked <= 2 * judged  # a refusal is worked out twice: whether, and where
     assert isinstance(again[0], Messages)
+
+
+@pytest.mark.parametrize("more", [{"key": "k"}, {"destinations": ("a", "b")}])
+def test_what_is_written_plainly_is_sent_as_it_is_written(file: Path, more: dict[str, Any]) -> None:
+    lines = [line({"origin": {"project": "p"}, "number": text}) for text in (1e16, None, "é", -0.0)]
+    file.write_text("".join(lines), encoding="utf-8")
+    files = Files([str(file)], plan(**({"destinations": ()} | more)))
+    keys = [more["key"]] if "key" in more else ["a.p._", "b.p._"]
+    assert all(isinstance(result, Messages) for result in files.judged())
+    plainly = [[(text.strip().encode(), key) for key in keys] for text in lines[1:]]
+    assert [result.messages for result in files.again() if isinstance(result, Messages)][1:] == plainly
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"routing_key": "own", "payload": {"a": 1}},
+        {
+            "v": 1,
+            "type": "gap",
+            "from": "2026-11-23T18:00:00.000Z",
+            "to": "2026-11-23T18:00:01.000Z",
+            "epoch": 2,
+            "lossy": True,
+        },
+    ],
+    ids=["record", "gap"],
+)
+def test_what_stands_beside_plain_payloads_is_still_what_it_is(file: Path, other: dict[str, Any]) -> None:
+    file.write_text(line({"b": 2}) + line(other) + line({"c": 3}))
+    files = Files([str(file)], plan(key="k", destinations=()))
+    first = outcome(files.judged())
+    assert outcome(files.again()) == first
+    assert first[1] != [(other, "k")]
 
 
 def test_what_was_refused_is_refused_again(file: Path, counting: Counting) -> None:
@@ -208,7 +246,7 @@ def test_any_lines_give_the_messages_of_their_documents(
         except DocumentError as error:
             expected.append(str(error))
         else:
-            expected.append(some.messages(document.value).messages)
+            expected.append([in_words(message) for message in some.messages(document.value)])
     files = Files([str(file)], some)
     assert repr(outcome(files.judged())) == repr(expected)
     assert repr(outcome(files.again())) == repr(expected)

@@ -313,7 +313,9 @@ def _messages(data: bytes) -> None:
     with redirect_stdout(shown):
         out = Output(Format.PRETTY)
         for notation in Notation:
-            rows = Rows(out, ["exchange/x/a", "exchange/y/b"], marked=True, explained=True, full=True, notation=notation)
+            rows = Rows(
+                out, ["exchange/x/a", "exchange/y/b"], marked=True, explained=True, full=True, notation=notation
+            )
             for seen in view.choose([message]):
                 rows.write(seen)
                 assert not raw_characters(seen.line()[:-1].decode())
