@@ -34,7 +34,7 @@ class Entry(Parcel):
 
     __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
 
-    def __init__(  # noqa: PLR0917 - made a hundred thousand times a second
+    def __init__(  # noqa: PLR0917 - made for each message
         self, envelope: Envelope, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
     ) -> None:
         self.envelope = envelope

@@ -52,7 +52,7 @@ _BATCH = 64  # messages that go out without waiting for the others of this turn 
 _MOMENT = 0.0005  # seconds for which messages are made ready ahead of the window, between two looks for answers
 _TICK = 0.01  # seconds between two looks for messages that are late
 _ENVELOPES = 1024  # that are kept, by routing key
-_OWN_ID = bytes((20 * 2 - 8,))
+_OWN_ID = bytes((20 + 12,))  # how long an id of ours is, prefix and number: a short string begins with that
 _PERSISTENT = Properties(content_type="application/json", delivery_mode=2)
 
 

@@ -241,7 +241,11 @@ async def _connect(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
     """
     failure = OSError("the name has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        sock = socket.socket(family, kind, protocol)
+        try:
+            sock = socket.socket(family, kind, protocol)
+        except OSError as error:  # the resolver tells of IPv6 also where there is none
+            failure = failure if number else error
+            continue
         try:
             sock.setblocking(False)
             await asyncio.get_running_loop().sock_connect(sock, address)

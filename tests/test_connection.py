@@ -202,7 +202,9 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
 
     def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
         assert host == "cluster.example"
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (nobody, nobody, port)]
+        unknown = (250, socket.SOCK_STREAM, 6, "", ("::1", port))  # as IPv6 is to a machine that has none
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (nobody, nobody, port)]
+        return [unknown, *found]
 
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     async with pulsekit.connect(with_hosts(user.url, f"cluster.example:{port}"), insecure=True) as pulse:
