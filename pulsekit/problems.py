@@ -247,7 +247,11 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
 
 def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
     """Return the value that a property has by its schema when nobody says another: its default, or its only choice."""
+    followed: set[str] = set()
     while isinstance(schema, dict) and "$ref" in schema:
+        if schema["$ref"] in followed:
+            return ()  # references that only lead to each other
+        followed.add(schema["$ref"])
         schema = walk.checked.targets[schema["$ref"]]
     if isinstance(schema, bool):
         return ()

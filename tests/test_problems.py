@@ -242,3 +242,15 @@ def test_the_error_reads_as_one_sentence_a_problem() -> None:
     )
     assert [problem.rule for problem in caught.value.problems] == ["enum", "maximum"]
     assert caught.value.schema == "pulse-job"
+
+
+def test_a_missing_property_whose_schema_leads_nowhere_is_told_like_any_other() -> None:
+    schema = load_schema(
+        {
+            "required": ["x"],
+            "properties": {"x": {"$ref": "#/definitions/a"}},
+            "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}},
+        }
+    )
+    (problem,) = schema.problems({})
+    assert (problem.rule, problem.suggestion) == ("required", None)
