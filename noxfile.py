@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import tarfile
 from pathlib import Path
 
@@ -91,6 +94,14 @@ def _test(session: nox.Session) -> None:
 
 def _install(session: nox.Session) -> None:
     session.install(".", *nox.project.dependency_groups(_PROJECT, "test"))
+
+
+@nox.session(venv_backend="none")
+def fresh(session: nox.Session) -> None:
+    """Run the README's two commands on a fresh Debian 13, as a normal user; needs root and debootstrap."""
+    if os.geteuid() != 0 or not all(map(shutil.which, ("debootstrap", "unshare", "chroot"))):
+        session.skip("only root can make a Debian root, with debootstrap")
+    session.run(sys.executable, ".ci/fresh.py", *session.posargs, external=True)
 
 
 @nox.session
