@@ -125,7 +125,7 @@ class Stage:
         from rabbitmq.node import running
 
         broker = self._owned.enter_context(running())
-        self.versions["RabbitMQ"] = broker.eval("list_to_atom(rabbit_misc:version())").strip("'")
+        self.versions["RabbitMQ"] = ".".join(map(str, broker.version))
         user = broker.user()
         return _Broker(user.name, user.url, getattr(broker, "pids", ()))
 

@@ -70,7 +70,7 @@ def figures(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> Callable[...,
     """Keep the figures of a test for the table that `nox -s faults` prints and docs/reliability.md shows."""
     versions = request.config.stash[_VERSIONS]
     if "RabbitMQ" not in versions:
-        versions["RabbitMQ"] = rabbitmq.eval("rabbit_misc:version()").strip('"')
+        versions["RabbitMQ"] = ".".join(map(str, rabbitmq.version))
         versions["Erlang"] = rabbitmq.eval("rabbit_misc:otp_release()").strip('"')
 
     def keep(totals: Totals, seconds: float | None = None) -> None:

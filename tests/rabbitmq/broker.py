@@ -7,6 +7,7 @@ import secrets
 import subprocess
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
@@ -45,6 +46,11 @@ class RabbitMQ(ABC):
     def admin_url(self) -> str:
         """Lead an administrator, who may do everything, to vhost `/`."""
         return self._address(*self._admin, "/")
+
+    @cached_property
+    def version(self) -> tuple[int, ...]:
+        """The version that the node reports, such as (3, 10, 8)."""
+        return tuple(map(int, re.findall(r"\d+", self.eval("rabbit_misc:version()"))[:3]))
 
     def url(self, user: PulseUser, vhost: str = "/") -> str:
         """Lead the user to a vhost."""

@@ -13,14 +13,15 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rabbitmq.root import PATH, Root
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
-__all__ = ["HOST", "PATH", "Home", "speaks_amqp", "wait_until"]
+__all__ = ["HOST", "Home", "speaks_amqp", "wait_until"]
 
 HOST = "127.0.0.1"
-PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _BOOT_SECONDS = 55.0  # shorter than the timeout of a test, or the node's own words would never be shown
 
 # Outlives whoever started the nodes, however that ended: once the pipe closes, the processes and the folder go.
@@ -39,13 +40,16 @@ class Home:
     """
 
     def __init__(self) -> None:
+        self.root = Root.chosen()
         self._given: set[int] = set()
         (self._epmd_port,) = self.ports(1)
         self._owned = ExitStack()
 
     def __enter__(self) -> Self:
+        if missing := self.root.lacking():
+            raise RuntimeError(missing)
         with self._owned:
-            self.folder = Path(tempfile.mkdtemp(prefix="pulsekit-rabbitmq-"))
+            self.folder = Path(tempfile.mkdtemp(prefix="pulsekit-rabbitmq-", dir=self.root.temporary))
             self._owned.callback(shutil.rmtree, self.folder, ignore_errors=True)
             cookie = self.folder / ".erlang.cookie"
             cookie.touch(mode=0o600)
@@ -116,7 +120,7 @@ class Home:
     ) -> subprocess.Popen[bytes]:
         with log.open("ab") as output:
             return subprocess.Popen(
-                command,
+                self.root.command(*command),
                 env=environment,
                 cwd=folder,
                 stdin=subprocess.DEVNULL,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rabbitmq.broker import RabbitMQ, SharedBroker, run
-from rabbitmq.home import HOST, PATH, Home, speaks_amqp, wait_until
+from rabbitmq.home import HOST, Home, speaks_amqp, wait_until
+from rabbitmq.root import SCRIPTS, Root
 
 if TYPE_CHECKING:
     import subprocess
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PrivateNode", "lacking", "running"]
 
-_SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")  # not the wrapper in /usr/sbin, which insists on user rabbitmq
 _ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 _END_SECONDS = 30.0
 
@@ -75,7 +73,7 @@ class PrivateNode(RabbitMQ):
     def ctl_command(self) -> tuple[str, ...]:
         """The command that is this node's `rabbitmqctl`, from wherever it is run."""
         settings = (f"{name}={value}" for name, value in self._environment().items())
-        return ("/usr/bin/env", "-i", *settings, str(_SERVER.with_name("rabbitmqctl")))
+        return self._home.root.command("/usr/bin/env", "-i", *settings, f"{SCRIPTS}/rabbitmqctl")
 
     def free_port(self) -> int:
         """Find a port for one more listener."""
@@ -86,7 +84,9 @@ class PrivateNode(RabbitMQ):
         """Start the node and return at once."""
         if self._node:
             raise RuntimeError("the node is up: stop or kill it first")
-        self._node = self._home.spawn((str(_SERVER), "-noinput"), self._environment(), self.folder, self._log)
+        self._node = self._home.spawn(
+            (f"{SCRIPTS}/rabbitmq-server", "-noinput"), self._environment(), self.folder, self._log
+        )
 
     def start(self) -> None:
         """Start the node, again after `stop` or `kill`, on the same port and with what it had kept on disk.
@@ -118,7 +118,9 @@ class PrivateNode(RabbitMQ):
     def eval(self, *expressions: str) -> str:
         # A hundred times faster than rabbitmqctl, which starts a virtual machine of its own.
         erlang = ", ".join(expressions)
-        answer = run(("erl_call", "-n", self.name, "-e"), env=self._environment(), given=f"{erlang}.\n")
+        answer = run(
+            self._home.root.command("erl_call", "-n", self.name, "-e"), env=self._environment(), given=f"{erlang}.\n"
+        )
         if not answer.startswith("{ok, "):
             raise RuntimeError(f"{answer}\nto: {erlang}")
         return answer.removeprefix("{ok, ").removesuffix("}")
@@ -165,9 +167,7 @@ def lacking() -> str | None:
     """Say in one line what `running` would need, or return None."""
     if os.environ.get("PULSEKIT_TEST_RABBITMQ"):
         return None
-    if _SERVER.exists() and all(shutil.which(tool, path=PATH) for tool in ("epmd", "erl_call")):
-        return None
-    return "RabbitMQ is not installed: apt-get install rabbitmq-server (or set PULSEKIT_TEST_RABBITMQ)"
+    return Root.chosen().lacking()
 
 
 @contextmanager
