@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 class Address(NamedTuple):
-    """Say where a broker listens, and how long it has to be silent to mean it."""
+    """Say where a broker listens, how long it has to be silent to mean it, and whose behaviour it has."""
 
     host: str
     port: int
     patience: float
+    version: tuple[int, ...]  # of RabbitMQ
 
 
 @pytest.fixture
@@ -42,4 +43,6 @@ def address(request: pytest.FixtureRequest) -> Address:
     """Each broker in turn."""
     broker = request.getfixturevalue(request.param)
     # The sandbox answers at the next turn of its loop; RabbitMQ was listened to for 1.5 s when the table was made.
-    return Address(broker.host, broker.port, 0.1 if request.param == "sandbox" else 1.5)
+    if request.param == "sandbox":
+        return Address(broker.host, broker.port, 0.1, (3, 10, 8))
+    return Address(broker.host, broker.port, 1.5, broker.version)

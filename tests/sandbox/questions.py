@@ -1,7 +1,8 @@
 """The questions of the conformance test: situations, most of them misuse, and what RabbitMQ 3.10.8 answers.
 
 Each is asked on a connection of its own. `answer` leaves the texts out: frame, code, class and method are what clients
-act upon; the texts are compared where the table of RabbitMQ's own answers is at hand.
+act upon; the texts are compared where the table of RabbitMQ's own answers is at hand. `versions` has the answers that
+RabbitMQ 4.0 has changed.
 """
 
 from __future__ import annotations
