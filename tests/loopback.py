@@ -11,13 +11,16 @@ from rabbitmq.broker import PulseUser
 if TYPE_CHECKING:
     from pulsekit.testing import PulseSandbox
 
-__all__ = ["SandboxBroker"]
+__all__ = ["VERSION", "SandboxBroker"]
+
+VERSION = (3, 10, 8)  # of the RabbitMQ whose behaviour the sandbox has
 
 
 class SandboxBroker:
     """A sandbox on which every test has users that no other test has."""
 
     kind = "sandbox"
+    version = VERSION
 
     def __init__(self, sandbox: PulseSandbox) -> None:
         self._sandbox = sandbox

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from loopback import VERSION
 
 from pulsekit.sandbox import Sandbox
 
@@ -44,5 +45,5 @@ def address(request: pytest.FixtureRequest) -> Address:
     broker = request.getfixturevalue(request.param)
     # The sandbox answers at the next turn of its loop; RabbitMQ was listened to for 1.5 s when the table was made.
     if request.param == "sandbox":
-        return Address(broker.host, broker.port, 0.1, (3, 10, 8))
+        return Address(broker.host, broker.port, 0.1, VERSION)
     return Address(broker.host, broker.port, 1.5, broker.version)

@@ -105,7 +105,7 @@ def test_every_answer_of_the_table_has_its_question() -> None:
 async def test_another_protocol_is_answered_with_the_one_that_is_spoken(header: bytes, address: Address) -> None:
     async with connect(address.host, address.port) as wire:
         wire.raw(header)
-        assert await wire.reader.read() == protocol(address.version)
+        assert await wire.reader.readexactly(8) == protocol(address.version)
 
 
 async def test_a_broker_offers_the_logins_that_rabbitmq_does(address: Address) -> None:

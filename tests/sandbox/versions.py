@@ -1,4 +1,7 @@
-"""What RabbitMQ 4.0 answers otherwise than 3.10.8, whose answers the questions and the kept table have."""
+"""What RabbitMQ 4.0 answers otherwise than 3.10.8, whose answers the questions and the kept table have.
+
+The versions between the two were not asked; some have parts of the changes.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import re
 
 __all__ = ["changed", "mechanisms", "protocol"]
 
-# Since 4.0 a refusal names the missing permission: "configure access to queue …", before "access to queue …".
+# A refusal names the missing permission: "configure access to queue …" where 3.10 says "access to queue …".
 _PERMISSIONS = {
     "pulse: declare foreign queue": "configure",
     "pulse: declare foreign exchange": "configure",
@@ -21,7 +24,7 @@ _PERMISSIONS = {
     "pulse: purge foreign": "read",
     "pulse: DLX to foreign exchange": "write",
 }
-# Since 4.0 an unknown exchange type ends the channel alone: other channels of the connection did nothing wrong.
+# An unknown exchange type closes the channel alone, to spare the others: rabbitmq/rabbitmq-server#11214.
 _BAD_TYPE = {"Connection.Close 503": "Channel.Close 406", "COMMAND_INVALID": "PRECONDITION_FAILED"}
 
 
@@ -37,10 +40,10 @@ def changed(version: tuple[int, ...], question: str, answer: str) -> str:
 
 
 def protocol(version: tuple[int, ...]) -> bytes:
-    """Return the protocol header with which a version answers another one: since 4.0 that of AMQP 1.0, with SASL."""
+    """Return the header that answers an unknown protocol: the preferred one, in 4.0 that of AMQP 1.0 with SASL."""
     return b"AMQP\x00\x00\x09\x01" if version < (4,) else b"AMQP\x03\x01\x00\x00"
 
 
 def mechanisms(version: tuple[int, ...]) -> set[str]:
-    """Return the login mechanisms that a version offers: since 4.0 also ANONYMOUS, which AMQP 1.0 clients use."""
+    """Return the login mechanisms that a version offers; ANONYMOUS is one of AMQP 1.0, which 4.0 has built in."""
     return {"AMQPLAIN", "PLAIN"} | ({"ANONYMOUS"} if version >= (4,) else set())
