@@ -159,7 +159,7 @@ def _hint(ours: type[BrokerRefused], text: str) -> str:
         )
     if ours is NotFound:
         return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
-    if ours is PreconditionFailed:
+    if ours is PreconditionFailed and "inequivalent arg" in text:  # 406 also stands for a message that is too large
         return f"{text}; it exists with other properties: delete it, or use it as it is"
     return text
 

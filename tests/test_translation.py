@@ -58,6 +58,20 @@ def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[Broker
     assert str(error.args[0]) in str(translated)
 
 
+@pytest.mark.parametrize(
+    ("words", "exists"),
+    [
+        ("inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true' but current is 'false'", True),
+        ("message size 16777217 is larger than configured max size 16777216", False),
+        ("unknown exchange type 'nope'", False),  # RabbitMQ 4.0; 3.x closes the connection with 503
+        ("delivery acknowledgement on channel 1 timed out", False),
+    ],
+)
+def test_only_a_difference_of_properties_is_said_to_be_one(words: str, exists: bool) -> None:
+    error = aiormq.exceptions.ChannelPreconditionFailed(f"PRECONDITION_FAILED - {words}")
+    assert ("it exists with other properties" in str(translate(error, "do it"))) is exists
+
+
 def test_a_queue_whose_node_is_down_is_not_gone() -> None:
     words = "NOT_FOUND - home node 'rabbit@a' of durable queue 'queue/me/q' in vhost '/' is down or inaccessible"
     translated = translate(aiormq.exceptions.ChannelNotFoundEntity(words), "declare the queue queue/me/q")
