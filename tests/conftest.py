@@ -28,7 +28,7 @@ _CORPUS = _CHECKOUT.parent / "shared" / "corpus"
 _MUST_HAVE_RABBITMQ = (
     os.environ.get("CI") == "true"
     or os.environ.get("PULSEKIT_REQUIRE_RABBITMQ") == "1"
-    or "PULSEKIT_TEST_RABBITMQ_ROOT" in os.environ  # then a skip would hide that the folder is wrong
+    or bool(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT"))  # a skip would hide that the folder is wrong
 )
 _MARKED_BY_FIXTURE = ("rabbitmq", "corpus")
 

@@ -33,7 +33,7 @@ class Root:
     @classmethod
     def chosen(cls) -> Root:
         """Return the root that `PULSEKIT_TEST_RABBITMQ_ROOT` names, or else that of this machine."""
-        return cls(Path(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT", "/")).resolve())
+        return cls(Path(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT") or "/").resolve())
 
     @property
     def temporary(self) -> str:
