@@ -46,7 +46,8 @@ class Policy:
         failure: when the handler raised.
         delay: seconds until a requeued message goes back.
         limit: how often one message is requeued. It is counted here and by the message, for `redelivered` says neither
-            how often nor why.
+            how often nor why. A quorum queue of RabbitMQ 4 has a limit too, 20 by default: a message that is requeued
+            more often than that is discarded, or goes to the dead letters.
         exhausted: when it failed once more than that.
         poison: when the message is not JSON, is refused by the subscription's schema, or is too large; such a one never
             reaches the handler. None leaves it to the handler, whose `message.payload` then raises.

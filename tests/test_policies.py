@@ -97,6 +97,21 @@ async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to
         assert (await anext(messages)).payload == {"n": 3}, "nothing else is left in the queue"
 
 
+async def test_a_quorum_queue_of_rabbitmq_4_ends_requeues_before_a_high_limit(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, broker: RabbitMQ, dead: pulsekit.Consumer
+) -> None:
+    # Its default delivery limit is 20 returns; 3.x has none unless the queue is declared with one.
+    reason, deliveries = ("delivery_limit", 21) if broker.version >= (4,) else ("rejected", 31)
+    queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
+    async with pulse.subscribe(exchange, queue=queue, queue_type="quorum", dead_letters=letters) as messages:
+        await send(pulse, exchange, {"n": 1})
+        handler = Handler(stop_after=deliveries, failing={1})
+        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=0, limit=30))
+        letter = await anext(dead)
+        assert letter.headers["x-death"][0]["reason"] == reason
+        assert messages.failures == deliveries
+
+
 async def test_messages_behind_a_failed_one_do_not_wait_for_its_delay(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
