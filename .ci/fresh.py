@@ -32,7 +32,7 @@ _SHARED_FILES = (Path("/etc/resolv.conf"), Path("/etc/hosts"), _CERTIFICATES)
 # Settings that lead to an index. Paths of this machine mean nothing inside.
 _PIP_SETTINGS = ("index-url", "extra-index-url", "proxy", "trusted-host", "timeout", "retries")
 _ATTEMPTS = 3
-_COMMAND_SECONDS = 3600.0
+_COMMAND_SECONDS = 2400.0
 
 
 class DownloadFailed(Exception):
