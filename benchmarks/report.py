@@ -12,6 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+import pulsekit
 from benchmarks.limit import LIMIT
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["amount", "bound", "columns", "conditions", "figures", "goals_table", "number", "read", "table", "write"]
 
 _PACKAGES = (
-    *("pulsekit", "aio-pika", "aiormq", "pamqp", "kombu", "amqp", "pika", "faststream"),
+    *("aio-pika", "aiormq", "pamqp", "kombu", "amqp", "pika", "faststream"),
     *("fastjsonschema", "jsonschema", "orjson", "typer", "rich"),
 )
 _RATIOS = 2  # columns of ratios
@@ -113,7 +114,7 @@ def number(value: float) -> str:
 
 def conditions() -> dict[str, Any]:
     """Tell when, where and with what was measured."""
-    versions = {"Python": platform.python_version()}
+    versions = {"Python": platform.python_version(), "pulsekit": pulsekit.__version__}
     for name in _PACKAGES:
         try:
             versions[name] = version(name)

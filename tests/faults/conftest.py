@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rabbitmq import broker, home
 
+import pulsekit
 from faults import page
 from faults.stage import Stage, Watch, steady
 from pulsekit.connection import Backoff
@@ -124,7 +125,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatu
 
 
 def _conditions(versions: dict[str, str]) -> dict[str, object]:
-    packages = {name: version(name) for name in ("pulsekit", "aio-pika", "aiormq")}
+    packages = {"pulsekit": pulsekit.__version__, **{name: version(name) for name in ("aio-pika", "aiormq")}}
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return {
         "machine": f"{os.cpu_count()} cores, {memory:.0f} GB of memory, {platform.system()}",
