@@ -1,13 +1,11 @@
-"""A Pulse of its own for each test: pytest fixtures, and the sandbox in a thread for everybody else.
+"""A Pulse for tests: the sandbox in a thread, with methods to look into it and to disturb it.
 
-With pulsekit installed, pytest knows these fixtures:
+    with PulseSandbox() as sandbox:
+        my_publisher(sandbox.url("me"))
+        (message,) = sandbox.wait("published", "returned")
 
-    async def test_my_publisher(pulse_sandbox):
-        await my_publisher(pulse_sandbox.url("me"))
-        message, = await pulse_sandbox.published(1)
-
-`pulse_sandbox` runs in a thread of its own, so it serves code that blocks (kombu, pika, subprocesses) as well as
-asyncio. `pulse` is a connection to it and needs pytest-asyncio.
+The sandbox runs in a thread of its own, so it serves code that blocks (kombu, pika, subprocesses) as well as asyncio.
+This module does not need pytest; `pulsekit.pytest_plugin` makes fixtures of it.
 """
 
 from __future__ import annotations
@@ -16,20 +14,16 @@ import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import Self
 
-    from pulsekit.pulse import Pulse
     from pulsekit.sandbox import Event, GuardianLimits, Sandbox
     from pulsekit.sandbox.events import Kind
 
-__all__ = ["PulseSandbox", "Seen", "pulse", "pulse_sandbox"]
+__all__ = ["PulseSandbox", "Seen"]
 
 _HISTORY = 100_000  # events; a test that makes more of them asks the sandbox itself
 _START = 10.0  # seconds for what takes milliseconds
@@ -245,31 +239,3 @@ def _inject(sandbox: Sandbox, exchange: str, routing_key: str, body: bytes, head
     sandbox.declare_exchange(exchange)
     properties = Basic.Properties(content_type="application/json", headers=dict(headers) if headers else None)
     return sandbox.inject(exchange, routing_key, body, properties=properties)
-
-
-@pytest.fixture
-def pulse_sandbox() -> Iterator[PulseSandbox]:
-    """Give each test a Pulse of its own, on a free port, with nothing in it."""
-    with PulseSandbox() as sandbox:
-        yield sandbox
-
-
-async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:
-    """Give a connection to the sandbox, logged in as `me`."""
-    import pulsekit
-
-    async with pulsekit.connect(pulse_sandbox.url("me")) as connection:
-        yield connection
-
-
-def _unavailable() -> None:
-    """Say what the fixture needs."""
-    pytest.fail("the fixture `pulse` needs pytest-asyncio: install it", pytrace=False)
-
-
-if find_spec("pytest_asyncio") is None:
-    pulse: Any = pytest.fixture(name="pulse")(_unavailable)
-else:
-    import pytest_asyncio
-
-    pulse = pytest_asyncio.fixture(_connected, name="pulse")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,10 +140,25 @@ def test_only_given_users_may_log_in() -> None:
                 asyncio.run(attempt(url))
 
 
-def test_the_samples_of_the_documentation_pass(pytester: pytest.Pytester) -> None:
-    samples = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(samples) >= 2
-    for number, sample in enumerate(samples):
+def samples(*, of_tests: bool) -> list[str]:
+    """Return the Python of the document: its tests, or what runs without pytest."""
+    found = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    return [sample for sample in found if ("def test_" in sample) is of_tests]
+
+
+@pytest.mark.parametrize("options", [(), ("-o", "asyncio_mode=strict"), ("-o", "asyncio_mode=auto")], ids=" ".join)
+def test_the_tests_in_the_documentation_pass(pytester: pytest.Pytester, options: tuple[str, ...]) -> None:
+    tests = samples(of_tests=True)
+    assert len(tests) >= 2
+    for number, sample in enumerate(tests):
         pytester.makepyfile(**{f"test_sample_{number}": sample})
-    result = pytester.runpytest_subprocess("-p", "no:randomly", "-o", "asyncio_mode=auto")
-    result.assert_outcomes(passed=sum(sample.count("def test_") for sample in samples))
+    result = pytester.runpytest_subprocess("-p", "no:randomly", *options)
+    result.assert_outcomes(passed=sum(sample.count("def test_") for sample in tests))
+
+
+def test_without_pytest_the_sandbox_is_a_context_manager(tmp_path: Path) -> None:
+    (sample,) = samples(of_tests=False)
+    script = tmp_path / "sample.py"
+    script.write_text(f'import sys\nsys.modules["pytest"] = None  # importing it fails\n{sample}', encoding="utf-8")
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=50, check=False)
+    assert (done.stderr, done.stdout) == ("", "build.done {'build': 7}\n")
