@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import sys
 import tarfile
@@ -20,6 +22,7 @@ _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
 # The suites that judge the sandbox, and what they need besides.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
+_PUBLIC = ("pulsekit", "pulsekit.jobs", "pulsekit.pytest_plugin", "pulsekit.sandbox", "pulsekit.testing")
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 
@@ -30,6 +33,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy")
+    _verify_types(session)
 
 
 @nox.session
@@ -49,6 +53,19 @@ def faults(session: nox.Session) -> None:
 def tests_all(session: nox.Session) -> None:
     """Test the wheel on every Python that pyproject.toml names."""
     _test(session)
+
+
+@nox.session
+def tests_lowest(session: nox.Session) -> None:
+    """Test the wheel with the oldest release of each direct dependency that pyproject.toml allows."""
+    session.install("uv")
+    session.run(
+        *("uv", "pip", "install", "--quiet", "--resolution", "lowest-direct"),
+        *(".", *nox.project.dependency_groups(_PROJECT, "test")),
+        env=_index_for_uv(session),
+    )
+    session.run("uv", "pip", "list", "--quiet")
+    session.run("pytest", *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session
@@ -102,6 +119,33 @@ def fresh(session: nox.Session) -> None:
     if os.geteuid() != 0 or not all(map(shutil.which, ("debootstrap", "unshare", "chroot"))):
         session.skip("only root can make a Debian root, with debootstrap")
     session.run(sys.executable, ".ci/fresh.py", *session.posargs, external=True)
+
+
+def _verify_types(session: nox.Session) -> None:
+    """Check that pyright knows the type of every public name from annotations, without inferring any."""
+    with session.chdir(session.create_tmp()):  # in the checkout, pyright would find the sources there
+        report = session.run(
+            *("pyright", "--verifytypes", "pulsekit", "--ignoreexternal", "--outputjson"),
+            silent=True,
+            success_codes=[0, 1],  # 1 also where only names that are not public lack an annotation
+        )
+    symbols = json.loads(str(report))["typeCompleteness"]["symbols"]
+    public = [symbol for symbol in symbols if symbol["name"].rpartition(".")[0] in _PUBLIC]
+    if unknown := [symbol["name"] for symbol in public if symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]]:
+        session.error(f"`pyright --verifytypes pulsekit` shows what these names lack: {', '.join(unknown)}")
+    if not public:
+        session.error("pyright found no public names")
+    session.log(f"The types of all {len(public)} public names are known.")
+
+
+def _index_for_uv(session: nox.Session) -> dict[str, str]:
+    """Return the setting that makes uv use the index that pip uses: uv does not read pip's configuration."""
+    if {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & os.environ.keys():
+        return {}
+    settings = str(session.run("python", "-m", "pip", "config", "list", silent=True, log=False))
+    found = dict(re.findall(r"^(.+)\.index-url='(.+)'$", settings, re.MULTILINE))
+    urls = [found[level] for level in (":env:", "install", "global") if level in found]  # as pip ranks them
+    return {"UV_DEFAULT_INDEX": urls[0]} if urls else {}
 
 
 @nox.session

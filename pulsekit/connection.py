@@ -236,8 +236,8 @@ class Connection:
         backoff: Backoff | None = None,
     ) -> None:
         self.name = name
-        self.state = State.CLOSED
-        self.epoch = 0
+        self.state: State = State.CLOSED
+        self.epoch: int = 0
         self._broker = broker
         self._timeout = timeout
         self._on_state = on_state

@@ -101,11 +101,11 @@ class Consumer:
             raise ConfigurationError("a quorum queue is durable and needs a name: queue/<user>/<name>")
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
-        self.queue = queue or ""
-        self.gaps = 0
+        self.queue: str = queue or ""
+        self.gaps: int = 0
         self.stale = 0
-        self.failures = 0
-        self.poison = 0
+        self.failures: int = 0
+        self.poison: int = 0
         self._named = queue
         self._durable = queue is not None if durable is None else durable
         self._connection = connection

@@ -206,7 +206,7 @@ class InvalidPayload(InvalidInput):
     """
 
     def __init__(self, problems: Sequence[Problem], schema: str = "") -> None:
-        self.problems = tuple(problems)
+        self.problems: tuple[Problem, ...] = tuple(problems)
         self.schema = schema
         against = f" against {schema}" if schema else ""
         listed = "; ".join(str(problem) for problem in self.problems)

@@ -205,12 +205,12 @@ class Message:
         settler: _Settler | None = None,
         schema: Schema | None = None,
     ) -> None:
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.body = body
-        self.redelivered = redelivered
-        self.delivery_tag = delivery_tag
-        self.epoch = epoch
+        self.exchange: str = exchange
+        self.routing_key: str = routing_key
+        self.body: bytes = body
+        self.redelivered: bool = redelivered
+        self.delivery_tag: int = delivery_tag
+        self.epoch: int = epoch
         self._received = received
         self._headers: Mapping[str, Any] = headers or {}
         self._properties = properties or Properties()

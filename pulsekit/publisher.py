@@ -95,7 +95,7 @@ class Publisher:
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
     ) -> None:
-        self.exchange = check_exchange(exchange)
+        self.exchange: str = check_exchange(exchange)
         self._connection = connection
         self._tasks = tasks
         self._schema = schema

@@ -70,7 +70,7 @@ class Pulse:
         timeout: float = CONNECT_TIMEOUT,
         on_state: Callable[[str, State], None] | None = None,
     ) -> None:
-        self.user = broker.user
+        self.user: str = broker.user
         self._broker = broker
         self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
         self._in = Connection(broker, name="consumer", timeout=timeout, on_state=on_state)

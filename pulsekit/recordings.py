@@ -85,8 +85,8 @@ class Recorder:
         Raises:
             ConfigurationError: the name ends in something else.
         """
-        self.path = Path(path)
-        self.count = 0
+        self.path: Path = Path(path)
+        self.count: int = 0
         if not self.path.name.endswith((".ndjson", ".ndjson.gz")):
             raise ConfigurationError(f"{path}: the name of a recording ends in .ndjson or .ndjson.gz")
         self._bindings = list(bindings)

@@ -131,8 +131,10 @@ class Replay:
         """
         if not speed > 0:
             raise ConfigurationError(f"a speed is above zero: 1 is as recorded, 2 twice as fast, not {speed}")
-        self.count = 0
-        self.planned = self.late = self.latest = 0.0
+        self.count: int = 0
+        self.planned: float = 0.0
+        self.late: float = 0.0
+        self.latest: float = 0.0
         self._waits = speed != inf
         self._schedule = schedule(entries, speed=speed, max_gap=max_gap, pace=pace)
         self._rekey = rekey

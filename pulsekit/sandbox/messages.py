@@ -41,14 +41,14 @@ class Message:
         properties: Properties | None = None,
         keys: Sequence[str] = (),
     ) -> None:
-        self.exchange = exchange
-        self.routing_key = routing_key
-        self.address = address or frames.short_string(exchange) + frames.short_string(routing_key)
-        self.header = header
-        self.body = body
-        self.properties = properties or Properties(header)
-        self.keys = tuple(keys) or (routing_key,)
-        self.cost = len(header) + len(body) + _OVERHEAD
+        self.exchange: str = exchange
+        self.routing_key: str = routing_key
+        self.address: bytes = address or frames.short_string(exchange) + frames.short_string(routing_key)
+        self.header: bytes = header
+        self.body: bytes = body
+        self.properties: Properties = properties or Properties(header)
+        self.keys: tuple[str, ...] = tuple(keys) or (routing_key,)
+        self.cost: int = len(header) + len(body) + _OVERHEAD
 
     @classmethod
     def received(cls, publish: frames.Publish, header: bytes, body: bytes) -> Message:
@@ -123,11 +123,11 @@ class Entry:
     __slots__ = ("expires", "message", "position", "priority", "redelivered")
 
     def __init__(self, message: Message, position: int, priority: int, expires: float | None) -> None:
-        self.message = message
-        self.position = position
-        self.priority = priority
-        self.expires = expires
-        self.redelivered = False
+        self.message: Message = message
+        self.position: int = position
+        self.priority: int = priority
+        self.expires: float | None = expires
+        self.redelivered: bool = False
 
     def __lt__(self, other: Entry) -> bool:
         return self.position < other.position
