@@ -132,7 +132,7 @@ def _one_unlike(task: Task, key: str, good: object, lines: Iterable[bytes]) -> N
 def publishing(task: Task, rate: int | None) -> Connection:
     """Publish in a process beside this one."""
     ours, theirs = Pipe(duplex=False)
-    get_context("fork").Process(target=_send_in_process, args=(task, rate, theirs), daemon=True).start()
+    get_context("spawn").Process(target=_send_in_process, args=(task, rate, theirs), daemon=True).start()
     theirs.close()
     return ours
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pulsekit import BindingTable
 from pulsekit.bindings import diff
 from pulsekit.errors import DocumentError, InvalidMessage
+from pulsekit.nesting import is_deeper_text
 from pulsekit.topics import check_key
 
 if TYPE_CHECKING:
@@ -133,13 +134,13 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
 
 
 def _from_record(text: str) -> Routed | None:
+    if is_deeper_text(text.encode()):
+        raise InvalidMessage("the record is nested too deeply")
     try:
         # Not strictly: a payload may be as odd as it likes, down to numbers that nobody can convert.
         value = json.loads(text, parse_int=float)
     except ValueError as error:
         raise InvalidMessage(f"the line begins like a record, but is not JSON: {error}") from None
-    except RecursionError:
-        raise InvalidMessage("the record is nested too deeply") from None
     if "routing_key" not in value and isinstance(value.get("type"), str):
         return None
     key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")

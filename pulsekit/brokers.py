@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
     from ipaddress import IPv4Address, IPv6Address
+    from urllib.parse import SplitResult
 
 __all__ = ["Broker", "Secret", "parse_url", "user_in"]
 
@@ -25,6 +26,9 @@ HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+# All before the hosts, the hosts, and all behind them (RFC 3986 §3).
+_AUTHORITY = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
+_BRACKETS = re.compile(r"(?:\[[^\[\]]*\](?::|\Z))?[^\[\]]*")
 _SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
 
 
@@ -162,7 +166,7 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
 def user_in(url: str) -> str | None:
     """Return the user that a URL names, or None; whether it can be used is another question."""
     try:
-        name = urlsplit(url).username
+        name = _split(url)[0].username
     except ValueError:
         return None
     return unquote(name) if name else None
@@ -176,10 +180,8 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
     if "#" in url:
         raise ConfigurationError("the broker URL has a '#': in a password it is written %23")
     try:
-        parts = urlsplit(url)
-        login, at, hosts = parts.netloc.rpartition("@")
-        # Each host with the login, so that the rules for it are those of a URL with one.
-        addresses = [urlsplit(f"//{login}{at}{host}") for host in hosts.split(",")]
+        addresses = _split(url)
+        parts = addresses[0]
         ports = [address.port for address in addresses]
     except ValueError:
         raise ConfigurationError(
@@ -225,6 +227,24 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         heartbeat=_heartbeat(options.get("heartbeat")),
         others=tuple((name, port or _PORTS[tls]) for name, port in zip(names[1:], ports[1:], strict=True)),
     )
+
+
+def _split(url: str) -> list[SplitResult]:
+    """Split a URL once for each of its hosts, so that the rules for it are those of a URL with one.
+
+    `urlsplit` never sees several hosts, among which some Pythons refuse the address of IPv6, nor brackets that it
+    judges differently from Python to Python: those not around a whole host.
+
+    Raises:
+        ValueError: it cannot be split.
+    """
+    authority = _AUTHORITY.fullmatch(url)
+    if authority is None:
+        return [urlsplit(url)]
+    before, hosts, behind = authority.groups()
+    if any(bracket in before for bracket in "[]") or not all(map(_BRACKETS.fullmatch, hosts.split(","))):
+        raise ValueError("brackets")
+    return [urlsplit(f"{before}{host}{behind}") for host in hosts.split(",")]
 
 
 def _decoded(what: str, text: str) -> str:

@@ -32,6 +32,7 @@ from pulsekit.validators import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
 """
+_MOST_WITHIN = 8  # subschemas; a function of Python has 20 loops and 100 indents within each other, and each takes some
 _PREFIX = "validate"  # how the names of fastjsonschema's functions begin
 
 
@@ -51,10 +52,7 @@ def compile_schema(schema: CheckedSchema, *, formats: bool) -> CodeType:
     Raises:
         SchemaError: fastjsonschema cannot compile it.
     """
-    try:
-        return compile(generate(schema, {ENTRY: formats}), "<schema>", "exec", dont_inherit=True)
-    except (RecursionError, SyntaxError) as error:  # Python allows twenty loops within each other
-        raise SchemaError("the schema is nested too deeply to be compiled") from error
+    return compile(generate(schema, {ENTRY: formats}), "<schema>", "exec", dont_inherit=True)
 
 
 def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
@@ -66,7 +64,6 @@ def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
 
     Raises:
         SchemaError: fastjsonschema cannot compile it.
-        RecursionError, SyntaxError: Python cannot.
     """
     import fastjsonschema  # costs more than all that a payload needs
 
@@ -111,34 +108,38 @@ def _without_dollar(match: re.Match[str]) -> str:
 
 
 class _Copier:
-    """Copy what decides, with every reference as a definition of its own with a plain number for a name."""
+    """Copy what decides, with every reference as a definition of its own with a plain number for a name.
+
+    A subschema far within others becomes a definition too, for each is a function, and those of Python have limits.
+    """
 
     def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:
         self._checked = checked
         self._formats = formats
-        self._numbers: dict[str, int] = {}
+        self._numbers: dict[int, int] = {}
+        self._apart: list[Subschema] = []
 
     def definitions(self) -> dict[str, Subschema]:
         """Return the copies of all that was referred to, and of what that refers to in turn."""
         copies: dict[str, Subschema] = {}
-        while len(copies) < len(self._numbers):
-            reference = list(self._numbers)[len(copies)]
-            copies[str(len(copies))] = self.copy(self._checked.targets[reference])
+        while len(copies) < len(self._apart):
+            copies[str(len(copies))] = self.copy(self._apart[len(copies)])
         return copies
 
-    def copy(self, schema: Subschema) -> Subschema:
+    def copy(self, schema: Subschema, within: int = 0) -> Subschema:
         if isinstance(schema, bool):
             return schema
         if "$ref" in schema:
-            number = self._numbers.setdefault(schema["$ref"], len(self._numbers))
-            return {"$ref": f"#/definitions/{number}"}
+            return self._reference(self._checked.targets[schema["$ref"]])
+        if within > _MOST_WITHIN:
+            return self._reference(schema)
         copied = {}
         for keyword, value in schema.items():
             shape, since = KEYWORDS.get(keyword, ("", 9))
             told_otherwise = shape in {"definitions", "format", "value"}
             allows_all = shape == "additional" and value is True  # which does not compile in draft 4
             if since <= self._checked.draft and not told_otherwise and not allows_all:
-                copied[keyword] = self._value(shape, value)
+                copied[keyword] = self._value(shape, value, within + 1)
         more: list[Subschema] = []
         if "const" in schema and self._checked.has("const"):  # without detailed exceptions `const` does not compile
             more.append({"enum": [schema["const"]]})
@@ -148,18 +149,26 @@ class _Copier:
             copied["allOf"] = [*copied.get("allOf", ()), *more]
         return copied
 
-    def _value(self, shape: str, value: Any) -> Any:
+    def _reference(self, target: Subschema) -> Subschema:
+        number = self._numbers.setdefault(id(target), len(self._apart))
+        if number == len(self._apart):
+            self._apart.append(target)
+        return {"$ref": f"#/definitions/{number}"}
+
+    def _value(self, shape: str, value: Any, within: int) -> Any:
         match shape:
             case "schema" | "additional":
-                return self.copy(value)
+                return self.copy(value, within)
             case "schemas":
-                return [self.copy(schema) for schema in value]
+                return [self.copy(schema, within) for schema in value]
+            case "items" if isinstance(value, list):
+                return [self.copy(schema, within) for schema in value]
             case "items":
-                return [self.copy(schema) for schema in value] if isinstance(value, list) else self.copy(value)
+                return self.copy(value, within)
             case "members" | "patterns":
-                return {name: self.copy(schema) for name, schema in value.items()}
+                return {name: self.copy(schema, within) for name, schema in value.items()}
             case "dependencies":
-                return {name: list(v) if isinstance(v, list) else self.copy(v) for name, v in value.items()}
+                return {name: list(v) if isinstance(v, list) else self.copy(v, within) for name, v in value.items()}
             case "pattern":
                 return _python_pattern(value)
             case _:

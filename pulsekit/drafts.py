@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from pulsekit.documents import pointer_tokens
 from pulsekit.errors import SchemaError
+from pulsekit.nesting import MAX_DEPTH, is_deeper
 
 if TYPE_CHECKING:
     from pulsekit.documents import JSON
@@ -97,10 +98,9 @@ def check_schema(root: JSON) -> CheckedSchema:
     if not isinstance(root, dict | bool):
         raise SchemaError("a schema is an object")
     checked = CheckedSchema(root, _draft(root))
-    try:
-        _Checker(checked).schema(root, "")
-    except RecursionError:
-        raise SchemaError("the schema is nested too deeply") from None
+    if is_deeper(root, MAX_DEPTH):
+        raise SchemaError("the schema is nested too deeply")
+    _Checker(checked).check()
     return checked
 
 
@@ -122,8 +122,13 @@ class _Checker:
     def __init__(self, checked: CheckedSchema) -> None:
         self._checked = checked
         self._seen: set[int] = set()
+        self._left: list[tuple[Any, str]] = [(checked.root, "")]  # the root, and what references lead to
         self._id_keyword = "id" if checked.draft == 4 else "$id"
         self._id = checked.root.get(self._id_keyword) if isinstance(checked.root, dict) else None
+
+    def check(self) -> None:
+        while self._left:
+            self.schema(*self._left.pop())
 
     def schema(self, schema: Any, where: str) -> None:
         if isinstance(schema, bool) and self._checked.draft > 4:
@@ -201,7 +206,7 @@ class _Checker:
             self._need(target is not None, where, f"names {reference!a}, which is not in this schema")
         if reference not in self._checked.targets:
             self._checked.targets[reference] = target
-            self.schema(target, unquote(fragment))
+            self._left.append((target, unquote(fragment)))  # not at once: references may form a long chain
 
     def _all(self, schemas: Any, where: str) -> None:
         self._need(isinstance(schemas, list) and schemas, where, "must be a list of schemas, with one at least")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pulsekit.documents import parse_json, pointer_tokens
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
 from pulsekit.hints import Guesses, brief, counted, described, either
+from pulsekit.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -149,6 +150,8 @@ def _steps(path: str) -> tuple[str, ...]:
             f"{path!r:.80} names no field: write names with dots between them, such as origin.project, "
             "or a JSON pointer, such as /origin/project"
         )
+    if len(tokens) > MAX_DEPTH:
+        raise ConfigurationError(f"{path!r:.80} has {len(tokens)} steps; a payload has at most {MAX_DEPTH} levels")
     return tuple(tokens)
 
 

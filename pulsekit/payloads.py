@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from pulsekit.errors import InvalidMessage
+from pulsekit.nesting import MAX_DEPTH, is_deeper_text
 
 __all__ = ["decode_body", "encode_payload", "read_canonical"]
 
@@ -21,6 +22,7 @@ __all__ = ["decode_body", "encode_payload", "read_canonical"]
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
+_TOO_DEEP = f"the payload cannot be written as JSON: it is nested too deeply, more than {MAX_DEPTH} levels"
 _MANY_DIGITS = b"0" * 19  # the shortest integer that may not fit into 64 bits
 
 
@@ -30,18 +32,20 @@ def decode_body(body: bytes) -> Any:
     Raises:
         DocumentError: it is not UTF-8 JSON, or too deep or too large to be read.
     """
-    try:
-        if _MANY_DIGITS not in body.translate(_DIGITS):
-            return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        pass  # the other reader takes more, or has better words
-    try:
-        # As text: of bytes, json.loads also takes UTF-16, UTF-32 and surrogates, which nobody behind it expects.
-        return json.loads(body.removeprefix(BOM_UTF8).decode())
-    except (ValueError, RecursionError):
-        from pulsekit.documents import parse_json  # says where it went wrong
+    if not is_deeper_text(body):
+        try:
+            if _MANY_DIGITS not in body.translate(_DIGITS):
+                return orjson.loads(body)
+        except orjson.JSONDecodeError:
+            pass  # the other reader takes more, or has better words
+        try:
+            # As text: of bytes, json.loads also takes UTF-16, UTF-32 and surrogates, which nobody behind it expects.
+            return json.loads(body.removeprefix(BOM_UTF8).decode())
+        except ValueError:
+            pass
+    from pulsekit.documents import parse_json  # says where it went wrong
 
-        return parse_json(body, source="body").value
+    return parse_json(body, source="body").value
 
 
 def encode_payload(payload: Any) -> bytes:
@@ -55,16 +59,21 @@ def encode_payload(payload: Any) -> bytes:
     except (orjson.JSONEncodeError, RecursionError):
         pass  # the other writer takes more, or has better words
     else:
-        if b"null" not in body:  # which may stand for NaN
+        if b"null" not in body and not is_deeper_text(body):  # null may stand for NaN
             return body
     try:
         text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise InvalidMessage(_TOO_DEEP) from None
+    except (TypeError, ValueError) as error:
         raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
     try:
-        return text.encode()
+        body = text.encode()
     except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
-        return json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+        body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
+    if is_deeper_text(body):
+        raise InvalidMessage(_TOO_DEEP)
+    return body
 
 
 def read_canonical(body: bytes) -> Any:
@@ -75,11 +84,9 @@ def read_canonical(body: bytes) -> Any:
     Raises:
         ValueError: it is not; that says nothing about what it is.
     """
+    if is_deeper_text(body):
+        raise ValueError("it is nested too deeply")
     value = orjson.loads(body)
-    try:
-        canonical = orjson.dumps(value)
-    except orjson.JSONEncodeError as error:
-        raise ValueError("it is nested too deeply") from error
-    if canonical != body:
+    if orjson.dumps(value) != body:
         raise ValueError("it would be written otherwise")
     return value

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["explain"]
 
+_MOST_WITHIN = 200  # schemas applied within each other; one takes up to four of the thousand frames that Python allows
+
 _NOUNS = {
     "null": "null",
     "boolean": "true or false",
@@ -49,7 +51,7 @@ def explain(schema: CheckedSchema, payload: Any, *, formats: bool, most: int) ->
         most: of more problems the rest is not looked for, and one behind them says so.
 
     Raises:
-        RecursionError: schema or payload are nested too deeply.
+        RecursionError: schemas apply within each other more than `_MOST_WITHIN` times.
         TypeError: the payload holds something that JSON does not have.
     """
     found = list(islice(_Walk(schema, formats=formats, most=most + 1).explain(schema.root, payload, ""), most + 1))
@@ -67,30 +69,37 @@ class _Walk:
         self.most = most
         self.guesses = Guesses()
         self._keywords: dict[int, list[str]] = {}  # for each subschema those that decide, in order
+        self._within = 0
 
     def explain(self, schema: Subschema, value: Any, at: str) -> Iterator[Problem]:
-        if isinstance(schema, bool):
-            if not schema:
-                yield Problem(at, "false", "must not be here", brief(value), "nothing", "leave it out")
-            return
-        if "$ref" in schema:
-            yield from self.explain(self.checked.targets[schema["$ref"]], value, at)
-            return
-        if id(schema) not in self._keywords:
-            self._keywords[id(schema)] = [word for word in _ORDER if word in schema and self.checked.has(word)]
-        types = self.types(value)
-        for keyword in self._keywords[id(schema)]:
-            if keyword in LIMITS:
-                kind, limit = LIMITS[keyword]
-                refusal = limit(schema, value, self.checked.draft) if kind in types else None
-                if refusal:
-                    message, allowed, hint = refusal
-                    mend = within(at, keyword, schema, value)
-                    yield Problem(at, keyword, message, brief(value), allowed, hint, suggestion=mend)
-            else:
-                kind, rule = _RULES[keyword]
-                if kind in types:
-                    yield from rule(self, schema, value, at)
+        self._within += 1
+        try:
+            if self._within > _MOST_WITHIN:
+                raise RecursionError
+            if isinstance(schema, bool):
+                if not schema:
+                    yield Problem(at, "false", "must not be here", brief(value), "nothing", "leave it out")
+                return
+            if "$ref" in schema:
+                yield from self.explain(self.checked.targets[schema["$ref"]], value, at)
+                return
+            if id(schema) not in self._keywords:
+                self._keywords[id(schema)] = [word for word in _ORDER if word in schema and self.checked.has(word)]
+            types = self.types(value)
+            for keyword in self._keywords[id(schema)]:
+                if keyword in LIMITS:
+                    kind, limit = LIMITS[keyword]
+                    refusal = limit(schema, value, self.checked.draft) if kind in types else None
+                    if refusal:
+                        message, allowed, hint = refusal
+                        mend = within(at, keyword, schema, value)
+                        yield Problem(at, keyword, message, brief(value), allowed, hint, suggestion=mend)
+                else:
+                    kind, rule = _RULES[keyword]
+                    if kind in types:
+                        yield from rule(self, schema, value, at)
+        finally:
+            self._within -= 1
 
     def fits(self, schema: Subschema, value: Any) -> bool:
         return next(self.explain(schema, value, ""), None) is None

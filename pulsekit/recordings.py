@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError, DamagedRecording, InvalidMessage, NotOpen
 from pulsekit.messages import Gap
+from pulsekit.nesting import is_deeper_text
 from pulsekit.records import (
     dump_line,
     gap_record,
@@ -316,9 +317,11 @@ class _Check:
 
 
 def _read_json(line: bytes) -> Any:
+    if is_deeper_text(line):
+        raise ValueError("this line is nested too deeply")
     try:
         return json.loads(line.decode())
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         if not line.endswith(b"\n"):
             raise EOFError(f"the file ends within this line: {_CUT}") from None
         raise ValueError(f"this line is not JSON: {error}") from error

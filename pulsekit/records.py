@@ -6,6 +6,7 @@ Nothing here does I/O, so a recording can be read without a broker.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from math import isfinite
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit.errors import InvalidMessage
 from pulsekit.lines import dump_line, escape_unsafe
 from pulsekit.messages import Gap, Message, Properties
+from pulsekit.nesting import MAX_DEPTH, is_deeper, is_deeper_text
 from pulsekit.payloads import decode_body, encode_payload, read_canonical
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ __all__ = [
     "message_record",
     "read_gap",
     "read_record",
+    "read_when",
     "record_line",
     "record_value",
     "trailer_record",
@@ -39,8 +42,9 @@ VERSION = 1
 
 _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
 _properties = attrgetter(*_PROPERTY_NAMES)
-_SHALLOW = 200  # brackets: text with fewer is nested less deeply than any reader of JSON allows
-_MARGIN = 64  # levels that somebody who reads a line may need beyond those of its payload
+# The hour 24 behind a date of ISO 8601 and any separator, which Python reads from 3.14 on.
+_HOUR_24 = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d(?:-?\d)?).24", re.DOTALL)
+_MAX_PAYLOAD_DEPTH = MAX_DEPTH - 1  # so that the record around it can be read
 
 
 def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
@@ -73,11 +77,13 @@ def record_line(message: Message, *, exact: bool = False, more: str = "") -> byt
         import base64
 
         return escape_unsafe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
-    try:
-        read_canonical(message.body)
-        payload: str | None = text
-    except ValueError:
-        payload = _payload(text)
+    payload: str | None = None
+    if not is_deeper_text(message.body, _MAX_PAYLOAD_DEPTH):
+        try:
+            read_canonical(message.body)
+            payload = text
+        except ValueError:
+            payload = _payload(text)
     content = "" if payload is None else f',"payload":{payload}'
     if exact or payload is None:
         content += f',"body":{_encode(text)}'
@@ -183,11 +189,10 @@ def read_record(value: Mapping[str, Any]) -> Record:
     if not isinstance(headers, dict) or not isinstance(properties, dict) or not isinstance(exchange, str):
         raise InvalidMessage("`headers` and `properties` of a record must be objects, `exchange` must be text")
     body = _read_body(value)
-    try:
-        known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
-        table = {name: _from_json(item) for name, item in headers.items()}
-    except RecursionError:
-        raise InvalidMessage("`headers` or `properties` of a record are nested too deeply") from None
+    if is_deeper([headers, properties], MAX_DEPTH):
+        raise InvalidMessage("`headers` or `properties` of a record are nested too deeply")
+    known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
+    table = {name: _from_json(item) for name, item in headers.items()}
     return Record(
         exchange=exchange,
         routing_key=value["routing_key"],
@@ -273,7 +278,7 @@ def _from_json(value: Any) -> Any:
 
             return base64.b64decode(inner, validate=True)
         if kind == "timestamp":
-            return datetime.fromisoformat(inner)
+            return read_when(inner)
         if kind == "decimal":
             from decimal import Decimal
 
@@ -283,10 +288,22 @@ def _from_json(value: Any) -> Any:
     raise InvalidMessage(f"a header of type {kind!r} is unknown; known are bytes, decimal, double, table, timestamp")
 
 
+def read_when(text: str) -> datetime:
+    """Read a time of ISO 8601, the same ones on every Python.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    when = datetime.fromisoformat(text)
+    if _HOUR_24.match(text):
+        raise ValueError("the hour is in 0 to 23")
+    return when
+
+
 def _when(value: Any) -> datetime | None:
     """Read a time; one without a zone is in UTC."""
     try:
-        when = datetime.fromisoformat(value)
+        when = read_when(value)
     except (TypeError, ValueError):
         return None
     return when if when.tzinfo else when.replace(tzinfo=UTC)
@@ -324,21 +341,16 @@ def _head(message: Message) -> str:
 def _payload(text: str) -> str | None:
     """Write the JSON of a body in one line, or return None when it is none that every reader takes."""
     try:
-        value, end = _strict(text, 0)
-    except (ValueError, RecursionError):
+        _, end = _strict(text, 0)
+    except ValueError:
         end = -1
     # Outside of strings JSON has no control characters but white space, and inside of them it has none at all.
-    as_it_is = end == len(text) and "\n" not in text and "\t" not in text and "\r" not in text
-    if as_it_is and text.count("[") + text.count("{") < _SHALLOW:
+    if end == len(text) and "\n" not in text and "\t" not in text and "\r" not in text:
         return text
     try:
-        value = value if as_it_is else _lenient(text)
-        for _ in range(_MARGIN):
-            value = [value]
-        written = _encode(value)[_MARGIN:-_MARGIN]
-    except (ValueError, RecursionError):
+        return _encode(_lenient(text))
+    except ValueError:
         return None
-    return text if as_it_is else written
 
 
 def _refuse_constant(name: str) -> Any:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pulsekit.documents import Document, parse_json, parse_yaml
 from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
+from pulsekit.nesting import is_deeper_text
 from pulsekit.revisions import TODAY, migrate
 from pulsekit.validators import Refused, bind
 
@@ -182,8 +183,12 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
         return _load_file(str(source))
     try:
         text = json.dumps(source)
-    except (RecursionError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         raise SchemaError(f"a schema is plain JSON: {error}") from error
+    except RecursionError:
+        raise SchemaError("the schema is nested too deeply") from None
+    if is_deeper_text(text.encode()):
+        raise SchemaError("the schema is nested too deeply")
     title = source.get("title")
     return _load_text(text, title if isinstance(title, str) else "schema")
 

@@ -1,7 +1,8 @@
 """JSON as Treeherder reads it, by Python's own decoder: lone surrogates, NaN and 1e999 are taken.
 
-Refused is what would lose data without a word, a key that stands twice, and what the decoder cannot do: very deep
-nesting, integers of more than 4,300 digits. Positions are found by walking the text again, only when asked for.
+Refused is what would lose data without a word, a key that stands twice, what the decoder cannot do, integers of more
+than 4,300 digits, and nesting of more than `MAX_DEPTH` levels. Positions are found by walking the text again, only when
+asked for.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import DocumentError
+from pulsekit.nesting import MAX_DEPTH, too_deep_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,10 +54,7 @@ class Places:
         """Return line and column of the value at the path, or of the nearest value around it that exists."""
         offset = _skip(self._text, 0)
         for token in tokens:
-            try:
-                inner = self._member(offset, token)
-            except RecursionError:  # the stack may be deeper now than when the text was read
-                break
+            inner = self._member(offset, token)
             if inner is None:
                 break
             offset = inner
@@ -117,6 +116,11 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
         DocumentError: with line and column where they are known.
     """
     places = Places(text, first_line)
+    data = text.encode(errors="surrogatepass")
+    if (deep := too_deep_at(data)) is not None:
+        place = places.position(len(data[:deep].decode(errors="surrogatepass")))
+        reason = f"this JSON is nested too deeply: more than {MAX_DEPTH} levels"
+        raise DocumentError(reason, source=source, line=place[0], column=place[1])
     offset: int | None = None
     try:
         return _DECODER.decode(text), places
@@ -126,8 +130,6 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
     except _DuplicateKey:
         key, offset = _find_duplicate(text)
         reason = f"the key {key} stands twice in one object"
-    except RecursionError:
-        reason = "this JSON is nested too deeply to be read"
     except ValueError:
         limit = sys.get_int_max_str_digits()
         reason = f"an integer has more than {limit} digits, which Treeherder cannot read"

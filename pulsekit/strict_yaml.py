@@ -27,18 +27,18 @@ from ruamel.yaml.events import (
 from ruamel.yaml.reader import ReaderError
 
 from pulsekit.errors import DocumentError
+from pulsekit.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pulsekit.documents import JSON
 
-__all__ = ["MAX_DEPTH", "MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
+__all__ = ["MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
 
 MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 a second where they are prose or jobs
 MAX_VALUES = 50_000  # keys and values, of which it reads about 40,000 a second; a job has a hundred
-MAX_DEPTH = 100  # the parser takes quadratic time in the depth
-MAX_TAG = 1024  # and in the length of a tag, whatever comes of it
+MAX_TAG = 1024  # characters; the parser takes quadratic time in the length of a tag, whatever comes of it
 
 _LONG_TAG = re.compile(rf"(?<![^\s,\[{{])![^\s]{{{MAX_TAG}}}")
 _WORDS: dict[str, bool | None] = {
@@ -202,7 +202,7 @@ class _Builder:
 
     def _open(self, event: NodeEvent, value: dict[str, JSON] | list[JSON], place: Place) -> None:
         if len(self._stack) == MAX_DEPTH:
-            self._refuse(event.start_mark, f"this YAML is nested more than {MAX_DEPTH} levels deep")
+            self._refuse(event.start_mark, f"this YAML is nested too deeply: more than {MAX_DEPTH} levels")
         self._stack.append(_Open(value, place))
 
     def _check_directives(self, event: DocumentStartEvent) -> None:

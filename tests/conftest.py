@@ -18,7 +18,8 @@ from rabbitmq.node import PrivateNode, lacking, running
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from asyncio import AbstractEventLoop
+    from collections.abc import Callable, Iterator
 
     from rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -43,10 +44,22 @@ def pytest_report_header() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="also run the faults that take long (marker `faults`)")
+    parser.addoption("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop of the tests")
     parser.addoption("--figures", metavar="FILE", help="with --faults: write the figures of all faults, as JSON")
 
 
-def pytest_configure() -> None:
+class _OnUvloop:
+    """Run tests that are coroutines on uvloop; the sandbox beside them stays on asyncio's own loop."""
+
+    def pytest_asyncio_loop_factories(self) -> dict[str, Callable[[], AbstractEventLoop]]:
+        import uvloop
+
+        return {"uvloop": uvloop.new_event_loop}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("loop") == "uvloop":
+        config.pluginmanager.register(_OnUvloop())
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell starts what goes to the background deaf to Ctrl-C, and its children inherit that; ours are to hear it.
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit.brokers import parse_url
+from pulsekit.brokers import parse_url, user_in
 from pulsekit.errors import ConfigurationError, InsecureConnection
 from pulsekit.settings import load_settings
 
@@ -49,6 +49,34 @@ def test_several_hosts_are_one_cluster_and_share_everything_else() -> None:
     assert [one.host for one in broker.each(4)] == ["b", "::1", "a"]
     assert {(one.password, one.heartbeat, one.virtual_host) for one in broker.each()} == {("p,", 9, "v")}
     assert str(broker) == "amqps://u:***@a:5671,b:7,[::1]:5671/v"
+
+
+def test_every_host_of_a_cluster_may_be_an_address_of_ipv6() -> None:
+    broker = parse_url("amqp://a%40,b:p@[::1]:1,[::1]:2,[2001:db8::2],c/")
+    assert broker.hosts == (("::1", 1), ("::1", 2), ("2001:db8::2", 5672), ("c", 5672))
+    assert user_in("amqp://a%40,b:p@[::1]:1,[::1]:2/") == broker.user == "a@,b"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://u:p@[::1/",
+        "amqp://u:p@::1]/",
+        "amqp://u:p@[::1,b]/",
+        "amqp://u:p@[::1]b/",
+        "amqp://u:p@a[::1]/",
+        "amqp://u:p@a,b[::1]:5/",
+        "amqp://u:p@[::1][::1]/",
+        "amqp://u:p@[h]/",
+        "amqp://u:[::1]@h/",
+        "amqp://[::1]:p@h/",
+        "amqp://u:[p]@[::1]/",
+    ],
+)
+def test_brackets_are_only_around_an_address_of_ipv6(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read"):
+        parse_url(url)
+    assert user_in(url) is None
 
 
 def test_clear_text_leaves_this_machine_for_no_host_of_several() -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import urllib.request
 from copy import deepcopy
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
 
 from pulsekit.drafts import check_schema
 from pulsekit.errors import SchemaError
+from pulsekit.nesting import MAX_DEPTH
 from pulsekit.problems import explain
 from pulsekit.schemas import load_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DRAFT_4 = "http://json-schema.org/draft-04/schema#"
 DRAFT_6 = "http://json-schema.org/draft-06/schema#"
@@ -272,12 +277,49 @@ def test_numbers_that_are_none_cannot_stand_in_a_schema(keyword: str, value: Any
         load_schema({keyword: [value]})
 
 
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda inner: {"items": inner},
+        lambda inner: {"properties": {"a": inner}, "additionalProperties": False},
+        lambda inner: {"additionalProperties": inner},
+        lambda inner: {"contains": inner},
+        lambda inner: {"not": inner},
+    ],
+    ids=["items", "properties", "additionalProperties", "contains", "not"],
+)
+def test_a_schema_is_compiled_however_deep_it_is(wrap: Callable[[Any], dict[str, Any]]) -> None:
+    deep: dict[str, Any] = {"type": "integer"}
+    for _ in range(60):
+        deep = wrap(deep)
+    loaded = load_schema(deep)
+    for payload in (
+        1,
+        "a",
+        [1],
+        {"a": 1},
+        json.loads("[" * 60 + "1" + "]" * 60),
+        json.loads("[" * 60 + "true" + "]" * 60),
+        json.loads('{"a":' * 60 + "1" + "}" * 60),
+        json.loads('{"a":' * 60 + '""' + "}" * 60),
+    ):
+        found = explain(check_schema(deep), payload, formats=True, most=9)
+        assert loaded.is_valid(payload) is (found == [])
+
+
 def test_a_schema_that_is_too_deep_is_refused_in_words() -> None:
     deep: dict[str, Any] = {"type": "integer"}
-    for _ in range(30):
+    for _ in range(MAX_DEPTH):
         deep = {"items": deep}
     with pytest.raises(SchemaError, match="nested too deeply"):
-        load_schema(deep).check([])
+        load_schema(deep)
+
+
+def test_a_long_chain_of_references_is_followed() -> None:
+    chain = {str(number): {"$ref": f"#/definitions/{number + 1}"} for number in range(100)}
+    loaded = load_schema({"$ref": "#/definitions/0", "definitions": chain | {"100": {"type": "integer"}}})
+    assert loaded.is_valid(1)
+    assert [problem.rule for problem in loaded.problems("a")] == ["type"]
 
 
 def test_a_property_that_is_required_but_never_allowed_is_refused_in_words() -> None:

@@ -144,12 +144,11 @@ def test_ten_thousand_places_in_a_long_list_are_found_quickly() -> None:
 
 
 def test_a_place_deep_down_is_found_or_one_around_it() -> None:
-    document = parse_json("[" * 900 + "]" * 900)
-    place = document.locate("/0" * 899)
-    assert place is not None
-    assert place[0] == 1
+    document = parse_json("[" * 200 + "]" * 200)
+    assert document.locate("/0" * 199) == (1, 200)
+    assert document.locate("/0" * 300) == (1, 200)
 
     def deeper(levels: int) -> tuple[int, int] | None:
         return deeper(levels - 1) if levels else Document.locate(document, "/0")
 
-    assert deeper(400) in {(1, 1), (1, 2)}
+    assert deeper(400) == (1, 2)

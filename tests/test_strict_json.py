@@ -25,8 +25,7 @@ def test_what_treeherder_reads_is_read() -> None:
     assert (value["c"], value["d"], value["e"]) == (math.inf, -math.inf, 12345678901234567890123)
 
 
-def test_deep_nesting_is_read_as_far_as_python_does() -> None:
-    assert parse_json("[" * 500 + "]" * 500).value == json.loads("[" * 500 + "]" * 500)
+def test_deep_nesting_is_refused_in_words() -> None:
     with pytest.raises(DocumentError, match="nested too deeply"):
         parse_json("[" * 500_000)
     with pytest.raises(DocumentError, match="nested too deeply"):

@@ -86,10 +86,12 @@ def _value(name: str, text: str) -> Any:
             raise ConfigurationError(f"--property: {name} is a number from {least} to {most}, not {text!r:.40}")
         return int(text)
     if name == "timestamp":
-        from datetime import UTC, datetime
+        from datetime import UTC
+
+        from pulsekit.records import read_when
 
         try:
-            when = datetime.fromisoformat(text)
+            when = read_when(text)
         except ValueError:
             raise ConfigurationError(f"--property: {text!r:.40} is no time such as 2026-11-23T18:00:00Z") from None
         return when if when.tzinfo else when.replace(tzinfo=UTC)

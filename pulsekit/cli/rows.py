@@ -13,6 +13,7 @@ from pulsekit.cli.output import clean, columns
 from pulsekit.errors import InvalidMessage
 from pulsekit.jobs import glance
 from pulsekit.messages import CC, Properties
+from pulsekit.nesting import is_deeper
 from pulsekit.views import NOT_JSON
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pulsekit.messages import Gap, Message
     from pulsekit.views import Seen
 
-__all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words", "is_deeper"]
+__all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
 _STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
@@ -234,9 +235,3 @@ def _yaml_lines(payload: Any) -> Iterator[list[Cell]]:
     for line in text.getvalue().removesuffix("\n").removesuffix("\n...").split("\n"):
         match = re.match(r"([ -]*)([\w.-]+)(:)(| .*)\Z", line)
         yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]
-
-
-def is_deeper(value: Any, levels: int) -> bool:
-    """Tell whether a value has more levels."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return levels == 0 or any(is_deeper(one, levels - 1) for one in inner)

@@ -21,8 +21,8 @@ _FIRST, _LAST = -62135596800, 253402300799  # in seconds, the years 1 to 9999
 
 _MAX_LENGTH = 100  # characters; longer ones are no times, and looking would only take long
 
-# What nearly every job has (RFC 3339), which the standard library reads the same way.
-_USUAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)\Z", re.ASCII)
+# What nearly every job has (RFC 3339), which the standard library reads the same way; from 3.14 on also the hour 24.
+_USUAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:[0-5]\d)\Z", re.ASCII)
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES = (

@@ -185,7 +185,7 @@ def test_a_line_that_cannot_be_read_is_one_error_and_the_rest_is_read(call, fold
         ("a.json", b'{"a": 1, "a": 2}', "stands twice"),
         ("a.json", b"[1" + b"0" * 5000 + b"]", "more than 4300 digits"),
         ("a.yml", b"a: \0", "U+0000"),
-        ("a.yml", b"- " * 1000, "nested more than 100 levels"),
+        ("a.yml", b"- " * 1000, "nested too deeply: more than 200 levels"),
         ("a.yml", b"a: &a [*a, *a]", "the anchor &a is not read"),
         ("a.yml", b"a: b: c", "not YAML"),
         ("a.yml", b"# nothing\n", ""),

@@ -7,8 +7,11 @@ import gc
 import logging
 import tracemalloc
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aio_pika
+import aiormq
 import pytest
 from proxy import Proxy
 
@@ -28,7 +31,9 @@ pytestmark = pytest.mark.usefixtures("nothing_left")
 LONG = (pytest.mark.faults, pytest.mark.timeout(300))
 WARM = 10  # reconnects after which nothing is there for the first time
 # Not pamqp, which looks attributes up by names that it makes: Python keeps some thousands of them.
-CLIENT = [tracemalloc.Filter(True, f"*/{name}/*") for name in ("pulsekit", "aio_pika", "aiormq", "asyncio")]
+CLIENT = [
+    tracemalloc.Filter(True, f"{Path(module.__file__).parent}/*") for module in (pulsekit, aio_pika, aiormq, asyncio)
+]
 
 
 @pytest.fixture

@@ -1,0 +1,60 @@
+"""How deeply a document may be nested: the same for JSON and YAML, for every Python, and at any depth of the stack.
+
+Python 3.11 itself reads about a thousand levels, less what the stack holds at that moment, and later versions read many
+thousands. The limit is far below all of them. A job of Treeherder has ten levels.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+__all__ = ["MAX_DEPTH", "is_deeper", "is_deeper_text", "too_deep_at"]
+
+MAX_DEPTH = 200  # objects and lists within each other; 64 of AMQP's headers become 130 in a record
+
+_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+_STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
+
+
+def is_deeper(value: Any, levels: int) -> bool:
+    """Tell whether a value has more objects and lists within each other."""
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [one for one in layer if isinstance(one, dict | list)]
+        if not layer:
+            return False
+        layer = [inner for one in layer for inner in (one.values() if isinstance(one, dict) else one)]
+    return True
+
+
+def is_deeper_text(text: bytes, levels: int = MAX_DEPTH) -> bool:
+    """Tell whether JSON, which nothing has read yet, has more objects and lists within each other."""
+    return too_deep_at(text, levels) is not None
+
+
+def too_deep_at(text: bytes, levels: int = MAX_DEPTH) -> int | None:
+    """Return the offset of the first bracket of JSON that is one level too deep, or None when there is none.
+
+    Most texts have too few brackets for that. Of the others, strings are taken out and then all brackets that have
+    nothing between them, once for each level: in `[[][]]` that leaves `[]`, and then nothing. What is not empty by
+    then is too deep or no JSON, and is read bracket by bracket.
+    """
+    if text.count(b"[") + text.count(b"{") <= levels:
+        return None
+    outside = b"".join(text.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
+    brackets = outside.translate(_SQUARE, _OTHERS)
+    for _ in range(levels):
+        brackets = brackets.replace(b"[]", b"")
+        if not brackets:
+            return None
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text):
+        if match[0] in b"[{":
+            depth += 1
+            if depth > levels:
+                return match.start()
+        elif match[0] in b"]}":
+            depth -= 1
+    return None
