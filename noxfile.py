@@ -23,6 +23,9 @@ _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
 _PUBLIC = ("pulsekit", "pulsekit.jobs", "pulsekit.pytest_plugin", "pulsekit.sandbox", "pulsekit.testing")
+_IN_A_LOOP = ("tests/sandbox", *(f"tests/test_{name}.py" for name in (
+    "connection", "consumer", "publisher", "pulse", "seam", "wire",
+)))  # fmt: skip
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 
@@ -66,6 +69,14 @@ def tests_lowest(session: nox.Session) -> None:
     )
     session.run("uv", "pip", "list", "--quiet")
     session.run("pytest", *session.posargs, env=_ON_THE_WHEEL)
+
+
+@nox.session
+def tests_uvloop(session: nox.Session) -> None:
+    """Test what runs in an event loop on uvloop instead of asyncio's own."""
+    _install(session)
+    session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
+    session.run("pytest", "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session

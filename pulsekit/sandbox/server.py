@@ -38,7 +38,7 @@ class Connection(asyncio.Protocol):
         if self._flush is not None and not self._server.latency:
             self._flush.cancel()  # whoever asked waits for the answer: not a turn of the loop longer than needed
             self._turn()
-        if self.session.paused and self._transport is not None:
+        if self.session.paused and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
