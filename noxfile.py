@@ -46,6 +46,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def tests_slow(session: nox.Session) -> None:
+    """Run the long searches, of which `tests` has a short form each."""
+    _install(session)
+    session.run("pytest", "--slow", "-m", "slow", *session.posargs, env=_ON_THE_WHEEL)
+
+
+@nox.session
 def faults(session: nox.Session) -> None:
     """Test what a broker and its network do to clients, the long way too: nodes killed, reconnects by hundreds."""
     _install(session)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import trustme
+from children import end_children, running_children
 from loopback import SandboxBroker
 from rabbitmq.node import PrivateNode, lacking, running
 
@@ -32,6 +33,7 @@ _MUST_HAVE_RABBITMQ = (
     or bool(os.environ.get("PULSEKIT_TEST_RABBITMQ_ROOT"))  # a skip would hide that the folder is wrong
 )
 _MARKED_BY_FIXTURE = ("rabbitmq", "corpus")
+_LEFT = pytest.StashKey[list[str]]()
 
 # No deadline: a machine of CI stops for a moment now and then. No database: a test run depends on its seed alone.
 hypothesis.settings.register_profile("pulsekit", deadline=None, database=None)
@@ -44,6 +46,7 @@ def pytest_report_header() -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="also run the faults that take long (marker `faults`)")
+    parser.addoption("--slow", action="store_true", help="also run the long searches (marker `slow`)")
     parser.addoption("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop of the tests")
     parser.addoption("--figures", metavar="FILE", help="with --faults: write the figures of all faults, as JSON")
 
@@ -60,15 +63,27 @@ class _OnUvloop:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("loop") == "uvloop":
         config.pluginmanager.register(_OnUvloop())
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        # A shell starts what goes to the background deaf to Ctrl-C, and its children inherit that; ours are to hear it.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell starts a background job with SIGINT ignored, and nohup starts a command with SIGHUP ignored. A child
+    # process would inherit that; a signal with a handler has its default effect in a child process.
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
     if os.environ.get("PULSEKIT_TEST_INSTALLED") == "1" and _tested().is_relative_to(_CHECKOUT / "pulsekit"):
         raise pytest.UsageError("these tests are for the installed pulsekit, but would import the checkout's")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line for each reason how many tests were skipped, and what they need."""
+@pytest.hookimpl(trylast=True)  # once all fixtures are torn down
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail the run when one of its processes is still there."""
+    session.config.stash[_LEFT] = left = running_children()
+    if left:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Report processes that were left behind, and for each reason how many tests were skipped, and what they need."""
+    for command in config.stash.get(_LEFT, []):
+        terminalreporter.line(f"left behind: process {command}", red=True)
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
     for reason, count in reasons.items():
         terminalreporter.line(f"{count} skipped: {reason.removeprefix('Skipped: ')}")
@@ -78,8 +93,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for name in set(_MARKED_BY_FIXTURE).intersection(getattr(item, "fixturenames", ())):
             item.add_marker(name)
-    if not config.getoption("faults"):
-        long = [item for item in items if item.get_closest_marker("faults")]
+    omitted = {name for name in ("faults", "slow") if not config.getoption(name)}
+    long = [item for item in items if any(mark.name in omitted for mark in item.iter_markers())]
+    if long:
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
 
@@ -90,6 +106,14 @@ def _tested() -> Path:
     if spec is None or spec.origin is None:
         raise pytest.UsageError("there is no pulsekit to test: use nox, or `python -m pytest` in the checkout")
     return Path(spec.origin).parent
+
+
+@pytest.fixture(autouse=True)
+def _children_end_with_their_test() -> Iterator[None]:
+    """Let no process of a test reach the next test. Being set up first, this fixture is torn down last."""
+    yield
+    left = end_children()
+    assert not left, f"the test left processes running: {left}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import Child
 
 from pulsekit.cache import MAX_ENTRIES, MAX_SIZE, VARIABLE, remembered
 
@@ -305,7 +306,7 @@ def test_many_processes_may_share_it(folder: Path) -> None:
         "assert all(remembered(lambda: key * 1000, key) == key * 1000 for key in keys)"
     )
     environment = os.environ | {"HOME": str(folder.parents[1]), "PYTHONPATH": os.pathsep.join(sys.path)}
-    processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(4)]
+    processes = [Child([sys.executable, "-c", script], env=environment) for _ in range(4)]
     assert [process.wait(timeout=50) for process in processes] == [0] * 4
     assert all(len(path.name) == 64 for path in folder.iterdir())
     assert len(list(folder.iterdir())) <= MAX_ENTRIES + len(processes)

@@ -9,6 +9,8 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from children import Child
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -72,6 +74,6 @@ def pulsekit(
 
 
 def start(*args: str, folder: Path, url: str | None = None, **streams: Any) -> subprocess.Popen[str]:
-    """Start a command that goes on; the caller waits for it."""
+    """Start a command and return while it runs; the caller waits for its end."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
-    return subprocess.Popen((*_COMMAND, *args), env=environment(folder, url), cwd=folder, text=True, **pipes)
+    return Child((*_COMMAND, *args), env=environment(folder, url), cwd=folder, text=True, **pipes)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
+from children import Child
 
 from pulsekit.cli import main
 
@@ -105,7 +106,7 @@ def on_terminal(folder) -> OnTerminal:
         settings = {"TERM": "xterm", "NO_COLOR": "", **(env or {})}
         settings = environment(settings)
         settings.pop("COLUMNS", None)
-        with subprocess.Popen(
+        with Child(
             [sys.executable, "-m", "pulsekit", *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=settings
         ) as process:
             os.close(theirs)
@@ -116,9 +117,6 @@ def on_terminal(folder) -> OnTerminal:
                     chunks.append(chunk)
             except OSError:  # the other side is closed
                 pass
-            except BaseException:
-                process.kill()  # it may be waiting for an answer that nobody types
-                raise
             os.close(ours)
             code = process.wait(timeout=30)
         return Result(code, b"".join(chunks).decode().replace("\r\n", "\n"), "")

@@ -9,6 +9,7 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from children import Child
 
 from .conftest import environment
 
@@ -234,7 +235,7 @@ def test_a_terminal_without_a_key_gets_an_example(on_terminal) -> None:
 
 
 def test_each_answer_comes_before_the_next_key(folder) -> None:
-    with subprocess.Popen(
+    with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -258,7 +259,7 @@ def peak_of(process: subprocess.Popen[str]) -> int:
 
 def test_a_recording_takes_the_memory_of_a_record_however_long_it_is(folder) -> None:
     record = json.dumps({"v": 1, "routing_key": "a.b", "cc": ["c"], "payload": {"text": "x" * 20_000}}) + "\n"
-    with subprocess.Popen(
+    with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a.*", "--binding", "#.d"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -285,7 +286,7 @@ def test_a_recording_takes_the_memory_of_a_record_however_long_it_is(folder) -> 
 
 
 def test_an_interruption_ends_it_quietly(folder) -> None:
-    with subprocess.Popen(
+    with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -7,6 +7,7 @@ import sys
 from copy import deepcopy
 
 import pytest
+from children import Child
 from samples import COMPLETED, JOBS, PENDING, RUNNING
 
 from pulsekit.jobs import preview
@@ -150,7 +151,7 @@ def test_what_cannot_be_read_ends_with_its_status(call, folder, arguments, stdin
 
 def test_a_pipe_is_shown_as_it_comes(folder) -> None:
     for output, first in (("ndjson", '{"job":'), ("pretty", "try 5c3e1f4b9d2a")):
-        with subprocess.Popen(
+        with Child(
             [sys.executable, "-m", "pulsekit", "preview", "-o", output],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -53,12 +53,9 @@ async def publisher(user: PulseUser, exchange: str) -> AsyncIterator[library.Pub
 def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """Run a tail whose bindings stand."""
     with start("tail", *arguments, folder=folder, url=url, **more) as tail:
-        try:
-            assert tail.stderr is not None
-            assert tail.stderr.readline().startswith("listening on ")
-            yield tail
-        finally:
-            tail.kill()  # unless it has ended, as it should
+        assert tail.stderr is not None
+        assert tail.stderr.readline().startswith("listening on ")
+        yield tail
 
 
 def bodies(path: Path) -> list[Any]:

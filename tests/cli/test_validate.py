@@ -8,6 +8,7 @@ from copy import deepcopy
 
 import pytest
 import samples
+from children import Child
 
 from .conftest import environment
 
@@ -296,7 +297,7 @@ def test_memory_does_not_grow_with_the_number_of_jobs(folder, source) -> None:
 
 
 def test_a_pipe_is_judged_as_it_comes(folder) -> None:
-    with subprocess.Popen(
+    with Child(
         [sys.executable, "-m", "pulsekit", "validate"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -13,6 +13,7 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Self
 
+from children import Child
 from cli.command import environment
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Screen:
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
         settings = environment(folder, url, {"TERM": "xterm-256color", **(extra or {})})
         settings.pop("COLUMNS")
-        self.process = subprocess.Popen(
+        self.process = Child(
             (sys.executable, "-m", "pulsekit", *arguments),
             stdin=theirs,
             stdout=theirs,

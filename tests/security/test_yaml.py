@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from children import Child
 from cli.command import environment
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _MEMORY = 128 * 1024  # KiB of data; Python and what is loaded take forty
 def run(*arguments: str, folder: Path) -> tuple[str, float]:
     """Run a command that is to fail, in little memory; return its words and the seconds it took of a processor."""
     limited = ("sh", "-c", f'ulimit -d {_MEMORY}; exec "$@"', "sh")
-    process = subprocess.Popen(
+    process = Child(
         (*limited, sys.executable, "-m", "pulsekit", *arguments),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

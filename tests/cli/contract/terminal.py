@@ -8,10 +8,11 @@ import pty
 import re
 import select
 import struct
-import subprocess
 import sys
 import termios
 from typing import TYPE_CHECKING, Self
+
+from children import Child
 
 from cli.command import environment
 
@@ -50,7 +51,7 @@ class Terminal:
         settings = environment(folder, url, {"TERM": "xterm-256color", **(extra or {})})
         settings.pop("COLUMNS")
         command = (sys.executable, "-m", "pulsekit", *arguments)
-        self.process = subprocess.Popen(
+        self.process = Child(
             (sys.executable, "-IS", "-c", _LAUNCH, *command),
             stdin=theirs,
             stdout=theirs,

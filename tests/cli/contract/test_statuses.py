@@ -80,8 +80,8 @@ TABLE: dict[int, list[str]] = {
         "tail {exchange} --url {nobody}",
         "queue show {queue} --url {nobody}",
         "doctor --url {nobody}",
-        "publish job.yml --exchange {exchange} -d treeherder --url {nobody} --timeout 100ms",
-        "replay recording.ndjson --exchange {exchange} --url {nobody} --timeout 100ms",
+        "publish job.yml --exchange {exchange} -d treeherder --url {nobody} --timeout 40s",
+        "replay recording.ndjson --exchange {exchange} --url {nobody} --timeout 40s",
     ],
     5: [
         "exchange check exchange/somebody/v1/none",

@@ -1,0 +1,50 @@
+"""The processes that tests start: none outlives its test, and none the run."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+__all__ = ["Child", "end_children", "running_children"]
+
+_started: list[Child] = []
+
+
+class Child(subprocess.Popen[Any]):
+    """A process that is killed when its block raises, and when its test ends."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        _started.append(self)
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind is not None:
+            self.kill()  # `Popen` would wait for a command that has no reason to end
+        super().__exit__(kind, *error)
+
+
+def end_children() -> list[str]:
+    """Kill and reap the processes of the test, close their pipes, and return the commands that were still running."""
+    left = []
+    while _started:
+        with _started.pop() as process:
+            if process.poll() is None:
+                left.append(repr(process))
+                process.kill()
+    return left
+
+
+def running_children() -> list[str]:
+    """Return the commands of all child processes of this one, however they were started (proc_pid_stat(5))."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            command = (folder / "cmdline").read_text().replace("\0", " ")
+        except (FileNotFoundError, ProcessLookupError):  # it has ended
+            continue
+        if parent == os.getpid():
+            found.append(f"{folder.name} {command or 'that ended, but was not waited for'}")
+    return found

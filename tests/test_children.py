@@ -1,0 +1,76 @@
+"""No process that a test starts outlives the test, and none outlives the run."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from typing import TYPE_CHECKING
+
+from children import Child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# `cat` reads until the run ends, which holds the other end of the pipe.
+CHILD = """
+import os, subprocess, sys
+from children import Child
+
+ours, theirs = os.pipe()
+
+def cat(kind):
+    return kind(("cat",), stdin=ours)
+"""
+HIDDEN = """
+def test_hides_a_process():
+    global hidden
+    hidden = cat(subprocess.Popen)
+"""
+OTHERS = """
+def test_fails_beside_a_process():
+    with cat(Child):
+        assert not "this"
+
+def test_leaves_a_process():
+    cat(Child)
+
+def test_starts_a_process_that_reacts_to_signals():
+    script = "import signal; print(signal.getsignal(signal.SIGHUP) is signal.SIG_DFL)"
+    assert subprocess.check_output((sys.executable, "-c", script)) == b"True\\n"
+"""
+
+
+def run(text: str, folder: Path) -> tuple[int, str]:
+    """Run tests beside our conftest.py, with SIGHUP and SIGINT ignored; return the status and what was said."""
+    (folder / "test_it.py").write_text(text)
+    pytest = (sys.executable, "-m", "pytest", "-p", "conftest", "--rootdir=.", "-c", os.devnull, "--color=no")
+    said = folder / "said"
+    with said.open("w") as out:
+        process = Child(
+            ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *pytest, "-p", "no:randomly", "test_it.py"),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+            cwd=folder,
+            stdout=out,
+            stderr=out,
+        )
+        return process.wait(), said.read_text()
+
+
+def test_a_process_ends_with_its_test_however_that_ends(tmp_path: Path) -> None:
+    status, said = run(CHILD + OTHERS, tmp_path)
+    assert status == 1
+    assert re.findall(r"^(?:FAILED|ERROR) \S+", said, re.MULTILINE) == [
+        "FAILED test_it.py::test_fails_beside_a_process",
+        "ERROR test_it.py::test_leaves_a_process",
+    ], said
+    assert "2 passed" in said
+    assert "left behind" not in said
+
+
+def test_a_run_fails_that_leaves_a_process_behind(tmp_path: Path) -> None:
+    status, said = run(CHILD + HIDDEN, tmp_path)
+    assert status == 1
+    assert "1 passed" in said
+    assert "FAILED" not in said
+    assert re.findall(r"^left behind: process \d+ (.*) $", said, re.MULTILINE) == ["cat"]
