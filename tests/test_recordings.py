@@ -25,6 +25,8 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GAP = Gap(NOON, NOON + timedelta(seconds=3), 2, lossy=True)
 BODIES = [b'{"a":  1.50,\n "a": 2}', b"not json", b"\xff\x00", b"", '{"é": "\u202e"}'.encode(), b"NaN"]
 FORMS = ["jobs.ndjson", "jobs.ndjson.gz"]
+# One place in so many is tried, besides those at the end of a line.
+STEPS = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
 
 
 def message(number: int, body: bytes | None = None) -> Message:
@@ -45,6 +47,13 @@ def recorded(path: Path, count: int = 12, *, replace: bool = False) -> Path:
             if number % 5 == 0:
                 recorder.sync()
     return path
+
+
+def places(data: bytes, step: int) -> set[int]:
+    """Choose where to damage a recording: one place in `step`, and all around the ends of its lines."""
+    ends = [place for place, byte in enumerate(data) if byte == ord("\n")]
+    around = {end + offset for end in ends for offset in (-1, 0, 1, 2)}
+    return {*range(0, len(data), step), *around.intersection(range(len(data)))}
 
 
 def unpacked(path: Path) -> bytes:
@@ -91,13 +100,17 @@ def test_a_recording_of_nothing_is_whole(tmp_path: Path) -> None:
     assert read(recorded(tmp_path / "jobs.ndjson", 0)) == ([], None)
 
 
+@STEPS
 @pytest.mark.parametrize("form", FORMS)
-def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(form: str, tmp_path: Path) -> None:
+def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(
+    form: str, step: int, tmp_path: Path
+) -> None:
     path = recorded(tmp_path / form)
     whole, _ = read(path)
     data = path.read_bytes()
     lines = {line for line in data.splitlines() if b'"routing_key"' in line}
-    for size in range(1, len(data) - (form == "jobs.ndjson")):  # without its last newline a trailer is one still
+    # An empty file is no recording, and without its last newline a trailer is one still.
+    for size in places(data, step) - {0, len(data) - (form == "jobs.ndjson")}:
         path.write_bytes(data[:size])
         found, error = read(path)
         assert error is not None
@@ -107,12 +120,13 @@ def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(form:
             assert len(found) == len(lines.intersection(data[:size].splitlines()))
 
 
+@STEPS
 @pytest.mark.parametrize("form", FORMS)
-def test_wherever_a_bit_is_wrong_that_is_noticed(form: str, tmp_path: Path) -> None:
+def test_wherever_a_bit_is_wrong_that_is_noticed(form: str, step: int, tmp_path: Path) -> None:
     path = recorded(tmp_path / form, 7)
     data, whole = path.read_bytes(), unpacked(path)
     unnoticed = 0
-    for place in range(len(data)):
+    for place in places(data, step):
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
         if read(path)[1] is None:
             assert unpacked(path).strip() == whole.strip()  # it was of no importance
