@@ -26,7 +26,7 @@ GAP = Gap(NOON, NOON + timedelta(seconds=3), 2, lossy=True)
 BODIES = [b'{"a":  1.50,\n "a": 2}', b"not json", b"\xff\x00", b"", '{"é": "\u202e"}'.encode(), b"NaN"]
 FORMS = ["jobs.ndjson", "jobs.ndjson.gz"]
 # One place in so many is tried, besides those at the end of a line.
-STEPS = pytest.mark.parametrize("step", [7, pytest.param(1, marks=pytest.mark.slow)])
+STEPS = pytest.mark.parametrize("step", [7, pytest.param(1, marks=(pytest.mark.slow, pytest.mark.timeout(300)))])
 
 
 def message(number: int, body: bytes | None = None) -> Message:

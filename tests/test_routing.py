@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from traced import held_by
 
 from pulsekit import routing, topics
 from pulsekit.errors import InvalidPattern
@@ -51,21 +52,16 @@ def steps(call: Callable[[], object]) -> int:
 
 
 def memory_of(make: Callable[[], object]) -> int:
-    """Return the bytes that this test and its tables still hold while what `make` returns is alive.
-
-    Other threads, such as that of the sandbox, and finalizers allocate meanwhile; those bytes do not count.
-    """
+    """Return the bytes that this test and its tables still hold while what `make` returns is alive."""
     gc.collect()
     tracemalloc.start()
     try:
         made = make()
-        gc.collect()
-        snapshot = tracemalloc.take_snapshot()
+        size = held_by(routing.__file__, topics.__file__, __file__)
     finally:
         tracemalloc.stop()
     del made
-    ours = [tracemalloc.Filter(True, file) for file in (routing.__file__, topics.__file__, __file__)]
-    return sum(trace.size for trace in snapshot.filter_traces(ours).traces)
+    return size
 
 
 # answers

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import gc
 import json
 import re
 import tracemalloc
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from samples import CORPUS, JOBS, PENDING, mutated
+from traced import held_by
 
 from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError
@@ -243,16 +243,14 @@ def test_of_many_jobs_those_seen_last_are_remembered(monkeypatch: pytest.MonkeyP
 
 def test_a_million_jobs_are_remembered_no_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linter, "_REMEMBERED", 100)
-    one = Linter()
+    one, ours = Linter(), (f"{Path(linter.__file__).parent}/*", __file__)
     tracemalloc.start()
     try:
         for number in range(5_000):
             one.lint({"taskId": f"{number}/0", "state": "completed"})
             if number == 500:
-                gc.collect()  # what only waits for that is no memory of ours
-                before = tracemalloc.get_traced_memory()[0]
-        gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < before + 20_000
+                before = held_by(*ours)
+        assert held_by(*ours) < before + 20_000
     finally:
         tracemalloc.stop()
 
