@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,16 @@ class Child(subprocess.Popen[Any]):
         if kind is not None:
             self.kill()  # `Popen` would wait for a command that has no reason to end
         super().__exit__(kind, *error)
+
+    def wait_until_asleep(self) -> None:
+        """Wait until the process waits for input.
+
+        Python acts on a signal between two instructions, or when it interrupts a system call. A signal that comes
+        between a prompt and the read that follows does neither, and the process reads on.
+        """
+        stat = Path(f"/proc/{self.pid}/stat")  # see proc_pid_stat(5); Z is a process that has ended
+        while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "SZ":
+            time.sleep(0.01)
 
 
 def end_children() -> list[str]:

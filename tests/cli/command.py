@@ -73,7 +73,7 @@ def pulsekit(
     return Done(done.returncode, out, err)
 
 
-def start(*args: str, folder: Path, url: str | None = None, **streams: Any) -> subprocess.Popen[str]:
+def start(*args: str, folder: Path, url: str | None = None, **streams: Any) -> Child:
     """Start a command and return while it runs; the caller waits for its end."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | streams
     return Child((*_COMMAND, *args), env=environment(folder, url), cwd=folder, text=True, **pipes)

@@ -359,7 +359,6 @@ async def test_a_terminal_that_was_stopped_keeps_nobody_from_ending_it(
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == -signal.SIGTERM
         finally:
-            process.kill()  # unless it has ended, as it should
             os.close(terminal)
 
 

@@ -296,6 +296,7 @@ def test_an_interruption_ends_it_quietly(folder) -> None:
     ) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == "trying 1 binding from --binding\n"
+        process.wait_until_asleep()
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
         assert process.wait(timeout=30) == 130

@@ -225,6 +225,7 @@ def test_ctrl_c_at_the_question_does_nothing(user: PulseUser, tmp_path: Path) ->
             seen = b""
             while b"[y/N]" not in seen:
                 seen += os.read(ours, 1024)
+            process.wait_until_asleep()
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 130
         assert ready(user) == 2

@@ -104,6 +104,7 @@ def test_ctrl_c_ends_a_watch(place: Place) -> None:
 def test_ctrl_c_is_no_answer_to_a_question(place: Place, line: str) -> None:
     with Terminal(*place.words(line), folder=place.folder, url=place.url) as asking:
         asking.expect("[y/N]" if "purge" in line else "Exchange")
+        asking.process.wait_until_asleep()
         asking.type(CTRL_C)
         assert asking.end() == 130
     assert "Traceback" not in asking.plain
