@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pulsekit._lazy import lazy_names
+
 if TYPE_CHECKING:
     from pulsekit.bindings import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.connection import State
@@ -123,34 +125,56 @@ __all__ = [
     "topic_matches",
 ]
 
-_HOMES = {
-    "bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
-    "connection": ("State",),
-    "consumer": ("Consumer",),
-    "depth": ("Depth", "Limits"),
-    "messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
-    "policies": ("Fate", "Policy"),
-    "publisher": ("Draft", "Publisher"),
-    "pulse": ("Pulse", "connect"),
-    "recordings": ("Recorder", "read_recording"),
-    "records": ("Record",),
-    "replays": ("Replay",),
-    "routing": ("BindingTable",),
-    "schemas": ("Schema", "load_schema"),
-    "topics": ("Explanation", "explain", "topic_matches"),
-}
-_MODULES = {name: module for module, names in _HOMES.items() for name in names}
-
-
-def __getattr__(name: str) -> object:
-    if name not in __all__:
-        raise AttributeError(f"module 'pulsekit' has no attribute {name!r}")
-    from importlib import import_module
-
-    value: object = getattr(import_module(f"pulsekit.{_MODULES.get(name, 'errors')}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+_ERRORS = (
+    "AccessRefused",
+    "BrokerRefused",
+    "ConfigurationError",
+    "ConnectionLost",
+    "ConnectTimeout",
+    "DamagedRecording",
+    "DocumentError",
+    "InsecureConnection",
+    "InvalidInput",
+    "InvalidMessage",
+    "InvalidName",
+    "InvalidPattern",
+    "InvalidPayload",
+    "InvalidRegistration",
+    "LoginRefused",
+    "MessageRefused",
+    "MessageReturned",
+    "NetworkError",
+    "NotFound",
+    "NotOpen",
+    "OutcomeUnknown",
+    "PreconditionFailed",
+    "Problem",
+    "PublishError",
+    "PublishTimeout",
+    "PulsekitError",
+    "ResourceLocked",
+    "SchemaError",
+    "SubscriptionLost",
+    "Unreachable",
+    "VirtualHostRefused",
+)
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
+        "pulsekit.connection": ("State",),
+        "pulsekit.consumer": ("Consumer",),
+        "pulsekit.depth": ("Depth", "Limits"),
+        "pulsekit.errors": _ERRORS,
+        "pulsekit.messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
+        "pulsekit.policies": ("Fate", "Policy"),
+        "pulsekit.publisher": ("Draft", "Publisher"),
+        "pulsekit.pulse": ("Pulse", "connect"),
+        "pulsekit.recordings": ("Recorder", "read_recording"),
+        "pulsekit.records": ("Record",),
+        "pulsekit.replays": ("Replay",),
+        "pulsekit.routing": ("BindingTable",),
+        "pulsekit.schemas": ("Schema", "load_schema"),
+        "pulsekit.topics": ("Explanation", "explain", "topic_matches"),
+    },
+)
