@@ -58,7 +58,7 @@ class Stage:
         tests = str(Path(__file__).parents[1] / "tests")  # has the samples, and a RabbitMQ of one's own
         if tests not in sys.path:
             sys.path.append(tests)
-        from samples import SCHEMA
+        from support.samples import SCHEMA
 
         self.folder = Path(self._owned.enter_context(TemporaryDirectory(prefix="pulsekit-benchmarks-")))
         jobs = [_job(number) for number in range(_JOBS)]
@@ -122,7 +122,7 @@ class Stage:
 
     @cached_property
     def _rabbitmq(self) -> _Broker:
-        from rabbitmq.node import running
+        from support.rabbitmq.node import running
 
         broker = self._owned.enter_context(running())
         self.versions["RabbitMQ"] = ".".join(map(str, broker.version))
@@ -196,7 +196,7 @@ def _lines(task: Task) -> list[bytes]:
 
 def _job(number: int) -> dict[str, Any]:
     """Widen our sample to the 1.4 kB of a real job."""
-    from samples import COMPLETED
+    from support.samples import COMPLETED
 
     job = deepcopy(COMPLETED)
     uuid = f"{number:08x}-5a6b-4c7d-8e9f-0a1b2c3d4e5f"

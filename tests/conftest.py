@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 import trustme
-from children import end_children, running_children
-from loopback import SandboxBroker
-from rabbitmq.node import PrivateNode, lacking, running
+from support.children import end_children, running_children
+from support.loopback import SandboxBroker
+from support.rabbitmq.node import PrivateNode, lacking, running
 
 from pulsekit.testing import PulseSandbox
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
     from collections.abc import Callable, Iterator
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 _CHECKOUT = Path(__file__).parents[1]
 _CORPUS = _CHECKOUT.parent / "shared" / "corpus"

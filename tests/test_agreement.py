@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from samples import CORPUS, JOBS, SCHEMA, mutated, places
+from support.samples import CORPUS, JOBS, SCHEMA, mutated, places
 
 from pulsekit.compiler import compile_schema
 from pulsekit.documents import parse_yaml

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from children import Child
+from support.children import Child
 
 from pulsekit.cache import MAX_ENTRIES, MAX_SIZE, VARIABLE, remembered
 

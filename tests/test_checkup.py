@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 import pytest
 import trustme
-from proxy import terminated
+from support.proxy import terminated
 
 import pulsekit
 from pulsekit.brokers import Broker, parse_url
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

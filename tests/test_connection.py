@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands
 from pamqp.frame import marshal
-from proxy import Proxy
+from support.proxy import Proxy
 
 import pulsekit
 from pulsekit import State
@@ -28,7 +28,7 @@ from pulsekit.testing import PulseSandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

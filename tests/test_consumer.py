@@ -6,15 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy import Proxy
-from samples import JOBS
+from support.proxy import Proxy
+from support.samples import JOBS
 
 import pulsekit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy import Proxy
+from support.proxy import Proxy
 
 import pulsekit
 from pulsekit import Depth, Limits
 from pulsekit.depth import Trend
 
 if TYPE_CHECKING:
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 
 async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import COMPLETED, JOBS, PENDING, mutated
+from support.samples import COMPLETED, JOBS, PENDING, mutated
 
 from pulsekit.documents import parse_json, parse_yaml
 from pulsekit.edits import Edits

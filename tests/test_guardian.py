@@ -6,7 +6,7 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-from site_on_loopback import Site, bindings_page, site
+from support.site_on_loopback import Site, bindings_page, site
 
 import pulsekit
 from pulsekit import Binding

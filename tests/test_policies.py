@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import JOBS
+from support.samples import JOBS
 
 import pulsekit
 from pulsekit import Fate, Policy
@@ -18,7 +18,7 @@ from pulsekit import Fate, Policy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from samples import COMPLETED, PENDING
+from support.samples import COMPLETED, PENDING
 
 from pulsekit.documents import parse_json, parse_yaml
 from pulsekit.errors import InvalidPayload, Problem

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from proxy import Proxy
-from samples import JOBS
+from support.proxy import Proxy
+from support.samples import JOBS
 
 import pulsekit
 from pulsekit import Draft, Outcome, Properties, wire
@@ -18,7 +18,7 @@ from pulsekit import Draft, Outcome, Properties, wire
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 KEY = "treeherder.autoland._"
 

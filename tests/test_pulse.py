@@ -14,7 +14,7 @@ from pamqp.frame import marshal
 import pulsekit
 
 if TYPE_CHECKING:
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

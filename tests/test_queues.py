@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy import Proxy
+from support.proxy import Proxy
 
 import pulsekit
 from pulsekit.guardian import Bound
@@ -15,7 +15,7 @@ from pulsekit.queues import delete_queue, look, peek, purge_queue, unbind, watch
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
     from pulsekit import Pulse
 

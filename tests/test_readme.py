@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pulsekit.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import COMPLETED, JOBS, PENDING, REVISION, SCHEMA, mutated
+from support.samples import COMPLETED, JOBS, PENDING, REVISION, SCHEMA, mutated
 
 from pulsekit.formats import FORMATS
 from pulsekit.schemas import load_schema

@@ -15,7 +15,7 @@ from pulsekit.replays import KeyMap, schedule
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
     from pulsekit.publisher import Draft
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import JOBS
+from support.samples import JOBS
 
 from pulsekit import load_schema
 from pulsekit.revisions import FORMER, TODAY, migrate

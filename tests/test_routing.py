@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traced import held_by
+from support.traced import held_by
 
 from pulsekit import routing, topics
 from pulsekit.errors import InvalidPattern

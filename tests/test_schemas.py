@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import COMPLETED, JOBS, PENDING
+from support.samples import COMPLETED, JOBS, PENDING
 
 from pulsekit.documents import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError

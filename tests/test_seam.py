@@ -11,7 +11,7 @@ import aiormq.connection
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proxy import terminated
+from support.proxy import terminated
 
 import pulsekit
 from pulsekit.frames import HEARTBEAT
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import trustme
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 
 DELIVER = b"\x00\x3c\x00\x3c\x01t" + b"\0" * 8 + b"\0\x01x\x01k"  # basic.deliver of "x" with the key "k"

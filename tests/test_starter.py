@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 from jsonschema import Draft6Validator
-from samples import SCHEMA
+from support.samples import SCHEMA
 
 from pulsekit.binding_lint import lint
 from pulsekit.documents import parse_yaml

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from proxy import terminated
+from support.proxy import terminated
 
 import pulsekit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 
 async def test_a_certificate_of_a_trusted_authority_lets_messages_through(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from samples import JOBS
+from support.samples import JOBS
 
 from pulsekit.bindings import Binding
 from pulsekit.errors import ConfigurationError

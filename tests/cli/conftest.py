@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from children import Child
+from support.children import Child
 
 from pulsekit.cli import main
 

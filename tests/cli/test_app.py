@@ -8,16 +8,15 @@ import sys
 from importlib.util import find_spec
 
 import pytest
-from samples import COMPLETED
+from support.samples import COMPLETED
 
+from cli.conftest import environment
 from pulsekit import errors
 from pulsekit.cli import main
 from pulsekit.cli.app import _COMMANDS
 from pulsekit.cli.exits import ExitCode, exit_code, report
 from pulsekit.cli.output import Format, Output, clean
 from pulsekit.errors import PulsekitError
-
-from .conftest import environment
 
 HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "ruamel", "fastjsonschema", "ssl"}
 

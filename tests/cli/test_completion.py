@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from cli.conftest import environment
 from pulsekit.cli.app import _COMMANDS
-
-from .conftest import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .conftest import Call
+    from cli.conftest import Call
 
 CONFIGURATION = """\
 exchange: exchange/me/v1/jobs

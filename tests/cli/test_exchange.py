@@ -4,13 +4,12 @@ import socket
 from typing import TYPE_CHECKING
 
 import pytest
-
-from cli.command import pulsekit
+from support.command import pulsekit
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

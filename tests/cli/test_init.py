@@ -8,7 +8,7 @@ import pytest
 import pulsekit as library
 
 if TYPE_CHECKING:
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
     from cli.conftest import Spawn
 

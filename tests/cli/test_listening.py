@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from proxy import Proxy
-from samples import JOBS
+from support.command import pulsekit, start
+from support.proxy import Proxy
+from support.samples import JOBS
 
 import pulsekit as library
-from cli.command import pulsekit, start
 from cli.test_saving import in_thread
 from cli.test_tail import on_a_terminal, screen
 from pulsekit.inspector import read_link, write_link
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 NOBODY = "amqp://me:p@127.0.0.1:1/"
 

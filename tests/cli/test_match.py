@@ -9,12 +9,12 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
-from children import Child
+from support.children import Child
 
-from .conftest import environment
+from cli.conftest import environment
 
 if TYPE_CHECKING:
-    from .conftest import Result
+    from cli.conftest import Result
 
 KEY = "treeherder.mozilla-inbound._"
 JOBS = "exchange/me/v1/jobs"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import JOBS
+from support.samples import JOBS
 
 import pulsekit
 from pulsekit.cli.plans import Dropped, Files, Messages, Plan, Refused

@@ -7,12 +7,11 @@ import sys
 from copy import deepcopy
 
 import pytest
-from children import Child
-from samples import COMPLETED, JOBS, PENDING, RUNNING
+from support.children import Child
+from support.samples import COMPLETED, JOBS, PENDING, RUNNING
 
+from cli.conftest import environment
 from pulsekit.jobs import preview
-
-from .conftest import environment
 
 BROKEN = PENDING | {"state": "Pending"}
 OWNERLESS = {name: value for name, value in PENDING.items() if name != "owner"}

@@ -6,17 +6,17 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from proxy import Proxy
-from samples import JOBS
+from support.command import pulsekit, start
+from support.proxy import Proxy
+from support.samples import JOBS
 
 import pulsekit as library
-from cli.command import pulsekit, start
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
     from cli.conftest import OnTerminal
 

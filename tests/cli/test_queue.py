@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from site_on_loopback import bindings_page, site
+from support.command import pulsekit as run
+from support.command import start
+from support.site_on_loopback import bindings_page, site
 
 import pulsekit
-from cli.command import pulsekit as run
-from cli.command import start
 from pulsekit.queues import delete_queue, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
     from cli.conftest import OnTerminal
 

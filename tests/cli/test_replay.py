@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command import pulsekit, start
 
 import pulsekit as library
-from cli.command import pulsekit, start
 from pulsekit.messages import Message, Properties
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", b'{"n":3}']

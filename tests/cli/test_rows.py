@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from samples import JOBS
+from support.samples import JOBS
 
 from pulsekit.bindings import Binding
 from pulsekit.cli.output import Format, Output

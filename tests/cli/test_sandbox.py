@@ -6,10 +6,10 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import JOBS
+from support.command import environment, pulsekit, start
+from support.samples import JOBS
 
 import pulsekit as library
-from cli.command import environment, pulsekit, start
 
 if TYPE_CHECKING:
     import subprocess

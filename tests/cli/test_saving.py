@@ -11,10 +11,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from proxy import Proxy
+from support.command import pulsekit, start
+from support.proxy import Proxy
 
 import pulsekit as library
-from cli.command import pulsekit, start
 from pulsekit.cli.saving import Saving
 from pulsekit.messages import Gap, Message, Settlement
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", '{"é":"\u202e"}'.encode()]
 T = TypeVar("T")

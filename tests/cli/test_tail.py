@@ -7,17 +7,17 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import JOBS
+from support.command import pulsekit, start
+from support.samples import JOBS
 
 import pulsekit as library
-from cli.command import pulsekit, start
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
     from cli.conftest import Call, Spawn
 

@@ -7,10 +7,10 @@ import time
 from copy import deepcopy
 
 import pytest
-import samples
-from children import Child
+from support import samples
+from support.children import Child
 
-from .conftest import environment
+from cli.conftest import environment
 
 # Jobs that break no rule of Treeherder's beyond its schema.
 PENDING = samples.PENDING | {"timeScheduled": "2026-11-23T18:00:00Z"}

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rabbitmq import broker, home
+from support.rabbitmq import broker, home
 
 import pulsekit
 from faults import page
@@ -23,8 +23,8 @@ from pulsekit.connection import Backoff
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
 
-    from rabbitmq.broker import RabbitMQ
-    from rabbitmq.node import PrivateNode
+    from support.rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.node import PrivateNode
 
     from faults.account import Totals
 

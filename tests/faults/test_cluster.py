@@ -6,8 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from rabbitmq.cluster import Cluster
-from rabbitmq.node import PrivateNode
+from support.rabbitmq.cluster import Cluster
+from support.rabbitmq.node import PrivateNode
 
 import pulsekit
 from faults.account import Account
@@ -17,7 +17,7 @@ from pulsekit import State
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
     from faults.stage import Watch
 

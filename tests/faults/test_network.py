@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy import Proxy
+from support.proxy import Proxy
 
 import pulsekit
 from faults.account import Account

@@ -13,8 +13,8 @@ from faults.stage import Fault, Stage, consume, publish, publish_and_consume
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rabbitmq.broker import RabbitMQ
-    from rabbitmq.node import PrivateNode
+    from support.rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.node import PrivateNode
 
     from faults.stage import Watch
 

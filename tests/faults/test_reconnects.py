@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 import aiormq
 import pytest
-from proxy import Proxy
+from support.proxy import Proxy
 
 import pulsekit
 from faults.account import Account

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import CORPUS, JOBS, PENDING, mutated
-from traced import held_by
+from support.samples import CORPUS, JOBS, PENDING, mutated
+from support.traced import held_by
 
 from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError

@@ -18,7 +18,7 @@ import dateutil.parser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import COMPLETED, CORPUS, JOBS, PENDING, REVISION, RUNNING, mutated
+from support.samples import COMPLETED, CORPUS, JOBS, PENDING, REVISION, RUNNING, mutated
 
 from pulsekit.errors import InvalidPayload
 from pulsekit.jobs import lint, preview

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from samples import COMPLETED, JOBS, PENDING, RUNNING, mutated
+from support.samples import COMPLETED, JOBS, PENDING, RUNNING, mutated
 
 from pulsekit.jobs import Linter, lint
 from pulsekit.jobs.checks import CHECKS, Reading

@@ -6,14 +6,14 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from loopback import VERSION
+from support.loopback import VERSION
 
 from pulsekit.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 
 class Address(NamedTuple):

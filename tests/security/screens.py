@@ -13,8 +13,8 @@ import termios
 import threading
 from typing import TYPE_CHECKING, Self
 
-from children import Child
-from cli.command import environment
+from support.children import Child
+from support.command import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

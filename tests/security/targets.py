@@ -25,8 +25,8 @@ from urllib.parse import quote
 import pamqp.body
 import pamqp.frame
 from pamqp import commands, header
-from samples import COMPLETED, JOBS
 from sandbox.hostile import samples, speak
+from support.samples import COMPLETED, JOBS
 
 from pulsekit.binding_lint import lint
 from pulsekit.bindings import Binding, expand, read_registrations

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from cli.command import pulsekit
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from samples import JOBS
+from support.command import pulsekit
+from support.samples import JOBS
 
 import pulsekit as library
 from pulsekit.errors import ConfigurationError, InvalidInput

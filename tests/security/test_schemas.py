@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import JOBS
+from support.samples import JOBS
 
 from pulsekit.documents import parse_yaml
 from pulsekit.errors import SchemaError

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
-from cli.command import environment, pulsekit, start
-from proxy import terminated
-from samples import JOBS
+from support.command import environment, pulsekit, start
+from support.proxy import terminated
+from support.samples import JOBS
 
 import pulsekit as library
 from pulsekit.brokers import parse_url
@@ -30,7 +30,7 @@ from security.secrets_in import ENCODED, OF_A_USER, PASSWORD, assert_hidden, eve
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import RabbitMQ
 
 
 def test_the_search_finds_each_form_of_the_password() -> None:

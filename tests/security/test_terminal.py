@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from cli.command import pulsekit, start
 from pamqp import frame
 from pamqp.commands import Basic
-from samples import JOBS
 from sandbox.wire import Login, connect, content
+from support.command import pulsekit, start
+from support.samples import JOBS
 
 import pulsekit as library
 from pulsekit.cli.output import clean
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 ALL = "".join(HOSTILE)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -8,8 +8,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from children import Child
-from cli.command import environment
+from support.children import Child
+from support.command import environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import JOBS
+from support.command import pulsekit
+from support.samples import JOBS
 
 import pulsekit as library
-from cli.command import pulsekit
 from pulsekit.messages import Message
 from pulsekit.queues import delete_queue
 
@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from loopback import SandboxBroker
-
-    from cli.command import Done
+    from support.command import Done
+    from support.loopback import SandboxBroker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOBODY = "amqp://me:p@127.0.0.1:1/"

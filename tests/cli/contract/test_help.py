@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from cli.contract.helps import COMMANDS, FOLDER, help_of, path_of
 from pulsekit.cli.app import _COMMANDS
-
-from .helps import COMMANDS, FOLDER, help_of, path_of
 
 
 @pytest.fixture(scope="module", params=[60, 80, 100])

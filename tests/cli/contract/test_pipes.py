@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
-from cli.command import environment, start
+from support.command import environment, start
 
 if TYPE_CHECKING:
-    from .conftest import Place
+    from cli.contract.conftest import Place
 
 STREAMING = [
     "match --binding treeherder.# < keys.txt",

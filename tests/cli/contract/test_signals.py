@@ -8,14 +8,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from proxy import Proxy
-
-from cli.command import start
-
-from .terminal import CTRL_C, Terminal
+from support.command import start
+from support.proxy import Proxy
+from support.terminal import CTRL_C, Terminal
 
 if TYPE_CHECKING:
-    from .conftest import Place
+    from cli.contract.conftest import Place
 
 
 def listeners(place: Place) -> str:

@@ -7,13 +7,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from support.command import environment
 
-from cli.command import environment
 from pulsekit.cli.app import _COMMANDS
 from pulsekit.cli.exits import ExitCode
 
 if TYPE_CHECKING:
-    from .conftest import Place
+    from cli.contract.conftest import Place
 
 TABLE: dict[int, list[str]] = {
     0: [

@@ -6,12 +6,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import JOBS
-
-from .terminal import SGR, Terminal
+from support.samples import JOBS
+from support.terminal import SGR, Terminal
 
 if TYPE_CHECKING:
-    from .conftest import Place
+    from cli.contract.conftest import Place
 
 HOSTILE = "\x1b]0;title\x07\x1b[2J\u202e\x9b31m[red]\r\n\x7f"
 NARROW = 60

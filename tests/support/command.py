@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from children import Child
+from support.children import Child
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

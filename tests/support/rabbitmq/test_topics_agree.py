@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from aio_pika.abc import AbstractIncomingMessage
 
-    from rabbitmq.broker import PulseUser
+    from support.rabbitmq.broker import PulseUser
 
 # Few words, so that many pairs match. In a key `*` and `#` are words like any other.
 TEXTS = sorted(

@@ -13,14 +13,14 @@ import aio_pika
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
 
-from rabbitmq.node import running
+from support.rabbitmq.node import running
 
 if TYPE_CHECKING:
-    from rabbitmq.broker import RabbitMQ
-    from rabbitmq.node import PrivateNode
+    from support.rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.node import PrivateNode
 
 STARTS_A_NODE = """
-from rabbitmq.node import PrivateNode
+from support.rabbitmq.node import PrivateNode
 
 class Telling(PrivateNode):
     def launch(self):
@@ -81,7 +81,7 @@ def test_a_broker_of_somebody_else_serves_as_well(rabbitmq_node: PrivateNode, mo
 def test_nothing_of_a_node_outlives_the_process_that_started_it(end: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
         (sys.executable, "-c", STARTS_A_NODE),
-        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -6,7 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from rabbitmq.broker import PulseUser
+from support.rabbitmq.broker import PulseUser
 
 if TYPE_CHECKING:
     from pulsekit.testing import PulseSandbox

@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rabbitmq.root import PATH, Root
+from support.rabbitmq.root import PATH, Root
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,7 +12,7 @@ from pulsekit.documents import parse_yaml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_CHECKOUT = Path(__file__).parents[1]
+_CHECKOUT = Path(__file__).parents[2]
 CORPUS = _CHECKOUT.parent / "shared" / "corpus"
 SCHEMA: Any = parse_yaml((_CHECKOUT / "schemas" / "pulse-job.yml").read_bytes()).value
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
-from rabbitmq.home import Home
-from rabbitmq.node import PrivateNode
+from support.rabbitmq.home import Home
+from support.rabbitmq.node import PrivateNode
 
 if TYPE_CHECKING:
     from typing import Self
 
-    from rabbitmq.broker import PulseUser
+    from support.rabbitmq.broker import PulseUser
 
 __all__ = ["Cluster"]
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from rabbitmq.node import PrivateNode
+    from support.rabbitmq.node import PrivateNode
 
 __all__ = ["Identity", "listening"]
 

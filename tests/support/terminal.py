@@ -12,9 +12,8 @@ import sys
 import termios
 from typing import TYPE_CHECKING, Self
 
-from children import Child
-
-from cli.command import environment
+from support.children import Child
+from support.command import environment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

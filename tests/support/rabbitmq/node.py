@@ -7,9 +7,9 @@ import shlex
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from rabbitmq.broker import RabbitMQ, SharedBroker, run
-from rabbitmq.home import HOST, Home, speaks_amqp, wait_until
-from rabbitmq.root import SCRIPTS, Root
+from support.rabbitmq.broker import RabbitMQ, SharedBroker, run
+from support.rabbitmq.home import HOST, Home, speaks_amqp, wait_until
+from support.rabbitmq.root import SCRIPTS, Root
 
 if TYPE_CHECKING:
     import subprocess

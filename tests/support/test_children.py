@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from children import Child
+from support.children import Child
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # `cat` reads until the run ends, which holds the other end of the pipe.
 CHILD = """
 import os, subprocess, sys
-from children import Child
+from support.children import Child
 
 ours, theirs = os.pipe()
 

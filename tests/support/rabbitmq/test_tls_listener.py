@@ -10,14 +10,14 @@ import pytest
 import trustme
 
 import pulsekit
-from rabbitmq.tls import Identity, listening
+from support.rabbitmq.tls import Identity, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from rabbitmq.broker import PulseUser
-    from rabbitmq.node import PrivateNode
+    from support.rabbitmq.broker import PulseUser
+    from support.rabbitmq.node import PrivateNode
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)

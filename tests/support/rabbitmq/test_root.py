@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rabbitmq.home import Home
+from support.rabbitmq.home import Home
 
 if TYPE_CHECKING:
     from pathlib import Path
