@@ -106,7 +106,7 @@ def _check(task: Task, meter: Meter, load: Callable[[], Callable[[Any], bool]]) 
 
 def _read(task: Task, meter: Meter, size: int) -> None:
     """Read and judge that many lines, the last of them invalid, in the memory of one."""
-    from pulsekit.documents import iter_ndjson
+    from pulsekit._documents.document import iter_ndjson
 
     bodies = list(islice(read_bodies(task), _BATCH))
     last = json.dumps(spoiled(json.loads(bodies[-1]))).encode()

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pulsekit import BindingTable
+from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.bindings import diff
 from pulsekit.errors import DocumentError, InvalidMessage
-from pulsekit.nesting import is_deeper_text
 from pulsekit.topics import check_key
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pulsekit import BindingTable
+from pulsekit._documents.suggestions import counted
 from pulsekit.bindings import Binding, Rule
-from pulsekit.hints import counted
 from pulsekit.names import owner
 from pulsekit.patterns import covers, sample_key, takes_everything, word_limit
 

@@ -12,12 +12,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
-from pulsekit.documents import pointer_tokens
+from pulsekit._documents.document import pointer_tokens
+from pulsekit._documents.nesting import MAX_DEPTH, is_deeper
 from pulsekit.errors import SchemaError
-from pulsekit.nesting import MAX_DEPTH, is_deeper
 
 if TYPE_CHECKING:
-    from pulsekit.documents import JSON
+    from pulsekit._documents.document import JSON
 
 __all__ = ["DRAFTS", "KEYWORDS", "TYPES", "CheckedSchema", "Subschema", "check_schema"]
 

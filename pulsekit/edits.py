@@ -18,15 +18,15 @@ from enum import Enum, auto
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pulsekit.documents import parse_json, pointer_tokens
+from pulsekit._documents.document import parse_json, pointer_tokens
+from pulsekit._documents.nesting import MAX_DEPTH
+from pulsekit._documents.suggestions import Guesses, brief, counted, described, either
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
-from pulsekit.hints import Guesses, brief, counted, described, either
-from pulsekit.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pulsekit.documents import Document
+    from pulsekit._documents.document import Document
     from pulsekit.drafts import CheckedSchema, Subschema
     from pulsekit.schemas import Schema
 

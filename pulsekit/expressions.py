@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.ndjson import dump_line
 from pulsekit.errors import ConfigurationError
-from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

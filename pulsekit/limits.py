@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, TypeAlias
 
-from pulsekit.hints import brief, counted, mended
+from pulsekit._documents.suggestions import brief, counted, mended
 
 __all__ = ["LIMITS", "frozen"]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.errors import (
     InvalidMessage,
     InvalidPayload,
@@ -15,7 +16,6 @@ from pulsekit.errors import (
     OutcomeUnknown,
     PublishTimeout,
 )
-from pulsekit.payloads import decode_body, encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from pulsekit.errors import DocumentError, InvalidRegistration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pulsekit.documents import Document
+    from pulsekit._documents.document import Document
 
 __all__ = ["EXAMPLE", "Written", "read_notations"]
 
@@ -107,7 +107,7 @@ def _unquoted(text: str) -> str:
 
 def _parse(text: str, source: str, line: int) -> Document | _Parsed:
     """Read a value as JSON, as Python or as YAML, whichever it is; else tell of the one that came furthest."""
-    from pulsekit.documents import parse_json, parse_yaml  # only for those who have registrations
+    from pulsekit._documents.document import parse_json, parse_yaml  # only for those who have registrations
 
     attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
     if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):

@@ -13,9 +13,9 @@ from dataclasses import replace as changed
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pulsekit._documents.suggestions import Guesses, brief, described, either
 from pulsekit.errors import Problem
 from pulsekit.formats import FORMATS
-from pulsekit.hints import Guesses, brief, described, either
 from pulsekit.limits import LIMITS, frozen
 from pulsekit.remedies import add, move, remove, replace, retyped, within
 

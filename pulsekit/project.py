@@ -10,8 +10,8 @@ from difflib import SequenceMatcher
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings import Registration, Rule, read_registrations
-from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.targets import Target, TargetSettings, read_targets
 

@@ -13,6 +13,7 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -26,7 +27,6 @@ from pulsekit.flow import Entry, Flow, Refused
 from pulsekit.frames import FRAME_MAX, Envelope, encode_id
 from pulsekit.messages import CC, Outcome, Properties, Receipt
 from pulsekit.names import check_exchange, owner
-from pulsekit.payloads import decode_body, encode_payload
 from pulsekit.wire import PublishWire
 
 if TYPE_CHECKING:

@@ -28,9 +28,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import ConfigurationError, DamagedRecording, InvalidMessage, NotOpen
 from pulsekit.messages import Gap
-from pulsekit.nesting import is_deeper_text
 from pulsekit.records import (
     dump_line,
     gap_record,

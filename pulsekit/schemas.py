@@ -20,16 +20,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pulsekit.documents import Document, parse_json, parse_yaml
+from pulsekit._documents.document import Document, parse_json, parse_yaml
+from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
-from pulsekit.nesting import is_deeper_text
 from pulsekit.revisions import TODAY, migrate
 from pulsekit.validators import Refused, bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pulsekit.documents import JSON
+    from pulsekit._documents.document import JSON
     from pulsekit.drafts import CheckedSchema
     from pulsekit.revisions import Change
     from pulsekit.validators import Validator

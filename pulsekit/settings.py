@@ -208,7 +208,7 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > _MAX_FILE:
         raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
-    from pulsekit.documents import parse_yaml  # ruamel.yaml costs more than most commands
+    from pulsekit._documents.document import parse_yaml  # ruamel.yaml costs more than most commands
 
     # Words about a text quote it. In the user's file they may quote a password, and a project's may be a link to that.
     quoting = allowed is _PROJECT_KEYS and not path.is_symlink()

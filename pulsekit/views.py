@@ -10,10 +10,10 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.ndjson import dump_line
 from pulsekit.attribution import Attribution
 from pulsekit.envelopes import unwrap
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.lines import dump_line
 from pulsekit.messages import decode_body
 from pulsekit.records import message_record, record_line
 

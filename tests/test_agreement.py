@@ -13,8 +13,8 @@ import jsonschema
 import pytest
 from support.samples import CORPUS, JOBS, SCHEMA, mutated, places
 
+from pulsekit._documents.document import parse_yaml
 from pulsekit.compiler import compile_schema
-from pulsekit.documents import parse_yaml
 from pulsekit.drafts import check_schema
 from pulsekit.problems import explain
 from pulsekit.schemas import PROFILES, load_schema, shipped_text

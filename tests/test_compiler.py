@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.drafts import check_schema
 from pulsekit.errors import SchemaError
-from pulsekit.nesting import MAX_DEPTH
 from pulsekit.problems import explain
 from pulsekit.schemas import load_schema
 

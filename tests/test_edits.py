@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import COMPLETED, JOBS, PENDING, mutated
 
-from pulsekit.documents import parse_json, parse_yaml
+from pulsekit._documents.document import parse_json, parse_yaml
 from pulsekit.edits import Edits
 from pulsekit.errors import ConfigurationError, InvalidPayload
 from pulsekit.schemas import load_schema

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.samples import COMPLETED, PENDING
 
-from pulsekit.documents import parse_json, parse_yaml
+from pulsekit._documents.document import parse_json, parse_yaml
 from pulsekit.errors import InvalidPayload, Problem
 from pulsekit.schemas import load_schema
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.samples import COMPLETED, JOBS, PENDING
 
-from pulsekit.documents import parse_json
+from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
 from pulsekit.schemas import PROFILES, load_schema, schema_names
 

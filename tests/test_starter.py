@@ -8,8 +8,8 @@ import pytest
 from jsonschema import Draft6Validator
 from support.samples import SCHEMA
 
+from pulsekit._documents.document import parse_yaml
 from pulsekit.binding_lint import lint
-from pulsekit.documents import parse_yaml
 from pulsekit.errors import ConfigurationError
 from pulsekit.jobs import lint as lint_job
 from pulsekit.jobs import routing_key

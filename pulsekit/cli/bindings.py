@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.bindings import Binding, Registration, diff, expand, read_registrations
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import (
@@ -27,7 +28,6 @@ from pulsekit.cli.inputs import (
 from pulsekit.cli.output import Cell, FormatOption, Output, note, warn
 from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
-from pulsekit.hints import counted
 
 if TYPE_CHECKING:
     from pulsekit.arrivals import Routed, Tally

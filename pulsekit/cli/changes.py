@@ -9,7 +9,7 @@ import typer
 from pulsekit.errors import InvalidInput, InvalidPayload, Problem
 
 if TYPE_CHECKING:
-    from pulsekit.documents import Document
+    from pulsekit._documents.document import Document
     from pulsekit.edits import Edits
     from pulsekit.schemas import Schema
 

@@ -192,7 +192,7 @@ def _piped_messages() -> Iterator[_Message]:
 
 def _from_record(text: str, number: int) -> _Message | None:
     """Read the keys of a record; a line of a recording that is no message gives None."""
-    from pulsekit.documents import parse_json
+    from pulsekit._documents.document import parse_json
     from pulsekit.records import is_aside
 
     value = parse_json(text, source=STDIN, first_line=number).value

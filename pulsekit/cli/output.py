@@ -95,7 +95,7 @@ class Output:
             ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
         """
         if self._dump is None:
-            from pulsekit.lines import dump_line  # not for those who get text
+            from pulsekit._documents.ndjson import dump_line  # not for those who get text
 
             self._dump = dump_line
         self._stream.buffer.write(self._dump(value).encode() + b"\n")

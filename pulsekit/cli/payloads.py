@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, BinaryIO
 
+from pulsekit._documents.document import iter_ndjson, parse_documents, parse_json
 from pulsekit.cli.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, read_input, stdin
-from pulsekit.documents import iter_ndjson, parse_documents, parse_json
 from pulsekit.errors import DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
-    from pulsekit.documents import Document
+    from pulsekit._documents.document import Document
 
 __all__ = ["documents_in", "is_ndjson", "piped_documents", "read_pipe"]
 

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.document import parse_documents, parse_json
+from pulsekit._documents.payloads import decode_body, read_canonical
 from pulsekit.cli.changes import changed, edited
 from pulsekit.cli.files import bounded_lines, read_input
 from pulsekit.cli.output import fail
 from pulsekit.cli.payloads import is_ndjson
 from pulsekit.cli.verdicts import Placed
-from pulsekit.documents import parse_documents, parse_json
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.jobs import Severity, routing_key
-from pulsekit.payloads import decode_body, read_canonical
 from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.topics import check_key
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
+    from pulsekit._documents.document import Document
     from pulsekit.cli.extras import Extras
-    from pulsekit.documents import Document
     from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
     from pulsekit.publisher import Draft

@@ -18,9 +18,9 @@ from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.revisions import TODAY
 
 if TYPE_CHECKING:
+    from pulsekit._documents.document import Document
     from pulsekit.cli.output import Format
     from pulsekit.cli.picture import Picture, Sight
-    from pulsekit.documents import Document
     from pulsekit.edits import Edits
 
 __all__ = ["EXAMPLES", "command"]

@@ -333,8 +333,8 @@ def _show_message(shown: Output, number: int, message: Message, *, full: bool) -
 
 
 def _indented(text: str) -> str:
+    from pulsekit._documents.nesting import is_deeper
     from pulsekit.cli.rows import DEEPEST, MOST_LAID_OUT
-    from pulsekit.nesting import is_deeper
 
     try:
         value = json.loads(text) if len(text) <= MOST_LAID_OUT else None

@@ -8,9 +8,9 @@ from collections import Counter
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.ndjson import dump_line
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.output import Output, console, fail, warn
-from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

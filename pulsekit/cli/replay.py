@@ -285,7 +285,7 @@ async def _send(recording: _Recording, publisher: Publisher, out: Output, *, win
 
 
 def _show(out: Output, index: int, due: float, key: str, record: Record) -> None:
-    from pulsekit.payloads import encode_payload
+    from pulsekit._documents.payloads import encode_payload
 
     size = len(record.content if isinstance(record.content, bytes) else encode_payload(record.content))
     if out.pretty:

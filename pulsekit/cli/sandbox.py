@@ -299,7 +299,7 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
 
 
 def _read_users(path: Path) -> dict[str, str]:
-    from pulsekit.documents import parse_yaml
+    from pulsekit._documents.document import parse_yaml
 
     wanted = "a mapping of user names to passwords is expected, each in quotes"
     try:

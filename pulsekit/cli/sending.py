@@ -18,8 +18,8 @@ from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 
+    from pulsekit._documents.document import Document
     from pulsekit.cli.plans import Message, Messages
-    from pulsekit.documents import Document
     from pulsekit.messages import Receipt
     from pulsekit.publisher import Publisher
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.cli.output import note
 from pulsekit.cli.remarks import Remarks
 from pulsekit.cli.verdicts import Verdict, verdict_record
 from pulsekit.errors import DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.payloads import decode_body, encode_payload
 from pulsekit.routing import BindingTable
 
 if TYPE_CHECKING:

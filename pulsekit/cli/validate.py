@@ -20,7 +20,7 @@ from pulsekit.schemas import Profile, load_schema
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pulsekit.documents import Document
+    from pulsekit._documents.document import Document
     from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
     from pulsekit.schemas import Schema

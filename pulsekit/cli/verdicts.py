@@ -5,9 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pulsekit._documents.ndjson import dump_line
 from pulsekit.cli.files import STDIN
 from pulsekit.cli.output import Cell, Format, Output
-from pulsekit.lines import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -8,12 +8,12 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pulsekit._documents.payloads import encode_payload
+from pulsekit._documents.suggestions import brief, counted
 from pulsekit.errors import InvalidMessage
-from pulsekit.hints import brief, counted
 from pulsekit.jobs.keys import key_follows, task_of
 from pulsekit.jobs.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
 from pulsekit.jobs.times import FIELDS, read_time
-from pulsekit.payloads import encode_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError
-from pulsekit.hints import Guesses, brief
 from pulsekit.jobs.checks import CHECKS, STATES, Reading, size_of
 from pulsekit.jobs.rules import RULES
 from pulsekit.jobs.suspects import suspects

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pulsekit.hints import either
+from pulsekit._documents.suggestions import either
 
 __all__ = [
     "LOG_URL_MAX",

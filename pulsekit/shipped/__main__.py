@@ -6,8 +6,8 @@ import ast
 import json
 from pathlib import Path
 
+from pulsekit._documents.document import parse_yaml
 from pulsekit.compiler import generate
-from pulsekit.documents import parse_yaml
 from pulsekit.drafts import check_schema
 from pulsekit.schemas import PROFILES, schema_names, shipped_text
 

@@ -71,7 +71,7 @@ def test_validating_loads_what_the_file_needs(folder, name, text, needed, profil
 # What the modules above import in turn.
 _FOLLOWING = {
     "pulsekit.records": {"pulsekit.messages"},
-    "ruamel": {"pulsekit.strict_yaml"},
+    "ruamel": {"pulsekit._documents.yaml_reader"},
 }
 
 

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from support.samples import JOBS
 
 import pulsekit
+from pulsekit._documents.document import parse_json
+from pulsekit._documents.payloads import decode_body
 from pulsekit.cli.plans import Dropped, Files, Messages, Plan, Refused
-from pulsekit.documents import parse_json
 from pulsekit.edits import Edits
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 from pulsekit.jobs import Linter
-from pulsekit.payloads import decode_body
 from pulsekit.publisher import Draft
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.samples import CORPUS, JOBS, PENDING, mutated
 from support.traced import held_by
 
-from pulsekit.documents import parse_yaml
+from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import ConfigurationError
 from pulsekit.jobs import RULES, Finding, Linter, Severity, lint, linter
 from pulsekit.jobs.checks import CHECKS

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from support.samples import COMPLETED, JOBS, PENDING, RUNNING, mutated
 
+from pulsekit._documents.payloads import encode_payload
 from pulsekit.jobs import Linter, lint
 from pulsekit.jobs.checks import CHECKS, Reading
 from pulsekit.jobs.suspects import suspects
-from pulsekit.payloads import encode_payload
 
 KEY = "treeherder.mozilla-central._"
 TIMES = ("timeScheduled", "timeStarted", "timeCompleted")

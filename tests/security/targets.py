@@ -28,13 +28,13 @@ from pamqp import commands, header
 from sandbox.hostile import samples, speak
 from support.samples import COMPLETED, JOBS
 
+from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.binding_lint import lint
 from pulsekit.bindings import Binding, expand, read_registrations
 from pulsekit.brokers import parse_url, user_in
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.plans import Plan
 from pulsekit.cli.rows import Notation, Rows
-from pulsekit.documents import parse_documents, parse_json
 from pulsekit.errors import (
     ConfigurationError,
     DamagedRecording,

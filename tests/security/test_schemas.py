@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.samples import JOBS
 
-from pulsekit.documents import parse_yaml
+from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import SchemaError
 from pulsekit.formats import FORMATS
 from pulsekit.schemas import load_schema, schema_names, shipped_text

@@ -7,7 +7,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.documents import parse_yaml
+from pulsekit._documents.document import parse_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

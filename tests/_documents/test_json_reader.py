@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.documents import parse_json
+from pulsekit._documents.document import parse_json
 from pulsekit.errors import DocumentError
 
 if TYPE_CHECKING:

@@ -14,13 +14,13 @@ from bisect import bisect_right
 from itertools import count
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.nesting import MAX_DEPTH, too_deep_at
 from pulsekit.errors import DocumentError
-from pulsekit.nesting import MAX_DEPTH, too_deep_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pulsekit.documents import JSON
+    from pulsekit._documents.document import JSON
 
 __all__ = ["Places", "read_json"]
 

@@ -26,13 +26,13 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
+from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.errors import DocumentError
-from pulsekit.nesting import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pulsekit.documents import JSON
+    from pulsekit._documents.document import JSON
 
 __all__ = ["MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pulsekit.documents import Document, iter_ndjson, parse_documents, parse_json, parse_yaml
+from pulsekit._documents.document import Document, iter_ndjson, parse_documents, parse_json, parse_yaml
 from pulsekit.errors import DocumentError
 
 TEXT = '{"a": [1, {"x/y": "é", "b":\n  null}],\n "": {"~": 3}, "0": 4}'

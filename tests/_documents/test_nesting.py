@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pulsekit import ConfigurationError, DocumentError, InvalidMessage
-from pulsekit.documents import parse_json, parse_yaml
+from pulsekit._documents.document import parse_json, parse_yaml
+from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
+from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical
 from pulsekit.edits import Edits
-from pulsekit.nesting import MAX_DEPTH, is_deeper, is_deeper_text
-from pulsekit.payloads import decode_body, encode_payload, read_canonical
 from pulsekit.schemas import load_schema
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import codecs
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from pulsekit._documents.json_reader import read_json
 from pulsekit.errors import DocumentError
-from pulsekit.strict_json import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -211,7 +211,7 @@ def _is_ndjson(text: str) -> bool:
 
 
 def _parse_yaml_stream(text: str, source: str) -> list[Document]:
-    from pulsekit.strict_yaml import read_yaml  # ruamel.yaml costs 30 ms at start
+    from pulsekit._documents.yaml_reader import read_yaml  # ruamel.yaml costs 30 ms at start
 
     found = read_yaml(text, source=source)
     return [Document(value, source, index, place.locate) for index, (value, place) in enumerate(found)]

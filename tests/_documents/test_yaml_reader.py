@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.documents import parse_documents, parse_yaml
+from pulsekit._documents.document import parse_documents, parse_yaml
 from pulsekit.errors import DocumentError
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit.hints import Guesses, brief, counted, described, either, mended
+from pulsekit._documents.suggestions import Guesses, brief, counted, described, either, mended
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
+from pulsekit._documents.nesting import MAX_DEPTH, is_deeper_text
 from pulsekit.errors import InvalidMessage
-from pulsekit.nesting import MAX_DEPTH, is_deeper_text
 
 __all__ = ["decode_body", "encode_payload", "read_canonical"]
 
@@ -43,7 +43,7 @@ def decode_body(body: bytes) -> Any:
             return json.loads(body.removeprefix(BOM_UTF8).decode())
         except ValueError:
             pass
-    from pulsekit.documents import parse_json  # says where it went wrong
+    from pulsekit._documents.document import parse_json  # says where it went wrong
 
     return parse_json(body, source="body").value
 
