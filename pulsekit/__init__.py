@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit._amqp.connection import State
     from pulsekit.bindings import Binding, BindingDiff, Registration, Rule, read_registrations
-    from pulsekit.connection import State
     from pulsekit.consumer import Consumer
     from pulsekit.depth import Depth, Limits
     from pulsekit.errors import (
@@ -162,7 +162,7 @@ __getattr__, __dir__ = lazy_names(
     __name__,
     {
         "pulsekit.bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
-        "pulsekit.connection": ("State",),
+        "pulsekit._amqp.connection": ("State",),
         "pulsekit.consumer": ("Consumer",),
         "pulsekit.depth": ("Depth", "Limits"),
         "pulsekit.errors": _ERRORS,

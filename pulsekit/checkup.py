@@ -38,7 +38,7 @@ from pulsekit.queues import try_queue
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pulsekit.brokers import Broker
+    from pulsekit._amqp.broker import Broker
     from pulsekit.settings import Settings
 
 __all__ = ["CHECKS", "Finding", "Status", "examine"]

@@ -16,9 +16,10 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.callbacks import tell
+from pulsekit._amqp.channel import DeliveryWire, Topology
+from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit.bindings import Binding
-from pulsekit.callbacks import tell
-from pulsekit.connection import CONNECT_TIMEOUT
 from pulsekit.depth import Depth, Limits, Watch
 from pulsekit.errors import (
     BrokerRefused,
@@ -35,14 +36,13 @@ from pulsekit.errors import (
 from pulsekit.messages import Delivered, Gap, Message, Settlement
 from pulsekit.names import check_queue, queue_name
 from pulsekit.policies import Fate, Policy, Retries
-from pulsekit.wire import DeliveryWire, Topology
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
-    from pulsekit.connection import Connection, Link
+    from pulsekit._amqp.connection import Connection, Link
     from pulsekit.messages import Delivery
     from pulsekit.schemas import Schema
 

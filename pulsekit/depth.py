@@ -9,7 +9,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulsekit.callbacks import tell
+from pulsekit._amqp.callbacks import tell
 from pulsekit.errors import ConfigurationError, PulsekitError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import socket
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pulsekit.brokers import Broker, parse_url
+from pulsekit._amqp.broker import Broker, parse_url
 
 if TYPE_CHECKING:
     from pulsekit.sandbox import Sandbox

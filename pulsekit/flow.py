@@ -6,14 +6,14 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.channel import Parcel
 from pulsekit.messages import Receipt
-from pulsekit.wire import Parcel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pulsekit._amqp.frames import Envelope
     from pulsekit.errors import PulsekitError
-    from pulsekit.frames import Envelope
     from pulsekit.messages import Outcome
 
 __all__ = ["Entry", "Flow", "Refused"]

@@ -358,7 +358,7 @@ class Delivered(Message):
         return self._properties
 
     def _read_header(self) -> None:
-        from pulsekit.frames import read_properties
+        from pulsekit._amqp.frames import read_properties
 
         self._properties, self._headers = read_properties(self._header)
         self._header = b""

@@ -13,6 +13,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.channel import PublishWire
+from pulsekit._amqp.frames import FRAME_MAX, Envelope, encode_id
 from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.errors import (
     BrokerRefused,
@@ -24,17 +26,15 @@ from pulsekit.errors import (
     PulsekitError,
 )
 from pulsekit.flow import Entry, Flow, Refused
-from pulsekit.frames import FRAME_MAX, Envelope, encode_id
 from pulsekit.messages import CC, Outcome, Properties, Receipt
 from pulsekit.names import check_exchange, owner
-from pulsekit.wire import PublishWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from pulsekit.connection import Connection, Link
+    from pulsekit._amqp.connection import Connection, Link
     from pulsekit.schemas import Schema
 
     Item: TypeAlias = "tuple[Any, str] | Draft"

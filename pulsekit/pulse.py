@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
+from pulsekit._amqp.error_mapping import FOREIGN, translate
 from pulsekit.bindings import Binding
-from pulsekit.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
 from pulsekit.consumer import PREFETCH, Consumer
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
 from pulsekit.names import check_exchange
 from pulsekit.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas import Schema, load_schema
 from pulsekit.settings import load_settings
-from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     import aiormq
 
-    from pulsekit.brokers import Broker
-    from pulsekit.connection import State
+    from pulsekit._amqp.broker import Broker
+    from pulsekit._amqp.connection import State
     from pulsekit.depth import Depth, Limits
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap

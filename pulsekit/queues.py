@@ -11,20 +11,20 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from pulsekit.connection import OPERATION_TIMEOUT
+from pulsekit._amqp.channel import GetWire
+from pulsekit._amqp.connection import OPERATION_TIMEOUT
+from pulsekit._amqp.error_mapping import FOREIGN, translate
 from pulsekit.depth import Depth, Limits
 from pulsekit.errors import NetworkError, PreconditionFailed
 from pulsekit.messages import Delivered
 from pulsekit.names import check_queue, queue_name
-from pulsekit.translation import FOREIGN, translate
-from pulsekit.wire import GetWire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 
     import aiormq
 
-    from pulsekit.connection import Link
+    from pulsekit._amqp.connection import Link
     from pulsekit.guardian import Bound
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse

@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.brokers import Broker, Secret, parse_url, user_in
+from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:

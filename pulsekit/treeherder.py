@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pulsekit._amqp.broker import Broker
     from pulsekit.bindings import Binding, Registration
-    from pulsekit.brokers import Broker
     from pulsekit.messages import Message
 
 __all__ = ["TreeherderStandIn", "Verdict"]

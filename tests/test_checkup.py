@@ -14,7 +14,7 @@ import trustme
 from support.proxy import terminated
 
 import pulsekit
-from pulsekit.brokers import Broker, parse_url
+from pulsekit._amqp.broker import Broker, parse_url
 from pulsekit.checkup import CHECKS, Finding, Status, examine
 from pulsekit.settings import Settings
 

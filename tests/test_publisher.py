@@ -13,7 +13,8 @@ from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
-from pulsekit import Draft, Outcome, Properties, wire
+from pulsekit import Draft, Outcome, Properties
+from pulsekit._amqp import channel as wire
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -566,9 +567,9 @@ async def test_a_broker_that_leaves_a_question_unanswered_is_asked_again(
 ) -> None:
     """What ends a question of aiormq's for want of an answer closes its channel, and must not close more."""
     caplog.set_level(logging.DEBUG, "pulsekit")
-    monkeypatch.setattr("pulsekit.connection.OPERATION_TIMEOUT", 0.1)
-    monkeypatch.setattr("pulsekit.wire.OPERATION_TIMEOUT", 0.1)
-    monkeypatch.setattr("pulsekit.connection.CLOSE_TIMEOUT", 0.1)
+    monkeypatch.setattr("pulsekit._amqp.connection.OPERATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("pulsekit._amqp.channel.OPERATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("pulsekit._amqp.connection.CLOSE_TIMEOUT", 0.1)
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher, other = pulse.publisher(exchange), pulse.publisher(exchange)
         await publisher.open()

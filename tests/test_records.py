@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsekit._amqp.tables import encode_table, read_table
 from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.messages import Delivered, Delivery, Gap, Message, Properties, Settlement, encode_payload
 from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line, record_value
-from pulsekit.tables import encode_table, read_table
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 

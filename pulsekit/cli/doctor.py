@@ -11,7 +11,7 @@ from pulsekit.cli.options import InsecureOption, UrlOption, locate, run, seconds
 from pulsekit.cli.output import FormatOption, Output, note
 
 if TYPE_CHECKING:
-    from pulsekit.brokers import Broker
+    from pulsekit._amqp.broker import Broker
     from pulsekit.checkup import Finding
     from pulsekit.settings import Settings
 

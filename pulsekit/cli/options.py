@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
     from types import FrameType
 
-    from pulsekit.brokers import Broker
+    from pulsekit._amqp.broker import Broker
     from pulsekit.pulse import Pulse
     from pulsekit.settings import Settings
 
@@ -76,7 +76,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
         ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
             machine can read it.
     """
-    from pulsekit.brokers import parse_url
+    from pulsekit._amqp.broker import parse_url
     from pulsekit.names import owner
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:

@@ -18,7 +18,7 @@ from support.rabbitmq import broker, home
 import pulsekit
 from faults import page
 from faults.stage import Stage, Watch, steady
-from pulsekit.connection import Backoff
+from pulsekit._amqp.connection import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Generator
@@ -55,7 +55,7 @@ def watch() -> Watch:
 def _impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the short forms wait a second at most before they connect again; the long ones wait as users do."""
     if request.node.get_closest_marker("faults") is None:
-        monkeypatch.setattr("pulsekit.connection.Backoff", partial(Backoff, most=1.0))
+        monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, most=1.0))
 
 
 @pytest.fixture

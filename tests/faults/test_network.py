@@ -15,8 +15,8 @@ import pulsekit
 from faults.account import Account
 from faults.stage import Fault, consume, publish, publish_and_consume, resident
 from pulsekit import Outcome, State
-from pulsekit.connection import Backoff
-from pulsekit.wire import Parcel
+from pulsekit._amqp.channel import Parcel
+from pulsekit._amqp.connection import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,7 +32,7 @@ NOTICED = 15.0  # seconds, where two heartbeats and a half are due; the rest is 
 @pytest.fixture
 def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connect again almost at once."""
-    monkeypatch.setattr("pulsekit.connection.Backoff", partial(Backoff, first=0.01, most=0.05))
+    monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, first=0.01, most=0.05))
 
 
 @pytest.mark.usefixtures("_restless")

@@ -19,7 +19,7 @@ import pulsekit
 from faults.account import Account
 from faults.stage import consume, open_files, publish, resident
 from pulsekit import State
-from pulsekit.connection import Backoff
+from pulsekit._amqp.connection import Backoff
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,7 +70,7 @@ async def test_reconnects_leak_nothing(
     stage: Stage, watch: Watch, figures: Callable[..., None], monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
     asyncio.get_running_loop().set_debug(False)  # it keeps stacks, and this is about what is kept
-    monkeypatch.setattr("pulsekit.connection.Backoff", partial(Backoff, first=0.01, most=0.01))
+    monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, first=0.01, most=0.01))
     account, gaps = Account(routed=True), asyncio.Queue[pulsekit.Gap]()
 
     def on_gap(gap: pulsekit.Gap) -> None:

@@ -28,10 +28,13 @@ from pamqp import commands, header
 from sandbox.hostile import samples, speak
 from support.samples import COMPLETED, JOBS
 
+from pulsekit._amqp.broker import parse_url, user_in
+from pulsekit._amqp.channel import DeliveryWire
+from pulsekit._amqp.frames import FRAME, Envelope, encode_id, read_properties
+from pulsekit._amqp.transport import Tap
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.binding_lint import lint
 from pulsekit.bindings import Binding, expand, read_registrations
-from pulsekit.brokers import parse_url, user_in
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.plans import Plan
 from pulsekit.cli.rows import Notation, Rows
@@ -44,18 +47,15 @@ from pulsekit.errors import (
     InvalidPattern,
     SchemaError,
 )
-from pulsekit.frames import FRAME, Envelope, encode_id, read_properties
 from pulsekit.messages import CC, Delivered, Delivery, Message
 from pulsekit.patterns import covers
 from pulsekit.recordings import read_recording
 from pulsekit.records import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.routing import BindingTable
 from pulsekit.schemas import load_schema
-from pulsekit.seam import Tap
 from pulsekit.settings import load_settings
 from pulsekit.topics import check_key, check_pattern, explain, topic_matches
 from pulsekit.views import View
-from pulsekit.wire import DeliveryWire
 from security.screens import raw_characters
 
 if TYPE_CHECKING:

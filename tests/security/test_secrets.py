@@ -21,7 +21,7 @@ from support.proxy import terminated
 from support.samples import JOBS
 
 import pulsekit as library
-from pulsekit.brokers import parse_url
+from pulsekit._amqp.broker import parse_url
 from pulsekit.cli.exits import report
 from pulsekit.cli.output import fail
 from pulsekit.settings import load_settings

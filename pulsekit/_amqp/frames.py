@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from pamqp import encode
 
+from pulsekit._amqp.tables import encode_table, read_table, read_timestamp
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Properties
-from pulsekit.tables import encode_table, read_table, read_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,7 +15,7 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 import pulsekit
-from pulsekit.frames import (
+from pulsekit._amqp.frames import (
     ACK,
     NACK,
     REJECT,

@@ -8,9 +8,9 @@ from urllib.parse import quote
 
 import pytest
 import trustme
+from support.rabbitmq.tls import Identity, listening
 
 import pulsekit
-from support.rabbitmq.tls import Identity, listening
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands
 
+from pulsekit._amqp.channel import DeliveryWire, Parcel, PublishWire
+from pulsekit._amqp.frames import Envelope, encode_id, read_properties
+from pulsekit._amqp.transport import Tap
 from pulsekit.errors import ConnectionLost
-from pulsekit.frames import Envelope, encode_id, read_properties
 from pulsekit.messages import Outcome, Properties, Settlement
-from pulsekit.seam import Tap
-from pulsekit.wire import DeliveryWire, Parcel, PublishWire
 
 if TYPE_CHECKING:
     from pulsekit.messages import Delivery

@@ -7,7 +7,8 @@ import aio_pika.exceptions
 import aiormq.exceptions
 import pytest
 
-from pulsekit.brokers import parse_url
+from pulsekit._amqp.broker import parse_url
+from pulsekit._amqp.error_mapping import _PLACES, translate, translate_connecting
 from pulsekit.errors import (
     AccessRefused,
     BrokerRefused,
@@ -19,7 +20,6 @@ from pulsekit.errors import (
     Unreachable,
     VirtualHostRefused,
 )
-from pulsekit.translation import _PLACES, translate, translate_connecting
 
 FOREIGN_CLASSES = sorted(
     {

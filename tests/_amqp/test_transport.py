@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support.proxy import terminated
 
 import pulsekit
-from pulsekit.frames import HEARTBEAT
-from pulsekit.seam import Seam, Tap
-from pulsekit.wire import DeliveryWire
+from pulsekit._amqp.channel import DeliveryWire
+from pulsekit._amqp.frames import HEARTBEAT
+from pulsekit._amqp.transport import Seam, Tap
 
 if TYPE_CHECKING:
     from pathlib import Path

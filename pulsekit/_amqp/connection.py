@@ -19,7 +19,10 @@ import aio_pika
 import aiormq
 from yarl import URL
 
-from pulsekit.callbacks import tell
+from pulsekit._amqp.callbacks import tell
+from pulsekit._amqp.error_mapping import FOREIGN, translate, translate_connecting
+from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED, short_string
+from pulsekit._amqp.transport import Seam
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -29,14 +32,11 @@ from pulsekit.errors import (
     PulsekitError,
     VirtualHostRefused,
 )
-from pulsekit.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED, short_string
-from pulsekit.seam import Seam
-from pulsekit.translation import FOREIGN, translate, translate_connecting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from pulsekit.brokers import Broker
+    from pulsekit._amqp.broker import Broker
 
 __all__ = ["Backoff", "Connection", "Link", "State"]
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit.brokers import parse_url, user_in
+from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit.errors import ConfigurationError, InsecureConnection
 from pulsekit.settings import load_settings
 

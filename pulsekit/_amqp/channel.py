@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from pulsekit.connection import OPERATION_TIMEOUT
-from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
-from pulsekit.frames import (
+from pulsekit._amqp.connection import OPERATION_TIMEOUT
+from pulsekit._amqp.error_mapping import FOREIGN, translate
+from pulsekit._amqp.frames import (
     ACK,
     BODY,
     CLOSE_CHANNEL,
@@ -41,8 +41,8 @@ from pulsekit.frames import (
     read_properties,
     short_string,
 )
+from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 from pulsekit.messages import Delivery, Outcome, Settlement
-from pulsekit.translation import FOREIGN, translate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     import aiormq.abc
     from pamqp import commands
 
-    from pulsekit.connection import Link
-    from pulsekit.frames import Envelope
+    from pulsekit._amqp.connection import Link
+    from pulsekit._amqp.frames import Envelope
 
 __all__ = ["DeliveryWire", "GetWire", "Parcel", "PublishWire", "Topology"]
 

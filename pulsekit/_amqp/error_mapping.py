@@ -30,7 +30,7 @@ from pulsekit.errors import (
 )
 
 if TYPE_CHECKING:
-    from pulsekit.brokers import Broker
+    from pulsekit._amqp.broker import Broker
 
 __all__ = ["FOREIGN", "translate", "translate_connecting"]
 
