@@ -12,8 +12,8 @@ from time import process_time
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import Client, Failed, Meter, Part, Task
-from pulsekit.routing import BindingTable
-from pulsekit.topics import topic_matches
+from pulsekit.bindings.matching import topic_matches
+from pulsekit.bindings.table import BindingTable
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,9 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit._amqp.connection import State
-    from pulsekit.bindings import Binding, BindingDiff, Registration, Rule, read_registrations
+    from pulsekit.bindings.matching import Explanation, explain, topic_matches
+    from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
+    from pulsekit.bindings.table import BindingTable
     from pulsekit.consumer import Consumer
     from pulsekit.depth import Depth, Limits
     from pulsekit.errors import (
@@ -55,9 +57,7 @@ if TYPE_CHECKING:
     from pulsekit.recordings import Recorder, read_recording
     from pulsekit.records import Record
     from pulsekit.replays import Replay
-    from pulsekit.routing import BindingTable
     from pulsekit.schemas import Schema, load_schema
-    from pulsekit.topics import Explanation, explain, topic_matches
 
 __version__ = "0.1.0"
 
@@ -161,7 +161,7 @@ _ERRORS = (
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.bindings": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
+        "pulsekit.bindings.registration": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
         "pulsekit._amqp.connection": ("State",),
         "pulsekit.consumer": ("Consumer",),
         "pulsekit.depth": ("Depth", "Limits"),
@@ -173,8 +173,8 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.recordings": ("Recorder", "read_recording"),
         "pulsekit.records": ("Record",),
         "pulsekit.replays": ("Replay",),
-        "pulsekit.routing": ("BindingTable",),
+        "pulsekit.bindings.table": ("BindingTable",),
         "pulsekit.schemas": ("Schema", "load_schema"),
-        "pulsekit.topics": ("Explanation", "explain", "topic_matches"),
+        "pulsekit.bindings.matching": ("Explanation", "explain", "topic_matches"),
     },
 )

@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from pulsekit.bindings.matching import explain
+from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import InvalidMessage
-from pulsekit.routing import BindingTable
-from pulsekit.topics import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.messages import Message
 
 __all__ = ["Attribution", "Reason"]

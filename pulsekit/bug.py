@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from pulsekit.bindings import expand
-from pulsekit.names import owner
+from pulsekit.bindings.names import owner
+from pulsekit.bindings.registration import expand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit.bindings import Registration
+    from pulsekit.bindings.registration import Registration
     from pulsekit.targets import Target
 
 __all__ = ["Bug", "as_written"]

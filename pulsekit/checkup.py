@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pulsekit.bindings.names import check_exchange, check_user, owner
 from pulsekit.errors import (
     AccessRefused,
     ConfigurationError,
@@ -31,7 +32,6 @@ from pulsekit.errors import (
     Unreachable,
     VirtualHostRefused,
 )
-from pulsekit.names import check_exchange, check_user, owner
 from pulsekit.pulse import Pulse
 from pulsekit.queues import try_queue
 

@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.callbacks import tell
 from pulsekit._amqp.channel import DeliveryWire, Topology
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
-from pulsekit.bindings import Binding
+from pulsekit.bindings.names import check_queue, queue_name
+from pulsekit.bindings.registration import Binding
 from pulsekit.depth import Depth, Limits, Watch
 from pulsekit.errors import (
     BrokerRefused,
@@ -34,7 +35,6 @@ from pulsekit.errors import (
     Unreachable,
 )
 from pulsekit.messages import Delivered, Gap, Message, Settlement
-from pulsekit.names import check_queue, queue_name
 from pulsekit.policies import Fate, Policy, Retries
 
 if TYPE_CHECKING:

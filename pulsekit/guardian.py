@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from pulsekit.bindings.names import check_queue
 from pulsekit.errors import ConfigurationError, InsecureConnection, NetworkError, NotFound, Unreachable
-from pulsekit.names import check_queue
 
 if TYPE_CHECKING:
     import http.client
     from collections.abc import Iterable, Mapping
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
 
 __all__ = ["Bound", "Comparison", "compare", "fetch_bindings"]
 

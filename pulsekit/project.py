@@ -11,7 +11,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.document import parse_yaml
-from pulsekit.bindings import Registration, Rule, read_registrations
+from pulsekit.bindings.registration import Registration, Rule, read_registrations
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.targets import Target, TargetSettings, read_targets
 

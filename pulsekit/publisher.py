@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.channel import PublishWire
 from pulsekit._amqp.frames import FRAME_MAX, Envelope, encode_id
 from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit.bindings.names import check_exchange, owner
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -27,7 +28,6 @@ from pulsekit.errors import (
 )
 from pulsekit.flow import Entry, Flow, Refused
 from pulsekit.messages import CC, Outcome, Properties, Receipt
-from pulsekit.names import check_exchange, owner
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
 from pulsekit._amqp.error_mapping import FOREIGN, translate
-from pulsekit.bindings import Binding
+from pulsekit.bindings.names import check_exchange
+from pulsekit.bindings.registration import Binding
 from pulsekit.consumer import PREFETCH, Consumer
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
-from pulsekit.names import check_exchange
 from pulsekit.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas import Schema, load_schema
 from pulsekit.settings import load_settings

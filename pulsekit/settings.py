@@ -21,7 +21,7 @@ from pulsekit.errors import ConfigurationError, DocumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit.bindings import Binding, Registration
+    from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.targets import Target, TargetSettings
 
 __all__ = ["Settings", "load_settings"]
@@ -264,6 +264,6 @@ def _registrations(values: Mapping[str, Any], path: Path) -> tuple[Registration 
         return ()
     import json  # see below
 
-    from pulsekit.bindings import read_registrations  # only for those who have registrations
+    from pulsekit.bindings.registration import read_registrations  # only for those who have registrations
 
     return tuple(read_registrations(json.dumps(values["registrations"]), source=str(path)))

@@ -7,8 +7,8 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from pulsekit.bindings.names import check_exchange
 from pulsekit.errors import ConfigurationError
-from pulsekit.names import check_exchange
 
 if TYPE_CHECKING:
     from uuid import UUID

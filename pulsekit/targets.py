@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit.errors import ConfigurationError, InvalidRegistration
 
 if TYPE_CHECKING:
-    from pulsekit.bindings import Binding, Registration
+    from pulsekit.bindings.registration import Binding, Registration
 
 __all__ = ["Target", "TargetSettings", "read_targets"]
 
@@ -84,7 +84,7 @@ def _read(value: Any, whole: TargetSettings) -> TargetSettings:
     if value.get("projects") is None:
         shared = tuple(one for one in whole.registrations if exchange in (None, one.exchange))
         return TargetSettings(exchange, destinations, shared)
-    from pulsekit.bindings import Registration  # only for those who have registrations
+    from pulsekit.bindings.registration import Registration  # only for those who have registrations
 
     if exchange is None:
         raise ConfigurationError("exchange is missing, here and for the whole project")

@@ -10,9 +10,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulsekit.bindings import expand
+from pulsekit.bindings.names import owner
+from pulsekit.bindings.registration import expand
 from pulsekit.errors import DocumentError, InvalidPayload
-from pulsekit.names import owner
 from pulsekit.pulse import Pulse
 from pulsekit.schemas import load_schema
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit.bindings import Binding, Registration
+    from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.messages import Message
 
 __all__ = ["TreeherderStandIn", "Verdict"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pulsekit.attribution import Reason
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.expressions import Filter, Query
     from pulsekit.messages import Message
     from pulsekit.schemas import Schema

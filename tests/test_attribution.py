@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pulsekit.attribution import Attribution
-from pulsekit.bindings import Binding
+from pulsekit.bindings.registration import Binding
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Message
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings import Registration, expand, read_registrations
+from pulsekit.bindings.registration import Registration, expand, read_registrations
 from pulsekit.bug import Bug
 from pulsekit.targets import Target
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings import Binding, Registration, Rule
+from pulsekit.bindings.registration import Binding, Registration, Rule
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.project import store
 from pulsekit.settings import load_settings

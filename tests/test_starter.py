@@ -9,7 +9,8 @@ from jsonschema import Draft6Validator
 from support.samples import SCHEMA
 
 from pulsekit._documents.document import parse_yaml
-from pulsekit.binding_lint import lint
+from pulsekit.bindings.lint import lint
+from pulsekit.bindings.matching import topic_matches
 from pulsekit.errors import ConfigurationError
 from pulsekit.jobs import lint as lint_job
 from pulsekit.jobs import routing_key
@@ -17,7 +18,6 @@ from pulsekit.schemas import load_schema
 from pulsekit.settings import load_settings
 from pulsekit.starter import job_text, project_text
 from pulsekit.targets import Target
-from pulsekit.topics import topic_matches
 
 if TYPE_CHECKING:
     from pathlib import Path

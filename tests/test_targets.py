@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit.bindings import Binding, Registration
+from pulsekit.bindings.registration import Binding, Registration
 from pulsekit.errors import ConfigurationError
 from pulsekit.settings import Settings, load_settings
 from pulsekit.targets import Target

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from support.samples import JOBS
 
-from pulsekit.bindings import Binding
+from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError
 from pulsekit.expressions import Filter, Query
 from pulsekit.messages import Message

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit._documents.suggestions import counted
-from pulsekit.bindings import Binding, Registration, diff, expand, read_registrations
+from pulsekit.bindings.registration import Binding, Registration, diff, expand, read_registrations
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import (
     STDIN,
@@ -30,7 +30,7 @@ from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pulsekit.arrivals import Routed, Tally
+    from pulsekit.bindings.impact import Routed, Tally
     from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
@@ -131,8 +131,8 @@ def _registrations(
 
 
 def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
-    from pulsekit.arrivals import Routed
-    from pulsekit.topics import check_key
+    from pulsekit.bindings.impact import Routed
+    from pulsekit.bindings.matching import check_key
 
     none = True
     for key in keys:
@@ -150,7 +150,7 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
 
 def _messages_in(name: str) -> Iterator[Routed]:
     """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
-    from pulsekit.arrivals import Routed, read_routed
+    from pulsekit.bindings.impact import Routed, read_routed
 
     if name == "-":
         yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
@@ -185,7 +185,7 @@ def _show(shown: Output, binding: Binding, change: str = "") -> None:
 
 def _count(shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[Routed]) -> None:
     """Show how many messages each binding takes and, when there is a change, how many it brings or loses."""
-    from pulsekit.arrivals import Arrivals
+    from pulsekit.bindings.impact import Arrivals
 
     arrivals = Arrivals(new if before is None else before, new)
     for message in messages:
@@ -238,7 +238,7 @@ def _lint(
     shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[Routed] | None
 ) -> ExitCode:
     """Show for each binding what is odd about it; to a person, only where something is."""
-    from pulsekit.binding_lint import fewest_words, lint
+    from pulsekit.bindings.lint import fewest_words, lint
 
     found = lint(registrations, least=None if messages is None else fewest_words(messages))
     rows: list[list[Cell]] = []

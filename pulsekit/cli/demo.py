@@ -36,7 +36,7 @@ def command() -> int:
 
 
 async def _journey() -> int:
-    from pulsekit.bindings import Registration
+    from pulsekit.bindings.registration import Registration
     from pulsekit.pulse import Pulse
     from pulsekit.sandbox import Sandbox
     from pulsekit.treeherder import TreeherderStandIn
@@ -119,7 +119,7 @@ async def _refuse(publisher: Publisher) -> None:
 
 
 async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
-    from pulsekit.topics import explain
+    from pulsekit.bindings.matching import explain
 
     key = "treeherder.mozilla-central._"
     _step("A key Treeherder is not bound to", "the word where they part says why")

@@ -99,7 +99,7 @@ def _named(name: str | None, target: Target | None) -> str:
 
 
 def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
-    from pulsekit.names import check_exchange
+    from pulsekit.bindings.names import check_exchange
     from pulsekit.settings import load_settings
 
     settings = load_settings()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, InvalidMessage
 from pulsekit.messages import Properties
-from pulsekit.topics import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

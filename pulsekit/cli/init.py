@@ -45,8 +45,8 @@ def command(
     from datetime import UTC, datetime
     from uuid import uuid4
 
+    from pulsekit.bindings.names import owner
     from pulsekit.cli.writing import write_new, write_whole
-    from pulsekit.names import owner
     from pulsekit.settings import load_settings
     from pulsekit.starter import job_text, project_text
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pulsekit.bindings import Binding, Registration, Rule, read_registrations
+from pulsekit.bindings.registration import Binding, Registration, Rule, read_registrations
 from pulsekit.cli.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.errors import InvalidRegistration
 from pulsekit.targets import Target

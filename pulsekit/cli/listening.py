@@ -19,7 +19,7 @@ from pulsekit.errors import PulsekitError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.cli.saving import Saving
     from pulsekit.cli.screens import Screen
     from pulsekit.consumer import Consumer

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from pulsekit.bindings.matching import check_key, check_pattern, explain
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.inputs import (
     STDIN,
@@ -22,10 +23,9 @@ from pulsekit.cli.inputs import (
 from pulsekit.cli.output import Cell, FormatOption, Output, columns, note
 from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
-from pulsekit.topics import check_key, check_pattern, explain
 
 if TYPE_CHECKING:
-    from pulsekit.bindings import Binding, Registration, Rule
+    from pulsekit.bindings.registration import Binding, Registration, Rule
     from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
@@ -153,21 +153,21 @@ def _bindings(
             rules = "the given rule" if rule else "the three rules there have been"
             origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]
     if registered:
-        from pulsekit.bindings import expand  # only for those who have registrations
+        from pulsekit.bindings.registration import expand  # only for those who have registrations
 
         found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
     return list(dict.fromkeys(found)), ", ".join(origins)
 
 
 def _documented() -> list[Registration]:
-    from pulsekit.bindings import Registration, Rule
+    from pulsekit.bindings.registration import Registration, Rule
 
     return [Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"], rule) for rule in Rule]
 
 
 def _given(text: str) -> tuple[str, str]:
     if text.startswith("exchange/"):
-        from pulsekit.bindings import Binding
+        from pulsekit.bindings.registration import Binding
 
         binding = Binding.parse(text)
         return binding.exchange, binding.pattern

@@ -77,7 +77,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
             machine can read it.
     """
     from pulsekit._amqp.broker import parse_url
-    from pulsekit.names import owner
+    from pulsekit.bindings.names import owner
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError(

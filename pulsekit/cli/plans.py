@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit._documents.payloads import decode_body, read_canonical
+from pulsekit.bindings.matching import check_key
 from pulsekit.cli.changes import changed, edited
 from pulsekit.cli.files import bounded_lines, read_input
 from pulsekit.cli.output import fail
@@ -17,7 +18,6 @@ from pulsekit.cli.verdicts import Placed
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.jobs import Severity, routing_key
 from pulsekit.records import is_aside, is_record, read_record
-from pulsekit.topics import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,7 +16,7 @@ from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.cli.plans import Plan
 
 __all__ = ["EXAMPLES", "command"]
@@ -134,7 +134,7 @@ def command(
     )
     out = Output(output)
     if pulse is None:
-        from pulsekit.bindings import expand
+        from pulsekit.bindings.registration import expand
 
         return _dry_run(plan, files or [], expand(settings.registrations), out)
     from pulsekit.cli.sending import Sending
@@ -185,7 +185,7 @@ def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: O
 
 
 def _checked(exchange: str | None, user: str | None) -> str:
-    from pulsekit.names import check_exchange
+    from pulsekit.bindings.names import check_exchange
 
     if exchange is None:
         raise ConfigurationError(

@@ -20,7 +20,7 @@ from pulsekit.errors import ConfigurationError, InvalidMessage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pulsekit.bindings import Binding, Rule
+    from pulsekit.bindings.registration import Binding, Rule
     from pulsekit.depth import Depth, Limits
     from pulsekit.guardian import Bound, Comparison
     from pulsekit.messages import Message
@@ -261,7 +261,7 @@ def _bound(
     name: str, guardian: str | None, registration: str | None, rule: Rule | None, *, prune: bool
 ) -> tuple[tuple[Bound, ...] | None, Comparison | None]:
     """Return what is bound, and how it compares with the registrations, as far as that is asked for."""
-    from pulsekit.bindings import expand
+    from pulsekit.bindings.registration import expand
     from pulsekit.guardian import compare, fetch_bindings
 
     if guardian is None:
@@ -381,7 +381,7 @@ def _nothing_done() -> int:
 
 
 def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
-    from pulsekit.names import check_queue
+    from pulsekit.bindings.names import check_queue
     from pulsekit.settings import load_settings
 
     pulse = connect(load_settings(), url, insecure=insecure, exchange=name)

@@ -16,7 +16,7 @@ from pulsekit.errors import ConfigurationError, InvalidName, InvalidRegistration
 from pulsekit.targets import Target
 
 if TYPE_CHECKING:
-    from pulsekit.bindings import Registration
+    from pulsekit.bindings.registration import Registration
     from pulsekit.bug import Bug
     from pulsekit.settings import Settings
 
@@ -144,7 +144,7 @@ def _wishes(common: _Wish, trial: _Wish, targets: Sequence[Target], settings: Se
 
 def _configured(settings: Settings, target: Target | None) -> _Wish:
     """Return what the configuration says, projects included; those are only ever proposed."""
-    from pulsekit.bindings import Registration
+    from pulsekit.bindings.registration import Registration
 
     settings = settings.at(target) if target in settings.targets else settings
     registered = (one for one in settings.registrations if isinstance(one, Registration))
@@ -165,7 +165,7 @@ class _Checks:
         Raises:
             ConfigurationError: it cannot exist, or belongs to somebody else.
         """
-        from pulsekit.names import check_exchange, check_own_exchange, check_user
+        from pulsekit.bindings.names import check_exchange, check_own_exchange, check_user
 
         check_exchange(name, self.user)
         if self.user is not None:
@@ -182,8 +182,8 @@ class _Checks:
             ConfigurationError: the exchange cannot exist, or belongs to somebody else.
             InvalidRegistration: it cannot be expanded, or a binding takes nothing.
         """
-        from pulsekit.binding_lint import Severity, lint
-        from pulsekit.bindings import Registration
+        from pulsekit.bindings.lint import Severity, lint
+        from pulsekit.bindings.registration import Registration
 
         registration = Registration(self.exchange(wish.exchange or ""), wish.destinations, wish.projects)
         for binding, findings in lint([registration]).items():
@@ -194,7 +194,7 @@ class _Checks:
 
     def tell(self, registrations: Iterable[Registration]) -> None:
         """Say what is odd, and no reason to refuse it."""
-        from pulsekit.binding_lint import Severity, lint
+        from pulsekit.bindings.lint import Severity, lint
 
         for registration in dict.fromkeys(registrations):
             for binding, findings in lint([registration]).items():

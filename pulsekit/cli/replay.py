@@ -100,7 +100,7 @@ def command(
     sent: one that was cut off, damaged or changed is refused, or with --salvage sent up to there. NDJSON of tail does
     as well, though nobody can tell whether it is whole.
     """
-    from pulsekit.names import check_exchange
+    from pulsekit.bindings.names import check_exchange
     from pulsekit.publisher import PUBLISH_TIMEOUT
     from pulsekit.replays import KeyMap
     from pulsekit.settings import load_settings

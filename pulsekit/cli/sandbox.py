@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import run, seconds
 from pulsekit.cli.output import clean, note, warn
 from pulsekit.discovery import SANDBOX_PORT, login_at
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.names import check_exchange
 
 if TYPE_CHECKING:
-    from pulsekit.bindings import Binding, Registration
+    from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher import Draft, Publisher
     from pulsekit.sandbox import Event, Sandbox
     from pulsekit.treeherder import Verdict
@@ -117,7 +117,7 @@ async def _host(
     *,
     private: bool,
 ) -> int:
-    from pulsekit.names import owner
+    from pulsekit.bindings.names import owner
     from pulsekit.pulse import Pulse
 
     async with AsyncExitStack() as stack:

@@ -18,7 +18,7 @@ from pulsekit.cli.output import clean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.settings import Settings
 
 __all__ = ["answer"]
@@ -188,7 +188,7 @@ def _keys(settings: Settings, _: Any) -> Iterable[str]:
 def _expanded(settings: Settings) -> Iterable[Binding]:
     if not settings.registrations:
         return ()
-    from pulsekit.bindings import expand
+    from pulsekit.bindings.registration import expand
     from pulsekit.errors import PulsekitError
 
     try:
@@ -203,7 +203,7 @@ def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
 
 
 def _queues(settings: Settings) -> Iterable[str]:
-    from pulsekit.names import owner
+    from pulsekit.bindings.names import owner
 
     user = settings.user or owner(settings.exchange or "")
     return [f"queue/{user}/"] if user else []

@@ -16,7 +16,7 @@ from pulsekit.errors import ConfigurationError, PreconditionFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.cli.listening import Store
     from pulsekit.cli.screens import Screen
     from pulsekit.expressions import Filter, Query
@@ -144,8 +144,8 @@ def command(
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
+    from pulsekit.bindings.names import check_queue
     from pulsekit.cli.listening import Listening, Span, Store
-    from pulsekit.names import check_queue
     from pulsekit.schemas import load_schema
     from pulsekit.settings import load_settings
     from pulsekit.views import View
@@ -226,7 +226,7 @@ def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
 
 
 def _first_exchange(texts: Sequence[str]) -> str:
-    from pulsekit.inspector import is_link, read_link
+    from pulsekit.bindings.inspector_link import is_link, read_link
 
     return read_link(texts[0])[0].exchange if is_link(texts[0]) else texts[0].partition(":")[0]
 
@@ -239,9 +239,9 @@ def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None
         patterns: those of the exchanges that have none.
         user: who logs in, for the suggestion of a name.
     """
-    from pulsekit.bindings import Binding
-    from pulsekit.inspector import is_link, read_link
-    from pulsekit.names import check_exchange
+    from pulsekit.bindings.inspector_link import is_link, read_link
+    from pulsekit.bindings.names import check_exchange
+    from pulsekit.bindings.registration import Binding
 
     bindings: list[Binding] = []
     bare = 0
@@ -273,8 +273,8 @@ def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, 
 
 
 def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
+    from pulsekit.bindings.names import check_queue, queue_name
     from pulsekit.cli.listening import Store
-    from pulsekit.names import check_queue, queue_name
 
     if queue is None:
         return None
@@ -286,7 +286,7 @@ def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
 
 
 def _print_link(bindings: Sequence[Binding]) -> int:
-    from pulsekit.inspector import write_link
+    from pulsekit.bindings.inspector_link import write_link
 
     out = Output()
     out.line(write_link(bindings))  # nothing in it is to be escaped: it is percent-encoded

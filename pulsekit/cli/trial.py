@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit.bindings.table import BindingTable
 from pulsekit.cli.output import note
 from pulsekit.cli.remarks import Remarks
 from pulsekit.cli.verdicts import Verdict, verdict_record
 from pulsekit.errors import DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.routing import BindingTable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
     from pulsekit.cli.output import Cell, Output
     from pulsekit.cli.plans import Message, Messages, Plan, Refused
 

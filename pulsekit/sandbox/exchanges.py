@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pulsekit.routing import BindingTable
+from pulsekit.bindings.table import BindingTable
 from pulsekit.sandbox import tables
 from pulsekit.sandbox.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
 from pulsekit.sandbox.refusals import inequivalent, precondition_failed

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pulsekit.bindings.names import owner
 from pulsekit.errors import ConfigurationError
-from pulsekit.names import owner
 from pulsekit.sandbox.events import Event
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from support.samples import JOBS
 import pulsekit as library
 from cli.test_saving import in_thread
 from cli.test_tail import on_a_terminal, screen
-from pulsekit.inspector import read_link, write_link
+from pulsekit.bindings.inspector_link import read_link, write_link
 
 if TYPE_CHECKING:
     import subprocess

@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.samples import JOBS
 
-from pulsekit.bindings import Binding
+from pulsekit.bindings.registration import Binding
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.rows import Notation, Rows
 from pulsekit.expressions import Query

@@ -33,8 +33,11 @@ from pulsekit._amqp.channel import DeliveryWire
 from pulsekit._amqp.frames import FRAME, Envelope, encode_id, read_properties
 from pulsekit._amqp.transport import Tap
 from pulsekit._documents.document import parse_documents, parse_json
-from pulsekit.binding_lint import lint
-from pulsekit.bindings import Binding, expand, read_registrations
+from pulsekit.bindings.coverage import covers
+from pulsekit.bindings.lint import lint
+from pulsekit.bindings.matching import check_key, check_pattern, explain, topic_matches
+from pulsekit.bindings.registration import Binding, expand, read_registrations
+from pulsekit.bindings.table import BindingTable
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.plans import Plan
 from pulsekit.cli.rows import Notation, Rows
@@ -48,13 +51,10 @@ from pulsekit.errors import (
     SchemaError,
 )
 from pulsekit.messages import CC, Delivered, Delivery, Message
-from pulsekit.patterns import covers
 from pulsekit.recordings import read_recording
 from pulsekit.records import is_record, message_record, read_gap, read_record, record_line
-from pulsekit.routing import BindingTable
 from pulsekit.schemas import load_schema
 from pulsekit.settings import load_settings
-from pulsekit.topics import check_key, check_pattern, explain, topic_matches
 from pulsekit.views import View
 from security.screens import raw_characters
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.bindings.matching import check_pattern
+from pulsekit.bindings.names import check_exchange
+from pulsekit.bindings.parsing import EXAMPLE, read_notations
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
-from pulsekit.names import check_exchange
-from pulsekit.notations import EXAMPLE, read_notations
-from pulsekit.topics import check_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

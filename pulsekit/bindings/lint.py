@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from pulsekit import BindingTable
 from pulsekit._documents.suggestions import counted
-from pulsekit.bindings import Binding, Rule
-from pulsekit.names import owner
-from pulsekit.patterns import covers, sample_key, takes_everything, word_limit
+from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
+from pulsekit.bindings.names import owner
+from pulsekit.bindings.registration import Binding, Rule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pulsekit.arrivals import Routed
-    from pulsekit.bindings import Registration
+    from pulsekit.bindings.impact import Routed
+    from pulsekit.bindings.registration import Registration
 
 __all__ = ["Finding", "Severity", "fewest_words", "lint"]
 

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.arrivals import Arrivals, Routed, read_routed
-from pulsekit.bindings import Binding
+from pulsekit.bindings.impact import Arrivals, Routed, read_routed
+from pulsekit.bindings.matching import topic_matches
+from pulsekit.bindings.registration import Binding
 from pulsekit.errors import DocumentError
-from pulsekit.topics import topic_matches
 
 JOBS = "exchange/me/v1/jobs"
 OTHER = "exchange/you/v1/jobs"

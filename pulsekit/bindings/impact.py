@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from pulsekit import BindingTable
 from pulsekit._documents.nesting import is_deeper_text
-from pulsekit.bindings import diff
+from pulsekit.bindings.matching import check_key
+from pulsekit.bindings.registration import diff
 from pulsekit.errors import DocumentError, InvalidMessage
-from pulsekit.topics import check_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from pulsekit.bindings import Binding
+    from pulsekit.bindings.registration import Binding
 
 __all__ = ["Arrivals", "Routed", "Tally", "read_routed"]
 

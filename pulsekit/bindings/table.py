@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from pulsekit.topics import check_pattern
+from pulsekit.bindings.matching import check_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

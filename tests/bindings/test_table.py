@@ -14,10 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.traced import held_by
 
-from pulsekit import routing, topics
+from pulsekit.bindings import matching as topics
+from pulsekit.bindings import table as routing
+from pulsekit.bindings.matching import topic_matches
+from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import InvalidPattern
-from pulsekit.routing import BindingTable
-from pulsekit.topics import topic_matches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.arrivals import Routed
-from pulsekit.binding_lint import Severity, fewest_words, lint
-from pulsekit.bindings import Binding, Registration, Rule, expand
-from pulsekit.patterns import covers
+from pulsekit.bindings.coverage import covers
+from pulsekit.bindings.impact import Routed
+from pulsekit.bindings.lint import Severity, fewest_words, lint
+from pulsekit.bindings.registration import Binding, Registration, Rule, expand
 
 JOBS = "exchange/me/v1/jobs"
 

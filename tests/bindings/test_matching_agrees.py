@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import aio_pika
 
-from pulsekit.routing import BindingTable
-from pulsekit.topics import topic_matches
+from pulsekit.bindings.matching import topic_matches
+from pulsekit.bindings.table import BindingTable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from aio_pika.abc import AbstractIncomingMessage
-
     from support.rabbitmq.broker import PulseUser
 
 # Few words, so that many pairs match. In a key `*` and `#` are words like any other.

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pulsekit.bindings.names import check_exchange, check_own_exchange, check_queue, check_user, owner, queue_name
 from pulsekit.errors import InvalidName
-from pulsekit.names import check_exchange, check_own_exchange, check_queue, check_user, owner, queue_name
 
 
 @pytest.mark.parametrize("name", ["exchange/me/v1/jobs", "exchange/a.b-c_1/x", "exchange/me/v1/a/b.c:d"])

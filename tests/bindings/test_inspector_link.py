@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings import Binding
+from pulsekit.bindings.inspector_link import is_link, read_link, write_link
+from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidPattern
-from pulsekit.inspector import is_link, read_link, write_link
 
 JOBS = "exchange/me/v1/jobs"
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings import Binding, Registration, Rule, diff, expand, read_registrations
+from pulsekit.bindings.registration import Binding, Registration, Rule, diff, expand, read_registrations
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 
 JOBS = "exchange/me/v1/jobs"

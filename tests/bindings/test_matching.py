@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsekit.bindings.matching import check_key, check_pattern, explain, topic_matches
 from pulsekit.errors import InvalidMessage, InvalidPattern
-from pulsekit.topics import check_key, check_pattern, explain, topic_matches
 
 topics = st.lists(st.sampled_from(["a", "b", "", "*", "#", "A", "a "]), max_size=7).map(".".join)
 

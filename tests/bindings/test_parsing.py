@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings import Registration, expand, read_registrations
+from pulsekit.bindings.parsing import EXAMPLE, Written, read_notations
+from pulsekit.bindings.registration import Registration, expand, read_registrations
 from pulsekit.errors import DocumentError, InvalidInput
-from pulsekit.notations import EXAMPLE, Written, read_notations
 
 JOBS = "exchange/me/v1/jobs"
 DOCUMENTED = """

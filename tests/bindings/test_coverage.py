@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.patterns import covers, sample_key, takes_everything, word_limit
-from pulsekit.topics import topic_matches
+from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
+from pulsekit.bindings.matching import topic_matches
 
 UNNAMED = "z"  # no pattern below has it
 

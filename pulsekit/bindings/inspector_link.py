@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
-from pulsekit.bindings import Binding
+from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidPattern
 
 if TYPE_CHECKING:

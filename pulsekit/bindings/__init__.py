@@ -1,0 +1,60 @@
+"""Names, routing keys, patterns, registrations, and the bindings they expand to. No I/O.
+
+registration = Registration("exchange/me/v1/jobs", ["treeherder"], ["autoland._"])
+[binding.pattern for binding in registration.expand()]       # ["treeherder.autoland._"]
+topic_matches("treeherder.#", "treeherder.autoland._")       # True
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.bindings.matching import Explanation, explain, topic_matches
+    from pulsekit.bindings.registration import (
+        Binding,
+        BindingDiff,
+        Registration,
+        Rule,
+        diff,
+        expand,
+        read_registrations,
+    )
+    from pulsekit.bindings.table import BindingTable
+
+__all__ = [
+    "Binding",
+    "BindingDiff",
+    "BindingTable",
+    "Explanation",
+    "Registration",
+    "Rule",
+    "diff",
+    "expand",
+    "explain",
+    "read_registrations",
+    "topic_matches",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.bindings.matching": (
+            "Explanation",
+            "explain",
+            "topic_matches",
+        ),
+        "pulsekit.bindings.registration": (
+            "Binding",
+            "BindingDiff",
+            "Registration",
+            "Rule",
+            "diff",
+            "expand",
+            "read_registrations",
+        ),
+        "pulsekit.bindings.table": ("BindingTable",),
+    },
+)
