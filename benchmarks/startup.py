@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.measure import Client, Failed, Part
 from benchmarks.stage import KEY
-from pulsekit.schemas import shipped_text
+from pulsekit.schemas.schema import shipped_text
 
 if TYPE_CHECKING:
     from benchmarks.measure import Meter, Task

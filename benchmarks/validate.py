@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.stage import Stage
-    from pulsekit.schemas import Profile
+    from pulsekit.schemas.schema import Profile
 
 __all__ = ["PART"]
 
@@ -29,7 +29,7 @@ _SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _LONG = _SIZES[-1]
 _LINES = "NDJSON to verdicts by pulsekit, {:,} lines"
 _FIRST = "first ms"  # of CPU, from a schema's name, file or dict to the first verdict, with what has to be imported
-_FILL = "import sys; from pulsekit.schemas import load_schema; load_schema(sys.argv[1]).is_valid({})"
+_FILL = "import sys; from pulsekit.schemas.schema import load_schema; load_schema(sys.argv[1]).is_valid({})"
 
 
 def _pulsekit(task: Task, meter: Meter, profile: Profile) -> None:
@@ -37,7 +37,7 @@ def _pulsekit(task: Task, meter: Meter, profile: Profile) -> None:
 
 
 def _shipped(profile: Profile = "strict") -> Callable[[Any], bool]:
-    from pulsekit.schemas import load_schema
+    from pulsekit.schemas.schema import load_schema
 
     schema = load_schema("pulse-job")
     return lambda job: schema.is_valid(job, profile)
@@ -45,9 +45,9 @@ def _shipped(profile: Profile = "strict") -> Callable[[Any], bool]:
 
 def _own(task: Task, meter: Meter, *, cached: bool) -> None:
     """Validate against a schema that is not shipped: the same one, as a file of YAML."""
-    import pulsekit.schemas
+    import pulsekit.schemas.schema
 
-    text = pulsekit.schemas.shipped_text("pulse-job")
+    text = pulsekit.schemas.schema.shipped_text("pulse-job")
     for module in [name for name in sys.modules if name.startswith("pulsekit.")]:
         del sys.modules[module]  # they are part of what the first verdict takes
     path = Path(task.folder, "own.yml")
@@ -57,7 +57,7 @@ def _own(task: Task, meter: Meter, *, cached: bool) -> None:
         subprocess.run([sys.executable, "-c", _FILL, path], check=True)
 
     def load() -> Callable[[Any], bool]:
-        from pulsekit.schemas import load_schema
+        from pulsekit.schemas.schema import load_schema
 
         return load_schema(path).is_valid
 

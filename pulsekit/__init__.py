@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from pulsekit.recordings import Recorder, read_recording
     from pulsekit.records import Record
     from pulsekit.replays import Replay
-    from pulsekit.schemas import Schema, load_schema
+    from pulsekit.schemas.schema import Schema, load_schema
 
 __version__ = "0.1.0"
 
@@ -174,7 +174,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.records": ("Record",),
         "pulsekit.replays": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),
-        "pulsekit.schemas": ("Schema", "load_schema"),
+        "pulsekit.schemas.schema": ("Schema", "load_schema"),
         "pulsekit.bindings.matching": ("Explanation", "explain", "topic_matches"),
     },
 )

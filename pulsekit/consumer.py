@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.connection import Connection, Link
     from pulsekit.messages import Delivery
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["Consumer"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pulsekit.errors import Problem
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.schema import Schema
 
 __all__ = [
     "Delivered",

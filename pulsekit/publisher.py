@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from typing import Self, TypeAlias
 
     from pulsekit._amqp.connection import Connection, Link
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.schema import Schema
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 

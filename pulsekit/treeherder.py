@@ -14,7 +14,7 @@ from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import expand
 from pulsekit.errors import DocumentError, InvalidPayload
 from pulsekit.pulse import Pulse
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

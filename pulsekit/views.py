@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.expressions import Filter, Query
     from pulsekit.messages import Message
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["NOT_JSON", "Seen", "View"]
 

@@ -14,7 +14,7 @@ from pulsekit.bindings.matching import topic_matches
 from pulsekit.errors import ConfigurationError
 from pulsekit.jobs import lint as lint_job
 from pulsekit.jobs import routing_key
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 from pulsekit.settings import load_settings
 from pulsekit.starter import job_text, project_text
 from pulsekit.targets import Target

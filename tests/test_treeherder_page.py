@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pulsekit.jobs import lint, preview
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
     from pulsekit.testing import PulseSandbox

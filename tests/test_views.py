@@ -11,7 +11,7 @@ from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError
 from pulsekit.expressions import Filter, Query
 from pulsekit.messages import Message
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 from pulsekit.views import NOT_JSON, View
 
 EXCHANGE = "exchange/me/v1/jobs"

@@ -10,8 +10,8 @@ from pulsekit.errors import InvalidInput, InvalidPayload, Problem
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
-    from pulsekit.edits import Edits
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.edits import Edits
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["SetOption", "UnsetOption", "changed", "edited", "edits_of"]
 
@@ -43,7 +43,7 @@ def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: 
     """
     if not assignments and not removals:
         return None
-    from pulsekit.edits import Edits
+    from pulsekit.schemas.edits import Edits
 
     return Edits(assignments or (), removals or (), schema=schema)
 

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
     from pulsekit.cli.extras import Extras
-    from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
     from pulsekit.publisher import Draft
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.edits import Edits
+    from pulsekit.schemas.schema import Schema
 
     Message: TypeAlias = "tuple[Any, str] | Draft"
 

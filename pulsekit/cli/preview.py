@@ -15,13 +15,13 @@ from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.jobs import Linter, Severity, preview
 from pulsekit.records import is_aside, is_record, read_record
-from pulsekit.revisions import TODAY
+from pulsekit.schemas.revisions import TODAY
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
     from pulsekit.cli.output import Format
     from pulsekit.cli.picture import Picture, Sight
-    from pulsekit.edits import Edits
+    from pulsekit.schemas.edits import Edits
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -60,7 +60,7 @@ def command(
     """
     if not files and not is_piped():
         raise ConfigurationError("nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'")
-    from pulsekit.schemas import load_schema
+    from pulsekit.schemas.schema import load_schema
 
     edits = edits_of(assignments, removals, load_schema(TODAY))
     shown = _Preview(output, edits, details=details)

@@ -95,8 +95,8 @@ def command(
     warning. A record of tail keeps its routing key unless one is given.
     """
     from pulsekit.cli.plans import Plan
-    from pulsekit.revisions import TODAY
-    from pulsekit.schemas import load_schema
+    from pulsekit.schemas.revisions import TODAY
+    from pulsekit.schemas.schema import load_schema
     from pulsekit.settings import load_settings
 
     if files == ["-"]:

@@ -210,7 +210,7 @@ def _queues(settings: Settings) -> Iterable[str]:
 
 
 def _schemas(*_: Any) -> Iterable[str]:
-    from pulsekit.schemas import schema_names
+    from pulsekit.schemas.schema import schema_names
 
     return schema_names()
 

@@ -146,7 +146,7 @@ def command(
     """
     from pulsekit.bindings.names import check_queue
     from pulsekit.cli.listening import Listening, Span, Store
-    from pulsekit.schemas import load_schema
+    from pulsekit.schemas.schema import load_schema
     from pulsekit.settings import load_settings
     from pulsekit.views import View
 

@@ -14,16 +14,16 @@ from pulsekit.cli.output import Output, note
 from pulsekit.cli.payloads import documents_in, piped_documents
 from pulsekit.cli.verdicts import SEVERITIES, Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.revisions import TODAY
-from pulsekit.schemas import Profile, load_schema
+from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.schema import Profile, load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit._documents.document import Document
-    from pulsekit.edits import Edits
     from pulsekit.jobs import Linter
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.edits import Edits
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -218,7 +218,7 @@ class _Report:
 
 def _in_todays_form(document: Document) -> Document:
     """Return a job, or a record of one, in today's form. Places are those of what was read."""
-    from pulsekit.revisions import migrate
+    from pulsekit.schemas.revisions import migrate
 
     value: Any = document.value
     if not (_may_be_record(value) and "payload" in value):

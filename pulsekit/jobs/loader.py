@@ -37,7 +37,7 @@ def preview(job: Any) -> dict[str, Any]:
     Raises:
         InvalidPayload: Treeherder's schema refuses it, or it has a time that cannot be read: there is nothing to see.
     """
-    from pulsekit.schemas import load_schema  # only for those who preview
+    from pulsekit.schemas.schema import load_schema  # only for those who preview
 
     if isinstance(job, dict) and isinstance(owner := job.get("owner"), str) and len(owner) > OWNER_MAX:
         job = job | {"owner": owner[:OWNER_CUT]}  # before it is validated

@@ -12,8 +12,8 @@ from pulsekit import ConfigurationError, DocumentError, InvalidMessage
 from pulsekit._documents.document import parse_json, parse_yaml
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
 from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical
-from pulsekit.edits import Edits
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.edits import Edits
+from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -52,7 +52,11 @@ def test_what_works_offline_loads_nothing_heavy(folder, arguments) -> None:
     ("name", "text", "needed"),
     [
         ("valid.json", json.dumps(COMPLETED), ""),
-        ("invalid.json", json.dumps(COMPLETED | {"state": "Completed"}), "pulsekit.drafts pulsekit.problems"),
+        (
+            "invalid.json",
+            json.dumps(COMPLETED | {"state": "Completed"}),
+            "pulsekit.schemas.drafts pulsekit.schemas.explain",
+        ),
         ("valid.ndjson", json.dumps(COMPLETED), ""),
         ("valid.yml", "\n".join(f"{name}: {json.dumps(value)}" for name, value in COMPLETED.items()), "ruamel"),
         ("record.json", json.dumps({"routing_key": "a", "payload": COMPLETED}), "pulsekit.records"),
@@ -78,7 +82,7 @@ _FOLLOWING = {
 def test_a_pipe_is_judged_without_an_event_loop(spawn) -> None:
     result = spawn("validate", stdin=json.dumps(COMPLETED), env={"PYTHONVERBOSE": "1"})
     assert result.code == 0
-    assert "import 'pulsekit.shipped._pulse_job'" in result.err
+    assert "import 'pulsekit.schemas.compiled._pulse_job'" in result.err
     assert "import 'asyncio'" not in result.err
 
 

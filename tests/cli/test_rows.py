@@ -15,7 +15,7 @@ from pulsekit.cli.output import Format, Output
 from pulsekit.cli.rows import Notation, Rows
 from pulsekit.expressions import Query
 from pulsekit.messages import Gap, Message, Properties
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 from pulsekit.views import View
 
 EXCHANGE = "exchange/me/v1/jobs"

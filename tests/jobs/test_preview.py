@@ -22,7 +22,7 @@ from support.samples import COMPLETED, CORPUS, JOBS, PENDING, REVISION, RUNNING,
 
 from pulsekit.errors import InvalidPayload
 from pulsekit.jobs import lint, preview
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 
 LINUX = {"platform": "linux64", "os": "linux", "architecture": "x86_64"}
 MAC = {"platform": "macosx1500-aarch64", "os": "mac", "architecture": "aarch64"}

@@ -15,8 +15,8 @@ from support.samples import JOBS
 
 from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import SchemaError
-from pulsekit.formats import FORMATS
-from pulsekit.schemas import load_schema, schema_names, shipped_text
+from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.schema import load_schema, schema_names, shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,16 +23,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pulsekit._documents.document import Document, parse_json, parse_yaml
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
-from pulsekit.revisions import TODAY, migrate
-from pulsekit.validators import Refused, bind
+from pulsekit.schemas.revisions import TODAY, migrate
+from pulsekit.schemas.runtime import Refused, bind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pulsekit._documents.document import JSON
-    from pulsekit.drafts import CheckedSchema
-    from pulsekit.revisions import Change
-    from pulsekit.validators import Validator
+    from pulsekit.schemas.drafts import CheckedSchema
+    from pulsekit.schemas.revisions import Change
+    from pulsekit.schemas.runtime import Validator
 
 __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "shipped_text"]
 
@@ -121,7 +121,7 @@ class Schema:
         return tuple(problem.at(*(payload.locate(problem.pointer) or (None, None))) for problem in found)
 
     def _explain(self, value: Any, profile: Profile, most: int = _MOST) -> tuple[Problem, ...]:
-        from pulsekit.problems import explain
+        from pulsekit.schemas.explain import explain
 
         try:
             found = explain(_checked(self._text), value, formats=profile == "strict", most=most)
@@ -140,7 +140,7 @@ class Schema:
         import marshal
 
         def make() -> bytes:
-            from pulsekit.compiler import compile_schema
+            from pulsekit.schemas.compiler import compile_schema
 
             return marshal.dumps(compile_schema(_checked(self._text), formats=profile == "strict"))
 
@@ -163,7 +163,16 @@ def _outdated(changes: Sequence[Change], migrated: Any) -> Problem:
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)
 
 # What has a part in turning a schema into code, and the files in which other packages have their version.
-_OURS = ("compiler", "documents", "drafts", "formats", "strict_json", "strict_yaml", "schemas", "validators")
+_OURS = (
+    "_documents/document.py",
+    "_documents/json_reader.py",
+    "_documents/yaml_reader.py",
+    "schemas/compiler.py",
+    "schemas/drafts.py",
+    "schemas/formats.py",
+    "schemas/runtime.py",
+    "schemas/schema.py",
+)
 _OTHERS = {"fastjsonschema": "version.py", "ruamel.yaml": "__init__.py"}
 
 
@@ -201,7 +210,7 @@ def schema_names() -> tuple[str, ...]:
 
 def _shipped_folder() -> Path:
     """Return the folder of the shipped schemas: within the package when installed, beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / "_schemas"
     return installed if installed.is_dir() else package.parent / "schemas"
 
@@ -215,7 +224,7 @@ def shipped_text(name: str) -> str:
 def _load_shipped(name: str) -> Schema:
     text = shipped_text(name)
     with suppress(ModuleNotFoundError):
-        compiled: Any = import_module(f"pulsekit.shipped._{name.replace('-', '_')}")
+        compiled: Any = import_module(f"pulsekit.schemas.compiled._{name.replace('-', '_')}")
         if text == compiled.YAML:  # else somebody changes it, in a checkout
             return Schema(compiled.JSON, name, {profile: getattr(compiled, profile) for profile in PROFILES})
     return _load_document(text.encode(), name, ".yml")
@@ -262,14 +271,14 @@ def _load_text(text: str, name: str) -> Schema:
 
 @lru_cache
 def _checked(text: str) -> CheckedSchema:
-    from pulsekit.drafts import check_schema
+    from pulsekit.schemas.drafts import check_schema
 
     return check_schema(json.loads(text))
 
 
 def _remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
     """Return what `make` makes of the inputs, from the cache when this very software has made it before."""
-    from pulsekit.cache import remembered
+    from pulsekit.schemas.cache import remembered
 
     try:
         software = _software()
@@ -284,7 +293,7 @@ def _software() -> tuple[bytes, ...]:
 
     Only files are read: to import fastjsonschema and ruamel.yaml takes longer than all that is saved.
     """
-    ours = [Path(__file__).with_name(f"{name}.py") for name in _OURS]
+    ours = [Path(__file__).parents[1] / name for name in _OURS]
     others = [_origin(package).with_name(file) for package, file in _OTHERS.items()]
     return (sys.version.encode(), *(path.read_bytes() for path in (*ours, *others)))
 

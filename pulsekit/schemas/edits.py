@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pulsekit._documents.document import Document
-    from pulsekit.drafts import CheckedSchema, Subschema
-    from pulsekit.schemas import Schema
+    from pulsekit.schemas.drafts import CheckedSchema, Subschema
+    from pulsekit.schemas.schema import Schema
 
     _Forms: TypeAlias = "list[dict[str, Any]]"
 

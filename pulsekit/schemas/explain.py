@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.suggestions import Guesses, brief, described, either
 from pulsekit.errors import Problem
-from pulsekit.formats import FORMATS
-from pulsekit.limits import LIMITS, frozen
-from pulsekit.remedies import add, move, remove, replace, retyped, within
+from pulsekit.schemas.fixes import add, move, remove, replace, retyped, within
+from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.keywords import LIMITS, frozen
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit.drafts import CheckedSchema, Subschema
+    from pulsekit.schemas.drafts import CheckedSchema, Subschema
 
 __all__ = ["explain"]
 

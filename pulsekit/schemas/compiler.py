@@ -13,21 +13,21 @@ import ast
 import re
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.drafts import DRAFTS, KEYWORDS
 from pulsekit.errors import SchemaError
-from pulsekit.formats import FORMATS
-from pulsekit.validators import ENTRY
+from pulsekit.schemas.drafts import DRAFTS, KEYWORDS
+from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.runtime import ENTRY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import CodeType
 
-    from pulsekit.drafts import CheckedSchema, Subschema
+    from pulsekit.schemas.drafts import CheckedSchema, Subschema
 
 __all__ = ["compile_schema", "generate"]
 
 _PREAMBLE = """\
-from pulsekit.validators import Patterns, Refused
+from pulsekit.schemas.runtime import Patterns, Refused
 
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from support.samples import COMPLETED, JOBS, PENDING, mutated
 
 from pulsekit._documents.document import parse_json, parse_yaml
-from pulsekit.edits import Edits
 from pulsekit.errors import ConfigurationError, InvalidPayload
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.edits import Edits
+from pulsekit.schemas.schema import load_schema
 
 JOB = load_schema("pulse-job")
 NOON = datetime(2026, 11, 25, 13, 0, 0, 500, tzinfo=timezone(timedelta(hours=1)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.samples import JOBS
 
 from pulsekit import load_schema
-from pulsekit.revisions import FORMER, TODAY, migrate
+from pulsekit.schemas.revisions import FORMER, TODAY, migrate
 
 REVISION = "c0ffee0123456789c0ffee0123456789c0ffee01"
 

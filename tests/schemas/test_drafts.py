@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from pulsekit.drafts import check_schema
 from pulsekit.errors import SchemaError
+from pulsekit.schemas.drafts import check_schema
 
 
 @pytest.mark.parametrize("number", [4, 6, 7])

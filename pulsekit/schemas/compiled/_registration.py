@@ -1,6 +1,6 @@
-"""The shipped schema 'registration', made by `python -m pulsekit.shipped`; every change is lost."""
+"""The shipped schema 'registration', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
-from pulsekit.validators import Patterns, Refused
+from pulsekit.schemas.runtime import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
 strict_names_0 = frozenset(['exchange', 'projects'])

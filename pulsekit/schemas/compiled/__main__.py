@@ -1,4 +1,4 @@
-"""Write the modules of the shipped schemas anew: `python -m pulsekit.shipped`, in a checkout."""
+"""Write the modules of the shipped schemas anew: `python -m pulsekit.schemas.compiled`, in a checkout."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 
 from pulsekit._documents.document import parse_yaml
-from pulsekit.compiler import generate
-from pulsekit.drafts import check_schema
-from pulsekit.schemas import PROFILES, schema_names, shipped_text
+from pulsekit.schemas.compiler import generate
+from pulsekit.schemas.drafts import check_schema
+from pulsekit.schemas.schema import PROFILES, schema_names, shipped_text
 
 __all__ = ["module_path", "module_source"]
 
 _TEMPLATE = '''\
-"""The shipped schema {name!r}, made by `python -m pulsekit.shipped`; every change is lost."""
+"""The shipped schema {name!r}, made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
 {code}
 

@@ -12,7 +12,7 @@ from support.samples import COMPLETED, JOBS, PENDING
 
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
-from pulsekit.schemas import PROFILES, load_schema, schema_names
+from pulsekit.schemas.schema import PROFILES, load_schema, schema_names
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -188,9 +188,9 @@ def test_the_shipped_schemas_have_names() -> None:
 
 def in_another_process(script: str, cache: Path, *arguments: object) -> str:
     """Run a script that may use `loaded`, the heavy modules there are, and return what it prints."""
-    heavy = ("fastjsonschema", "ruamel.yaml", "pulsekit.drafts", "pulsekit.compiler", "decimal")
+    heavy = ("fastjsonschema", "ruamel.yaml", "pulsekit.schemas.drafts", "pulsekit.schemas.compiler", "decimal")
     prelude = (
-        "import sys; from pulsekit.schemas import load_schema\n"
+        "import sys; from pulsekit.schemas.schema import load_schema\n"
         f"def loaded(): return [name for name in {heavy} if name in sys.modules]\n"
     )
     environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONPATH": os.pathsep.join(sys.path)}
@@ -214,7 +214,7 @@ def test_judging_by_a_shipped_schema_compiles_nothing(name: str, profile: str, t
 
 def test_explaining_by_a_shipped_schema_reads_no_yaml(tmp_path: Path) -> None:
     script = "print(len(load_schema('pulse-job').problems({})), *loaded())"
-    assert in_another_process(script, tmp_path) == "7 pulsekit.drafts"
+    assert in_another_process(script, tmp_path) == "7 pulsekit.schemas.drafts"
 
 
 @pytest.mark.parametrize(("suffix", "text"), [(".yml", "type: integer\n"), (".json", '{"type": "integer"}')])
@@ -225,7 +225,7 @@ def test_a_schema_of_ones_own_is_compiled_once_for_all_processes(tmp_path: Path,
     assert first.startswith("True False fastjsonschema")
     assert in_another_process(CHECK, cache, path) == "True False"
     (tmp_path / "moved.x").write_text(text)  # another suffix, so it may mean something else
-    assert "pulsekit.drafts" in in_another_process(CHECK, cache, tmp_path / "moved.x")
+    assert "pulsekit.schemas.drafts" in in_another_process(CHECK, cache, tmp_path / "moved.x")
     path.write_text(text.replace("integer", "string"))
     assert in_another_process(CHECK, cache, path).startswith("False True fastjsonschema")
     path.write_text(text)
@@ -250,7 +250,7 @@ def test_code_that_somebody_else_could_have_put_there_is_not_run(tmp_path: Path)
     in_another_process(CHECK, cache, path)
     evil = f"open({str(tmp_path / 'run')!r}, 'w'); validate = print"
     plant = (
-        "import marshal, pathlib; from pulsekit.cache import _digest\n"
+        "import marshal, pathlib; from pulsekit.schemas.cache import _digest\n"
         "for path in pathlib.Path(sys.argv[1], 'pulsekit').iterdir():\n"
         "    content = marshal.dumps(compile(sys.argv[2], 'evil', 'exec'))\n"
         "    path.write_bytes(_digest(path.name.encode(), content) + content)\n"
@@ -267,7 +267,7 @@ def test_code_that_somebody_else_could_have_put_there_is_not_run(tmp_path: Path)
 
 @pytest.mark.parametrize("part", ["version of Python", "fastjsonschema", "pulsekit"])
 def test_other_software_compiles_anew(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from pulsekit import schemas
+    from pulsekit.schemas import schema as schemas
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     made = []

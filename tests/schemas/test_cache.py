@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.children import Child
 
-from pulsekit.cache import MAX_ENTRIES, MAX_SIZE, VARIABLE, remembered
+from pulsekit.schemas.cache import MAX_ENTRIES, MAX_SIZE, VARIABLE, remembered
 
 # A user of the machine that is neither root nor whoever runs the tests.
 STRANGER = 54321
@@ -143,7 +143,7 @@ def test_a_disk_that_becomes_full_leaves_nothing_half_written(folder: Path) -> N
     times_done()
     entry(folder).unlink()
     script = (
-        "import resource, signal; from pulsekit.cache import remembered;"
+        "import resource, signal; from pulsekit.schemas.cache import remembered;"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
         "assert remembered(lambda: bytes(2000), b'key') == bytes(2000)"
     )
@@ -301,7 +301,7 @@ def test_what_fails_is_not_kept(folder: Path) -> None:
 
 def test_many_processes_may_share_it(folder: Path) -> None:
     script = (
-        "import random; from pulsekit.cache import remembered\n"
+        "import random; from pulsekit.schemas.cache import remembered\n"
         f"keys = [b'%d' % random.randrange({2 * MAX_ENTRIES}) for _ in range(500)]\n"
         "assert all(remembered(lambda: key * 1000, key) == key * 1000 for key in keys)"
     )

@@ -1,14 +1,15 @@
-"""The shipped schema 'pulse-job', made by `python -m pulsekit.shipped`; every change is lost."""
+"""The shipped schema 'pulse-job-2020', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
-from pulsekit.validators import Patterns, Refused
+from pulsekit.schemas.runtime import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
 strict_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
-strict_names_1 = frozenset(['project', 'revision'])
-strict_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
-strict_names_3 = frozenset(['url', 'linkText', 'label'])
-strict_names_4 = frozenset(['url', 'name'])
-strict_names_5 = frozenset(['platform', 'os', 'architecture'])
+strict_names_1 = frozenset(['kind', 'project', 'revision'])
+strict_names_2 = frozenset(['kind', 'project', 'revision'])
+strict_names_3 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+strict_names_4 = frozenset(['url', 'linkText', 'label'])
+strict_names_5 = frozenset(['url', 'name'])
+strict_names_6 = frozenset(['platform', 'os', 'architecture'])
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
@@ -62,47 +63,128 @@ def strict(data):
         if 'origin' in data_keys:
             data_keys.remove('origin')
             data__origin = data['origin']
-            if not isinstance(data__origin, dict):
+            data__origin_one_of_count1 = 0
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not strict_names_1 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'hg.mozilla.org'):
+                                raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pushLogID' in data__origin_keys:
+                            data__origin_keys.remove('pushLogID')
+                            data__origin__pushLogID = data__origin['pushLogID']
+                            if not isinstance(data__origin__pushLogID, int) and (not (isinstance(data__origin__pushLogID, float) and data__origin__pushLogID.is_integer())) or isinstance(data__origin__pushLogID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not strict_names_2 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'github.com'):
+                                raise Refused
+                        if 'owner' in data__origin_keys:
+                            data__origin_keys.remove('owner')
+                            data__origin__owner = data__origin['owner']
+                            if not isinstance(data__origin__owner, str):
+                                raise Refused
+                            if isinstance(data__origin__owner, str):
+                                data__origin__owner_len = len(data__origin__owner)
+                                if data__origin__owner_len < 1:
+                                    raise Refused
+                                if data__origin__owner_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__owner):
+                                    raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pullRequestID' in data__origin_keys:
+                            data__origin_keys.remove('pullRequestID')
+                            data__origin__pullRequestID = data__origin['pullRequestID']
+                            if not isinstance(data__origin__pullRequestID, int) and (not (isinstance(data__origin__pullRequestID, float) and data__origin__pullRequestID.is_integer())) or isinstance(data__origin__pullRequestID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 != 1:
                 raise Refused
-            data__origin_is_dict = isinstance(data__origin, dict)
-            if data__origin_is_dict:
-                data__origin__missing_keys = not strict_names_1 <= data__origin.keys()
-                if data__origin__missing_keys:
-                    raise Refused
-                data__origin_keys = set(data__origin.keys())
-                if 'project' in data__origin_keys:
-                    data__origin_keys.remove('project')
-                    data__origin__project = data__origin['project']
-                    if not isinstance(data__origin__project, str):
-                        raise Refused
-                    if isinstance(data__origin__project, str):
-                        data__origin__project_len = len(data__origin__project)
-                        if data__origin__project_len < 1:
-                            raise Refused
-                        if data__origin__project_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
-                            raise Refused
-                if 'revision' in data__origin_keys:
-                    data__origin_keys.remove('revision')
-                    data__origin__revision = data__origin['revision']
-                    if not isinstance(data__origin__revision, str):
-                        raise Refused
-                    if isinstance(data__origin__revision, str):
-                        data__origin__revision_len = len(data__origin__revision)
-                        if data__origin__revision_len < 40:
-                            raise Refused
-                        if data__origin__revision_len > 40:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
-                            raise Refused
-                if 'id' in data__origin_keys:
-                    data__origin_keys.remove('id')
-                    data__origin__id = data__origin['id']
-                    if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
-                        raise Refused
-                if data__origin_keys:
-                    raise Refused
         if 'display' in data_keys:
             data_keys.remove('display')
             data__display = data['display']
@@ -110,7 +192,7 @@ def strict(data):
                 raise Refused
             data__display_is_dict = isinstance(data__display, dict)
             if data__display_is_dict:
-                data__display__missing_keys = not strict_names_2 <= data__display.keys()
+                data__display__missing_keys = not strict_names_3 <= data__display.keys()
                 if data__display__missing_keys:
                     raise Refused
                 data__display_keys = set(data__display.keys())
@@ -336,7 +418,7 @@ def strict(data):
                                 raise Refused
                             data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
                             if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = not strict_names_3 <= data__jobInfo__links_item.keys()
+                                data__jobInfo__links_item__missing_keys = not strict_names_4 <= data__jobInfo__links_item.keys()
                                 if data__jobInfo__links_item__missing_keys:
                                     raise Refused
                                 data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
@@ -390,7 +472,7 @@ def strict(data):
                         raise Refused
                     data__logs_item_is_dict = isinstance(data__logs_item, dict)
                     if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = not strict_names_4 <= data__logs_item.keys()
+                        data__logs_item__missing_keys = not strict_names_5 <= data__logs_item.keys()
                         if data__logs_item__missing_keys:
                             raise Refused
                         data__logs_item_keys = set(data__logs_item.keys())
@@ -436,7 +518,7 @@ def strict___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = not strict_names_5 <= data.keys()
+        data__missing_keys = not strict_names_6 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -496,11 +578,12 @@ def strict___definitions_0(data):
             raise Refused
     return data
 treeherder_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
-treeherder_names_1 = frozenset(['project', 'revision'])
-treeherder_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
-treeherder_names_3 = frozenset(['url', 'linkText', 'label'])
-treeherder_names_4 = frozenset(['url', 'name'])
-treeherder_names_5 = frozenset(['platform', 'os', 'architecture'])
+treeherder_names_1 = frozenset(['kind', 'project', 'revision'])
+treeherder_names_2 = frozenset(['kind', 'project', 'revision'])
+treeherder_names_3 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
+treeherder_names_4 = frozenset(['url', 'linkText', 'label'])
+treeherder_names_5 = frozenset(['url', 'name'])
+treeherder_names_6 = frozenset(['platform', 'os', 'architecture'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
@@ -554,47 +637,128 @@ def treeherder(data):
         if 'origin' in data_keys:
             data_keys.remove('origin')
             data__origin = data['origin']
-            if not isinstance(data__origin, dict):
+            data__origin_one_of_count1 = 0
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not treeherder_names_1 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'hg.mozilla.org'):
+                                raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pushLogID' in data__origin_keys:
+                            data__origin_keys.remove('pushLogID')
+                            data__origin__pushLogID = data__origin['pushLogID']
+                            if not isinstance(data__origin__pushLogID, int) and (not (isinstance(data__origin__pushLogID, float) and data__origin__pushLogID.is_integer())) or isinstance(data__origin__pushLogID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 < 2:
+                try:
+                    if not isinstance(data__origin, dict):
+                        raise Refused
+                    data__origin_is_dict = isinstance(data__origin, dict)
+                    if data__origin_is_dict:
+                        data__origin__missing_keys = not treeherder_names_2 <= data__origin.keys()
+                        if data__origin__missing_keys:
+                            raise Refused
+                        data__origin_keys = set(data__origin.keys())
+                        if 'kind' in data__origin_keys:
+                            data__origin_keys.remove('kind')
+                            data__origin__kind = data__origin['kind']
+                            if not isinstance(data__origin__kind, str):
+                                raise Refused
+                            if not (isinstance(data__origin__kind, str) and data__origin__kind == 'github.com'):
+                                raise Refused
+                        if 'owner' in data__origin_keys:
+                            data__origin_keys.remove('owner')
+                            data__origin__owner = data__origin['owner']
+                            if not isinstance(data__origin__owner, str):
+                                raise Refused
+                            if isinstance(data__origin__owner, str):
+                                data__origin__owner_len = len(data__origin__owner)
+                                if data__origin__owner_len < 1:
+                                    raise Refused
+                                if data__origin__owner_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__owner):
+                                    raise Refused
+                        if 'project' in data__origin_keys:
+                            data__origin_keys.remove('project')
+                            data__origin__project = data__origin['project']
+                            if not isinstance(data__origin__project, str):
+                                raise Refused
+                            if isinstance(data__origin__project, str):
+                                data__origin__project_len = len(data__origin__project)
+                                if data__origin__project_len < 1:
+                                    raise Refused
+                                if data__origin__project_len > 50:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
+                                    raise Refused
+                        if 'revision' in data__origin_keys:
+                            data__origin_keys.remove('revision')
+                            data__origin__revision = data__origin['revision']
+                            if not isinstance(data__origin__revision, str):
+                                raise Refused
+                            if isinstance(data__origin__revision, str):
+                                data__origin__revision_len = len(data__origin__revision)
+                                if data__origin__revision_len < 40:
+                                    raise Refused
+                                if data__origin__revision_len > 40:
+                                    raise Refused
+                                if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
+                                    raise Refused
+                        if 'pullRequestID' in data__origin_keys:
+                            data__origin_keys.remove('pullRequestID')
+                            data__origin__pullRequestID = data__origin['pullRequestID']
+                            if not isinstance(data__origin__pullRequestID, int) and (not (isinstance(data__origin__pullRequestID, float) and data__origin__pullRequestID.is_integer())) or isinstance(data__origin__pullRequestID, bool):
+                                raise Refused
+                        if data__origin_keys:
+                            raise Refused
+                    data__origin_one_of_count1 += 1
+                except (Refused,):
+                    pass
+            if data__origin_one_of_count1 != 1:
                 raise Refused
-            data__origin_is_dict = isinstance(data__origin, dict)
-            if data__origin_is_dict:
-                data__origin__missing_keys = not treeherder_names_1 <= data__origin.keys()
-                if data__origin__missing_keys:
-                    raise Refused
-                data__origin_keys = set(data__origin.keys())
-                if 'project' in data__origin_keys:
-                    data__origin_keys.remove('project')
-                    data__origin__project = data__origin['project']
-                    if not isinstance(data__origin__project, str):
-                        raise Refused
-                    if isinstance(data__origin__project, str):
-                        data__origin__project_len = len(data__origin__project)
-                        if data__origin__project_len < 1:
-                            raise Refused
-                        if data__origin__project_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
-                            raise Refused
-                if 'revision' in data__origin_keys:
-                    data__origin_keys.remove('revision')
-                    data__origin__revision = data__origin['revision']
-                    if not isinstance(data__origin__revision, str):
-                        raise Refused
-                    if isinstance(data__origin__revision, str):
-                        data__origin__revision_len = len(data__origin__revision)
-                        if data__origin__revision_len < 40:
-                            raise Refused
-                        if data__origin__revision_len > 40:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
-                            raise Refused
-                if 'id' in data__origin_keys:
-                    data__origin_keys.remove('id')
-                    data__origin__id = data__origin['id']
-                    if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
-                        raise Refused
-                if data__origin_keys:
-                    raise Refused
         if 'display' in data_keys:
             data_keys.remove('display')
             data__display = data['display']
@@ -602,7 +766,7 @@ def treeherder(data):
                 raise Refused
             data__display_is_dict = isinstance(data__display, dict)
             if data__display_is_dict:
-                data__display__missing_keys = not treeherder_names_2 <= data__display.keys()
+                data__display__missing_keys = not treeherder_names_3 <= data__display.keys()
                 if data__display__missing_keys:
                     raise Refused
                 data__display_keys = set(data__display.keys())
@@ -819,7 +983,7 @@ def treeherder(data):
                                 raise Refused
                             data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
                             if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = not treeherder_names_3 <= data__jobInfo__links_item.keys()
+                                data__jobInfo__links_item__missing_keys = not treeherder_names_4 <= data__jobInfo__links_item.keys()
                                 if data__jobInfo__links_item__missing_keys:
                                     raise Refused
                                 data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
@@ -871,7 +1035,7 @@ def treeherder(data):
                         raise Refused
                     data__logs_item_is_dict = isinstance(data__logs_item, dict)
                     if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = not treeherder_names_4 <= data__logs_item.keys()
+                        data__logs_item__missing_keys = not treeherder_names_5 <= data__logs_item.keys()
                         if data__logs_item__missing_keys:
                             raise Refused
                         data__logs_item_keys = set(data__logs_item.keys())
@@ -915,7 +1079,7 @@ def treeherder___definitions_0(data):
         raise Refused
     data_is_dict = isinstance(data, dict)
     if data_is_dict:
-        data__missing_keys = not treeherder_names_5 <= data.keys()
+        data__missing_keys = not treeherder_names_6 <= data.keys()
         if data__missing_keys:
             raise Refused
         data_keys = set(data.keys())
@@ -976,13 +1140,13 @@ def treeherder___definitions_0(data):
     return data
 
 YAML = (
-    '# A job on its way to Treeherder, as Treeherder accepts it since April 2026.\n'
+    '# A job on its way to Treeherder, as Treeherder accepted it from June 2020 until April 2026.\n'
     '#\n'
-    "# The structure and every limit are those of Treeherder's own schema; the words are pulsekit's. Treeherder checks a job\n"
-    '# without a format checker: it does not enforce `date-time` and `uri`. pulsekit does so in its profile `strict`.\n'
-    '# A job that does not fit is dropped without a word to whoever sent it, so check before you publish.\n'
+    "# Kept to tell a job that is only out of date from one that is wrong: `pulsekit validate --migrate` writes it as today's.\n"
+    '# It differs from `pulse-job.yml` in one place, the origin, which named the kind of repository and called the number of\n'
+    '# the push or of the pull request by names of their own.\n'
     '$schema: http://json-schema.org/draft-06/schema#\n'
-    'title: Treeherder job\n'
+    'title: Treeherder job (2020 to 2026)\n'
     'description: One job, or one change of its state. Send the same taskId again to report progress.\n'
     'type: object\n'
     'additionalProperties: false\n'
@@ -1018,26 +1182,60 @@ YAML = (
     '  # Which change was built or tested.\n'
     '  origin:\n'
     '    title: Origin\n'
-    '    description: Names the push that the job belongs to. Treeherder must know that push already.\n'
-    '    type: object\n'
-    '    additionalProperties: false\n'
-    '    required: [project, revision]\n'
-    '    properties:\n'
-    '      project:\n'
-    '        description: Names the repository as Treeherder lists it, such as "autoland".\n'
-    '        type: string\n'
-    "        pattern: '^[\\w-]+$'\n"
-    '        minLength: 1\n'
-    '        maxLength: 50\n'
-    '      revision:\n'
-    '        description: Gives all 40 digits of the changeset or commit, in lower case. All of them digits? Quote it in YAML.\n'
-    '        type: string\n'
-    "        pattern: '^[0-9a-f]+$'\n"
-    '        minLength: 40\n'
-    '        maxLength: 40\n'
-    '      id:\n'
-    '        description: Gives the number of the push (Mercurial) or of the pull request (Git).\n'
-    '        type: integer\n'
+    '    description: Names the push that the job belongs to, in a Mercurial or a Git repository.\n'
+    '    oneOf:\n'
+    '      - title: Mercurial\n'
+    '        type: object\n'
+    '        additionalProperties: false\n'
+    '        required: [kind, project, revision]\n'
+    '        properties:\n'
+    '          kind:\n'
+    '            type: string\n'
+    '            enum: [hg.mozilla.org]\n'
+    '          project:\n'
+    '            description: Names the repository as Treeherder lists it, such as "autoland".\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          revision:\n'
+    '            description: Gives all 40 digits of the changeset.\n'
+    '            type: string\n'
+    "            pattern: '^[0-9a-f]+$'\n"
+    '            minLength: 40\n'
+    '            maxLength: 40\n'
+    '          pushLogID:\n'
+    '            description: Gives the number of the push.\n'
+    '            type: integer\n'
+    '      - title: Git\n'
+    '        type: object\n'
+    '        additionalProperties: false\n'
+    '        required: [kind, project, revision]\n'
+    '        properties:\n'
+    '          kind:\n'
+    '            type: string\n'
+    '            enum: [github.com]\n'
+    '          owner:\n'
+    '            description: Names the account or organisation that the repository belongs to.\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          project:\n'
+    '            description: Names the repository as Treeherder lists it.\n'
+    '            type: string\n'
+    "            pattern: '^[\\w-]+$'\n"
+    '            minLength: 1\n'
+    '            maxLength: 50\n'
+    '          revision:\n'
+    '            description: Gives all 40 digits of the commit.\n'
+    '            type: string\n'
+    "            pattern: '^[0-9a-f]+$'\n"
+    '            minLength: 40\n'
+    '            maxLength: 40\n'
+    '          pullRequestID:\n'
+    '            description: Gives the number of the pull request.\n'
+    '            type: integer\n'
     '\n'
     '  # How it appears.\n'
     '  display:\n'
@@ -1256,7 +1454,7 @@ YAML = (
     '        maxLength: 25\n'
 )
 JSON = (
-    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Treeherder job", "description": "One job, or one change of its state. Send the same taskId again to report progress.", "type": "object", "additionalProperties": false, "required": ["taskId", "origin", "buildSystem", "display", "state", "jobKind", "version"], "properties": {"taskId": {"title": "Task", "description": "Identifies the job among all jobs. Write <uuid>/<retry number>: with any other form Treeherder shows no link to the task.", "type": "string", "pattern": "^[A-Za-z0-9/+-]+$", "minLength": 1, "maxLength": 50}, "retryId": {"title": "Retry", "description": "Counts how often the infrastructure has started this job again; the first run is 0.", "type": "integer", "default": 0, "minimum": 0}, "isRetried": {"description": "Set to true when another run replaces this one; a completed job then shows as retried.", "type": "boolean"}, "buildSystem": {"description": "Names the system that ran the job, such as \\"taskcluster\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "origin": {"title": "Origin", "description": "Names the push that the job belongs to. Treeherder must know that push already.", "type": "object", "additionalProperties": false, "required": ["project", "revision"], "properties": {"project": {"description": "Names the repository as Treeherder lists it, such as \\"autoland\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "revision": {"description": "Gives all 40 digits of the changeset or commit, in lower case. All of them digits? Quote it in YAML.", "type": "string", "pattern": "^[0-9a-f]+$", "minLength": 40, "maxLength": 40}, "id": {"description": "Gives the number of the push (Mercurial) or of the pull request (Git).", "type": "integer"}}}, "display": {"title": "Display", "description": "Says under which letters and names the job appears.", "type": "object", "additionalProperties": false, "required": ["jobName", "jobSymbol", "groupSymbol"], "properties": {"jobSymbol": {"title": "Job symbol", "description": "Is what one clicks on, such as \\"bc\\". The chunk number follows it directly.", "type": "string", "minLength": 0, "maxLength": 25}, "chunkId": {"title": "Chunk", "description": "Numbers the parts of a divided job from 1.", "type": "integer", "minimum": 1}, "chunkCount": {"title": "Chunks", "description": "Says into how many parts the job was divided.", "type": "integer", "minimum": 1}, "groupSymbol": {"title": "Group symbol", "description": "Stands before the brackets around jobs of one kind, such as \\"M\\"; \\"?\\" means no group.", "type": "string", "minLength": 1, "maxLength": 25}, "jobName": {"title": "Job name", "description": "Names the job in full.", "type": "string", "minLength": 1, "maxLength": 140}, "groupName": {"title": "Group name", "description": "Names the group in full, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}}}, "state": {"title": "State", "description": "Says how far the job has come. A job that is completed stays completed.", "type": "string", "enum": ["unscheduled", "pending", "running", "completed"]}, "result": {"title": "Result", "description": "Says how a completed job ended; in every other state it counts for nothing.", "type": "string", "enum": ["success", "fail", "exception", "retry", "canceled", "superseded", "unknown"]}, "jobKind": {"description": "Decides among other things how a failure is shown.", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "tier": {"description": "Says how much a failure matters; 1 is the most, and what a missing tier means. 3 is hidden at first.", "type": "integer", "minimum": 1, "maximum": 3}, "coalesced": {"title": "Superseded jobs", "description": "Lists the task of each job that this one makes unnecessary.", "type": "array", "items": {"title": "Task of a superseded job", "type": "string", "pattern": "^[\\\\w/+-]+$", "minLength": 1, "maxLength": 50}}, "timeScheduled": {"type": "string", "format": "date-time"}, "timeStarted": {"type": "string", "format": "date-time"}, "timeCompleted": {"type": "string", "format": "date-time"}, "labels": {"title": "Labels", "description": "Lists variants of the platform, such as \\"debug\\", \\"opt\\" or \\"asan\\". Treeherder calls them options.", "type": "array", "items": {"title": "Label", "type": "string", "minLength": 1, "maxLength": 50, "pattern": "^[\\\\w-]+$"}}, "owner": {"title": "Owner", "description": "Says who or what asked for the job. The schema does without it, but Treeherder drops a job that has none.", "type": "string", "minLength": 1, "maxLength": 50}, "reason": {"description": "Says why the job ran, such as \\"scheduled\\".", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"description": "Names what was built or tested, such as \\"firefox\\". Treeherder keeps 100 characters of it.", "type": "string", "minLength": 1, "maxLength": 125}, "buildMachine": {"$ref": "#/definitions/machine"}, "runMachine": {"$ref": "#/definitions/machine"}, "jobInfo": {"description": "Holds what the details panel of the job shows.", "type": "object", "additionalProperties": false, "properties": {"summary": {"description": "Is accepted, but Treeherder does not show it.", "type": "string"}, "links": {"type": "array", "items": {"title": "Link", "description": "Appears as the label, followed by a link with the text.", "type": "object", "additionalProperties": false, "required": ["url", "linkText", "label"], "properties": {"url": {"type": "string", "format": "uri", "maxLength": 512}, "linkText": {"type": "string", "minLength": 1, "maxLength": 125}, "label": {"type": "string", "minLength": 1, "maxLength": 70}}}}}}, "logs": {"description": "Lists the logs. Treeherder parses those named \\"live_backing_log\\" and \\"errorsummary_json\\".", "type": "array", "items": {"title": "Log", "type": "object", "additionalProperties": false, "required": ["url", "name"], "properties": {"url": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 255}, "name": {"type": "string", "minLength": 1, "maxLength": 50}}}}, "version": {"description": "Gives the version of this format. It has been 1 through every change.", "type": "integer", "enum": [1]}}, "definitions": {"machine": {"title": "Machine", "description": "Describes where the job was built or ran. If one of the two is missing, the other serves for both.", "type": "object", "additionalProperties": false, "required": ["platform", "os", "architecture"], "properties": {"name": {"description": "Names the machine.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "platform": {"description": "Names the line on which the job appears, such as \\"linux64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 100}, "os": {"description": "Names the operating system, such as \\"linux\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"description": "Names the processor, such as \\"x86_64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}}}}}'
+    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Treeherder job (2020 to 2026)", "description": "One job, or one change of its state. Send the same taskId again to report progress.", "type": "object", "additionalProperties": false, "required": ["taskId", "origin", "buildSystem", "display", "state", "jobKind", "version"], "properties": {"taskId": {"title": "Task", "description": "Identifies the job among all jobs. Write <uuid>/<retry number>: with any other form Treeherder shows no link to the task.", "type": "string", "pattern": "^[A-Za-z0-9/+-]+$", "minLength": 1, "maxLength": 50}, "retryId": {"title": "Retry", "description": "Counts how often the infrastructure has started this job again; the first run is 0.", "type": "integer", "default": 0, "minimum": 0}, "isRetried": {"description": "Set to true when another run replaces this one; a completed job then shows as retried.", "type": "boolean"}, "buildSystem": {"description": "Names the system that ran the job, such as \\"taskcluster\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "origin": {"title": "Origin", "description": "Names the push that the job belongs to, in a Mercurial or a Git repository.", "oneOf": [{"title": "Mercurial", "type": "object", "additionalProperties": false, "required": ["kind", "project", "revision"], "properties": {"kind": {"type": "string", "enum": ["hg.mozilla.org"]}, "project": {"description": "Names the repository as Treeherder lists it, such as \\"autoland\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "revision": {"description": "Gives all 40 digits of the changeset.", "type": "string", "pattern": "^[0-9a-f]+$", "minLength": 40, "maxLength": 40}, "pushLogID": {"description": "Gives the number of the push.", "type": "integer"}}}, {"title": "Git", "type": "object", "additionalProperties": false, "required": ["kind", "project", "revision"], "properties": {"kind": {"type": "string", "enum": ["github.com"]}, "owner": {"description": "Names the account or organisation that the repository belongs to.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "project": {"description": "Names the repository as Treeherder lists it.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "revision": {"description": "Gives all 40 digits of the commit.", "type": "string", "pattern": "^[0-9a-f]+$", "minLength": 40, "maxLength": 40}, "pullRequestID": {"description": "Gives the number of the pull request.", "type": "integer"}}}]}, "display": {"title": "Display", "description": "Says under which letters and names the job appears.", "type": "object", "additionalProperties": false, "required": ["jobName", "jobSymbol", "groupSymbol"], "properties": {"jobSymbol": {"title": "Job symbol", "description": "Is what one clicks on, such as \\"bc\\". The chunk number follows it directly.", "type": "string", "minLength": 0, "maxLength": 25}, "chunkId": {"title": "Chunk", "description": "Numbers the parts of a divided job from 1.", "type": "integer", "minimum": 1}, "chunkCount": {"title": "Chunks", "description": "Says into how many parts the job was divided.", "type": "integer", "minimum": 1}, "groupSymbol": {"title": "Group symbol", "description": "Stands before the brackets around jobs of one kind, such as \\"M\\"; \\"?\\" means no group.", "type": "string", "minLength": 1, "maxLength": 25}, "jobName": {"title": "Job name", "description": "Names the job in full.", "type": "string", "minLength": 1, "maxLength": 140}, "groupName": {"title": "Group name", "description": "Names the group in full, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}}}, "state": {"title": "State", "description": "Says how far the job has come. A job that is completed stays completed.", "type": "string", "enum": ["unscheduled", "pending", "running", "completed"]}, "result": {"title": "Result", "description": "Says how a completed job ended; in every other state it counts for nothing.", "type": "string", "enum": ["success", "fail", "exception", "retry", "canceled", "superseded", "unknown"]}, "jobKind": {"description": "Decides among other things how a failure is shown.", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "tier": {"description": "Says how much a failure matters; 1 is the most, and what a missing tier means. 3 is hidden at first.", "type": "integer", "minimum": 1, "maximum": 3}, "coalesced": {"title": "Superseded jobs", "description": "Lists the task of each job that this one makes unnecessary.", "type": "array", "items": {"title": "Task of a superseded job", "type": "string", "pattern": "^[\\\\w/+-]+$", "minLength": 1, "maxLength": 50}}, "timeScheduled": {"type": "string", "format": "date-time"}, "timeStarted": {"type": "string", "format": "date-time"}, "timeCompleted": {"type": "string", "format": "date-time"}, "labels": {"title": "Labels", "description": "Lists variants of the platform, such as \\"debug\\", \\"opt\\" or \\"asan\\". Treeherder calls them options.", "type": "array", "items": {"title": "Label", "type": "string", "minLength": 1, "maxLength": 50, "pattern": "^[\\\\w-]+$"}}, "owner": {"title": "Owner", "description": "Says who or what asked for the job. The schema does without it, but Treeherder drops a job that has none.", "type": "string", "minLength": 1, "maxLength": 50}, "reason": {"description": "Says why the job ran, such as \\"scheduled\\".", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"description": "Names what was built or tested, such as \\"firefox\\". Treeherder keeps 100 characters of it.", "type": "string", "minLength": 1, "maxLength": 125}, "buildMachine": {"$ref": "#/definitions/machine"}, "runMachine": {"$ref": "#/definitions/machine"}, "jobInfo": {"description": "Holds what the details panel of the job shows.", "type": "object", "additionalProperties": false, "properties": {"summary": {"description": "Is accepted, but Treeherder does not show it.", "type": "string"}, "links": {"type": "array", "items": {"title": "Link", "description": "Appears as the label, followed by a link with the text.", "type": "object", "additionalProperties": false, "required": ["url", "linkText", "label"], "properties": {"url": {"type": "string", "format": "uri", "maxLength": 512}, "linkText": {"type": "string", "minLength": 1, "maxLength": 125}, "label": {"type": "string", "minLength": 1, "maxLength": 70}}}}}}, "logs": {"description": "Lists the logs. Treeherder parses those named \\"live_backing_log\\" and \\"errorsummary_json\\".", "type": "array", "items": {"title": "Log", "type": "object", "additionalProperties": false, "required": ["url", "name"], "properties": {"url": {"type": "string", "format": "uri", "minLength": 1, "maxLength": 255}, "name": {"type": "string", "minLength": 1, "maxLength": 50}}}}, "version": {"description": "Gives the version of this format. It has been 1 through every change.", "type": "integer", "enum": [1]}}, "definitions": {"machine": {"title": "Machine", "description": "Describes where the job was built or ran. If one of the two is missing, the other serves for both.", "type": "object", "additionalProperties": false, "required": ["platform", "os", "architecture"], "properties": {"name": {"description": "Names the machine.", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 50}, "platform": {"description": "Names the line on which the job appears, such as \\"linux64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 100}, "os": {"description": "Names the operating system, such as \\"linux\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"description": "Names the processor, such as \\"x86_64\\".", "type": "string", "pattern": "^[\\\\w-]+$", "minLength": 1, "maxLength": 25}}}}}'
 )
 
 __all__ = ["JSON", "YAML", "strict", "treeherder"]

@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from pulsekit._documents.nesting import MAX_DEPTH
-from pulsekit.drafts import check_schema
 from pulsekit.errors import SchemaError
-from pulsekit.problems import explain
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.drafts import check_schema
+from pulsekit.schemas.explain import explain
+from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ from support.samples import COMPLETED, PENDING
 
 from pulsekit._documents.document import parse_json, parse_yaml
 from pulsekit.errors import InvalidPayload, Problem
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.schema import load_schema
 
 JOB = load_schema("pulse-job")
 

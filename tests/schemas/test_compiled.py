@@ -6,22 +6,22 @@ from pathlib import Path
 
 import pytest
 
-import pulsekit.shipped
-from pulsekit import schemas
-from pulsekit.schemas import load_schema, schema_names
-from pulsekit.shipped.__main__ import module_path, module_source
+import pulsekit.schemas.compiled
+from pulsekit.schemas import schema as schemas
+from pulsekit.schemas.compiled.__main__ import module_path, module_source
+from pulsekit.schemas.schema import load_schema, schema_names
 
 
 @pytest.mark.parametrize("name", schema_names())
 def test_a_module_is_what_its_schema_compiles_to(name: str) -> None:
-    """When this fails, `python -m pulsekit.shipped` in the checkout makes it right."""
+    """When this fails, `python -m pulsekit.schemas.compiled` in the checkout makes it right."""
     shipped = module_path(name).read_text(encoding="utf-8")
     # Compared as code: how Python writes it out differs between its versions.
     assert ast.dump(ast.parse(shipped)) == ast.dump(ast.parse(module_source(name)))
 
 
 def test_every_module_has_a_schema() -> None:
-    folder = Path(pulsekit.shipped.__path__[0])
+    folder = Path(pulsekit.schemas.compiled.__path__[0])
     assert set(folder.glob("_[a-z]*.py")) == {module_path(name) for name in schema_names()}
 
 
@@ -29,7 +29,7 @@ def test_every_module_has_a_schema() -> None:
 def test_a_schema_that_was_changed_is_not_judged_by_its_old_code(
     text: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = import_module("pulsekit.shipped._registration")
+    module = import_module("pulsekit.schemas.compiled._registration")
     registration = {"exchange": "exchange/me/v1/jobs", "projects": ["try"]}
     monkeypatch.setattr(schemas, "shipped_text", lambda _: text or module.YAML)
     monkeypatch.setattr(module, "strict", lambda _: None)

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import COMPLETED, JOBS, PENDING, REVISION, SCHEMA, mutated
 
-from pulsekit.formats import FORMATS
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pulsekit.formats import FORMATS
-from pulsekit.schemas import load_schema
+from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.schema import load_schema
 
 GOOD = {
     "date-time": [

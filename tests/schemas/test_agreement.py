@@ -14,19 +14,19 @@ import pytest
 from support.samples import CORPUS, JOBS, SCHEMA, mutated, places
 
 from pulsekit._documents.document import parse_yaml
-from pulsekit.compiler import compile_schema
-from pulsekit.drafts import check_schema
-from pulsekit.problems import explain
-from pulsekit.schemas import PROFILES, load_schema, shipped_text
-from pulsekit.validators import Refused, bind
+from pulsekit.schemas.compiler import compile_schema
+from pulsekit.schemas.drafts import check_schema
+from pulsekit.schemas.explain import explain
+from pulsekit.schemas.runtime import Refused, bind
+from pulsekit.schemas.schema import PROFILES, load_schema, shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pulsekit.errors import Problem
-    from pulsekit.schemas import Profile
-    from pulsekit.validators import Validator
+    from pulsekit.schemas.runtime import Validator
+    from pulsekit.schemas.schema import Profile
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -113,11 +113,13 @@ def test_code_that_was_shipped_cached_or_just_compiled_gives_one_verdict(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     schema = tmp_path / "copy.yml"
     schema.write_text(shipped_text("pulse-job"))
-    another_process = f"from pulsekit.schemas import load_schema; load_schema({str(schema)!r}).is_valid(0, {profile!r})"
+    another_process = (
+        f"from pulsekit.schemas.schema import load_schema; load_schema({str(schema)!r}).is_valid(0, {profile!r})"
+    )
     subprocess.run(
         [sys.executable, "-c", another_process], check=True, env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     )
-    monkeypatch.setattr("pulsekit.compiler.generate", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr("pulsekit.schemas.compiler.generate", lambda *_: pytest.fail("compiled again"))
     cached = load_schema(schema)
     assert not cached.is_valid(0, profile)
     monkeypatch.undo()

@@ -1,0 +1,34 @@
+"""JSON schemas: load and compile them, validate payloads, and explain what is invalid. No I/O but for schema files.
+
+load_schema("pulse-job").validate(job)                       # raises InvalidPayload with every problem
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.schemas.schema import PROFILES, Profile, Schema, load_schema, schema_names
+
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "Schema",
+    "load_schema",
+    "schema_names",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.schemas.schema": (
+            "PROFILES",
+            "Profile",
+            "Schema",
+            "load_schema",
+            "schema_names",
+        ),
+    },
+)
