@@ -12,12 +12,11 @@ from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.errors import ConfigurationError
-from pulsekit.jobs import lint as lint_job
-from pulsekit.jobs import routing_key
 from pulsekit.schemas.schema import load_schema
 from pulsekit.settings import load_settings
 from pulsekit.starter import job_text, project_text
 from pulsekit.targets import Target
+from pulsekit.treeherder import lint_job, routing_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pulsekit.jobs import lint, preview
 from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder import lint_job, preview_job
 
 if TYPE_CHECKING:
     from pulsekit.testing import PulseSandbox
@@ -75,9 +75,9 @@ async def test_the_script_shows_a_job_from_pending_to_completed(
     assert len({job["taskId"] for job in jobs}) == len({job["timeScheduled"] for job in jobs}) == 1
     for job in jobs:
         assert load_schema("pulse-job").is_valid(job)
-        assert lint(job, "treeherder.autoland._") == ()
+        assert lint_job(job, "treeherder.autoland._") == ()
         assert job["origin"]["revision"] == REVISION
-    form = preview(jobs[-1])["job"]
+    form = preview_job(jobs[-1])["job"]
     assert (form["result"], form["machine"]) == (shown, "runner-1")
     assert form["taskcluster_retry_id"] == 0
     assert [log["name"] for log in form["log_references"]] == ["live_backing_log"]

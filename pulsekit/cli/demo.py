@@ -14,7 +14,7 @@ from pulsekit.discovery import login_at
 if TYPE_CHECKING:
     from pulsekit.consumer import Consumer
     from pulsekit.publisher import Publisher
-    from pulsekit.treeherder import Verdict
+    from pulsekit.stand_in import Verdict
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -39,7 +39,7 @@ async def _journey() -> int:
     from pulsekit.bindings.registration import Registration
     from pulsekit.pulse import Pulse
     from pulsekit.sandbox import Sandbox
-    from pulsekit.treeherder import TreeherderStandIn
+    from pulsekit.stand_in import TreeherderStandIn
 
     verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
     async with AsyncExitStack() as stack:
@@ -138,7 +138,7 @@ async def _dropped(careless: Publisher, tail: Consumer) -> None:
 
 
 async def _show(tail: Consumer) -> None:
-    from pulsekit.jobs import glance
+    from pulsekit.treeherder import glance
 
     message = await asyncio.wait_for(anext(tail), _WAIT)
     await message.ack()

@@ -12,8 +12,8 @@ from rich.rule import Rule
 from rich.text import Text
 
 from pulsekit.cli.output import clean, console
-from pulsekit.jobs.checks import STATES
-from pulsekit.jobs.rules import PARSED_LOGS
+from pulsekit.treeherder.checks import STATES
+from pulsekit.treeherder.rules import PARSED_LOGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,7 +47,7 @@ class Sight:
 
     Attributes:
         project: where it belongs.
-        form: the job as Treeherder stores it, as `pulsekit.jobs.preview` gives it.
+        form: the job as Treeherder stores it, as `pulsekit.treeherder.preview` gives it.
     """
 
     project: str

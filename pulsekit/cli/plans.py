@@ -16,8 +16,8 @@ from pulsekit.cli.output import fail
 from pulsekit.cli.payloads import is_ndjson
 from pulsekit.cli.verdicts import Placed
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.jobs import Severity, routing_key
 from pulsekit.records import is_aside, is_record, read_record
+from pulsekit.treeherder import Severity, routing_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
     from pulsekit.cli.extras import Extras
-    from pulsekit.jobs import Linter
     from pulsekit.publisher import Draft
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
+    from pulsekit.treeherder import Linter
 
     Message: TypeAlias = "tuple[Any, str] | Draft"
 

@@ -13,9 +13,9 @@ from pulsekit.cli.output import FormatOption, note, warn
 from pulsekit.cli.payloads import documents_in, piped_documents
 from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.jobs import Linter, Severity, preview
 from pulsekit.records import is_aside, is_record, read_record
 from pulsekit.schemas.revisions import TODAY
+from pulsekit.treeherder import Linter, Severity, preview_job
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
@@ -139,7 +139,7 @@ class _Preview:
                 # What would be sent again is shown; the payload beside a body has the better places.
                 base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
                 job = read_record(value).payload
-            form = preview(job)
+            form = preview_job(job)
         except InvalidPayload as error:
             problems = [problem.at(*place(problem.pointer)) for problem in error.problems]
             self._drop(Verdict(document.source, document.index, problems))

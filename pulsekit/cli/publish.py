@@ -118,7 +118,7 @@ def command(
     loaded = None if unchecked else load_schema(schema or settings.schema)
     linter = None
     if loaded is not None and loaded.name == TODAY:
-        from pulsekit.jobs import Linter
+        from pulsekit.treeherder import Linter
 
         linter = Linter(settings.lint_off)
     plan = Plan(

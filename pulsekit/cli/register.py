@@ -17,8 +17,8 @@ from pulsekit.targets import Target
 
 if TYPE_CHECKING:
     from pulsekit.bindings.registration import Registration
-    from pulsekit.bug import Bug
     from pulsekit.settings import Settings
+    from pulsekit.treeherder.registration_bug import Bug
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -84,8 +84,8 @@ def command(
 
     Exit status: 1 when a binding takes nothing, 2 when a name cannot be or belongs to somebody else.
     """
-    from pulsekit.bug import Bug
     from pulsekit.settings import load_settings
+    from pulsekit.treeherder.registration_bug import Bug
 
     settings = load_settings()
     common = _Wish(exchange, tuple(destinations or ()), tuple(projects or ()))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._documents.nesting import is_deeper
 from pulsekit.cli.output import clean, columns
 from pulsekit.errors import InvalidMessage
-from pulsekit.jobs import glance
 from pulsekit.messages import CC, Properties
+from pulsekit.treeherder import glance
 from pulsekit.views import NOT_JSON
 
 if TYPE_CHECKING:

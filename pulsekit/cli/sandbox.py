@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher import Draft, Publisher
     from pulsekit.sandbox import Event, Sandbox
-    from pulsekit.treeherder import Verdict
+    from pulsekit.stand_in import Verdict
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -137,7 +137,7 @@ async def _host(
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
             await seeds.publisher.open()
         if registrations:
-            from pulsekit.treeherder import TreeherderStandIn
+            from pulsekit.stand_in import TreeherderStandIn
 
             standin = TreeherderStandIn(lambda name: login_at(sandbox, name), registrations, _tell)
             await stack.enter_async_context(standin)

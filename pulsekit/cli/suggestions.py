@@ -216,7 +216,7 @@ def _schemas(*_: Any) -> Iterable[str]:
 
 
 def _rules(*_: Any) -> Iterable[str]:
-    from pulsekit.jobs.rules import RULES
+    from pulsekit.treeherder.rules import RULES
 
     return [rule.name for rule in RULES]
 

@@ -101,11 +101,11 @@ class Trial:
         """Return a job's project, and how Treeherder would store it; nothing when this is none, or it would not."""
         if self._plan.linter is None:
             return "", None
-        from pulsekit.jobs import preview
+        from pulsekit.treeherder import preview_job
 
         job = decode_body(payload) if isinstance(payload, bytes) else payload
         try:
-            form = preview(job)
+            form = preview_job(job)
         except InvalidPayload:  # it is sent by force
             return "", None
         return job["origin"]["project"], form

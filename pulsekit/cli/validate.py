@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit._documents.document import Document
-    from pulsekit.jobs import Linter
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
+    from pulsekit.treeherder import Linter
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -82,7 +82,7 @@ def command(
     loaded = load_schema(schema or settings.schema)
     linter = None
     if loaded.name == TODAY and not migrate:
-        from pulsekit.jobs import Linter  # not for other payloads
+        from pulsekit.treeherder import Linter  # not for other payloads
 
         linter = Linter([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pulsekit.errors import Problem
-    from pulsekit.jobs import Finding
+    from pulsekit.treeherder import Finding
 
 __all__ = ["SEVERITIES", "Form", "Placed", "Verdict", "verdict_record", "writer"]
 

@@ -11,7 +11,7 @@ from support.children import Child
 from support.samples import COMPLETED, JOBS, PENDING, RUNNING
 
 from cli.conftest import environment
-from pulsekit.jobs import preview
+from pulsekit.treeherder import preview_job
 
 BROKEN = PENDING | {"state": "Pending"}
 OWNERLESS = {name: value for name, value in PENDING.items() if name != "owner"}
@@ -57,7 +57,7 @@ def job(number: int, **changes):
 )
 def test_every_form_of_file_and_pipe_gives_a_line_a_job(call, folder, name, text) -> None:
     (folder / name).write_text(text)
-    expected = [preview(one) for one in ([COMPLETED] if name.startswith("one") else JOBS)]
+    expected = [preview_job(one) for one in ([COMPLETED] if name.startswith("one") else JOBS)]
     for result in (call("preview", name), call("preview", stdin=text), call("preview", "-", stdin=text)):
         assert result.code == 0
         assert records(result) == expected
@@ -71,7 +71,7 @@ def test_of_a_record_the_payload_is_shown(call) -> None:
     gap = {"v": 1, "type": "gap", "from": "x", "to": "y", "lossy": True}
     bodies = [{"payload": PENDING}, {"body": json.dumps(PENDING)}, {"payload": 1, "body": json.dumps(PENDING)}]
     result = call("preview", stdin=ndjson(gap, *(record | body for body in bodies)))
-    assert (result.code, records(result)) == (0, [preview(PENDING)] * 3)
+    assert (result.code, records(result)) == (0, [preview_job(PENDING)] * 3)
 
 
 def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) -> None:
@@ -79,7 +79,7 @@ def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) 
     result = call("preview", "jobs.ndjson")
     assert result.code == 1
     first, second, third, fourth, fifth = records(result)
-    assert (first, fourth) == (preview(PENDING), preview(COMPLETED))
+    assert (first, fourth) == (preview_job(PENDING), preview_job(COMPLETED))
     assert [(one["source"], one["index"], one["valid"]) for one in (second, third, fifth)] == [
         ("jobs.ndjson", 1, False),
         ("jobs.ndjson", 2, False),
@@ -118,7 +118,7 @@ def test_a_job_that_is_dropped_though_the_schema_takes_it_is_told_apart(call, fo
     (folder / "job.json").write_text(json.dumps(OWNERLESS))
     result = call("preview", "job.json")
     assert result.code == 1
-    assert records(result) == [preview(OWNERLESS)]
+    assert records(result) == [preview_job(OWNERLESS)]
     assert result.err.startswith('warning: job.json:1: Treeherder drops this job: "owner" is missing (say who')
     assert result.err.endswith("Treeherder would drop 1 and take 0, if it knows the projects and the pushes\n")
 
@@ -129,7 +129,7 @@ def test_what_json_can_hold_can_be_shown(call) -> None:
         result = call("preview", "-o", output, stdin=json.dumps(strange))
         assert result.code == 0
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", result.out)
-    assert records(call("preview", stdin=json.dumps(strange))) == [preview(strange)]
+    assert records(call("preview", stdin=json.dumps(strange))) == [preview_job(strange)]
 
 
 @pytest.mark.parametrize(
@@ -363,12 +363,12 @@ def test_a_job_can_be_seen_in_another_state_than_its_file_has(call, folder) -> N
     seen = call("preview", "job.json", "--set", "state=running", "--unset", "timeCompleted", "-o", "ndjson")
     assert seen.code == 0
     changed = {name: value for name, value in COMPLETED.items() if name != "timeCompleted"} | {"state": "running"}
-    assert records(seen) == [preview(changed)]
+    assert records(seen) == [preview_job(changed)]
     assert call("preview", "job.json", "--set", "stat=running").code == 2
     refused = call("preview", "job.json", "--set", "state=runing", "-o", "ndjson")
     assert refused.code == 1
     assert [error["pointer"] for error in records(refused)[0]["errors"]] == ["/state"]
     record = {"routing_key": "k", "payload": {}, "body": json.dumps(PENDING)}
-    assert records(call("preview", "--set", "tier=3", stdin=ndjson(record))) == [preview(PENDING | {"tier": 3})]
+    assert records(call("preview", "--set", "tier=3", stdin=ndjson(record))) == [preview_job(PENDING | {"tier": 3})]
     odd = call("preview", "--set", "origin.project=x", stdin=ndjson(PENDING | {"origin": "x"}))
     assert records(odd)[0]["errors"][0]["rule"] == "set"

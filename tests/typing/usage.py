@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pulsekit
-from pulsekit import jobs
+from pulsekit import treeherder as jobs
 
 
 async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
@@ -56,10 +56,10 @@ def predict() -> list[str]:
 
 
 def foresee(job: dict[str, Any]) -> dict[str, Any]:
-    findings: tuple[jobs.Finding, ...] = jobs.lint(job, "treeherder.autoland._", off=["time-missing"])
+    findings: tuple[jobs.Finding, ...] = jobs.lint_job(job, "treeherder.autoland._", off=["time-missing"])
     for finding in jobs.Linter().lint(job) or findings:
         print(finding.severity is jobs.Severity.DROPPED, finding.rule, finding.pointer, finding.message, finding.hint)
-    return jobs.preview(job)
+    return jobs.preview_job(job)
 
 
 def judge(job: dict[str, Any]) -> tuple[pulsekit.Problem, ...]:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit.jobs import glance
+from pulsekit.treeherder import glance
 
 JOB: dict[str, Any] = {
     "origin": {"project": "mozilla-inbound"},

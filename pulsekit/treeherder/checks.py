@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief, counted
 from pulsekit.errors import InvalidMessage
-from pulsekit.jobs.keys import key_follows, task_of
-from pulsekit.jobs.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
-from pulsekit.jobs.times import FIELDS, read_time
+from pulsekit.treeherder.keys import key_follows, task_of
+from pulsekit.treeherder.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
+from pulsekit.treeherder.times import FIELDS, read_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pulsekit.jobs.times import Moment
+    from pulsekit.treeherder.times import Moment
 
     Breach: TypeAlias = tuple[str, str]  # a JSON pointer, and what is wrong there
 

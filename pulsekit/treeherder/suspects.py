@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pulsekit.jobs.keys import key_follows
-from pulsekit.jobs.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
+from pulsekit.treeherder.keys import key_follows
+from pulsekit.treeherder.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
 
 __all__ = ["suspects"]
 

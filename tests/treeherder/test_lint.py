@@ -15,8 +15,9 @@ from support.traced import held_by
 
 from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import ConfigurationError
-from pulsekit.jobs import RULES, Finding, Linter, Severity, lint, linter
-from pulsekit.jobs.checks import CHECKS
+from pulsekit.treeherder import RULES, Finding, Linter, Severity, lint_job
+from pulsekit.treeherder import lint as linter
+from pulsekit.treeherder.checks import CHECKS
 
 DOCS = Path(__file__).parents[2] / "docs" / "lint.md"
 
@@ -135,14 +136,14 @@ GOOD_ONES = [
 def test_a_broken_rule_is_found_where_it_is_broken_and_no_other(
     rule: str, job: dict[str, Any], pointers: list[str]
 ) -> None:
-    found = lint(job)
+    found = lint_job(job)
     assert [(one.rule, one.pointer) for one in found] == [(rule, pointer) for pointer in pointers]
     assert all(one.message and one.hint for one in found)
 
 
 @pytest.mark.parametrize("job", GOOD_ONES)
 def test_a_job_that_keeps_the_rules_is_left_alone(job: dict[str, Any]) -> None:
-    assert lint(job) == ()
+    assert lint_job(job) == ()
 
 
 def test_every_rule_is_tried() -> None:
@@ -152,14 +153,14 @@ def test_every_rule_is_tried() -> None:
 
 
 def test_times_are_compared_over_one_that_is_missing() -> None:
-    found = lint(but({"timeCompleted": "2026-11-23T17:57:59Z"}, without="timeStarted"))
+    found = lint_job(but({"timeCompleted": "2026-11-23T17:57:59Z"}, without="timeStarted"))
     assert [(one.rule, one.pointer) for one in found] == [("times-disordered", "/timeCompleted"), ("time-missing", "")]
     assert found[0].message == "is 1 second before timeScheduled"
 
 
 def test_a_key_has_to_follow_from_the_job() -> None:
-    assert lint(GOOD, "treeherder.try._") == ()
-    (found,) = lint(GOOD, "treeherder.autoland._")
+    assert lint_job(GOOD, "treeherder.try._") == ()
+    (found,) = lint_job(GOOD, "treeherder.autoland._")
     assert (found.rule, found.severity, found.pointer) == ("key-mismatch", "wrong", "/origin/project")
     assert '"treeherder.autoland._"' in found.message
     assert '"try"' in found.message
@@ -168,7 +169,7 @@ def test_a_key_has_to_follow_from_the_job() -> None:
 def test_what_is_dropped_comes_first_and_what_is_cosmetic_last() -> None:
     job = but({"timeStarted": "soon", "logs": [{"name": "log", "url": url(30)}]}, without="owner result")
     job["taskId"] = PENDING["taskId"]
-    severities = [one.severity for one in lint(job)]
+    severities = [one.severity for one in lint_job(job)]
     assert severities == sorted(severities, key=list(Severity).index)
     assert set(severities) == set(Severity)
     both = Linter()
@@ -178,10 +179,10 @@ def test_what_is_dropped_comes_first_and_what_is_cosmetic_last() -> None:
 
 
 def test_a_finding_reads_as_a_sentence() -> None:
-    (found,) = lint(but({"owner": "x" * 51}))
+    (found,) = lint_job(but({"owner": "x" * 51}))
     assert isinstance(found, Finding)
     assert str(found) == "/owner: has 51 characters (shorten it)"
-    (found,) = lint(but(without="owner"))
+    (found,) = lint_job(but(without="owner"))
     assert str(found) == 'payload: "owner" is missing (say who submitted the job, such as me@example.com)'
 
 
@@ -256,8 +257,8 @@ def test_a_million_jobs_are_remembered_no_longer_than_that(monkeypatch: pytest.M
 
 
 def test_lint_of_one_job_remembers_nothing() -> None:
-    assert lint(GOOD) == ()
-    assert lint(but({"state": "pending", **SCHEDULED}, without="result timeStarted timeCompleted")) == ()
+    assert lint_job(GOOD) == ()
+    assert lint_job(but({"state": "pending", **SCHEDULED}, without="result timeStarted timeCompleted")) == ()
 
 
 # switching rules off
@@ -265,11 +266,11 @@ def test_lint_of_one_job_remembers_nothing() -> None:
 
 @pytest.mark.parametrize(("rule", "job", "pointers"), BREACHES)
 def test_a_rule_can_be_switched_off_by_its_name(rule: str, job: dict[str, Any], pointers: list[str]) -> None:
-    assert lint(job, off=[rule]) == ()
+    assert lint_job(job, off=[rule]) == ()
 
 
 def test_the_rules_that_need_a_key_or_a_file_can_be_switched_off_too() -> None:
-    assert lint(GOOD, "treeherder.autoland._", off=["key-mismatch"]) == ()
+    assert lint_job(GOOD, "treeherder.autoland._", off=["key-mismatch"]) == ()
     assert states("completed", "pending", one=Linter(["state-backwards"])) == [(), ()]
 
 
@@ -293,18 +294,18 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_any_json_is_linted_without_an_error(payload: Any) -> None:
-    for found in lint(payload, "a.b"):
+    for found in lint_job(payload, "a.b"):
         assert found.rule in {rule.name for rule in RULES}
 
 
 @given(st.sampled_from(sorted(GOOD)), JSON)
 def test_any_json_in_the_place_of_a_property_is_linted_without_an_error(name: str, value: Any) -> None:
-    lint(but({name: value}), "a.b")
+    lint_job(but({name: value}), "a.b")
 
 
 @pytest.mark.parametrize("payload", [None, 1, "text", [], [GOOD], True, float("nan")])
 def test_what_is_no_object_breaks_no_rule(payload: Any) -> None:
-    assert lint(payload) == ()
+    assert lint_job(payload) == ()
 
 
 def test_broken_jobs_are_linted_without_an_error_and_point_to_what_is_there() -> None:
@@ -322,7 +323,7 @@ def test_broken_jobs_are_linted_without_an_error_and_point_to_what_is_there() ->
 def test_a_job_that_json_cannot_hold_breaks_the_other_rules_only() -> None:
     loop: dict[str, Any] = but({"productName": "x" * 101})
     loop["labels"] = [loop]
-    assert [one.rule for one in lint(loop)] == ["product-name-long"]
+    assert [one.rule for one in lint_job(loop)] == ["product-name-long"]
 
 
 @pytest.mark.corpus

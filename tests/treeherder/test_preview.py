@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from support.samples import COMPLETED, CORPUS, JOBS, PENDING, REVISION, RUNNING, mutated
 
 from pulsekit.errors import InvalidPayload
-from pulsekit.jobs import lint, preview
 from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder import lint_job, preview_job
 
 LINUX = {"platform": "linux64", "os": "linux", "architecture": "x86_64"}
 MAC = {"platform": "macosx1500-aarch64", "os": "mac", "architecture": "aarch64"}
@@ -91,7 +91,7 @@ STORED_COMPLETED = {
 
 def stored(**changes: Any) -> dict[str, Any]:
     """Return what is stored of the full job with some properties changed."""
-    job: dict[str, Any] = preview(COMPLETED | changes)["job"]
+    job: dict[str, Any] = preview_job(COMPLETED | changes)["job"]
     return job
 
 
@@ -104,18 +104,18 @@ def display(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_job_with_every_property_is_stored_under_treeherders_names() -> None:
-    assert preview(COMPLETED) == STORED_COMPLETED
+    assert preview_job(COMPLETED) == STORED_COMPLETED
 
 
 def test_of_a_job_with_little_the_rest_is_unknown_or_absent() -> None:
-    assert preview(PENDING) == STORED_PENDING
+    assert preview_job(PENDING) == STORED_PENDING
 
 
 def test_times_that_are_absent_stay_absent() -> None:
     expected = deepcopy(STORED_PENDING)
     expected["job"] |= {"state": "running", "tier": 2, "option_collection": {"opt": True}}
     expected["job"] |= {"submit_timestamp": 1795456680, "start_timestamp": 1795456800}
-    assert preview(RUNNING) == expected
+    assert preview_job(RUNNING) == expected
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_the_result_is_shown_by_kind(result: str, kind: str, shown: str) -> None
 def test_a_result_counts_only_when_the_job_is_completed() -> None:
     assert stored(state="running", result="fail")["result"] == "unknown"
     assert stored(state="running", isRetried=True)["result"] == "unknown"
-    assert preview(without(COMPLETED, "result"))["job"]["result"] == "unknown"
+    assert preview_job(without(COMPLETED, "result"))["job"]["result"] == "unknown"
     assert stored(isRetried=True, result="fail")["result"] == "retry"
-    assert preview(without(COMPLETED, "result") | {"isRetried": True})["job"]["result"] == "retry"
+    assert preview_job(without(COMPLETED, "result") | {"isRetried": True})["job"]["result"] == "retry"
 
 
 def test_a_symbol_is_followed_directly_by_its_chunk_and_never_cut() -> None:
@@ -166,7 +166,7 @@ def test_a_symbol_is_followed_directly_by_its_chunk_and_never_cut() -> None:
 def test_the_machine_is_that_of_the_build_and_one_platform_serves_for_both(
     machines: dict[str, Any], name: str, build: dict[str, str], run: dict[str, str]
 ) -> None:
-    job = preview(PENDING | machines)["job"]
+    job = preview_job(PENDING | machines)["job"]
     assert (job["machine"], job["build_platform"], job["machine_platform"]) == (name, build, run)
 
 
@@ -177,9 +177,9 @@ def test_an_owner_over_fifty_characters_is_cut_before_the_schema_is_asked() -> N
 
 def test_a_job_without_owner_has_an_unknown_one_though_it_would_be_dropped() -> None:
     job = without(COMPLETED, "owner", "reason", "productName")
-    seen = preview(job)["job"]
+    seen = preview_job(job)["job"]
     assert (seen["who"], seen["reason"], seen["product_name"]) == ("unknown", "unknown", "unknown")
-    assert "owner-missing" in {found.rule for found in lint(job)}
+    assert "owner-missing" in {found.rule for found in lint_job(job)}
 
 
 def test_links_become_logs_by_their_text_and_performance_data_by_their_url() -> None:
@@ -258,13 +258,13 @@ def test_a_task_id_of_another_form_has_no_task(task_id: str) -> None:
 )
 def test_what_treeherder_drops_is_refused_with_every_reason(job: Any, pointers: list[str]) -> None:
     with pytest.raises(InvalidPayload) as caught:
-        preview(job)
+        preview_job(job)
     assert [problem.pointer for problem in caught.value.problems] == pointers
 
 
 def test_a_time_that_cannot_be_read_is_told_in_words() -> None:
     with pytest.raises(InvalidPayload) as caught:
-        preview(COMPLETED | {"timeStarted": "soon"})
+        preview_job(COMPLETED | {"timeStarted": "soon"})
     assert str(caught.value) == (
         'invalid against pulse-job: /timeStarted: "soon" is no full date and time that Treeherder can read '
         "(write it as in 2026-11-23T18:00:00Z)"
@@ -280,7 +280,7 @@ def test_whatever_the_schema_takes_can_be_seen_or_has_a_time_that_cannot_be_read
     for job in mutated(JOBS, count, 20261123):
         before = deepcopy(job)
         try:
-            form = preview(job)
+            form = preview_job(job)
         except InvalidPayload as error:
             rules = {problem.rule for problem in error.problems}
             assert rules == {"time-unreadable"} or not schema.is_valid(job, "treeherder")
@@ -292,13 +292,13 @@ def test_whatever_the_schema_takes_can_be_seen_or_has_a_time_that_cannot_be_read
         assert set(form["job"]) <= set(STORED_COMPLETED["job"])  # type: ignore[arg-type] # a dict of dicts
         assert json.loads(json.dumps(form)) == form
         assert all(type(form["job"][name]) is int for name in form["job"] if name.endswith("_timestamp"))
-        assert preview(job) == form
+        assert preview_job(job) == form
     assert seen > count / 5
 
 
 def test_the_form_shares_nothing_with_the_job() -> None:
     job = deepcopy(COMPLETED)
-    form = preview(job)
+    form = preview_job(job)
     form["superseded"].append("x")
     form["job"]["log_references"][0]["url"] = "x"
     form["job"]["build_platform"]["platform"] = "x"
@@ -394,7 +394,7 @@ def test_every_job_that_can_be_seen_is_seen_as_the_facts_have_it() -> None:
     fields: set[str] = set()
     for job in mutated([*JOBS, COMPLETED, COMPLETED], 4000, 20261126):
         try:
-            form = preview(job)
+            form = preview_job(job)
         except InvalidPayload:
             continue
         seen += 1
@@ -409,7 +409,7 @@ def test_every_job_that_can_be_seen_is_seen_as_the_facts_have_it() -> None:
 @pytest.mark.parametrize("job", [PENDING, RUNNING, COMPLETED])
 def test_what_was_worked_out_by_hand_is_what_the_facts_have(job: dict[str, Any]) -> None:
     known = {"pending": STORED_PENDING, "completed": STORED_COMPLETED}
-    assert as_told(job) == known.get(job["state"], preview(job))
+    assert as_told(job) == known.get(job["state"], preview_job(job))
 
 
 @pytest.mark.corpus
@@ -420,8 +420,8 @@ def test_real_jobs_are_seen_as_they_tell_of_themselves() -> None:
     names = {"timeScheduled": "submit", "timeStarted": "start", "timeCompleted": "end"}
     shown = {"success": "success", "fail": "testfailed", "retry": "retry"}  # all of them are tests
     for job in jobs:
-        assert preview(job) == as_told(job)
-        seen = preview(job)["job"]
+        assert preview_job(job) == as_told(job)
+        seen = preview_job(job)["job"]
         for name, field in names.items():
             assert seen[f"{field}_timestamp"] == datetime.fromisoformat(job[name]).timestamp()
         # The artifacts of a real task lie under its slug and run.

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.jobs.times import read_time
+from pulsekit.treeherder.times import read_time
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ import pytest
 from support.samples import COMPLETED, JOBS, PENDING, RUNNING, mutated
 
 from pulsekit._documents.payloads import encode_payload
-from pulsekit.jobs import Linter, lint
-from pulsekit.jobs.checks import CHECKS, Reading
-from pulsekit.jobs.suspects import suspects
+from pulsekit.treeherder import Linter, lint_job
+from pulsekit.treeherder.checks import CHECKS, Reading
+from pulsekit.treeherder.suspects import suspects
 
 KEY = "treeherder.mozilla-central._"
 TIMES = ("timeScheduled", "timeStarted", "timeCompleted")
@@ -24,7 +24,7 @@ def test_whatever_is_found_in_a_job_was_suspected() -> None:
         long = [one for rule, check in CHECKS.items() if rule != "message-large" for one in check(Reading(job, KEY))]
         rules = {rule for rule, check in CHECKS.items() if rule != "message-large" and check(Reading(job, KEY))}
         assert named is None or rules <= set(named)
-        assert len(lint(job, KEY, off=["message-large"])) == len(long)
+        assert len(lint_job(job, KEY, off=["message-large"])) == len(long)
         known += named is not None
         quick += named == []
         broken += bool(rules)
@@ -38,7 +38,7 @@ def test_what_most_jobs_look_like_is_suspected_of_nothing(job: dict[str, Any]) -
     zoned = {name: "2026-11-23T17:58:00.25+01:00" for name in TIMES if name in job}
     for one in (job, job | zoned):
         assert not suspects(one, None, 1000) or one is RUNNING  # whose times are in two zones
-        assert lint(one) == ()
+        assert lint_job(one) == ()
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.bindings.registration import Registration, expand, read_registrations
-from pulsekit.bug import Bug
 from pulsekit.targets import Target
+from pulsekit.treeherder.registration_bug import Bug
 
 JOBS = "exchange/me/v1/jobs"
 MAIN = Registration(JOBS, ["treeherder"], ["autoland._", "try._"])

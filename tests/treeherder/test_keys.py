@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.errors import InvalidMessage
-from pulsekit.jobs import routing_key
-from pulsekit.jobs.keys import key_follows, task_of
+from pulsekit.treeherder import routing_key
+from pulsekit.treeherder.keys import key_follows, task_of
 
 JOB: dict[str, Any] = {"origin": {"project": "mozilla-inbound"}}
 

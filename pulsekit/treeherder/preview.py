@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 from pulsekit.errors import InvalidPayload, Problem
-from pulsekit.jobs.checks import CHECKS, Reading
-from pulsekit.jobs.keys import task_of
-from pulsekit.jobs.rules import OWNER_CUT, OWNER_MAX, RULES
-from pulsekit.jobs.times import FIELDS
+from pulsekit.treeherder.checks import CHECKS, Reading
+from pulsekit.treeherder.keys import task_of
+from pulsekit.treeherder.rules import OWNER_CUT, OWNER_MAX, RULES
+from pulsekit.treeherder.times import FIELDS
 
-__all__ = ["preview"]
+__all__ = ["preview_job"]
 
 _SCHEMA = "pulse-job"
 _UNREADABLE = next(rule for rule in RULES if rule.name == "time-unreadable")
@@ -24,7 +24,7 @@ _RESULTS = {"fail": "busted", "canceled": "usercancel"}
 _TEST_RESULTS = _RESULTS | {"fail": "testfailed"}
 
 
-def preview(job: Any) -> dict[str, Any]:
+def preview_job(job: Any) -> dict[str, Any]:
     """Return the job in the form in which Treeherder stores it: `{"job": {…}, "superseded": […], "revision": …}`.
 
     The names are Treeherder's; times are seconds since 1970 in UTC. The same job gives the same form on every day and

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError
-from pulsekit.jobs.checks import CHECKS, STATES, Reading, size_of
-from pulsekit.jobs.rules import RULES
-from pulsekit.jobs.suspects import suspects
+from pulsekit.treeherder.checks import CHECKS, STATES, Reading, size_of
+from pulsekit.treeherder.rules import RULES
+from pulsekit.treeherder.suspects import suspects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.jobs.rules import Rule, Severity
+    from pulsekit.treeherder.rules import Rule, Severity
 
-__all__ = ["Finding", "Linter", "lint"]
+__all__ = ["Finding", "Linter", "lint_job"]
 
 _RULES = {rule.name: rule for rule in RULES}
 _ORDER = list(_RULES)
@@ -119,7 +119,7 @@ class Linter:
         return f"{brief(name)} comes after {brief(STATES[before])} of the same taskId"
 
 
-def lint(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:
+def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:
     """Return what Treeherder would make of a job that it should not, beyond what the schema says; the worst first.
 
     Never raises because of the payload. For the jobs of a file use a `Linter`, which sees states that go backwards.

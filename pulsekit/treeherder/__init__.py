@@ -1,0 +1,57 @@
+"""What Treeherder does with a job beyond its schema: judge it, store it, show it, and the key it travels under.
+
+    lint_job(job)                        # what Treeherder would drop, misread or leave out, and what to do
+    preview_job(job)                     # the job as Treeherder stores it
+    routing_key(job, "treeherder")       # treeherder.autoland._
+    glance(job)                          # what one line of a screen says about it
+
+Nothing here does any I/O.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.treeherder.keys import routing_key
+    from pulsekit.treeherder.lint import Finding, Linter, lint_job
+    from pulsekit.treeherder.preview import preview_job
+    from pulsekit.treeherder.rules import RULES, Rule, Severity
+    from pulsekit.treeherder.summary import Glance, glance
+
+__all__ = [
+    "RULES",
+    "Finding",
+    "Glance",
+    "Linter",
+    "Rule",
+    "Severity",
+    "glance",
+    "lint_job",
+    "preview_job",
+    "routing_key",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.treeherder.keys": ("routing_key",),
+        "pulsekit.treeherder.lint": (
+            "Finding",
+            "Linter",
+            "lint_job",
+        ),
+        "pulsekit.treeherder.preview": ("preview_job",),
+        "pulsekit.treeherder.rules": (
+            "RULES",
+            "Rule",
+            "Severity",
+        ),
+        "pulsekit.treeherder.summary": (
+            "Glance",
+            "glance",
+        ),
+    },
+)
