@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     )
     from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
     from pulsekit.policies import Fate, Policy
-    from pulsekit.publisher import Draft, Publisher
+    from pulsekit.publisher.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
     from pulsekit.recordings import Recorder, read_recording
     from pulsekit.records import Record
@@ -168,7 +168,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.errors": _ERRORS,
         "pulsekit.messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
         "pulsekit.policies": ("Fate", "Policy"),
-        "pulsekit.publisher": ("Draft", "Publisher"),
+        "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.pulse": ("Pulse", "connect"),
         "pulsekit.recordings": ("Recorder", "read_recording"),
         "pulsekit.records": ("Record",),

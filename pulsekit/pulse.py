@@ -11,7 +11,7 @@ from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer import PREFETCH, Consumer
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
-from pulsekit.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
+from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas.schema import Schema, load_schema
 from pulsekit.settings import load_settings
 

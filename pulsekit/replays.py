@@ -15,14 +15,14 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError
-from pulsekit.publisher import WINDOW, Draft
+from pulsekit.publisher.publisher import WINDOW, Draft
 from pulsekit.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from pulsekit.messages import Gap, Receipt
-    from pulsekit.publisher import Publisher
+    from pulsekit.publisher.publisher import Publisher
 
 __all__ = ["KeyMap", "Replay", "schedule"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from support.rabbitmq.broker import RabbitMQ
 
-    from pulsekit.publisher import Draft
+    from pulsekit.publisher.publisher import Draft
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

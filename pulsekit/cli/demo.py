@@ -13,7 +13,7 @@ from pulsekit.discovery import login_at
 
 if TYPE_CHECKING:
     from pulsekit.consumer import Consumer
-    from pulsekit.publisher import Publisher
+    from pulsekit.publisher.publisher import Publisher
     from pulsekit.stand_in import Verdict
 
 __all__ = ["EXAMPLES", "command"]

@@ -12,7 +12,7 @@ from pulsekit.messages import Properties
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.publisher import Draft
+    from pulsekit.publisher.publisher import Draft
 
 __all__ = ["Extras", "read_extras"]
 

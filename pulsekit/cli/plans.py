@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
     from pulsekit.cli.extras import Extras
-    from pulsekit.publisher import Draft
+    from pulsekit.publisher.publisher import Draft
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder import Linter
@@ -181,10 +181,10 @@ class Plan:
             lint = () if checked else self._lint(value, keys, document, line, size)
             if not self.extras:
                 return Messages([(value, key) for key in keys], lint)
-            from pulsekit.publisher import Draft
+            from pulsekit.publisher.publisher import Draft
 
             return Messages([self.extras.on(Draft(value, key)) for key in keys], lint)
-        from pulsekit.publisher import Draft
+        from pulsekit.publisher.publisher import Draft
 
         record = read_record(value)
         places = None if document is None or isinstance(record.content, bytes) else document.child("payload")

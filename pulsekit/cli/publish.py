@@ -138,7 +138,7 @@ def command(
 
         return _dry_run(plan, files or [], expand(settings.registrations), out)
     from pulsekit.cli.sending import Sending
-    from pulsekit.publisher import PUBLISH_TIMEOUT
+    from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
 
     sending = Sending(plan, out, keep_going=keep_going)
     if files and not sending.read_files(files):  # not within the loop, where Ctrl-C would have to wait for it

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pulsekit.expressions import Filter
-    from pulsekit.publisher import Publisher
+    from pulsekit.publisher.publisher import Publisher
     from pulsekit.records import Record
     from pulsekit.replays import KeyMap
 
@@ -101,7 +101,7 @@ def command(
     as well, though nobody can tell whether it is whole.
     """
     from pulsekit.bindings.names import check_exchange
-    from pulsekit.publisher import PUBLISH_TIMEOUT
+    from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
     from pulsekit.replays import KeyMap
     from pulsekit.settings import load_settings
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pulsekit._documents.document import Document
     from pulsekit.cli.plans import Message, Messages
     from pulsekit.messages import Receipt
-    from pulsekit.publisher import Publisher
+    from pulsekit.publisher.publisher import Publisher
 
 __all__ = ["Sending"]
 

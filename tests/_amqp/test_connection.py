@@ -22,7 +22,7 @@ import pulsekit
 from pulsekit import State
 from pulsekit._amqp.broker import parse_url
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Backoff, Connection
-from pulsekit.publisher import PUBLISH_TIMEOUT
+from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:

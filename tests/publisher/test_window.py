@@ -9,7 +9,7 @@ import pytest
 import pulsekit
 from pulsekit import Outcome, Properties, Receipt
 from pulsekit._amqp.frames import Envelope, encode_id
-from pulsekit.flow import Entry, Flow, Refused
+from pulsekit.publisher.window import Entry, Flow, Refused
 
 _ENVELOPE = Envelope("exchange/me/v1/jobs", "key", mandatory=False, properties=Properties(), headers={})
 

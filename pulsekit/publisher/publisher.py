@@ -26,8 +26,8 @@ from pulsekit.errors import (
     NotOpen,
     PulsekitError,
 )
-from pulsekit.flow import Entry, Flow, Refused
 from pulsekit.messages import CC, Outcome, Properties, Receipt
+from pulsekit.publisher.window import Entry, Flow, Refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
