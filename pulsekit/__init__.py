@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from pulsekit.bindings.matching import Explanation, explain, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.bindings.table import BindingTable
-    from pulsekit.consumer import Consumer
-    from pulsekit.depth import Depth, Limits
+    from pulsekit.consumer.consumer import Consumer
+    from pulsekit.consumer.depth import Depth, Limits
+    from pulsekit.consumer.policy import Fate, Policy
     from pulsekit.errors import (
         AccessRefused,
         BrokerRefused,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         VirtualHostRefused,
     )
     from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
-    from pulsekit.policies import Fate, Policy
     from pulsekit.publisher.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
     from pulsekit.recordings import Recorder, read_recording
@@ -163,11 +163,11 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.bindings.registration": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
         "pulsekit._amqp.connection": ("State",),
-        "pulsekit.consumer": ("Consumer",),
-        "pulsekit.depth": ("Depth", "Limits"),
+        "pulsekit.consumer.consumer": ("Consumer",),
+        "pulsekit.consumer.depth": ("Depth", "Limits"),
         "pulsekit.errors": _ERRORS,
         "pulsekit.messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
-        "pulsekit.policies": ("Fate", "Policy"),
+        "pulsekit.consumer.policy": ("Fate", "Policy"),
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.pulse": ("Pulse", "connect"),
         "pulsekit.recordings": ("Recorder", "read_recording"),

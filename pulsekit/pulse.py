@@ -9,7 +9,7 @@ from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connec
 from pulsekit._amqp.error_mapping import FOREIGN, translate
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
-from pulsekit.consumer import PREFETCH, Consumer
+from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
 from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas.schema import Schema, load_schema
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.broker import Broker
     from pulsekit._amqp.connection import State
-    from pulsekit.depth import Depth, Limits
+    from pulsekit.consumer.depth import Depth, Limits
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
 

@@ -15,7 +15,7 @@ from pulsekit._amqp.channel import GetWire
 from pulsekit._amqp.connection import OPERATION_TIMEOUT
 from pulsekit._amqp.error_mapping import FOREIGN, translate
 from pulsekit.bindings.names import check_queue, queue_name
-from pulsekit.depth import Depth, Limits
+from pulsekit.consumer.depth import Depth, Limits
 from pulsekit.errors import NetworkError, PreconditionFailed
 from pulsekit.messages import Delivered
 

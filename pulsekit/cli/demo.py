@@ -12,7 +12,7 @@ from pulsekit.cli.output import Cell, Format, Output
 from pulsekit.discovery import login_at
 
 if TYPE_CHECKING:
-    from pulsekit.consumer import Consumer
+    from pulsekit.consumer.consumer import Consumer
     from pulsekit.publisher.publisher import Publisher
     from pulsekit.stand_in import Verdict
 

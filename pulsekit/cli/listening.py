@@ -13,7 +13,7 @@ from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.output import note, warn
 from pulsekit.cli.rows import gap_words
 from pulsekit.cli.streams import Worker
-from pulsekit.depth import Limits
+from pulsekit.consumer.depth import Limits
 from pulsekit.errors import PulsekitError
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.saving import Saving
     from pulsekit.cli.screens import Screen
-    from pulsekit.consumer import Consumer
+    from pulsekit.consumer.consumer import Consumer
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap, Message
     from pulsekit.pulse import Pulse
@@ -105,7 +105,7 @@ class Listening:
             PulsekitError: nothing can be listened to, or not any more.
             OSError: what came cannot be recorded or shown.
         """
-        from pulsekit.consumer import PREFETCH
+        from pulsekit.consumer.consumer import PREFETCH
 
         store = self._store
         async with (

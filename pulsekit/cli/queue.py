@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit.bindings.registration import Binding, Rule
-    from pulsekit.depth import Depth, Limits
+    from pulsekit.consumer.depth import Depth, Limits
     from pulsekit.guardian import Bound, Comparison
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
@@ -86,7 +86,7 @@ def show(
     Messages that consumers have taken and not yet acknowledged count for PulseGuardian too, but nobody outside sees
     them. Exit status 5 when there is no such queue, or no more.
     """
-    from pulsekit.depth import Limits
+    from pulsekit.consumer.depth import Limits
 
     limits = Limits(mail_over, delete_over, every)
     if watching and (guardian or prune):
@@ -181,7 +181,7 @@ async def _show(
 async def _watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: int | None) -> int:
     import time
 
-    from pulsekit.depth import Trend
+    from pulsekit.consumer.depth import Trend
     from pulsekit.queues import watch
 
     trend = Trend()

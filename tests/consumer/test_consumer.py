@@ -487,7 +487,7 @@ async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_g
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who was killed, and is started again, may find that the broker has not noticed."""
-    monkeypatch.setattr("pulsekit.consumer._WAIT_FIRST", 0.01)
+    monkeypatch.setattr("pulsekit.consumer.consumer._WAIT_FIRST", 0.01)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as dead:
         async with dead.subscribe(exchange, queue=queue, durable=False):
@@ -503,7 +503,7 @@ async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_g
 async def test_a_queue_that_stays_locked_is_named(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulsekit.consumer.CONNECT_TIMEOUT", 0.0)
+    monkeypatch.setattr("pulsekit.consumer.consumer.CONNECT_TIMEOUT", 0.0)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as other, other.subscribe(exchange, queue=queue, durable=False):
         with pytest.raises(pulsekit.ResourceLocked, match=queue):
@@ -513,8 +513,8 @@ async def test_a_queue_that_stays_locked_is_named(
 async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_for(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulsekit.consumer._WAIT_FIRST", 0.01)
-    monkeypatch.setattr("pulsekit.consumer.CONNECT_TIMEOUT", 0.0)
+    monkeypatch.setattr("pulsekit.consumer.consumer._WAIT_FIRST", 0.01)
+    monkeypatch.setattr("pulsekit.consumer.consumer.CONNECT_TIMEOUT", 0.0)
     queue, gaps = f"queue/{user.name}/mine", asyncio.Queue[pulsekit.Gap]()
     async with (
         Proxy(user.url) as proxy,

@@ -10,7 +10,7 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit import Depth, Limits
-from pulsekit.depth import Trend
+from pulsekit.consumer.depth import Trend
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import RabbitMQ

@@ -21,7 +21,8 @@ from pulsekit._amqp.channel import DeliveryWire, Topology
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.bindings.registration import Binding
-from pulsekit.depth import Depth, Limits, Watch
+from pulsekit.consumer.depth import Depth, Limits, Watch
+from pulsekit.consumer.policy import Fate, Policy, Retries
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -35,7 +36,6 @@ from pulsekit.errors import (
     Unreachable,
 )
 from pulsekit.messages import Delivered, Gap, Message, Settlement
-from pulsekit.policies import Fate, Policy, Retries
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
