@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from pulsekit.publisher.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
     from pulsekit.recordings import Recorder, read_recording
-    from pulsekit.records import Record
+    from pulsekit.records.record import Record
     from pulsekit.replays import Replay
     from pulsekit.schemas.schema import Schema, load_schema
 
@@ -171,7 +171,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.pulse": ("Pulse", "connect"),
         "pulsekit.recordings": ("Recorder", "read_recording"),
-        "pulsekit.records": ("Record",),
+        "pulsekit.records.record": ("Record",),
         "pulsekit.replays": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),
         "pulsekit.schemas.schema": ("Schema", "load_schema"),

@@ -304,7 +304,7 @@ class Message:
             exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the
                 spelling of numbers and repeated keys.
         """
-        from pulsekit.records import message_record
+        from pulsekit.records.record import message_record
 
         return message_record(self, exact=exact)
 

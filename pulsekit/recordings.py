@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import ConfigurationError, DamagedRecording, InvalidMessage, NotOpen
 from pulsekit.messages import Gap
-from pulsekit.records import (
+from pulsekit.records.record import (
     dump_line,
     gap_record,
     header_record,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from typing import Any, BinaryIO, Literal, Self
 
     from pulsekit.messages import Message
-    from pulsekit.records import Record
+    from pulsekit.records.record import Record
 
 __all__ = ["Recorder", "read_recording"]
 

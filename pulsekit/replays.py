@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.publisher import WINDOW, Draft
-from pulsekit.records import Record
+from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator

@@ -15,7 +15,7 @@ import pytest
 from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
 from pulsekit.messages import Gap, Message, Properties
 from pulsekit.recordings import Recorder, read_recording
-from pulsekit.records import Record
+from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

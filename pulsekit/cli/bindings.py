@@ -160,7 +160,7 @@ def _messages_in(name: str) -> Iterator[Routed]:
             yield from read_routed(bounded_lines(file, name), source=name)
             return
     from pulsekit.recordings import read_recording
-    from pulsekit.records import Record
+    from pulsekit.records.record import Record
 
     for entry in read_recording(name):
         if isinstance(entry, Record):

@@ -54,7 +54,7 @@ def changed(value: Any, edits: Edits) -> Any:
     Raises:
         InvalidInput: it has something else where a field should be put, or is a record that cannot be read.
     """
-    from pulsekit.records import is_aside, is_record
+    from pulsekit.records.record import is_aside, is_record
 
     if is_aside(value):
         return value
@@ -72,7 +72,7 @@ def edited(document: Document, edits: Edits) -> Document:
     """
     from dataclasses import replace
 
-    from pulsekit.records import is_aside, is_record
+    from pulsekit.records.record import is_aside, is_record
 
     value: Any = document.value
     if is_aside(value):
@@ -89,7 +89,7 @@ def edited(document: Document, edits: Edits) -> Document:
 
 def _opened(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record with the payload that would be sent, and without what holds for its former body alone."""
-    from pulsekit.records import read_record
+    from pulsekit.records.record import read_record
 
     kept = {name: part for name, part in record.items() if name not in {"body", "body_b64"}}
     kept["payload"] = read_record(record).payload

@@ -88,7 +88,7 @@ def _value(name: str, text: str) -> Any:
     if name == "timestamp":
         from datetime import UTC
 
-        from pulsekit.records import read_when
+        from pulsekit.records.record import read_when
 
         try:
             when = read_when(text)

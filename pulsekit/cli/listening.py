@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap, Message
     from pulsekit.pulse import Pulse
-    from pulsekit.views import View
+    from pulsekit.records.selection import View
 
 __all__ = ["Listening", "Span", "Store"]
 

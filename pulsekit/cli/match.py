@@ -193,7 +193,7 @@ def _piped_messages() -> Iterator[_Message]:
 def _from_record(text: str, number: int) -> _Message | None:
     """Read the keys of a record; a line of a recording that is no message gives None."""
     from pulsekit._documents.document import parse_json
-    from pulsekit.records import is_aside
+    from pulsekit.records.record import is_aside
 
     value = parse_json(text, source=STDIN, first_line=number).value
     assert isinstance(value, dict)

@@ -16,7 +16,7 @@ from pulsekit.cli.output import fail
 from pulsekit.cli.payloads import is_ndjson
 from pulsekit.cli.verdicts import Placed
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records import is_aside, is_record, read_record
+from pulsekit.records.record import is_aside, is_record, read_record
 from pulsekit.treeherder import Severity, routing_key
 
 if TYPE_CHECKING:

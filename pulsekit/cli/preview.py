@@ -13,7 +13,7 @@ from pulsekit.cli.output import FormatOption, note, warn
 from pulsekit.cli.payloads import documents_in, piped_documents
 from pulsekit.cli.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records import is_aside, is_record, read_record
+from pulsekit.records.record import is_aside, is_record, read_record
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder import Linter, Severity, preview_job
 

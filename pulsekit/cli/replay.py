@@ -18,9 +18,9 @@ from pulsekit.errors import ConfigurationError, DamagedRecording
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pulsekit.expressions import Filter
     from pulsekit.publisher.publisher import Publisher
-    from pulsekit.records import Record
+    from pulsekit.records.expressions import Filter
+    from pulsekit.records.record import Record
     from pulsekit.replays import KeyMap
 
 __all__ = ["EXAMPLES", "command"]
@@ -107,7 +107,7 @@ def command(
 
     wanted = None
     if chosen is not None:
-        from pulsekit.expressions import Filter
+        from pulsekit.records.expressions import Filter
 
         wanted = Filter(chosen, name="--filter")
     if every is not None and (speed is not None or max_gap is not None):
@@ -229,14 +229,14 @@ class _Recording:
     def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
         if self._wanted is None:
             return records
-        from pulsekit.records import record_value
+        from pulsekit.records.record import record_value
 
         takes = self._wanted.takes
         return (record for record in records if takes(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
         from pulsekit.recordings import read_recording
-        from pulsekit.records import Record
+        from pulsekit.records.record import Record
 
         try:
             for entry in read_recording(self._file):

@@ -13,15 +13,15 @@ from pulsekit._documents.nesting import is_deeper
 from pulsekit.cli.output import clean, columns
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import CC, Properties
+from pulsekit.records.selection import NOT_JSON
 from pulsekit.treeherder import glance
-from pulsekit.views import NOT_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pulsekit.cli.output import Cell, Output
     from pulsekit.messages import Gap, Message
-    from pulsekit.views import Seen
+    from pulsekit.records.selection import Seen
 
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 

@@ -280,7 +280,7 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
     """Read a recording, its messages by exchange."""
     from pulsekit.cli.payloads import documents_in
     from pulsekit.publisher.publisher import Draft
-    from pulsekit.records import is_record, read_record
+    from pulsekit.records.record import is_record, read_record
 
     found: defaultdict[str, list[Draft]] = defaultdict(list)
     for document in documents_in(name):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pulsekit.cli.output import clean, console
 from pulsekit.cli.streams import Worker
-from pulsekit.records import dump_line, gap_record
+from pulsekit.records.record import dump_line, gap_record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from pulsekit.cli.output import Output
     from pulsekit.cli.rows import Rows
     from pulsekit.messages import Gap
-    from pulsekit.rates import Look, Rate
-    from pulsekit.views import Seen
+    from pulsekit.records.rates import Look, Rate
+    from pulsekit.records.selection import Seen
 
 __all__ = ["Meter", "Screen", "Sheet"]
 
@@ -156,7 +156,7 @@ class Meter:
             words: of a key that are counted together.
             every: seconds between two looks.
         """
-        from pulsekit.rates import Rates
+        from pulsekit.records.rates import Rates
 
         self.count = 0
         # Somebody at a terminal sees at once that it is there; a record of no time at all helps nobody.

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.listening import Store
     from pulsekit.cli.screens import Screen
-    from pulsekit.expressions import Filter, Query
     from pulsekit.pulse import Pulse
+    from pulsekit.records.expressions import Filter, Query
     from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
@@ -146,9 +146,9 @@ def command(
     """
     from pulsekit.bindings.names import check_queue
     from pulsekit.cli.listening import Listening, Span, Store
+    from pulsekit.records.selection import View
     from pulsekit.schemas.schema import load_schema
     from pulsekit.settings import load_settings
-    from pulsekit.views import View
 
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
@@ -264,7 +264,7 @@ def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None
 def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, Query | None]:
     if chosen is None and query is None:
         return None, None
-    from pulsekit.expressions import Filter, Query
+    from pulsekit.records.expressions import Filter, Query
 
     return (
         None if chosen is None else Filter(chosen, name="--filter"),

@@ -177,7 +177,7 @@ class _Report:
     def _judge(self, document: Document) -> tuple[Sequence[Problem], Sequence[Placed]]:
         value: Any = document.value
         if _may_be_record(value):
-            from pulsekit.records import is_record  # of no use to those who have jobs alone
+            from pulsekit.records.record import is_record  # of no use to those who have jobs alone
 
             if is_record(value):
                 return self._judge_record(document, value)
@@ -186,7 +186,7 @@ class _Report:
         return found, [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in lint] if lint else ()
 
     def _judge_record(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
-        from pulsekit.records import read_record
+        from pulsekit.records.record import read_record
 
         # What would be sent again is judged; where both are given, the payload beside the body has the better places.
         base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
@@ -235,7 +235,7 @@ def _is_aside(value: Any) -> bool:
     """Tell whether a payload is a line of a recording that is no message."""
     if not _may_be_record(value):
         return False
-    from pulsekit.records import is_aside
+    from pulsekit.records.record import is_aside
 
     return is_aside(value)
 

@@ -13,10 +13,10 @@ from support.samples import JOBS
 from pulsekit.bindings.registration import Binding
 from pulsekit.cli.output import Format, Output
 from pulsekit.cli.rows import Notation, Rows
-from pulsekit.expressions import Query
 from pulsekit.messages import Gap, Message, Properties
+from pulsekit.records.expressions import Query
+from pulsekit.records.selection import View
 from pulsekit.schemas.schema import load_schema
-from pulsekit.views import View
 
 EXCHANGE = "exchange/me/v1/jobs"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -52,10 +52,10 @@ from pulsekit.errors import (
 )
 from pulsekit.messages import CC, Delivered, Delivery, Message
 from pulsekit.recordings import read_recording
-from pulsekit.records import is_record, message_record, read_gap, read_record, record_line
+from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
+from pulsekit.records.selection import View
 from pulsekit.schemas.schema import load_schema
 from pulsekit.settings import load_settings
-from pulsekit.views import View
 from security.screens import raw_characters
 
 if TYPE_CHECKING:

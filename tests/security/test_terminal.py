@@ -20,7 +20,7 @@ import pulsekit as library
 from pulsekit.cli.output import clean
 from pulsekit.messages import Message, Properties
 from pulsekit.queues import delete_queue
-from pulsekit.records import Record
+from pulsekit.records.record import Record
 from security.screens import HOSTILE, Screen, raw_characters
 
 if TYPE_CHECKING:

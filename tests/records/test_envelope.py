@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit.envelopes import unwrap
+from pulsekit.records.envelope import unwrap
 
 META = {"exchange": "exchange/build/", "routing_key": "k", "serializer": "json", "sent": "2014-07-01T10:00:00+00:00"}
 

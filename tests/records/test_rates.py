@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from pulsekit.rates import Rates
+from pulsekit.records.rates import Rates
 
 
 def test_messages_are_counted_by_exchange_and_by_how_their_keys_begin() -> None:

@@ -14,7 +14,15 @@ from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.messages import Delivered, Delivery, Gap, Message, Properties, Settlement, encode_payload
-from pulsekit.records import dump_line, gap_record, is_record, message_record, read_record, record_line, record_value
+from pulsekit.records.record import (
+    dump_line,
+    gap_record,
+    is_record,
+    message_record,
+    read_record,
+    record_line,
+    record_value,
+)
 
 NOON = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 

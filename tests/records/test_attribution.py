@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from pulsekit.attribution import Attribution
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Message
+from pulsekit.records.attribution import Attribution
 
 JOBS, OTHERS = "exchange/me/v1/jobs", "exchange/me/v1/others"
 EVERYTHING = [Binding(JOBS, "treeherder.#"), Binding(JOBS, "route.*"), Binding(OTHERS), Binding(JOBS, "treeherder.#")]

@@ -11,19 +11,19 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.ndjson import dump_line
-from pulsekit.attribution import Attribution
-from pulsekit.envelopes import unwrap
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.messages import decode_body
-from pulsekit.records import message_record, record_line
+from pulsekit.records.attribution import Attribution
+from pulsekit.records.envelope import unwrap
+from pulsekit.records.record import message_record, record_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pulsekit.attribution import Reason
     from pulsekit.bindings.registration import Binding
-    from pulsekit.expressions import Filter, Query
     from pulsekit.messages import Message
+    from pulsekit.records.attribution import Reason
+    from pulsekit.records.expressions import Filter, Query
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["NOT_JSON", "Seen", "View"]

@@ -9,10 +9,10 @@ from support.samples import JOBS
 
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError
-from pulsekit.expressions import Filter, Query
 from pulsekit.messages import Message
+from pulsekit.records.expressions import Filter, Query
+from pulsekit.records.selection import NOT_JSON, View
 from pulsekit.schemas.schema import load_schema
-from pulsekit.views import NOT_JSON, View
 
 EXCHANGE = "exchange/me/v1/jobs"
 BINDINGS = [Binding(EXCHANGE, "a.#"), Binding(EXCHANGE, "b")]

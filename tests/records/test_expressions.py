@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from pulsekit.errors import ConfigurationError
-from pulsekit.expressions import Filter, Query
+from pulsekit.records.expressions import Filter, Query
 
 RECORD = {
     "routing_key": "a.b",
@@ -83,7 +83,7 @@ def test_what_json_has_no_number_for_is_a_failure() -> None:
 
 def test_nobody_pays_for_expressions_who_has_none() -> None:
     modules = subprocess.run(
-        [sys.executable, "-c", "import sys, json, pulsekit.expressions; print(json.dumps(list(sys.modules)))"],
+        [sys.executable, "-c", "import sys, json, pulsekit.records.expressions; print(json.dumps(list(sys.modules)))"],
         capture_output=True,
         check=True,
     ).stdout
