@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
     from pulsekit.publisher.publisher import Draft, Publisher
     from pulsekit.pulse import Pulse, connect
-    from pulsekit.recordings import Recorder, read_recording
+    from pulsekit.recordings.recordings import Recorder, read_recording
+    from pulsekit.recordings.replay import Replay
     from pulsekit.records.record import Record
-    from pulsekit.replays import Replay
     from pulsekit.schemas.schema import Schema, load_schema
 
 __version__ = "0.1.0"
@@ -170,9 +170,9 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.consumer.policy": ("Fate", "Policy"),
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.pulse": ("Pulse", "connect"),
-        "pulsekit.recordings": ("Recorder", "read_recording"),
+        "pulsekit.recordings.recordings": ("Recorder", "read_recording"),
         "pulsekit.records.record": ("Record",),
-        "pulsekit.replays": ("Replay",),
+        "pulsekit.recordings.replay": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),
         "pulsekit.schemas.schema": ("Schema", "load_schema"),
         "pulsekit.bindings.matching": ("Explanation", "explain", "topic_matches"),

@@ -159,7 +159,7 @@ def _messages_in(name: str) -> Iterator[Routed]:
         if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
             yield from read_routed(bounded_lines(file, name), source=name)
             return
-    from pulsekit.recordings import read_recording
+    from pulsekit.recordings.recordings import read_recording
     from pulsekit.records.record import Record
 
     for entry in read_recording(name):

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pulsekit.publisher.publisher import Publisher
+    from pulsekit.recordings.replay import KeyMap
     from pulsekit.records.expressions import Filter
     from pulsekit.records.record import Record
-    from pulsekit.replays import KeyMap
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -102,7 +102,7 @@ def command(
     """
     from pulsekit.bindings.names import check_exchange
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
-    from pulsekit.replays import KeyMap
+    from pulsekit.recordings.replay import KeyMap
     from pulsekit.settings import load_settings
 
     wanted = None
@@ -193,7 +193,7 @@ class _Recording:
             DamagedRecording: see `records`.
             OSError: see `records`.
         """
-        from pulsekit.replays import schedule
+        from pulsekit.recordings.replay import schedule
 
         first = last = None
         records = self._records(tell=True)
@@ -235,7 +235,7 @@ class _Recording:
         return (record for record in records if takes(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
-        from pulsekit.recordings import read_recording
+        from pulsekit.recordings.recordings import read_recording
         from pulsekit.records.record import Record
 
         try:
@@ -253,7 +253,7 @@ class _Recording:
 
 async def _send(recording: _Recording, publisher: Publisher, out: Output, *, window: int, require_route: bool) -> int:
     from pulsekit.cli.receipts import Receipts
-    from pulsekit.replays import Replay
+    from pulsekit.recordings.replay import Replay
 
     receipts = Receipts(out, total=recording.messages)
     replay = Replay(

@@ -10,7 +10,7 @@ import pulsekit
 from pulsekit import Gap, Properties, Record, Replay
 from pulsekit.errors import ConfigurationError
 from pulsekit.messages import Outcome, Receipt
-from pulsekit.replays import KeyMap, schedule
+from pulsekit.recordings.replay import KeyMap, schedule
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator

@@ -14,7 +14,7 @@ import pytest
 
 from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
 from pulsekit.messages import Gap, Message, Properties
-from pulsekit.recordings import Recorder, read_recording
+from pulsekit.recordings.recordings import Recorder, read_recording
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:

@@ -1,0 +1,32 @@
+"""Recordings: files of records, compressed or not. Write, read and replay them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.recordings.recordings import Recorder, read_recording
+    from pulsekit.recordings.replay import KeyMap, Replay
+
+__all__ = [
+    "KeyMap",
+    "Recorder",
+    "Replay",
+    "read_recording",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.recordings.recordings": (
+            "Recorder",
+            "read_recording",
+        ),
+        "pulsekit.recordings.replay": (
+            "KeyMap",
+            "Replay",
+        ),
+    },
+)
