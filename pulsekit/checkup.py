@@ -33,7 +33,7 @@ from pulsekit.errors import (
     VirtualHostRefused,
 )
 from pulsekit.pulse import Pulse
-from pulsekit.queues import try_queue
+from pulsekit.queues.operations import try_queue
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

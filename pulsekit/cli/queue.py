@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding, Rule
     from pulsekit.consumer.depth import Depth, Limits
-    from pulsekit.guardian import Bound, Comparison
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
+    from pulsekit.queues.guardian import Bound, Comparison
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -155,7 +155,7 @@ async def _show(
     prune: bool,
     yes: bool,
 ) -> int:
-    from pulsekit.queues import look, unbind
+    from pulsekit.queues.operations import look, unbind
 
     async with pulse:
         _show_depth(shown, await look(pulse, name, limits), bound, change)
@@ -182,7 +182,7 @@ async def _watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: 
     import time
 
     from pulsekit.consumer.depth import Trend
-    from pulsekit.queues import watch
+    from pulsekit.queues.operations import watch
 
     trend = Trend()
     if shown.pretty:
@@ -211,7 +211,7 @@ async def _watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: 
 
 
 async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool) -> int:
-    from pulsekit.queues import look, peek
+    from pulsekit.queues.operations import look, peek
 
     async with pulse:
         messages = await peek(pulse, name, count)
@@ -231,7 +231,7 @@ async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: boo
 
 
 async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
-    from pulsekit.queues import look, purge_queue
+    from pulsekit.queues.operations import look, purge_queue
 
     async with pulse:
         waiting = (await look(pulse, name)).ready
@@ -243,7 +243,7 @@ async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
 
 
 async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
-    from pulsekit.queues import check_unused, delete_queue, look
+    from pulsekit.queues.operations import check_unused, delete_queue, look
 
     async with pulse:
         depth = await look(pulse, name)
@@ -262,7 +262,7 @@ def _bound(
 ) -> tuple[tuple[Bound, ...] | None, Comparison | None]:
     """Return what is bound, and how it compares with the registrations, as far as that is asked for."""
     from pulsekit.bindings.registration import expand
-    from pulsekit.guardian import compare, fetch_bindings
+    from pulsekit.queues.guardian import compare, fetch_bindings
 
     if guardian is None:
         return None, None

@@ -14,7 +14,7 @@ from support.command import start
 from support.site_on_loopback import bindings_page, site
 
 import pulsekit
-from pulsekit.queues import delete_queue, look
+from pulsekit.queues.operations import delete_queue, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from support.samples import JOBS
 import pulsekit as library
 from pulsekit.cli.output import clean
 from pulsekit.messages import Message, Properties
-from pulsekit.queues import delete_queue
+from pulsekit.queues.operations import delete_queue
 from pulsekit.records.record import Record
 from security.screens import HOSTILE, Screen, raw_characters
 

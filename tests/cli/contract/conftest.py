@@ -14,7 +14,7 @@ from support.samples import JOBS
 
 import pulsekit as library
 from pulsekit.messages import Message
-from pulsekit.queues import delete_queue
+from pulsekit.queues.operations import delete_queue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

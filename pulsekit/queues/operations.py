@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import aiormq
 
     from pulsekit._amqp.connection import Link
-    from pulsekit.guardian import Bound
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
+    from pulsekit.queues.guardian import Bound
 
 __all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "try_queue", "unbind", "watch"]
 

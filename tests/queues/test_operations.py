@@ -9,8 +9,8 @@ import pytest
 from support.proxy import Proxy
 
 import pulsekit
-from pulsekit.guardian import Bound
-from pulsekit.queues import delete_queue, look, peek, purge_queue, unbind, watch
+from pulsekit.queues.guardian import Bound
+from pulsekit.queues.operations import delete_queue, look, peek, purge_queue, unbind, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ async def test_a_peeked_message_has_all_that_came_with_it(user: PulseUser) -> No
 
 
 async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pulsekit.queues.PEEK_BYTES", 20)
+    monkeypatch.setattr("pulsekit.queues.operations.PEEK_BYTES", 20)
     async with filled(user, 4) as (pulse, queue):
         assert len(await peek(pulse, queue)) == 2
         assert (await look(pulse, queue)).ready == 4

@@ -1,0 +1,40 @@
+"""Manage your queues: over AMQP, and through the public pages of PulseGuardian."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.queues.guardian import Comparison, compare, fetch_bindings
+    from pulsekit.queues.operations import delete_queue, look, peek, purge_queue, watch
+
+__all__ = [
+    "Comparison",
+    "compare",
+    "delete_queue",
+    "fetch_bindings",
+    "look",
+    "peek",
+    "purge_queue",
+    "watch",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.queues.guardian": (
+            "Comparison",
+            "compare",
+            "fetch_bindings",
+        ),
+        "pulsekit.queues.operations": (
+            "delete_queue",
+            "look",
+            "peek",
+            "purge_queue",
+            "watch",
+        ),
+    },
+)
