@@ -12,7 +12,7 @@ from pulsekit.cli.output import FormatOption, Output, note
 
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
-    from pulsekit.checkup import Finding
+    from pulsekit.diagnosis.checks import Finding
     from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
@@ -49,7 +49,7 @@ def command(
 
 
 async def _examine(shown: Output, exchange: str | None, timeout: float, url: str | None, insecure: bool) -> int:
-    from pulsekit.checkup import CHECKS, examine
+    from pulsekit.diagnosis.checks import CHECKS, examine
 
     width = max(map(len, CHECKS))
 

@@ -15,7 +15,7 @@ from support.proxy import terminated
 
 import pulsekit
 from pulsekit._amqp.broker import Broker, parse_url
-from pulsekit.checkup import CHECKS, Finding, Status, examine
+from pulsekit.diagnosis.checks import CHECKS, Finding, Status, examine
 from pulsekit.settings import Settings
 
 if TYPE_CHECKING:
