@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
 from pulsekit._amqp.error_mapping import FOREIGN, translate
+from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
 from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas.schema import Schema, load_schema
-from pulsekit.settings import load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

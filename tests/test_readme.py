@@ -58,7 +58,7 @@ def test_every_command_the_readme_names_exists() -> None:
 
 
 def test_the_sample_of_the_configuration_is_understood(tmp_path: Path) -> None:
-    from pulsekit.settings import load_settings
+    from pulsekit._config.settings import load_settings
 
     (tmp_path / "pulsekit.yml").write_text(re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1])  # type: ignore[index] # it is there
     settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})

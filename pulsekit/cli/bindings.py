@@ -30,8 +30,8 @@ from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pulsekit._config.targets import Target
     from pulsekit.bindings.impact import Routed, Tally
-    from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
 

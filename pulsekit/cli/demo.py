@@ -6,10 +6,10 @@ import asyncio
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._config.discovery import login_at
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import run
 from pulsekit.cli.output import Cell, Format, Output
-from pulsekit.discovery import login_at
 
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer

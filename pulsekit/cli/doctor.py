@@ -12,8 +12,8 @@ from pulsekit.cli.output import FormatOption, Output, note
 
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
+    from pulsekit._config.settings import Settings
     from pulsekit.diagnosis.checks import Finding
-    from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -54,7 +54,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
     width = max(map(len, CHECKS))
 
     def find() -> tuple[Settings, Broker]:
-        from pulsekit.settings import load_settings
+        from pulsekit._config.settings import load_settings
 
         settings = load_settings()
         return settings, locate(settings, url, insecure=insecure, exchange=exchange or settings.exchange)

@@ -14,8 +14,8 @@ from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pulsekit._config.targets import Target
     from pulsekit.pulse import Pulse
-    from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -88,7 +88,7 @@ async def _delete(name: str, force: bool, url: str | None, insecure: bool) -> in
 
 
 def _named(name: str | None, target: Target | None) -> str:
-    from pulsekit.settings import load_settings
+    from pulsekit._config.settings import load_settings
 
     if name and target:
         raise ConfigurationError("--target says which exchange: give it or NAME")
@@ -99,8 +99,8 @@ def _named(name: str | None, target: Target | None) -> str:
 
 
 def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
+    from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange
-    from pulsekit.settings import load_settings
 
     settings = load_settings()
     pulse = connect(settings, url, insecure=insecure, exchange=name)

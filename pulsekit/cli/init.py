@@ -45,10 +45,10 @@ def command(
     from datetime import UTC, datetime
     from uuid import uuid4
 
+    from pulsekit._config.settings import load_settings
+    from pulsekit._config.templates import job_text, project_text
     from pulsekit.bindings.names import owner
     from pulsekit.cli.writing import write_new, write_whole
-    from pulsekit.settings import load_settings
-    from pulsekit.starter import job_text, project_text
 
     if not force and (there := [name for name in (_PROJECT, _JOB) if Path(name).exists()]):
         raise ConfigurationError(f"not written, because it is there: {' and '.join(there)}; --force overwrites")

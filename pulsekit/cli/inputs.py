@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
+from pulsekit._config.targets import Target
 from pulsekit.bindings.registration import Binding, Registration, Rule, read_registrations
 from pulsekit.cli.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.errors import InvalidRegistration
-from pulsekit.targets import Target
 
 __all__ = [
     "MAX_FILE",
@@ -63,7 +63,7 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
     """
     if target is None and (text := os.environ.get(VARIABLE)):
         return read_registrations(text, source=f"${VARIABLE}"), f"${VARIABLE}"
-    from pulsekit.settings import load_settings
+    from pulsekit._config.settings import load_settings
 
     settings = load_settings().at(target)
     return settings.registrations, f"{settings.source}, {target}" if target else settings.source

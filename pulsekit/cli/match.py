@@ -25,8 +25,8 @@ from pulsekit.cli.targets import TargetOption
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
 
 if TYPE_CHECKING:
+    from pulsekit._config.targets import Target
     from pulsekit.bindings.registration import Binding, Registration, Rule
-    from pulsekit.targets import Target
 
 __all__ = ["EXAMPLES", "command"]
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from pulsekit._amqp.broker import Broker
+    from pulsekit._config.settings import Settings
     from pulsekit.pulse import Pulse
-    from pulsekit.settings import Settings
 
 __all__ = ["InsecureOption", "UrlOption", "connect", "locate", "run", "seconds"]
 
@@ -84,7 +84,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
             "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
         )
     if url is None and not settings.names_a_broker and not settings.in_ci:
-        from pulsekit.discovery import find_sandbox
+        from pulsekit._config.discovery import find_sandbox
 
         sandbox = find_sandbox(owner(exchange or "") or "me")
         if sandbox is not None:

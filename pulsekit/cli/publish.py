@@ -94,10 +94,10 @@ def command(
     line. A job that fits the schema, but that Treeherder would drop, counts as invalid; what it would show wrong is a
     warning. A record of tail keeps its routing key unless one is given.
     """
+    from pulsekit._config.settings import load_settings
     from pulsekit.cli.plans import Plan
     from pulsekit.schemas.revisions import TODAY
     from pulsekit.schemas.schema import load_schema
-    from pulsekit.settings import load_settings
 
     if files == ["-"]:
         files = None

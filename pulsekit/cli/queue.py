@@ -381,8 +381,8 @@ def _nothing_done() -> int:
 
 
 def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
+    from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_queue
-    from pulsekit.settings import load_settings
 
     pulse = connect(load_settings(), url, insecure=insecure, exchange=name)
     check_queue(name, pulse.user)

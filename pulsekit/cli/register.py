@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from pulsekit._config.targets import Target
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.output import FormatOption, Output, fail, note, warn
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidRegistration, PulsekitError
-from pulsekit.targets import Target
 
 if TYPE_CHECKING:
+    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Registration
-    from pulsekit.settings import Settings
     from pulsekit.treeherder.registration_bug import Bug
 
 __all__ = ["EXAMPLES", "command"]
@@ -84,7 +84,7 @@ def command(
 
     Exit status: 1 when a binding takes nothing, 2 when a name cannot be or belongs to somebody else.
     """
-    from pulsekit.settings import load_settings
+    from pulsekit._config.settings import load_settings
     from pulsekit.treeherder.registration_bug import Bug
 
     settings = load_settings()
@@ -287,8 +287,8 @@ def _show(shown: Output, bug: Bug) -> None:
 
 
 def _store(registrations: Mapping[Target, Registration], settings: Settings) -> None:
+    from pulsekit._config.project_file import store
     from pulsekit.cli.writing import write_whole
-    from pulsekit.project import store
 
     path = Path(_FILE)
     text = ""

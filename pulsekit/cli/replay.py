@@ -100,10 +100,10 @@ def command(
     sent: one that was cut off, damaged or changed is refused, or with --salvage sent up to there. NDJSON of tail does
     as well, though nobody can tell whether it is whole.
     """
+    from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
     from pulsekit.recordings.replay import KeyMap
-    from pulsekit.settings import load_settings
 
     wanted = None
     if chosen is not None:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit._config.discovery import SANDBOX_PORT, login_at
 from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.exits import ExitCode
 from pulsekit.cli.options import run, seconds
 from pulsekit.cli.output import clean, note, warn
-from pulsekit.discovery import SANDBOX_PORT, login_at
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:

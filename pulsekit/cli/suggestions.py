@@ -18,8 +18,8 @@ from pulsekit.cli.output import clean
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Binding
-    from pulsekit.settings import Settings
 
 __all__ = ["answer"]
 
@@ -127,8 +127,8 @@ def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
 
 
 def _settings() -> Settings:
+    from pulsekit._config.settings import Settings, load_settings
     from pulsekit.errors import PulsekitError
-    from pulsekit.settings import Settings, load_settings
 
     try:
         return load_settings()

@@ -16,12 +16,12 @@ from pulsekit.errors import ConfigurationError, PreconditionFailed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.listening import Store
     from pulsekit.cli.screens import Screen
     from pulsekit.pulse import Pulse
     from pulsekit.records.expressions import Filter, Query
-    from pulsekit.settings import Settings
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -144,11 +144,11 @@ def command(
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     """
+    from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_queue
     from pulsekit.cli.listening import Listening, Span, Store
     from pulsekit.records.selection import View
     from pulsekit.schemas.schema import load_schema
-    from pulsekit.settings import load_settings
 
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")

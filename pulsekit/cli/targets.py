@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pulsekit.targets import Target
+from pulsekit._config.targets import Target
 
 __all__ = ["TargetOption"]
 

@@ -76,7 +76,7 @@ def command(
     """
     if not files and not is_piped():
         raise ConfigurationError("nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'")
-    from pulsekit.settings import load_settings
+    from pulsekit._config.settings import load_settings
 
     settings = load_settings()
     loaded = load_schema(schema or settings.schema)

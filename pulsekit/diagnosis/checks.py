@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit.settings import Settings
+    from pulsekit._config.settings import Settings
 
 __all__ = ["CHECKS", "Finding", "Status", "examine"]
 

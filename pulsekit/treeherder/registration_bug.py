@@ -17,8 +17,8 @@ from pulsekit.bindings.registration import expand
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulsekit._config.targets import Target
     from pulsekit.bindings.registration import Registration
-    from pulsekit.targets import Target
 
 __all__ = ["Bug", "as_written"]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulsekit._amqp.broker import parse_url, user_in
+from pulsekit._config.settings import load_settings
 from pulsekit.errors import ConfigurationError, InsecureConnection
-from pulsekit.settings import load_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

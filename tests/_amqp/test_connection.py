@@ -336,7 +336,7 @@ async def test_publishers_drain_together_and_not_one_after_the_other(
 
 
 async def connected(
-    broker: pulsekit.settings.Broker, use: Callable[[Connection], object], states: States
+    broker: pulsekit._config.settings.Broker, use: Callable[[Connection], object], states: States
 ) -> pulsekit.PulsekitError | None:
     """Keep a connection of its own and return how it ended."""
     async with asyncio.TaskGroup() as tasks:

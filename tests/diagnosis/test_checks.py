@@ -15,8 +15,8 @@ from support.proxy import terminated
 
 import pulsekit
 from pulsekit._amqp.broker import Broker, parse_url
+from pulsekit._config.settings import Settings
 from pulsekit.diagnosis.checks import CHECKS, Finding, Status, examine
-from pulsekit.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -32,6 +32,7 @@ from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit._amqp.channel import DeliveryWire
 from pulsekit._amqp.frames import FRAME, Envelope, encode_id, read_properties
 from pulsekit._amqp.transport import Tap
+from pulsekit._config.settings import load_settings
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.bindings.coverage import covers
 from pulsekit.bindings.lint import lint
@@ -55,7 +56,6 @@ from pulsekit.recordings.recordings import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.records.selection import View
 from pulsekit.schemas.schema import load_schema
-from pulsekit.settings import load_settings
 from security.screens import raw_characters
 
 if TYPE_CHECKING:

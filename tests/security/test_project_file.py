@@ -14,8 +14,8 @@ from support.command import pulsekit
 from support.samples import JOBS
 
 import pulsekit as library
+from pulsekit._config.settings import load_settings
 from pulsekit.errors import ConfigurationError, InvalidInput
-from pulsekit.settings import load_settings
 from security.secrets_in import PASSWORD, assert_hidden
 
 if TYPE_CHECKING:

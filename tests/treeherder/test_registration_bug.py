@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsekit._config.targets import Target
 from pulsekit.bindings.registration import Registration, expand, read_registrations
-from pulsekit.targets import Target
 from pulsekit.treeherder.registration_bug import Bug
 
 JOBS = "exchange/me/v1/jobs"

@@ -21,8 +21,8 @@ from pulsekit.errors import ConfigurationError, DocumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulsekit._config.targets import Target, TargetSettings
     from pulsekit.bindings.registration import Binding, Registration
-    from pulsekit.targets import Target, TargetSettings
 
 __all__ = ["Settings", "load_settings"]
 
@@ -150,7 +150,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     registrations = _registrations(merged, project_path if "registrations" in project else user_path)
     targets: Mapping[Target, TargetSettings] = {}
     if merged.get("targets") is not None:
-        from pulsekit.targets import TargetSettings, read_targets  # few have them
+        from pulsekit._config.targets import TargetSettings, read_targets  # few have them
 
         whole = TargetSettings(exchange, destinations, registrations)
         path = project_path if "targets" in project else user_path

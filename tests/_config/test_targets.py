@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pulsekit._config.settings import Settings, load_settings
+from pulsekit._config.targets import Target
 from pulsekit.bindings.registration import Binding, Registration
 from pulsekit.errors import ConfigurationError
-from pulsekit.settings import Settings, load_settings
-from pulsekit.targets import Target
 
 if TYPE_CHECKING:
     from pathlib import Path

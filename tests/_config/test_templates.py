@@ -8,14 +8,14 @@ import pytest
 from jsonschema import Draft6Validator
 from support.samples import SCHEMA
 
+from pulsekit._config.settings import load_settings
+from pulsekit._config.targets import Target
+from pulsekit._config.templates import job_text, project_text
 from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.errors import ConfigurationError
 from pulsekit.schemas.schema import load_schema
-from pulsekit.settings import load_settings
-from pulsekit.starter import job_text, project_text
-from pulsekit.targets import Target
 from pulsekit.treeherder import lint_job, routing_key
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit.discovery import find_sandbox
+from pulsekit._config.discovery import find_sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,10 +10,10 @@ from difflib import SequenceMatcher
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._config.targets import Target, TargetSettings, read_targets
 from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings.registration import Registration, Rule, read_registrations
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.targets import Target, TargetSettings, read_targets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

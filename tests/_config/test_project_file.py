@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsekit._config.project_file import store
+from pulsekit._config.settings import load_settings
+from pulsekit._config.targets import Target
 from pulsekit.bindings.registration import Binding, Registration, Rule
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.project import store
-from pulsekit.settings import load_settings
-from pulsekit.targets import Target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pulsekit.settings import Settings
+    from pulsekit._config.settings import Settings
 
 JOBS = "exchange/me/v1/jobs"
 MAIN = Registration(JOBS, ["treeherder"], ["autoland._", "try._"])

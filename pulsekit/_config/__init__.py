@@ -1,0 +1,5 @@
+"""Where settings come from: environment variables, `pulsekit.yml`, the user's own file, targets, a running sandbox."""
+
+from __future__ import annotations
+
+__all__: list[str] = []
