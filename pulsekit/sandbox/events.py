@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pulsekit.sandbox.messages import Message
+    from pulsekit.sandbox.model.messages import Message
 
 __all__ = ["Event", "Kind", "Observer"]
 

@@ -14,10 +14,10 @@ from pulsekit.errors import ConfigurationError
 from pulsekit.sandbox.events import Event
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.broker import Broker
     from pulsekit.sandbox.events import Kind
-    from pulsekit.sandbox.timers import Timer
-    from pulsekit.sandbox.vhosts import VirtualHost
+    from pulsekit.sandbox.model.broker import Broker
+    from pulsekit.sandbox.model.timers import Timer
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["Guardian", "GuardianLimits"]
 

@@ -12,13 +12,13 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
 from pulsekit.errors import ConfigurationError, NotOpen
-from pulsekit.sandbox.broker import DEFAULT_MEMORY_LIMIT, Broker
-from pulsekit.sandbox.exchanges import EXCHANGE_TYPES
-from pulsekit.sandbox.frames import Publish, short_string
+from pulsekit.sandbox.codec.frames import Publish, short_string
 from pulsekit.sandbox.guardian import Guardian, GuardianLimits
-from pulsekit.sandbox.messages import Message
+from pulsekit.sandbox.model.broker import DEFAULT_MEMORY_LIMIT, Broker
+from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
+from pulsekit.sandbox.model.messages import Message
+from pulsekit.sandbox.model.users import ADMINISTRATOR, Users
 from pulsekit.sandbox.server import Server
-from pulsekit.sandbox.users import ADMINISTRATOR, Users
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit.sandbox.events import Event, Kind, Observer
-    from pulsekit.sandbox.vhosts import VirtualHost
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["Sandbox"]
 

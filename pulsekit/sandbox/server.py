@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
-from pulsekit.sandbox.sessions import Session
+from pulsekit.sandbox.protocol.sessions import Session
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.broker import Broker
+    from pulsekit.sandbox.model.broker import Broker
 
 __all__ = ["Connection", "Server"]
 

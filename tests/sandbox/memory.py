@@ -6,8 +6,8 @@ from typing import Any
 
 from pamqp import body, commands, frame, header, heartbeat
 
-from pulsekit.sandbox.broker import Broker
-from pulsekit.sandbox.sessions import Session
+from pulsekit.sandbox.model.broker import Broker
+from pulsekit.sandbox.protocol.sessions import Session
 from sandbox.wire import Login, content
 
 

@@ -4,7 +4,7 @@ import pytest
 from pamqp import header
 from pamqp.commands import Basic, Exchange, Queue
 
-from pulsekit.sandbox.properties import Properties
+from pulsekit.sandbox.codec.properties import Properties
 from sandbox.memory import World
 
 

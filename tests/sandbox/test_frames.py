@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands, encode, frame, header
 
-from pulsekit.sandbox import frames, tables
-from pulsekit.sandbox.properties import Properties
+from pulsekit.sandbox.codec import frames, tables
+from pulsekit.sandbox.codec.properties import Properties
 from pulsekit.sandbox.refusals import Refusal
 
 _VALUES = st.recursive(

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from pulsekit.sandbox.model.users import User, Users
 from pulsekit.sandbox.refusals import Refusal
-from pulsekit.sandbox.users import User, Users
 
 ME = User("me")
 

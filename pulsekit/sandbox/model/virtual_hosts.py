@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pulsekit.sandbox.deadletters import cycles, dead_letter
 from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.exchanges import EXCHANGE_TYPES, Exchange
+from pulsekit.sandbox.model.dead_letters import cycles, dead_letter
+from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES, Exchange
 from pulsekit.sandbox.refusals import not_found
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pulsekit.sandbox.events import Observer
-    from pulsekit.sandbox.exchanges import Binding, Destination
-    from pulsekit.sandbox.messages import Message
-    from pulsekit.sandbox.queues import Death, Queue
-    from pulsekit.sandbox.timers import Timers
+    from pulsekit.sandbox.model.exchanges import Binding, Destination
+    from pulsekit.sandbox.model.messages import Message
+    from pulsekit.sandbox.model.queues import Death, Queue
+    from pulsekit.sandbox.model.timers import Timers
 
 __all__ = ["VirtualHost"]
 

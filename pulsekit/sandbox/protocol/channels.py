@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from pamqp import commands
 
-from pulsekit.sandbox import frames
-from pulsekit.sandbox.arguments import consumer_priority
-from pulsekit.sandbox.deliveries import Deliveries
-from pulsekit.sandbox.publishing import REPLY_TO, Assembly, Publisher
+from pulsekit.sandbox.codec import frames
+from pulsekit.sandbox.codec.tables import Table
+from pulsekit.sandbox.model.arguments import consumer_priority
+from pulsekit.sandbox.protocol.deliveries import Deliveries
+from pulsekit.sandbox.protocol.publishing import REPLY_TO, Assembly, Publisher
+from pulsekit.sandbox.protocol.topology import Topology, server_name
 from pulsekit.sandbox.refusals import Refusal, precondition_failed
-from pulsekit.sandbox.tables import Table
-from pulsekit.sandbox.topology import Topology, server_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pamqp.base import Frame
 
-    from pulsekit.sandbox.deliveries import Outcome, Receiver
-    from pulsekit.sandbox.queues import Queue
+    from pulsekit.sandbox.model.queues import Queue
+    from pulsekit.sandbox.protocol.deliveries import Outcome, Receiver
 
     class _Connection(Receiver, Protocol):
         """Say what a channel needs from its connection."""

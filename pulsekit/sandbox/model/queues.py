@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
-from pulsekit.sandbox.arguments import QUEUE_ARGUMENTS, QueueOptions, check_equivalent, yes_no
-from pulsekit.sandbox.backlog import Backlog
-from pulsekit.sandbox.messages import Entry, Message
+from pulsekit.sandbox.model.arguments import QUEUE_ARGUMENTS, QueueOptions, check_equivalent, yes_no
+from pulsekit.sandbox.model.backlog import Backlog
+from pulsekit.sandbox.model.messages import Entry, Message
 from pulsekit.sandbox.refusals import access_refused, inequivalent, resource_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.sandbox.exchanges import Binding
-    from pulsekit.sandbox.tables import Table
-    from pulsekit.sandbox.timers import Timer, Timers
+    from pulsekit.sandbox.codec.tables import Table
+    from pulsekit.sandbox.model.exchanges import Binding
+    from pulsekit.sandbox.model.timers import Timer, Timers
 
 __all__ = ["Consumer", "Death", "Host", "Queue"]
 

@@ -8,15 +8,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pulsekit.bindings.table import BindingTable
-from pulsekit.sandbox import tables
-from pulsekit.sandbox.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
+from pulsekit.sandbox.codec import tables
+from pulsekit.sandbox.model.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
 from pulsekit.sandbox.refusals import inequivalent, precondition_failed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pulsekit.sandbox.messages import Message
-    from pulsekit.sandbox.queues import Queue
+    from pulsekit.sandbox.model.messages import Message
+    from pulsekit.sandbox.model.queues import Queue
 
 __all__ = ["EXCHANGE_TYPES", "Binding", "Destination", "Exchange"]
 

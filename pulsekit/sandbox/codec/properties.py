@@ -10,7 +10,7 @@ import struct
 from functools import cached_property, lru_cache
 from typing import Final
 
-from pulsekit.sandbox import tables
+from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.refusals import syntax_error
 
 __all__ = ["Properties"]

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pamqp import commands
 
-from pulsekit.sandbox import frames
+from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.messages import Message
+from pulsekit.sandbox.model.messages import Message
 from pulsekit.sandbox.refusals import Refusal, access_refused, precondition_failed, syntax_error
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.broker import Broker
-    from pulsekit.sandbox.users import User
-    from pulsekit.sandbox.vhosts import VirtualHost
+    from pulsekit.sandbox.model.broker import Broker
+    from pulsekit.sandbox.model.users import User
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["REPLY_TO", "Assembly", "Link", "Publisher"]
 

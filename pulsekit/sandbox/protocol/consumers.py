@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
-from pulsekit.sandbox import frames
+from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.refusals import precondition_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pulsekit.sandbox.messages import Entry
-    from pulsekit.sandbox.queues import Queue
+    from pulsekit.sandbox.model.messages import Entry
+    from pulsekit.sandbox.model.queues import Queue
 
 __all__ = ["Ledger", "Owed", "Subscription"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from pulsekit.sandbox.timers import Timers
-from pulsekit.sandbox.users import Users
-from pulsekit.sandbox.vhosts import VirtualHost
+from pulsekit.sandbox.model.timers import Timers
+from pulsekit.sandbox.model.users import Users
+from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

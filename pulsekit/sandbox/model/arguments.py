@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from pulsekit.sandbox.codec.tables import TYPE_NAMES, Table
 from pulsekit.sandbox.refusals import inequivalent, invalid_argument, precondition_failed
-from pulsekit.sandbox.tables import TYPE_NAMES, Table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -9,19 +9,19 @@ import base64
 import secrets
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pulsekit.sandbox.arguments import exchange_name
+from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.exchanges import EXCHANGE_TYPES, Binding
-from pulsekit.sandbox.queues import Queue
+from pulsekit.sandbox.model.arguments import exchange_name
+from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES, Binding
+from pulsekit.sandbox.model.queues import Queue
 from pulsekit.sandbox.refusals import Refusal, access_refused, in_use, precondition_failed
-from pulsekit.sandbox.tables import Table
 
 if TYPE_CHECKING:
     from pamqp import commands
 
-    from pulsekit.sandbox.exchanges import Destination
-    from pulsekit.sandbox.users import Permission, User
-    from pulsekit.sandbox.vhosts import VirtualHost
+    from pulsekit.sandbox.model.exchanges import Destination
+    from pulsekit.sandbox.model.users import Permission, User
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["Topology", "server_name"]
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.sandbox import frames, tables
-from pulsekit.sandbox.messages import Message
+from pulsekit.sandbox.codec import frames, tables
+from pulsekit.sandbox.model.messages import Message
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.queues import Death, Queue
+    from pulsekit.sandbox.model.queues import Death, Queue
 
 __all__ = ["cycles", "dead_letter"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pulsekit.sandbox import tables
+from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.refusals import Refusal
 
 __all__ = ["MECHANISMS", "PRODUCT", "credentials", "server_properties"]

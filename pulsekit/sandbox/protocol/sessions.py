@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pamqp import commands
 
-from pulsekit.sandbox import frames, login
-from pulsekit.sandbox.channels import Channel
+from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.events import Event
+from pulsekit.sandbox.model.users import User
+from pulsekit.sandbox.protocol import login
+from pulsekit.sandbox.protocol.channels import Channel
 from pulsekit.sandbox.refusals import Refusal
-from pulsekit.sandbox.users import User
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pamqp.base import Frame
 
-    from pulsekit.sandbox.broker import Broker
-    from pulsekit.sandbox.vhosts import VirtualHost
+    from pulsekit.sandbox.model.broker import Broker
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 __all__ = ["Session"]
 

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from pamqp import commands
 
-from pulsekit.sandbox import frames
-from pulsekit.sandbox.consumers import Ledger, Owed, Subscription
+from pulsekit.sandbox.codec import frames
+from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.publishing import REPLY_TO, Link
-from pulsekit.sandbox.queues import Queue
+from pulsekit.sandbox.model.queues import Queue
+from pulsekit.sandbox.protocol.consumers import Ledger, Owed, Subscription
+from pulsekit.sandbox.protocol.publishing import REPLY_TO, Link
+from pulsekit.sandbox.protocol.topology import server_name
 from pulsekit.sandbox.refusals import Refusal, precondition_failed
-from pulsekit.sandbox.tables import Table
-from pulsekit.sandbox.topology import server_name
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.messages import Entry, Message
+    from pulsekit.sandbox.model.messages import Entry, Message
 
 __all__ = ["Deliveries", "Outcome", "Receiver"]
 

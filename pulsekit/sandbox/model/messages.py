@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pulsekit.sandbox import frames, tables
-from pulsekit.sandbox.arguments import LONGEST
-from pulsekit.sandbox.properties import Properties
+from pulsekit.sandbox.codec import frames, tables
+from pulsekit.sandbox.codec.properties import Properties
+from pulsekit.sandbox.model.arguments import LONGEST
 from pulsekit.sandbox.refusals import precondition_failed
 
 if TYPE_CHECKING:

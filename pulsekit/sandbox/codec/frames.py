@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pamqp import commands
 
-from pulsekit.sandbox import tables
+from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.refusals import frame_error
 
 if TYPE_CHECKING:

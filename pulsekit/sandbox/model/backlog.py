@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pulsekit.sandbox.messages import Entry
+    from pulsekit.sandbox.model.messages import Entry
 
 __all__ = ["Backlog"]
 

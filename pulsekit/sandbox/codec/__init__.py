@@ -1,0 +1,9 @@
+"""The bytes of the sandbox: frames, field tables and message properties.
+
+The client has a codec of its own in `pulsekit._amqp`. They stay apart, because the sandbox tests the client, and a
+shared bug would stay hidden.
+"""
+
+from __future__ import annotations
+
+__all__: list[str] = []
