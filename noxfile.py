@@ -22,10 +22,12 @@ _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
 # The suites that judge the sandbox, and what they need besides.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
-_PUBLIC = ("pulsekit", "pulsekit.treeherder", "pulsekit.pytest_plugin", "pulsekit.sandbox", "pulsekit.testing")
-_IN_A_LOOP = ("tests/sandbox", *(f"tests/test_{name}.py" for name in (
-    "connection", "consumer", "publisher", "pulse", "seam", "wire",
-)))  # fmt: skip
+_PUBLIC = (
+    "pulsekit",
+    *(f"pulsekit.{name}" for name in ("bindings", "consumer", "diagnosis", "publisher", "pytest_plugin", "queues")),
+    *(f"pulsekit.{name}" for name in ("recordings", "records", "sandbox", "schemas", "testing", "treeherder")),
+)
+_IN_A_LOOP = ("tests/_amqp", "tests/consumer", "tests/publisher", "tests/sandbox", "tests/test_pulse.py")
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulsekit.cli.exits import ExitCode
+from pulsekit.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import RabbitMQ

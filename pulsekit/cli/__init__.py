@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit:
         raise
     except BaseException as error:  # noqa: BLE001 - nothing above can do better
-        from pulsekit.cli.exits import report
+        from pulsekit.cli.exit_codes import report
 
         code = int(report(error))
     _let_go()

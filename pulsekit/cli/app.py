@@ -16,8 +16,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
-from pulsekit.cli.exits import ExitCode
-from pulsekit.cli.theme import paint
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.theme import paint
 
 __all__ = ["Command", "Group", "run"]
 
@@ -25,21 +25,21 @@ __all__ = ["Command", "Group", "run"]
 # `command`, a function or a Typer application, and `EXAMPLES`, the lines with which its help and that of its own
 # commands begin.
 _COMMANDS = {
-    "demo": ("pulsekit.cli.demo", "Show the whole journey of a job on this machine."),
-    "init": ("pulsekit.cli.init", "Write pulsekit.yml and a job.yml to start from."),
-    "sandbox": ("pulsekit.cli.sandbox", "Host Pulse on this machine, alone or around a command."),
-    "exchange": ("pulsekit.cli.exchange", "Create, check or delete your own topic exchange."),
-    "publish": ("pulsekit.cli.publish", "Validate jobs, then publish them with confirms."),
-    "tail": ("pulsekit.cli.tail", "Show messages as they come, disturbing nobody."),
-    "replay": ("pulsekit.cli.replay", "Send a recording again, in its rhythm or faster."),
-    "queue": ("pulsekit.cli.queue", "Look at your queues, into them, empty or delete them."),
-    "match": ("pulsekit.cli.match", "Say which bindings would take a routing key, and why not."),
-    "bindings": ("pulsekit.cli.bindings", "Expand registrations into bindings, or compare two."),
-    "register": ("pulsekit.cli.register", "Check a registration, and write the bug that asks for it."),
-    "preview": ("pulsekit.cli.preview", "Show jobs as Treeherder would store and draw them."),
-    "doctor": ("pulsekit.cli.doctor", "Find out why it does not work, one check after the other."),
-    "validate": ("pulsekit.cli.validate", "Check jobs against Treeherder's schema and rules."),
-    "completion": ("pulsekit.cli.completion", "Teach your shell to complete names and options."),
+    "demo": ("pulsekit.cli.commands.demo", "Show the whole journey of a job on this machine."),
+    "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and a job.yml to start from."),
+    "sandbox": ("pulsekit.cli.commands.sandbox", "Host Pulse on this machine, alone or around a command."),
+    "exchange": ("pulsekit.cli.commands.exchange", "Create, check or delete your own topic exchange."),
+    "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
+    "tail": ("pulsekit.cli.commands.tail.command", "Show messages as they come, disturbing nobody."),
+    "replay": ("pulsekit.cli.commands.replay", "Send a recording again, in its rhythm or faster."),
+    "queue": ("pulsekit.cli.commands.queue", "Look at your queues, into them, empty or delete them."),
+    "match": ("pulsekit.cli.commands.match", "Say which bindings would take a routing key, and why not."),
+    "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
+    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug that asks for it."),
+    "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
+    "doctor": ("pulsekit.cli.commands.doctor", "Find out why it does not work, one check after the other."),
+    "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),
+    "completion": ("pulsekit.cli.commands.completion", "Teach your shell to complete names and options."),
 }
 _EXAMPLES = """\
 pulsekit match treeherder.mozilla-inbound._
@@ -122,7 +122,7 @@ def run(argv: Sequence[str] | None = None) -> int:
     for name, (module, summary) in _COMMANDS.items():
         root.add_command(_Lazy(name, module, summary))
     if shell := os.environ.get("_PULSEKIT_COMPLETE"):
-        from pulsekit.cli.suggestions import answer
+        from pulsekit.cli.completion.suggestions import answer
 
         answer(root, shell, sys.argv[1:] if argv is None else argv)
         return ExitCode.DONE

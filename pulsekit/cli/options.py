@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulsekit.cli.exits import ExitCode
-from pulsekit.cli.output import note
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     import signal
     import threading
 
-    from pulsekit.cli.logs import tell_warnings
+    from pulsekit.cli.output.logs import tell_warnings
 
     tell_warnings()
     caught: list[int] = []

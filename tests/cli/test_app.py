@@ -14,8 +14,8 @@ from cli.conftest import environment
 from pulsekit import errors
 from pulsekit.cli import main
 from pulsekit.cli.app import _COMMANDS
-from pulsekit.cli.exits import ExitCode, exit_code, report
-from pulsekit.cli.output import Format, Output, clean
+from pulsekit.cli.exit_codes import ExitCode, exit_code, report
+from pulsekit.cli.output.output import Format, Output, clean
 from pulsekit.errors import PulsekitError
 
 HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "ruamel", "fastjsonschema", "ssl"}
@@ -96,7 +96,7 @@ def in_a_process_of_its_own(script: str, *arguments: str, warnings: str = "") ->
 
 
 def test_a_command_has_its_garbage_collected(folder) -> None:
-    script = "import pulsekit.cli.match as m; m.note = lambda _: print(gc.isenabled()); print(main(), gc.isenabled())"
+    script = "import pulsekit.cli.commands.match as m; m.note = lambda _: print(gc.isenabled()); print(main(), gc.isenabled())"
     out = in_a_process_of_its_own(script, "match", "a", "--binding", "a", "-o", "pretty")
     assert (out.splitlines()[0], out.splitlines()[-1]) == ("True", "0 True")
 
@@ -248,7 +248,7 @@ def test_interruption_and_a_closed_pipe_need_no_words(capsys) -> None:
 
 
 def test_a_bug_says_so_without_a_traceback(call, monkeypatch) -> None:
-    monkeypatch.setattr("pulsekit.cli.match._judge", lambda *_: {}["gone"])
+    monkeypatch.setattr("pulsekit.cli.commands.match._judge", lambda *_: {}["gone"])
     result = call("match", "a")
     assert result.code == 70
     assert "error: this is a bug in pulsekit: KeyError: 'gone'\nplease report it" in result.err

@@ -39,9 +39,9 @@ from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import check_key, check_pattern, explain, topic_matches
 from pulsekit.bindings.registration import Binding, expand, read_registrations
 from pulsekit.bindings.table import BindingTable
-from pulsekit.cli.output import Format, Output
-from pulsekit.cli.plans import Plan
-from pulsekit.cli.rows import Notation, Rows
+from pulsekit.cli.commands.publish.plans import Plan
+from pulsekit.cli.output.output import Format, Output
+from pulsekit.cli.output.rows import Notation, Rows
 from pulsekit.errors import (
     ConfigurationError,
     DamagedRecording,

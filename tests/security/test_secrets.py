@@ -23,8 +23,8 @@ from support.samples import JOBS
 import pulsekit as library
 from pulsekit._amqp.broker import parse_url
 from pulsekit._config.settings import load_settings
-from pulsekit.cli.exits import report
-from pulsekit.cli.output import fail
+from pulsekit.cli.exit_codes import report
+from pulsekit.cli.output.output import fail
 from security.secrets_in import ENCODED, OF_A_USER, PASSWORD, assert_hidden, everything
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from support.command import pulsekit, start
 from support.samples import JOBS
 
 import pulsekit as library
-from pulsekit.cli.output import clean
+from pulsekit.cli.output.output import clean
 from pulsekit.messages import Message, Properties
 from pulsekit.queues.operations import delete_queue
 from pulsekit.records.record import Record

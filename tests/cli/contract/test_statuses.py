@@ -10,7 +10,7 @@ import pytest
 from support.command import environment
 
 from pulsekit.cli.app import _COMMANDS
-from pulsekit.cli.exits import ExitCode
+from pulsekit.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from cli.contract.conftest import Place
@@ -132,7 +132,8 @@ def test_the_table_has_every_status_and_every_command() -> None:
 
 def test_a_defect_says_so_and_no_more(place: Place) -> None:
     script = (
-        "import sys; import pulsekit.cli.match as m; m._judge = None; from pulsekit.cli import main; sys.exit(main())"
+        "import sys; import pulsekit.cli.commands.match as m; m._judge = None; "
+        "from pulsekit.cli import main; sys.exit(main())"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, "match", "a"],

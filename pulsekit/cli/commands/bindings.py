@@ -1,0 +1,254 @@
+"""`pulsekit bindings`: expand registrations, compare two expansions before a deploy does, and say what is odd."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit._documents.suggestions import counted
+from pulsekit.bindings.registration import Binding, Registration, diff, expand, read_registrations
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.registrations import (
+    STDIN,
+    VARIABLE,
+    RuleOption,
+    bounded_lines,
+    configured_registrations,
+    is_piped,
+    read_input,
+    registrations_from,
+    stdin,
+    under_rule,
+)
+from pulsekit.cli.input.targets import TargetOption
+from pulsekit.cli.output.output import Cell, FormatOption, Output, note, warn
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pulsekit._config.targets import Target
+    from pulsekit.bindings.impact import Routed, Tally
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit bindings jobs.yml
+pulsekit bindings new.yml --diff old.yml
+pulsekit bindings new.yml --diff old.yml --keys jobs.ndjson.gz
+pulsekit bindings new.yml --lint
+echo "$PULSE_DATA_INGESTION_SOURCES" | pulsekit bindings
+"""
+
+_GZIP = b"\x1f\x8b"  # how its files begin (RFC 1952 §2.3.1)
+_MARKS = {"": ("", ""), "added": ("+ ", "good"), "removed": ("- ", "bad"), "kept": ("  ", "")}
+_WORDS = {"added": ("would start", "bring"), "removed": ("would stop", "still bring")}
+_STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
+
+
+def command(
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="Registrations; - is a pipe.", show_default=False)
+    ] = None,
+    *,
+    old: Annotated[
+        str | None,
+        typer.Option("--diff", metavar="OLD", help="Show what changes from these registrations.", show_default=False),
+    ] = None,
+    check: Annotated[bool, typer.Option("--lint", help="Show which bindings take nothing or add nothing.")] = False,
+    keys: Annotated[
+        list[str] | None,
+        typer.Option("--key", metavar="KEY", help="A routing key to count; may be repeated.", show_default=False),
+    ] = None,
+    key_files: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keys", metavar="FILE", help="Keys, one a line, or a recording; may be repeated.", show_default=False
+        ),
+    ] = None,
+    rule: RuleOption = None,
+    target: TargetOption = None,
+    output: FormatOption = None,
+) -> int:
+    """Expand registrations into the bindings Treeherder makes of them; compare two, or say what is odd about one.
+
+    FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without it, a pipe is
+    read, else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
+
+    With keys or a recording, each binding tells how many messages it takes; with --diff, how many would start or stop
+    arriving; with --lint, the shortest key decides what no key can match.
+
+    Exit status: 1 when --lint finds a binding that takes nothing, else 0.
+    """
+    if old is not None and check:
+        raise ConfigurationError("--diff shows a change and --lint what is odd: give one of them")
+    if [file, old, *(key_files or ())].count("-") > 1:
+        raise ConfigurationError("only one of FILE, OLD and --keys can be stdin")
+    registrations, origin = _registrations(file, target, free="-" not in (old, *(key_files or ())))
+    registrations = under_rule(registrations, rule)
+    messages = _messages(keys or [], key_files or []) if keys or key_files else None
+    shown = Output(output)
+    if check:
+        return _lint(shown, registrations, messages)
+    new = expand(registrations)
+    before = None if old is None else expand(under_rule(registrations_from(old), rule))
+    if messages is not None:
+        _count(shown, before, new, messages)
+    elif before is None:
+        for binding in new:
+            _show(shown, binding)
+        note(f"{counted(len(new), 'binding')} from {origin}")
+    else:
+        _compare(shown, before, new)
+    if before and set(before).isdisjoint(new):
+        warn("nothing is kept: every binding there was would be unbound")
+    return ExitCode.DONE
+
+
+def _registrations(
+    file: str | None, target: Target | None, *, free: bool
+) -> tuple[tuple[Registration | Binding, ...], str]:
+    """Return the registrations and where they are from; stdin is read when it is free."""
+    if target is not None:
+        if file:
+            raise ConfigurationError("--target chooses among the registrations of pulsekit.yml: give it or FILE")
+        return configured_registrations(target)
+    if file:
+        return registrations_from(file), STDIN if file == "-" else file
+    if free and is_piped():
+        data, source = read_input("-")
+        if data.strip():  # else a script's own stdin, which nobody wrote to
+            return read_registrations(data, source=source), source
+    registrations, source = configured_registrations()
+    if not registrations:
+        raise ConfigurationError(
+            f"no registrations: give a FILE or a pipe, set {VARIABLE}, or write them into pulsekit.yml"
+        )
+    return registrations, source
+
+
+def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
+    from pulsekit.bindings.impact import Routed
+    from pulsekit.bindings.matching import check_key
+
+    none = True
+    for key in keys:
+        none = False
+        yield Routed((check_key(key),))
+    for name in files:
+        for message in _messages_in(name):
+            none = False
+            yield message
+    if none:
+        raise ConfigurationError(
+            f"no keys in {', '.join(files)}: one a line is expected, or one record of `pulsekit tail`"
+        )
+
+
+def _messages_in(name: str) -> Iterator[Routed]:
+    """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
+    from pulsekit.bindings.impact import Routed, read_routed
+
+    if name == "-":
+        yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
+        return
+    with Path(name).open("rb") as file:
+        if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
+            yield from read_routed(bounded_lines(file, name), source=name)
+            return
+    from pulsekit.recordings.recordings import read_recording
+    from pulsekit.records.record import Record
+
+    for entry in read_recording(name):
+        if isinstance(entry, Record):
+            yield Routed((entry.routing_key, *entry.cc), entry.exchange)
+
+
+def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -> None:
+    """Show what a deploy would unbind, bind and leave alone."""
+    change = diff(before, new)
+    for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept)):
+        for binding in bindings:
+            _show(shown, binding, kind)
+    note(f"{len(change.removed)} removed, {len(change.added)} added, {len(change.kept)} kept")
+
+
+def _show(shown: Output, binding: Binding, change: str = "") -> None:
+    if not shown.pretty:
+        shown.record(asdict(binding) | ({"change": change} if change else {}))
+    elif change != "kept":  # a person looks for what changes
+        shown.line(_MARKS[change], str(binding))
+
+
+def _count(shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[Routed]) -> None:
+    """Show how many messages each binding takes and, when there is a change, how many it brings or loses."""
+    from pulsekit.bindings.impact import Arrivals
+
+    arrivals = Arrivals(new if before is None else before, new)
+    for message in messages:
+        arrivals.count(message)
+    if not shown.pretty:
+        for tally in arrivals.tallies:
+            shown.record(_record(tally, changed=before is not None))
+    elif rows := [_row(tally, changed=before is not None) for tally in arrivals.tallies]:
+        shown.table(rows)
+    total = counted(arrivals.messages, "message")
+    if before is None:
+        note(f"{total}: {arrivals.stays} taken, {arrivals.misses} not")
+    else:
+        changes = Counter(tally.change for tally in arrivals.tallies)
+        note(f"{changes['removed']} removed, {changes['added']} added, {changes['kept']} kept")
+        note(
+            f"{total}: {arrivals.starts} would start to arrive, {arrivals.stops} would stop, "
+            f"{arrivals.stays} arrive either way, {arrivals.misses} not at all"
+        )
+
+
+def _record(tally: Tally, *, changed: bool) -> dict[str, Any]:
+    """Return the line of NDJSON."""
+    moves = {"added": "starts", "removed": "stops"}.get(tally.change)
+    return (
+        asdict(tally.binding)
+        | ({"change": tally.change} if changed else {})
+        | {"takes": tally.takes}
+        | ({moves: tally.moves} if moves else {})
+        | {"examples": tally.examples}
+    )
+
+
+def _row(tally: Tally, *, changed: bool) -> list[Cell]:
+    mark, style = _MARKS[tally.change] if changed else ("", "")
+    would, others = _WORDS.get(tally.change, ("", ""))
+    number = tally.moves if would else tally.takes
+    if not tally.takes:
+        told = "takes none"
+    elif not number:
+        told = f"none {would}: other bindings {others} the {tally.takes} it takes"
+    else:
+        such_as = ", such as" if number > len(tally.examples) else ":"
+        told = f"{number} {would}" if would else f"takes {number}"
+        told += f"{such_as} {', '.join(tally.examples)}"
+    return [(f"{mark}{tally.binding}", style), (told, "" if tally.moves else "dim")]
+
+
+def _lint(
+    shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[Routed] | None
+) -> ExitCode:
+    """Show for each binding what is odd about it; to a person, only where something is."""
+    from pulsekit.bindings.lint import fewest_words, lint
+
+    found = lint(registrations, least=None if messages is None else fewest_words(messages))
+    rows: list[list[Cell]] = []
+    for binding, findings in found.items():
+        if not shown.pretty:
+            shown.record(asdict(binding) | {"lint": [asdict(finding) for finding in findings]})
+        rows += [[(one.severity, _STYLES[one.severity]), str(binding), str(one)] for one in findings]
+    if shown.pretty and rows:
+        shown.table(rows)
+    counts = Counter(str(finding.severity) for findings in found.values() for finding in findings)
+    told = ", ".join(f"{counts[severity]} {severity}" for severity in _STYLES if counts[severity])
+    note(f"{counted(len(found), 'binding')}: {told or 'nothing odd about them'}")
+    return ExitCode.NEGATIVE if counts["wrong"] else ExitCode.DONE

@@ -1,0 +1,180 @@
+"""`pulsekit demo`: the whole way of a job, in one process on the sandbox, told as it happens."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._config.discovery import login_at
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.options import run
+from pulsekit.cli.output.output import Cell, Format, Output
+
+if TYPE_CHECKING:
+    from pulsekit.consumer.consumer import Consumer
+    from pulsekit.publisher.publisher import Publisher
+    from pulsekit.stand_in import Verdict
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit demo
+"""
+
+_EXCHANGE = "exchange/me/v1/jobs"
+_WAIT = 5.0  # seconds for what takes milliseconds
+_RESULTS = {"success": "good", "fail": "bad"}
+
+
+def command() -> int:
+    """Show the whole journey of a job: registered, bound, published, watched, taken or dropped.
+
+    Everything happens in this one process, on a sandbox that is gone afterwards. Nothing leaves this machine.
+    """
+    return run(_journey())
+
+
+async def _journey() -> int:
+    from pulsekit.bindings.registration import Registration
+    from pulsekit.pulse import Pulse
+    from pulsekit.sandbox import Sandbox
+    from pulsekit.stand_in import TreeherderStandIn
+
+    verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(Sandbox())
+        _step("Pulse on this machine", "a real AMQP broker in this process, with PulseGuardian's permissions")
+        _say((f"PULSE_URL={sandbox.url('me')}", "dim"))
+
+        pulse = await stack.enter_async_context(Pulse(login_at(sandbox, "me")))
+        await pulse.create_exchange(_EXCHANGE)
+        _step("Your exchange", "durable and of type topic, as Pulse wants it")
+        _say((_EXCHANGE, "key"))
+
+        registration = Registration(_EXCHANGE, ["treeherder", "staging"], ["mozilla-inbound._", "autoland._"])
+        _step("The registration", "Treeherder binds every combination of destinations and projects")
+        _say(f"destinations {', '.join(registration.destinations)}; projects {', '.join(registration.projects)}")
+        for binding in registration.expand():
+            _say((binding.pattern, "key"))
+
+        standin = await stack.enter_async_context(
+            TreeherderStandIn(lambda name: login_at(sandbox, name), [registration], verdicts.put_nowait)
+        )
+        _step("Treeherder's stand-in is bound", f"one queue, {len(standin.bindings)} bindings; it checks what arrives")
+
+        tail = await stack.enter_async_context(pulse.subscribe(_EXCHANGE))
+        _step("Somebody watches", "a tail on a queue of its own, which disturbs nobody")
+
+        publisher = pulse.publisher(_EXCHANGE, schema="pulse-job", mandatory=True)
+        await _publish(publisher, tail)
+        await _refuse(publisher)
+        await _unbound(publisher, tail, registration.expand()[0].pattern)
+        await _dropped(pulse.publisher(_EXCHANGE), tail)
+
+        _step("What Treeherder made of it", "it tells no publisher; the stand-in does")
+        for _ in range(4):
+            verdict = await asyncio.wait_for(verdicts.get(), _WAIT)
+            if verdict.taken:
+                _say((f"taken    {verdict.message.routing_key}", "good"))
+            else:
+                _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
+        _say(f"{standin.taken} taken, {standin.dropped} dropped")
+    _step("Now you", "the sandbox stays up in one terminal, the rest finds it by itself")
+    for line in (
+        "pulsekit sandbox -v",
+        f"pulsekit tail {_EXCHANGE} --wait",
+        f"pulsekit publish job.yml --exchange {_EXCHANGE} -d treeherder",
+        "pulsekit match treeherder.mozilla-inbound._",
+    ):
+        _say((line, "key"))
+    return ExitCode.DONE
+
+
+async def _publish(publisher: Publisher, tail: Consumer) -> None:
+    _step("Three jobs are published", "each validated before, and confirmed by the broker")
+    jobs = [
+        _job("mozilla-inbound", "B", "build-linux64/opt", state="running", kind="build"),
+        _job("mozilla-inbound", "bc", "test-linux64/opt-mochitest-browser-chrome", result="success", chunk=1),
+        _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail"),
+    ]
+    pairs = [(job, f"treeherder.{job['origin']['project']}._") for job in jobs]
+    async for receipt in publisher.publish_many(pairs):
+        _say((f"{receipt.outcome}  {receipt.routing_key}", "good"))
+    for _ in jobs:
+        await _show(tail)
+
+
+async def _refuse(publisher: Publisher) -> None:
+    from pulsekit.errors import InvalidPayload
+
+    _step("A broken job is not sent", "every problem at once, with what to change")
+    broken = _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail") | {"tier": "2", "reasn": "push"}
+    broken["state"] = "complete"
+    try:
+        await publisher.publish(broken, "treeherder.autoland._")
+    except InvalidPayload as error:
+        for problem in error.problems:
+            _say((str(problem), "bad"))
+
+
+async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
+    from pulsekit.bindings.matching import explain
+
+    key = "treeherder.mozilla-central._"
+    _step("A key Treeherder is not bound to", "the word where they part says why")
+    await publisher.publish(_job("mozilla-central", "B", "build-linux64/opt", result="success"), key)
+    await _show(tail)
+    _say((f"{pattern}: {explain(pattern, key).reason}", "warn"))
+
+
+async def _dropped(careless: Publisher, tail: Consumer) -> None:
+    _step("A publisher that does not validate", "the broker confirms, and nobody is told")
+    job = _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail")
+    del job["version"]
+    receipt = await careless.publish(job, "treeherder.autoland._")
+    _say((f"{receipt.outcome}  {receipt.routing_key}", "good"))
+    await _show(tail)
+
+
+async def _show(tail: Consumer) -> None:
+    from pulsekit.treeherder import glance
+
+    message = await asyncio.wait_for(anext(tail), _WAIT)
+    await message.ack()
+    seen = glance(message.payload)
+    assert seen is not None
+    style = _RESULTS.get(seen.result, "warn")
+    what = f"{seen.state} {seen.result}".strip()
+    when = f"{message.received.astimezone():%H:%M:%S}"
+    _say(f"tail  {when}  {message.routing_key}  ", (f"{seen.symbol}  {what}", style), f"  {seen.name}")
+
+
+def _job(project: str, symbol: str, name: str, **more: Any) -> dict[str, Any]:
+    """Make a small job that Treeherder would take."""
+    import uuid
+
+    display: dict[str, Any] = {"jobSymbol": symbol, "groupSymbol": "M" if symbol == "bc" else "?", "jobName": name}
+    if "chunk" in more:
+        display["chunkId"] = more["chunk"]
+    job = {
+        "taskId": f"{uuid.uuid4()}/0",
+        "origin": {"project": project, "revision": "0123456789abcdef0123456789abcdef01234567"},
+        "buildSystem": "demo",
+        "display": display,
+        "state": more.get("state", "completed"),
+        "jobKind": more.get("kind", "test"),
+        "owner": "me@example.com",
+        "version": 1,
+    }
+    return job | ({"result": more["result"]} if "result" in more else {})
+
+
+def _step(title: str, about: str) -> None:
+    out = Output(Format.PRETTY, live=True)
+    out.line()
+    out.wrapped((title, "head"), "  ", (about, "dim"), hang=3)
+
+
+def _say(*cells: Cell) -> None:
+    Output(Format.PRETTY, live=True).wrapped("   ", *cells, hang=6)

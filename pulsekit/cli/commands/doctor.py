@@ -1,0 +1,91 @@
+"""`pulsekit doctor`: why does it not work, with a hint that solves it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode, exit_code
+from pulsekit.cli.options import InsecureOption, UrlOption, locate, run, seconds
+from pulsekit.cli.output.output import FormatOption, Output, note
+
+if TYPE_CHECKING:
+    from pulsekit._amqp.broker import Broker
+    from pulsekit._config.settings import Settings
+    from pulsekit.diagnosis.checks import Finding
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit doctor
+pulsekit doctor --exchange exchange/me/v1/jobs
+pulsekit doctor -o pretty > report.txt
+"""
+
+_STYLES = {"ok": "good", "failed": "bad", "left out": "dim"}
+_STATUS_WIDTH = max(map(len, _STYLES))
+
+
+def command(
+    exchange: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The exchange to look for. [default: the configured one]"),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option(parser=seconds, metavar="DURATION", help="How long one check may take.")
+    ] = "10s",  # type: ignore[assignment] # typer hands the default to the parser
+    output: FormatOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Find out why it does not work: configuration, network, login, permissions, exchange.
+
+    Checks that need one that failed are left out. Nothing is published, and nothing stays behind. What it shows has no
+    password in it: it is made for a bug report. Exit status 0 when all is well, else by the first check that failed: 2
+    configuration, 4 network, 5 refused by the broker.
+    """
+    return run(_examine(Output(output, live=True), exchange, timeout, url, insecure))
+
+
+async def _examine(shown: Output, exchange: str | None, timeout: float, url: str | None, insecure: bool) -> int:
+    from pulsekit.diagnosis.checks import CHECKS, examine
+
+    width = max(map(len, CHECKS))
+
+    def find() -> tuple[Settings, Broker]:
+        from pulsekit._config.settings import load_settings
+
+        settings = load_settings()
+        return settings, locate(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
+
+    def show(finding: Finding) -> None:
+        if shown.pretty:
+            _show(shown, finding, width)
+        else:
+            shown.record(
+                {
+                    "check": finding.check,
+                    "status": finding.status,
+                    "seconds": round(finding.seconds, 6),
+                    "detail": finding.detail,
+                    "hint": finding.hint,
+                }
+            )
+
+    findings = await examine(find, exchange=exchange, timeout=timeout, on_finding=show)
+    failed = [finding for finding in findings if finding.error is not None]
+    if not failed:
+        note("all is well")
+        return ExitCode.DONE
+    note(f"failed: {', '.join(finding.check for finding in failed)}")
+    assert failed[0].error is not None
+    return exit_code(failed[0].error)
+
+
+def _show(shown: Output, finding: Finding, width: int) -> None:
+    took = "" if finding.status == "left out" else f"{finding.seconds * 1000:,.1f} ms"
+    status = (f"{finding.status:{_STATUS_WIDTH}}", _STYLES[finding.status])
+    shown.table([[status, f"{finding.check:{width}}", f"{took:>11}", finding.detail]])
+    if finding.hint:
+        shown.table([[" " * _STATUS_WIDTH, " " * width, f"{'hint':>11}", (finding.hint, "warn")]])

@@ -1,0 +1,70 @@
+"""`pulsekit init`: write the two files a project starts from."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.output import note
+from pulsekit.errors import ConfigurationError, PulsekitError
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit init
+pulsekit init --exchange exchange/me/v1/jobs --project autoland
+"""
+
+_PROJECT, _JOB = "pulsekit.yml", "job.yml"
+
+
+def command(
+    exchange: Annotated[
+        str | None,
+        typer.Option(
+            "-e",
+            "--exchange",
+            metavar="NAME",
+            help="Yours. [default: exchange/<you>/v1/jobs]",
+            show_default=False,
+        ),
+    ] = None,
+    project: Annotated[
+        str, typer.Option("-p", "--project", metavar="NAME", help="The repository, as Treeherder names it.")
+    ] = "autoland",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+) -> int:
+    """Write pulsekit.yml and job.yml, a valid job with a word on every field, into this directory.
+
+    With a sandbox running, `pulsekit publish job.yml` works as it stands.
+    """
+    from datetime import UTC, datetime
+    from uuid import uuid4
+
+    from pulsekit._config.settings import load_settings
+    from pulsekit._config.templates import job_text, project_text
+    from pulsekit.bindings.names import owner
+    from pulsekit.cli.output.files import write_new, write_whole
+
+    if not force and (there := [name for name in (_PROJECT, _JOB) if Path(name).exists()]):
+        raise ConfigurationError(f"not written, because it is there: {' and '.join(there)}; --force overwrites")
+    user = None
+    with suppress(PulsekitError):  # what is to be overwritten may be broken
+        user = load_settings().user
+    exchange = exchange or f"exchange/{user or 'me'}/v1/jobs"
+    texts = {
+        _PROJECT: project_text(exchange, project),
+        _JOB: job_text(project, owner(exchange) or "", task=uuid4(), now=datetime.now(UTC)),
+    }
+    for name, text in texts.items():
+        try:
+            (write_whole if force else write_new)(Path(name), text)
+        except FileExistsError:
+            raise ConfigurationError(f"not written, because it is there: {name}; --force overwrites") from None
+        note(f"wrote {name}")
+    note("next: 'pulsekit publish job.yml --dry-run', then without it; 'pulsekit sandbox' hosts a broker to try it on")
+    return ExitCode.DONE

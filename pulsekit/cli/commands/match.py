@@ -1,0 +1,261 @@
+"""`pulsekit match`: predict, offline, which bindings would take a routing key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from heapq import nsmallest
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+
+from pulsekit.bindings.matching import check_key, check_pattern, explain
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.registrations import (
+    STDIN,
+    RuleOption,
+    bounded_lines,
+    configured_registrations,
+    is_piped,
+    registrations_from,
+    stdin,
+    under_rule,
+)
+from pulsekit.cli.input.targets import TargetOption
+from pulsekit.cli.output.output import Cell, FormatOption, Output, columns, note
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
+
+if TYPE_CHECKING:
+    from pulsekit._config.targets import Target
+    from pulsekit.bindings.registration import Binding, Registration, Rule
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit match treeherder.mozilla-inbound._
+pulsekit match try.linux --binding '#.linux'
+pulsekit match treeherder.try._ --registration jobs.yml
+pulsekit match --registration jobs.yml < keys.txt
+pulsekit tail exchange/me/v1/jobs | pulsekit match
+"""
+
+_ALIGNED = 40  # columns up to which names of bindings are aligned from key to key
+_NEAREST = 3  # misses shown for a key
+
+
+# Tuples, because a data class takes a millisecond of the start.
+class _Message(NamedTuple):
+    """What routing looks at: the keys, and the exchange when it is known."""
+
+    key: str
+    cc: tuple[str, ...] = ()
+    exchange: str = ""
+
+
+class _Verdict(NamedTuple):
+    """What one binding would do with one message."""
+
+    exchange: str
+    pattern: str
+    matched: bool
+    reason: str
+
+    def record(self, key: str) -> dict[str, str | bool]:
+        """Return the line of NDJSON."""
+        return {
+            "routing_key": key,
+            "exchange": self.exchange,
+            "pattern": self.pattern,
+            "matched": self.matched,
+            "reason": self.reason,
+        }
+
+    def name(self, *, short: bool) -> str:
+        """Return the binding as a person writes it, or only the pattern."""
+        return self.pattern if short or not self.exchange else f"{self.exchange}:{self.pattern}"
+
+
+def command(
+    keys: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys; none reads a pipe.", show_default=False)
+    ] = None,
+    *,
+    binding: Annotated[
+        list[str] | None,
+        typer.Option(metavar="[EXCHANGE:]PATTERN", help="A binding to try; may be repeated.", show_default=False),
+    ] = None,
+    registration: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Registrations to expand and try; may be repeated.", show_default=False),
+    ] = None,
+    rule: RuleOption = None,
+    target: TargetOption = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every miss, not only the nearest.")] = False,
+    output: FormatOption = None,
+) -> int:
+    """Say which bindings would take a routing key, and why the others would not.
+
+    Without KEY, keys or records are read from a pipe, one a line. A record also counts with its CC keys, and only on
+    its own exchange.
+
+    Bindings come from --binding and --registration, else from the configuration, else from the documentation's example
+    under the three rules that Treeherder has had.
+
+    Exit status: 0 when every key is taken by a binding, else 1.
+    """
+    live = not keys
+    if live and not is_piped():
+        raise ConfigurationError("no KEY: try 'pulsekit match treeherder.mozilla-inbound._', or pipe keys, one a line")
+    if live and "-" in (registration or ()):
+        raise ConfigurationError("--registration - leaves no stdin for keys: give them as arguments")
+    bindings, origin = _bindings(binding or [], registration or [], rule, target)
+    exchanges = {exchange for exchange, _ in bindings}
+    only = next(iter(exchanges)) if len(exchanges) == 1 else ""
+    note(f"trying {_count(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
+    if any("*" in words or "#" in words for words in (key.split(".") for key in keys or ())):
+        note("in a key, * and # are words like any other; wildcards belong into bindings")
+    shown = Output(output, live=live)
+    total = taken = 0
+    least = [len("takes"), 0] if live or len(keys or ()) > 1 else []
+    for message in [_Message(check_key(key)) for key in keys] if keys else _piped_messages():
+        verdicts = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
+        total += 1
+        taken += any(verdict.matched for verdict in verdicts)
+        if shown.pretty:
+            if total > 1:
+                shown.line()
+            _show(shown, message, verdicts, least, every=every, short=bool(only) or exchanges == {""})
+        else:
+            for verdict in verdicts:
+                shown.record(verdict.record(message.key))
+    if not total:
+        raise ConfigurationError("no keys in the input: one a line is expected, or one record of `pulsekit tail`")
+    if total > 1:
+        note(f"{total} keys: {taken} taken, {total - taken} not")
+    return ExitCode.DONE if taken == total else ExitCode.NEGATIVE
+
+
+def _bindings(
+    binding: list[str], registration: list[str], rule: Rule | None, target: Target | None
+) -> tuple[list[tuple[str, str]], str]:
+    """Return exchange (empty for any) and pattern of each binding to try, and words on where they are from."""
+    found = [_given(text) for text in binding]
+    origins = ["--binding"] if binding else []
+    registered: list[Registration | Binding] = []
+    for name in registration:
+        registered += registrations_from(name)
+        origins.append(STDIN if name == "-" else name)
+    if not origins or target:
+        configured, source = configured_registrations(target)
+        registered += configured
+        origins.append(source)
+        if not (configured or target):
+            registered += _documented()
+            rules = "the given rule" if rule else "the three rules there have been"
+            origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]
+    if registered:
+        from pulsekit.bindings.registration import expand  # only for those who have registrations
+
+        found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
+    return list(dict.fromkeys(found)), ", ".join(origins)
+
+
+def _documented() -> list[Registration]:
+    from pulsekit.bindings.registration import Registration, Rule
+
+    return [Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"], rule) for rule in Rule]
+
+
+def _given(text: str) -> tuple[str, str]:
+    if text.startswith("exchange/"):
+        from pulsekit.bindings.registration import Binding
+
+        binding = Binding.parse(text)
+        return binding.exchange, binding.pattern
+    return "", check_pattern(text)
+
+
+def _piped_messages() -> Iterator[_Message]:
+    for number, line in enumerate(bounded_lines(stdin()), 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+            if text.startswith("{"):
+                message = _from_record(text, number)
+            else:
+                message = _Message(check_key(text)) if text else None
+        except UnicodeDecodeError:
+            raise DocumentError("the line is not UTF-8", source=STDIN, line=number) from None
+        except InvalidMessage as error:
+            raise DocumentError(str(error), source=STDIN, line=number) from error
+        if message:
+            yield message
+
+
+def _from_record(text: str, number: int) -> _Message | None:
+    """Read the keys of a record; a line of a recording that is no message gives None."""
+    from pulsekit._documents.document import parse_json
+    from pulsekit.records.record import is_aside
+
+    value = parse_json(text, source=STDIN, first_line=number).value
+    assert isinstance(value, dict)
+    if is_aside(value):
+        return None
+    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
+    if not isinstance(key, str):
+        raise InvalidMessage("the record has no text `routing_key`")
+    if not isinstance(exchange, str) or not isinstance(cc, list):
+        raise InvalidMessage("`exchange` of a record must be text, and `cc` a list of keys")
+    keys = [further for further in cc if isinstance(further, str)]
+    if len(keys) < len(cc):
+        raise InvalidMessage("`cc` of a record must be a list of keys")
+    return _Message(check_key(key), tuple(map(check_key, keys)), exchange)
+
+
+def _judge(message: _Message, exchange: str, pattern: str) -> _Verdict:
+    """Try one binding with every key of the message: a queue gets it when any of them fits."""
+    if exchange and message.exchange and exchange != message.exchange:
+        reason = f"it is on another exchange than the message, {message.exchange}"
+        return _Verdict(exchange, pattern, matched=False, reason=reason)
+    first = explain(pattern, message.key)
+    if first.matched:
+        return _Verdict(exchange, pattern, matched=True, reason=first.reason)
+    for key in message.cc:
+        if explanation := explain(pattern, key):
+            return _Verdict(exchange, pattern, matched=True, reason=f"CC key {key!r}: {explanation.reason}")
+    return _Verdict(exchange, pattern, matched=False, reason=first.reason)
+
+
+def _show(
+    shown: Output, message: _Message, verdicts: list[_Verdict], least: list[int], *, every: bool, short: bool
+) -> None:
+    """Show what becomes of a message; `least` are the widths of columns so far, so that they do not jump."""
+    matches = [verdict for verdict in verdicts if verdict.matched]
+    misses = [verdict for verdict in verdicts if not verdict.matched]
+    nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
+    count = _count(len(verdicts), "binding")
+    summary = (f"taken by {len(matches)} of {count}", "good") if matches else (f"taken by none of {count}", "bad")
+    shown.line((message.key or "(the empty key)", "head"), "  ", summary)
+    if message.cc:
+        shown.line(("CC " + ", ".join(message.cc), "dim"))
+    rows: list[list[Cell]] = [
+        [("takes", "good") if verdict.matched else ("no", "bad"), verdict.name(short=short), (verdict.reason, "dim")]
+        for verdict in (*matches, *nearest)
+    ]
+    if rows:
+        if least:
+            least[1] = max(
+                least[1], *(min(columns(verdict.name(short=short)), _ALIGNED) for verdict in (*matches, *nearest))
+            )
+        shown.table(rows, least=least)
+    if len(nearest) < len(misses):
+        shown.line((f"… and {len(misses) - len(nearest)} more misses, see --all", "dim"))
+
+
+def _distance(pattern: str, message: _Message) -> tuple[int, int, int]:
+    """Order misses as a person would: by the words of the pattern that the key lacks, in any spelling."""
+    wants = {word.casefold().strip() for word in pattern.split(".")} - {"*", "#"}
+    has = {word.casefold().strip() for word in message.key.split(".")}
+    return len(wants - has), -len(wants & has), abs(pattern.count(".") - message.key.count("."))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,184 @@
+"""`pulsekit preview`: each job as Treeherder would store it, or on a terminal as it would show it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
+from pulsekit.cli.input.files import STDIN, is_piped
+from pulsekit.cli.input.payloads import documents_in, piped_documents
+from pulsekit.cli.output.output import FormatOption, note, warn
+from pulsekit.cli.output.verdicts import Form, Placed, Verdict, writer
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.records.record import is_aside, is_record, read_record
+from pulsekit.schemas.revisions import TODAY
+from pulsekit.treeherder import Linter, Severity, preview_job
+
+if TYPE_CHECKING:
+    from pulsekit._documents.document import Document
+    from pulsekit.cli.output.jobs import Picture, Sight
+    from pulsekit.cli.output.output import Format
+    from pulsekit.schemas.edits import Edits
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit preview job.yml
+pulsekit preview jobs.ndjson --details
+pulsekit preview job.yml --set state=running --unset result
+pulsekit preview job.yml -o ndjson | jq .job.result
+pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
+"""
+
+_FEW = 3  # jobs, whose details fit on a screen
+_MANY = 1000  # jobs that are drawn as one picture
+
+
+def command(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe.", show_default=False),
+    ] = None,
+    *,
+    details: Annotated[
+        bool, typer.Option("--details", help=f"Show the details of every job, not only of up to {_FEW}.")
+    ] = False,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
+    output: FormatOption = None,
+) -> int:
+    """Show jobs as Treeherder would store and draw them.
+
+    On a terminal: platform, group and symbol in the colour of the result, and the details of a job. As NDJSON: one line
+    a job, with the names and values of Treeherder's loader; a job that its schema refuses has its errors instead. Of
+    records, as tail writes them, the payload is shown.
+
+    Exit status: 0 when Treeherder would take all, 1 when it would drop one.
+    """
+    if not files and not is_piped():
+        raise ConfigurationError("nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'")
+    from pulsekit.schemas.schema import load_schema
+
+    edits = edits_of(assignments, removals, load_schema(TODAY))
+    shown = _Preview(output, edits, details=details)
+    for name in files or ["-"]:
+        seen = shown.payloads
+        shown.begin()
+        try:
+            for document in piped_documents(shown.flush) if name == "-" else documents_in(name):
+                shown.add(document)
+        except DocumentError as error:
+            shown.add(error)
+        if shown.payloads == seen:
+            raise ConfigurationError(f"nothing to preview: {STDIN if name == '-' else name} is empty")
+    return shown.end()
+
+
+class _Preview:
+    """Show jobs as they come: records at once, pictures of those that came together."""
+
+    def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
+        self._out, self._tell = writer(None if chosen is None else Form(chosen))
+        self._edits = edits
+        self._details = details
+        self._linter = Linter()
+        self._picture: Picture | None = None
+        self._sights: list[Sight] = []
+        self.payloads = 0
+        self._dropped = 0
+        self._next = 0  # index in the file in hand
+
+    def begin(self) -> None:
+        """Count from zero again: a new file."""
+        self._next = 0
+
+    def add(self, document: Document | DocumentError) -> None:
+        """Show one job, or say why Treeherder would drop it."""
+        if isinstance(document, DocumentError):
+            index = self._next
+            problem = Problem("", "syntax", document.reason, line=document.line, column=document.column)
+            self._drop(Verdict(document.source, index, [problem]))
+        elif is_aside(document.value):
+            return
+        else:
+            index = document.index
+            self._judge(document)
+        self.payloads += 1
+        self._next = index + 1
+
+    def flush(self) -> None:
+        """Show what has been kept back: somebody may wait."""
+        if self._sights:
+            self._draw()
+        self._out.flush()
+
+    def end(self) -> ExitCode:
+        """Show the rest, sum up, and return the exit status."""
+        self.flush()
+        taken = self.payloads - self._dropped
+        note(f"Treeherder would drop {self._dropped} and take {taken}, if it knows the projects and the pushes")
+        return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
+
+    def _judge(self, document: Document) -> None:
+        try:
+            document = document if self._edits is None else edited(document, self._edits)
+        except InvalidPayload as error:
+            self._drop(Verdict(document.source, document.index, error.problems))
+            return
+        value: Any = document.value
+        job, base = value, ""
+
+        def place(pointer: str) -> tuple[int | None, int | None]:
+            return document.locate(base + pointer) or (None, None)
+
+        try:
+            if is_record(value):
+                # What would be sent again is shown; the payload beside a body has the better places.
+                base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
+                job = read_record(value).payload
+            form = preview_job(job)
+        except InvalidPayload as error:
+            problems = [problem.at(*place(problem.pointer)) for problem in error.problems]
+            self._drop(Verdict(document.source, document.index, problems))
+        except InvalidInput as error:
+            self._drop(Verdict(document.source, document.index, [Problem("", "record", str(error)).at(*place(""))]))
+        else:
+            lint = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
+            placed = [Placed(one, *place(one.pointer)) for one in lint]
+            self._show(Verdict(document.source, document.index, [], placed), job["origin"]["project"], form)
+
+    def _show(self, verdict: Verdict, project: str, form: dict[str, Any]) -> None:
+        if not self._out.pretty:
+            self._out.record(form)  # the loader would make it, had the job not been dropped before
+            for finding, line, _ in verdict.lint:
+                place = verdict.source if line is None else f"{verdict.source}:{line}"
+                warn(f"{place}: Treeherder drops this job: {finding.message} ({finding.hint})")
+            self._dropped += bool(verdict.lint)
+        elif verdict.lint:
+            self._drop(verdict)
+        else:
+            from pulsekit.cli.output.jobs import Sight
+
+            self._sights.append(Sight(project, form))
+            if len(self._sights) == _MANY:
+                self._draw()
+
+    def _drop(self, verdict: Verdict) -> None:
+        self._dropped += 1
+        if self._sights:
+            self._draw()  # in the order of the file
+        self._tell(verdict)
+
+    def _draw(self) -> None:
+        from pulsekit.cli.output.jobs import Picture  # rich is only for those who look
+
+        if self._picture is None:
+            self._picture = Picture()
+        self._picture.overview(self._sights)
+        if self._details or len(self._sights) <= _FEW:
+            for sight in self._sights:
+                self._picture.details(sight)
+        self._sights.clear()

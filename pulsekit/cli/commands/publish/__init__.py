@@ -1,0 +1,5 @@
+"""`pulsekit publish`."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

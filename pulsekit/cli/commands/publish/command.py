@@ -1,0 +1,194 @@
+"""`pulsekit publish`: validate everything, then publish with confirms, and say what became of each message."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.edits import SetOption, UnsetOption, edits_of
+from pulsekit.cli.input.registrations import STDIN, is_piped
+from pulsekit.cli.input.targets import TargetOption
+from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
+from pulsekit.cli.output.output import FormatOption, Output
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pulsekit.bindings.registration import Binding
+    from pulsekit.cli.commands.publish.plans import Plan
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit publish job.yml --exchange exchange/me/v1/jobs -d treeherder
+pulsekit publish jobs.ndjson --routing-key treeherder.autoland._
+pulsekit publish job.json -d treeherder --dry-run
+pulsekit publish job.yml --set state=running --set timeStarted=now
+make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
+"""
+
+
+def command(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; without one, a pipe.", show_default=False),
+    ] = None,
+    exchange: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Your exchange; it is declared.", show_default=False)
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option("-k", "--routing-key", metavar="KEY", help="One key for all.", show_default=False)
+    ] = None,
+    destinations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-d", "--destination", metavar="D", help="Key D.<origin.project>._ (repeatable).", show_default=False
+        ),
+    ] = None,
+    cc: Annotated[
+        list[str] | None,
+        typer.Option("--cc", metavar="KEY", help="A further key for all (repeatable).", show_default=False),
+    ] = None,
+    headers: Annotated[
+        list[str] | None,
+        typer.Option("--header", metavar="NAME=VALUE", help="A header for all (repeatable).", show_default=False),
+    ] = None,
+    properties: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--property", metavar="NAME=VALUE", help="A property, such as app_id=ci (repeatable).", show_default=False
+        ),
+    ] = None,
+    target: TargetOption = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
+    ] = None,
+    unchecked: Annotated[bool, typer.Option("--no-schema", help="Send without validating.")] = False,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Send jobs too that Treeherder would drop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show verdicts, keys, who takes them, and how it looks; send nothing.")
+    ] = False,
+    keep_going: Annotated[bool, typer.Option("--keep-going", help="Leave out what is invalid, send the rest.")] = False,
+    require_route: Annotated[
+        bool, typer.Option("--require-route", help="Exit 3 when nobody is bound to a key.")
+    ] = False,
+    window: Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")] = 256,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds, metavar="DURATION", help="For each message, reconnecting included. [default: 60s]"
+        ),
+    ] = None,
+    output: FormatOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Validate jobs, then publish them with confirms.
+
+    Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
+    line. A job that fits the schema, but that Treeherder would drop, counts as invalid; what it would show wrong is a
+    warning. A record of tail keeps its routing key unless one is given.
+    """
+    from pulsekit._config.settings import load_settings
+    from pulsekit.cli.commands.publish.plans import Plan
+    from pulsekit.schemas.revisions import TODAY
+    from pulsekit.schemas.schema import load_schema
+
+    if files == ["-"]:
+        files = None
+    if key is not None and destinations:
+        raise ConfigurationError("give --routing-key or --destination, not both")
+    if not files and not is_piped():
+        raise ConfigurationError(
+            "nothing to publish: name a file or pipe jobs in, as in "
+            "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
+        )
+    extras = None
+    if cc or headers or properties:
+        from pulsekit.cli.input.properties import read_extras
+
+        extras = read_extras(cc or (), headers or (), properties or ())
+    settings = load_settings().at(target)
+    pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
+    loaded = None if unchecked else load_schema(schema or settings.schema)
+    linter = None
+    if loaded is not None and loaded.name == TODAY:
+        from pulsekit.treeherder import Linter
+
+        linter = Linter(settings.lint_off)
+    plan = Plan(
+        exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
+        key=key,
+        destinations=tuple(destinations or ()),
+        defaults=settings.destinations,
+        schema=loaded,
+        edits=edits_of(assignments, removals, loaded),
+        linter=linter,
+        force=force,
+        extras=extras,
+    )
+    out = Output(output)
+    if pulse is None:
+        from pulsekit.bindings.registration import expand
+
+        return _dry_run(plan, files or [], expand(settings.registrations), out)
+    from pulsekit.cli.commands.publish.sending import Sending
+    from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
+
+    sending = Sending(plan, out, keep_going=keep_going)
+    if files and not sending.read_files(files):  # not within the loop, where Ctrl-C would have to wait for it
+        return ExitCode.NEGATIVE
+
+    async def work() -> int:
+        if not files and not await sending.read_pipe():
+            return ExitCode.NEGATIVE
+        async with pulse:
+            publisher = pulse.publisher(plan.exchange, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
+            await sending.send(publisher, window)
+        return sending.status(require_route=require_route)
+
+    return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
+
+
+def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
+    """Show what would be sent, and how it would look."""
+    from pulsekit.cli.commands.publish.dry_run import Trial
+    from pulsekit.cli.commands.publish.plans import Files
+    from pulsekit.cli.input.payloads import read_pipe
+
+    trial = Trial(plan, bindings, out)
+    if names:
+        for result in Files(names, plan).judged():
+            trial.show(result)
+    else:
+
+        async def read() -> int:
+            documents, stream = await read_pipe()
+            for document in documents:
+                trial.show(plan.take(document))
+            if stream is not None:
+                async for streamed in stream:
+                    trial.show(plan.take(streamed))
+            return ExitCode.DONE
+
+        run(read())
+    out.flush()
+    if not trial.messages:
+        raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
+    trial.end()
+    return ExitCode.NEGATIVE if trial.refused else ExitCode.DONE
+
+
+def _checked(exchange: str | None, user: str | None) -> str:
+    from pulsekit.bindings.names import check_exchange
+
+    if exchange is None:
+        raise ConfigurationError(
+            "no exchange: give --exchange exchange/<user>/<name> or --target, or write it into pulsekit.yml"
+        )
+    return check_exchange(exchange, user)

@@ -1,0 +1,306 @@
+"""`pulsekit register`: check a registration, and write the bug that asks Treeherder for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from pulsekit._config.targets import Target
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.output import FormatOption, Output, fail, note, warn
+from pulsekit.errors import ConfigurationError, InvalidName, InvalidRegistration, PulsekitError
+
+if TYPE_CHECKING:
+    from pulsekit._config.settings import Settings
+    from pulsekit.bindings.registration import Registration
+    from pulsekit.treeherder.registration_bug import Bug
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """
+pulsekit register
+pulsekit register -e exchange/me/v1/jobs -d treeherder -p autoland._
+pulsekit register -d treeherder -p autoland._ --production --write
+pulsekit register -d treeherder -p try._ --staging-project '#' -o ndjson
+"""
+
+T = TypeVar("T")
+
+_FILE = "pulsekit.yml"
+_EXAMPLE = "pulsekit register --exchange exchange/me/v1/jobs --destination treeherder --project autoland._"
+
+
+def command(
+    exchange: Annotated[
+        str | None, typer.Option("-e", "--exchange", metavar="NAME", help="Your exchange.", show_default=False)
+    ] = None,
+    destinations: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-d", "--destination", metavar="D", help="First words of the keys (repeatable).", show_default=False
+        ),
+    ] = None,
+    projects: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-p",
+            "--project",
+            metavar="P",
+            help="Last words of the keys, as autoland._ (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
+    staging: Annotated[bool, typer.Option("--staging", help="For Treeherder's staging. [default: both]")] = False,
+    production: Annotated[bool, typer.Option("--production", help="For its production. [default: both]")] = False,
+    staging_exchange: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Another exchange for staging.", show_default=False)
+    ] = None,
+    staging_destinations: Annotated[
+        list[str] | None,
+        typer.Option("--staging-destination", metavar="D", help="Others for staging.", show_default=False),
+    ] = None,
+    staging_projects: Annotated[
+        list[str] | None,
+        typer.Option("--staging-project", metavar="P", help="Others for staging.", show_default=False),
+    ] = None,
+    user: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who publishes. [default: who logs in]", show_default=False)
+    ] = None,
+    write: Annotated[bool, typer.Option("--write", help=f"Store the registration in {_FILE}.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Also with bindings that take nothing.")] = False,
+    output: FormatOption = None,
+) -> int:
+    """Check a registration, and write the bug that asks Treeherder to bind your exchange.
+
+    At a terminal, it asks for what no option says. It sends nothing: the link opens Bugzilla's form, filled in.
+
+    The exchange and the destinations are those of pulsekit.yml when no option names them. With --write, they are
+    stored there for --target, with all comments kept.
+
+    Exit status: 1 when a binding takes nothing, 2 when a name cannot be or belongs to somebody else.
+    """
+    from pulsekit._config.settings import load_settings
+    from pulsekit.treeherder.registration_bug import Bug
+
+    settings = load_settings()
+    common = _Wish(exchange, tuple(destinations or ()), tuple(projects or ()))
+    trial = _Wish(staging_exchange, tuple(staging_destinations or ()), tuple(staging_projects or ()))
+    chosen = [target for target, flag in ((Target.STAGING, staging), (Target.PRODUCTION, production)) if flag]
+    if trial != _NOTHING and Target.STAGING not in chosen:
+        chosen = [*Target]
+    checks = _Checks(user or settings.user, force=force)
+    if sys.stdin is not None and sys.stdin.isatty():
+        wishes = _Questions(settings, checks).wishes(common, trial, chosen)
+    else:
+        wishes = _wishes(common, trial, chosen or [*Target], settings)
+    registrations = {target: checks.registration(wish) for target, wish in wishes.items()}
+    checks.tell(registrations.values())
+    _show(Output(output), Bug(registrations))
+    if write:
+        _store(registrations, settings)
+    return ExitCode.DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is to be registered, as far as it has been said."""
+
+    exchange: str | None = None
+    destinations: tuple[str, ...] = ()
+    projects: tuple[str, ...] = ()
+
+    def over(self, other: _Wish) -> _Wish:
+        """Return this wish, with what the other one says where this one says nothing."""
+        return _Wish(
+            self.exchange or other.exchange, self.destinations or other.destinations, self.projects or other.projects
+        )
+
+
+_NOTHING = _Wish()
+
+
+def _wishes(common: _Wish, trial: _Wish, targets: Sequence[Target], settings: Settings) -> dict[Target, _Wish]:
+    """Return the whole wish for each target: of flags and, for exchange and destinations, of the configuration.
+
+    Raises:
+        ConfigurationError: something has not been said.
+    """
+    wishes = {}
+    for target in targets:
+        own = trial.over(common) if target is Target.STAGING else common
+        wishes[target] = wish = own.over(replace(_configured(settings, target), projects=()))
+        for name, value in (("exchange", wish.exchange), ("destination", wish.destinations)):
+            if not value:
+                raise ConfigurationError(f"no {name}: give --{name}, or write it into {_FILE}, as in {_EXAMPLE!r}")
+        if not wish.projects:
+            raise ConfigurationError(f"no project: give --project, as in {_EXAMPLE!r}")
+    return wishes
+
+
+def _configured(settings: Settings, target: Target | None) -> _Wish:
+    """Return what the configuration says, projects included; those are only ever proposed."""
+    from pulsekit.bindings.registration import Registration
+
+    settings = settings.at(target) if target in settings.targets else settings
+    registered = (one for one in settings.registrations if isinstance(one, Registration))
+    projects = next((one.projects for one in registered if one.exchange == settings.exchange), ())
+    return _Wish(settings.exchange, settings.destinations, tuple(projects))
+
+
+class _Checks:
+    """Hold a registration to the rules of names, permissions and routing."""
+
+    def __init__(self, user: str | None, *, force: bool) -> None:
+        self.user = user
+        self._force = force
+
+    def exchange(self, name: str) -> str:
+        """Return the name of an exchange that the user may publish to.
+
+        Raises:
+            ConfigurationError: it cannot exist, or belongs to somebody else.
+        """
+        from pulsekit.bindings.names import check_exchange, check_own_exchange, check_user
+
+        check_exchange(name, self.user)
+        if self.user is not None:
+            try:
+                check_own_exchange(name, check_user(self.user))
+            except InvalidName as error:
+                raise ConfigurationError(f"{error} (--user NAME says who publishes)") from error
+        return name
+
+    def registration(self, wish: _Wish) -> Registration:
+        """Return the registration, checked.
+
+        Raises:
+            ConfigurationError: the exchange cannot exist, or belongs to somebody else.
+            InvalidRegistration: it cannot be expanded, or a binding takes nothing.
+        """
+        from pulsekit.bindings.lint import Severity, lint
+        from pulsekit.bindings.registration import Registration
+
+        registration = Registration(self.exchange(wish.exchange or ""), wish.destinations, wish.projects)
+        for binding, findings in lint([registration]).items():
+            for finding in findings:
+                if finding.severity is Severity.WRONG and not self._force:
+                    raise InvalidRegistration(f"{binding.pattern!r}: {finding}; --force registers it all the same")
+        return registration
+
+    def tell(self, registrations: Iterable[Registration]) -> None:
+        """Say what is odd, and no reason to refuse it."""
+        from pulsekit.bindings.lint import Severity, lint
+
+        for registration in dict.fromkeys(registrations):
+            for binding, findings in lint([registration]).items():
+                for finding in findings:
+                    say = note if finding.severity is Severity.NOTE else warn
+                    say(f"{binding.pattern!r}: {finding}")
+
+
+class _Questions:
+    """Ask at a terminal for what no option says."""
+
+    def __init__(self, settings: Settings, checks: _Checks) -> None:
+        self._settings = settings
+        self._checks = checks
+
+    def wishes(self, common: _Wish, trial: _Wish, chosen: list[Target]) -> dict[Target, _Wish]:
+        """Return the whole wish for each target; whoever gives options is asked for what is missing alone."""
+        is_open = common == _NOTHING
+        usual = _configured(self._settings, chosen[0] if len(chosen) == 1 else None)
+        common = self._whole(common if is_open else common.over(replace(usual, projects=())), usual)
+        if is_open and not chosen:
+            chosen = self._ask("Treeherder: staging, production or both", _targets, "both")
+            if len(chosen) > 1 and not typer.confirm("The same for both", default=True, err=True):
+                note("for staging:")
+                trial = self._whole(trial, common)
+        return _wishes(common, trial, chosen or [*Target], self._settings)
+
+    def _whole(self, wish: _Wish, usual: _Wish) -> _Wish:
+        exchange = wish.exchange or self._ask(
+            "Exchange", self._checks.exchange, usual.exchange or f"exchange/{self._checks.user or 'me'}/v1/jobs"
+        )
+        destinations = wish.destinations or self._ask(
+            "Destinations (first words of the keys)", _words, " ".join(usual.destinations) or "treeherder"
+        )
+
+        def projects(answer: str) -> tuple[str, ...]:
+            return tuple(self._checks.registration(_Wish(exchange, destinations, _words(answer))).projects)
+
+        return _Wish(
+            exchange,
+            destinations,
+            wish.projects
+            or self._ask("Projects (last words, such as autoland._)", projects, " ".join(usual.projects) or None),
+        )
+
+    def _ask(self, question: str, check: Callable[[str], T], usual: str | None) -> T:
+        while True:
+            answer: str = typer.prompt(question, default=usual, err=True)
+            try:
+                return check(answer)
+            except PulsekitError as error:
+                fail(str(error))
+
+
+def _words(answer: str) -> tuple[str, ...]:
+    words = tuple(answer.replace(",", " ").split())
+    if not words:
+        raise ConfigurationError("there is no word in it")
+    return words
+
+
+def _targets(answer: str) -> list[Target]:
+    answer = answer.strip().lower()
+    if answer not in {"both", *Target}:
+        raise ConfigurationError(f"{answer!r} is none of staging, production and both")
+    return [*Target] if answer == "both" else [Target(answer)]
+
+
+def _show(shown: Output, bug: Bug) -> None:
+    if not shown.pretty:
+        shown.record(bug.record())
+    else:
+        shown.line(("Summary", "head"))
+        shown.line(bug.summary)
+        shown.line()
+        shown.line(("Description", "head"))
+        for line in bug.text.splitlines():
+            shown.line(line)
+        shown.line()
+        shown.line(("Link", "head"), (f"  to {bug.product} :: {bug.component}, filled in", "dim"))
+        shown.line(bug.link)
+    shown.flush()
+    if not bug.is_whole:
+        warn("with the description the link would be too long: copy it into the form")
+    note("nothing has been sent: open the link, read the bug, and submit it")
+    note(
+        "Mozilla's own Treeherder has built its jobs from Taskcluster since 2019 and binds no job exchange any more: "
+        "yours reaches an instance that is configured to bind it"
+    )
+
+
+def _store(registrations: Mapping[Target, Registration], settings: Settings) -> None:
+    from pulsekit._config.project_file import store
+    from pulsekit.cli.output.files import write_whole
+
+    path = Path(_FILE)
+    text = ""
+    if path.exists():
+        with path.open(encoding="utf-8", newline="") as file:
+            text = file.read()
+    changed = store(text, registrations, source=_FILE)
+    if changed == text:
+        note(f"{_FILE} has it already")
+        return
+    write_whole(path, changed)
+    note(f"stored in {_FILE}")
+    main = list(registrations.values())[-1]
+    if settings.exchange not in (None, main.exchange):
+        note(f"without --target, publish goes to {settings.exchange}, as before")

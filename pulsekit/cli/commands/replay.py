@@ -1,0 +1,294 @@
+"""`pulsekit replay`: send a recording to your own exchange, in its rhythm or faster."""
+
+from __future__ import annotations
+
+import signal
+import time
+from itertools import islice
+from math import inf
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
+from pulsekit.cli.output.output import FormatOption, Output, note, warn
+from pulsekit.errors import ConfigurationError, DamagedRecording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pulsekit.publisher.publisher import Publisher
+    from pulsekit.recordings.replay import KeyMap
+    from pulsekit.records.expressions import Filter
+    from pulsekit.records.record import Record
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit replay jobs.ndjson.gz --exchange exchange/me/v1/jobs
+pulsekit replay jobs.ndjson --speed 10 --max-gap 5s
+pulsekit replay jobs.ndjson --speed max --key-map treeherder=staging
+pulsekit replay jobs.ndjson --filter 'payload.tier == `1`' --dry-run
+"""
+
+
+def _speed(text: str) -> float:
+    try:
+        value = inf if text == "max" else float(text.removesuffix("x"))
+    except ValueError:
+        value = 0.0
+    if not value > 0:
+        raise typer.BadParameter(f"{text!r} is not a speed such as 2, 0.5 or max")
+    return value
+
+
+def command(
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What tail --save wrote.", show_default=False)],
+    exchange: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Your exchange; it is declared.", show_default=False)
+    ] = None,
+    speed: Annotated[
+        float | None, typer.Option(parser=_speed, metavar="N|max", help="So many times faster. [default: 1]")
+    ] = None,
+    max_gap: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="Wait no longer between two messages."),
+    ] = None,
+    every: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="The same time between any two, whatever was recorded."),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--key-map",
+            metavar="OLD=NEW",
+            help="Other words for keys to begin with (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--count", min=1, metavar="N", help="Send only the first so many.", show_default=False),
+    ] = None,
+    salvage: Annotated[bool, typer.Option("--salvage", help="Send a damaged recording up to the damage.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is due when; send nothing.")] = False,
+    require_route: Annotated[
+        bool, typer.Option("--require-route", help="Exit 3 when nobody is bound to a key.")
+    ] = False,
+    window: Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")] = 256,
+    timeout: Annotated[
+        float | None,
+        typer.Option(
+            parser=seconds, metavar="DURATION", help="For each message, reconnecting included. [default: 60s]"
+        ),
+    ] = None,
+    output: FormatOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Send a recording again, with confirms, in the rhythm in which it came.
+
+    Bodies, keys, headers and properties are those that were recorded. The file is checked whole before anything is
+    sent: one that was cut off, damaged or changed is refused, or with --salvage sent up to there. NDJSON of tail does
+    as well, though nobody can tell whether it is whole.
+    """
+    from pulsekit._config.settings import load_settings
+    from pulsekit.bindings.names import check_exchange
+    from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
+    from pulsekit.recordings.replay import KeyMap
+
+    wanted = None
+    if chosen is not None:
+        from pulsekit.records.expressions import Filter
+
+        wanted = Filter(chosen, name="--filter")
+    if every is not None and (speed is not None or max_gap is not None):
+        raise ConfigurationError("--every says how long between two messages: leave out --speed and --max-gap")
+    settings = load_settings()
+    name = exchange or settings.exchange
+    if name is None:
+        raise ConfigurationError("no exchange: give --exchange exchange/<user>/<name>, or write it into pulsekit.yml")
+    pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=name)
+    check_exchange(name, pulse.user if pulse else None)
+    recording = _Recording(
+        file,
+        rekey=KeyMap(changes or ()),
+        speed=speed or 1.0,
+        max_gap=inf if max_gap is None else max_gap,
+        pace=every,
+        wanted=wanted,
+        count=count,
+        salvage=salvage,
+    )
+    out = Output(output)
+    recording.check(out if dry_run else None)
+    if pulse is None:
+        out.flush()
+        note(f"{recording.words()}: nothing sent (--dry-run)")
+        return ExitCode.DONE
+
+    async def work() -> int:
+        async with pulse:
+            publisher = pulse.publisher(name, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
+            return await _send(recording, publisher, out, window=window, require_route=require_route)
+
+    note(f"sending {recording.words()} to {name}")
+    return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
+
+
+class _Recording:
+    """Read a recording twice: to see whether it is whole, and to send it.
+
+    Attributes:
+        messages: how many are to be sent.
+        recorded: seconds between the first and the last of them when they were recorded.
+        planned: seconds that sending them should take.
+    """
+
+    def __init__(
+        self,
+        file: str,
+        *,
+        rekey: KeyMap,
+        speed: float,
+        max_gap: float,
+        pace: float | None,
+        wanted: Filter | None,
+        count: int | None,
+        salvage: bool,
+    ) -> None:
+        self.messages = 0
+        self.recorded = self.planned = 0.0
+        self.rekey = rekey
+        self.speed = speed
+        self.max_gap = max_gap
+        self.pace = pace
+        self._file = file
+        self._wanted = wanted
+        self._count = count
+        self._salvage = salvage
+
+    def records(self) -> Iterator[Record]:
+        """Yield the messages to send.
+
+        Raises:
+            DamagedRecording: the file is not whole, and is not to be salvaged.
+            OSError: it cannot be read.
+        """
+        return islice(self._chosen(self._records()), self._count)
+
+    def check(self, out: Output | None) -> None:
+        """Read all of it; show what is due when, if there is where to.
+
+        Raises:
+            ConfigurationError: it has no messages.
+            DamagedRecording: see `records`.
+            OSError: see `records`.
+        """
+        from pulsekit.recordings.replay import schedule
+
+        first = last = None
+        records = self._records(tell=True)
+        for due, record in schedule(
+            islice(self._chosen(records), self._count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
+        ):
+            first = first or record.received
+            last = record.received or last
+            self.planned = due
+            key = self.rekey(record.routing_key)
+            if out is not None:
+                _show(out, self.messages, due, key, record)
+            self.messages += 1
+        for _ in records:  # what is left out has to be whole, too
+            pass
+        if self._wanted is not None and self._wanted.failures:
+            many = f"{self._wanted.failures:,} message{'' if self._wanted.failures == 1 else 's'}"
+            warn(f"--filter has no value for {many}, left out; the first time: {self._wanted.failure}")
+        if not self.messages:
+            which = "that --filter takes " if self._wanted is not None else ""
+            raise ConfigurationError(f"nothing to replay: there is no message {which}in {self._file}")
+        for old in self.rekey.unused:
+            warn(f"--key-map: no key begins with {old!r}")
+        if first is not None and last is not None:
+            self.recorded = (last - first).total_seconds()
+
+    def words(self) -> str:
+        """Return how much it is."""
+        plural = "" if self.messages == 1 else "s"
+        planned = "as fast as can be" if self.speed == inf else f"in {self.planned:.1f} s"
+        return f"{self.messages} message{plural}, recorded in {self.recorded:.1f} s, {planned}"
+
+    def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
+        if self._wanted is None:
+            return records
+        from pulsekit.records.record import record_value
+
+        takes = self._wanted.takes
+        return (record for record in records if takes(record_value(record)))
+
+    def _records(self, *, tell: bool = False) -> Iterator[Record]:
+        from pulsekit.recordings.recordings import read_recording
+        from pulsekit.records.record import Record
+
+        try:
+            for entry in read_recording(self._file):
+                if isinstance(entry, Record):
+                    yield entry
+        except DamagedRecording as error:
+            if not self._salvage:
+                if tell and error.count:
+                    note("nothing is sent; with --salvage it would be what stands before the damage")
+                raise
+            if tell:
+                warn(str(error))
+
+
+async def _send(recording: _Recording, publisher: Publisher, out: Output, *, window: int, require_route: bool) -> int:
+    from pulsekit.cli.output.receipts import Receipts
+    from pulsekit.recordings.replay import Replay
+
+    receipts = Receipts(out, total=recording.messages)
+    replay = Replay(
+        recording.records(),
+        speed=recording.speed,
+        max_gap=recording.max_gap,
+        pace=recording.pace,
+        rekey=recording.rekey,
+    )
+    began = time.monotonic()
+    try:
+        with receipts.progress("replaying") as advance:
+            async for receipt in replay.send(publisher, window=window):
+                receipts.show(receipt)
+                advance()
+                if receipts.full:
+                    await receipts.room()
+    finally:
+        try:
+            await receipts.drain()
+        finally:
+            words = (
+                f"{receipts.summary() or 'nothing sent'}, to {publisher.exchange} in {time.monotonic() - began:.1f} s"
+            )
+            if recording.speed != inf:
+                words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
+            note(words)
+    return receipts.status(require_route=require_route)
+
+
+def _show(out: Output, index: int, due: float, key: str, record: Record) -> None:
+    from pulsekit._documents.payloads import encode_payload
+
+    size = len(record.content if isinstance(record.content, bytes) else encode_payload(record.content))
+    if out.pretty:
+        out.line((f"{due:10.3f} s", "dim"), "  ", (key, "key"), (f"  {size} bytes", "dim"))
+    else:
+        out.record({"index": index, "due": round(due, 3), "routing_key": key, "size": size})

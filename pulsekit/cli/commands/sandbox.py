@@ -1,0 +1,321 @@
+"""`pulsekit sandbox`: Pulse on this machine, alone or around a command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit._config.discovery import SANDBOX_PORT, login_at
+from pulsekit.bindings.names import check_exchange
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.options import run, seconds
+from pulsekit.cli.output.output import clean, note, warn
+from pulsekit.errors import ConfigurationError, DocumentError
+
+if TYPE_CHECKING:
+    from pulsekit.bindings.registration import Binding, Registration
+    from pulsekit.publisher.publisher import Draft, Publisher
+    from pulsekit.sandbox import Event, Sandbox
+    from pulsekit.stand_in import Verdict
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit sandbox
+pulsekit sandbox -v --registration registration.json
+pulsekit sandbox --port 0 -- pytest
+pulsekit sandbox --fault latency=200ms --fault drop=10s
+"""
+
+_SETTLED = 0.3  # seconds without a new binding: then whoever wants the seed has bound everything
+
+
+def command(
+    argv: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- COMMAND...]", help="Run inside it; its status is the result.", show_default=False),
+    ] = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 picks a free one.")] = SANDBOX_PORT,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Anything but loopback needs --password-file.")
+    ] = "127.0.0.1",
+    password_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What everybody has to give, guest included.", show_default=False),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Only these may log in: YAML, name: password.", show_default=False),
+    ] = None,
+    user: Annotated[str, typer.Option(metavar="NAME", help="Who PULSE_URL logs in.")] = "me",
+    registration: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FILE", help="Bind it as Treeherder would, and judge what arrives.", show_default=False),
+    ] = None,
+    seed: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RECORDING", help="Publish it once somebody is bound to its exchange.", show_default=False
+        ),
+    ] = None,
+    faults: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fault", metavar="FAULT", help="latency=D, drop=D (every so often), refuse, blocked.", show_default=False
+        ),
+    ] = None,
+    warn_limit: Annotated[int, typer.Option("--warn", min=0, metavar="N", help="Warn over so many in a queue.")] = 2000,
+    delete_limit: Annotated[
+        int, typer.Option("--delete", min=0, metavar="N", help="Delete a queue over so many.")
+    ] = 8000,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for each thing that happens.")] = False,
+) -> int:
+    """Host Pulse on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
+
+    It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
+    is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
+    It is for trying, testing and CI: everything is gone when it ends.
+    """
+    from pulsekit.cli.input.registrations import registrations_from
+    from pulsekit.sandbox import GuardianLimits, Sandbox
+
+    registrations = [entry for name in registration or () for entry in registrations_from(name)]
+    watch = _Watch()
+    recorded = _read_seed(seed) if seed else {}
+    sandbox = Sandbox(
+        host=host,
+        port=port,
+        password=_first_line(password_file) if password_file else None,
+        users=_read_users(users) if users else None,
+        guardian=GuardianLimits(warn=warn_limit, delete=delete_limit),
+        on_event=watch.tell if verbose else None,
+        on_change=watch.on_change,
+    )
+    private = password_file is not None or users is not None
+    return run(
+        _host(sandbox, watch, _Faults.parse(faults or []), registrations, recorded, user, argv or [], private=private)
+    )
+
+
+async def _host(
+    sandbox: Sandbox,
+    watch: _Watch,
+    faults: _Faults,
+    registrations: list[Registration | Binding],
+    recorded: dict[str, list[Draft]],
+    user: str,
+    argv: list[str],
+    *,
+    private: bool,
+) -> int:
+    from pulsekit.bindings.names import owner
+    from pulsekit.pulse import Pulse
+
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(sandbox)
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}; --port 0 picks a free port"
+            ) from error
+        url = sandbox.url(user)
+        shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
+        print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the one line that is for other programs
+        if private:
+            note("PULSE_URL is shown without the password: whoever uses it sets PULSE_PASSWORD, too")
+        for exchange, drafts in recorded.items():
+            pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
+            watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
+            await seeds.publisher.open()
+        if registrations:
+            from pulsekit.stand_in import TreeherderStandIn
+
+            standin = TreeherderStandIn(lambda name: login_at(sandbox, name), registrations, _tell)
+            await stack.enter_async_context(standin)
+            note(f"treeherder is bound with {', '.join(map(str, standin.bindings))}")
+        stack.enter_context(faults.inflicted(sandbox))
+        if argv:
+            return await _around(argv, url)
+        ended = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
+        await ended.wait()
+    return ExitCode.DONE
+
+
+async def _around(argv: list[str], url: str) -> int:
+    """Run a command with `PULSE_URL` set, and return its status as a shell would."""
+    try:
+        process = await asyncio.create_subprocess_exec(*argv, env={**os.environ, "PULSE_URL": url})
+    except OSError as error:
+        raise ConfigurationError(f"cannot run {argv[0]}: {error.strerror}") from error
+    try:
+        status = await process.wait()
+    except asyncio.CancelledError:  # Ctrl-C reached the command, too: it may finish
+        await process.wait()
+        raise
+    return status if status >= 0 else 128 - status
+
+
+def _tell(verdict: Verdict) -> None:
+    message = verdict.message
+    where = f"{message.exchange} {message.routing_key!r}"
+    if verdict.taken:
+        note(f"treeherder took    {where}")
+    else:
+        warn(f"treeherder dropped {where}: {verdict.reason}")
+
+
+class _Seed:
+    """Publish a recording once somebody is bound to its exchange: before, nobody would get it."""
+
+    def __init__(self, publisher: Publisher, drafts: list[Draft]) -> None:
+        self.publisher = publisher
+        self._drafts = drafts
+        self._timer: asyncio.TimerHandle | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def wanted(self) -> None:
+        """Wait for the last of the bindings, then publish, once."""
+        if self._task is not None:
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(_SETTLED, self._begin)
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._publish())
+
+    async def _publish(self) -> None:
+        sent = 0
+        async for receipt in self.publisher.publish_many(self._drafts):
+            sent += receipt.outcome == "confirmed"
+        note(f"published {sent} recorded messages to {self.publisher.exchange}")
+
+
+class _Watch:
+    """Tell what happens."""
+
+    def __init__(self) -> None:
+        self.seeds: dict[str, _Seed] = {}
+
+    def on_change(self, event: Event) -> None:
+        """Tell what the guardian does, and let a seed know that somebody listens."""
+        if event.kind.startswith("guardian-"):
+            verb = "warned its owner of" if event.kind == "guardian-warned" else "deleted"
+            warn(f"PulseGuardian {verb} {event.queue}: {event.detail}")
+        elif event.kind == "bound" and event.exchange in self.seeds:
+            self.seeds[event.exchange].wanted()
+
+    def tell(self, event: Event) -> None:
+        """Write a line for whatever happens."""
+        detail = "" if event.detail == event.kind else event.detail
+        parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
+        print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
+
+
+@dataclass(frozen=True, slots=True)
+class _Faults:
+    """What goes wrong on purpose."""
+
+    latency: float = 0.0
+    drop: float = 0.0
+    refuse: bool = False
+    blocked: bool = False
+
+    @classmethod
+    def parse(cls, texts: list[str]) -> _Faults:
+        values: dict[str, float | bool] = {}
+        for text in texts:
+            name, _, value = text.partition("=")
+            if name in {"latency", "drop"} and value:
+                values[name] = seconds(value)
+            elif name in {"refuse", "blocked"} and not value:
+                values[name] = True
+            else:
+                raise ConfigurationError(f"--fault {text}: known are latency=200ms, drop=10s, refuse and blocked")
+        return cls(**values)  # type: ignore[arg-type] # each name has its own type
+
+    def inflicted(self, sandbox: Sandbox) -> _Inflicted:
+        return _Inflicted(self, sandbox)
+
+
+class _Inflicted:
+    """Keep the faults going while the block lasts."""
+
+    def __init__(self, faults: _Faults, sandbox: Sandbox) -> None:
+        self._faults = faults
+        self._sandbox = sandbox
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        self._sandbox.latency = self._faults.latency
+        self._sandbox.refusing = self._faults.refuse
+        if self._faults.blocked:
+            self._sandbox.block("--fault blocked")
+        self._again()
+
+    def __exit__(self, *_: object) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _again(self) -> None:
+        if self._faults.drop:
+            self._timer = asyncio.get_running_loop().call_later(self._faults.drop, self._drop)
+
+    def _drop(self) -> None:
+        note(f"dropped {self._sandbox.cut()} connections")
+        self._again()
+
+
+def _read_seed(name: str) -> dict[str, list[Draft]]:
+    """Read a recording, its messages by exchange."""
+    from pulsekit.cli.input.payloads import documents_in
+    from pulsekit.publisher.publisher import Draft
+    from pulsekit.records.record import is_record, read_record
+
+    found: defaultdict[str, list[Draft]] = defaultdict(list)
+    for document in documents_in(name):
+        if isinstance(document, DocumentError):
+            raise document
+        value: Any = document.value
+        if is_record(value):
+            record = read_record(value)
+            properties = replace(record.properties, user_id=None)
+            found[check_exchange(record.exchange)].append(
+                Draft(record.content, record.routing_key, record.cc, record.headers, properties)
+            )
+    if not found:
+        raise ConfigurationError(f"--seed {name}: there is no recorded message in it")
+    return dict(found)
+
+
+def _read_users(path: Path) -> dict[str, str]:
+    from pulsekit._documents.document import parse_yaml
+
+    wanted = "a mapping of user names to passwords is expected, each in quotes"
+    try:
+        value = parse_yaml(path.read_bytes(), source=str(path)).value
+    except DocumentError as error:  # its words may quote a password
+        raise ConfigurationError(f"{path}:{error.line or 1}: {wanted}") from None
+    if not isinstance(value, dict) or not all(isinstance(password, str) for password in value.values()):
+        raise ConfigurationError(f"{path}: {wanted}")
+    return {name: str(password) for name, password in value.items()}
+
+
+def _first_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path}: the password is not UTF-8") from None
+    if not lines or not lines[0]:
+        raise ConfigurationError(f"{path}: there is no password on its first line")
+    return lines[0]

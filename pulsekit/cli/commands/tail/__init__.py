@@ -1,0 +1,5 @@
+"""`pulsekit tail`."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

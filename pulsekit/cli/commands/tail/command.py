@@ -1,0 +1,294 @@
+"""`pulsekit tail`: show messages as they come, like Pulse Inspector, on a queue that disturbs nobody."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.targets import TargetOption
+from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
+from pulsekit.cli.output.output import FormatOption, Output
+from pulsekit.errors import ConfigurationError, PreconditionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit._config.settings import Settings
+    from pulsekit.bindings.registration import Binding
+    from pulsekit.cli.commands.tail.session import Store
+    from pulsekit.cli.output.screens import Screen
+    from pulsekit.pulse import Pulse
+    from pulsekit.records.expressions import Filter, Query
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit tail exchange/me/v1/jobs
+pulsekit tail --target staging
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
+pulsekit tail exchange/me/v1/jobs exchange/you/x -k 'a.#' --explain
+pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'"
+pulsekit tail exchange/me/v1/jobs --query '[routing_key, payload.state]'
+pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
+pulsekit tail exchange/taskcluster-queue/v1/task-completed --rate
+pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
+pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --for 1h
+pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
+"""
+
+_KEEP = 3600.0  # seconds
+_LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds in 32 bits
+
+
+def command(
+    listen: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[EXCHANGE[:PATTERN]|LINK|QUEUE]...",
+            help="What to listen to; a link of Pulse Inspector; or a queue of yours, whose messages are taken out.",
+            show_default=False,
+        ),
+    ] = None,
+    patterns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-k",
+            "--key",
+            metavar="PATTERN",
+            help="For each exchange that is named without one (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
+    target: TargetOption = None,
+    count: Annotated[
+        int | None,
+        typer.Option("-n", "--count", min=1, metavar="N", help="End after so many messages.", show_default=False),
+    ] = None,
+    expected: Annotated[
+        int | None,
+        typer.Option("--expect", min=1, metavar="N", help="Exit 1 when fewer came.", show_default=False),
+    ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="End when nothing came for so long."),
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option("--for", parser=seconds, metavar="DURATION", help="End after so long.")
+    ] = None,
+    chosen: Annotated[
+        str | None,
+        typer.Option(
+            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
+        ),
+    ] = None,
+    query: Annotated[
+        str | None,
+        typer.Option(metavar="EXPRESSION", help="Show what this JMESPath makes of each.", show_default=False),
+    ] = None,
+    schema: Annotated[
+        str | None, typer.Option(metavar="NAME|PATH", help="Mark each message valid or not.", show_default=False)
+    ] = None,
+    invalid_only: Annotated[bool, typer.Option("--invalid-only", help="Leave out what the schema takes.")] = False,
+    unwrap: Annotated[bool, typer.Option("--unwrap", help="Take payloads out of mozillapulse's envelope.")] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Say which binding took each message, and why.")] = False,
+    full: Annotated[bool, typer.Option("--full", help="Show all of each message.")] = False,
+    yaml: Annotated[bool, typer.Option("--yaml", help="The same, with the payload as YAML.")] = False,
+    rate: Annotated[bool, typer.Option("--rate", help="Show messages a second, not the messages.")] = False,
+    every: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="How often --rate looks. [default: 1s]"),
+    ] = None,
+    words: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Words of a key that --rate counts together. [default: 1]", show_default=False
+        ),
+    ] = None,
+    queue: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Use a queue of yours that stays, and go on there next time.", show_default=False
+        ),
+    ] = None,
+    keep: Annotated[
+        float | None,
+        typer.Option(parser=seconds, metavar="DURATION", help="How long --queue stays. [default: 1h]"),
+    ] = None,
+    save: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too.", show_default=False),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the recording that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and end.")] = False,
+    output: FormatOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Show the messages of one or more exchanges as they come.
+
+    The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
+    one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself. Without
+    EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses is
+    named, the others go on, and the exit status is 3.
+
+    --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
+    With --queue nothing is lost while tail does not run, for as long as --keep says: begin again with the same name.
+
+    With a QUEUE, such as queue/me/jobs, its messages are taken out of it, also those that --filter leaves out; to
+    look at them without that there is 'pulsekit queue peek'.
+
+    A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
+    """
+    from pulsekit._config.settings import load_settings
+    from pulsekit.bindings.names import check_queue
+    from pulsekit.cli.commands.tail.session import Listening, Span, Store
+    from pulsekit.records.selection import View
+    from pulsekit.schemas.schema import load_schema
+
+    if quiet and save is None:
+        raise ConfigurationError("--quiet shows nothing: say with --save where to record")
+    if listen and target:
+        raise ConfigurationError("--target says what to listen to: give it or EXCHANGE")
+    if keep is not None and queue is None:
+        raise ConfigurationError("--keep is how long a --queue stays: name it, as in --queue jobs")
+    if not rate and (every is not None or words is not None):
+        raise ConfigurationError("--every and --words are for --rate")
+    if rate and (quiet or query or explain or full or yaml):
+        raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
+    settings = load_settings().at(target)
+    texts = listen or _own(settings, patterns)
+    taken = texts[0] if texts[0].startswith("queue/") else None
+    if taken is not None and (len(texts) > 1 or patterns or queue or link):
+        raise ConfigurationError(f"{taken} is taken as it is: alone, without --queue, --key and --link")
+    if link:
+        return _print_link(_bindings(texts, patterns))
+    wanted, projection = _expressions(chosen, query)
+    pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
+    bindings = [] if taken else _bindings(texts, patterns, pulse.user)
+    store = Store(check_queue(taken, pulse.user)) if taken else _store(pulse, queue, keep)
+    view = View(
+        bindings,
+        filter=wanted,
+        query=projection,
+        schema=load_schema(schema) if schema else None,
+        invalid_only=invalid_only,
+        unwraps=unwrap,
+        explains=explain,
+    )
+    saving = None
+    if save is not None:
+        from pulsekit.cli.commands.tail.recording import Saving, recorder_for
+
+        saving = Saving(recorder_for(save, bindings, replace=force))
+    out = None if quiet else Output(output)
+
+    def screen() -> Screen | None:
+        if out is None:
+            return None
+        from pulsekit.cli.output.screens import Meter, Sheet
+
+        if rate:
+            return Meter(out, words=words or 1, every=every or 1.0)
+        if not out.pretty:
+            return Sheet(out, None)
+        from pulsekit.cli.output.rows import Notation, Rows
+
+        exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
+        notation = Notation.YAML if yaml else Notation.JSON
+        marked = view.schema is not None
+        return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
+
+    span = Span(count, idle, duration, expected)
+    listening = Listening(pulse, bindings, view, screen, saving, span, store)
+    try:
+        return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
+    except PreconditionFailed as error:
+        if store is None or taken:
+            raise
+        hint = f"{store.queue} is there already, made otherwise: give --keep as you did then, or delete it first"
+        raise PreconditionFailed(f"{hint} (pulsekit queue delete {store.queue})", code=error.code) from error
+
+
+def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
+    """Return what a project listens to when nothing is named: its own exchange, at each of its destinations."""
+    if settings.exchange is None:
+        raise ConfigurationError(
+            "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
+        )
+    if patterns:
+        return [settings.exchange]
+    return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
+
+
+def _first_exchange(texts: Sequence[str]) -> str:
+    from pulsekit.bindings.inspector_link import is_link, read_link
+
+    return read_link(texts[0])[0].exchange if is_link(texts[0]) else texts[0].partition(":")[0]
+
+
+def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None = None) -> list[Binding]:
+    """Read what is listened to.
+
+    Args:
+        texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links.
+        patterns: those of the exchanges that have none.
+        user: who logs in, for the suggestion of a name.
+    """
+    from pulsekit.bindings.inspector_link import is_link, read_link
+    from pulsekit.bindings.names import check_exchange
+    from pulsekit.bindings.registration import Binding
+
+    bindings: list[Binding] = []
+    bare = 0
+    for text in texts:
+        exchange, colon, _ = text.partition(":")
+        if is_link(text):
+            bindings += read_link(text)
+            continue
+        check_exchange(exchange, user)
+        if colon or not patterns:
+            bindings.append(Binding.parse(text))
+        else:
+            bindings += [Binding(exchange, pattern) for pattern in patterns]
+            bare += 1
+    if patterns and not bare:
+        raise ConfigurationError("-k is for exchanges without a pattern, and each of these has one")
+    return list(dict.fromkeys(bindings))
+
+
+def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, Query | None]:
+    if chosen is None and query is None:
+        return None, None
+    from pulsekit.records.expressions import Filter, Query
+
+    return (
+        None if chosen is None else Filter(chosen, name="--filter"),
+        None if query is None else Query(query, name="--query"),
+    )
+
+
+def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
+    from pulsekit.bindings.names import check_queue, queue_name
+    from pulsekit.cli.commands.tail.session import Store
+
+    if queue is None:
+        return None
+    name = check_queue(queue, pulse.user) if queue.startswith("queue/") else queue_name(pulse.user, queue)
+    keep = keep or _KEEP
+    if not 0.001 <= keep <= _LONGEST:
+        raise ConfigurationError(f"a broker keeps a queue for at most {_LONGEST / 3600:.0f}h, and at least 1ms")
+    return Store(name, keep)
+
+
+def _print_link(bindings: Sequence[Binding]) -> int:
+    from pulsekit.bindings.inspector_link import write_link
+
+    out = Output()
+    out.line(write_link(bindings))  # nothing in it is to be escaped: it is percent-encoded
+    out.flush()
+    return ExitCode.DONE

@@ -1,0 +1,245 @@
+"""`pulsekit validate`: every error of every payload, with its place and what to change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
+from pulsekit.cli.input.files import STDIN, is_piped
+from pulsekit.cli.input.payloads import documents_in, piped_documents
+from pulsekit.cli.output.output import Output, note
+from pulsekit.cli.output.verdicts import SEVERITIES, Form, Placed, Verdict, writer
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.schema import Profile, load_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pulsekit._documents.document import Document
+    from pulsekit.schemas.edits import Edits
+    from pulsekit.schemas.schema import Schema
+    from pulsekit.treeherder import Linter
+
+__all__ = ["EXAMPLES", "command"]
+
+_FAILING = SEVERITIES[:2]
+
+EXAMPLES = """
+pulsekit validate job.yml
+pulsekit validate jobs.ndjson --profile treeherder
+pulsekit validate job.yml --set state=pending --unset result
+pulsekit validate --migrate jobs-of-2025.ndjson > jobs.ndjson
+pulsekit validate registrations.yml --schema registration
+make-jobs | pulsekit validate -o ndjson
+pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
+"""
+
+
+def command(
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe.", show_default=False),
+    ] = None,
+    schema: Annotated[
+        str | None,
+        typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
+    ] = None,
+    profile: Annotated[
+        Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
+    ] = "strict",
+    lint_off: Annotated[
+        list[str] | None,
+        typer.Option("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
+    ] = None,
+    assignments: SetOption = None,
+    removals: UnsetOption = None,
+    migrate: Annotated[
+        bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
+    ] = False,
+    output: Annotated[
+        Form | None,
+        typer.Option("-o", "--output", help="How to show verdicts. [default: pretty on a terminal, else ndjson]"),
+    ] = None,
+) -> int:
+    """Check jobs against Treeherder's schema and its rules beyond, and tell every error with its place.
+
+    The rules are for jobs alone: for each that is broken it says whether Treeherder drops the job, shows it wrong, or
+    shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
+    are valid, each on a line of its own, and tells on stderr what is wrong with the others.
+
+    Exit status: 0 when all are valid, 1 when one is not, cannot be read, or would be dropped or shown wrong.
+    """
+    if not files and not is_piped():
+        raise ConfigurationError("nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'")
+    from pulsekit._config.settings import load_settings
+
+    settings = load_settings()
+    loaded = load_schema(schema or settings.schema)
+    linter = None
+    if loaded.name == TODAY and not migrate:
+        from pulsekit.treeherder import Linter  # not for other payloads
+
+        linter = Linter([*settings.lint_off, *(lint_off or ())])
+    edits = edits_of(assignments, removals, loaded)
+    report = _Report(loaded, profile, output, linter, migrate=migrate, edits=edits)
+    for name in files or ["-"]:
+        seen = report.payloads
+        report.begin()
+        try:
+            for document in piped_documents(report.flush) if name == "-" else documents_in(name):
+                report.add(document)
+        except DocumentError as error:
+            report.add(error)
+        if report.payloads == seen:
+            raise ConfigurationError(f"nothing to validate: {STDIN if name == '-' else name} is empty")
+    return report.end()
+
+
+class _Report:
+    """Judge payloads as they come, and show what is wrong with them."""
+
+    def __init__(
+        self,
+        schema: Schema,
+        profile: Profile,
+        form: Form | None,
+        linter: Linter | None,
+        *,
+        migrate: bool,
+        edits: Edits | None,
+    ) -> None:
+        if migrate and form is not None:
+            raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
+        self._out, self._write = (Output(), self._tell) if migrate else writer(form)
+        self._migrate = migrate
+        self._edits = edits
+        self._linter = linter
+        self._broken: dict[str, int] = {}  # rules broken, by severity
+        self._schema = schema
+        self._profile = profile
+        self.payloads = 0
+        self._invalid = 0
+        self._next = 0  # index in the file in hand
+
+    def begin(self) -> None:
+        """Count from zero again: a new file."""
+        self._next = 0
+        if self._linter is not None:
+            self._linter.begin()
+
+    def add(self, document: Document | DocumentError) -> None:
+        """Judge one payload, or count what could not be read as an invalid one."""
+        lint: Sequence[Placed] = ()
+        if isinstance(document, DocumentError):
+            found: Sequence[Problem] = (
+                Problem("", "syntax", document.reason, line=document.line, column=document.column),
+            )
+        else:
+            if self._migrate:
+                document = _in_todays_form(document)
+            try:
+                document = document if self._edits is None else edited(document, self._edits)
+            except InvalidPayload as error:
+                found = error.problems
+            else:
+                if _is_aside(document.value):
+                    return
+                found, lint = self._judge(document)
+                if self._migrate and not found:
+                    found = self._pass_on(document.value)
+        self.payloads += 1
+        self._invalid += bool(found)
+        for one in lint:
+            self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
+        index = self._next if isinstance(document, DocumentError) else document.index
+        self._next = index + 1
+        self._write(Verdict(document.source, index, found, lint))
+
+    def flush(self) -> None:
+        """Hand over what was shown so far to whoever waits for it."""
+        self._out.flush()
+
+    def end(self) -> ExitCode:
+        """Sum up, and return the exit status."""
+        self._out.flush()
+        valid = self.payloads - self._invalid
+        counts = ", ".join(f"{self._broken[name]} {name}" for name in SEVERITIES if name in self._broken)
+        lint = f"; by Treeherder's rules beyond it: {counts}" if counts else ""
+        note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile}){lint}")
+        bad = self._invalid or any(name in self._broken for name in _FAILING)
+        return ExitCode.NEGATIVE if bad else ExitCode.DONE
+
+    def _judge(self, document: Document) -> tuple[Sequence[Problem], Sequence[Placed]]:
+        value: Any = document.value
+        if _may_be_record(value):
+            from pulsekit.records.record import is_record  # of no use to those who have jobs alone
+
+            if is_record(value):
+                return self._judge_record(document, value)
+        found = self._schema.problems(document, self._profile)
+        lint = self._linter.lint(value) if self._linter is not None else ()
+        return found, [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in lint] if lint else ()
+
+    def _judge_record(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
+        from pulsekit.records.record import read_record
+
+        # What would be sent again is judged; where both are given, the payload beside the body has the better places.
+        base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
+
+        def place(pointer: str) -> tuple[int | None, int | None]:
+            return document.locate(base + pointer) or (None, None)
+
+        try:
+            record = read_record(value)
+            payload = record.payload
+        except InvalidInput as error:
+            return [Problem("", "record", str(error)).at(*place(""))], ()
+        lint = self._linter.lint(payload, record.routing_key) if self._linter is not None else ()
+        found = [problem.at(*place(problem.pointer)) for problem in self._schema.problems(payload, self._profile)]
+        return found, [Placed(one, *place(one.pointer)) for one in lint]
+
+    def _pass_on(self, value: Any) -> Sequence[Problem]:
+        try:
+            self._out.record(value)
+        except ValueError:
+            return (Problem("", "json", "holds NaN or infinity, which JSON does not have"),)
+        return ()
+
+    def _tell(self, verdict: Verdict) -> None:
+        for problem in verdict.problems:
+            place = ":".join(str(part) for part in (verdict.source, problem.line, problem.column) if part is not None)
+            note(f"{place}: {problem}")
+
+
+def _in_todays_form(document: Document) -> Document:
+    """Return a job, or a record of one, in today's form. Places are those of what was read."""
+    from pulsekit.schemas.revisions import migrate
+
+    value: Any = document.value
+    if not (_may_be_record(value) and "payload" in value):
+        return replace(document, value=migrate(value)[0])
+    payload, changes = migrate(value["payload"])
+    if not changes:
+        return document
+    # The body as it came is that of the former form.
+    kept = {name: part for name, part in value.items() if name not in {"body", "body_b64"}}
+    return replace(document, value=kept | {"payload": payload})
+
+
+def _is_aside(value: Any) -> bool:
+    """Tell whether a payload is a line of a recording that is no message."""
+    if not _may_be_record(value):
+        return False
+    from pulsekit.records.record import is_aside
+
+    return is_aside(value)
+
+
+def _may_be_record(value: Any) -> bool:
+    """Tell whether a payload has what every line of a recording has, and no job."""
+    return isinstance(value, dict) and ("routing_key" in value or "type" in value)

@@ -1,0 +1,5 @@
+"""What the shell offers after TAB."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

@@ -1,0 +1,282 @@
+"""What could come next on a command line: commands, options, and the names the configuration knows.
+
+A shell asks with each TAB, so nothing here connects, waits, runs a user's commands, or says a word: a configuration
+that cannot be read has no names. Names come from files that may be a stranger's; what a terminal or a shell could obey
+is never proposed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from pulsekit.cli.output.output import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pulsekit._config.settings import Settings
+    from pulsekit.bindings.registration import Binding
+
+__all__ = ["answer"]
+
+_Suggestion = tuple[str, str]  # what to insert, and what it is
+
+_MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
+_NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # what bash does not take as it stands
+_OBEYED = re.compile(r"[$`\"\\!]")  # what it obeys between double quotes
+_QUOTES = "'\""
+
+
+def answer(root: Any, shell: str, words: Sequence[str]) -> None:
+    """Print what could come next, a line each, for the scripts of `completion`.
+
+    Args:
+        root: the group of all commands.
+        shell: who asks: bash, which gives its line in the environment; zsh or fish, which give words.
+        words: those before the cursor without the program's name; the last one is not complete.
+    """
+    if shell == "bash":
+        words, quote = _split(os.environ.get("_PULSEKIT_LINE", ""))
+        words = words[1:] or [""]
+    else:
+        words, quote = words or [""], ""
+    *given, incomplete = words
+    name, equals, value = incomplete.partition("=")
+    if equals and name.startswith("--") and "--" not in given:  # --option=value is one word
+        prefix, given, typed = f"{name}=", [*given, name], value
+    else:
+        prefix, typed = "", incomplete
+    found = [(f"{prefix}{text}", about) for text, about in _suggestions(root, given, typed) if _is_harmless(text)]
+    if shell == "bash":
+        # Its word begins anew after each of these, and only that part is replaced.
+        breaks = set(":=").intersection(os.environ.get("_PULSEKIT_BREAKS", ""))
+        cut = 0 if quote else max((incomplete.rfind(one) + 1 for one in breaks), default=0)
+        lines = [_quoted(text[cut:], quote) for text, _ in found]
+    else:
+        lines = [f"{text}\t{clean(' '.join(about.split()))}".rstrip() for text, about in found]
+    for line in dict.fromkeys(lines):
+        typer.echo(line)
+
+
+def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Suggestion]:
+    command, context, rest = _command(root, given)
+    if context is None:
+        return ()
+    if hasattr(command, "list_commands") and not typed.startswith("-"):
+        commands = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
+        return [(name, one.get_short_help_str(limit=200)) for name, one in commands if name.startswith(typed)]
+    param = _asked_for(command, context, rest, typed)
+    if param is None:
+        return _options(command, context, typed) if typed.startswith("-") else ()
+    names = _NAMES.get(param.name)
+    if names is None:
+        return [(item.value, item.help or "") for item in param.shell_complete(context, typed) if item.type == "plain"]
+    already = context.params.get(param.name)
+    used = set(already) if isinstance(already, list | tuple) else set()
+    found = [(name, "") for name in dict.fromkeys(names(_settings(), context)) if name.startswith(typed)]
+    return [(name, about) for name, about in found if name not in used and not name.startswith("-")]
+
+
+def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
+    """Return the command that is being written, its context, and what stands behind its name."""
+    context = root.make_context("pulsekit", [], resilient_parsing=True)
+    command, rest = root, list(given)
+    while hasattr(command, "list_commands"):
+        position = next((number for number, word in enumerate(rest) if not word.startswith("-")), None)
+        if position is None:
+            return command, context, rest
+        name, rest = rest[position], rest[position + 1 :]
+        inner = command.get_command(context, name)
+        if inner is None:
+            return command, None, rest
+        # A command that is loaded late comes with its context.
+        arguments = [] if hasattr(inner, "list_commands") else rest
+        context = inner.make_context(name, list(arguments), parent=context, resilient_parsing=True)
+        command = context.command
+    return command, context, rest
+
+
+def _asked_for(command: Any, context: Any, rest: Sequence[str], typed: str) -> Any:
+    """Return the option or argument whose value is being written, or None."""
+    params = command.get_params(context)
+    options = [param for param in params if param.param_type_name == "option" and not param.is_flag]
+    if rest and "--" not in rest:
+        for param in options:
+            if rest[-1] in (*param.opts, *param.secondary_opts):
+                return param
+    if typed.startswith("-") and "--" not in rest:
+        return None
+    arguments = (param for param in params if param.param_type_name == "argument")
+    return next((one for one in arguments if one.nargs == -1 or not context.params.get(one.name)), None)
+
+
+def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
+    for param in command.get_params(context):
+        if param.param_type_name != "option" or param.hidden:
+            continue
+        if context.params.get(param.name) not in (None, False, param.default) and not param.multiple:
+            continue  # given already
+        long = [name for name in param.opts if name.startswith("--")]
+        for name in long or param.opts:
+            if name.startswith(typed):
+                yield name, param.help or ""
+
+
+def _settings() -> Settings:
+    from pulsekit._config.settings import Settings, load_settings
+    from pulsekit.errors import PulsekitError
+
+    try:
+        return load_settings()
+    except (PulsekitError, ValueError):
+        return Settings()
+
+
+def _exchanges(settings: Settings, _: Any) -> Iterable[str]:
+    targets = settings.targets.values()
+    named = [settings.exchange, *(one.exchange for one in targets), *(one.exchange for one in settings.registrations)]
+    yield from (name for name in named if name)
+    if settings.user:
+        yield f"exchange/{settings.user}/"
+
+
+def _destinations(settings: Settings, _: Any) -> Iterable[str]:
+    yield from settings.destinations
+    for target in settings.targets.values():
+        yield from target.destinations
+    yield from _registered(settings, "destinations")
+
+
+def _projects(settings: Settings, _: Any) -> Iterable[str]:
+    return _registered(settings, "projects")
+
+
+def _registered(settings: Settings, part: str) -> Iterable[str]:
+    return (text for one in settings.registrations for text in getattr(one, part, ()))
+
+
+def _bindings(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _exchanges(settings, context)
+    if settings.exchange:
+        yield from (f"{settings.exchange}:{destination}.#" for destination in settings.destinations)
+    yield from map(str, _expanded(settings))
+
+
+def _patterns(settings: Settings, _: Any) -> Iterable[str]:
+    return (one.pattern for one in _expanded(settings))
+
+
+def _patterns_and_bindings(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _patterns(settings, context)
+    yield from _bindings(settings, context)
+
+
+def _what_tail_takes(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _bindings(settings, context)
+    yield from _queues(settings)
+
+
+def _keys(settings: Settings, _: Any) -> Iterable[str]:
+    """Yield the keys that are bound as they stand."""
+    return (one.pattern for one in _expanded(settings) if not {"*", "#"} & set(one.pattern.split(".")))
+
+
+def _expanded(settings: Settings) -> Iterable[Binding]:
+    if not settings.registrations:
+        return ()
+    from pulsekit.bindings.registration import expand
+    from pulsekit.errors import PulsekitError
+
+    try:
+        return expand(settings.registrations)
+    except PulsekitError:
+        return ()
+
+
+def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
+    """Return what the NAME of `queue` and of `exchange` can be; of queues, only the broker knows more."""
+    return _queues(settings) if context.parent.info_name == "queue" else _exchanges(settings, context)
+
+
+def _queues(settings: Settings) -> Iterable[str]:
+    from pulsekit.bindings.names import owner
+
+    user = settings.user or owner(settings.exchange or "")
+    return [f"queue/{user}/"] if user else []
+
+
+def _schemas(*_: Any) -> Iterable[str]:
+    from pulsekit.schemas.schema import schema_names
+
+    return schema_names()
+
+
+def _rules(*_: Any) -> Iterable[str]:
+    from pulsekit.treeherder.rules import RULES
+
+    return [rule.name for rule in RULES]
+
+
+def _users(settings: Settings, _: Any) -> Iterable[str]:
+    return [settings.user] if settings.user else []
+
+
+# By the name of the parameter; one of another name proposes what its type knows, and the shell proposes files.
+_NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
+    "binding": _patterns_and_bindings,
+    "destinations": _destinations,
+    "exchange": _exchanges,
+    "key": _keys,
+    "keys": _keys,
+    "lint_off": _rules,
+    "listen": _what_tail_takes,
+    "name": _queues_or_exchanges,
+    "patterns": _patterns,
+    "projects": _projects,
+    "schema": _schemas,
+    "staging_destinations": _destinations,
+    "staging_exchange": _exchanges,
+    "staging_projects": _projects,
+    "user": _users,
+}
+
+
+def _is_harmless(text: str) -> bool:
+    return len(text.encode(errors="replace")) <= _MOST and clean(text) == text and not any(map(str.isspace, text))
+
+
+def _split(line: str) -> tuple[list[str], str]:
+    """Split the line of bash up to the cursor into words; return the quote that is open at its end, too.
+
+    The last word is not complete, and empty behind a space.
+    """
+    words, word, quote, escaped = [""], "", "", False
+    for character in line:
+        if escaped:
+            word, escaped = word + character, False
+        elif character == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote, word = ("", word) if character == quote else (quote, word + character)
+        elif character in _QUOTES:
+            quote = character
+        elif character.isspace():
+            if word:
+                words[-1:] = [word, ""]
+            word = ""
+        else:
+            word += character
+    words[-1] = word
+    return words, quote
+
+
+def _quoted(text: str, quote: str) -> str:
+    """Write a text so that bash takes it as it is, where a quote may be open."""
+    if quote == "'":
+        return text.replace("'", r"'\''")
+    obeyed = _OBEYED if quote else _NOT_PLAIN
+    return obeyed.sub(r"\\\g<0>", text)

@@ -1,0 +1,5 @@
+"""What commands read: options, files, pipes, registrations and answers to questions."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

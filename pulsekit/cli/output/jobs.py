@@ -1,0 +1,250 @@
+"""Jobs drawn the way Treeherder shows them: pushes, platforms, groups and symbols, and the details of one job."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.rule import Rule
+from rich.text import Text
+
+from pulsekit.cli.output.output import clean, console
+from pulsekit.treeherder.checks import STATES
+from pulsekit.treeherder.rules import PARSED_LOGS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+__all__ = ["Picture", "Sight"]
+
+# Results and states that have a style of their own, in the order of the legend.
+_STATUSES = (
+    "success",
+    "testfailed",
+    "busted",
+    "exception",
+    "usercancel",
+    "retry",
+    "superseded",
+    "unknown",
+    "running",
+    "pending",
+    "unscheduled",
+)
+_UNGROUPED = "?"  # Treeherder draws the jobs of this group without one
+_SHORT = 12  # characters of a revision
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_INDENT = "  "
+_LEAST_HEAD = 16  # columns for the head of a row, however narrow the terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """Hold what is drawn of one job.
+
+    Attributes:
+        project: where it belongs.
+        form: the job as Treeherder stores it, as `pulsekit.treeherder.preview` gives it.
+    """
+
+    project: str
+    form: dict[str, Any]
+
+    @property
+    def job(self) -> dict[str, Any]:
+        """The fields of the job itself."""
+        job: dict[str, Any] = self.form["job"]
+        return job
+
+    @property
+    def status(self) -> str:
+        """What decides the colour: the result, or the state while there is none."""
+        job = self.job
+        return clean(job["result"] if job["state"] == "completed" else job["state"])
+
+    @property
+    def symbol(self) -> str:
+        """The symbol as it is shown."""
+        return clean(self.job["job_symbol"]) or _UNGROUPED
+
+    @property
+    def group(self) -> str:
+        """The symbol of the group, with its tier unless that is 1; empty when the group is not shown."""
+        symbol, tier = clean(self.job["group_symbol"]), self.job["tier"]
+        return "" if symbol == _UNGROUPED else symbol if tier == 1 else f"{symbol}[tier {tier}]"
+
+    @property
+    def platform(self) -> str:
+        """The platform and the options, as the head of a row."""
+        platform = self.job["build_platform"].get("platform", "unknown")
+        return clean(" ".join([platform, *sorted(self.job["option_collection"])]))
+
+
+class Picture:
+    """Draw jobs on stdout."""
+
+    def __init__(self) -> None:
+        self._console = console()
+
+    def overview(self, sights: Iterable[Sight]) -> None:
+        """Draw every push with its platforms, groups and symbols; below several jobs, the results in their colours.
+
+        Of several messages about the same job, the one that counts on Treeherder in the end is drawn.
+        """
+        shown = _settled(sights)
+        for (project, revision), pushed in _grouped(shown, lambda one: (one.project, one.form["revision"])):
+            self._console.print(Text.assemble((clean(project), "head"), " ", (clean(revision)[:_SHORT], "key")))
+            rows = sorted(_grouped(pushed, lambda one: one.platform))
+            self._aligned([(Text(platform), list(_symbols(row))) for platform, row in rows], indent=len(_INDENT))
+        if len(shown) > 1:
+            counts = Counter(one.status for one in shown)
+            legend = [_styled(f"{counts[status]} {status}", status) for status in _STATUSES if counts[status]]
+            for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
+                self._line(len(_INDENT), line)
+
+    def details(self, sight: Sight) -> None:
+        """Draw what Treeherder's panel says about one job: fields, times, machine, links."""
+        job = sight.job
+        shown = f"{sight.group}({sight.symbol})" if sight.group else sight.symbol
+        self._console.print(Rule(_styled(f"{shown} {sight.status}", sight.status), align="left", style="dim"))
+        fields = _fields(job, sight.form["superseded"])
+        self._aligned([(Text(label, "dim"), Text(clean(value))) for label, value in fields])
+        for label, reference, use in _links(job):
+            self._line(0, Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
+            # Left to the terminal to wrap, so that it can be copied and followed.
+            self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
+
+    def _aligned(self, rows: Sequence[tuple[Text, Text | list[Text]]], indent: int = 0) -> None:
+        """Print rows in two columns: heads, and either a text to be wrapped or pieces to be kept whole.
+
+        What has no place beside a long head goes below it.
+        """
+        most = max(_LEAST_HEAD, self._console.width // 3)
+        begin = indent + max((head.cell_len for head, _ in rows if head.cell_len <= most), default=_LEAST_HEAD) + 2
+        room = max(1, self._console.width - begin)
+        for head, body in rows:
+            beside = indent + head.cell_len + 2 <= begin
+            if not beside:
+                for part in head.wrap(self._console, self._console.width - indent, overflow="fold"):
+                    self._line(indent, part)
+            lines = _packed(body, room) if isinstance(body, list) else body.wrap(self._console, room, overflow="fold")
+            for number, text in enumerate(lines):
+                self._line(begin, text, Text(" " * indent).append_text(head) if beside and number == 0 else Text())
+
+    def _line(self, column: int, text: Text, before: Text | None = None) -> None:
+        """Print a text from a column on, with something before it."""
+        line = before or Text()
+        line.pad_right(column - line.cell_len)
+        line.append_text(text).rstrip()
+        self._console.print(line, soft_wrap=True)
+
+
+def _settled(sights: Iterable[Sight]) -> list[Sight]:
+    """Keep of each job the message that counts in the end: none moves it back, and `completed` is final."""
+    last: dict[str, Sight] = {}
+    for sight in sights:
+        guid = sight.job["job_guid"]
+        before = last.get(guid)
+        if before is not None:
+            reached = STATES.index(before.job["state"])
+            if before.job["state"] == "completed" or STATES.index(sight.job["state"]) < reached:
+                continue
+        last[guid] = sight
+    return list(last.values())
+
+
+def _grouped(sights: Sequence[Sight], key: Any) -> list[tuple[Any, list[Sight]]]:
+    groups: dict[Any, list[Sight]] = {}
+    for sight in sights:
+        groups.setdefault(key(sight), []).append(sight)
+    return list(groups.items())
+
+
+def _symbols(row: Sequence[Sight]) -> Iterator[Text]:
+    """Write the groups of a platform side by side, the jobs without a group first; yield what is kept together."""
+    for group, jobs in sorted(_grouped(row, lambda one: one.group)):
+        pieces = [_styled(one.symbol, one.status) for one in sorted(jobs, key=_natural)]
+        if group:
+            pieces[0] = Text.assemble((f"{group}(", "dim"), pieces[0])
+            pieces[-1].append(")", "dim")
+        yield from pieces
+
+
+def _packed(pieces: Iterable[Text], room: int, gap: str = " ") -> list[Text]:
+    """Put as many pieces on each line as there is room for."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and lines[-1].cell_len + len(gap) + piece.cell_len <= room:
+            lines[-1].append(gap).append_text(piece)
+        else:
+            lines.append(piece.copy())
+    return lines
+
+
+def _natural(sight: Sight) -> list[tuple[int, str]]:
+    """Sort `bc2` before `bc10`."""
+    parts = re.findall(r"\d+|\D+", sight.symbol, re.ASCII)
+    return [(int(part), "") if part.isascii() and part.isdigit() and len(part) < 20 else (-1, part) for part in parts]
+
+
+def _styled(text: str, status: str) -> Text:
+    return Text.assemble((text, status if status in _STATUSES else ""))
+
+
+def _fields(job: dict[str, Any], superseded: Sequence[str]) -> Iterator[tuple[str, str]]:
+    yield "Job", job["name"]
+    yield "Group", job["group_name"]
+    yield "State", job["state"]
+    yield "Result", job["result"]
+    yield from _times(job)
+    build, machine = _platform(job["build_platform"]), _platform(job["machine_platform"])
+    yield "Platform", build
+    if machine != build:
+        yield "Ran on", machine
+    yield "Machine", job["machine"]
+    if job["option_collection"]:
+        yield "Options", ", ".join(job["option_collection"])
+    yield "Tier", str(job["tier"])
+    yield "Owner", job["who"]
+    yield "Reason", job["reason"]
+    yield "Product", job["product_name"]
+    yield "Built by", job["build_system_type"]
+    if "taskcluster_task_id" in job:
+        yield "Task", f"{job['taskcluster_task_id']}, run {job['taskcluster_retry_id']}"
+    if superseded:
+        yield "Supersedes", ", ".join(superseded)
+
+
+def _links(job: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], str]]:
+    for reference in job["log_references"]:
+        yield "Log", reference, "parsed" if reference["name"] in PARSED_LOGS else "a link"
+    for reference in job["perfherder_data_references"]:
+        yield "Performance data", reference, "parsed"
+
+
+def _times(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    names = {"submit_timestamp": "Requested", "start_timestamp": "Started", "end_timestamp": "Ended"}
+    for name, label in names.items():
+        if name in job:
+            when = _EPOCH + timedelta(seconds=job[name])
+            yield label, f"{when.replace(tzinfo=None).isoformat(' ')} UTC"
+    for label, begin, end in (
+        ("Waited", "submit_timestamp", "start_timestamp"),
+        ("Duration", "start_timestamp", "end_timestamp"),
+    ):
+        if begin in job and end in job and job[end] >= job[begin]:
+            yield label, _span(job[end] - job[begin])
+
+
+def _span(seconds: int) -> str:
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    parts = [f"{number} {unit}" for number, unit in ((hours, "h"), (minute, "min"), (second, "s")) if number]
+    return " ".join(parts) or "0 s"
+
+
+def _platform(platform: dict[str, str]) -> str:
+    return f"{platform['platform']} ({platform['os_name']}, {platform['architecture']})" if platform else "unknown"

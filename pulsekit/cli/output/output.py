@@ -1,0 +1,298 @@
+"""What commands show: data on stdout, talk on stderr, and in neither anything that a terminal would obey."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from enum import StrEnum
+from functools import cache
+from io import TextIOWrapper
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+
+import typer
+
+from pulsekit.cli.output.theme import paint, rich_styles, sgr, wants_colours
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "Cell",
+    "Format",
+    "FormatOption",
+    "Output",
+    "clean",
+    "columns",
+    "console",
+    "fail",
+    "note",
+    "quote",
+    "warn",
+]
+
+Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
+
+# C0, DEL and C1, bidi controls, line separators, and surrogates, which no encoding carries.
+_UNSAFE_RANGES = (
+    (0, 0x1F), (0x7F, 0x9F), (0x61C, 0x61C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF),
+)  # fmt: skip
+_UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
+# What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped. A URL that was
+# taken for a path has one slash left.
+_PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
+_GAP = "  "
+_MOST_MARKS = 8  # characters that share a column, accents and all: a line of nothing else must end somewhere
+_LEAST_ROOM = 40  # columns for the last column of a table
+
+
+class Format(StrEnum):
+    """Name how data is shown."""
+
+    PRETTY = "pretty"
+    NDJSON = "ndjson"
+
+
+FormatOption = Annotated[
+    Format | None,
+    typer.Option("-o", "--output", help="How to show data. [default: pretty on a terminal, else ndjson]"),
+]
+
+
+class Output:
+    """Write data to stdout, for a person or as NDJSON.
+
+    Args:
+        chosen: what was asked for; without it, a terminal gets `pretty` and anything else NDJSON.
+        live: whether somebody waits for each line; else they are written in blocks.
+
+    Raises:
+        OSError: stdout is closed.
+    """
+
+    def __init__(self, chosen: Format | None = None, *, live: bool = False) -> None:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF), "<stdout>")
+        self._stream = sys.stdout
+        self._live = live
+        self._dump: Callable[[Any], str] | None = None
+        terminal = self._stream.isatty()
+        self._terminal = terminal
+        self._coloured = wants_colours(self._stream)
+        self._width = get_terminal_size().columns if terminal else None
+        self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
+        if isinstance(self._stream, TextIOWrapper):
+            self._stream.reconfigure(errors="backslashreplace")  # a locale that lacks a character is no reason to fail
+
+    def record(self, value: Any) -> None:
+        """Write one line of NDJSON, in UTF-8 whatever the locale.
+
+        Raises:
+            ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
+        """
+        if self._dump is None:
+            from pulsekit._documents.ndjson import dump_line  # not for those who get text
+
+            self._dump = dump_line
+        self._stream.buffer.write(self._dump(value).encode() + b"\n")
+        if self._live:
+            self._stream.buffer.flush()
+
+    def lines(self, data: bytes) -> None:
+        """Write lines of NDJSON that are whole and encoded, and hand them over to whoever reads stdout."""
+        self._stream.buffer.write(data)
+        self._stream.buffer.flush()
+
+    def flush(self) -> None:
+        """Hand everything written over to whoever reads stdout."""
+        self._stream.flush()
+
+    def line(self, *cells: Cell) -> None:
+        """Write cells side by side on one line."""
+        self._stream.write("".join(self._paint(_styled(cell)) for cell in cells).rstrip() + "\n")
+        if self._live:
+            self._stream.flush()
+
+    def fitted(self, *cells: Cell) -> None:
+        """Write cells on one line, cut to the width of the terminal; elsewhere, whole."""
+        if not self._terminal:
+            self.line(*cells)
+            return
+        width = get_terminal_size().columns
+        most = _MOST_MARKS * width  # before all else: a text may have megabytes
+        kept = [_styled((text[:most], style)) for text, style in map(_split, cells)]
+        whole = all(len(text) <= most for text, _ in map(_split, cells))
+        if not whole or sum(columns(text) for text, _ in kept) > width:
+            room = width - 1  # the last column is for the ellipsis
+            for number, (text, style) in enumerate(kept):
+                shown = _cut(text, room)
+                room -= columns(shown)
+                if len(shown) < len(text) or number == len(kept) - 1:
+                    kept[number:] = [(f"{shown}…", style)]
+                    break
+        self.line(*kept)
+
+    def wrapped(self, *cells: Cell, hang: int = 4) -> None:
+        """Write cells on one line; on a terminal that is too narrow, on several, from the second on indented.
+
+        What has no space in it is left whole, so that it can be copied.
+        """
+        styled = [_styled(cell) for cell in cells]
+        if self._width is None or sum(columns(text) for text, _ in styled) <= self._width:
+            self.line(*styled)
+            return
+        line: list[Cell] = []
+        used = 0
+        for piece, style in ((piece, style) for text, style in styled for piece in re.findall(" +|[^ ]+", text)):
+            fresh = bool(line) and used == hang
+            if fresh and piece.isspace():
+                continue
+            if used + columns(piece) > self._width and not piece.isspace() and not fresh and used:
+                self.line(*(line[:-1] if _split(line[-1])[0].isspace() else line))
+                line, used = [" " * hang], hang
+            line.append((piece, style))
+            used += columns(piece)
+        self.line(*line)
+
+    def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:
+        """Write rows of equal length in aligned columns, the first ones at least so wide.
+
+        On a terminal the last column is wrapped, or goes below its row where little room is left. Elsewhere a row is
+        one line, so that `grep` finds all of it.
+        """
+        table = [[_styled(cell) for cell in row] for row in rows]
+        widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]
+        widths[: len(least)] = map(max, widths, least)
+        hanging = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+        for *cells, (last, style) in table:
+            head: list[Cell] = [
+                (text + " " * (width - columns(text)) + _GAP, style)
+                for (text, style), width in zip(cells, widths, strict=False)
+            ]
+            if self._width is None or columns(last) <= self._width - hanging:
+                self.line(*head, (last, style))
+                continue
+            import textwrap
+
+            if self._width - hanging >= _LEAST_ROOM:
+                first, *rest = textwrap.wrap(last, self._width - hanging, break_on_hyphens=False)
+                self.line(*head, (first, style))
+                indent = " " * hanging
+            else:
+                self.line(*head)
+                rest, indent = textwrap.wrap(last, max(self._width, _LEAST_ROOM) - 4, break_on_hyphens=False), " " * 4
+            for text in rest:
+                self.line(indent, (text, style))
+
+    def _paint(self, cell: tuple[str, str]) -> str:
+        text, style = cell
+        return sgr(text, style) if self._coloured and style and text else text
+
+
+def clean(text: str) -> str:
+    r"""Return text from outside with each character that a terminal might obey as an escape: `\x1b`, `\u202e`."""
+    return text.translate(_escapes()) if _UNSAFE.search(text) else text
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    _say("", "", text)
+
+
+def warn(text: str) -> None:
+    """Warn on stderr."""
+    _say("warning: ", "warn", text)
+
+
+def fail(text: str, hint: str = "") -> None:
+    """Say on stderr what went wrong, and on a line of its own what to do."""
+    _say("error: ", "bad", text)
+    if hint:
+        _say("", "", hint)
+
+
+def quote(text: str) -> None:
+    """Repeat lines on stderr as they are, such as a traceback."""
+    with suppress(OSError):
+        sys.stderr.writelines(f"{clean(_redacted(line))}\n" for line in text.rstrip("\n").split("\n"))
+        sys.stderr.flush()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a rich console in our theme, for what plain lines cannot do: progress, jobs as Treeherder draws them."""
+    from rich.console import Console  # costs as much as all the rest
+    from rich.theme import Theme
+
+    class Piped(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 - while it is handled; rich would leave with status 1
+
+    return Piped(
+        theme=Theme(rich_styles()),
+        # Without a colour system there is no bold either: NO_COLOR asks for plain text.
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        stderr=stderr,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
+
+
+def _say(prefix: str, style: str, text: str) -> None:
+    text = prefix + clean(_redacted(text))
+    with suppress(OSError):  # nobody listens: the exit status says it
+        if sys.stderr.isatty():
+            import textwrap
+
+            text = textwrap.fill(text, get_terminal_size().columns, break_long_words=False, break_on_hyphens=False)
+        sys.stderr.write(paint(prefix, style, sys.stderr) + text[len(prefix) :] + "\n")
+        sys.stderr.flush()
+
+
+def _split(cell: Cell) -> tuple[str, str]:
+    return (cell, "") if isinstance(cell, str) else cell
+
+
+def _styled(cell: Cell) -> tuple[str, str]:
+    text, style = _split(cell)
+    return clean(text), style
+
+
+def _redacted(text: str) -> str:
+    """Hide the passwords of URLs: words about a mistake quote what was given, which may be a URL in a wrong place."""
+    return re.sub(r"\S+", _redacted_word, text) if "@" in text else text
+
+
+def _redacted_word(match: re.Match[str]) -> str:
+    before, at, behind = match[0].rpartition("@")
+    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # one look at each character, however many there are
+
+
+@cache
+def _escapes() -> dict[int, str]:
+    unsafe = (code for first, last in _UNSAFE_RANGES for code in range(first, last + 1))
+    return {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in unsafe}
+
+
+def _cut(text: str, room: int) -> str:
+    """Return as much of a text as there are columns for."""
+    if text.isascii():
+        return text[:room]
+    for end, character in enumerate(text):
+        room -= columns(character)
+        if room < 0:
+            return text[:end]
+    return text
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal the text takes."""
+    if text.isascii():
+        return len(text)
+    from unicodedata import combining, east_asian_width
+
+    return sum(0 if combining(character) else 1 + (east_asian_width(character) in "WF") for character in text)

@@ -1,0 +1,157 @@
+"""What became of messages: shown as it is known, counted, and told by the exit status."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
+from pulsekit._documents.ndjson import dump_line
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.output import Output, console, fail, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from pulsekit.messages import Receipt
+
+__all__ = ["Receipts"]
+
+_MANY = 50  # messages: from here on a progress bar tells more than lines do
+_FRAME = 0.1  # seconds between two pictures of it
+_STYLES = {"confirmed": "good", "returned": "warn"}
+
+
+class Receipts:
+    """Show receipts in the order in which they are given, and count them.
+
+    Lines of NDJSON are written beside the event loop; `room` and `drain` wait for them.
+
+    Attributes:
+        counts: how many messages had which outcome.
+        total: how many messages are expected, if that is known.
+    """
+
+    def __init__(self, out: Output, *, total: int | None = None) -> None:
+        from pulsekit.cli.output.streams import Outlet  # loads asyncio, which help and completion do without
+
+        self.counts: Counter[str] = Counter()
+        self.total = total
+        self._out = out
+        self._outlet = Outlet(out.lines)
+        self._index = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether `room` should be awaited."""
+        return self._outlet.full
+
+    def show(self, receipt: Receipt, *, told: bool = False) -> None:
+        """Show and count the next receipt.
+
+        Args:
+            receipt: whose own index does not count.
+            told: whether it was said already why it is invalid.
+
+        Raises:
+            OSError: an earlier one could not be written.
+        """
+        self.counts[receipt.outcome] += 1
+        index, self._index = self._index, self._index + 1
+        if receipt.outcome == "invalid" and not told:
+            fail(f"message {self._index}: {receipt.detail}")
+        if not self._out.pretty:
+            line = {
+                "index": index,
+                "message_id": receipt.message_id,
+                "routing_key": receipt.routing_key,
+                "outcome": receipt.outcome,
+                "resent": receipt.resent,
+            }
+            self._outlet.put(f"{dump_line(line)}\n".encode())
+        elif self.total is None or self.total < _MANY or receipt.outcome not in _STYLES:
+            resent = "  (sent again after a reconnect)" if receipt.resent else ""
+            style = _STYLES.get(receipt.outcome, "bad")
+            self._out.line((f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent, "dim"))
+        if receipt.outcome == "returned" and self.counts["returned"] == 1:
+            warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
+
+    async def room(self) -> None:
+        """Wait until what is shown has nearly been read.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        await self._outlet.room()
+
+    async def drain(self) -> None:
+        """Wait until everything is written.
+
+        Raises:
+            OSError: something could not be written.
+        """
+        await self._outlet.drain()
+        self._out.flush()
+
+    def summary(self) -> str:
+        """Return the counts in words, or nothing."""
+        return ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items())
+
+    def status(self, *, require_route: bool) -> ExitCode:
+        """Return the exit status for what became of the messages.
+
+        Args:
+            require_route: whether a key that nobody is bound to is a failure.
+        """
+        counts = self.counts
+        sent = sum(counts.values()) - counts["invalid"]
+        if counts["invalid"] and not sent:
+            return ExitCode.NEGATIVE
+        if counts["timeout"] and counts["timeout"] == sent:
+            return ExitCode.NETWORK
+        failed = counts["invalid"] + counts["refused"] + counts["unknown"] + counts["timeout"]
+        if failed or (require_route and counts["returned"]):
+            return ExitCode.PARTLY
+        return ExitCode.DONE
+
+    def progress(self, doing: str) -> AbstractContextManager[Callable[[], None]]:
+        """Return a context that gives a function to call for each message; on a terminal it draws a bar of many."""
+        if self.total is None or self.total < _MANY or not sys.stderr.isatty():
+            return nullcontext(lambda: None)
+        return _Bar(doing, self.total)
+
+
+class _Bar:
+    """Draw a progress bar on stderr while the block lasts."""
+
+    def __init__(self, doing: str, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._progress = Progress(
+            TextColumn(doing),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task(doing, total=total)
+        self._done = 0
+        self._due = 0.0
+
+    def __enter__(self) -> Callable[[], None]:
+        self._progress.start()
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _advance(self) -> None:
+        self._done += 1
+        now = time.monotonic()
+        if now >= self._due:  # nobody sees more than that
+            self._due = now + _FRAME
+            self._progress.update(self._task, completed=self._done)

@@ -1,0 +1,282 @@
+"""Where messages are shown: as rows, as records, or as a table of how many there are."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from collections import deque
+from datetime import UTC, datetime
+from io import TextIOWrapper
+from math import inf
+from typing import TYPE_CHECKING, Protocol
+
+from pulsekit.cli.output.output import clean, console
+from pulsekit.cli.output.streams import Worker
+from pulsekit.records.record import dump_line, gap_record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.live import Live
+    from rich.table import Table
+
+    from pulsekit.cli.output.output import Output
+    from pulsekit.cli.output.rows import Rows
+    from pulsekit.messages import Gap
+    from pulsekit.records.rates import Look, Rate
+    from pulsekit.records.selection import Seen
+
+__all__ = ["Meter", "Screen", "Sheet"]
+
+_LEAST_ROWS = 3
+_WIDE = 80  # columns from which there is room for what all exchanges begin with
+
+
+class Screen(Protocol):
+    """Something that shows messages beside the event loop, however slowly it is read.
+
+    Attributes:
+        count: messages shown.
+        due: when to call `settle` at the latest, by the clock of the loop.
+        tells: whether somebody at a terminal sees the gaps that it shows.
+    """
+
+    count: int
+    due: float
+    tells: bool
+
+    async def show(self, seen: Sequence[Seen]) -> None:
+        """Show messages, and before them the gaps that were in front of them."""
+
+    def gap(self, gap: Gap, *, at_once: bool) -> None:
+        """Show a gap: at once, or before the first message of its epoch."""
+
+    async def settle(self) -> None:
+        """Do what is due."""
+
+    async def close(self) -> None:
+        """Show what is left."""
+
+
+class Sheet:
+    """Show one message below the other, as `Screen` says.
+
+    Attributes:
+        count: messages shown.
+        due: never: each is shown as it comes.
+        tells: whether somebody at a terminal sees the gaps that it shows.
+    """
+
+    due = inf
+
+    def __init__(self, output: Output, rows: Rows | None) -> None:
+        """Take the rows they are drawn in; without, they are written as records."""
+        self.count = 0
+        self._output = output
+        self.tells = rows is not None and sys.stdout.isatty()
+        self._rows = rows
+        self._gaps: deque[Gap] = deque()
+        if rows is not None and isinstance(sys.stdout, TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=False)  # many lines in one write; each batch is flushed
+        self._worker = Worker("write standard output")
+
+    async def show(self, seen: Sequence[Seen]) -> None:
+        """Show messages."""
+        self.count += len(seen)  # before they can be seen: Ctrl-C may follow the very moment they are
+        gaps = self._take_gaps(seen)
+        try:
+            if self._rows is None:
+                # Not in the thread: it would compete with this one for the interpreter.
+                lines = b"".join([one.line() for one in seen] if not gaps else _with_gaps(seen, gaps))
+                await self._worker.call(lambda: self._output.lines(lines))
+            else:
+                await self._worker.call(lambda: self._write_rows(seen, gaps))
+        except OSError:
+            self.count -= len(seen)
+            raise
+
+    def gap(self, gap: Gap, *, at_once: bool) -> None:
+        """Show a gap."""
+        if not at_once:
+            self._gaps.append(gap)
+            return
+        # Whether it can be written, whoever writes the next message will see.
+        self._worker.submit(lambda: self._write_gaps([gap])).add_done_callback(_forget)
+
+    async def settle(self) -> None:
+        """Do nothing: nothing is ever due."""
+
+    async def close(self) -> None:
+        """Show the gaps that no message followed."""
+        gaps, self._gaps = list(self._gaps), deque()
+        if gaps:
+            await self._worker.call(lambda: self._write_gaps(gaps))
+
+    def _take_gaps(self, seen: Sequence[Seen]) -> list[Gap]:
+        gaps = []
+        while self._gaps and seen and self._gaps[0].epoch <= seen[-1].message.epoch:
+            gaps.append(self._gaps.popleft())
+        return gaps
+
+    def _write_rows(self, seen: Sequence[Seen], gaps: Sequence[Gap]) -> None:
+        assert self._rows is not None
+        left = deque(gaps)
+        for one in seen:
+            while left and left[0].epoch <= one.message.epoch:
+                self._rows.gap(left.popleft())
+            self._rows.write(one)
+        self._output.flush()
+
+    def _write_gaps(self, gaps: Sequence[Gap]) -> None:
+        if self._rows is None:
+            self._output.lines(b"".join(map(_gap_line, gaps)))
+            return
+        for gap in gaps:
+            self._rows.gap(gap)
+        self._output.flush()
+
+
+class Meter:
+    """Show how many messages a second there are, as `Screen` says, again and again.
+
+    Attributes:
+        count: messages counted.
+        due: when the next look is.
+        tells: never: a gap is said beside the table.
+    """
+
+    tells = False
+
+    def __init__(self, output: Output, *, words: int, every: float) -> None:
+        """Show it on an output.
+
+        Args:
+            output: where to.
+            words: of a key that are counted together.
+            every: seconds between two looks.
+        """
+        from pulsekit.records.rates import Rates
+
+        self.count = 0
+        # Somebody at a terminal sees at once that it is there; a record of no time at all helps nobody.
+        self.due = asyncio.get_running_loop().time() + (0 if output.pretty else every)
+        self._output = output
+        self._every = every
+        self._rates = Rates(time.monotonic(), words=words)
+        self._worker = Worker("write standard output")
+        self._live: Live | None = None
+
+    async def show(self, seen: Sequence[Seen]) -> None:
+        """Count messages."""
+        self.count += len(seen)
+        for one in seen:
+            message = one.message
+            self._rates.add(message.exchange, message.routing_key, len(message.body))
+
+    def gap(self, gap: Gap, *, at_once: bool) -> None:
+        """Show a gap among the records; for a person it is said beside the table."""
+        del at_once
+        if not self._output.pretty:
+            self._worker.submit(lambda: self._output.lines(_gap_line(gap))).add_done_callback(_forget)
+
+    async def settle(self) -> None:
+        """Look, when it is time to."""
+        now = asyncio.get_running_loop().time()
+        if now < self.due:
+            return
+        self.due = max(self.due + self._every, now)
+        await self._show()
+
+    async def close(self) -> None:
+        """Look for the last time, and leave the terminal as it was."""
+        try:
+            await self._show()
+        finally:
+            if self._live is not None:
+                await self._worker.call(self._live.stop)
+
+    async def _show(self) -> None:
+        look = self._rates.look(time.monotonic())
+        if self._output.pretty:
+            await self._worker.call(lambda: self._draw(look))
+        else:
+            line = f"{dump_line(_look_record(look))}\n".encode()
+            await self._worker.call(lambda: self._output.lines(line))
+
+    def _draw(self, look: Look) -> None:
+        from rich.constrain import Constrain
+
+        if self._live is None:
+            from rich.live import Live
+
+            # What is said meanwhile goes above the table, unless it goes elsewhere.
+            talk = sys.stderr is not None and sys.stderr.isatty()
+            self._live = Live(console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=talk)
+            self._live.start()
+        terminal = self._live.console
+        room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
+        table = _table(look, room, wide=terminal.size.width >= _WIDE)
+        # A terminal writes ^C behind the table: were that on a line of its own, the next table would miss its place.
+        self._live.update(Constrain(table, terminal.size.width - 3), refresh=True)
+
+
+def _table(look: Look, room: int, *, wide: bool) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, header_style="head", footer_style="head", show_footer=True)
+    table.add_column("exchange", footer="all", overflow="ellipsis", no_wrap=True)
+    table.add_column("key", overflow="ellipsis", no_wrap=True)
+    for name, value in (
+        ("a second", f"{look.rate:,.1f}"),
+        ("messages", f"{look.messages:,}"),
+        ("MB", _megabytes(look)),
+    ):
+        table.add_column(name, footer=value, justify="right", no_wrap=True, min_width=max(len(name), len(value)))
+    shown = look.rows if len(look.rows) <= room else look.rows[: room - 1]
+    for row in shown:
+        prefix = Text("(others)", style="dim") if row.prefix is None else Text(f"{clean(row.prefix)}", style="key")
+        exchange = Text(clean(row.exchange).removeprefix("" if wide else "exchange/"))
+        table.add_row(exchange, prefix, f"{row.rate:,.1f}", f"{row.messages:,}", _megabytes(row))
+    if len(shown) < len(look.rows):
+        table.add_row(Text(f"… and {len(look.rows) - len(shown):,} more", style="dim"))
+    return table
+
+
+def _megabytes(one: Look | Rate) -> str:
+    return f"{one.size / 1e6:,.1f}"
+
+
+def _look_record(look: Look) -> dict[str, object]:
+    return {
+        "v": 1,
+        "type": "rate",
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z",
+        "seconds": round(look.seconds, 3),
+        **_counts(look),
+        "exchanges": [{"exchange": one.exchange, **_counts(one)} for one in look.exchanges],
+        "prefixes": [{"exchange": one.exchange, "prefix": one.prefix, **_counts(one)} for one in look.rows],
+    }
+
+
+def _counts(one: Look | Rate) -> dict[str, object]:
+    return {"messages": one.messages, "bytes": one.size, "rate": round(one.rate, 3)}
+
+
+def _with_gaps(seen: Sequence[Seen], gaps: Sequence[Gap]) -> list[bytes]:
+    lines, left = [], deque(gaps)
+    for one in seen:
+        while left and left[0].epoch <= one.message.epoch:
+            lines.append(_gap_line(left.popleft()))
+        lines.append(one.line())
+    return lines
+
+
+def _gap_line(gap: Gap) -> bytes:
+    return f"{dump_line(gap_record(gap))}\n".encode()
+
+
+def _forget(done: asyncio.Future[object]) -> None:
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import resource
+import signal
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from support.command import pulsekit, start
+from support.proxy import Proxy
+
+import pulsekit as library
+from pulsekit.cli.commands.tail.recording import Saving
+from pulsekit.messages import Gap, Message, Settlement
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
+
+BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", '{"é":"\u202e"}'.encode()]
+T = TypeVar("T")
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def publisher(user: PulseUser, exchange: str) -> AsyncIterator[library.Publisher]:
+    async with library.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        yield publisher
+
+
+@contextmanager
+def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a tail whose bindings stand."""
+    with start("tail", *arguments, folder=folder, url=url, **more) as tail:
+        assert tail.stderr is not None
+        assert tail.stderr.readline().startswith("listening on ")
+        yield tail
+
+
+def bodies(path: Path) -> list[Any]:
+    """Read a recording, which must be whole."""
+    return [entry.content for entry in library.read_recording(path) if isinstance(entry, library.Record)]
+
+
+@pytest.mark.parametrize("name", ["jobs.ndjson", "jobs.ndjson.gz"])
+async def test_messages_are_recorded_exactly_and_shown_as_usual(
+    name: str, user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    binding = f"{exchange}:k.#"
+    with tailing(binding, "-n", "4", "--save", name, folder=tmp_path, url=user.url) as tail:
+        for number, body in enumerate(BODIES):
+            await publisher.publish(body, f"k.{number}", cc=["other"], headers={"h": b"\xff", "x": number})
+        out, err = tail.communicate()
+    assert tail.returncode == 0
+    assert err.endswith(f", 4 recorded in {name}\n")
+    shown = [json.loads(line) for line in out.splitlines()]
+    assert [record["routing_key"] for record in shown] == ["k.0", "k.1", "k.2", "k.3"]
+    assert "body" not in shown[0]
+    entries = list(library.read_recording(tmp_path / name))
+    assert bodies(tmp_path / name) == BODIES
+    for number, entry in enumerate(entries):
+        assert isinstance(entry, library.Record)
+        assert (entry.exchange, entry.routing_key, entry.cc) == (exchange, f"k.{number}", ("other",))
+        assert entry.headers["h"] == b"\xff"
+        assert entry.headers["x"] == number
+        assert entry.properties.message_id == shown[number]["properties"]["message_id"]
+        assert entry.received is not None
+
+
+async def test_quiet_records_and_shows_nothing(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = (exchange, "-n", "2", "--save", "jobs.ndjson", "--quiet")
+    closed = {"stdout": None, "preexec_fn": lambda: os.close(1)}  # nor does it need where to
+    with tailing(*arguments, folder=tmp_path, url=user.url, **closed) as tail:
+        for body in BODIES[:2]:
+            await publisher.publish(body, "k")
+        _, err = tail.communicate()
+    assert "2 recorded in jobs.ndjson" in err
+    assert bodies(tmp_path / "jobs.ndjson") == BODIES[:2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent", "status"),
+    [
+        (["-n", "3"], None, 0),
+        (["--idle", "1s"], None, 0),
+        (["--for", "2s"], None, 0),
+        ([], signal.SIGINT, 130),
+        ([], signal.SIGTERM, -signal.SIGTERM),
+        ([], signal.SIGHUP, -signal.SIGHUP),
+    ],
+)
+async def test_a_recording_is_whole_however_tail_ends(
+    arguments: list[str],
+    sent: signal.Signals | None,
+    status: int,
+    user: PulseUser,
+    exchange: str,
+    publisher: library.Publisher,
+    tmp_path: Path,
+) -> None:
+    with tailing(exchange, *arguments, "--save", "jobs.ndjson.gz", folder=tmp_path, url=user.url) as tail:
+        assert tail.stdout is not None
+        for number in range(3):
+            await publisher.publish({"n": number}, "k")
+        for number in range(3):
+            assert json.loads(tail.stdout.readline())["payload"] == {"n": number}
+        if sent is not None:
+            tail.send_signal(sent)
+        _, err = tail.communicate()
+    assert tail.returncode == status
+    assert "3 recorded in jobs.ndjson.gz" in err
+    assert len(err.splitlines()) == 1
+    assert bodies(tmp_path / "jobs.ndjson.gz") == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
+
+
+async def test_what_was_recorded_is_on_the_disk_soon_though_nothing_follows(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with tailing(exchange, "--save", "jobs.ndjson.gz", folder=tmp_path, url=user.url) as tail:
+        await publisher.publish(b"1", "k")
+        found = None
+        while found is None:
+            assert tail.poll() is None
+            with suppress(library.DamagedRecording):  # nothing is in it yet
+                found = next(library.read_recording(tmp_path / "jobs.ndjson.gz"))
+
+
+async def test_a_reader_that_goes_away_leaves_a_whole_recording(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with tailing(exchange, "--save", "jobs.ndjson", folder=tmp_path, url=user.url) as tail:
+        assert tail.stdout is not None
+        tail.stdout.close()
+        await publisher.publish(b"1", "k")
+        assert tail.wait() == 141
+        assert tail.stderr is not None
+        assert "1 recorded" in tail.stderr.read()
+    assert bodies(tmp_path / "jobs.ndjson") == [b"1"]
+
+
+async def test_a_full_disk_ends_it_and_what_was_recorded_can_be_read(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    def small_files() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+
+    arguments = (exchange, "--save", "jobs.ndjson")
+    with tailing(*arguments, folder=tmp_path, url=user.url, preexec_fn=small_files) as tail:
+        sent = [os.urandom(6000) for _ in range(10)]
+        await publisher.publish(sent[0], "k")
+        assert tail.stdout is not None
+        assert await asyncio.to_thread(tail.stdout.readline)  # what comes together is written before any of it is shown
+        for body in sent[1:]:
+            await publisher.publish(body, "k")
+        out, err = tail.communicate()
+    assert tail.returncode == 74
+    assert "error: jobs.ndjson: File too large" in err
+    found = bodies(tmp_path / "jobs.ndjson")
+    assert found == sent[: len(found)]
+    assert len(found) >= 1 + len(out.splitlines())  # nothing is shown that was not recorded
+    assert f"{len(found)} recorded" in err
+
+
+def test_a_device_that_is_full_from_the_start_is_a_file_error(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
+    (tmp_path / "full.ndjson").symlink_to("/dev/full")
+    done = pulsekit("tail", exchange, "--save", "full.ndjson", "--force", folder=tmp_path, url=user.url)
+    assert done.status == 74
+    assert "full.ndjson: No space left on device" in done.err
+
+
+def test_a_recording_that_is_there_is_replaced_only_with_force(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
+    (tmp_path / "jobs.ndjson").write_text("precious")
+    arguments = ("tail", exchange, "--idle", "100ms", "--save", "jobs.ndjson")
+    done = pulsekit(*arguments, folder=tmp_path, url=user.url)
+    assert done.status == 2
+    assert "--force" in done.err
+    assert (tmp_path / "jobs.ndjson").read_text() == "precious"
+    assert pulsekit(*arguments, "--force", folder=tmp_path, url=user.url).status == 0
+    assert bodies(tmp_path / "jobs.ndjson") == []
+
+
+def test_a_tail_that_never_listened_touches_no_file(user: PulseUser, tmp_path: Path) -> None:
+    (tmp_path / "old.ndjson").write_text("precious")
+    for arguments in (["--save", "new.ndjson"], ["--save", "old.ndjson", "--force"]):
+        done = pulsekit("tail", f"exchange/{user.name}/v1/nope", *arguments, folder=tmp_path, url=user.url)
+        assert done.status == 5
+    assert not (tmp_path / "new.ndjson").exists()
+    assert (tmp_path / "old.ndjson").read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "words"),
+    [
+        (["--save", "jobs.json"], 2, ".ndjson.gz"),
+        (["--save", "nowhere/jobs.ndjson"], 74, "nowhere/jobs.ndjson: No such file"),
+        (["--quiet"], 2, "--save"),
+    ],
+)
+def test_a_recording_that_cannot_be_is_refused_before_connecting(
+    arguments: list[str], status: int, words: str, tmp_path: Path
+) -> None:
+    done = pulsekit("tail", "exchange/me/x", *arguments, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
+    assert done.status == status
+    assert words in done.err
+
+
+async def test_a_lost_connection_is_a_gap_in_the_recording(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    async with Proxy(user.url) as proxy:
+        tailed = tailing(exchange, "-n", "2", "--save", "jobs.ndjson", folder=tmp_path, url=proxy.url)
+        async with in_thread(tailed) as tail:
+            assert tail.stdout is not None
+            assert tail.stderr is not None
+            await publisher.publish(b"1", "k")
+            await asyncio.to_thread(tail.stdout.readline)
+            proxy.cut()
+            while "warning: the connection was lost" not in await asyncio.to_thread(tail.stderr.readline):
+                assert tail.poll() is None
+            await publisher.publish(b"2", "k")
+            await asyncio.to_thread(tail.communicate)
+    first, gap, second = library.read_recording(tmp_path / "jobs.ndjson")
+    assert isinstance(first, library.Record)
+    assert isinstance(gap, library.Gap)
+    assert isinstance(second, library.Record)
+    assert first.received is not None
+    assert second.received is not None
+    assert first.received <= gap.start + timedelta(milliseconds=1)
+    assert gap.lossy
+    assert gap.end <= second.received + timedelta(milliseconds=1)
+
+
+@asynccontextmanager
+async def in_thread(block: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a block beside the loop, in which a proxy lives."""
+    value = await asyncio.to_thread(block.__enter__)
+    try:
+        yield value
+    finally:
+        await asyncio.to_thread(block.__exit__, None, None, None)
+
+
+class Broker:
+    """Take acknowledgements in the place of one."""
+
+    def __init__(self) -> None:
+        self.acknowledged: list[int] = []
+
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        assert settlement is Settlement.ACK
+        self.acknowledged.append(message.delivery_tag)
+
+    def message(self, number: int, epoch: int = 1) -> Message:
+        return Message(
+            exchange="e",
+            routing_key="k",
+            body=str(number).encode(),
+            received=NOON,
+            delivery_tag=number,
+            epoch=epoch,
+            settler=self,
+        )
+
+
+@pytest.fixture
+async def saving(tmp_path: Path) -> AsyncIterator[Saving]:
+    saving = Saving(library.Recorder(tmp_path / "jobs.ndjson"))
+    await saving.open()
+    yield saving
+    await saving.close()
+
+
+async def test_a_message_is_acknowledged_once_the_disk_has_it(saving: Saving, monkeypatch: pytest.MonkeyPatch) -> None:
+    broker = Broker()
+    synced: list[list[bytes]] = []
+
+    def fsync(file: Any) -> None:
+        assert broker.acknowledged == []
+        synced.append(saving.path.read_bytes().splitlines()[1:])
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await saving.write([broker.message(1), broker.message(2)])
+    assert broker.acknowledged == []
+    assert saving.due < asyncio.get_running_loop().time() + 1
+    await saving.settle()
+    assert len(synced[0]) == 2
+    assert broker.acknowledged == [1, 2]
+    monkeypatch.undo()
+
+
+async def test_when_many_are_owed_nobody_waits_for_the_clock(saving: Saving) -> None:
+    broker = Broker()
+    await saving.write([broker.message(number) for number in range(500)])
+    assert len(broker.acknowledged) == 500
+
+
+async def test_what_the_disk_could_not_keep_is_never_acknowledged(
+    saving: Saving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = Broker()
+    await saving.write([broker.message(1)])
+    await saving.settle()
+    await saving.write([broker.message(2)])
+
+    def fsync(file: Any) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        await saving.settle()
+    await saving.close()
+    assert broker.acknowledged == [1]
+
+
+async def test_a_gap_stands_before_the_first_message_after_it_even_if_others_were_waiting(saving: Saving) -> None:
+    broker = Broker()
+    saving.gaps += [Gap(NOON, NOON, 2, lossy=True), Gap(NOON, NOON, 3, lossy=True)]
+    await saving.write([broker.message(1), broker.message(2, epoch=2)])
+    await saving.close()
+    kinds = [type(entry).__name__ for entry in library.read_recording(saving.path)]
+    assert kinds == ["Record", "Gap", "Record", "Gap"]
+    assert broker.acknowledged == [1, 2]

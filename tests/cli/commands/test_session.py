@@ -1,0 +1,395 @@
+"""What `tail` listens to, what it leaves out, how it ends, and what stays."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.command import pulsekit, start
+from support.proxy import Proxy
+from support.samples import JOBS
+
+import pulsekit as library
+from cli.commands.test_recording import in_thread
+from cli.commands.test_tail import on_a_terminal, screen
+from pulsekit.bindings.inspector_link import read_link, write_link
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
+
+NOBODY = "amqp://me:p@127.0.0.1:1/"
+
+
+@pytest.fixture
+def user(broker: RabbitMQ) -> PulseUser:
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def pulse(user: PulseUser) -> AsyncIterator[library.Pulse]:
+    async with library.connect(user.url) as pulse:
+        yield pulse
+
+
+@pytest.fixture
+async def publisher(pulse: library.Pulse, exchange: str) -> library.Publisher:
+    publisher = pulse.publisher(exchange)
+    await publisher.open()
+    return publisher
+
+
+@contextmanager
+def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
+    """Run a tail whose bindings stand."""
+    with start("tail", *arguments, folder=folder, url=url, **more) as tail:
+        said = heard(tail, "listening on ")
+        tail.said = said  # type: ignore[attr-defined] # for the test to look at
+        yield tail
+
+
+def heard(tail: subprocess.Popen[str], words: str) -> list[str]:
+    """Read what a tail says up to a line that begins with these words."""
+    assert tail.stderr is not None
+    lines = []
+    for line in tail.stderr:
+        lines.append(line)
+        if line.startswith(words):
+            break
+    return lines
+
+
+def keys(out: str) -> list[str]:
+    return [json.loads(line)["routing_key"] for line in out.splitlines()]
+
+
+# what it listens to
+
+
+async def test_a_pattern_counts_for_every_exchange_that_has_none(
+    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    other = f"exchange/{user.name}/v1/other"
+    more = pulse.publisher(other)
+    await more.open()
+    arguments = [exchange, f"{other}:c", "-k", "a.#", "-k", "b", "-n", "3"]
+    with tailing(*arguments, folder=tmp_path, url=user.url) as tail:
+        for key in ("a.1", "b", "c"):
+            await more.publish({}, key)
+            await publisher.publish({}, key)
+        out, _ = tail.communicate()
+    assert keys(out) == ["a.1", "b", "c"]
+
+
+async def test_a_link_of_pulse_inspector_is_listened_to(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    link = write_link([library.Binding(exchange, "a.#"), library.Binding(exchange, "b")])
+    with tailing(link, "-n", "2", folder=tmp_path, url=user.url) as tail:
+        for key in ("a.1", "x", "b"):
+            await publisher.publish({}, key)
+        out, _ = tail.communicate()
+    assert keys(out) == ["a.1", "b"]
+
+
+def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
+    done = pulsekit("tail", "exchange/me/a:x.#", "exchange/me/b", "-k", "*", "--link", folder=tmp_path)
+    assert done.status == 0
+    assert done.err == ""
+    assert [str(binding) for binding in read_link(done.out.strip())] == ["exchange/me/a:x.#", "exchange/me/b:*"]
+
+
+def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/a\ndestinations: [treeherder]\n")
+    for arguments, pattern in ([], "treeherder.#"), (["-k", "x"], "x"):
+        done = pulsekit("tail", *arguments, "--link", folder=tmp_path)
+        assert [str(binding) for binding in read_link(done.out.strip())] == [f"exchange/me/a:{pattern}"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["exchange/me/x", "--filter", "payload.["], "at its end"),
+        (["exchange/me/x", "--filter", "payload $ x"], "character 9"),
+        (["exchange/me/x", "--query", "nope(@)"], "nope()"),
+        (["exchange/me/x:a", "-k", "b"], "-k"),
+        (["https://tc.example/pulse-messages"], "bindings[0]"),
+        (["https://tc.example/?bindings[0][exchange]=v1/jobs"], "bindings[0]"),
+        (["exchange/me/x", "--invalid-only"], "--schema"),
+        (["exchange/me/x", "--keep", "1h"], "--queue"),
+        (["exchange/me/x", "--queue", "a", "--keep", "2000h"], "at most"),
+        (["exchange/me/x", "--queue", "queue/1/a"], "queue/"),
+        (["queue/me/x", "exchange/me/x"], "alone"),
+        (["queue/me/x", "-k", "a"], "alone"),
+        (["exchange/me/x", "--rate", "--full"], "--rate"),
+        (["exchange/me/x", "--every", "1s"], "--rate"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
+    done = pulsekit("tail", *arguments, folder=tmp_path, url=NOBODY)
+    assert done.status == 2
+    assert words in done.err
+    assert done.out == ""
+
+
+async def test_a_binding_that_is_refused_is_named_and_the_others_go_on(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    missing = f"exchange/{user.name}/v1/nope"
+    with tailing(missing, f"{exchange}:k", "-n", "1", folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "k")
+        out, _ = tail.communicate()
+    assert keys(out) == ["k"]
+    assert tail.returncode == 3
+    warning, listening = tail.said  # type: ignore[attr-defined]
+    assert f"{missing}:# is left out" in warning
+    assert missing not in listening
+
+
+def test_when_all_bindings_are_refused_each_is_named(user: PulseUser, tmp_path: Path) -> None:
+    names = [f"exchange/{user.name}/v1/nope", f"exchange/{user.name}/v1/neither"]
+    done = pulsekit("tail", *names, folder=tmp_path, url=user.url)
+    assert done.status == 5
+    assert all(name in done.err for name in names)
+    assert len(done.err.splitlines()) == 2
+
+
+async def test_a_queue_of_ones_own_is_emptied_as_it_is(
+    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    queue = f"queue/{user.name}/jobs"
+    async with pulse.subscribe(f"{exchange}:a", queue=queue, arguments={"x-expires": 600_000}):
+        await publisher.publish({}, "a")
+        await publisher.publish({}, "b")
+    for found in (["a"], []):
+        done = pulsekit("tail", queue, "--idle", "1s", "--explain", folder=tmp_path, url=user.url)
+        assert [record["routing_key"] for record in done.records] == found
+        assert f"out of {queue}" in done.err
+    missing = pulsekit("tail", f"{queue}s", folder=tmp_path, url=user.url)
+    assert missing.status == 5
+    assert f"there is no queue {queue}s" in missing.err
+
+
+# what is chosen
+
+
+async def test_only_what_a_filter_takes_is_shown_recorded_and_counted(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = ["--filter", "sum(payload) > `1`", "--save", "few.ndjson", "-n", "2"]
+    with tailing(exchange, *arguments, folder=tmp_path, url=user.url) as tail:
+        for body in ([1], [2], b"words", "text", [3], [4]):
+            await publisher.publish(body, "k")
+        out, err = tail.communicate()
+    assert [json.loads(line)["payload"] for line in out.splitlines()] == [[2], [3]]
+    recorded = [entry for entry in library.read_recording(tmp_path / "few.ndjson") if isinstance(entry, library.Record)]
+    assert [record.payload for record in recorded] == [[2], [3]]
+    assert tail.returncode == 0
+    summary, warning = err.splitlines()
+    assert summary.startswith("2 of 5 messages")
+    assert summary.endswith("2 recorded in few.ndjson")
+    assert "--filter has no value for 2 messages" in warning
+
+
+async def test_a_query_shows_what_it_makes_of_each_message(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    with tailing(exchange, "--query", "[routing_key, payload.n]", "-n", "1", folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({"n": 1}, "k")
+        out, _ = tail.communicate()
+    assert out == '["k",1]\n'
+
+
+async def test_what_is_invalid_can_be_all_that_is_shown(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = ["--schema", "pulse-job", "--invalid-only", "--explain", "-n", "1"]
+    with tailing(exchange, *arguments, folder=tmp_path, url=user.url) as tail:
+        for body in (JOBS[0], JOBS[0] | {"tier": 9}):
+            await publisher.publish(body, "k")
+        out, _ = tail.communicate()
+    record = json.loads(out)
+    assert not record["valid"]
+    assert record["problem"].startswith("/tier")
+    assert record["reasons"][0]["binding"] == f"{exchange}:#"
+
+
+# how it ends
+
+
+async def test_fewer_messages_than_expected_are_a_negative_answer(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    for expected, status in (("1", 0), ("2", 1)):
+        with tailing(exchange, "--expect", expected, "--idle", "1s", folder=tmp_path, url=user.url) as tail:
+            await publisher.publish({}, "k")
+            _, err = tail.communicate()
+        assert tail.returncode == status
+        assert ("1 came, 2 were expected" in err) == bool(status)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, None])
+async def test_its_queue_is_gone_however_it_ends(
+    end: signal.Signals | None,
+    user: PulseUser,
+    pulse: library.Pulse,
+    exchange: str,
+    publisher: library.Publisher,
+    tmp_path: Path,
+) -> None:
+    with (
+        open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
+        tailing(exchange, folder=tmp_path, url=user.url, stdout=full) as tail,
+    ):
+        if end is None:
+            await publisher.publish({}, "k")  # cannot be shown
+        else:
+            tail.send_signal(end)
+        tail.communicate()
+    assert tail.returncode not in {0, None}
+    while True:
+        try:
+            await pulse.delete_exchange(exchange)
+        except library.PreconditionFailed:  # a killed one the broker has yet to notice
+            continue
+        break
+
+
+async def test_a_queue_that_stays_goes_on_where_it_was(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = [exchange, "--queue", "mine", "--keep", "5m", "-n", "2"]
+    with tailing(*arguments, folder=tmp_path, url=user.url) as tail:
+        for number in range(3):
+            await publisher.publish(number, "k")
+        out, err = tail.communicate()
+    assert [json.loads(line)["payload"] for line in out.splitlines()] == [0, 1]
+    assert f"queue/{user.name}/mine stays for 5m" in err
+    await publisher.publish(3, "k")  # nobody listens
+    done = pulsekit("tail", *arguments, folder=tmp_path, url=user.url)
+    assert [record["payload"] for record in done.records] == [2, 3]
+    assert f"queue/{user.name}/mine kept 2 messages" in done.err
+    other = pulsekit("tail", exchange, "--queue", "mine", "--keep", "6m", folder=tmp_path, url=user.url)
+    assert other.status == 5
+    assert "--keep" in other.err
+
+
+async def test_a_queue_that_stays_takes_more_bindings_without_losing_anything(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = ["--queue", f"queue/{user.name}/mine", "-n", "2"]
+    with tailing(f"{exchange}:a", "-n", "1", *arguments[:2], folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "a")
+        tail.communicate()
+    await publisher.publish({}, "a")
+    with tailing(f"{exchange}:b", *arguments, folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "b")
+        out, _ = tail.communicate()
+    assert keys(out) == ["a", "b"]
+
+
+async def test_a_gap_is_shown_with_its_length_where_it_was(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    async with (
+        Proxy(user.url) as proxy,
+        in_thread(tailing(exchange, "-n", "2", folder=tmp_path, url=proxy.url)) as tail,
+    ):
+        assert tail.stdout is not None
+        await publisher.publish({"n": 1}, "k")
+        assert json.loads(await asyncio.to_thread(tail.stdout.readline))["payload"] == {"n": 1}
+        proxy.cut()
+        gap = json.loads(await asyncio.to_thread(tail.stdout.readline))
+        await publisher.publish({"n": 2}, "k")
+        out, err = await asyncio.to_thread(tail.communicate)
+    assert (gap["type"], gap["lossy"]) == ("gap", True)
+    assert gap["seconds"] >= 0
+    assert keys(out) == ["k"]
+    assert "warning: the connection was lost for" in err
+
+
+# how fast it is read
+
+
+async def test_who_reads_more_slowly_than_messages_come_is_told_how_far_behind_they_are(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    many = 3000
+    process, terminal = on_a_terminal("tail", exchange, "-n", str(many), folder=tmp_path, url=user.url)
+    with process:
+        try:
+            heard(process, "listening on ")
+            async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(many)):
+                receipt.check()
+            (warning,) = heard(process, "")
+            assert "messages behind" in warning
+            assert "over 8,000, PulseGuardian may delete" in warning
+            shown = screen(terminal)  # as if scrolling was stopped, and goes on
+            _, err = process.communicate()
+        finally:
+            process.kill()  # unless it has ended, as it should
+    assert len(shown.splitlines()) == many
+    assert process.returncode == 0
+    assert len(err.splitlines()) <= 3  # nor is that told again and again
+
+
+async def test_a_terminal_that_was_stopped_keeps_nobody_from_ending_it(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    process, terminal = on_a_terminal("tail", exchange, folder=tmp_path, url=user.url)
+    with process:
+        try:
+            heard(process, "listening on ")
+            async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(3000)):
+                receipt.check()
+            heard(process, "warning: ")  # how far behind it is: it waits for the terminal
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == -signal.SIGTERM
+        finally:
+            os.close(terminal)
+
+
+async def test_messages_a_second_are_counted_by_exchange_and_key(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = [exchange, "--rate", "--words", "2", "--every", "1h", "-n", "3"]
+    with tailing(*arguments, folder=tmp_path, url=user.url) as tail:
+        for key in ("a.b.1", "a.b.2", "c"):
+            await publisher.publish({}, key)
+        out, err = tail.communicate()
+    (record,) = map(json.loads, out.splitlines())
+    assert (record["type"], record["messages"], record["bytes"]) == ("rate", 3, 6)
+    assert [(row["exchange"], row["messages"]) for row in record["exchanges"]] == [(exchange, 3)]
+    assert [(row["prefix"], row["messages"]) for row in record["prefixes"]] == [("a.b", 2), ("c", 1)]
+    assert record["rate"] == pytest.approx(sum(row["rate"] for row in record["prefixes"]), abs=0.01)
+    assert "3 messages in" in err
+
+
+async def test_on_a_terminal_the_rates_are_a_table_that_is_drawn_in_its_place(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    process, terminal = on_a_terminal("tail", exchange, "--rate", "-n", "3", folder=tmp_path, url=user.url)
+    with process:
+        heard(process, "listening on ")
+        for key in ("a.1", "a.2", "b.\x1b[2J\u202e"):
+            await publisher.publish({}, key)
+        process.communicate()
+    shown = screen(terminal)
+    assert "a second" in shown
+    assert exchange[:20] in shown
+    assert "\x1b[?25h" in shown  # the cursor is back
+    assert "\x1b[2J" not in shown
+    assert "\u202e" not in shown
