@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import limit
-from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process
+from benchmarks.tasks import Failed, Sample, Task
 
 if TYPE_CHECKING:
     from benchmarks.stage import Stage

@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Client, LeftOut, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process
 from benchmarks.publish import publish_many
 from benchmarks.stage import read_jobs
+from benchmarks.tasks import LeftOut, Sample, Task
 
 if TYPE_CHECKING:
     from benchmarks.stage import Stage

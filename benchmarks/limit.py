@@ -8,11 +8,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import LeftOut, in_fresh_process
+from benchmarks.measure import in_fresh_process
+from benchmarks.tasks import LeftOut
 
 if TYPE_CHECKING:
-    from benchmarks.measure import Meter, Sample, Task
+    from benchmarks.measure import Meter
     from benchmarks.stage import Stage
+    from benchmarks.tasks import Sample, Task
 
 __all__ = ["LIMIT", "MULTIPLE", "client", "measure"]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Client, Failed, Meter, Part, Task
+from benchmarks.measure import Client, Meter, Part
+from benchmarks.tasks import Failed, Task
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.bindings.table import BindingTable
 

@@ -9,18 +9,20 @@ import resource
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, TypeAlias
+
+from benchmarks.tasks import Failed, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 
     from benchmarks.stage import Stage
 
-__all__ = ["Client", "Failed", "LeftOut", "Meter", "Part", "Sample", "Task", "in_fresh_process", "load", "main"]
+__all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main"]
 
 _WARM_UP = 0.2  # seconds that the last step of the warm-up takes at least, unless a measurement is shorter
 _WARM_UP_SHARE = 10  # one in so many of the messages that wait in a queue
@@ -28,40 +30,6 @@ _LIMIT = 60.0  # seconds until a process counts as hanging, and more for
 _LEAST_RATE = 500  # messages a second
 # The checkout comes last, so that an installed pulsekit is the one that is measured.
 _CALL = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from benchmarks.measure import main; main()"
-
-
-class Failed(Exception):
-    """Report a measurement that is worth nothing: a message lost, a validation skipped, a client that broke."""
-
-
-class LeftOut(Exception):
-    """Report why a case is not measured here."""
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Tell a process what to measure; `folder` holds what `Stage` put there, `messages` wait in the queue."""
-
-    case: str
-    folder: str
-    seconds: float
-    url: str = ""
-    exchange: str = ""
-    queue: str = ""
-    routing_key: str = ""
-    messages: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """Hold what one process measured: operations, their seconds, and the processor's seconds they cost the client."""
-
-    count: int
-    seconds: float
-    cpu: float
-    total: int  # operations with those of the warm-up
-    peak: int  # memory, in KiB
-    extra: dict[str, float] = field(default_factory=dict)
 
 
 class Meter:

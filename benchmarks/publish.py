@@ -11,8 +11,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from benchmarks import limit
-from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process
 from benchmarks.stage import read_bodies, read_jobs, spoiled, with_one_spoiled
+from benchmarks.tasks import Failed, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -111,7 +112,7 @@ async def _aio_pika(task: Task) -> AsyncIterator[Send]:
 async def _aio_pika_validated(task: Task) -> AsyncIterator[Send]:
     """Validate and encode as pulsekit does."""
     from pulsekit import InvalidPayload, load_schema
-    from pulsekit.messages import encode_payload
+    from pulsekit._documents.payloads import encode_payload
 
     schema = load_schema("pulse-job")
     async with _aio_pika(task) as send:

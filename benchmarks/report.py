@@ -18,7 +18,8 @@ from benchmarks.limit import LIMIT
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from benchmarks.measure import Part, Sample
+    from benchmarks.measure import Part
+    from benchmarks.tasks import Sample
 
 __all__ = ["amount", "bound", "columns", "conditions", "figures", "goals_table", "number", "read", "table", "write"]
 

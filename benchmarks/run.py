@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import page
 from benchmarks.goals import judged
-from benchmarks.measure import Failed, LeftOut, load
+from benchmarks.measure import load
 from benchmarks.report import conditions, figures, goals_table, read, table, write
 from benchmarks.stage import Stage
+from benchmarks.tasks import Failed, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.measure import Part, Sample
+    from benchmarks.measure import Part
+    from benchmarks.tasks import Sample
 
 __all__ = ["PARTS", "main"]
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 sys.path.append(str(Path(__file__).parents[1]))  # last: an installed pulsekit is the one that is measured
 
 from benchmarks.commands import pulsekit
-from benchmarks.measure import Failed
 from benchmarks.stage import Stage
 from benchmarks.streams import OTHER_KEY, published, publishing, read_in_order
+from benchmarks.tasks import Failed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import sandbox
-from benchmarks.measure import Failed, Task
+from benchmarks.tasks import Failed, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from benchmarks.measure import Sample
+    from benchmarks.tasks import Sample
 
 __all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled", "with_one_spoiled"]
 

@@ -10,12 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import Client, Failed, Part
+from benchmarks.measure import Client, Part
 from benchmarks.stage import KEY
+from benchmarks.tasks import Failed
 from pulsekit.schemas.schema import shipped_text
 
 if TYPE_CHECKING:
-    from benchmarks.measure import Meter, Task
+    from benchmarks.measure import Meter
+    from benchmarks.tasks import Task
 
 __all__ = ["PART"]
 

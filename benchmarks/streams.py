@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.commands import ended, pulsekit
 from benchmarks.growth import publish_whole
-from benchmarks.measure import Client, Failed, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process
 from benchmarks.stage import KEY, read_bodies, read_jobs, with_one_spoiled
+from benchmarks.tasks import Failed, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

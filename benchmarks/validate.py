@@ -13,8 +13,9 @@ from pathlib import Path
 from time import process_time
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Client, Failed, LeftOut, Meter, Part, Sample, Task, in_fresh_process
+from benchmarks.measure import Client, Meter, Part, in_fresh_process
 from benchmarks.stage import read_bodies, read_jobs, spoiled
+from benchmarks.tasks import Failed, LeftOut, Sample, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable

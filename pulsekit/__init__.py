@@ -12,6 +12,8 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit._amqp.connection import State
+    from pulsekit._amqp.properties import Properties
+    from pulsekit._amqp.types import Outcome
     from pulsekit.bindings.matching import Explanation, explain, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.bindings.table import BindingTable
@@ -34,16 +36,11 @@ if TYPE_CHECKING:
         InvalidPayload,
         InvalidRegistration,
         LoginRefused,
-        MessageRefused,
-        MessageReturned,
         NetworkError,
         NotFound,
         NotOpen,
-        OutcomeUnknown,
         PreconditionFailed,
         Problem,
-        PublishError,
-        PublishTimeout,
         PulsekitError,
         ResourceLocked,
         SchemaError,
@@ -51,12 +48,20 @@ if TYPE_CHECKING:
         Unreachable,
         VirtualHostRefused,
     )
-    from pulsekit.messages import Gap, Message, Outcome, Properties, Receipt
+    from pulsekit.messages import Gap, Message
     from pulsekit.publisher.publisher import Draft, Publisher
+    from pulsekit.publisher.receipts import (
+        MessageRefused,
+        MessageReturned,
+        OutcomeUnknown,
+        PublishError,
+        PublishTimeout,
+        Receipt,
+    )
     from pulsekit.pulse import Pulse, connect
     from pulsekit.recordings.recordings import Recorder, read_recording
     from pulsekit.recordings.replay import Replay
-    from pulsekit.records.record import Record
+    from pulsekit.records.record import Record, message_record
     from pulsekit.schemas.schema import Schema, load_schema
 
 __version__ = "0.1.0"
@@ -120,6 +125,7 @@ __all__ = [
     "connect",
     "explain",
     "load_schema",
+    "message_record",
     "read_recording",
     "read_registrations",
     "topic_matches",
@@ -141,16 +147,11 @@ _ERRORS = (
     "InvalidPayload",
     "InvalidRegistration",
     "LoginRefused",
-    "MessageRefused",
-    "MessageReturned",
     "NetworkError",
     "NotFound",
     "NotOpen",
-    "OutcomeUnknown",
     "PreconditionFailed",
     "Problem",
-    "PublishError",
-    "PublishTimeout",
     "PulsekitError",
     "ResourceLocked",
     "SchemaError",
@@ -163,15 +164,25 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.bindings.registration": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
         "pulsekit._amqp.connection": ("State",),
+        "pulsekit._amqp.properties": ("Properties",),
+        "pulsekit._amqp.types": ("Outcome",),
         "pulsekit.consumer.consumer": ("Consumer",),
         "pulsekit.consumer.depth": ("Depth", "Limits"),
         "pulsekit.errors": _ERRORS,
-        "pulsekit.messages": ("Gap", "Message", "Outcome", "Properties", "Receipt"),
+        "pulsekit.messages": ("Gap", "Message"),
         "pulsekit.consumer.policy": ("Fate", "Policy"),
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
+        "pulsekit.publisher.receipts": (
+            "MessageRefused",
+            "MessageReturned",
+            "OutcomeUnknown",
+            "PublishError",
+            "PublishTimeout",
+            "Receipt",
+        ),
         "pulsekit.pulse": ("Pulse", "connect"),
         "pulsekit.recordings.recordings": ("Recorder", "read_recording"),
-        "pulsekit.records.record": ("Record",),
+        "pulsekit.records.record": ("Record", "message_record"),
         "pulsekit.recordings.replay": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),
         "pulsekit.schemas.schema": ("Schema", "load_schema"),

@@ -27,7 +27,7 @@ The branches answer the question a caller has: what can I do about it?
     │   ├── ConnectTimeout
     │   ├── ConnectionLost
     │   └── Unreachable
-    └── PublishError              one message was not confirmed; has the receipt
+    └── PublishError              one message was not confirmed; has the receipt (`pulsekit.publisher.receipts`)
         ├── MessageReturned       no queue is bound to the key
         ├── MessageRefused        the broker sent a negative confirm
         ├── PublishTimeout        no confirm before the deadline
@@ -44,7 +44,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pulsekit.messages import Receipt
 
 __all__ = [
     "AccessRefused",
@@ -62,16 +61,11 @@ __all__ = [
     "InvalidPayload",
     "InvalidRegistration",
     "LoginRefused",
-    "MessageRefused",
-    "MessageReturned",
     "NetworkError",
     "NotFound",
     "NotOpen",
-    "OutcomeUnknown",
     "PreconditionFailed",
     "Problem",
-    "PublishError",
-    "PublishTimeout",
     "PulsekitError",
     "ResourceLocked",
     "SchemaError",
@@ -279,31 +273,3 @@ class ConnectTimeout(NetworkError):
 
 class ConnectionLost(NetworkError):
     """Report that an open connection went away."""
-
-
-class PublishError(PulsekitError):
-    """Report one message that was not confirmed.
-
-    Attributes:
-        receipt: what is known about it, with its message id and outcome.
-    """
-
-    def __init__(self, message: str, receipt: Receipt) -> None:
-        self.receipt = receipt
-        super().__init__(message)
-
-
-class MessageReturned(PublishError):
-    """Report a message that no queue took: nobody is bound to its key (basic.return)."""
-
-
-class MessageRefused(PublishError):
-    """Report a negative confirm (basic.nack): a queue limit or an error inside the broker."""
-
-
-class PublishTimeout(PublishError):
-    """Report that no confirm came before the deadline."""
-
-
-class OutcomeUnknown(PublishError):
-    """Report that the connection went after the message was sent, before its confirm."""

@@ -1,114 +1,33 @@
-"""What travels: messages, their properties, and what became of them."""
+"""What a consumer receives: messages, and gaps during which messages may have been lost."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pulsekit._documents.payloads import decode_body, encode_payload
-from pulsekit.errors import (
-    InvalidMessage,
-    InvalidPayload,
-    MessageRefused,
-    MessageReturned,
-    OutcomeUnknown,
-    PublishTimeout,
-)
+from pulsekit._amqp.properties import Properties, read_properties
+from pulsekit._amqp.types import Settlement
+from pulsekit._documents.payloads import decode_body
+from pulsekit.errors import InvalidPayload
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulsekit._amqp.types import Delivery
     from pulsekit.errors import Problem
     from pulsekit.schemas.schema import Schema
 
 __all__ = [
     "Delivered",
-    "Delivery",
     "Gap",
     "Message",
-    "Outcome",
-    "Properties",
-    "Receipt",
-    "Settlement",
-    "decode_body",
-    "encode_payload",
 ]
 
 _MOST_PROBLEMS = 100  # of a message: strangers' ones may have millions
 
 CC = "CC"  # upper case: RabbitMQ reads no other spelling ("Routing" of the facts)
-
-
-class Outcome(enum.StrEnum):
-    """Name what became of one published message.
-
-    Attributes:
-        CONFIRMED: the broker has it, and routed it (basic.ack).
-        RETURNED: the broker has it, and nobody is bound to its key (basic.return); only when asked with `mandatory`.
-        REFUSED: the broker could not take it (basic.nack).
-        TIMEOUT: no answer before the deadline.
-        UNKNOWN: the connection went after it was sent and before the answer.
-        INVALID: the schema refuses it; it was not sent.
-    """
-
-    CONFIRMED = "confirmed"
-    RETURNED = "returned"
-    REFUSED = "refused"
-    TIMEOUT = "timeout"
-    UNKNOWN = "unknown"
-    INVALID = "invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """Say what became of one published message.
-
-    Attributes:
-        index: its place among the messages of one `publish_many`, from 0.
-        message_id: the `message-id` property it carries, also when it was sent again.
-        exchange: where it was published.
-        routing_key: its routing key.
-        outcome: what is known.
-        resent: whether it was sent more than once, after a reconnect; a queue may then hold it twice.
-        detail: the broker's words, or empty.
-        problems: why an invalid payload was not sent.
-    """
-
-    index: int
-    message_id: str
-    exchange: str
-    routing_key: str
-    outcome: Outcome
-    resent: bool = False
-    detail: str = ""
-    problems: tuple[Problem, ...] = ()
-
-    def check(self) -> Receipt:
-        """Return itself when confirmed.
-
-        Raises:
-            MessageReturned: no queue is bound to the key.
-            MessageRefused: the broker sent a negative confirm.
-            PublishTimeout: no confirm before the deadline.
-            OutcomeUnknown: the connection went before the confirm.
-            InvalidPayload: the schema refused it.
-            InvalidMessage: AMQP cannot carry it.
-        """
-        where = f"message {self.message_id} to {self.exchange} with key {self.routing_key!r}"
-        detail = f" ({self.detail})" if self.detail else ""
-        if self.outcome is Outcome.CONFIRMED:
-            return self
-        if self.outcome is Outcome.INVALID:
-            raise InvalidPayload(self.problems) if self.problems else InvalidMessage(self.detail)
-        if self.outcome is Outcome.RETURNED:
-            raise MessageReturned(f"{where} was returned: no queue is bound to this key{detail}", self)
-        if self.outcome is Outcome.REFUSED:
-            raise MessageRefused(f"{where} was refused by the broker{detail}", self)
-        if self.outcome is Outcome.TIMEOUT:
-            raise PublishTimeout(f"{where} was not confirmed in time{detail}", self)
-        raise OutcomeUnknown(f"{where} may or may not have arrived: the connection was lost{detail}", self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,32 +46,6 @@ class Gap:
     end: datetime
     epoch: int
     lossy: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
-
-    content_type: str | None = None
-    content_encoding: str | None = None
-    delivery_mode: int | None = None
-    priority: int | None = None
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    expiration: str | None = None
-    message_id: str | None = None
-    timestamp: datetime | None = None
-    type: str | None = None
-    user_id: str | None = None
-    app_id: str | None = None
-
-
-class Settlement(enum.Enum):
-    """Name what a consumer tells the broker about a delivery."""
-
-    ACK = "ack"
-    REQUEUE = "requeue"
-    REJECT = "reject"
 
 
 class _Settler(Protocol):
@@ -297,30 +190,8 @@ class Message:
         """Refuse the message: the broker dead-letters or drops it (basic.reject)."""
         self.settle(Settlement.REJECT)
 
-    def record(self, *, exact: bool = False) -> dict[str, Any]:
-        """Write the message as a record.
-
-        Args:
-            exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the
-                spelling of numbers and repeated keys.
-        """
-        from pulsekit.records.record import message_record
-
-        return message_record(self, exact=exact)
-
     def __repr__(self) -> str:
         return f"<Message {self.exchange} {self.routing_key!r} {len(self.body)} bytes>"
-
-
-class Delivery(NamedTuple):
-    """Hold one basic.deliver with its content, as the wire cut it; the content header is still encoded."""
-
-    exchange: str
-    routing_key: str
-    header: bytes
-    body: bytes
-    redelivered: bool
-    delivery_tag: int
 
 
 class Delivered(Message):
@@ -358,8 +229,6 @@ class Delivered(Message):
         return self._properties
 
     def _read_header(self) -> None:
-        from pulsekit._amqp.frames import read_properties
-
         self._properties, self._headers = read_properties(self._header)
         self._header = b""
 

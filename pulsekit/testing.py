@@ -105,7 +105,7 @@ class PulseSandbox:
             payload: JSON, or the bytes of a body.
             headers: its headers.
         """
-        from pulsekit.messages import encode_payload
+        from pulsekit._documents.payloads import encode_payload
 
         body = payload if isinstance(payload, bytes) else encode_payload(payload)
         return int(self._do(lambda sandbox: _inject(sandbox, exchange, routing_key, body, headers)))

@@ -14,11 +14,12 @@ sys.path.append(str(Path(__file__).parents[1]))  # last, so that an installed pu
 import pulsekit
 from benchmarks import page, report, run
 from benchmarks.goals import GOALS, judged
-from benchmarks.measure import Failed, Part, Sample, load
+from benchmarks.measure import Part, load
 from benchmarks.publish import publish_many
 from benchmarks.run import PARTS, main
 from benchmarks.soak import soak
 from benchmarks.stage import Stage, read_jobs
+from benchmarks.tasks import Failed, Sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -38,11 +38,10 @@ from pulsekit._amqp.frames import (
     encode_id,
     encode_settlement,
     read_content,
-    read_properties,
-    short_string,
 )
+from pulsekit._amqp.properties import read_properties
+from pulsekit._amqp.types import Delivery, Outcome, Settlement, short_string
 from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
-from pulsekit.messages import Delivery, Outcome, Settlement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

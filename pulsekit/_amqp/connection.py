@@ -21,8 +21,9 @@ from yarl import URL
 
 from pulsekit._amqp.callbacks import tell
 from pulsekit._amqp.error_mapping import FOREIGN, translate, translate_connecting
-from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED, short_string
+from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.transport import Seam
+from pulsekit._amqp.types import short_string
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,

@@ -6,17 +6,16 @@ Everything else is aiormq's. Source: AMQP 0-9-1 §2.3.5 and §4.2, class basic.
 from __future__ import annotations
 
 import struct
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from pamqp import encode
-
-from pulsekit._amqp.tables import encode_table, read_table, read_timestamp
+from pulsekit._amqp.properties import encode_properties
+from pulsekit._amqp.types import encode_short_string
 from pulsekit.errors import InvalidMessage
-from pulsekit.messages import Properties
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from pulsekit._amqp.properties import Properties
 
 __all__ = [
     "ACK",
@@ -43,8 +42,6 @@ __all__ = [
     "encode_id",
     "encode_settlement",
     "read_content",
-    "read_properties",
-    "short_string",
 ]
 
 METHOD, HEADER, BODY = 1, 2, 3
@@ -64,27 +61,8 @@ SETTLE = struct.Struct(">QB")  # delivery tag and bits
 LEAST_HEADER = 14  # bytes of a content header: class, weight, size of the body, flags
 _CONTENT = struct.Struct(">BHI4sQ")  # the frame and the head of a content header, up to the size of the body
 
-_MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
 FRAME_MAX = 131_072  # bytes of the largest frame on Pulse, and wherever RabbitMQ was left as it comes (connection.tune)
 _MAX_HEADER = FRAME_MAX - 8  # bytes: eight frame a payload (AMQP 0-9-1 §4.2.3)
-
-# The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
-_FLAGS = (
-    ("content_type", 1 << 15),
-    ("content_encoding", 1 << 14),
-    ("headers", 1 << 13),
-    ("delivery_mode", 1 << 12),
-    ("priority", 1 << 11),
-    ("correlation_id", 1 << 10),
-    ("reply_to", 1 << 9),
-    ("expiration", 1 << 8),
-    ("message_id", 1 << 7),
-    ("timestamp", 1 << 6),
-    ("type", 1 << 5),
-    ("user_id", 1 << 4),
-    ("app_id", 1 << 3),
-)
-_OCTETS = frozenset({"delivery_mode", "priority"})
 
 
 class Envelope:
@@ -118,11 +96,11 @@ class Envelope:
         self.mandatory = mandatory
         self._method = (
             _PUBLISH
-            + _checked("exchange", exchange)
-            + _checked("routing key", routing_key)
+            + encode_short_string("exchange", exchange)
+            + encode_short_string("routing key", routing_key)
             + (b"\x01" if mandatory else b"\x00")
         )
-        self._before, self._after = _encode_properties(properties, headers)
+        self._before, self._after = encode_properties(properties, headers)
         if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # what the head and a message id can take
             size = len(self._before) + len(self._after)
             raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
@@ -165,7 +143,7 @@ def encode_id(message_id: str) -> bytes:
     Raises:
         InvalidMessage: it is longer than AMQP can carry, or no text.
     """
-    return _checked("message id", message_id)
+    return encode_short_string("message id", message_id)
 
 
 def encode_get(channel: int, queue: str) -> bytes:
@@ -174,22 +152,13 @@ def encode_get(channel: int, queue: str) -> bytes:
     Raises:
         InvalidMessage: the name of the queue is longer than AMQP can carry, or no text.
     """
-    name = _checked("name of the queue", queue)
+    name = encode_short_string("name of the queue", queue)
     return FRAME.pack(METHOD, channel, len(_GET) + len(name) + 1) + _GET + name + b"\x00" + _END
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:
     """Write basic.ack, basic.nack or basic.reject; the bits are `multiple`, `requeue`, or both."""
     return FRAME.pack(METHOD, channel, 13) + method + SETTLE.pack(delivery_tag, bits) + _END
-
-
-def short_string(data: bytes, at: int) -> tuple[str, int]:
-    """Read a short string, and return it with the place behind it.
-
-    A key that is not UTF-8 is read all the same: the broker lets it pass.
-    """
-    end = at + 1 + data[at]
-    return data[at + 1 : end].decode("utf-8", "replace"), end
 
 
 def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int] | None:
@@ -209,81 +178,3 @@ def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int]
     if body + size >= len(data) or FRAME.unpack_from(data, behind) != (BODY, channel, size):
         return None
     return data[header : behind - 1], data[body : body + size], body + size + 1
-
-
-def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
-    """Read the properties and the header table of a content header, which begins with its class.
-
-    A time beyond the year 9999 is left out, as if it were not there.
-
-    Raises:
-        InvalidMessage: it is none.
-    """
-    try:
-        return _read_properties(header)
-    except (ValueError, LookupError, struct.error) as error:
-        raise InvalidMessage(f"the properties or headers of the message cannot be read: {error}") from error
-
-
-def _read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
-    flags = header[12] << 8 | header[13]
-    at = 14
-    values: dict[str, Any] = {}
-    headers: dict[str, Any] = {}
-    for name, flag in _FLAGS:
-        if not flags & flag:
-            continue
-        if name in _OCTETS:
-            values[name] = header[at]
-            at += 1
-        elif name == "headers":
-            headers, at = read_table(header, at)
-        elif name == "timestamp":
-            when = read_timestamp(header, at)
-            values[name] = when if isinstance(when, datetime) else None
-            at += 8
-        else:
-            values[name], at = short_string(header, at)
-    return Properties(**values), headers
-
-
-def _encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Write the flags and values of the basic properties, with a gap where the message id goes.
-
-    Raises:
-        InvalidMessage: one of them does not fit, or has a type AMQP lacks.
-    """
-    flags, before, after = 0, [b""], [b""]
-    parts = before
-    for name, flag in _FLAGS:
-        if name == "message_id":
-            flags |= flag
-            parts = after
-            continue
-        value: Any = (headers or None) if name == "headers" else getattr(properties, name)
-        if value is None:
-            continue
-        flags |= flag
-        try:
-            if name == "headers":
-                parts.append(encode_table(value))
-            elif name in _OCTETS:
-                parts.append(bytes((value,)))
-            elif name == "timestamp":
-                parts.append(encode.timestamp(value))
-            else:
-                parts.append(_checked(name, value))
-        except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
-            raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
-    before[0] = flags.to_bytes(2, "big")
-    return b"".join(before), b"".join(after)
-
-
-def _checked(name: str, text: str) -> bytes:
-    try:
-        data = text.encode()
-    except UnicodeEncodeError:
-        raise InvalidMessage(f"the {name} is not valid Unicode text") from None
-    if len(data) > _MAX_SHORT:
-        raise InvalidMessage(f"the {name} {text[:40]!r}… has {len(data)} bytes; AMQP carries {_MAX_SHORT}")
-    return bytes((len(data),)) + data

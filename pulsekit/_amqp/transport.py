@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
-from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, short_string
+from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD
+from pulsekit._amqp.types import short_string
 
 if TYPE_CHECKING:
     import ssl

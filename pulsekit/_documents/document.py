@@ -11,27 +11,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.json_reader import read_json
+from pulsekit._documents.values import pointer_tokens
 from pulsekit.errors import DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pulsekit._documents.values import JSON
 
     # Tokens of a JSON pointer → (line, column) of the value, or of the nearest value around it that exists; None for
     # what is not from the text.
     Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
 __all__ = [
-    "JSON",
     "MAX_LINE",
     "Document",
     "iter_ndjson",
     "parse_documents",
     "parse_json",
     "parse_yaml",
-    "pointer_tokens",
 ]
-
-JSON: TypeAlias = "dict[str, JSON] | list[JSON] | str | int | float | bool | None"
 
 MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far over any message, far under the memory of a CI machine
 
@@ -84,15 +83,6 @@ class Document:
             return None if made(tokens[base:]) else locate(tokens)
 
         return replace(self, value=value, _locate=place)
-
-
-def pointer_tokens(pointer: str) -> list[str] | None:
-    """Split a JSON pointer into its unescaped tokens (RFC 6901 §4), or return None when it is no pointer."""
-    if not pointer:
-        return []
-    if not pointer.startswith("/"):
-        return None
-    return [token.replace("~1", "/").replace("~0", "~") for token in pointer[1:].split("/")]
 
 
 def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, index: int = 0) -> Document:

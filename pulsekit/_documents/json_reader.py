@@ -20,7 +20,7 @@ from pulsekit.errors import DocumentError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pulsekit._documents.document import JSON
+    from pulsekit._documents.values import JSON
 
 __all__ = ["Places", "read_json"]
 

@@ -11,10 +11,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pulsekit import BindingTable
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.bindings.matching import check_key
 from pulsekit.bindings.registration import diff
+from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import DocumentError, InvalidMessage
 
 if TYPE_CHECKING:

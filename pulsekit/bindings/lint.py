@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from pulsekit import BindingTable
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import Binding, Rule
+from pulsekit.bindings.table import BindingTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

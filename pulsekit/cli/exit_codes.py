@@ -8,14 +8,8 @@ from enum import IntEnum
 import typer
 
 from pulsekit.cli.output.output import fail, quote
-from pulsekit.errors import (
-    BrokerRefused,
-    ConfigurationError,
-    InvalidInput,
-    NetworkError,
-    PublishError,
-    PublishTimeout,
-)
+from pulsekit.errors import BrokerRefused, ConfigurationError, InvalidInput, NetworkError
+from pulsekit.publisher.receipts import PublishError, PublishTimeout
 
 __all__ = ["ExitCode", "exit_code", "report"]
 

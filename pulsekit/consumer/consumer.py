@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.callbacks import tell
 from pulsekit._amqp.channel import DeliveryWire, Topology
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
+from pulsekit._amqp.types import Settlement
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import Depth, Limits, Watch
@@ -35,7 +36,7 @@ from pulsekit.errors import (
     SubscriptionLost,
     Unreachable,
 )
-from pulsekit.messages import Delivered, Gap, Message, Settlement
+from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.connection import Connection, Link
-    from pulsekit.messages import Delivery
+    from pulsekit._amqp.types import Delivery
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["Consumer"]

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.channel import PublishWire
 from pulsekit._amqp.frames import FRAME_MAX, Envelope, encode_id
+from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Outcome
 from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.bindings.names import check_exchange, owner
 from pulsekit.errors import (
@@ -26,7 +28,8 @@ from pulsekit.errors import (
     NotOpen,
     PulsekitError,
 )
-from pulsekit.messages import CC, Outcome, Properties, Receipt
+from pulsekit.messages import CC
+from pulsekit.publisher.receipts import Receipt
 from pulsekit.publisher.window import Entry, Flow, Refused
 
 if TYPE_CHECKING:

@@ -7,14 +7,14 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.channel import Parcel
-from pulsekit.messages import Receipt
+from pulsekit.publisher.receipts import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pulsekit._amqp.frames import Envelope
+    from pulsekit._amqp.types import Outcome
     from pulsekit.errors import PulsekitError
-    from pulsekit.messages import Outcome
 
 __all__ = ["Entry", "Flow", "Refused"]
 

@@ -21,8 +21,9 @@ from pulsekit.records.record import Record
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
-    from pulsekit.messages import Gap, Receipt
+    from pulsekit.messages import Gap
     from pulsekit.publisher.publisher import Publisher
+    from pulsekit.publisher.receipts import Receipt
 
 __all__ = ["KeyMap", "Replay", "schedule"]
 

@@ -1,7 +1,7 @@
 """JMESPath over records: which messages are meant, and what of them is shown.
 
     failed = Filter("payload.result == 'fail' && payload.tier == `1`")
-    failed.takes(message.record())                   # True or False, whatever the message holds
+    failed.takes(message_record(message))                   # True or False, whatever the message holds
 
 The language is described at https://jmespath.org. jmespath, its reference implementation, is imported with the first
 expression.

@@ -11,8 +11,8 @@ import enum
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.ndjson import dump_line
+from pulsekit._documents.payloads import decode_body
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.messages import decode_body
 from pulsekit.records.attribution import Attribution
 from pulsekit.records.envelope import unwrap
 from pulsekit.records.record import message_record, record_line

@@ -12,12 +12,12 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import unquote
 
-from pulsekit._documents.document import pointer_tokens
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper
+from pulsekit._documents.values import pointer_token, pointer_tokens
 from pulsekit.errors import SchemaError
 
 if TYPE_CHECKING:
-    from pulsekit._documents.document import JSON
+    from pulsekit._documents.values import JSON
 
 __all__ = ["DRAFTS", "KEYWORDS", "TYPES", "CheckedSchema", "Subschema", "check_schema"]
 
@@ -145,7 +145,7 @@ class _Checker:
         for keyword, value in schema.items():
             shape, since = KEYWORDS.get(keyword, ("", 9))
             if since <= self._checked.draft:
-                self._keyword(shape, value, f"{where}/{_escape(keyword)}")
+                self._keyword(shape, value, f"{where}/{pointer_token(keyword)}")
 
     def _keyword(self, shape: str, value: Any, where: str) -> None:
         match shape:
@@ -160,14 +160,14 @@ class _Checker:
             case "members" | "patterns" | "definitions":
                 self._need(isinstance(value, dict), where, "must be an object of schemas")
                 for name, schema in value.items():
-                    self.schema(schema, f"{where}/{_escape(name)}")
+                    self.schema(schema, f"{where}/{pointer_token(name)}")
                     if shape == "patterns":
                         self._pattern(name, where)
             case "dependencies":
                 self._need(isinstance(value, dict), where, "must be an object of schemas or lists of names")
                 for name, needed in value.items():
                     check = self._names if isinstance(needed, list) else self.schema
-                    check(needed, f"{where}/{_escape(name)}")
+                    check(needed, f"{where}/{pointer_token(name)}")
             case "names":
                 self._names(value, where)
             case "types":
@@ -234,10 +234,6 @@ def _member(value: Any, token: str) -> Any:
     if isinstance(value, list):
         return value[int(token)] if token.isdecimal() and int(token) < len(value) else None
     return value.get(token) if isinstance(value, dict) else None
-
-
-def _escape(token: str) -> str:
-    return token.replace("~", "~0").replace("/", "~1")
 
 
 def _number(value: Any) -> bool:

@@ -18,9 +18,10 @@ from enum import Enum, auto
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pulsekit._documents.document import parse_json, pointer_tokens
+from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.suggestions import Guesses, brief, counted, described, either
+from pulsekit._documents.values import pointer_tokens
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from pulsekit.schemas.runtime import Refused, bind
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pulsekit._documents.document import JSON
+    from pulsekit._documents.values import JSON
     from pulsekit.schemas.drafts import CheckedSchema
     from pulsekit.schemas.revisions import Change
     from pulsekit.schemas.runtime import Validator

@@ -17,7 +17,6 @@ from pulsekit.bindings.registration import expand
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit._config.targets import Target
     from pulsekit.bindings.registration import Registration
 
 __all__ = ["Bug", "as_written"]
@@ -34,10 +33,10 @@ class Bug:
     """Ask Treeherder to bind what has been registered.
 
     Attributes:
-        registrations: one for each target, at least one.
+        registrations: one for each target, by its name; at least one.
     """
 
-    registrations: Mapping[Target, Registration]
+    registrations: Mapping[str, Registration]
 
     @property
     def product(self) -> str:
@@ -104,7 +103,7 @@ class Bug:
             "text": self.text,
             "link": self.link,
             "registrations": [as_written(registration) for registration in self._distinct()],
-            "targets": {target.value: as_written(one) for target, one in self.registrations.items()},
+            "targets": {target: as_written(one) for target, one in self.registrations.items()},
         }
 
     def _distinct(self) -> list[Registration]:

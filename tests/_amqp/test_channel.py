@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 from pamqp import commands
 
 from pulsekit._amqp.channel import DeliveryWire, Parcel, PublishWire
-from pulsekit._amqp.frames import Envelope, encode_id, read_properties
+from pulsekit._amqp.frames import Envelope, encode_id
+from pulsekit._amqp.properties import Properties, read_properties
 from pulsekit._amqp.transport import Tap
+from pulsekit._amqp.types import Outcome, Settlement
 from pulsekit.errors import ConnectionLost
-from pulsekit.messages import Outcome, Properties, Settlement
 
 if TYPE_CHECKING:
-    from pulsekit.messages import Delivery
+    from pulsekit._amqp.types import Delivery
 
 CHANNEL, FRAME_MAX = 5, 4096
 

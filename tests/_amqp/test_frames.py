@@ -15,18 +15,9 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 import pulsekit
-from pulsekit._amqp.frames import (
-    ACK,
-    NACK,
-    REJECT,
-    Envelope,
-    encode_id,
-    encode_settlement,
-    read_content,
-    read_properties,
-    short_string,
-)
-from pulsekit.messages import Properties
+from pulsekit._amqp.frames import ACK, NACK, REJECT, Envelope, encode_id, encode_settlement, read_content
+from pulsekit._amqp.properties import Properties, read_properties
+from pulsekit._amqp.types import short_string
 
 SHORT = st.text(max_size=60)
 PROPERTIES = st.builds(

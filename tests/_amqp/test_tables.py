@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from pamqp import decode
 
 import pulsekit
-from pulsekit._amqp.frames import Envelope, read_properties
+from pulsekit._amqp.frames import Envelope
+from pulsekit._amqp.properties import Properties, read_properties
 from pulsekit._amqp.tables import encode_table, read_table
-from pulsekit.messages import Properties
 
 SIZES = {"t": 1, "b": 1, "B": 1, "s": 2, "u": 2, "I": 4, "i": 4, "l": 8, "L": 8, "f": 4, "d": 8, "D": 5, "V": 0}
 

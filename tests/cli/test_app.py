@@ -17,6 +17,7 @@ from pulsekit.cli.app import _COMMANDS
 from pulsekit.cli.exit_codes import ExitCode, exit_code, report
 from pulsekit.cli.output.output import Format, Output, clean
 from pulsekit.errors import PulsekitError
+from pulsekit.publisher.receipts import OutcomeUnknown, PublishTimeout
 
 HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "ruamel", "fastjsonschema", "ssl"}
 
@@ -213,8 +214,8 @@ def test_every_error_of_the_tree_has_an_exit_status(kind) -> None:
         (errors.InvalidRegistration("x"), 1),
         (errors.NotFound("x"), 5),
         (errors.ConnectTimeout("x"), 4),
-        (errors.OutcomeUnknown("x", None), 3),
-        (errors.PublishTimeout("x", None), 4),
+        (OutcomeUnknown("x", None), 3),
+        (PublishTimeout("x", None), 4),
         (FileNotFoundError(errno.ENOENT, "no", "f"), 74),
         (OSError(errno.ENOSPC, "full"), 74),
         (TimeoutError(), 4),

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pulsekit._amqp.properties import Properties
 from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
-from pulsekit.messages import Gap, Message, Properties
+from pulsekit.messages import Gap, Message
 from pulsekit.recordings.recordings import Recorder, read_recording
 from pulsekit.records.record import Record
 

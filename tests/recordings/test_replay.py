@@ -8,8 +8,9 @@ import pytest
 
 import pulsekit
 from pulsekit import Gap, Properties, Record, Replay
+from pulsekit._amqp.types import Outcome
 from pulsekit.errors import ConfigurationError
-from pulsekit.messages import Outcome, Receipt
+from pulsekit.publisher.receipts import Receipt
 from pulsekit.recordings.replay import KeyMap, schedule
 
 if TYPE_CHECKING:

@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulsekit._amqp.properties import Properties
 from pulsekit._amqp.tables import encode_table, read_table
+from pulsekit._amqp.types import Delivery, Settlement
 from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
+from pulsekit._documents.payloads import encode_payload
 from pulsekit.errors import DocumentError, InvalidMessage
-from pulsekit.messages import Delivered, Delivery, Gap, Message, Properties, Settlement, encode_payload
+from pulsekit.messages import Delivered, Gap, Message
 from pulsekit.records.record import (
     dump_line,
     gap_record,
@@ -37,7 +40,7 @@ def message(body: bytes = b'{"a": 1}', **more: Any) -> Message:
 
 
 def test_a_record_has_what_a_reader_needs() -> None:
-    record = message(headers={"CC": ["c.d"]}, properties=Properties(message_id="m"), redelivered=True).record()
+    record = message_record(message(headers={"CC": ["c.d"]}, properties=Properties(message_id="m"), redelivered=True))
     assert record == {
         "v": 1,
         "exchange": "exchange/me/x",
@@ -67,7 +70,7 @@ def test_a_record_that_somebody_wrote_needs_no_more_than_key_and_payload() -> No
 def test_the_time_of_a_record_is_in_utc_to_the_millisecond() -> None:
     there = timezone(timedelta(hours=5, minutes=45))
     one = Message(exchange="e", routing_key="k", body=b"1", received=NOON.astimezone(there))
-    assert one.record()["received"] == "2026-11-23T12:00:00.123Z"
+    assert message_record(one)["received"] == "2026-11-23T12:00:00.123Z"
 
 
 def test_an_exact_record_keeps_the_body_as_it_came() -> None:
@@ -101,13 +104,13 @@ HEADERS = {
 
 
 def test_header_values_that_json_has_no_type_for_come_back() -> None:
-    line = dump_line(message(headers=HEADERS).record())
+    line = dump_line(message_record(message(headers=HEADERS)))
     assert read_record(json.loads(line)).headers == HEADERS
 
 
 def test_properties_come_back() -> None:
     properties = Properties(content_type="application/json", priority=3, timestamp=NOON, type="t")
-    line = dump_line(message(properties=properties).record())
+    line = dump_line(message_record(message(properties=properties)))
     assert read_record(json.loads(line)).properties == properties
 
 
@@ -251,7 +254,7 @@ def test_a_message_whose_headers_cannot_be_read_is_recorded_all_the_same() -> No
     header = bytes(12) + b"\x20\x00" + b"\x00\x00\x00\xff"  # a header table longer than what there is
     delivery = Delivery("e", "k", header, b'{"a":1}', redelivered=False, delivery_tag=1)
     broken = Delivered(delivery, 1, NOON.timestamp(), Settler(), None)
-    record = broken.record()
+    record = message_record(broken)
     assert "cannot be read" in record["unreadable"]
     assert (record["headers"], record["properties"], record["payload"]) == ({}, {}, {"a": 1})
     assert read_record(record).routing_key == "k"

@@ -284,12 +284,13 @@ def test_other_software_compiles_anew(part: str, tmp_path: Path, monkeypatch: py
         else:
             other = tmp_path / "installed"
             other.mkdir()
-            for name in ("version.py", "__init__.py", *(f"{name}.py" for name in schemas._OURS)):
+            for name in ("version.py", "__init__.py", *schemas._OURS):
+                (other / name).parent.mkdir(exist_ok=True)
                 (other / name).write_text(f"# another {part}")
             if part == "fastjsonschema":
                 monkeypatch.setattr(schemas, "_origin", lambda _: other / "x")
             else:
-                monkeypatch.setattr(schemas, "__file__", str(other / "schemas.py"))
+                monkeypatch.setattr(schemas, "__file__", str(other / "schemas" / "schema.py"))
         assert [compiled(), compiled()] == [2, 2]
         monkeypatch.setattr(schemas, "_origin", lambda _: tmp_path / "nowhere" / "x")  # such as a zip
         assert [compiled(), compiled()] == [3, 4]

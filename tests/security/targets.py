@@ -30,8 +30,10 @@ from support.samples import COMPLETED, JOBS
 
 from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit._amqp.channel import DeliveryWire
-from pulsekit._amqp.frames import FRAME, Envelope, encode_id, read_properties
+from pulsekit._amqp.frames import FRAME, Envelope, encode_id
+from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.transport import Tap
+from pulsekit._amqp.types import Delivery
 from pulsekit._config.settings import load_settings
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.bindings.coverage import covers
@@ -51,7 +53,7 @@ from pulsekit.errors import (
     InvalidPattern,
     SchemaError,
 )
-from pulsekit.messages import CC, Delivered, Delivery, Message
+from pulsekit.messages import CC, Delivered, Message
 from pulsekit.recordings.recordings import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.records.selection import View

@@ -17,8 +17,9 @@ from support.command import pulsekit, start
 from support.samples import JOBS
 
 import pulsekit as library
+from pulsekit._amqp.properties import Properties
 from pulsekit.cli.output.output import clean
-from pulsekit.messages import Message, Properties
+from pulsekit.messages import Message
 from pulsekit.queues.operations import delete_queue
 from pulsekit.records.record import Record
 from security.screens import HOSTILE, Screen, raw_characters

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from pulsekit.consumer.depth import Depth, Limits
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
-    from pulsekit.queues.guardian import Bound, Comparison
+    from pulsekit.records.record import message_record
+from pulsekit.queues.guardian import Bound, Comparison
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -220,7 +221,7 @@ async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: boo
         if shown.pretty:
             _show_message(shown, number, message, full=full)
         else:
-            shown.record(message.record(exact=True))
+            shown.record(message_record(message, exact=True))
     shown.flush()
     if messages:
         waiting = _many(max(ready, len(messages)), "message")

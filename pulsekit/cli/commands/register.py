@@ -100,7 +100,7 @@ def command(
         wishes = _wishes(common, trial, chosen or [*Target], settings)
     registrations = {target: checks.registration(wish) for target, wish in wishes.items()}
     checks.tell(registrations.values())
-    _show(Output(output), Bug(registrations))
+    _show(Output(output), Bug({str(target): one for target, one in registrations.items()}))
     if write:
         _store(registrations, settings)
     return ExitCode.DONE

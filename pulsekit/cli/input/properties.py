@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.properties import Properties
 from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, InvalidMessage
-from pulsekit.messages import Properties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

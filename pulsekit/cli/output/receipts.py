@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from pulsekit.messages import Receipt
+    from pulsekit.publisher.receipts import Receipt
 
 __all__ = ["Receipts"]
 

@@ -9,10 +9,11 @@ from enum import StrEnum
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.properties import Properties
 from pulsekit._documents.nesting import is_deeper
 from pulsekit.cli.output.output import clean, columns
 from pulsekit.errors import InvalidMessage
-from pulsekit.messages import CC, Properties
+from pulsekit.messages import CC
 from pulsekit.records.selection import NOT_JSON
 from pulsekit.treeherder import glance
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -15,29 +14,16 @@ from pulsekit.sandbox.refusals import inequivalent, precondition_failed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pulsekit.sandbox.model.bindings import Binding
     from pulsekit.sandbox.model.messages import Message
     from pulsekit.sandbox.model.queues import Queue
 
-__all__ = ["EXCHANGE_TYPES", "Binding", "Destination", "Exchange"]
+__all__ = ["EXCHANGE_TYPES", "Destination", "Exchange", "ExchangeBinding"]
 
 Destination: TypeAlias = "Queue | Exchange"
+ExchangeBinding: TypeAlias = "Binding[Exchange, Destination]"
 
 _CACHED_KEYS = 2048
-
-
-@dataclass(frozen=True)
-class Binding:
-    """Tie a destination to an exchange; two bindings that differ only in arguments are two."""
-
-    source: Exchange
-    destination: Destination
-    key: str
-    arguments: bytes
-
-    @classmethod
-    def make(cls, source: Exchange, destination: Destination, key: str, arguments: tables.Table) -> Binding:
-        """Build a binding from the fields of a Bind method."""
-        return cls(source, destination, key, tables.encode_field(arguments)[5:])
 
 
 class Exchange:
@@ -67,8 +53,8 @@ class Exchange:
         self.internal = internal
         self.arguments = arguments if arguments is not None else tables.Table()
         self.alternate: str | None = self.arguments.get("alternate-exchange")
-        self.bindings: dict[Binding, None] = {}
-        self.sources: dict[Binding, None] = {}
+        self.bindings: dict[ExchangeBinding, None] = {}
+        self.sources: dict[ExchangeBinding, None] = {}
         self._index: dict[str, Counter[Destination]] = {}
         self._cache: dict[str, tuple[Destination, ...]] = {}
 
@@ -94,7 +80,7 @@ class Exchange:
                 raise inequivalent(name, str(self), yes_no(received), yes_no(current))
         check_equivalent(self.arguments, arguments, EXCHANGE_ARGUMENTS, str(self))
 
-    def bind(self, binding: Binding) -> bool:
+    def bind(self, binding: ExchangeBinding) -> bool:
         """Add a binding; return False when it was there.
 
         Raises:
@@ -109,7 +95,7 @@ class Exchange:
         self._cache.clear()
         return True
 
-    def unbind(self, binding: Binding) -> bool:
+    def unbind(self, binding: ExchangeBinding) -> bool:
         """Remove a binding; return False when there was none."""
         if binding not in self.bindings:
             return False
@@ -139,10 +125,10 @@ class Exchange:
             found = self._cache[key] = tuple(self._match(key))
         return found
 
-    def _check(self, binding: Binding) -> None:
+    def _check(self, binding: ExchangeBinding) -> None:
         """Refuse what cannot be bound, or index it further."""
 
-    def _forget(self, binding: Binding) -> None:
+    def _forget(self, binding: ExchangeBinding) -> None:
         """Take the key of a destination out of a further index."""
 
     def _match(self, key: str) -> Iterable[Destination]:
@@ -164,10 +150,10 @@ class _Topic(Exchange):
     def _table(self) -> BindingTable[Destination]:
         return BindingTable()
 
-    def _check(self, binding: Binding) -> None:
+    def _check(self, binding: ExchangeBinding) -> None:
         self._table.add(binding.key, binding.destination)
 
-    def _forget(self, binding: Binding) -> None:
+    def _forget(self, binding: ExchangeBinding) -> None:
         self._table.remove(binding.key, binding.destination)
 
     def _match(self, key: str) -> Iterable[Destination]:
@@ -177,7 +163,7 @@ class _Topic(Exchange):
 class _Headers(Exchange):
     type = "headers"
 
-    def _check(self, binding: Binding) -> None:
+    def _check(self, binding: ExchangeBinding) -> None:
         match = tables.decode(binding.arguments).get("x-match", "all")
         if match not in {"all", "any", "all-with-x", "any-with-x"}:
             raise precondition_failed(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from pulsekit.sandbox.model.arguments import QUEUE_ARGUMENTS, QueueOptions, check_equivalent, yes_no
 from pulsekit.sandbox.model.backlog import Backlog
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from pulsekit.sandbox.codec.tables import Table
-    from pulsekit.sandbox.model.exchanges import Binding
+    from pulsekit.sandbox.model.bindings import Binding
     from pulsekit.sandbox.model.timers import Timer, Timers
 
 __all__ = ["Consumer", "Death", "Host", "Queue"]
@@ -85,7 +85,7 @@ class Queue:
         self.backlog = Backlog()
         self.unacked = 0
         self.consumers: list[Consumer] = []
-        self.sources: dict[Binding, None] = {}
+        self.sources: dict[Binding[Any, Any], None] = {}
         self.deleted = False
         self._position = 0
         self._busy = False

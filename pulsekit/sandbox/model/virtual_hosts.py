@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pulsekit.sandbox.events import Observer
-    from pulsekit.sandbox.model.exchanges import Binding, Destination
+    from pulsekit.sandbox.model.exchanges import Destination, ExchangeBinding
     from pulsekit.sandbox.model.messages import Message
     from pulsekit.sandbox.model.queues import Death, Queue
     from pulsekit.sandbox.model.timers import Timers
@@ -196,7 +196,7 @@ class VirtualHost:
         self.unbind(list(exchange.sources))
         self.emit(Event("exchange-deleted", self.name, exchange=exchange.name))
 
-    def unbind(self, bindings: Iterable[Binding]) -> None:
+    def unbind(self, bindings: Iterable[ExchangeBinding]) -> None:
         """Remove bindings, and every auto-delete exchange that lost its last one."""
         for binding in bindings:
             source = binding.source

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.arguments import exchange_name
-from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES, Binding
+from pulsekit.sandbox.model.bindings import Binding
+from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.queues import Queue
 from pulsekit.sandbox.refusals import Refusal, access_refused, in_use, precondition_failed
 

@@ -15,8 +15,9 @@ from support.command import pulsekit, start
 from support.proxy import Proxy
 
 import pulsekit as library
+from pulsekit._amqp.types import Settlement
 from pulsekit.cli.commands.tail.recording import Saving
-from pulsekit.messages import Gap, Message, Settlement
+from pulsekit.messages import Gap, Message
 
 if TYPE_CHECKING:
     import subprocess

@@ -9,7 +9,8 @@ import pytest
 from support.command import pulsekit, start
 
 import pulsekit as library
-from pulsekit.messages import Message, Properties
+from pulsekit._amqp.properties import Properties
+from pulsekit.messages import Message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

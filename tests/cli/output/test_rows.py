@@ -10,10 +10,11 @@ import pytest
 from ruamel.yaml import YAML
 from support.samples import JOBS
 
+from pulsekit._amqp.properties import Properties
 from pulsekit.bindings.registration import Binding
 from pulsekit.cli.output.output import Format, Output
 from pulsekit.cli.output.rows import Notation, Rows
-from pulsekit.messages import Gap, Message, Properties
+from pulsekit.messages import Gap, Message
 from pulsekit.records.expressions import Query
 from pulsekit.records.selection import View
 from pulsekit.schemas.schema import load_schema

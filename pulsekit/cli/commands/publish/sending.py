@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
     from pulsekit.cli.commands.publish.plans import Message, Messages
-    from pulsekit.messages import Receipt
     from pulsekit.publisher.publisher import Publisher
+    from pulsekit.publisher.receipts import Receipt
 
 __all__ = ["Sending"]
 
@@ -145,7 +145,8 @@ class Sending:
         if not isinstance(result, Refused):
             self._order.extend([None] * len(result))
             return result.messages
-        from pulsekit.messages import Outcome, Receipt
+        from pulsekit._amqp.types import Outcome
+        from pulsekit.publisher.receipts import Receipt
 
         error = result.error
         problems = error.problems if isinstance(error, InvalidPayload) else ()

@@ -1,0 +1,128 @@
+"""The basic properties of a message and their encoding in the content header (AMQP 0-9-1 §4.2.6.1).
+
+A content header is the class (2 bytes), a weight that is always 0 (2), the size of the body (8), the property flags
+(2), and then the value of each property whose flag is set, in the order of the specification. Header tables are in
+`tables`.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from pamqp import encode
+
+from pulsekit._amqp.tables import encode_table, read_table, read_timestamp
+from pulsekit._amqp.types import encode_short_string, short_string
+from pulsekit.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Properties", "encode_properties", "read_properties"]
+
+# The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
+_FLAGS = (
+    ("content_type", 1 << 15),
+    ("content_encoding", 1 << 14),
+    ("headers", 1 << 13),
+    ("delivery_mode", 1 << 12),
+    ("priority", 1 << 11),
+    ("correlation_id", 1 << 10),
+    ("reply_to", 1 << 9),
+    ("expiration", 1 << 8),
+    ("message_id", 1 << 7),
+    ("timestamp", 1 << 6),
+    ("type", 1 << 5),
+    ("user_id", 1 << 4),
+    ("app_id", 1 << 3),
+)
+_OCTETS = frozenset({"delivery_mode", "priority"})
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+
+
+def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
+    """Read the properties and the header table of a content header, which begins with its class.
+
+    A time beyond the year 9999 is left out, as if it were not there.
+
+    Raises:
+        InvalidMessage: it is none.
+    """
+    try:
+        return _read_properties(header)
+    except (ValueError, LookupError, struct.error) as error:
+        raise InvalidMessage(f"the properties or headers of the message cannot be read: {error}") from error
+
+
+def _read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
+    flags = header[12] << 8 | header[13]
+    at = 14
+    values: dict[str, Any] = {}
+    headers: dict[str, Any] = {}
+    for name, flag in _FLAGS:
+        if not flags & flag:
+            continue
+        if name in _OCTETS:
+            values[name] = header[at]
+            at += 1
+        elif name == "headers":
+            headers, at = read_table(header, at)
+        elif name == "timestamp":
+            when = read_timestamp(header, at)
+            values[name] = when if isinstance(when, datetime) else None
+            at += 8
+        else:
+            values[name], at = short_string(header, at)
+    return Properties(**values), headers
+
+
+def encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """Write the flags and values of the basic properties, with a gap where the message id goes.
+
+    Raises:
+        InvalidMessage: one of them does not fit, or has a type AMQP lacks.
+    """
+    flags, before, after = 0, [b""], [b""]
+    parts = before
+    for name, flag in _FLAGS:
+        if name == "message_id":
+            flags |= flag
+            parts = after
+            continue
+        value: Any = (headers or None) if name == "headers" else getattr(properties, name)
+        if value is None:
+            continue
+        flags |= flag
+        try:
+            if name == "headers":
+                parts.append(encode_table(value))
+            elif name in _OCTETS:
+                parts.append(bytes((value,)))
+            elif name == "timestamp":
+                parts.append(encode.timestamp(value))
+            else:
+                parts.append(encode_short_string(name, value))
+        except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
+            raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
+    before[0] = flags.to_bytes(2, "big")
+    return b"".join(before), b"".join(after)

@@ -1,0 +1,33 @@
+"""Bindings: what ties a queue or an exchange to the exchange it gets messages from (AMQP 0-9-1 §3.1.3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from pulsekit.sandbox.codec.tables import encode_field
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.codec.tables import Table
+
+__all__ = ["Binding"]
+
+SourceT = TypeVar("SourceT")
+DestinationT = TypeVar("DestinationT")
+
+
+@dataclass(frozen=True)
+class Binding(Generic[SourceT, DestinationT]):
+    """Tie a destination to a source. Two bindings that differ only in arguments are two."""
+
+    source: SourceT
+    destination: DestinationT
+    key: str
+    arguments: bytes
+
+    @classmethod
+    def make(
+        cls, source: SourceT, destination: DestinationT, key: str, arguments: Table
+    ) -> Binding[SourceT, DestinationT]:
+        """Build a binding from the fields of a Bind method."""
+        return cls(source, destination, key, encode_field(arguments)[5:])
