@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from pulsekit._amqp.connection import State
     from pulsekit._amqp.properties import Properties
     from pulsekit._amqp.types import Outcome
-    from pulsekit.bindings.matching import Explanation, explain, topic_matches
+    from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.bindings.table import BindingTable
     from pulsekit.consumer.consumer import Consumer
-    from pulsekit.consumer.depth import Depth, Limits
-    from pulsekit.consumer.policy import Fate, Policy
+    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.policy import OnFailure, Policy
     from pulsekit.errors import (
         AccessRefused,
         BrokerRefused,
@@ -77,11 +77,9 @@ __all__ = [
     "ConnectionLost",
     "Consumer",
     "DamagedRecording",
-    "Depth",
     "DocumentError",
     "Draft",
     "Explanation",
-    "Fate",
     "Gap",
     "InsecureConnection",
     "InvalidInput",
@@ -98,6 +96,7 @@ __all__ = [
     "NetworkError",
     "NotFound",
     "NotOpen",
+    "OnFailure",
     "Outcome",
     "OutcomeUnknown",
     "Policy",
@@ -109,6 +108,7 @@ __all__ = [
     "Publisher",
     "Pulse",
     "PulsekitError",
+    "QueueDepth",
     "Receipt",
     "Record",
     "Recorder",
@@ -123,7 +123,7 @@ __all__ = [
     "Unreachable",
     "VirtualHostRefused",
     "connect",
-    "explain",
+    "explain_match",
     "load_schema",
     "message_record",
     "read_recording",
@@ -167,10 +167,10 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit._amqp.properties": ("Properties",),
         "pulsekit._amqp.types": ("Outcome",),
         "pulsekit.consumer.consumer": ("Consumer",),
-        "pulsekit.consumer.depth": ("Depth", "Limits"),
+        "pulsekit.consumer.depth": ("QueueDepth", "Limits"),
         "pulsekit.errors": _ERRORS,
         "pulsekit.messages": ("Gap", "Message"),
-        "pulsekit.consumer.policy": ("Fate", "Policy"),
+        "pulsekit.consumer.policy": ("OnFailure", "Policy"),
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.publisher.receipts": (
             "MessageRefused",
@@ -186,6 +186,6 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.recordings.replay": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),
         "pulsekit.schemas.schema": ("Schema", "load_schema"),
-        "pulsekit.bindings.matching": ("Explanation", "explain", "topic_matches"),
+        "pulsekit.bindings.matching": ("Explanation", "explain_match", "topic_matches"),
     },
 )

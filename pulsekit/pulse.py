@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
-from pulsekit._amqp.error_mapping import FOREIGN, translate
+from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.broker import Broker
     from pulsekit._amqp.connection import State
-    from pulsekit.consumer.depth import Depth, Limits
+    from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
 
@@ -157,7 +157,7 @@ class Pulse:
         limits: Limits | None = None,
         on_gap: Callable[[Gap], None] | None = None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
-        on_depth: Callable[[Depth], None] | None = None,
+        on_depth: Callable[[QueueDepth], None] | None = None,
     ) -> Consumer:
         """Make a consumer; `async with` opens it.
 
@@ -277,7 +277,7 @@ class Pulse:
         try:
             await question(channel)
         except FOREIGN as error:
-            raise translate(error, doing) from error
+            raise map_error(error, doing) from error
         finally:
             await channel.close()
 

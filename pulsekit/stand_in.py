@@ -54,7 +54,7 @@ class TreeherderStandIn:
     Args:
         login: gives, for a user name, where the broker is and how that user logs in.
         registrations: what to bind.
-        on_verdict: called with each judgement.
+        on_outcome: called with each judgement.
 
     Attributes:
         bindings: what is bound.
@@ -66,13 +66,13 @@ class TreeherderStandIn:
         self,
         login: Callable[[str], Broker],
         registrations: Sequence[Registration | Binding],
-        on_verdict: Callable[[Verdict], None],
+        on_outcome: Callable[[Verdict], None],
     ) -> None:
         self.bindings = expand(registrations)
         self.taken = 0
         self.dropped = 0
         self._login = login
-        self._on_verdict = on_verdict
+        self._on_verdict = on_outcome
         self._pulse = Pulse(login(USER))
         self._schema = load_schema("pulse-job")
         self._task: asyncio.Task[None] | None = None

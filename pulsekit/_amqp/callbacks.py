@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, TypeVarTuple
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["tell"]
+__all__ = ["call_safely"]
 
 log = logging.getLogger("pulsekit")
 
 Ts = TypeVarTuple("Ts")
 
 
-def tell(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
+def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
     """Call a callback if there is one. What it raises is logged: the connection it hears about goes on."""
     if callback is None:
         return

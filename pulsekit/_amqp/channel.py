@@ -18,7 +18,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from pulsekit._amqp.connection import OPERATION_TIMEOUT
-from pulsekit._amqp.error_mapping import FOREIGN, translate
+from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import (
     ACK,
     BODY,
@@ -51,9 +51,9 @@ if TYPE_CHECKING:
     from pamqp import commands
 
     from pulsekit._amqp.connection import Link
-    from pulsekit._amqp.frames import Envelope
+    from pulsekit._amqp.frames import PublishHeader
 
-__all__ = ["DeliveryWire", "GetWire", "Parcel", "PublishWire", "Topology"]
+__all__ = ["ConsumeChannel", "GetChannel", "OutgoingMessage", "PublishChannel", "QueueDeclaration"]
 
 log = logging.getLogger("pulsekit")
 
@@ -61,7 +61,7 @@ _MOST_LATE = 4096  # messages without an answer that are kept without a question
 _KNOWN_ROUTES = 1024  # pairs of exchange and routing key that are kept decoded
 
 
-class Parcel:
+class OutgoingMessage:
     """Hold one message on its way to the broker, encoded; whoever publishes extends it by what it needs to know.
 
     Attributes:
@@ -72,24 +72,24 @@ class Parcel:
 
     __slots__ = ("body", "envelope", "message_id")
 
-    def __init__(self, envelope: Envelope, message_id: bytes, body: bytes) -> None:
+    def __init__(self, envelope: PublishHeader, message_id: bytes, body: bytes) -> None:
         self.envelope = envelope
         self.message_id = message_id
         self.body = body
 
 
-ParcelT = TypeVar("ParcelT", bound=Parcel)
-_ParcelT_contra = TypeVar("_ParcelT_contra", bound=Parcel, contravariant=True)
+OutgoingMessageT = TypeVar("OutgoingMessageT", bound=OutgoingMessage)
+_OutgoingMessageT_contra = TypeVar("_OutgoingMessageT_contra", bound=OutgoingMessage, contravariant=True)
 
 
-class OnVerdict(Protocol[_ParcelT_contra]):
+class OnOutcome(Protocol[_OutgoingMessageT_contra]):
     """Take the verdict on one message: the outcome, and the broker's words or nothing."""
 
-    def __call__(self, parcel: _ParcelT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
+    def __call__(self, parcel: _OutgoingMessageT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Topology:
+class QueueDeclaration:
     """Describe what a consumer needs on the broker.
 
     Attributes:
@@ -107,7 +107,7 @@ class Topology:
     known: bool = False
 
 
-class _ChannelWire(ABC):
+class _Channel(ABC):
     """Take the frames of one channel out of the stream."""
 
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
@@ -144,38 +144,42 @@ class _ChannelWire(ABC):
         """Handle a method with its content."""
 
 
-class PublishWire(_ChannelWire, Generic[ParcelT]):
+class PublishChannel(_Channel, Generic[OutgoingMessageT]):
     """Publish on one channel of one link, with confirms.
 
     Delivery tags of confirms count what was published on the channel, from 1; one answer may settle many.
     """
 
     def __init__(
-        self, link: Link, channel: aiormq.Channel, on_verdict: OnVerdict[ParcelT], on_writable: Callable[[], None]
+        self,
+        link: Link,
+        channel: aiormq.Channel,
+        on_outcome: OnOutcome[OutgoingMessageT],
+        on_writable: Callable[[], None],
     ) -> None:
         super().__init__(link, channel)
-        self._on_verdict = on_verdict
+        self._on_verdict = on_outcome
         self._on_writable = on_writable
         self._oldest = 1  # the first delivery tag that may be outstanding
         self._next = 1
-        self._outstanding: dict[int, ParcelT] = {}  # by delivery tag, in order
+        self._outstanding: dict[int, OutgoingMessageT] = {}  # by delivery tag, in order
         self._returned: dict[int, str] = {}  # those that came back, and will be acknowledged, too
 
     @classmethod
     async def open(
-        cls, link: Link, on_verdict: OnVerdict[ParcelT], on_writable: Callable[[], None]
-    ) -> PublishWire[ParcelT]:
+        cls, link: Link, on_outcome: OnOutcome[OutgoingMessageT], on_writable: Callable[[], None]
+    ) -> PublishChannel[OutgoingMessageT]:
         """Open a channel in confirm mode.
 
         Args:
             link: the epoch to work on.
-            on_verdict: called once for each message, in the order of the broker's answers.
+            on_outcome: called once for each message, in the order of the broker's answers.
             on_writable: called when `writable` is true again.
 
         Raises:
             ConnectionLost: the link went, or the broker did not answer in time.
         """
-        wire = cls(link, await link.channel(confirms=True), on_verdict, on_writable)
+        wire = cls(link, await link.channel(confirms=True), on_outcome, on_writable)
         link.tap.connect(wire._channel.number, wire)
         return wire
 
@@ -192,7 +196,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
                 exchange=name, exchange_type="topic", durable=True, passive=passive, timeout=OPERATION_TIMEOUT
             )
         except FOREIGN as error:
-            raise translate(error, doing) from error
+            raise map_error(error, doing) from error
 
     @property
     def writable(self) -> bool:
@@ -203,7 +207,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
         """Pass on that the transport takes more."""
         self._on_writable()
 
-    def send(self, batch: Iterable[ParcelT]) -> None:
+    def send(self, batch: Iterable[OutgoingMessageT]) -> None:
         """Put messages on their way, in order and in one write. Each gets exactly one verdict."""
         number, frame_max, outstanding, tag = self._channel.number, self.link.frame_max, self._outstanding, self._next
         parts: list[bytes] = []
@@ -215,7 +219,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
         if not self._dead:
             self.link.tap.write(b"".join(parts))
 
-    def forget(self, late: Callable[[ParcelT], bool]) -> None:
+    def forget(self, late: Callable[[OutgoingMessageT], bool]) -> None:
         """Let go of messages that nobody waits for any more, when there are many; answers to them then say nothing.
 
         As long as they are few they stay, so that a return that comes late is not taken for that of another.
@@ -234,7 +238,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
     async def close(self) -> None:
         """Close the channel. What is in flight gets the verdict unknown."""
         self._end()
-        await self.link.farewell(lambda seconds: self._channel.close(timeout=seconds))
+        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _end(self) -> None:
         self._dead = True
@@ -289,7 +293,7 @@ class PublishWire(_ChannelWire, Generic[ParcelT]):
         log.debug("a message was returned too late, or was not sent here: %s %r", exchange, routing_key)
 
 
-class DeliveryWire(_ChannelWire):
+class ConsumeChannel(_Channel):
     """Consume one queue on one channel of one link."""
 
     def __init__(
@@ -315,8 +319,8 @@ class DeliveryWire(_ChannelWire):
 
     @classmethod
     async def open(
-        cls, link: Link, topology: Topology, *, prefetch: int, on_delivery: Callable[[Delivery], None]
-    ) -> DeliveryWire:
+        cls, link: Link, topology: QueueDeclaration, *, prefetch: int, on_delivery: Callable[[Delivery], None]
+    ) -> ConsumeChannel:
         """Declare the queue and bind it; `consume` then starts the flow.
 
         Args:
@@ -352,7 +356,7 @@ class DeliveryWire(_ChannelWire):
                 )
         except FOREIGN as error:
             await wire.close()
-            refusal = translate(error, doing)
+            refusal = map_error(error, doing)
             if topology.known and doing is declaring and isinstance(refusal, NotFound):
                 raise _gone(topology.queue) from error
             if isinstance(refusal, BrokerRefused):
@@ -376,7 +380,7 @@ class DeliveryWire(_ChannelWire):
             answer = await self._channel.basic_consume(self._queue, _never, timeout=OPERATION_TIMEOUT)
         except FOREIGN as error:
             await self.close()
-            raise translate(error, f"consume {self._queue}") from error
+            raise map_error(error, f"consume {self._queue}") from error
         except BaseException:
             await self.close()
             raise
@@ -423,7 +427,7 @@ class DeliveryWire(_ChannelWire):
         """End the flow of deliveries (basic.cancel); those that arrived can still be settled."""
         self._flush()
         if self._tag and not self._cancelled.done():
-            await self.link.farewell(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
+            await self.link.close_quietly(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
 
     async def depth(self) -> tuple[int, int]:
         """Return how many messages wait in the queue (queue.declare, passive), and how many are unsettled here.
@@ -435,19 +439,19 @@ class DeliveryWire(_ChannelWire):
         try:
             answer = await self._channel.queue_declare(self._queue, passive=True, timeout=OPERATION_TIMEOUT)
         except FOREIGN as error:
-            raise translate(error, f"ask for the depth of {self._queue}") from error
+            raise map_error(error, f"ask for the depth of {self._queue}") from error
         return answer.message_count or 0, len(self._unsettled)
 
     async def delete_queue(self) -> None:
         """Delete the queue and what is in it (queue.delete)."""
-        await self.link.farewell(lambda seconds: self._channel.queue_delete(self._queue, timeout=seconds))
+        await self.link.close_quietly(lambda seconds: self._channel.queue_delete(self._queue, timeout=seconds))
 
     async def close(self) -> None:
         """Close the channel. The broker takes unsettled deliveries back."""
         self._flush()
         self._dead = True
         self.link.tap.disconnect(self._channel.number)
-        await self.link.farewell(lambda seconds: self._channel.close(timeout=seconds))
+        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _flush(self) -> None:
         """Write what is owed: refusals, then one ack for all that are settled from the oldest on, then the others."""
@@ -518,7 +522,7 @@ class DeliveryWire(_ChannelWire):
             self._cancelled.set_result(None)
 
 
-class GetWire(_ChannelWire):
+class GetChannel(_Channel):
     """Get messages of a queue one by one, on a channel of one link that somebody else opened and closes.
 
     Not by aiormq's own basic.get: a key that is no text, or a header of a type it does not know, costs its connection.
@@ -551,7 +555,7 @@ class GetWire(_ChannelWire):
                 ends: list[asyncio.Future[Any]] = [end, answer]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError as error:
-            raise translate(error, doing) from error
+            raise map_error(error, doing) from error
         finally:
             end.cancel()
         if answer.done():
@@ -631,4 +635,4 @@ async def _end_of(channel: aiormq.Channel, doing: str) -> PulsekitError:
     error = None if closing.cancelled() else closing.exception()
     if error is None or isinstance(error, asyncio.CancelledError):
         return ConnectionLost("the channel was closed")
-    return translate(error, doing)
+    return map_error(error, doing)

@@ -19,10 +19,10 @@ import aio_pika
 import aiormq
 from yarl import URL
 
-from pulsekit._amqp.callbacks import tell
-from pulsekit._amqp.error_mapping import FOREIGN, translate, translate_connecting
+from pulsekit._amqp.callbacks import call_safely
+from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error, map_error
 from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED
-from pulsekit._amqp.transport import Seam
+from pulsekit._amqp.transport import Transport
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import (
     BrokerRefused,
@@ -111,11 +111,11 @@ class Link:
         mute: whether the broker left a farewell unanswered; then nobody waits for its answer to the next.
     """
 
-    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Seam) -> None:
+    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Transport) -> None:
         if connection.transport is None or seam.tap is None:
             raise ConnectionLost("the connection went while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
-        self.mute = False
+        self.unresponsive = False
         self.epoch = epoch
         self.user = user
         self.tap = seam.tap
@@ -183,33 +183,33 @@ class Link:
             async with asyncio.timeout(OPERATION_TIMEOUT):
                 channel = await self._wire.channel(publisher_confirms=confirms)
         except FOREIGN as error:
-            raise translate(error, "open a channel") from error
+            raise map_error(error, "open a channel") from error
         except RuntimeError as error:  # what aiormq says of a connection that is closed
             if not self.is_lost:
                 raise
-            raise translate(error, "open a channel") from error
+            raise map_error(error, "open a channel") from error
         assert isinstance(channel, aiormq.Channel)
         return channel
 
-    async def farewell(self, question: Callable[[float], Awaitable[object]]) -> None:
+    async def close_quietly(self, question: Callable[[float], Awaitable[object]]) -> None:
         """Ask the broker for something on the way out, which may be gone already, and wait a few seconds at most.
 
         Args:
             question: asks, and waits for so many seconds.
         """
-        if self.mute:
+        if self.unresponsive:
             return
         try:
             await question(CLOSE_TIMEOUT)
         except TimeoutError:
-            self.mute = True
+            self.unresponsive = True
         except FOREIGN as error:
             log.debug("on the way out: %r", error)
 
     async def close(self) -> None:
         """Say good-bye, for at most a few seconds, and drop the connection."""
         # A timeout would not do: aiormq, cancelled while it closes, waits until all is written that nobody reads.
-        patience = asyncio.get_running_loop().call_later(0 if self.mute else CLOSE_TIMEOUT, self.tap.abort)
+        patience = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.tap.abort)
         try:
             await self._connection.close()
         except FOREIGN as error:
@@ -347,7 +347,7 @@ class Connection:
         raise failure
 
     async def _open_one(self, broker: Broker, seconds: float) -> Link:
-        seam = Seam(broker.ssl_context())
+        seam = Transport(broker.ssl_context())
         connection = aio_pika.Connection(
             URL.build(
                 scheme="amqps" if broker.tls else "amqp",
@@ -367,7 +367,7 @@ class Connection:
             link = Link(self.epoch + 1, connection, broker.user, seam)
         except FOREIGN as error:
             await connection.close()
-            raise translate_connecting(error, broker, self._timeout, seam.refusal) from error
+            raise map_connect_error(error, broker, self._timeout, seam.refusal) from error
         except BaseException:
             await connection.close()
             raise
@@ -381,4 +381,4 @@ class Connection:
             return
         self.state = state
         log.debug("%s is %s", self.name, state)
-        tell(self._on_state, self.name, state)
+        call_safely(self._on_state, self.name, state)

@@ -32,7 +32,7 @@ from pulsekit.errors import (
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
 
-__all__ = ["FOREIGN", "translate", "translate_connecting"]
+__all__ = ["FOREIGN", "map_connect_error", "map_error"]
 
 # What an operation on aio-pika or aiormq may raise on purpose, apart from cancellation.
 FOREIGN: tuple[type[Exception], ...] = (
@@ -73,7 +73,7 @@ _NODE_DOWN = "is down or inaccessible"  # what RabbitMQ says of a queue whose no
 _CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
 
 
-def translate(error: BaseException, doing: str) -> PulsekitError:
+def map_error(error: BaseException, doing: str) -> PulsekitError:
     """Return our exception for one of theirs, to be raised `from` it.
 
     Args:
@@ -95,7 +95,7 @@ def translate(error: BaseException, doing: str) -> PulsekitError:
     return ConnectionLost(f"cannot {doing}: {type(error).__name__}: {text}")
 
 
-def translate_connecting(
+def map_connect_error(
     error: BaseException, broker: Broker, timeout: float, refusal: tuple[int, str] | None = None
 ) -> PulsekitError:
     """Return our exception for one raised while connecting.

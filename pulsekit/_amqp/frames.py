@@ -37,7 +37,7 @@ __all__ = [
     "RETURN",
     "SETTLE",
     "UNBLOCKED",
-    "Envelope",
+    "PublishHeader",
     "encode_get",
     "encode_id",
     "encode_settlement",
@@ -65,7 +65,7 @@ FRAME_MAX = 131_072  # bytes of the largest frame on Pulse, and wherever RabbitM
 _MAX_HEADER = FRAME_MAX - 8  # bytes: eight frame a payload (AMQP 0-9-1 §4.2.3)
 
 
-class Envelope:
+class PublishHeader:
     """Hold everything of a publish but its message id and its body, encoded once for many messages.
 
     Attributes:

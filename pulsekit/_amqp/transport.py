@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-__all__ = ["Seam", "Taker", "Tap"]
+__all__ = ["FrameHandler", "FrameRouter", "Transport"]
 
 _KINDS = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
 _LARGEST = 1 << 24  # bytes; a frame above is none of this protocol
 _BEAT = 1.0  # seconds after which aiormq has to hear that the peer is alive
 
 
-class Taker(Protocol):
+class FrameHandler(Protocol):
     """Take the frames of one channel that are not aiormq's."""
 
     def take(self, kind: int, data: bytes, start: int, end: int) -> int:
@@ -45,7 +45,7 @@ class Taker(Protocol):
         """Learn that the transport takes more, after it did not."""
 
 
-class Tap(asyncio.StreamReaderProtocol):
+class FrameRouter(asyncio.StreamReaderProtocol):
     """Cut what comes from the broker into frames, and hand each to whom it belongs.
 
     Attributes:
@@ -54,7 +54,7 @@ class Tap(asyncio.StreamReaderProtocol):
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
-        self._takers: dict[int, Taker] = {}
+        self._takers: dict[int, FrameHandler] = {}
         self._rest = b""
         self._cutting = True
         self.heard = True
@@ -139,7 +139,7 @@ class Tap(asyncio.StreamReaderProtocol):
         for taker in list(self._takers.values()) if self.writable else ():
             taker.resumed()
 
-    def connect(self, channel: int, taker: Taker) -> None:
+    def connect(self, channel: int, taker: FrameHandler) -> None:
         """Let a channel's frames go to its taker first."""
         self._takers[channel] = taker
 
@@ -158,7 +158,7 @@ class Tap(asyncio.StreamReaderProtocol):
             self._out.abort()
 
 
-class Seam(TransportFactory):
+class Transport(TransportFactory):
     """Open the transport of one connection, with a tap in it.
 
     Attributes:
@@ -167,7 +167,7 @@ class Seam(TransportFactory):
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
-        self.tap: Tap | None = None
+        self.tap: FrameRouter | None = None
         self.refusal: tuple[int, str] | None = None
         self._context = context
 
@@ -194,7 +194,7 @@ class Seam(TransportFactory):
         try:
             sock = await _connect(await _resolve(host, port))
             transport, tap = await loop.create_connection(
-                lambda: Tap(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
+                lambda: FrameRouter(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error

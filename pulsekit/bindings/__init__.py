@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.bindings.matching import Explanation, explain, topic_matches
+    from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import (
         Binding,
         BindingDiff,
@@ -33,7 +33,7 @@ __all__ = [
     "Rule",
     "diff",
     "expand",
-    "explain",
+    "explain_match",
     "read_registrations",
     "topic_matches",
 ]
@@ -43,7 +43,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.bindings.matching": (
             "Explanation",
-            "explain",
+            "explain_match",
             "topic_matches",
         ),
         "pulsekit.bindings.registration": (

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding
 
-__all__ = ["Arrivals", "Routed", "Tally", "read_routed"]
+__all__ = ["BindingCount", "BindingImpact", "RoutedMessage", "read_routed"]
 
 _EXAMPLES = 3  # keys kept for each binding
 
 
 @dataclass(frozen=True, slots=True)
-class Routed:
+class RoutedMessage:
     """Hold what a broker looks at to route a message.
 
     Attributes:
@@ -41,7 +41,7 @@ class Routed:
 
 
 @dataclass(slots=True)
-class Tally:
+class BindingCount:
     """Count what a change means for the messages of one binding.
 
     Attributes:
@@ -60,7 +60,7 @@ class Tally:
     examples: list[str] = field(default_factory=list)
 
 
-class Arrivals:
+class BindingImpact:
     """Compare what arrives before and after a change of bindings, message by message.
 
     Args:
@@ -79,7 +79,7 @@ class Arrivals:
     def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
         change = diff(old, new)
         self.tallies = [
-            Tally(binding, kind)
+            BindingCount(binding, kind)
             for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept))
             for binding in bindings
         ]
@@ -89,7 +89,7 @@ class Arrivals:
             table = self._tables.setdefault(tally.binding.exchange, BindingTable())
             table.add(tally.binding.pattern, number)
 
-    def count(self, message: Routed) -> None:
+    def count(self, message: RoutedMessage) -> None:
         """Count one message; when its exchange is not known, as if it had been published to each that is bound."""
         tables = [self._tables.get(message.exchange)] if message.exchange else self._tables.values()
         kinds = {self._count(table, message.keys) for table in tables if table is not None}
@@ -115,7 +115,7 @@ class Arrivals:
         return becomes
 
 
-def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
+def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
     """Read routing keys, one a line, or a recording: records of `tail`, of which those of no message are passed over.
 
     Raises:
@@ -124,7 +124,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
     for number, line in enumerate(lines, 1):
         try:
             text = line.decode().rstrip("\r\n")
-            message = _from_record(text) if text.startswith("{") else Routed((check_key(text),))
+            message = _from_record(text) if text.startswith("{") else RoutedMessage((check_key(text),))
         except UnicodeDecodeError:
             raise DocumentError("the line is not UTF-8", source=source, line=number) from None
         except InvalidMessage as error:
@@ -133,7 +133,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[Routed]:
             yield message
 
 
-def _from_record(text: str) -> Routed | None:
+def _from_record(text: str) -> RoutedMessage | None:
     if is_deeper_text(text.encode()):
         raise InvalidMessage("the record is nested too deeply")
     try:
@@ -151,4 +151,4 @@ def _from_record(text: str) -> Routed | None:
     keys = [further for further in cc if isinstance(further, str)]
     if len(keys) < len(cc):
         raise InvalidMessage("`cc` of a record must be a list of keys")
-    return Routed((check_key(key), *map(check_key, keys)), exchange)
+    return RoutedMessage((check_key(key), *map(check_key, keys)), exchange)

@@ -19,10 +19,10 @@ from pulsekit.bindings.table import BindingTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pulsekit.bindings.impact import Routed
+    from pulsekit.bindings.impact import RoutedMessage
     from pulsekit.bindings.registration import Registration
 
-__all__ = ["Finding", "Severity", "fewest_words", "lint"]
+__all__ = ["BindingFinding", "Severity", "fewest_words", "lint"]
 
 _JOB_WORDS = 3  # <destination>.<project>._, as the documentation has it and `publish` writes it
 _SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
@@ -47,7 +47,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class BindingFinding:
     """Say one thing about one binding.
 
     Attributes:
@@ -78,7 +78,7 @@ class _Place:
 
 def lint(
     registrations: Iterable[Registration | Binding], *, least: Mapping[str, int] | None = None
-) -> dict[Binding, tuple[Finding, ...]]:
+) -> dict[Binding, tuple[BindingFinding, ...]]:
     """Return for each binding, in order of expansion, what is odd about it; the worst first.
 
     Args:
@@ -91,7 +91,7 @@ def lint(
     for binding in places:
         tables.setdefault(binding.exchange, BindingTable()).add(binding.pattern, binding.pattern)
     order = {binding: number for number, binding in enumerate(places)}
-    found: dict[Binding, tuple[Finding, ...]] = {}
+    found: dict[Binding, tuple[BindingFinding, ...]] = {}
     for binding, place in places.items():
         wider = _shadow(binding, tables[binding.exchange], order)
         findings = [_too_short(binding.pattern, place), _half_wildcard(binding.pattern), _no_repository(place)]
@@ -100,7 +100,7 @@ def lint(
     return found
 
 
-def fewest_words(messages: Iterable[Routed]) -> dict[str, int]:
+def fewest_words(messages: Iterable[RoutedMessage]) -> dict[str, int]:
     """Return for each exchange the words of the shortest key that was published there, CC included, for `lint`."""
     fewest: dict[str, int] = {}
     for message in messages:
@@ -145,7 +145,7 @@ def _shadow(binding: Binding, table: BindingTable[str], order: Mapping[Binding, 
     return widest
 
 
-def _too_short(pattern: str, place: _Place) -> Finding | None:
+def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     most = word_limit(pattern)
     if most is None or most >= place.least:
         return None
@@ -157,41 +157,41 @@ def _too_short(pattern: str, place: _Place) -> Finding | None:
     hint = ""
     if is_job and most == _JOB_WORDS - 1:
         hint = f"write {(place.project or pattern.rpartition('.')[2]) + '._'!r} for the project"
-    return Finding("too-short", Severity.WRONG, message, hint)
+    return BindingFinding("too-short", Severity.WRONG, message, hint)
 
 
-def _half_wildcard(pattern: str) -> Finding | None:
+def _half_wildcard(pattern: str) -> BindingFinding | None:
     for word in pattern.split("."):
         if len(word) > 1 and not {"*", "#"}.isdisjoint(word):
             message = f"the word {word!r} takes only itself: * and # are wildcards as whole words alone"
-            return Finding("half-wildcard", Severity.WRONG, message)
+            return BindingFinding("half-wildcard", Severity.WRONG, message)
     return None
 
 
-def _no_repository(place: _Place) -> Finding | None:
+def _no_repository(place: _Place) -> BindingFinding | None:
     name = place.project.partition(".")[0]
     if place.given or _REPOSITORY.match(name) or not {"*", "#"}.isdisjoint(name):
         return None
     message = f"it takes no job: {name!r} is no repository, whose names have letters, digits, - and _ alone"
-    return Finding("no-repository", Severity.WRONG, message)
+    return BindingFinding("no-repository", Severity.WRONG, message)
 
 
-def _duplicate(place: _Place) -> Finding | None:
+def _duplicate(place: _Place) -> BindingFinding | None:
     if place.times == 1:
         return None
     times = "twice" if place.times == 2 else f"{place.times} times"
-    return Finding("duplicate", Severity.COSMETIC, f"it stands here {times}; a broker keeps it once")
+    return BindingFinding("duplicate", Severity.COSMETIC, f"it stands here {times}; a broker keeps it once")
 
 
-def _shadowed(pattern: str, wider: str | None) -> Finding | None:
+def _shadowed(pattern: str, wider: str | None) -> BindingFinding | None:
     if wider is None:
         return None
     if covers(pattern, wider):
-        return Finding("shadowed", Severity.COSMETIC, f"it takes the same keys as {wider!r}")
-    return Finding("shadowed", Severity.COSMETIC, f"{wider!r} takes every key that it takes")
+        return BindingFinding("shadowed", Severity.COSMETIC, f"it takes the same keys as {wider!r}")
+    return BindingFinding("shadowed", Severity.COSMETIC, f"{wider!r} takes every key that it takes")
 
 
-def _everything(pattern: str) -> Finding | None:
+def _everything(pattern: str) -> BindingFinding | None:
     if not takes_everything(pattern):
         return None
     message = "it takes every message of the exchange, whatever its key"
@@ -199,4 +199,4 @@ def _everything(pattern: str) -> Finding | None:
         message += ", as '#' alone would: the documentation of Treeherder recommends it for all jobs"
     elif pattern != "#":
         message += ", as '#' alone would"
-    return Finding("everything", Severity.NOTE, message)
+    return BindingFinding("everything", Severity.NOTE, message)

@@ -16,7 +16,7 @@ from pulsekit.errors import InvalidMessage, InvalidPattern
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Explanation", "check_key", "check_pattern", "explain", "topic_matches"]
+__all__ = ["Explanation", "check_key", "check_pattern", "explain_match", "topic_matches"]
 
 _WILD = frozenset("*#")
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
@@ -96,7 +96,7 @@ class Explanation:
         return self.matched
 
 
-def explain(pattern: str, key: str) -> Explanation:
+def explain_match(pattern: str, key: str) -> Explanation:
     """Match word by word and say what happened.
 
     Of all the ways to share the key out between the wildcards, a failure tells of the one that used up most of the

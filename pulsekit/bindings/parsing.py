@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
 
-__all__ = ["EXAMPLE", "Written", "read_notations"]
+__all__ = ["EXAMPLE", "Entry", "read_entries"]
 
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
 
@@ -27,7 +27,7 @@ _MAX_NESTING = 8  # of lists and keys around a registration
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class Entry:
     """Hold what stands for a registration, whether it can be one or not.
 
     Attributes:
@@ -39,7 +39,7 @@ class Written:
     place: str
 
 
-def read_notations(text: str | bytes, *, source: str) -> Iterator[Written]:
+def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
     """Yield what stands for a registration, in order.
 
     That is YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case one;
@@ -150,7 +150,7 @@ def _parse_python(text: str, source: str, line: int) -> _Parsed:
     return _Parsed(value[0] if len(value) == 1 else value, source, line)
 
 
-def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Written]:
+def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Entry]:
     """Yield what stands for a registration; the pointer says where in the document it is."""
     if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
         for at, item in enumerate(value):
@@ -158,11 +158,11 @@ def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[W
     elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
         yield from _items(document, value[key], f"{pointer}/{key}")
     elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
-        yield from read_notations(value, source=f"{document.source}, in the quoted text")
+        yield from read_entries(value, source=f"{document.source}, in the quoted text")
     else:
         number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
         place = ":".join(map(str, (document.source, *(document.locate(pointer) or ()))))
-        yield Written(value, f"{place}: {number}")
+        yield Entry(value, f"{place}: {number}")
 
 
 def _wrapper(value: dict[Any, Any]) -> str | None:

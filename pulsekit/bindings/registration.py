@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit.bindings.matching import check_pattern
 from pulsekit.bindings.names import check_exchange
-from pulsekit.bindings.parsing import EXAMPLE, read_notations
+from pulsekit.bindings.parsing import EXAMPLE, read_entries
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration 
         InvalidRegistration: a registration has an unknown property, lacks one, or has one of the wrong type.
     """
     found: list[Registration | Binding] = []
-    for written in read_notations(text, source=source):
+    for written in read_entries(text, source=source):
         try:
             found.extend(_written(written.value))
         except (InvalidRegistration, InvalidName, InvalidPattern) as error:

@@ -8,15 +8,15 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
-    from pulsekit.consumer.depth import Depth, Limits
-    from pulsekit.consumer.policy import Fate, Policy
+    from pulsekit.consumer.depth import Limits, QueueDepth
+    from pulsekit.consumer.policy import OnFailure, Policy
 
 __all__ = [
     "Consumer",
-    "Depth",
-    "Fate",
     "Limits",
+    "OnFailure",
     "Policy",
+    "QueueDepth",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -24,11 +24,11 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.consumer.consumer": ("Consumer",),
         "pulsekit.consumer.depth": (
-            "Depth",
+            "QueueDepth",
             "Limits",
         ),
         "pulsekit.consumer.policy": (
-            "Fate",
+            "OnFailure",
             "Policy",
         ),
     },

@@ -16,14 +16,14 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.callbacks import tell
-from pulsekit._amqp.channel import DeliveryWire, Topology
+from pulsekit._amqp.callbacks import call_safely
+from pulsekit._amqp.channel import ConsumeChannel, QueueDeclaration
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.types import Settlement
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.bindings.registration import Binding
-from pulsekit.consumer.depth import Depth, Limits, Watch
-from pulsekit.consumer.policy import Fate, Policy, Retries
+from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
+from pulsekit.consumer.policy import OnFailure, Policy, Retries
 from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
@@ -90,7 +90,7 @@ class Consumer:
         on_gap: Callable[[Gap], None] | None = None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         limits: Limits | None = None,
-        on_depth: Callable[[Depth], None] | None = None,
+        on_depth: Callable[[QueueDepth], None] | None = None,
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
@@ -132,7 +132,7 @@ class Consumer:
         self._patience = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
         self._lossy = False  # whether messages were lost since nobody listens
         self._may_expire = "x-expires" in self._arguments
-        self._wire: DeliveryWire | None = None
+        self._wire: ConsumeChannel | None = None
         self._settler: _Settler  # of that wire
         self._lost_at: datetime | None = None
         self._end: PulsekitError | None = None
@@ -220,7 +220,7 @@ class Consumer:
         """How many messages have arrived that nobody took yet; never more than the prefetch of one epoch or two."""
         return len(self._buffer)
 
-    async def depth(self) -> Depth:
+    async def depth(self) -> QueueDepth:
         """Look how far behind the consumer is: what waits in the queue, and what it has not settled.
 
         Raises:
@@ -229,7 +229,7 @@ class Consumer:
         """
         if self._wire is None:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
-        return Depth(self.queue, *await self._wire.depth(), self._limits)
+        return QueueDepth(self.queue, *await self._wire.depth(), self._limits)
 
     async def handle(self, handler: Callable[[Message], Awaitable[object]], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
@@ -246,14 +246,14 @@ class Consumer:
             reason: Exception | None = policy.reason_against(message)
             if reason is not None:
                 self.poison += 1
-                await self._decide(message, policy, policy.poison or Fate.RAISE, reason)
+                await self._decide(message, policy, policy.poison or OnFailure.RAISE, reason)
                 continue
             try:
                 await handler(message)
             except Exception as error:  # noqa: BLE001 - whatever it is, the policy knows what to do
                 self.failures += 1
                 fate = policy.failure
-                if fate is Fate.REQUEUE and self._retries.failed(message) > policy.limit:
+                if fate is OnFailure.REQUEUE and self._retries.failed(message) > policy.limit:
                     self._retries.forget(message)
                     fate = policy.exhausted
                 await self._decide(message, policy, fate, error)
@@ -308,17 +308,17 @@ class Consumer:
             signal.signal(number, before or signal.SIG_DFL)
         self._signals = {}
 
-    async def _decide(self, message: Message, policy: Policy, fate: Fate, reason: Exception) -> None:
-        if fate is not Fate.RAISE:
+    async def _decide(self, message: Message, policy: Policy, fate: OnFailure, reason: Exception) -> None:
+        if fate is not OnFailure.RAISE:
             log.warning("%s of %s: %s: %s", message, self.queue, fate, reason)
-        if fate is Fate.REQUEUE:
+        if fate is OnFailure.REQUEUE:
             # Not awaited: those behind it do not wait for its delay.
             asyncio.get_running_loop().call_later(policy.delay, message.settle, Settlement.REQUEUE)
-        elif fate is Fate.REJECT:
+        elif fate is OnFailure.REJECT:
             await message.reject()
-        elif fate is Fate.ACK:
+        elif fate is OnFailure.ACK:
             await message.ack()
-        elif fate is Fate.RAISE:
+        elif fate is OnFailure.RAISE:
             await message.nack()
             raise reason
 
@@ -368,18 +368,18 @@ class Consumer:
         except PulsekitError as error:
             self._finish(error)
 
-    async def _serve(self, wire: DeliveryWire) -> PulsekitError:
+    async def _serve(self, wire: ConsumeChannel) -> PulsekitError:
         """Wait for the end of the wire, with an eye on the depth of a queue that PulseGuardian could delete."""
         if not self._durable:
             return await wire.closed()
-        watch = Watch(self.queue, self._limits, self._on_depth)
+        watch = DepthMonitor(self.queue, self._limits, self._on_depth)
         self._tasks.create_task(watch.run(wire.depth), name=f"depth of {self.queue}")
         try:
             return await wire.closed()
         finally:
             watch.stop()
 
-    async def _subscribe(self, link: Link) -> DeliveryWire:
+    async def _subscribe(self, link: Link) -> ConsumeChannel:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
         self.queue = self._named or queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
@@ -395,14 +395,14 @@ class Consumer:
             raise
         return wire
 
-    async def _open_wire(self, link: Link) -> DeliveryWire:
+    async def _open_wire(self, link: Link) -> ConsumeChannel:
         """Declare and bind; with `on_refused`, without the bindings that are refused, unless it is all of them."""
         refused: set[tuple[str, str]] = set()
         while True:
             bindings = tuple(binding for binding in self._bindings if binding not in refused)
-            topology = Topology(self.queue, self._durable, bindings, self._arguments, known=self._known)
+            topology = QueueDeclaration(self.queue, self._durable, bindings, self._arguments, known=self._known)
             try:
-                wire = await DeliveryWire.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+                wire = await ConsumeChannel.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
             except SubscriptionLost as error:
                 if not self._existing or self._was_ready:
                     raise
@@ -416,7 +416,7 @@ class Consumer:
                     raise
                 refused.add(error.binding)
                 if error.binding not in self._refused:
-                    tell(self._on_refused, Binding(*error.binding), error)
+                    call_safely(self._on_refused, Binding(*error.binding), error)
                 continue
             self._refused = frozenset(refused)
             return wire
@@ -447,7 +447,7 @@ class Consumer:
         self.gaps += 1
         level = logging.WARNING if self._on_gap is None else logging.DEBUG
         log.log(level, "nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
-        tell(self._on_gap, gap)
+        call_safely(self._on_gap, gap)
 
     def _on_delivery(self, delivery: Delivery) -> None:
         self._buffer.append(Delivered(delivery, self._epoch, time.time(), self._settler, self._schema))
@@ -467,7 +467,7 @@ class _Settler:
 
     __slots__ = ("_consumer", "_wire")
 
-    def __init__(self, consumer: Consumer, wire: DeliveryWire) -> None:
+    def __init__(self, consumer: Consumer, wire: ConsumeChannel) -> None:
         self._consumer = consumer
         self._wire = wire
 

@@ -9,13 +9,13 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.callbacks import tell
+from pulsekit._amqp.callbacks import call_safely
 from pulsekit.errors import ConfigurationError, PulsekitError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Depth", "Limits", "Trend", "Watch"]
+__all__ = ["DepthMonitor", "Limits", "QueueDepth", "Trend"]
 
 log = logging.getLogger("pulsekit")
 
@@ -42,7 +42,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Depth:
+class QueueDepth:
     """Count the messages of a queue.
 
     Attributes:
@@ -84,9 +84,9 @@ class Trend:
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self._looks: deque[tuple[float, Depth]] = deque(maxlen=_LOOKS)
+        self._looks: deque[tuple[float, QueueDepth]] = deque(maxlen=_LOOKS)
 
-    def add(self, when: float, depth: Depth) -> None:
+    def add(self, when: float, depth: QueueDepth) -> None:
         """Take a look into account.
 
         Args:
@@ -109,10 +109,10 @@ class Trend:
         return (last.room + 1) / self.rate if self.rate is not None and self.rate > 0 else None
 
 
-class Watch:
+class DepthMonitor:
     """Look at a queue now and then, and warn when it gets deeper than PulseGuardian likes."""
 
-    def __init__(self, queue: str, limits: Limits, on_depth: Callable[[Depth], None] | None) -> None:
+    def __init__(self, queue: str, limits: Limits, on_depth: Callable[[QueueDepth], None] | None) -> None:
         self._queue = queue
         self._limits = limits
         self._on_depth = on_depth
@@ -127,17 +127,17 @@ class Watch:
         """Look until the broker does not answer any more, or it is stopped."""
         while not self._stopped.is_set():
             try:
-                depth = Depth(self._queue, *await ask(), self._limits)
+                depth = QueueDepth(self._queue, *await ask(), self._limits)
             except PulsekitError as error:
                 log.debug("%s", error)
                 return
             self._warn(depth)
-            tell(self._on_depth, depth)
+            call_safely(self._on_depth, depth)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.interval):
                     await self._stopped.wait()
 
-    def _warn(self, depth: Depth) -> None:
+    def _warn(self, depth: QueueDepth) -> None:
         if depth.level > self._level:
             what = "deletes it, and all that is in it" if depth.level > 1 else "mails its owner"
             limit = self._limits.delete if depth.level > 1 else self._limits.warn

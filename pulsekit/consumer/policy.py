@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from pulsekit.errors import PulsekitError
     from pulsekit.messages import Message
 
-__all__ = ["Fate", "Policy", "Retries"]
+__all__ = ["OnFailure", "Policy", "Retries"]
 
 _REMEMBERED = 10_000  # messages whose failures are counted at once
 
 
-class Fate(enum.StrEnum):
+class OnFailure(enum.StrEnum):
     """Name what becomes of a message.
 
     Attributes:
@@ -54,15 +54,15 @@ class Policy:
         max_size: bytes a body may have; None for any.
     """
 
-    failure: Fate = Fate.RAISE
+    failure: OnFailure = OnFailure.RAISE
     delay: float = 1.0
     limit: int = 3
-    exhausted: Fate = Fate.REJECT
-    poison: Fate | None = None
+    exhausted: OnFailure = OnFailure.REJECT
+    poison: OnFailure | None = None
     max_size: int | None = None
 
     def __post_init__(self) -> None:
-        if Fate.REQUEUE in {self.poison, self.exhausted}:
+        if OnFailure.REQUEUE in {self.poison, self.exhausted}:
             raise ConfigurationError(
                 "a message that cannot be read, or failed too often, would come back for ever: reject or keep it"
             )

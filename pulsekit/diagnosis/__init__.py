@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.diagnosis.checks import CHECKS, Finding, Status, examine
+    from pulsekit.diagnosis.checks import CHECKS, CheckResult, Status, run_checks
 
 __all__ = [
     "CHECKS",
-    "Finding",
+    "CheckResult",
     "Status",
-    "examine",
+    "run_checks",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -21,9 +21,9 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.diagnosis.checks": (
             "CHECKS",
-            "Finding",
+            "CheckResult",
             "Status",
-            "examine",
+            "run_checks",
         ),
     },
 )

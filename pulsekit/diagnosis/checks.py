@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
 
-__all__ = ["CHECKS", "Finding", "Status", "examine"]
+__all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
 
 TIMEOUT = 10.0  # seconds for one check
 
@@ -63,7 +63,7 @@ class Status(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """Say how one check ended.
 
     Attributes:
@@ -145,13 +145,13 @@ class _Case:
         return self.exchange is not None and owner(self.exchange) == self.broker.user
 
 
-async def examine(
+async def run_checks(
     find: Callable[[], tuple[Settings, Broker]],
     *,
     exchange: str | None = None,
     timeout: float = TIMEOUT,
-    on_finding: Callable[[Finding], None] | None = None,
-) -> tuple[Finding, ...]:
+    on_finding: Callable[[CheckResult], None] | None = None,
+) -> tuple[CheckResult, ...]:
     """Run every check, and leave out those that depend on one that failed.
 
     Nothing is published, no exchange is created, and a queue that is made is gone at the end. Only what is no
@@ -163,13 +163,13 @@ async def examine(
         timeout: seconds for each check.
         on_finding: called after each check.
     """
-    findings: dict[str, Finding] = {}
+    findings: dict[str, CheckResult] = {}
     async with AsyncExitStack() as resources:
         case = _Case(find, exchange, timeout, resources)
         for name, (needs, check) in _CHECKS.items():
             failed = next((need for need in needs if findings[need].status is not Status.OK), None)
             if failed is not None:
-                finding = Finding(name, Status.LEFT_OUT, f"needs {failed}")
+                finding = CheckResult(name, Status.LEFT_OUT, f"needs {failed}")
             else:
                 finding = await _run(name, check, case)
             findings[name] = finding
@@ -178,7 +178,7 @@ async def examine(
     return tuple(findings.values())
 
 
-async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case) -> Finding:
+async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case) -> CheckResult:
     loop = asyncio.get_running_loop()
     began = loop.time()
     error: PulsekitError | None = None
@@ -196,7 +196,7 @@ async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case)
             "try again; if it stays, report it with these lines",
             caught,
         )
-    return Finding(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
+    return CheckResult(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
 
 
 # the checks, in their order

@@ -13,8 +13,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.channel import PublishWire
-from pulsekit._amqp.frames import FRAME_MAX, Envelope, encode_id
+from pulsekit._amqp.channel import PublishChannel
+from pulsekit._amqp.frames import FRAME_MAX, PublishHeader, encode_id
 from pulsekit._amqp.properties import Properties
 from pulsekit._amqp.types import Outcome
 from pulsekit._documents.payloads import decode_body, encode_payload
@@ -30,7 +30,7 @@ from pulsekit.errors import (
 )
 from pulsekit.messages import CC
 from pulsekit.publisher.receipts import Receipt
-from pulsekit.publisher.window import Entry, Flow, Refused
+from pulsekit.publisher.window import PendingMessage, PublishWindow, UnsentMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -106,14 +106,14 @@ class Publisher:
         self._timeout = timeout
         self._id_prefix = secrets.token_hex(10)
         self._numbers = count()
-        self._envelopes: dict[tuple[str, bool], Envelope] = {}
-        self._entries: dict[Entry, None] = {}  # accepted and without an outcome, in order
-        self._outbox: list[Entry] = []
+        self._envelopes: dict[tuple[str, bool], PublishHeader] = {}
+        self._entries: dict[PendingMessage, None] = {}  # accepted and without an outcome, in order
+        self._outbox: list[PendingMessage] = []
         self._alarm: asyncio.TimerHandle | None = None  # for the first deadline
         self._alarm_at = inf
         self._time = monotonic  # the loop's, once there is one
         self._flushing = False
-        self._wire: PublishWire[Entry] | None = None
+        self._wire: PublishChannel[PendingMessage] | None = None
         self._failure: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -225,7 +225,7 @@ class Publisher:
         self._check_open()
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
-        flow = Flow(
+        flow = PublishWindow(
             window,
             mandatory=self._mandatory if mandatory is None else mandatory,
             timeout=self._timeout if timeout is None else timeout,
@@ -258,7 +258,7 @@ class Publisher:
         if isinstance(self._failure, BrokerRefused):
             raise self._failure
 
-    def _take_some(self, items: Iterator[tuple[int, Item]], flow: Flow) -> None:
+    def _take_some(self, items: Iterator[tuple[int, Item]], flow: PublishWindow) -> None:
         """Take a batch from the source; ahead of the window only for a moment, then answers have their turn."""
         until = inf if flow.room else self._time() + _MOMENT
         try:
@@ -271,7 +271,7 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - the source's own, raised once its receipts are out
             flow.end(error)
 
-    async def _feed(self, items: AsyncIterable[Item], flow: Flow) -> None:
+    async def _feed(self, items: AsyncIterable[Item], flow: PublishWindow) -> None:
         """Take from an asynchronous source as messages are wanted, in one task for all of them."""
         index = 0
         until = self._time() + _MOMENT
@@ -289,13 +289,13 @@ class Publisher:
         except Exception as error:  # noqa: BLE001 - see _take_some
             flow.end(error)
 
-    def _admit(self, flow: Flow) -> None:
+    def _admit(self, flow: PublishWindow) -> None:
         """Let what is ready go out, as far as the window has room."""
         ahead = flow.ahead
         try:
             for _ in range(min(flow.room, len(ahead))):
                 entry = ahead[0]
-                if isinstance(entry, Entry):
+                if isinstance(entry, PendingMessage):
                     self._accept(entry)
                 flow.add(ahead.popleft())
         except PulsekitError as error:  # no more can be accepted
@@ -344,7 +344,7 @@ class Publisher:
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self.exchange}")
 
-    def _prepare(self, item: Item, index: int, mandatory: bool, timeout: float) -> Entry:  # noqa: FBT001 - see Entry
+    def _prepare(self, item: Item, index: int, mandatory: bool, timeout: float) -> PendingMessage:  # noqa: FBT001 - see Entry
         """Validate and encode one message.
 
         Raises:
@@ -369,9 +369,9 @@ class Publisher:
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
-        return Entry(envelope, message_id, encoded_id, body, index, timeout)
+        return PendingMessage(envelope, message_id, encoded_id, body, index, timeout)
 
-    def _address(self, draft: Draft, *, mandatory: bool) -> Envelope:
+    def _address(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
         """Make the envelope of a message, and keep it when others may have the same."""
         headers, own = draft.headers, draft.properties
         if draft.cc:
@@ -384,14 +384,14 @@ class Publisher:
                 delivery_mode=own.delivery_mode or _PERSISTENT.delivery_mode,
             )
         key = draft.routing_key
-        envelope = Envelope(self.exchange, key, mandatory=mandatory, properties=properties, headers=headers)
+        envelope = PublishHeader(self.exchange, key, mandatory=mandatory, properties=properties, headers=headers)
         if properties is _PERSISTENT and not headers:
             if len(self._envelopes) >= _ENVELOPES:
                 self._envelopes.clear()
             self._envelopes[key, mandatory] = envelope
         return envelope
 
-    def _prepare_for(self, flow: Flow, index: int, item: Item) -> None:
+    def _prepare_for(self, flow: PublishWindow, index: int, item: Item) -> None:
         """Make a message ready to be sent, or put the receipt in its place that says why it cannot be."""
         try:
             flow.ahead.append(self._prepare(item, index, flow.mandatory, flow.timeout))
@@ -401,9 +401,9 @@ class Publisher:
             problems = error.problems if isinstance(error, InvalidPayload) else ()
             detail, key = str(error), draft.routing_key
             receipt = Receipt(index, message_id, self.exchange, key, Outcome.INVALID, False, detail, problems)
-            flow.ahead.append(Refused(receipt))
+            flow.ahead.append(UnsentMessage(receipt))
 
-    def _accept(self, entry: Entry) -> None:
+    def _accept(self, entry: PendingMessage) -> None:
         if self._failure is not None:
             raise self._failure
         if self._task is None:
@@ -438,7 +438,7 @@ class Publisher:
             entry.in_flight = True
         self._wire.send(batch)
 
-    def _fits(self, entry: Entry, frame_max: int) -> bool:
+    def _fits(self, entry: PendingMessage, frame_max: int) -> bool:
         """Tell whether a broker of small frames takes the properties of a message in one, or settle it as invalid."""
         size = entry.envelope.size + len(entry.message_id) + 8
         if size > frame_max:
@@ -446,13 +446,13 @@ class Publisher:
             self._settle(entry, Outcome.INVALID, detail)
         return size <= frame_max
 
-    def _on_verdict(self, entry: Entry, outcome: Outcome, detail: str = "") -> None:
+    def _on_verdict(self, entry: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         entry.in_flight = False
         # What has a receipt was late; what is unknown goes out again on the next connection.
         if entry.receipt is None and outcome is not Outcome.UNKNOWN:
             self._settle(entry, outcome, detail)
 
-    def _settle(self, entry: Entry, outcome: Outcome, detail: str = "") -> None:
+    def _settle(self, entry: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         del self._entries[entry]
         entry.settle(outcome, detail)
         if not self._entries:
@@ -509,8 +509,8 @@ class Publisher:
                 wire, self._wire = self._wire, None
                 await wire.close()
 
-    async def _set_up(self, link: Link) -> PublishWire[Entry]:
-        wire: PublishWire[Entry] = await PublishWire.open(link, self._on_verdict, self._flush)
+    async def _set_up(self, link: Link) -> PublishChannel[PendingMessage]:
+        wire: PublishChannel[PendingMessage] = await PublishChannel.open(link, self._on_verdict, self._flush)
         try:
             await wire.declare_exchange(self.exchange, passive=owner(self.exchange) != link.user)
         except BaseException:

@@ -6,20 +6,20 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.channel import Parcel
+from pulsekit._amqp.channel import OutgoingMessage
 from pulsekit.publisher.receipts import Receipt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pulsekit._amqp.frames import Envelope
+    from pulsekit._amqp.frames import PublishHeader
     from pulsekit._amqp.types import Outcome
     from pulsekit.errors import PulsekitError
 
-__all__ = ["Entry", "Flow", "Refused"]
+__all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]
 
 
-class Entry(Parcel):
+class PendingMessage(OutgoingMessage):
     """Follow one message from being encoded to its receipt.
 
     Attributes:
@@ -35,7 +35,7 @@ class Entry(Parcel):
     __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
 
     def __init__(  # noqa: PLR0917 - made for each message
-        self, envelope: Envelope, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
+        self, envelope: PublishHeader, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
     ) -> None:
         self.envelope = envelope
         self.message_id = encoded_id
@@ -80,7 +80,7 @@ class Entry(Parcel):
         return self.receipt
 
 
-class Refused:
+class UnsentMessage:
     """Stand in the order of messages for one that is not sent."""
 
     __slots__ = ("receipt",)
@@ -92,7 +92,7 @@ class Refused:
         self.receipt: Receipt | None = receipt
 
 
-class Flow:
+class PublishWindow:
     """Keep the messages of one `publish_many` in order, and wake whoever waits for the oldest.
 
     Messages are taken from the source, validated and encoded ahead of the window: when a confirm makes room, what goes
@@ -111,10 +111,10 @@ class Flow:
         self.window = window
         self.mandatory = mandatory
         self.timeout = timeout
-        self.ahead: deque[Entry | Refused] = deque()
+        self.ahead: deque[PendingMessage | UnsentMessage] = deque()
         self.ended = False
         self.failure: Exception | None = None
-        self._entries: deque[Entry | Refused] = deque()  # accepted, and their receipts not taken yet
+        self._entries: deque[PendingMessage | UnsentMessage] = deque()  # accepted, and their receipts not taken yet
         self._waiting: asyncio.Future[None] | None = None
         self._wanting = asyncio.Event()
 
@@ -133,7 +133,7 @@ class Flow:
         """Whether every message has had its receipt, and no other can come."""
         return self.ended and not self.ahead and not self._entries
 
-    def add(self, entry: Entry | Refused) -> None:
+    def add(self, entry: PendingMessage | UnsentMessage) -> None:
         """Put a message that was accepted, or is not sent, behind the others."""
         self._entries.append(entry)
         if self._waiting is not None and len(self._entries) == 1:
@@ -181,10 +181,10 @@ class Flow:
             self._wanting.clear()
             await self._wanting.wait()
 
-    def _watch(self, oldest: Entry | Refused) -> None:
+    def _watch(self, oldest: PendingMessage | UnsentMessage) -> None:
         if oldest.settled:
             self._wake()
-        elif isinstance(oldest, Entry):
+        elif isinstance(oldest, PendingMessage):
             oldest.on_settled = self._wake
 
     def _wake(self) -> None:

@@ -8,16 +8,16 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit.queues.guardian import Comparison, compare, fetch_bindings
-    from pulsekit.queues.operations import delete_queue, look, peek, purge_queue, watch
+    from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, watch
 
 __all__ = [
     "Comparison",
     "compare",
     "delete_queue",
     "fetch_bindings",
-    "look",
     "peek",
     "purge_queue",
+    "queue_depth",
     "watch",
 ]
 
@@ -31,7 +31,7 @@ __getattr__, __dir__ = lazy_names(
         ),
         "pulsekit.queues.operations": (
             "delete_queue",
-            "look",
+            "queue_depth",
             "peek",
             "purge_queue",
             "watch",

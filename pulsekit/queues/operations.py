@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.channel import GetWire
+from pulsekit._amqp.channel import GetChannel
 from pulsekit._amqp.connection import OPERATION_TIMEOUT
-from pulsekit._amqp.error_mapping import FOREIGN, translate
+from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit.bindings.names import check_queue, queue_name
-from pulsekit.consumer.depth import Depth, Limits
+from pulsekit.consumer.depth import Limits, QueueDepth
 from pulsekit.errors import NetworkError, PreconditionFailed
 from pulsekit.messages import Delivered
 
@@ -29,12 +29,22 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
     from pulsekit.queues.guardian import Bound
 
-__all__ = ["PEEK_BYTES", "check_unused", "delete_queue", "look", "peek", "purge_queue", "try_queue", "unbind", "watch"]
+__all__ = [
+    "PEEK_BYTES",
+    "check_unused",
+    "delete_queue",
+    "peek",
+    "purge_queue",
+    "queue_depth",
+    "try_queue",
+    "unbind",
+    "watch",
+]
 
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which holds them all at once
 
 
-async def look(pulse: Pulse, name: str, limits: Limits | None = None) -> Depth:
+async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> QueueDepth:
     """Tell how many messages wait in a queue, and how many consumers it has (queue.declare, passive).
 
     The broker tells it of anybody's queue. It does not tell how many messages are with consumers, which PulseGuardian
@@ -55,7 +65,7 @@ async def look(pulse: Pulse, name: str, limits: Limits | None = None) -> Depth:
         return await _look(channel, name, limits or Limits())
 
 
-async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[Depth, None]:
+async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[QueueDepth, None]:
     """Look at a queue again and again, once every `limits.interval`, until it is gone.
 
     While the connection is away there is no look; it goes on when the connection is back.
@@ -101,7 +111,7 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
     messages: list[Message] = []
     link = await pulse.link()
     async with _channel_of(link, f"peek into {name}") as channel:
-        wire = GetWire(link, channel, name)
+        wire = GetChannel(link, channel, name)
         size = 0
         try:
             while len(messages) < count and size <= PEEK_BYTES and (delivery := await wire.get()) is not None:
@@ -151,7 +161,7 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
         raise _in_use(name, error.text) from error
 
 
-def check_unused(depth: Depth) -> None:
+def check_unused(depth: QueueDepth) -> None:
     """Let a queue without consumers pass, as `delete_queue` would.
 
     Raises:
@@ -206,11 +216,11 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
     try:
         yield channel
     except FOREIGN as error:
-        raise translate(error, doing) from error
+        raise map_error(error, doing) from error
     finally:
         await channel.close()
 
 
-async def _look(channel: aiormq.Channel, name: str, limits: Limits) -> Depth:
+async def _look(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:
     seen = await channel.queue_declare(name, passive=True, timeout=OPERATION_TIMEOUT)
-    return Depth(name, seen.message_count or 0, 0, limits, seen.consumer_count or 0)
+    return QueueDepth(name, seen.message_count or 0, 0, limits, seen.consumer_count or 0)

@@ -35,7 +35,7 @@ from pulsekit.records.record import (
     dump_line,
     gap_record,
     header_record,
-    is_aside,
+    is_metadata,
     is_record,
     read_gap,
     read_record,
@@ -287,7 +287,7 @@ class _Check:
         return DamagedRecording(reason, source=self._source, line=self._lines + 1, count=self._messages)
 
     def _entry(self, value: Any) -> Record | Gap | None:
-        kind = value["type"] if is_aside(value) else "message" if is_record(value) else None
+        kind = value["type"] if is_metadata(value) else "message" if is_record(value) else None
         if kind is None:
             raise ValueError("this line is JSON, but no record of a message")
         if kind == "header":

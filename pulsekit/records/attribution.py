@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-from pulsekit.bindings.matching import explain
+from pulsekit.bindings.matching import explain_match
 from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import InvalidMessage
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.messages import Message
 
-__all__ = ["Attribution", "Reason"]
+__all__ = ["MatchedBindings", "Reason"]
 
 _MEMO = 4096  # routing keys whose answer is remembered
 
@@ -41,7 +41,7 @@ class Reason(NamedTuple):
     words: str
 
 
-class Attribution:
+class MatchedBindings:
     """Find the bindings that took a message, in the order they were given."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
@@ -66,7 +66,7 @@ class Attribution:
         """Say for each of those bindings by which key it took the message: the first of them that fits."""
         reasons = []
         for binding in self.bindings(message):
-            key, told = next((key, told) for key in _keys(message) if (told := explain(binding.pattern, key)))
+            key, told = next((key, told) for key in _keys(message) if (told := explain_match(binding.pattern, key)))
             reasons.append(Reason(binding, key, told.reason))
         return tuple(reasons)
 

@@ -28,7 +28,7 @@ __all__ = [
     "dump_line",
     "gap_record",
     "header_record",
-    "is_aside",
+    "is_metadata",
     "is_record",
     "message_record",
     "read_gap",
@@ -135,7 +135,7 @@ def is_record(value: Any) -> bool:
     )
 
 
-def is_aside(value: Any) -> bool:
+def is_metadata(value: Any) -> bool:
     """Tell whether a JSON value is a line of a recording that is no message, such as a gap."""
     return isinstance(value, dict) and value.get("v") == VERSION and isinstance(value.get("type"), str)
 

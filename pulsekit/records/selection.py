@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._documents.ndjson import dump_line
 from pulsekit._documents.payloads import decode_body
 from pulsekit.errors import ConfigurationError, DocumentError
-from pulsekit.records.attribution import Attribution
+from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.envelope import unwrap
 from pulsekit.records.record import message_record, record_line
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pulsekit.records.expressions import Filter, Query
     from pulsekit.schemas.schema import Schema
 
-__all__ = ["NOT_JSON", "Seen", "View"]
+__all__ = ["NOT_JSON", "SelectedMessage", "Selection"]
 
 
 class _NotJson(enum.Enum):
@@ -36,7 +36,7 @@ class _NotJson(enum.Enum):
 NOT_JSON = _NotJson.NOT_JSON
 
 
-class View:
+class Selection:
     """Choose messages, and find out about each what is asked for; what is not asked for costs nothing.
 
     Attributes:
@@ -83,7 +83,7 @@ class View:
         self._invalid_only = invalid_only
         self.unwraps = unwraps
         self.explains = explains
-        self.attribution = Attribution(bindings)
+        self.attribution = MatchedBindings(bindings)
         self.plain = not (self.chooses or unwraps or schema is not None or explains)
 
     @property
@@ -92,12 +92,12 @@ class View:
         given = (("--filter", self._filter), ("--query", self.query))
         return tuple((name, expression) for name, expression in given if expression is not None)
 
-    def choose(self, messages: Sequence[Message]) -> list[Seen]:
+    def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
         """Return the messages that are wanted."""
-        seen = [Seen(message, self) for message in messages]
+        seen = [SelectedMessage(message, self) for message in messages]
         return [one for one in seen if self._wants(one)] if self.chooses else seen
 
-    def _wants(self, seen: Seen) -> bool:
+    def _wants(self, seen: SelectedMessage) -> bool:
         if self._invalid_only and seen.valid:
             return False
         if self._filter is not None and not self._filter.takes(seen.record):
@@ -105,7 +105,7 @@ class View:
         return self.query is None or seen.answer is not None
 
 
-class Seen:
+class SelectedMessage:
     """Hold a message and what is known of it, each found out when it is first asked for.
 
     Attributes:
@@ -114,7 +114,7 @@ class Seen:
 
     __slots__ = ("_answer", "_payload", "_problem", "_record", "_view", "message")
 
-    def __init__(self, message: Message, view: View) -> None:
+    def __init__(self, message: Message, view: Selection) -> None:
         self.message = message
         self._view = view
         self._payload: tuple[Any, dict[str, Any] | None] | None = None

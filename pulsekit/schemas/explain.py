@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pulsekit.schemas.drafts import CheckedSchema, Subschema
 
-__all__ = ["explain"]
+__all__ = ["list_problems"]
 
 _MOST_WITHIN = 200  # schemas applied within each other; one takes up to four of the thousand frames that Python allows
 
@@ -39,7 +39,7 @@ _NOUNS = {
 }
 
 
-def explain(schema: CheckedSchema, payload: Any, *, formats: bool, most: int) -> list[Problem]:
+def list_problems(schema: CheckedSchema, payload: Any, *, formats: bool, most: int) -> list[Problem]:
     """List every problem of a payload, in the order of the payload; none when it is valid.
 
     Ten megabytes from a stranger may be wrong in millions of places, which would take minutes to tell.

@@ -121,13 +121,13 @@ class Schema:
         return tuple(problem.at(*(payload.locate(problem.pointer) or (None, None))) for problem in found)
 
     def _explain(self, value: Any, profile: Profile, most: int = _MOST) -> tuple[Problem, ...]:
-        from pulsekit.schemas.explain import explain
+        from pulsekit.schemas.explain import list_problems
 
         try:
-            found = explain(_checked(self._text), value, formats=profile == "strict", most=most)
+            found = list_problems(_checked(self._text), value, formats=profile == "strict", most=most)
             migrated, changes = migrate(value) if self.name == TODAY else (value, ())
             if changes:
-                left = explain(_checked(self._text), migrated, formats=profile == "strict", most=most)
+                left = list_problems(_checked(self._text), migrated, formats=profile == "strict", most=most)
                 if not any(problem.pointer.startswith("/origin") for problem in left):
                     found.insert(0, _outdated(changes, migrated))
             return tuple(found)

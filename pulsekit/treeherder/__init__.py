@@ -19,19 +19,19 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.lint import Finding, Linter, lint_job
     from pulsekit.treeherder.preview import preview_job
     from pulsekit.treeherder.rules import RULES, Rule, Severity
-    from pulsekit.treeherder.summary import Glance, glance
+    from pulsekit.treeherder.summary import JobSummary, summarize
 
 __all__ = [
     "RULES",
     "Finding",
-    "Glance",
+    "JobSummary",
     "Linter",
     "Rule",
     "Severity",
-    "glance",
     "lint_job",
     "preview_job",
     "routing_key",
+    "summarize",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -50,8 +50,8 @@ __getattr__, __dir__ = lazy_names(
             "Severity",
         ),
         "pulsekit.treeherder.summary": (
-            "Glance",
-            "glance",
+            "JobSummary",
+            "summarize",
         ),
     },
 )

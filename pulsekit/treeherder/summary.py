@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Glance", "glance"]
+__all__ = ["JobSummary", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
-class Glance:
+class JobSummary:
     """Hold what one line says about a job.
 
     Attributes:
@@ -27,7 +27,7 @@ class Glance:
     project: str
 
 
-def glance(payload: Any) -> Glance | None:
+def summarize(payload: Any) -> JobSummary | None:
     """Read a job's main fields for one line of a screen, or None when the payload is not a job.
 
     Broken jobs are read as far as they go: this is for looking, not for judging.
@@ -39,7 +39,7 @@ def glance(payload: Any) -> Glance | None:
     symbol = f"{_text(display.get('jobSymbol'))}{_text(display.get('chunkId'))}"
     group = _text(display.get("groupSymbol"))
     origin = payload.get("origin")
-    return Glance(
+    return JobSummary(
         symbol=f"{group}({symbol})" if group and group != "?" else symbol,
         state=payload["state"],
         result=_text(payload.get("result")),

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands
 
-from pulsekit._amqp.channel import DeliveryWire, Parcel, PublishWire
-from pulsekit._amqp.frames import Envelope, encode_id
+from pulsekit._amqp.channel import ConsumeChannel, OutgoingMessage, PublishChannel
+from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit._amqp.properties import Properties, read_properties
-from pulsekit._amqp.transport import Tap
+from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Outcome, Settlement
 from pulsekit.errors import ConnectionLost
 
@@ -62,18 +62,18 @@ class Link:
 
     def __init__(self) -> None:
         self.transport = Transport()
-        self.tap = Tap(asyncio.StreamReader())
+        self.tap = FrameRouter(asyncio.StreamReader())
         self.tap.connection_made(self.transport)
 
     def hear(self, *frames: Any) -> None:
         self.tap.data_received(b"".join(pamqp.frame.marshal(frame, CHANNEL) for frame in frames))
 
 
-class Letter(Parcel):
+class Letter(OutgoingMessage):
     """A message of the test, with what became of it."""
 
     def __init__(self, key: str = "k", message_id: str = "", *, mandatory: bool = True) -> None:
-        envelope = Envelope("x", key, mandatory=mandatory, properties=Properties(), headers={})
+        envelope = PublishHeader("x", key, mandatory=mandatory, properties=Properties(), headers={})
         super().__init__(envelope, encode_id(message_id), b"{}")
         self.verdicts: list[tuple[Outcome, str]] = []
 
@@ -84,7 +84,7 @@ class Publishing:
     resumed: int = 0
 
     def __post_init__(self) -> None:
-        self.wire = PublishWire[Letter](self.link, Channel(), self.judge, self.resume)  # type: ignore[arg-type]  # played
+        self.wire = PublishChannel[Letter](self.link, Channel(), self.judge, self.resume)  # type: ignore[arg-type]  # played
         self.link.tap.connect(CHANNEL, self.wire)
 
     def judge(self, letter: Letter, outcome: Outcome, detail: str = "") -> None:
@@ -203,7 +203,7 @@ class Consuming:
     got: list[Delivery] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.wire = DeliveryWire(self.link, Channel(), "q", self.prefetch, self.got.append)  # type: ignore[arg-type]  # played
+        self.wire = ConsumeChannel(self.link, Channel(), "q", self.prefetch, self.got.append)  # type: ignore[arg-type]  # played
         self.link.tap.connect(CHANNEL, self.wire)
 
     def deliver(self, count: int) -> None:

@@ -8,7 +8,7 @@ import aiormq.exceptions
 import pytest
 
 from pulsekit._amqp.broker import parse_url
-from pulsekit._amqp.error_mapping import _PLACES, translate, translate_connecting
+from pulsekit._amqp.error_mapping import _PLACES, map_connect_error, map_error
 from pulsekit.errors import (
     AccessRefused,
     BrokerRefused,
@@ -40,7 +40,7 @@ def test_every_exception_of_the_libraries_below_has_a_place_in_our_tree(foreign:
 
 
 def test_an_unknown_error_is_still_one_of_ours() -> None:
-    assert isinstance(translate(aiormq.exceptions.AMQPError("new"), "try"), PulsekitError)
+    assert isinstance(map_error(aiormq.exceptions.AMQPError("new"), "try"), PulsekitError)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_an_unknown_error_is_still_one_of_ours() -> None:
     ],
 )
 def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[BrokerRefused], code: int) -> None:
-    translated = translate(error, "bind exchange/x/y")
+    translated = map_error(error, "bind exchange/x/y")
     assert isinstance(translated, ours)
     assert translated.code == code
     assert "bind exchange/x/y" in str(translated)
@@ -69,12 +69,12 @@ def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[Broker
 )
 def test_only_a_difference_of_properties_is_said_to_be_one(words: str, exists: bool) -> None:
     error = aiormq.exceptions.ChannelPreconditionFailed(f"PRECONDITION_FAILED - {words}")
-    assert ("it exists with other properties" in str(translate(error, "do it"))) is exists
+    assert ("it exists with other properties" in str(map_error(error, "do it"))) is exists
 
 
 def test_a_queue_whose_node_is_down_is_not_gone() -> None:
     words = "NOT_FOUND - home node 'rabbit@a' of durable queue 'queue/me/q' in vhost '/' is down or inaccessible"
-    translated = translate(aiormq.exceptions.ChannelNotFoundEntity(words), "declare the queue queue/me/q")
+    translated = map_error(aiormq.exceptions.ChannelNotFoundEntity(words), "declare the queue queue/me/q")
     assert isinstance(translated, NetworkError)
     assert words in str(translated)
 
@@ -120,7 +120,7 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
     ],
 )
 def test_each_cause_of_not_connecting_has_its_own_words(error: Exception, ours: type, words: str) -> None:
-    translated = translate_connecting(error, parse_url("amqps://me:hunter2@h/nope"), 10)
+    translated = map_connect_error(error, parse_url("amqps://me:hunter2@h/nope"), 10)
     assert isinstance(translated, ours)
     assert words in str(translated)
     assert "hunter2" not in str(translated)
@@ -129,4 +129,4 @@ def test_each_cause_of_not_connecting_has_its_own_words(error: Exception, ours: 
 def test_values_amqp_cannot_write_are_the_callers() -> None:
     import pamqp.exceptions
 
-    assert isinstance(translate(pamqp.exceptions.PAMQPException("x"), "publish"), InvalidMessage)
+    assert isinstance(map_error(pamqp.exceptions.PAMQPException("x"), "publish"), InvalidMessage)

@@ -15,7 +15,7 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 import pulsekit
-from pulsekit._amqp.frames import ACK, NACK, REJECT, Envelope, encode_id, encode_settlement, read_content
+from pulsekit._amqp.frames import ACK, NACK, REJECT, PublishHeader, encode_id, encode_settlement, read_content
 from pulsekit._amqp.properties import Properties, read_properties
 from pulsekit._amqp.types import short_string
 
@@ -58,7 +58,7 @@ def publish(
     message_id: str = "",
 ) -> bytes:
     parts: list[bytes] = []
-    envelope = Envelope(exchange, key, mandatory=mandatory, properties=properties, headers=headers or {})
+    envelope = PublishHeader(exchange, key, mandatory=mandatory, properties=properties, headers=headers or {})
     envelope.frames(7, encode_id(message_id), body, frame_max, parts)
     return b"".join(parts)
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pamqp import decode
 
 import pulsekit
-from pulsekit._amqp.frames import Envelope
+from pulsekit._amqp.frames import PublishHeader
 from pulsekit._amqp.properties import Properties, read_properties
 from pulsekit._amqp.tables import encode_table, read_table
 
@@ -163,7 +163,7 @@ def test_a_time_beyond_all_calendars_is_as_if_it_were_not_there() -> None:
 @pytest.mark.parametrize("value", ["1e999999999", "-1e999999999", "9" * 100_000, "1e-300", "NaN", "Infinity"])
 def test_a_decimal_that_amqp_cannot_hold_is_refused_at_once(value: str) -> None:
     with pytest.raises(pulsekit.InvalidMessage, match="cannot be written"):
-        Envelope("x", "k", mandatory=False, properties=Properties(), headers={"a": Decimal(value)})
+        PublishHeader("x", "k", mandatory=False, properties=Properties(), headers={"a": Decimal(value)})
 
 
 @given(st.dictionaries(st.text(max_size=9), st.text() | st.integers(-(2**63), 2**63 - 1) | st.binary(), max_size=4))

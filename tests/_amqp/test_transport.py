@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from support.proxy import terminated
 
 import pulsekit
-from pulsekit._amqp.channel import DeliveryWire
+from pulsekit._amqp.channel import ConsumeChannel
 from pulsekit._amqp.frames import HEARTBEAT
-from pulsekit._amqp.transport import Seam, Tap
+from pulsekit._amqp.transport import FrameRouter, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ def frame(channel: int, payload: bytes, kind: int = 1) -> bytes:
 
 async def through(chunks: list[bytes], taker: Odd, now: float = 0.0) -> bytes:
     reader = asyncio.StreamReader()
-    tap = Tap(reader)
+    tap = FrameRouter(reader)
     tap._time = lambda: now
     tap.connect(5, taker)
     for chunk in chunks:
@@ -93,7 +93,7 @@ async def test_what_is_no_frame_goes_to_aiormq_as_it_is(data: bytes) -> None:
 
 
 def test_the_seam_is_what_aiormq_asks_for() -> None:
-    assert issubclass(Seam, aiormq.connection.TransportFactory)
+    assert issubclass(Transport, aiormq.connection.TransportFactory)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
@@ -141,9 +141,9 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(
 )
 async def test_a_frame_that_says_too_little_is_left_to_aiormq_with_all_behind_it(follows: bytes) -> None:
     reader = asyncio.StreamReader()
-    link = SimpleNamespace(tap=Tap(reader), is_lost=False)
+    link = SimpleNamespace(tap=FrameRouter(reader), is_lost=False)
     deliveries: list[object] = []
-    wire = DeliveryWire(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    wire = ConsumeChannel(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
     link.tap.connect(5, wire)
     link.tap.data_received(follows + frame(5, b"more"))
     reader.feed_eof()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings.impact import Arrivals, Routed, read_routed
+from pulsekit.bindings.impact import BindingImpact, RoutedMessage, read_routed
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import DocumentError
@@ -16,25 +16,27 @@ JOBS = "exchange/me/v1/jobs"
 OTHER = "exchange/you/v1/jobs"
 
 
-def arrivals(old: list[str], new: list[str], *messages: Routed) -> Arrivals:
-    result = Arrivals([Binding(JOBS, key) for key in old], [Binding(JOBS, key) for key in new])
+def arrivals(old: list[str], new: list[str], *messages: RoutedMessage) -> BindingImpact:
+    result = BindingImpact([Binding(JOBS, key) for key in old], [Binding(JOBS, key) for key in new])
     for message in messages:
         result.count(message)
     return result
 
 
-def told(result: Arrivals) -> list[tuple[str, str, int, int, list[str]]]:
+def told(result: BindingImpact) -> list[tuple[str, str, int, int, list[str]]]:
     return [(tally.change, tally.binding.pattern, tally.takes, tally.moves, tally.examples) for tally in result.tallies]
 
 
 def test_a_message_starts_to_arrive_when_only_a_new_binding_takes_it() -> None:
-    result = arrivals(["th.a"], ["th.a", "th.b"], Routed(("th.b",)), Routed(("th.a",)), Routed(("th.c",)))
+    result = arrivals(
+        ["th.a"], ["th.a", "th.b"], RoutedMessage(("th.b",)), RoutedMessage(("th.a",)), RoutedMessage(("th.c",))
+    )
     assert (result.messages, result.starts, result.stops, result.stays) == (3, 1, 0, 1)
     assert told(result) == [("added", "th.b", 1, 1, ["th.b"]), ("kept", "th.a", 1, 0, ["th.a"])]
 
 
 def test_a_message_that_another_binding_brings_anyway_does_not_move() -> None:
-    result = arrivals(["th.#", "th.a"], ["th.#", "*.a"], Routed(("th.a",)))
+    result = arrivals(["th.#", "th.a"], ["th.#", "*.a"], RoutedMessage(("th.a",)))
     assert (result.starts, result.stops, result.stays) == (0, 0, 1)
     assert told(result) == [
         ("removed", "th.a", 1, 0, []),
@@ -44,38 +46,38 @@ def test_a_message_that_another_binding_brings_anyway_does_not_move() -> None:
 
 
 def test_a_message_whose_binding_is_replaced_by_another_stays() -> None:
-    result = arrivals(["th.a"], ["th.*"], Routed(("th.a",)), Routed(("th.b",)))
+    result = arrivals(["th.a"], ["th.*"], RoutedMessage(("th.a",)), RoutedMessage(("th.b",)))
     assert (result.starts, result.stops, result.stays) == (1, 0, 1)
     assert told(result) == [("removed", "th.a", 1, 0, []), ("added", "th.*", 2, 1, ["th.b"])]
 
 
 def test_the_deploy_of_2018_is_seen_in_the_messages_it_would_lose() -> None:
-    result = arrivals(["#.autoland._", "#.try._"], ["autoland._", "try._"], Routed(("treeherder.try._",)))
+    result = arrivals(["#.autoland._", "#.try._"], ["autoland._", "try._"], RoutedMessage(("treeherder.try._",)))
     assert (result.starts, result.stops, result.stays) == (0, 1, 0)
     assert ("removed", "#.try._", 1, 1, ["treeherder.try._"]) in told(result)
 
 
 def test_a_message_arrives_once_by_any_of_its_keys() -> None:
-    result = arrivals([], ["route.#", "primary.#"], Routed(("primary.x", "route.a", "route.b")))
+    result = arrivals([], ["route.#", "primary.#"], RoutedMessage(("primary.x", "route.a", "route.b")))
     assert result.starts == 1
     assert [(tally.takes, tally.moves) for tally in result.tallies] == [(1, 1), (1, 1)]
 
 
 def test_a_message_counts_on_its_own_exchange_alone() -> None:
-    result = Arrivals([Binding(JOBS)], [Binding(OTHER)])
-    result.count(Routed(("a",), JOBS))
-    result.count(Routed(("a",), "exchange/nobody/jobs"))
+    result = BindingImpact([Binding(JOBS)], [Binding(OTHER)])
+    result.count(RoutedMessage(("a",), JOBS))
+    result.count(RoutedMessage(("a",), "exchange/nobody/jobs"))
     assert (result.messages, result.starts, result.stops, result.stays) == (2, 0, 1, 0)
 
 
 def test_a_key_alone_is_tried_on_every_exchange() -> None:
-    result = Arrivals([Binding(JOBS)], [Binding(OTHER)])
-    result.count(Routed(("a",)))
+    result = BindingImpact([Binding(JOBS)], [Binding(OTHER)])
+    result.count(RoutedMessage(("a",)))
     assert (result.messages, result.starts, result.stops, result.stays) == (1, 1, 1, 0)
 
 
 def test_a_few_examples_are_kept_each_once() -> None:
-    result = arrivals([], ["#"], *[Routed((key,)) for key in ("a", "a", "b", "c", "d")])
+    result = arrivals([], ["#"], *[RoutedMessage((key,)) for key in ("a", "a", "b", "c", "d")])
     assert result.tallies[0].examples == ["a", "b", "c"]
     assert result.tallies[0].moves == 5
 
@@ -83,11 +85,11 @@ def test_a_few_examples_are_kept_each_once() -> None:
 def test_counting_takes_the_memory_of_the_bindings_alone() -> None:
     result = arrivals(["th.#"], ["#"])
     for number in range(10_000):
-        result.count(Routed((f"th.{number}",), JOBS))
+        result.count(RoutedMessage((f"th.{number}",), JOBS))
     tracemalloc.start()
     try:
         for number in range(10_000, 40_000):
-            result.count(Routed((f"th.{number}",), JOBS))
+            result.count(RoutedMessage((f"th.{number}",), JOBS))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -102,7 +104,7 @@ messages = st.lists(st.lists(st.lists(st.sampled_from("ab"), max_size=3).map("."
 
 @given(old=patterns, new=patterns, sent=messages)
 def test_what_moves_is_what_every_message_by_itself_would_tell(old, new, sent) -> None:
-    result = arrivals(old, new, *[Routed(tuple(keys)) for keys in sent])
+    result = arrivals(old, new, *[RoutedMessage(tuple(keys)) for keys in sent])
 
     def taken(keys: list[str], by: list[str]) -> bool:
         return any(topic_matches(pattern, key) for pattern in by for key in keys)
@@ -120,28 +122,28 @@ def test_what_moves_is_what_every_message_by_itself_would_tell(old, new, sent) -
 # reading
 
 
-def read(*lines: str | bytes) -> list[Routed]:
+def read(*lines: str | bytes) -> list[RoutedMessage]:
     return list(read_routed([line if isinstance(line, bytes) else line.encode() for line in lines], source="keys.txt"))
 
 
 def test_keys_stand_one_a_line() -> None:
     assert read("treeherder.try._\n", "\n", "a b\r\n", "last") == [
-        Routed(("treeherder.try._",)),
-        Routed(("a b",)),
-        Routed(("last",)),
+        RoutedMessage(("treeherder.try._",)),
+        RoutedMessage(("a b",)),
+        RoutedMessage(("last",)),
     ]
 
 
 def test_of_a_record_all_keys_and_the_exchange_count() -> None:
     record = {"v": 1, "exchange": JOBS, "routing_key": "primary.a", "cc": ["route.b"], "payload": {}}
-    assert read(json.dumps(record)) == [Routed(("primary.a", "route.b"), JOBS)]
-    assert read('{"routing_key": ""}') == [Routed(("",))]
+    assert read(json.dumps(record)) == [RoutedMessage(("primary.a", "route.b"), JOBS)]
+    assert read('{"routing_key": ""}') == [RoutedMessage(("",))]
 
 
 def test_the_payload_of_a_record_may_be_anything() -> None:
     payloads = ["NaN", '{"a": 1, "a": 2}', "9" * 5000, '"\\ud800"']
     lines = [f'{{"routing_key": "a", "payload": {payload}}}' for payload in payloads]
-    assert read(*lines) == [Routed(("a",))] * 4
+    assert read(*lines) == [RoutedMessage(("a",))] * 4
 
 
 def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.bindings.coverage import covers
-from pulsekit.bindings.impact import Routed
+from pulsekit.bindings.impact import RoutedMessage
 from pulsekit.bindings.lint import Severity, fewest_words, lint
 from pulsekit.bindings.registration import Binding, Registration, Rule, expand
 
@@ -69,7 +69,9 @@ def test_the_rules_of_the_past_made_shorter_keys() -> None:
 
 
 def test_given_keys_decide_what_is_too_short() -> None:
-    least = fewest_words([Routed(("a.b.c.d", "x.y")), Routed(("a.b.c",), JOBS), Routed(("a.b.c.d",), JOBS)])
+    least = fewest_words(
+        [RoutedMessage(("a.b.c.d", "x.y")), RoutedMessage(("a.b.c",), JOBS), RoutedMessage(("a.b.c.d",), JOBS)]
+    )
     assert least == {"": 2, JOBS: 3}
     assert words(Binding(JOBS, "a"), Binding(JOBS, "a.b"), least=least) == {
         "a": ["it takes nothing: it has 1 word, and every key given has 2 or more"],
@@ -78,7 +80,7 @@ def test_given_keys_decide_what_is_too_short() -> None:
     assert words(Binding(JOBS, "a.b"), least={JOBS: 3}) == {
         "a.b": ["it takes nothing: it has 2 words, and every key given has 3 or more"]
     }
-    assert fewest_words([Routed(("",))]) == {"": 0}
+    assert fewest_words([RoutedMessage(("",))]) == {"": 0}
 
 
 def test_a_star_within_a_word_is_no_wildcard() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings.matching import check_key, check_pattern, explain, topic_matches
+from pulsekit.bindings.matching import check_key, check_pattern, explain_match, topic_matches
 from pulsekit.errors import InvalidMessage, InvalidPattern
 
 topics = st.lists(st.sampled_from(["a", "b", "", "*", "#", "A", "a "]), max_size=7).map(".".join)
@@ -99,7 +99,7 @@ def test_many_hashes_against_a_long_key_cost_next_to_nothing() -> None:
     pattern, key = ".".join(["#.a"] * 6), ".".join(["a"] * 39 + ["b"])
     began = time.process_time()
     assert not topic_matches(pattern, key)
-    assert not explain(pattern, key)
+    assert not explain_match(pattern, key)
     assert time.process_time() - began < 0.05  # about a millisecond; without care it would be minutes
 
 
@@ -124,7 +124,7 @@ def test_half_a_surrogate_pair_is_refused_in_words_that_can_be_printed(check, er
 
 @given(pattern=topics, key=topics)
 def test_an_explanation_has_the_verdict_of_the_matcher_and_an_alignment_that_holds(pattern: str, key: str) -> None:
-    explanation = explain(pattern, key)
+    explanation = explain_match(pattern, key)
     assert explanation.matched is bool(explanation) is topic_matches(pattern, key)
     used = [word for _, took in explanation.words for word in took]
     wants, has = (text.split(".") if text else [] for text in (pattern, key))
@@ -176,11 +176,11 @@ def test_an_explanation_has_the_verdict_of_the_matcher_and_an_alignment_that_hol
     ],
 )
 def test_an_explanation_says_where_the_two_part(pattern: str, key: str, reason: str) -> None:
-    assert explain(pattern, key).reason == reason
+    assert explain_match(pattern, key).reason == reason
 
 
 def test_an_explanation_of_long_words_stays_short() -> None:
-    assert len(explain("a" * 255, "b" * 255).reason) < 220
+    assert len(explain_match("a" * 255, "b" * 255).reason) < 220
 
 
 def test_patterns_read_as_regular_expressions_agree() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings.parsing import EXAMPLE, Written, read_notations
+from pulsekit.bindings.parsing import EXAMPLE, Entry, read_entries
 from pulsekit.bindings.registration import Registration, expand, read_registrations
 from pulsekit.errors import DocumentError, InvalidInput
 
@@ -138,7 +138,7 @@ def test_the_example_that_errors_show_can_be_read() -> None:
 
 
 def test_what_stands_for_a_registration_knows_its_place_whatever_it_is() -> None:
-    assert list(read_notations("registrations:\n- 7\n- {a: b}\n", source="jobs.yml")) == [
-        Written(7, "jobs.yml:2:3: registration 1: "),
-        Written({"a": "b"}, "jobs.yml:3:3: registration 2: "),
+    assert list(read_entries("registrations:\n- 7\n- {a: b}\n", source="jobs.yml")) == [
+        Entry(7, "jobs.yml:2:3: registration 1: "),
+        Entry({"a": "b"}, "jobs.yml:3:3: registration 2: "),
     ]

@@ -9,7 +9,7 @@ import pytest
 from support.proxy import Proxy
 
 import pulsekit
-from pulsekit import Depth, Limits
+from pulsekit import Limits, QueueDepth
 from pulsekit.consumer.depth import Trend
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
 ) -> None:
     user = broker.user()
     exchange, queue = f"exchange/{user.name}/x", f"queue/{user.name}/q"
-    looks: list[Depth] = []
+    looks: list[QueueDepth] = []
     looked = asyncio.Event()
 
-    def on_depth(depth: Depth) -> None:
+    def on_depth(depth: QueueDepth) -> None:
         looks.append(depth)
         looked.set()
 
-    async def until(total: int) -> Depth:
+    async def until(total: int) -> QueueDepth:
         while not looks or looks[-1].total != total:
             looked.clear()
             await looked.wait()
@@ -64,7 +64,7 @@ async def test_draining_while_the_broker_is_asked_for_the_depth_does_not_cost_th
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky, pulsekit.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)
 
-        def on_depth(_: Depth) -> None:
+        def on_depth(_: QueueDepth) -> None:
             if not looked.is_set() and messages._buffer:
                 proxy.hold_answers()  # the next question stays without an answer
                 carried.append(proxy.carried)
@@ -97,8 +97,8 @@ def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
         Limits(**wrong)
 
 
-def depth(ready: int) -> Depth:
-    return Depth("queue/me/q", ready, 0, Limits(warn=50, delete=100))
+def depth(ready: int) -> QueueDepth:
+    return QueueDepth("queue/me/q", ready, 0, Limits(warn=50, delete=100))
 
 
 def test_a_trend_is_the_rate_over_the_looks_and_the_time_that_is_left_at_it() -> None:

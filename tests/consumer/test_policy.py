@@ -13,7 +13,7 @@ import pytest
 from support.samples import JOBS
 
 import pulsekit
-from pulsekit import Fate, Policy
+from pulsekit import OnFailure, Policy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -86,7 +86,7 @@ async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to
     async with pulse.subscribe(exchange, queue=queue, dead_letters=letters) as messages:
         await send(pulse, exchange, {"n": 1}, {"n": 2})
         handler = Handler(stop_after=4, failing={1})
-        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=0, limit=2))
+        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=2))
         assert sorted(payload["n"] for payload in handler.got) == [1, 1, 1, 2]
         assert messages.failures == 3
         letter = await anext(dead)
@@ -106,7 +106,7 @@ async def test_a_quorum_queue_of_rabbitmq_4_ends_requeues_before_a_high_limit(
     async with pulse.subscribe(exchange, queue=queue, queue_type="quorum", dead_letters=letters) as messages:
         await send(pulse, exchange, {"n": 1})
         handler = Handler(stop_after=deliveries, failing={1})
-        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=0, limit=30))
+        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=30))
         letter = await anext(dead)
         assert letter.headers["x-death"][0]["reason"] == reason
         assert messages.failures == deliveries
@@ -118,14 +118,14 @@ async def test_messages_behind_a_failed_one_do_not_wait_for_its_delay(
     async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
         await send(pulse, exchange, {"n": 1}, {"n": 2}, {"n": 3})
         handler = Handler(stop_after=3, failing={1})
-        await run(messages, handler, Policy(failure=Fate.REQUEUE, delay=3600))
+        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=3600))
         assert [payload["n"] for payload in handler.got] == [1, 2, 3]
 
 
 async def test_poison_never_reaches_the_handler(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
 ) -> None:
-    policy = Policy(poison=Fate.REJECT, max_size=10_000)
+    policy = Policy(poison=OnFailure.REJECT, max_size=10_000)
     letters = f"exchange/{user.name}/dead"
     async with pulse.subscribe(
         exchange, queue=f"queue/{user.name}/q", schema="pulse-job", dead_letters=letters
@@ -150,7 +150,7 @@ async def test_without_a_word_on_poison_the_handler_decides(
 
     async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
         await send(pulse, exchange, b"not json")
-        handling = asyncio.ensure_future(messages.handle(handler, Policy(failure=Fate.ACK)))
+        handling = asyncio.ensure_future(messages.handle(handler, Policy(failure=OnFailure.ACK)))
         while not bodies:
             await asyncio.sleep(0)
         await messages.drain()
@@ -158,9 +158,9 @@ async def test_without_a_word_on_poison_the_handler_decides(
     assert bodies == [b"not json"]
 
 
-@pytest.mark.parametrize(("fate", "left"), [(Fate.KEEP, [1]), (Fate.ACK, []), (Fate.REJECT, [])])
+@pytest.mark.parametrize(("fate", "left"), [(OnFailure.KEEP, [1]), (OnFailure.ACK, []), (OnFailure.REJECT, [])])
 async def test_what_is_kept_goes_back_when_the_subscription_ends_and_the_rest_does_not(
-    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, fate: Fate, left: list[int]
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, fate: OnFailure, left: list[int]
 ) -> None:
     queue = f"queue/{user.name}/q"
     async with pulse.subscribe(exchange, queue=queue) as messages:
@@ -269,8 +269,8 @@ async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pul
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"poison": Fate.REQUEUE},
-        {"exhausted": Fate.REQUEUE},
+        {"poison": OnFailure.REQUEUE},
+        {"exhausted": OnFailure.REQUEUE},
         {"delay": -1.0},
         {"limit": 0},
         {"max_size": 1},

@@ -16,7 +16,7 @@ from support.proxy import terminated
 import pulsekit
 from pulsekit._amqp.broker import Broker, parse_url
 from pulsekit._config.settings import Settings
-from pulsekit.diagnosis.checks import CHECKS, Finding, Status, examine
+from pulsekit.diagnosis.checks import CHECKS, CheckResult, Status, run_checks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,10 +32,10 @@ def user(broker: RabbitMQ) -> PulseUser:
 
 async def diagnosis(
     url: str, exchange: str | None = None, *, configured: str | None = None, timeout: float = 10.0
-) -> dict[str, Finding]:
+) -> dict[str, CheckResult]:
     settings = Settings(exchange=configured)
-    told: list[Finding] = []
-    findings = await examine(
+    told: list[CheckResult] = []
+    findings = await run_checks(
         lambda: (settings, parse_url(url)), exchange=exchange, timeout=timeout, on_finding=told.append
     )
     assert list(findings) == told
@@ -45,11 +45,11 @@ async def diagnosis(
     return {finding.check: finding for finding in findings}
 
 
-def failed(found: dict[str, Finding]) -> list[str]:
+def failed(found: dict[str, CheckResult]) -> list[str]:
     return [name for name, finding in found.items() if finding.status is Status.FAILED]
 
 
-def left_out(found: dict[str, Finding]) -> list[str]:
+def left_out(found: dict[str, CheckResult]) -> list[str]:
     return [name for name, finding in found.items() if finding.status is Status.LEFT_OUT]
 
 
@@ -257,7 +257,7 @@ async def test_no_configuration_leaves_out_all_but_the_software() -> None:
     def find() -> tuple[Settings, Broker]:
         raise pulsekit.ConfigurationError("cannot read password_file ~/secret: '/home/me/secret'; see /x/pulsekit.yml")
 
-    found = {finding.check: finding for finding in await examine(find)}
+    found = {finding.check: finding for finding in await run_checks(find)}
     assert failed(found) == ["configuration"]
     assert len(left_out(found)) == len(CHECKS) - 2
     assert found["configuration"].detail == "cannot read password_file <path>: '<path>'; see …/pulsekit.yml"

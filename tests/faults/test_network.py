@@ -15,7 +15,7 @@ import pulsekit
 from faults.account import Account
 from faults.stage import Fault, consume, publish, publish_and_consume, resident
 from pulsekit import Outcome, State
-from pulsekit._amqp.channel import Parcel
+from pulsekit._amqp.channel import OutgoingMessage
 from pulsekit._amqp.connection import Backoff
 
 if TYPE_CHECKING:
@@ -195,7 +195,7 @@ async def test_a_broker_that_never_reads(stage: Stage, figures: Callable[..., No
         # One window is with the wire, one is in flight, one is made ready ahead of it; ten would be too many.
         assert resident() - before < 4 * window * 100_000
         gc.collect()
-        assert sum(isinstance(thing, Parcel) for thing in gc.get_objects()) < 4 * window
+        assert sum(isinstance(thing, OutgoingMessage) for thing in gc.get_objects()) < 4 * window
         since = time.monotonic()
         proxy.release_requests()
         await publish(publisher, account, 10)

@@ -8,21 +8,21 @@ import pytest
 
 import pulsekit
 from pulsekit import Outcome, Properties, Receipt
-from pulsekit._amqp.frames import Envelope, encode_id
-from pulsekit.publisher.window import Entry, Flow, Refused
+from pulsekit._amqp.frames import PublishHeader, encode_id
+from pulsekit.publisher.window import PendingMessage, PublishWindow, UnsentMessage
 
-_ENVELOPE = Envelope("exchange/me/v1/jobs", "key", mandatory=False, properties=Properties(), headers={})
-
-
-def entry(index: int) -> Entry:
-    return Entry(_ENVELOPE, f"id{index}", encode_id(f"id{index}"), b"{}", index, 60.0)
+_ENVELOPE = PublishHeader("exchange/me/v1/jobs", "key", mandatory=False, properties=Properties(), headers={})
 
 
-def empty(window: int = 4) -> Flow:
-    return Flow(window, mandatory=False, timeout=60.0)
+def entry(index: int) -> PendingMessage:
+    return PendingMessage(_ENVELOPE, f"id{index}", encode_id(f"id{index}"), b"{}", index, 60.0)
 
 
-def flow_of(*entries: Entry | Refused) -> Flow:
+def empty(window: int = 4) -> PublishWindow:
+    return PublishWindow(window, mandatory=False, timeout=60.0)
+
+
+def flow_of(*entries: PendingMessage | UnsentMessage) -> PublishWindow:
     flow = empty()
     for one in entries:
         flow.add(one)
@@ -45,7 +45,7 @@ def test_receipts_come_in_order_however_outcomes_do() -> None:
 def test_what_is_not_sent_has_its_receipt_in_its_place() -> None:
     first = entry(0)
     invalid = Receipt(1, "", "exchange/me/v1/jobs", "key", Outcome.INVALID)
-    flow = flow_of(first, Refused(invalid))
+    flow = flow_of(first, UnsentMessage(invalid))
     assert flow.take_known() == []
     first.settle(Outcome.CONFIRMED, "")
     assert [receipt.index for receipt in flow.take_known()] == [0, 1]

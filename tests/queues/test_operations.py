@@ -10,7 +10,7 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit.queues.guardian import Bound
-from pulsekit.queues.operations import delete_queue, look, peek, purge_queue, unbind, watch
+from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, unbind, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -43,10 +43,10 @@ async def filled(user: PulseUser, count: int) -> AsyncIterator[tuple[Pulse, str]
 
 async def test_a_look_tells_messages_consumers_and_the_room_that_is_left(user: PulseUser) -> None:
     async with filled(user, 3) as (pulse, queue):
-        depth = await look(pulse, queue, pulsekit.Limits(warn=2, delete=10))
+        depth = await queue_depth(pulse, queue, pulsekit.Limits(warn=2, delete=10))
         assert (depth.queue, depth.ready, depth.consumers, depth.level, depth.room) == (queue, 3, 0, 1, 7)
         async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
-            assert (await look(pulse, queue)).consumers == 1
+            assert (await queue_depth(pulse, queue)).consumers == 1
 
 
 async def test_what_is_peeked_at_stays_in_its_order_and_is_marked_as_redelivered(user: PulseUser) -> None:
@@ -56,7 +56,7 @@ async def test_what_is_peeked_at_stays_in_its_order_and_is_marked_as_redelivered
         again = await peek(pulse, queue)
         assert [message.payload["number"] for message in again] == [0, 1, 2, 3]
         assert [message.redelivered for message in again] == [True, True, False, False]
-        assert (await look(pulse, queue)).ready == 4
+        assert (await queue_depth(pulse, queue)).ready == 4
 
 
 async def test_a_peeked_message_has_all_that_came_with_it(user: PulseUser) -> None:
@@ -73,7 +73,7 @@ async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypa
     monkeypatch.setattr("pulsekit.queues.operations.PEEK_BYTES", 20)
     async with filled(user, 4) as (pulse, queue):
         assert len(await peek(pulse, queue)) == 2
-        assert (await look(pulse, queue)).ready == 4
+        assert (await queue_depth(pulse, queue)).ready == 4
 
 
 async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
@@ -84,7 +84,7 @@ async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
 async def test_a_purge_drops_what_waits_and_says_how_many(user: PulseUser) -> None:
     async with filled(user, 3) as (pulse, queue):
         assert await purge_queue(pulse, queue) == 3
-        assert (await look(pulse, queue)).ready == 0
+        assert (await queue_depth(pulse, queue)).ready == 0
         assert await purge_queue(pulse, queue) == 0
 
 
@@ -95,7 +95,7 @@ async def test_a_queue_with_consumers_is_deleted_only_when_that_is_meant(user: P
                 await delete_queue(pulse, queue)
         assert await delete_queue(pulse, queue) == 2
         with pytest.raises(pulsekit.NotFound):
-            await look(pulse, queue)
+            await queue_depth(pulse, queue)
         assert await delete_queue(pulse, queue) == 0
 
 
@@ -109,25 +109,25 @@ async def test_a_binding_that_is_taken_off_brings_no_more_messages(user: PulseUs
 
 async def test_somebody_elses_queue_is_seen_and_not_touched(user: PulseUser, broker: RabbitMQ) -> None:
     async with filled(user, 1) as (_, queue), pulsekit.connect(broker.user().url) as other:
-        assert (await look(other, queue)).ready == 1
+        assert (await queue_depth(other, queue)).ready == 1
         for attempt in (peek, purge_queue, delete_queue):
             with pytest.raises(pulsekit.AccessRefused, match=queue):
                 await attempt(other, queue)
         with pytest.raises(pulsekit.AccessRefused, match=queue):
             await unbind(other, queue, [Bound(f"exchange/{user.name}/x", "#")])
-        assert (await look(other, queue)).ready == 1
+        assert (await queue_depth(other, queue)).ready == 1
 
 
 async def test_a_queue_that_does_not_exist_is_not_found(user: PulseUser) -> None:
     async with pulsekit.connect(user.url) as pulse:
-        for attempt in (look, peek, purge_queue):
+        for attempt in (queue_depth, peek, purge_queue):
             with pytest.raises(pulsekit.NotFound, match="none"):
                 await attempt(pulse, f"queue/{user.name}/none")
 
 
 async def test_a_name_that_pulse_cannot_have_is_refused_before_connecting() -> None:
     async with pulsekit.connect("amqp://me:p@127.0.0.1:1/") as pulse:
-        for attempt in (look, peek, purge_queue, delete_queue):
+        for attempt in (queue_depth, peek, purge_queue, delete_queue):
             with pytest.raises(pulsekit.InvalidName, match="did you mean 'queue/me/q'"):
                 await attempt(pulse, "q")
 

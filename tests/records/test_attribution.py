@@ -8,7 +8,7 @@ import pytest
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Message
-from pulsekit.records.attribution import Attribution
+from pulsekit.records.attribution import MatchedBindings
 
 JOBS, OTHERS = "exchange/me/v1/jobs", "exchange/me/v1/others"
 EVERYTHING = [Binding(JOBS, "treeherder.#"), Binding(JOBS, "route.*"), Binding(OTHERS), Binding(JOBS, "treeherder.#")]
@@ -31,7 +31,7 @@ def message(key: str, *cc: str, exchange: str = JOBS) -> Message:
     ],
 )
 def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Message, patterns: list[str]) -> None:
-    attribution = Attribution(EVERYTHING)
+    attribution = MatchedBindings(EVERYTHING)
     for _ in range(2):  # the second time from memory
         assert [binding.pattern for binding in attribution.bindings(given)] == patterns
         assert [binding.pattern for binding in attribution.bindings(given)] == patterns
@@ -40,7 +40,7 @@ def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Mess
 
 
 def test_the_reason_names_the_key_that_was_taken() -> None:
-    reasons = Attribution(EVERYTHING).reasons(message("treeherder.try._", "other", "route.x"))
+    reasons = MatchedBindings(EVERYTHING).reasons(message("treeherder.try._", "other", "route.x"))
     assert [(reason.binding.pattern, reason.key, reason.words) for reason in reasons] == [
         ("treeherder.#", "treeherder.try._", "# takes 'try._'"),
         ("route.*", "route.x", "* takes 'x'"),
@@ -54,11 +54,11 @@ def test_headers_that_nobody_can_read_leave_the_routing_key() -> None:
             raise InvalidMessage("no header table")
 
     given = Unreadable(exchange=JOBS, routing_key="treeherder.x", body=b"", received=datetime.now(UTC))
-    assert Attribution(EVERYTHING).bindings(given) == (EVERYTHING[0],)
+    assert MatchedBindings(EVERYTHING).bindings(given) == (EVERYTHING[0],)
 
 
 def test_what_it_remembers_is_bounded() -> None:
-    attribution = Attribution(EVERYTHING)
+    attribution = MatchedBindings(EVERYTHING)
     for number in range(10_000):
         attribution.json(message(f"treeherder.{number}"))
     assert len(attribution._memo) <= 4096

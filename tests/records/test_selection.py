@@ -11,7 +11,7 @@ from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError
 from pulsekit.messages import Message
 from pulsekit.records.expressions import Filter, Query
-from pulsekit.records.selection import NOT_JSON, View
+from pulsekit.records.selection import NOT_JSON, Selection
 from pulsekit.schemas.schema import load_schema
 
 EXCHANGE = "exchange/me/v1/jobs"
@@ -29,12 +29,12 @@ def message(body: Any, key: str = "a.x", *cc: str) -> Message:
     )
 
 
-def records(view: View, *messages: Message) -> list[Any]:
+def records(view: Selection, *messages: Message) -> list[Any]:
     return [json.loads(seen.line()) for seen in view.choose(messages)]
 
 
 def test_every_record_says_its_size_and_the_bindings_that_took_it() -> None:
-    view = View(BINDINGS)
+    view = Selection(BINDINGS)
     (record,) = records(view, message({"n": 1}, "a.x", "b"))
     assert record["bindings"] == [f"{EXCHANGE}:a.#", f"{EXCHANGE}:b"]
     assert (record["size"], record["payload"], record["cc"]) == (8, {"n": 1}, ["b"])
@@ -43,29 +43,33 @@ def test_every_record_says_its_size_and_the_bindings_that_took_it() -> None:
 @pytest.mark.parametrize("more", [{"explains": True}, {"unwraps": True}, {"filter": Filter("`true`")}])
 def test_what_is_asked_for_only_adds_to_the_record(more: dict[str, Any]) -> None:
     given = [message({"n": 1}), message(b"text", "b"), message(b"\xff", "c"), message(b'{"a": 1.50, "a": 2}')]
-    for plain, rich in zip(records(View(BINDINGS), *given), records(View(BINDINGS, **more), *given), strict=True):
+    for plain, rich in zip(
+        records(Selection(BINDINGS), *given), records(Selection(BINDINGS, **more), *given), strict=True
+    ):
         assert rich.items() >= plain.items()
 
 
 def test_an_explanation_has_binding_key_and_reason() -> None:
-    (record,) = records(View(BINDINGS, explains=True), message({}, "x", "a.b"))
+    (record,) = records(Selection(BINDINGS, explains=True), message({}, "x", "a.b"))
     assert record["reasons"] == [{"binding": f"{EXCHANGE}:a.#", "key": "a.b", "reason": "# takes 'b'"}]
 
 
 def test_a_filter_sees_the_whole_record() -> None:
     given = [message({"n": n}, key) for n, key in ((1, "a.x"), (2, "b"), (3, "a.y"))]
-    chosen = View(BINDINGS, filter=Filter(f"contains(bindings, '{EXCHANGE}:a.#') && size > `7` && payload.n != `1`"))
+    chosen = Selection(
+        BINDINGS, filter=Filter(f"contains(bindings, '{EXCHANGE}:a.#') && size > `7` && payload.n != `1`")
+    )
     assert [record["payload"]["n"] for record in records(chosen, *given)] == [3]
 
 
 def test_a_query_is_all_that_is_shown_and_what_it_has_no_value_for_is_left_out() -> None:
-    view = View(BINDINGS, query=Query("sum(payload)"))
+    view = Selection(BINDINGS, query=Query("sum(payload)"))
     assert records(view, message([1, 2]), message("x"), message([])) == [3, 0]
     assert [(name, expression.failures) for name, expression in view.expressions] == [("--query", 1)]
 
 
 def test_a_schema_marks_each_message_with_the_first_reason() -> None:
-    view = View(BINDINGS, schema=load_schema("pulse-job"))
+    view = Selection(BINDINGS, schema=load_schema("pulse-job"))
     given = [message(JOBS[0]), message(JOBS[0] | {"tier": 9, "state": 1}), message(b"\xff")]
     found = [(record["valid"], record["problem"]) for record in records(view, *given)]
     assert found[0] == (True, None)
@@ -75,35 +79,35 @@ def test_a_schema_marks_each_message_with_the_first_reason() -> None:
 
 
 def test_only_what_is_invalid_can_be_chosen() -> None:
-    view = View(BINDINGS, schema=load_schema("pulse-job"), invalid_only=True)
+    view = Selection(BINDINGS, schema=load_schema("pulse-job"), invalid_only=True)
     given = [message(JOBS[0], "ok"), message({}, "bad"), message(b"", "worse")]
     assert [record["routing_key"] for record in records(view, *given)] == ["bad", "worse"]
 
 
 def test_only_a_schema_tells_what_is_invalid() -> None:
     with pytest.raises(ConfigurationError, match="--schema"):
-        View(BINDINGS, invalid_only=True)
+        Selection(BINDINGS, invalid_only=True)
 
 
 def test_out_of_its_envelope_a_payload_is_what_filter_query_and_schema_see() -> None:
     schema = load_schema("pulse-job")
-    view = View(BINDINGS, unwraps=True, schema=schema, filter=Filter("payload.taskId && envelope.sent == 'then'"))
+    view = Selection(BINDINGS, unwraps=True, schema=schema, filter=Filter("payload.taskId && envelope.sent == 'then'"))
     (seen,) = view.choose([message(WRAPPED), message(JOBS[0])])
     assert seen.payload == JOBS[0]
     assert seen.envelope == WRAPPED["_meta"]
     assert seen.valid
     assert json.loads(seen.line())["payload"] == JOBS[0]
-    assert View(BINDINGS, schema=schema).choose([message(WRAPPED)])[0].problem
+    assert Selection(BINDINGS, schema=schema).choose([message(WRAPPED)])[0].problem
 
 
 def test_what_is_no_json_has_no_payload() -> None:
-    (seen,) = View(BINDINGS, unwraps=True).choose([message(b"text")])
+    (seen,) = Selection(BINDINGS, unwraps=True).choose([message(b"text")])
     assert seen.payload is NOT_JSON
     assert "payload" not in seen.record
 
 
 def test_nothing_in_a_record_can_act_on_a_terminal() -> None:
     hostile = {"a": "\x1b[2J\u202e\x9b"}
-    for view in (View(BINDINGS), View(BINDINGS, explains=True), View(BINDINGS, query=Query("payload"))):
+    for view in (Selection(BINDINGS), Selection(BINDINGS, explains=True), Selection(BINDINGS, query=Query("payload"))):
         (seen,) = view.choose([message(hostile, "a.\x1b\u202e", "a.\x9b")])
         assert not {"\x1b", "\u202e", "\x9b"} & set(seen.line().decode())

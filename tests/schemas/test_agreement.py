@@ -16,7 +16,7 @@ from support.samples import CORPUS, JOBS, SCHEMA, mutated, places
 from pulsekit._documents.document import parse_yaml
 from pulsekit.schemas.compiler import compile_schema
 from pulsekit.schemas.drafts import check_schema
-from pulsekit.schemas.explain import explain
+from pulsekit.schemas.explain import list_problems
 from pulsekit.schemas.runtime import Refused, bind
 from pulsekit.schemas.schema import PROFILES, load_schema, shipped_text
 
@@ -143,8 +143,8 @@ def test_every_refusal_is_explained_and_nothing_else(verdicts: list[Verdict]) ->
         assert bool(verdict.problems) is not verdict.strict
         assert all(problem.rule != "schema" for problem in verdict.problems)
         if verdict.treeherder:
-            assert explain(checked, verdict.job, formats=False, most=1) == []
-            assert bool(explain(checked, verdict.job, formats=True, most=1)) is not verdict.strict
+            assert list_problems(checked, verdict.job, formats=False, most=1) == []
+            assert bool(list_problems(checked, verdict.job, formats=True, most=1)) is not verdict.strict
 
 
 def test_the_jobs_are_varied_enough_to_mean_something(verdicts: list[Verdict]) -> None:

@@ -16,7 +16,7 @@ import pytest
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.errors import SchemaError
 from pulsekit.schemas.drafts import check_schema
-from pulsekit.schemas.explain import explain
+from pulsekit.schemas.explain import list_problems
 from pulsekit.schemas.schema import load_schema
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def test_every_keyword_decides_as_jsonschema_does(schema: dict[str, Any], draft:
         except (OverflowError, ValueError):  # it cannot divide infinity either, so Treeherder drops the job
             verdict = ours.is_valid(value, "treeherder")
         assert ours.is_valid(value, "treeherder") is verdict, value
-        assert (explain(checked, value, formats=False, most=1) == []) is verdict, value
+        assert (list_problems(checked, value, formats=False, most=1) == []) is verdict, value
 
 
 @pytest.mark.parametrize("draft", [DRAFT_6, DRAFT_7])
@@ -267,7 +267,7 @@ def test_fractions_divide_as_they_are_written() -> None:
     schema = {"multipleOf": 0.01}
     for payload, fits in [(19.01, True), (0.3, True), (19.015, False)]:
         assert load_schema(schema).is_valid(payload) is fits
-        assert (explain(check_schema(schema), payload, formats=False, most=1) == []) is fits
+        assert (list_problems(check_schema(schema), payload, formats=False, most=1) == []) is fits
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [{"a": -math.inf}]])
@@ -303,7 +303,7 @@ def test_a_schema_is_compiled_however_deep_it_is(wrap: Callable[[Any], dict[str,
         json.loads('{"a":' * 60 + "1" + "}" * 60),
         json.loads('{"a":' * 60 + '""' + "}" * 60),
     ):
-        found = explain(check_schema(deep), payload, formats=True, most=9)
+        found = list_problems(check_schema(deep), payload, formats=True, most=9)
         assert loaded.is_valid(payload) is (found == [])
 
 

@@ -29,16 +29,16 @@ from sandbox.hostile import samples, speak
 from support.samples import COMPLETED, JOBS
 
 from pulsekit._amqp.broker import parse_url, user_in
-from pulsekit._amqp.channel import DeliveryWire
-from pulsekit._amqp.frames import FRAME, Envelope, encode_id
+from pulsekit._amqp.channel import ConsumeChannel
+from pulsekit._amqp.frames import FRAME, PublishHeader, encode_id
 from pulsekit._amqp.properties import read_properties
-from pulsekit._amqp.transport import Tap
+from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Delivery
 from pulsekit._config.settings import load_settings
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.bindings.coverage import covers
 from pulsekit.bindings.lint import lint
-from pulsekit.bindings.matching import check_key, check_pattern, explain, topic_matches
+from pulsekit.bindings.matching import check_key, check_pattern, explain_match, topic_matches
 from pulsekit.bindings.registration import Binding, expand, read_registrations
 from pulsekit.bindings.table import BindingTable
 from pulsekit.cli.commands.publish.plans import Plan
@@ -56,7 +56,7 @@ from pulsekit.errors import (
 from pulsekit.messages import CC, Delivered, Message
 from pulsekit.recordings.recordings import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
-from pulsekit.records.selection import View
+from pulsekit.records.selection import Selection
 from pulsekit.schemas.schema import load_schema
 from security.screens import raw_characters
 
@@ -146,7 +146,9 @@ def _record(value: dict[str, Any]) -> None:
     for draft in drafts:
         headers = {**draft.headers, CC: list(draft.cc)}
         try:
-            envelope = Envelope("x", draft.routing_key, mandatory=True, properties=draft.properties, headers=headers)
+            envelope = PublishHeader(
+                "x", draft.routing_key, mandatory=True, properties=draft.properties, headers=headers
+            )
             frames: list[bytes] = []
             envelope.frames(1, encode_id("m"), b"{}", 4096, frames)
         except InvalidMessage:
@@ -258,7 +260,7 @@ def _topics(data: bytes) -> None:
         return
     taken = topic_matches(wants, has)
     assert taken == _naive(wants, has)
-    told = explain(wants, has)
+    told = explain_match(wants, has)
     assert told.matched == taken
     assert told.reason
     table = BindingTable[int]()
@@ -310,7 +312,7 @@ def _messages(data: bytes) -> None:
         assert record.routing_key == key
     assert record.content == body, "an exact record has the body as it came"
     bindings = [Binding("exchange/x/a", "#.a"), Binding("exchange/y/b")]
-    view = View(bindings, schema=load_schema("pulse-job"), unwraps=True, explains=True)
+    view = Selection(bindings, schema=load_schema("pulse-job"), unwraps=True, explains=True)
     shown = io.TextIOWrapper(_Terminal(), encoding="utf-8", newline="")
     with redirect_stdout(shown):
         out = Output(Format.PRETTY)
@@ -342,10 +344,10 @@ def _frames(data: bytes) -> None:
 
 async def _hear(*parts: bytes) -> None:
     reader = asyncio.StreamReader()
-    link = _Link(Tap(reader))
+    link = _Link(FrameRouter(reader))
     link.tap.connection_made(_Transport())
     deliveries: list[Delivery] = []
-    wire = DeliveryWire(link, _Channel(), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    wire = ConsumeChannel(link, _Channel(), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
     link.tap.connect(_Channel.number, wire)
     for part in parts:
         link.tap.data_received(part)
@@ -356,7 +358,7 @@ async def _hear(*parts: bytes) -> None:
 
 @dataclass
 class _Link:
-    tap: Tap
+    tap: FrameRouter
     is_lost = False
 
 

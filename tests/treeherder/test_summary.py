@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit.treeherder import glance
+from pulsekit.treeherder import summarize
 
 JOB: dict[str, Any] = {
     "origin": {"project": "mozilla-inbound"},
@@ -15,10 +15,10 @@ JOB: dict[str, Any] = {
 
 
 def test_a_glance_reads_like_treeherder_shows_it() -> None:
-    seen = glance(JOB)
+    seen = summarize(JOB)
     assert seen is not None
     assert (seen.symbol, seen.state, seen.result, seen.name) == ("M(bc5)", "completed", "success", "test-linux")
-    alone = glance(JOB | {"display": {"jobSymbol": "B", "groupSymbol": "?"}})
+    alone = summarize(JOB | {"display": {"jobSymbol": "B", "groupSymbol": "?"}})
     assert alone is not None
     assert alone.symbol == "B"
 
@@ -27,11 +27,11 @@ def test_a_glance_reads_like_treeherder_shows_it() -> None:
     "payload", [None, 1, "x", [], {}, {"state": "running"}, {"display": {}}, {"display": 1, "state": "x"}]
 )
 def test_what_is_not_a_job_has_no_glance(payload: Any) -> None:
-    assert glance(payload) is None
+    assert summarize(payload) is None
 
 
 @pytest.mark.parametrize("broken", [{"display": {}}, {"origin": 1}, {"result": [1]}, {"display": {"jobSymbol": True}}])
 def test_a_broken_job_is_read_as_far_as_it_goes(broken: dict[str, Any]) -> None:
-    seen = glance(JOB | broken)
+    seen = summarize(JOB | broken)
     assert seen is not None
     assert seen.state == "completed"

@@ -51,7 +51,7 @@ async def replay(publisher: pulsekit.Publisher) -> float:
 def predict() -> list[str]:
     registration = pulsekit.Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"])
     matched: bool = pulsekit.topic_matches("treeherder.#", "treeherder.mozilla-inbound._")
-    print(matched, pulsekit.explain("a.*", "a.b").reason)
+    print(matched, pulsekit.explain_match("a.*", "a.b").reason)
     return [binding.pattern for binding in registration.expand()]
 
 

@@ -31,7 +31,7 @@ from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit._config.targets import Target
-    from pulsekit.bindings.impact import Routed, Tally
+    from pulsekit.bindings.impact import BindingCount, RoutedMessage
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -130,14 +130,14 @@ def _registrations(
     return registrations, source
 
 
-def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
-    from pulsekit.bindings.impact import Routed
+def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
+    from pulsekit.bindings.impact import RoutedMessage
     from pulsekit.bindings.matching import check_key
 
     none = True
     for key in keys:
         none = False
-        yield Routed((check_key(key),))
+        yield RoutedMessage((check_key(key),))
     for name in files:
         for message in _messages_in(name):
             none = False
@@ -148,9 +148,9 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[Routed]:
         )
 
 
-def _messages_in(name: str) -> Iterator[Routed]:
+def _messages_in(name: str) -> Iterator[RoutedMessage]:
     """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
-    from pulsekit.bindings.impact import Routed, read_routed
+    from pulsekit.bindings.impact import RoutedMessage, read_routed
 
     if name == "-":
         yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
@@ -164,7 +164,7 @@ def _messages_in(name: str) -> Iterator[Routed]:
 
     for entry in read_recording(name):
         if isinstance(entry, Record):
-            yield Routed((entry.routing_key, *entry.cc), entry.exchange)
+            yield RoutedMessage((entry.routing_key, *entry.cc), entry.exchange)
 
 
 def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -> None:
@@ -183,11 +183,13 @@ def _show(shown: Output, binding: Binding, change: str = "") -> None:
         shown.line(_MARKS[change], str(binding))
 
 
-def _count(shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[Routed]) -> None:
+def _count(
+    shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[RoutedMessage]
+) -> None:
     """Show how many messages each binding takes and, when there is a change, how many it brings or loses."""
-    from pulsekit.bindings.impact import Arrivals
+    from pulsekit.bindings.impact import BindingImpact
 
-    arrivals = Arrivals(new if before is None else before, new)
+    arrivals = BindingImpact(new if before is None else before, new)
     for message in messages:
         arrivals.count(message)
     if not shown.pretty:
@@ -207,7 +209,7 @@ def _count(shown: Output, before: Sequence[Binding] | None, new: Sequence[Bindin
         )
 
 
-def _record(tally: Tally, *, changed: bool) -> dict[str, Any]:
+def _record(tally: BindingCount, *, changed: bool) -> dict[str, Any]:
     """Return the line of NDJSON."""
     moves = {"added": "starts", "removed": "stops"}.get(tally.change)
     return (
@@ -219,7 +221,7 @@ def _record(tally: Tally, *, changed: bool) -> dict[str, Any]:
     )
 
 
-def _row(tally: Tally, *, changed: bool) -> list[Cell]:
+def _row(tally: BindingCount, *, changed: bool) -> list[Cell]:
     mark, style = _MARKS[tally.change] if changed else ("", "")
     would, others = _WORDS.get(tally.change, ("", ""))
     number = tally.moves if would else tally.takes
@@ -235,7 +237,7 @@ def _row(tally: Tally, *, changed: bool) -> list[Cell]:
 
 
 def _lint(
-    shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[Routed] | None
+    shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[RoutedMessage] | None
 ) -> ExitCode:
     """Show for each binding what is odd about it; to a person, only where something is."""
     from pulsekit.bindings.lint import fewest_words, lint

@@ -119,13 +119,13 @@ async def _refuse(publisher: Publisher) -> None:
 
 
 async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
-    from pulsekit.bindings.matching import explain
+    from pulsekit.bindings.matching import explain_match
 
     key = "treeherder.mozilla-central._"
     _step("A key Treeherder is not bound to", "the word where they part says why")
     await publisher.publish(_job("mozilla-central", "B", "build-linux64/opt", result="success"), key)
     await _show(tail)
-    _say((f"{pattern}: {explain(pattern, key).reason}", "warn"))
+    _say((f"{pattern}: {explain_match(pattern, key).reason}", "warn"))
 
 
 async def _dropped(careless: Publisher, tail: Consumer) -> None:
@@ -138,11 +138,11 @@ async def _dropped(careless: Publisher, tail: Consumer) -> None:
 
 
 async def _show(tail: Consumer) -> None:
-    from pulsekit.treeherder import glance
+    from pulsekit.treeherder import summarize
 
     message = await asyncio.wait_for(anext(tail), _WAIT)
     await message.ack()
-    seen = glance(message.payload)
+    seen = summarize(message.payload)
     assert seen is not None
     style = _RESULTS.get(seen.result, "warn")
     what = f"{seen.state} {seen.result}".strip()

@@ -13,7 +13,7 @@ from pulsekit.cli.output.output import FormatOption, Output, note
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
-    from pulsekit.diagnosis.checks import Finding
+    from pulsekit.diagnosis.checks import CheckResult
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -49,7 +49,7 @@ def command(
 
 
 async def _examine(shown: Output, exchange: str | None, timeout: float, url: str | None, insecure: bool) -> int:
-    from pulsekit.diagnosis.checks import CHECKS, examine
+    from pulsekit.diagnosis.checks import CHECKS, run_checks
 
     width = max(map(len, CHECKS))
 
@@ -59,7 +59,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
         settings = load_settings()
         return settings, locate(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
 
-    def show(finding: Finding) -> None:
+    def show(finding: CheckResult) -> None:
         if shown.pretty:
             _show(shown, finding, width)
         else:
@@ -73,7 +73,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
                 }
             )
 
-    findings = await examine(find, exchange=exchange, timeout=timeout, on_finding=show)
+    findings = await run_checks(find, exchange=exchange, timeout=timeout, on_finding=show)
     failed = [finding for finding in findings if finding.error is not None]
     if not failed:
         note("all is well")
@@ -83,7 +83,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
     return exit_code(failed[0].error)
 
 
-def _show(shown: Output, finding: Finding, width: int) -> None:
+def _show(shown: Output, finding: CheckResult, width: int) -> None:
     took = "" if finding.status == "left out" else f"{finding.seconds * 1000:,.1f} ms"
     status = (f"{finding.status:{_STATUS_WIDTH}}", _STYLES[finding.status])
     shown.table([[status, f"{finding.check:{width}}", f"{took:>11}", finding.detail]])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from pulsekit.bindings.matching import check_key, check_pattern, explain
+from pulsekit.bindings.matching import check_key, check_pattern, explain_match
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.registrations import (
     STDIN,
@@ -193,11 +193,11 @@ def _piped_messages() -> Iterator[_Message]:
 def _from_record(text: str, number: int) -> _Message | None:
     """Read the keys of a record; a line of a recording that is no message gives None."""
     from pulsekit._documents.document import parse_json
-    from pulsekit.records.record import is_aside
+    from pulsekit.records.record import is_metadata
 
     value = parse_json(text, source=STDIN, first_line=number).value
     assert isinstance(value, dict)
-    if is_aside(value):
+    if is_metadata(value):
         return None
     key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
     if not isinstance(key, str):
@@ -215,11 +215,11 @@ def _judge(message: _Message, exchange: str, pattern: str) -> _Verdict:
     if exchange and message.exchange and exchange != message.exchange:
         reason = f"it is on another exchange than the message, {message.exchange}"
         return _Verdict(exchange, pattern, matched=False, reason=reason)
-    first = explain(pattern, message.key)
+    first = explain_match(pattern, message.key)
     if first.matched:
         return _Verdict(exchange, pattern, matched=True, reason=first.reason)
     for key in message.cc:
-        if explanation := explain(pattern, key):
+        if explanation := explain_match(pattern, key):
             return _Verdict(exchange, pattern, matched=True, reason=f"CC key {key!r}: {explanation.reason}")
     return _Verdict(exchange, pattern, matched=False, reason=first.reason)
 

@@ -13,13 +13,13 @@ from pulsekit.cli.input.payloads import documents_in, piped_documents
 from pulsekit.cli.output.output import FormatOption, note, warn
 from pulsekit.cli.output.verdicts import Form, Placed, Verdict, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records.record import is_aside, is_record, read_record
+from pulsekit.records.record import is_metadata, is_record, read_record
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder import Linter, Severity, preview_job
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
-    from pulsekit.cli.output.jobs import Picture, Sight
+    from pulsekit.cli.output.jobs import JobDrawing, PreviewedJob
     from pulsekit.cli.output.output import Format
     from pulsekit.schemas.edits import Edits
 
@@ -85,8 +85,8 @@ class _Preview:
         self._edits = edits
         self._details = details
         self._linter = Linter()
-        self._picture: Picture | None = None
-        self._sights: list[Sight] = []
+        self._picture: JobDrawing | None = None
+        self._sights: list[PreviewedJob] = []
         self.payloads = 0
         self._dropped = 0
         self._next = 0  # index in the file in hand
@@ -101,7 +101,7 @@ class _Preview:
             index = self._next
             problem = Problem("", "syntax", document.reason, line=document.line, column=document.column)
             self._drop(Verdict(document.source, index, [problem]))
-        elif is_aside(document.value):
+        elif is_metadata(document.value):
             return
         else:
             index = document.index
@@ -160,9 +160,9 @@ class _Preview:
         elif verdict.lint:
             self._drop(verdict)
         else:
-            from pulsekit.cli.output.jobs import Sight
+            from pulsekit.cli.output.jobs import PreviewedJob
 
-            self._sights.append(Sight(project, form))
+            self._sights.append(PreviewedJob(project, form))
             if len(self._sights) == _MANY:
                 self._draw()
 
@@ -173,10 +173,10 @@ class _Preview:
         self._tell(verdict)
 
     def _draw(self) -> None:
-        from pulsekit.cli.output.jobs import Picture  # rich is only for those who look
+        from pulsekit.cli.output.jobs import JobDrawing  # rich is only for those who look
 
         if self._picture is None:
-            self._picture = Picture()
+            self._picture = JobDrawing()
         self._picture.overview(self._sights)
         if self._details or len(self._sights) <= _FEW:
             for sight in self._sights:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit.bindings.registration import Binding, Rule
-    from pulsekit.consumer.depth import Depth, Limits
+    from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.records.record import message_record
@@ -156,10 +156,10 @@ async def _show(
     prune: bool,
     yes: bool,
 ) -> int:
-    from pulsekit.queues.operations import look, unbind
+    from pulsekit.queues.operations import queue_depth, unbind
 
     async with pulse:
-        _show_depth(shown, await look(pulse, name, limits), bound, change)
+        _show_depth(shown, await queue_depth(pulse, name, limits), bound, change)
         shown.flush()
         if change is not None:
             note(f"{len(change.stale)} stale (-), {len(change.missing)} missing (+), {len(change.kept)} kept")
@@ -212,11 +212,11 @@ async def _watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: 
 
 
 async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool) -> int:
-    from pulsekit.queues.operations import look, peek
+    from pulsekit.queues.operations import peek, queue_depth
 
     async with pulse:
         messages = await peek(pulse, name, count)
-        ready = (await look(pulse, name)).ready
+        ready = (await queue_depth(pulse, name)).ready
     for number, message in enumerate(messages, 1):
         if shown.pretty:
             _show_message(shown, number, message, full=full)
@@ -232,10 +232,10 @@ async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: boo
 
 
 async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
-    from pulsekit.queues.operations import look, purge_queue
+    from pulsekit.queues.operations import purge_queue, queue_depth
 
     async with pulse:
-        waiting = (await look(pulse, name)).ready
+        waiting = (await queue_depth(pulse, name)).ready
         if not await agreed(f"drop {_many(waiting, 'message')} from {name}?", yes=yes):
             return _nothing_done()
         gone = await purge_queue(pulse, name)
@@ -244,10 +244,10 @@ async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
 
 
 async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
-    from pulsekit.queues.operations import check_unused, delete_queue, look
+    from pulsekit.queues.operations import check_unused, delete_queue, queue_depth
 
     async with pulse:
-        depth = await look(pulse, name)
+        depth = await queue_depth(pulse, name)
         if not force:
             check_unused(depth)  # before anybody is asked
         users = f", and take it from {_many(depth.consumers, 'consumer')}" if depth.consumers else ""
@@ -277,7 +277,7 @@ def _bound(
     return bound, compare(bound, wanted)
 
 
-def _show_depth(shown: Output, depth: Depth, bound: tuple[Bound, ...] | None, change: Comparison | None) -> None:
+def _show_depth(shown: Output, depth: QueueDepth, bound: tuple[Bound, ...] | None, change: Comparison | None) -> None:
     if change is not None:
         kinds: dict[str, Sequence[Bound | Binding]] = {
             "stale": change.stale,
@@ -344,7 +344,7 @@ def _indented(text: str) -> str:
         return text
 
 
-def _record(depth: Depth) -> dict[str, Any]:
+def _record(depth: QueueDepth) -> dict[str, Any]:
     return {
         "queue": depth.queue,
         "ready": depth.ready,
@@ -356,7 +356,7 @@ def _record(depth: Depth) -> dict[str, Any]:
     }
 
 
-def _time_left(depth: Depth, left: float | None, rate: float | None) -> str:
+def _time_left(depth: QueueDepth, left: float | None, rate: float | None) -> str:
     if depth.level > 1:
         return "due now"
     if left is not None:

@@ -235,9 +235,9 @@ def _is_aside(value: Any) -> bool:
     """Tell whether a payload is a line of a recording that is no message."""
     if not _may_be_record(value):
         return False
-    from pulsekit.records.record import is_aside
+    from pulsekit.records.record import is_metadata
 
-    return is_aside(value)
+    return is_metadata(value)
 
 
 def _may_be_record(value: Any) -> bool:

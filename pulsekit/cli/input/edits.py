@@ -54,9 +54,9 @@ def changed(value: Any, edits: Edits) -> Any:
     Raises:
         InvalidInput: it has something else where a field should be put, or is a record that cannot be read.
     """
-    from pulsekit.records.record import is_aside, is_record
+    from pulsekit.records.record import is_metadata, is_record
 
-    if is_aside(value):
+    if is_metadata(value):
         return value
     if is_record(value):
         record = _opened(value)
@@ -72,10 +72,10 @@ def edited(document: Document, edits: Edits) -> Document:
     """
     from dataclasses import replace
 
-    from pulsekit.records.record import is_aside, is_record
+    from pulsekit.records.record import is_metadata, is_record
 
     value: Any = document.value
-    if is_aside(value):
+    if is_metadata(value):
         return document
     if not is_record(value):
         return edits.document(document)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pulsekit.publisher.publisher import Draft
 
-__all__ = ["Extras", "read_extras"]
+__all__ = ["ExtraProperties", "read_properties"]
 
 # The broker compares user_id with who logs in, and closes the channel when they differ (406).
 _NAMES = tuple(item.name for item in fields(Properties) if item.name != "user_id")
@@ -22,7 +22,7 @@ _NUMBERS = {"delivery_mode": (1, 2), "priority": (0, 255)}
 
 
 @dataclass(frozen=True, slots=True)
-class Extras:
+class ExtraProperties:
     """Hold what every message gets.
 
     Attributes:
@@ -48,7 +48,7 @@ class Extras:
         )
 
 
-def read_extras(cc: Iterable[str], headers: Iterable[str], properties: Iterable[str]) -> Extras:
+def read_properties(cc: Iterable[str], headers: Iterable[str], properties: Iterable[str]) -> ExtraProperties:
     """Read what is given as options.
 
     Args:
@@ -67,7 +67,7 @@ def read_extras(cc: Iterable[str], headers: Iterable[str], properties: Iterable[
     if "CC" in table or "BCC" in table:
         raise ConfigurationError("--header: CC is a list of keys; give each with --cc")
     pairs = [_pair("--property", text) for text in properties]
-    return Extras(keys, table, {name: _value(name, text) for name, text in pairs})
+    return ExtraProperties(keys, table, {name: _value(name, text) for name, text in pairs})
 
 
 def _pair(option: str, text: str) -> tuple[str, str]:

@@ -18,7 +18,7 @@ from pulsekit.treeherder.rules import PARSED_LOGS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Picture", "Sight"]
+__all__ = ["JobDrawing", "PreviewedJob"]
 
 # Results and states that have a style of their own, in the order of the legend.
 _STATUSES = (
@@ -42,7 +42,7 @@ _LEAST_HEAD = 16  # columns for the head of a row, however narrow the terminal
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class PreviewedJob:
     """Hold what is drawn of one job.
 
     Attributes:
@@ -83,13 +83,13 @@ class Sight:
         return clean(" ".join([platform, *sorted(self.job["option_collection"])]))
 
 
-class Picture:
+class JobDrawing:
     """Draw jobs on stdout."""
 
     def __init__(self) -> None:
         self._console = console()
 
-    def overview(self, sights: Iterable[Sight]) -> None:
+    def overview(self, sights: Iterable[PreviewedJob]) -> None:
         """Draw every push with its platforms, groups and symbols; below several jobs, the results in their colours.
 
         Of several messages about the same job, the one that counts on Treeherder in the end is drawn.
@@ -105,7 +105,7 @@ class Picture:
             for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
                 self._line(len(_INDENT), line)
 
-    def details(self, sight: Sight) -> None:
+    def details(self, sight: PreviewedJob) -> None:
         """Draw what Treeherder's panel says about one job: fields, times, machine, links."""
         job = sight.job
         shown = f"{sight.group}({sight.symbol})" if sight.group else sight.symbol
@@ -142,9 +142,9 @@ class Picture:
         self._console.print(line, soft_wrap=True)
 
 
-def _settled(sights: Iterable[Sight]) -> list[Sight]:
+def _settled(sights: Iterable[PreviewedJob]) -> list[PreviewedJob]:
     """Keep of each job the message that counts in the end: none moves it back, and `completed` is final."""
-    last: dict[str, Sight] = {}
+    last: dict[str, PreviewedJob] = {}
     for sight in sights:
         guid = sight.job["job_guid"]
         before = last.get(guid)
@@ -156,14 +156,14 @@ def _settled(sights: Iterable[Sight]) -> list[Sight]:
     return list(last.values())
 
 
-def _grouped(sights: Sequence[Sight], key: Any) -> list[tuple[Any, list[Sight]]]:
-    groups: dict[Any, list[Sight]] = {}
+def _grouped(sights: Sequence[PreviewedJob], key: Any) -> list[tuple[Any, list[PreviewedJob]]]:
+    groups: dict[Any, list[PreviewedJob]] = {}
     for sight in sights:
         groups.setdefault(key(sight), []).append(sight)
     return list(groups.items())
 
 
-def _symbols(row: Sequence[Sight]) -> Iterator[Text]:
+def _symbols(row: Sequence[PreviewedJob]) -> Iterator[Text]:
     """Write the groups of a platform side by side, the jobs without a group first; yield what is kept together."""
     for group, jobs in sorted(_grouped(row, lambda one: one.group)):
         pieces = [_styled(one.symbol, one.status) for one in sorted(jobs, key=_natural)]
@@ -184,7 +184,7 @@ def _packed(pieces: Iterable[Text], room: int, gap: str = " ") -> list[Text]:
     return lines
 
 
-def _natural(sight: Sight) -> list[tuple[int, str]]:
+def _natural(sight: PreviewedJob) -> list[tuple[int, str]]:
     """Sort `bc2` before `bc10`."""
     parts = re.findall(r"\d+|\D+", sight.symbol, re.ASCII)
     return [(int(part), "") if part.isascii() and part.isdigit() and len(part) < 20 else (-1, part) for part in parts]

@@ -15,14 +15,14 @@ from pulsekit.cli.output.output import clean, columns
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import CC
 from pulsekit.records.selection import NOT_JSON
-from pulsekit.treeherder import glance
+from pulsekit.treeherder import summarize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pulsekit.cli.output.output import Cell, Output
     from pulsekit.messages import Gap, Message
-    from pulsekit.records.selection import Seen
+    from pulsekit.records.selection import SelectedMessage
 
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
@@ -78,7 +78,7 @@ class Rows:
         self._full = full
         self._notation = notation
 
-    def write(self, seen: Seen) -> None:
+    def write(self, seen: SelectedMessage) -> None:
         """Write one message."""
         message = seen.message
         cells: list[Cell] = [(f"{message.received.astimezone():%H:%M:%S}", "dim"), "  "]
@@ -99,8 +99,8 @@ class Rows:
         if self._full or self._explained:
             self._below(seen)
 
-    def _summary(self, seen: Seen) -> list[Cell]:
-        job = None if seen.answer is not None or seen.payload is NOT_JSON else glance(seen.payload)
+    def _summary(self, seen: SelectedMessage) -> list[Cell]:
+        job = None if seen.answer is not None or seen.payload is NOT_JSON else summarize(seen.payload)
         if job is None:
             return [_flat(seen)]
         used = columns(clean(job.symbol))
@@ -119,7 +119,7 @@ class Rows:
     def _exchange(self, name: str) -> str:
         return name if self._wide else name.removeprefix("exchange/")
 
-    def _below(self, seen: Seen) -> None:
+    def _below(self, seen: SelectedMessage) -> None:
         width = _NAME_WIDTH if self._full else 0
         for name, text, style in _facts(seen) if self._full else _origin(seen):
             self._output.line("    ", (f"{name:{width}} ", "dim"), (text, style) if style else text)
@@ -141,7 +141,7 @@ def gap_words(gap: Gap) -> str:
     return f"the connection was lost for {lasted:.1f} s; {lost}"
 
 
-def _origin(seen: Seen) -> Iterator[tuple[str, str, str]]:
+def _origin(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
     reasons = seen.reasons
     for reason in reasons:
         by = "" if reason.key == seen.message.routing_key else f" for its CC key {reason.key}"
@@ -150,7 +150,7 @@ def _origin(seen: Seen) -> Iterator[tuple[str, str, str]]:
         yield "binding", "none of these: it came by a BCC key, or by a binding that the queue had before", "warn"
 
 
-def _facts(seen: Seen) -> Iterator[tuple[str, str, str]]:
+def _facts(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
     """Yield everything about a message but its payload: a name, a text, and a style."""
     message = seen.message
     yield "exchange", message.exchange, ""
@@ -203,7 +203,7 @@ def _size(size: float) -> str:
     return f"{number:.1f} {unit}" if number < 10 else f"{number:.0f} {unit}"
 
 
-def _flat(seen: Seen) -> str:
+def _flat(seen: SelectedMessage) -> str:
     """Return what is shown of a message in one line."""
     if seen.answer is not None:
         return seen.answer

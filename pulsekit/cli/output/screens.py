@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.rows import Rows
     from pulsekit.messages import Gap
     from pulsekit.records.rates import Look, Rate
-    from pulsekit.records.selection import Seen
+    from pulsekit.records.selection import SelectedMessage
 
 __all__ = ["Meter", "Screen", "Sheet"]
 
@@ -46,7 +46,7 @@ class Screen(Protocol):
     due: float
     tells: bool
 
-    async def show(self, seen: Sequence[Seen]) -> None:
+    async def show(self, seen: Sequence[SelectedMessage]) -> None:
         """Show messages, and before them the gaps that were in front of them."""
 
     def gap(self, gap: Gap, *, at_once: bool) -> None:
@@ -81,7 +81,7 @@ class Sheet:
             sys.stdout.reconfigure(line_buffering=False)  # many lines in one write; each batch is flushed
         self._worker = Worker("write standard output")
 
-    async def show(self, seen: Sequence[Seen]) -> None:
+    async def show(self, seen: Sequence[SelectedMessage]) -> None:
         """Show messages."""
         self.count += len(seen)  # before they can be seen: Ctrl-C may follow the very moment they are
         gaps = self._take_gaps(seen)
@@ -113,13 +113,13 @@ class Sheet:
         if gaps:
             await self._worker.call(lambda: self._write_gaps(gaps))
 
-    def _take_gaps(self, seen: Sequence[Seen]) -> list[Gap]:
+    def _take_gaps(self, seen: Sequence[SelectedMessage]) -> list[Gap]:
         gaps = []
         while self._gaps and seen and self._gaps[0].epoch <= seen[-1].message.epoch:
             gaps.append(self._gaps.popleft())
         return gaps
 
-    def _write_rows(self, seen: Sequence[Seen], gaps: Sequence[Gap]) -> None:
+    def _write_rows(self, seen: Sequence[SelectedMessage], gaps: Sequence[Gap]) -> None:
         assert self._rows is not None
         left = deque(gaps)
         for one in seen:
@@ -167,7 +167,7 @@ class Meter:
         self._worker = Worker("write standard output")
         self._live: Live | None = None
 
-    async def show(self, seen: Sequence[Seen]) -> None:
+    async def show(self, seen: Sequence[SelectedMessage]) -> None:
         """Count messages."""
         self.count += len(seen)
         for one in seen:
@@ -264,7 +264,7 @@ def _counts(one: Look | Rate) -> dict[str, object]:
     return {"messages": one.messages, "bytes": one.size, "rate": round(one.rate, 3)}
 
 
-def _with_gaps(seen: Sequence[Seen], gaps: Sequence[Gap]) -> list[bytes]:
+def _with_gaps(seen: Sequence[SelectedMessage], gaps: Sequence[Gap]) -> list[bytes]:
     lines, left = [], deque(gaps)
     for one in seen:
         while left and left[0].epoch <= one.message.epoch:

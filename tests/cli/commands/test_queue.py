@@ -14,7 +14,7 @@ from support.command import start
 from support.site_on_loopback import bindings_page, site
 
 import pulsekit
-from pulsekit.queues.operations import delete_queue, look
+from pulsekit.queues.operations import delete_queue, queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +61,7 @@ def filled(user: PulseUser, count: int, *patterns: str) -> Iterator[str]:
 def ready(user: PulseUser) -> int:
     async def ask() -> int:
         async with pulsekit.connect(user.url) as pulse:
-            return (await look(pulse, f"queue/{user.name}/q")).ready
+            return (await queue_depth(pulse, f"queue/{user.name}/q")).ready
 
     return asyncio.run(ask())
 

@@ -16,7 +16,7 @@ from support.proxy import Proxy
 
 import pulsekit as library
 from pulsekit._amqp.types import Settlement
-from pulsekit.cli.commands.tail.recording import Saving
+from pulsekit.cli.commands.tail.recording import RecordingWriter
 from pulsekit.messages import Gap, Message
 
 if TYPE_CHECKING:
@@ -289,14 +289,16 @@ class Broker:
 
 
 @pytest.fixture
-async def saving(tmp_path: Path) -> AsyncIterator[Saving]:
-    saving = Saving(library.Recorder(tmp_path / "jobs.ndjson"))
+async def saving(tmp_path: Path) -> AsyncIterator[RecordingWriter]:
+    saving = RecordingWriter(library.Recorder(tmp_path / "jobs.ndjson"))
     await saving.open()
     yield saving
     await saving.close()
 
 
-async def test_a_message_is_acknowledged_once_the_disk_has_it(saving: Saving, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_message_is_acknowledged_once_the_disk_has_it(
+    saving: RecordingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broker = Broker()
     synced: list[list[bytes]] = []
 
@@ -314,14 +316,14 @@ async def test_a_message_is_acknowledged_once_the_disk_has_it(saving: Saving, mo
     monkeypatch.undo()
 
 
-async def test_when_many_are_owed_nobody_waits_for_the_clock(saving: Saving) -> None:
+async def test_when_many_are_owed_nobody_waits_for_the_clock(saving: RecordingWriter) -> None:
     broker = Broker()
     await saving.write([broker.message(number) for number in range(500)])
     assert len(broker.acknowledged) == 500
 
 
 async def test_what_the_disk_could_not_keep_is_never_acknowledged(
-    saving: Saving, monkeypatch: pytest.MonkeyPatch
+    saving: RecordingWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = Broker()
     await saving.write([broker.message(1)])
@@ -338,7 +340,9 @@ async def test_what_the_disk_could_not_keep_is_never_acknowledged(
     assert broker.acknowledged == [1]
 
 
-async def test_a_gap_stands_before_the_first_message_after_it_even_if_others_were_waiting(saving: Saving) -> None:
+async def test_a_gap_stands_before_the_first_message_after_it_even_if_others_were_waiting(
+    saving: RecordingWriter,
+) -> None:
     broker = Broker()
     saving.gaps += [Gap(NOON, NOON, 2, lossy=True), Gap(NOON, NOON, 3, lossy=True)]
     await saving.write([broker.message(1), broker.message(2, epoch=2)])

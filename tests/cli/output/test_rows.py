@@ -16,7 +16,7 @@ from pulsekit.cli.output.output import Format, Output
 from pulsekit.cli.output.rows import Notation, Rows
 from pulsekit.messages import Gap, Message
 from pulsekit.records.expressions import Query
-from pulsekit.records.selection import View
+from pulsekit.records.selection import Selection
 from pulsekit.schemas.schema import load_schema
 
 EXCHANGE = "exchange/me/v1/jobs"
@@ -30,9 +30,9 @@ def message(body: Any, key: str = "treeherder.try._", **more: Any) -> Message:
 
 
 def drawn(
-    capsys: pytest.CaptureFixture[str], *messages: Message, view: View | None = None, **options: Any
+    capsys: pytest.CaptureFixture[str], *messages: Message, view: Selection | None = None, **options: Any
 ) -> list[str]:
-    view = view or View([Binding(EXCHANGE, "treeherder.#")])
+    view = view or Selection([Binding(EXCHANGE, "treeherder.#")])
     out = Output(Format.PRETTY)
     rows = Rows(out, [EXCHANGE], **options)
     for seen in view.choose(messages):
@@ -99,13 +99,13 @@ def test_an_explanation_names_the_binding_and_the_key(capsys: pytest.CaptureFixt
 
 
 def test_a_query_is_shown_in_the_place_of_the_payload(capsys: pytest.CaptureFixture[str]) -> None:
-    view = View([Binding(EXCHANGE)], query=Query("payload.display.jobSymbol"))
+    view = Selection([Binding(EXCHANGE)], query=Query("payload.display.jobSymbol"))
     assert drawn(capsys, message(JOBS[0]), view=view)[0].endswith('  "B"')
     assert drawn(capsys, message(JOBS[0]), view=view, full=True)[-1] == '"B"'
 
 
 def test_what_is_in_an_envelope_is_shown_as_if_it_had_none(capsys: pytest.CaptureFixture[str]) -> None:
-    view = View([Binding(EXCHANGE)], unwraps=True)
+    view = Selection([Binding(EXCHANGE)], unwraps=True)
     wrapped = message({"payload": {"a": 1}, "_meta": {"sent": "then"}})
     assert drawn(capsys, wrapped, view=view)[0].endswith('  {"a": 1}')
     lines = drawn(capsys, wrapped, view=view, full=True)
@@ -132,9 +132,9 @@ def test_nothing_of_a_message_can_act_on_the_screen(notation: Notation, capsys: 
         properties=Properties(app_id=HOSTILE, type=HOSTILE),
     )
     for view in (
-        View([Binding(EXCHANGE)], unwraps=True, schema=load_schema("pulse-job")),
-        View([Binding(EXCHANGE)], query=Query("[payload, routing_key]")),
-        View([]),
+        Selection([Binding(EXCHANGE)], unwraps=True, schema=load_schema("pulse-job")),
+        Selection([Binding(EXCHANGE)], query=Query("[payload, routing_key]")),
+        Selection([]),
     ):
         lines = drawn(capsys, given, message(HOSTILE.encode()), view=view, full=True, marked=True, notation=notation)
         assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set("".join(lines))

@@ -110,9 +110,9 @@ def command(
         )
     extras = None
     if cc or headers or properties:
-        from pulsekit.cli.input.properties import read_extras
+        from pulsekit.cli.input.properties import read_properties
 
-        extras = read_extras(cc or (), headers or (), properties or ())
+        extras = read_properties(cc or (), headers or (), properties or ())
     settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
     loaded = None if unchecked else load_schema(schema or settings.schema)
@@ -157,11 +157,11 @@ def command(
 
 def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show what would be sent, and how it would look."""
-    from pulsekit.cli.commands.publish.dry_run import Trial
+    from pulsekit.cli.commands.publish.dry_run import DryRun
     from pulsekit.cli.commands.publish.plans import Files
     from pulsekit.cli.input.payloads import read_pipe
 
-    trial = Trial(plan, bindings, out)
+    trial = DryRun(plan, bindings, out)
     if names:
         for result in Files(names, plan).judged():
             trial.show(result)

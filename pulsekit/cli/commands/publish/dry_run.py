@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.bindings.table import BindingTable
-from pulsekit.cli.commands.publish.lint_summary import Remarks
+from pulsekit.cli.commands.publish.lint_summary import LintSummary
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.verdicts import Verdict, verdict_record
 from pulsekit.errors import DocumentError, InvalidInput, InvalidPayload, Problem
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.commands.publish.plans import Message, Messages, Plan, Refused
     from pulsekit.cli.output.output import Cell, Output
 
-__all__ = ["Trial"]
+__all__ = ["DryRun"]
 
 _VERDICTS = {"valid": "good", "wrong": "warn", "dropped": "bad", "invalid": "bad"}
 _WIDTH = max(map(len, _VERDICTS))
@@ -26,7 +26,7 @@ _GOOD, _BAD = {"success"}, {"testfailed", "busted", "exception"}  # results, as 
 _SHORT = 12  # characters of a revision
 
 
-class Trial:
+class DryRun:
     """Show what would be sent.
 
     Attributes:
@@ -38,7 +38,7 @@ class Trial:
         self.messages = self.refused = 0
         self._plan = plan
         self._out = out
-        self._remarks = Remarks()
+        self._remarks = LintSummary()
         self._table: BindingTable[str] = BindingTable()
         for binding in bindings:
             if binding.exchange == plan.exchange:
@@ -48,11 +48,11 @@ class Trial:
 
     def show(self, result: Messages | Refused) -> None:
         """Show the messages of a payload, or what is wrong with it."""
-        from pulsekit.cli.commands.publish.plans import Refused, tell
+        from pulsekit.cli.commands.publish.plans import Refused, print_problems
 
         if isinstance(result, Refused):
             self.refused += 1
-            tell(result)
+            print_problems(result)
             self._show_refused(result)
             self.messages += 1
             return

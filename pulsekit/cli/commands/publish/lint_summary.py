@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
     from pulsekit.cli.output.verdicts import Placed
 
-__all__ = ["Remarks"]
+__all__ = ["LintSummary"]
 
 
-class Remarks:
+class LintSummary:
     """Collect what the linter found, and tell each rule once, with the number of jobs that break it.
 
     Args:

@@ -16,7 +16,7 @@ from pulsekit.cli.input.payloads import is_ndjson
 from pulsekit.cli.output.output import fail
 from pulsekit.cli.output.verdicts import Placed
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records.record import is_aside, is_record, read_record
+from pulsekit.records.record import is_metadata, is_record, read_record
 from pulsekit.treeherder import Severity, routing_key
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pulsekit._documents.document import Document
-    from pulsekit.cli.input.properties import Extras
+    from pulsekit.cli.input.properties import ExtraProperties
     from pulsekit.publisher.publisher import Draft
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     Message: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["Dropped", "Files", "Messages", "Plan", "Refused", "tell"]
+__all__ = ["Dropped", "Files", "Messages", "Plan", "Refused", "print_problems"]
 
 _BLOCK = 1 << 20  # bytes of lines that are compared together with what they were before
 _SPACE = b" \t\r\n"  # of JSON (RFC 8259 §2)
@@ -121,7 +121,7 @@ class Plan:
     edits: Edits | None = None
     linter: Linter | None = field(default=None, compare=False)
     force: bool = False
-    extras: Extras | None = None
+    extras: ExtraProperties | None = None
 
     def take(self, document: Document | DocumentError, *, checked: bool = False) -> Messages | Refused:
         """Return the messages of one payload, or why there are none.
@@ -164,7 +164,7 @@ class Plan:
             InvalidInput: it is invalid, has no key, or Treeherder would drop it.
             ConfigurationError: nothing says which key it has.
         """
-        if is_aside(value):
+        if is_metadata(value):
             return Messages([])
         if self.edits is not None:
             size = None
@@ -383,7 +383,7 @@ def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
             yield _Lines(name, before, index, lines, end)
 
 
-def tell(refused: Refused) -> None:
+def print_problems(refused: Refused) -> None:
     """Say what is wrong with one payload, a line for each problem."""
     document, error = refused.document, refused.error
     if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):

@@ -6,8 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pulsekit.cli.commands.publish.lint_summary import Remarks
-from pulsekit.cli.commands.publish.plans import Files, Plan, Refused, tell
+from pulsekit.cli.commands.publish.lint_summary import LintSummary
+from pulsekit.cli.commands.publish.plans import Files, Plan, Refused, print_problems
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import read_pipe
 from pulsekit.cli.input.registrations import STDIN
@@ -32,7 +32,7 @@ class Sending:
     def __init__(self, plan: Plan, out: Output, *, keep_going: bool) -> None:
         self._plan = plan
         self._receipts = Receipts(out)
-        self._remarks = Remarks()
+        self._remarks = LintSummary()
         self._keep_going = keep_going
         self._again: Callable[[], Iterable[Messages | Refused]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
@@ -61,7 +61,7 @@ class Sending:
         """
         documents, self._stream = await read_pipe()
         if self._stream is not None:
-            self._remarks = Remarks(live=True)
+            self._remarks = LintSummary(live=True)
             return True
         results = [self._plan.take(document) for document in documents]
         self._again = lambda: results
@@ -105,7 +105,7 @@ class Sending:
             if isinstance(result, Refused):
                 refused += 1
                 dropped += bool(result.lint)
-                tell(result)
+                print_problems(result)
             else:
                 messages += len(result)
                 self._remarks.add(result.source, result.lint)
@@ -124,14 +124,14 @@ class Sending:
     def _read_again(self) -> Iterator[Message]:
         for result in self._again():
             if isinstance(result, Refused) and not self._keep_going:
-                tell(result)  # it was changed since it was found to be valid
+                print_problems(result)  # it was changed since it was found to be valid
             yield from self._accept(result)
 
     async def _streamed(self, documents: AsyncIterator[Document | DocumentError]) -> AsyncIterator[Message]:
         async for document in documents:
             result = self._plan.take(document)
             if isinstance(result, Refused):
-                tell(result)
+                print_problems(result)
                 self._stopped = not self._keep_going
             else:
                 self._remarks.add(result.source, result.lint)

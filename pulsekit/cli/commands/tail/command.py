@@ -146,8 +146,8 @@ def command(
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_queue
-    from pulsekit.cli.commands.tail.session import Listening, Span, Store
-    from pulsekit.records.selection import View
+    from pulsekit.cli.commands.tail.session import Session, Span, Store
+    from pulsekit.records.selection import Selection
     from pulsekit.schemas.schema import load_schema
 
     if quiet and save is None:
@@ -171,7 +171,7 @@ def command(
     pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
     bindings = [] if taken else _bindings(texts, patterns, pulse.user)
     store = Store(check_queue(taken, pulse.user)) if taken else _store(pulse, queue, keep)
-    view = View(
+    view = Selection(
         bindings,
         filter=wanted,
         query=projection,
@@ -182,9 +182,9 @@ def command(
     )
     saving = None
     if save is not None:
-        from pulsekit.cli.commands.tail.recording import Saving, recorder_for
+        from pulsekit.cli.commands.tail.recording import RecordingWriter, recorder_for
 
-        saving = Saving(recorder_for(save, bindings, replace=force))
+        saving = RecordingWriter(recorder_for(save, bindings, replace=force))
     out = None if quiet else Output(output)
 
     def screen() -> Screen | None:
@@ -204,7 +204,7 @@ def command(
         return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
 
     span = Span(count, idle, duration, expected)
-    listening = Listening(pulse, bindings, view, screen, saving, span, store)
+    listening = Session(pulse, bindings, view, screen, saving, span, store)
     try:
         return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
     except PreconditionFailed as error:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.messages import Gap, Message
 
-__all__ = ["Saving", "recorder_for"]
+__all__ = ["RecordingWriter", "recorder_for"]
 
 _AHEAD = 1000  # messages the broker sends ahead: it goes on while the disk takes its time
 _OWED = _AHEAD // 2  # messages recorded and not acknowledged, at most
@@ -43,7 +43,7 @@ def recorder_for(path: str, bindings: Sequence[Binding], *, replace: bool) -> Re
     return recorder
 
 
-class Saving:
+class RecordingWriter:
     """Record messages beside the event loop, and acknowledge them once the disk has them.
 
     That is not asked of the disk for every message, but for many at once, and soon.

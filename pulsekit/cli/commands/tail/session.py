@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from pulsekit.bindings.registration import Binding
-    from pulsekit.cli.commands.tail.recording import Saving
+    from pulsekit.cli.commands.tail.recording import RecordingWriter
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap, Message
     from pulsekit.pulse import Pulse
-    from pulsekit.records.selection import View
+    from pulsekit.records.selection import Selection
 
-__all__ = ["Listening", "Span", "Store"]
+__all__ = ["Session", "Span", "Store"]
 
 _BATCH = 256  # messages written at once when they come faster than they are shown
 _LOOK = 2.0  # seconds between two looks at how far behind it is
@@ -65,16 +65,16 @@ class Store:
     keep: float | None = None
 
 
-class Listening:
+class Session:
     """Follow bindings until it is time to end."""
 
     def __init__(
         self,
         pulse: Pulse,
         bindings: Sequence[Binding],
-        view: View,
+        view: Selection,
         screen: Callable[[], Screen | None],
-        saving: Saving | None,
+        saving: RecordingWriter | None,
         span: Span,
         store: Store | None,
     ) -> None:
