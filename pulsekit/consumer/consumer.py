@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import call_safely
-from pulsekit._amqp.channel import ConsumeChannel, QueueDeclaration
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
+from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
 from pulsekit._amqp.types import Settlement
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.bindings.registration import Binding

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.channel import OutgoingMessage
+from pulsekit._amqp.publishing import OutgoingMessage
 from pulsekit.publisher.receipts import Receipt
 
 if TYPE_CHECKING:

@@ -14,9 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import commands
 
-from pulsekit._amqp.channel import ConsumeChannel, OutgoingMessage, PublishChannel
+from pulsekit._amqp.consuming import ConsumeChannel
 from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit._amqp.properties import Properties, read_properties
+from pulsekit._amqp.publishing import OutgoingMessage, PublishChannel
 from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Outcome, Settlement
 from pulsekit.errors import ConnectionLost

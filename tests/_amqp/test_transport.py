@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.proxy import terminated
 
 import pulsekit
-from pulsekit._amqp.channel import ConsumeChannel
+from pulsekit._amqp.consuming import ConsumeChannel
 from pulsekit._amqp.frames import HEARTBEAT
 from pulsekit._amqp.transport import FrameRouter, Transport
 

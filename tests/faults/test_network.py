@@ -15,8 +15,8 @@ import pulsekit
 from faults.account import Account
 from faults.stage import Fault, consume, publish, publish_and_consume, resident
 from pulsekit import Outcome, State
-from pulsekit._amqp.channel import OutgoingMessage
 from pulsekit._amqp.connection import Backoff
+from pulsekit._amqp.publishing import OutgoingMessage
 
 if TYPE_CHECKING:
     from collections.abc import Callable

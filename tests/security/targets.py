@@ -29,7 +29,7 @@ from sandbox.hostile import samples, speak
 from support.samples import COMPLETED, JOBS
 
 from pulsekit._amqp.broker import parse_url, user_in
-from pulsekit._amqp.channel import ConsumeChannel
+from pulsekit._amqp.consuming import ConsumeChannel
 from pulsekit._amqp.frames import FRAME, PublishHeader, encode_id
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.transport import FrameRouter
