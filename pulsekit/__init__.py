@@ -12,8 +12,7 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit._amqp.connection import State
-    from pulsekit._amqp.properties import Properties
-    from pulsekit._amqp.types import Outcome
+    from pulsekit._amqp.types import Outcome, Properties
     from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.bindings.table import BindingTable
@@ -164,8 +163,7 @@ __getattr__, __dir__ = lazy_names(
     {
         "pulsekit.bindings.registration": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
         "pulsekit._amqp.connection": ("State",),
-        "pulsekit._amqp.properties": ("Properties",),
-        "pulsekit._amqp.types": ("Outcome",),
+        "pulsekit._amqp.types": ("Outcome", "Properties"),
         "pulsekit.consumer.consumer": ("Consumer",),
         "pulsekit.consumer.depth": ("QueueDepth", "Limits"),
         "pulsekit.errors": _ERRORS,

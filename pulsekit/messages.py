@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pulsekit._amqp.properties import Properties, read_properties
-from pulsekit._amqp.types import Settlement
+from pulsekit._amqp.types import Properties, Settlement
 from pulsekit._documents.payloads import decode_body
 from pulsekit.errors import InvalidPayload
 
@@ -229,6 +228,8 @@ class Delivered(Message):
         return self._properties
 
     def _read_header(self) -> None:
+        from pulsekit._amqp.properties import read_properties  # offline commands never ask
+
         self._properties, self._headers = read_properties(self._header)
         self._header = b""
 

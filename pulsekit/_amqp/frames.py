@@ -15,7 +15,7 @@ from pulsekit.errors import InvalidMessage
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit._amqp.properties import Properties
+    from pulsekit._amqp.types import Properties
 
 __all__ = [
     "ACK",

@@ -8,20 +8,19 @@ A content header is the class (2 bytes), a weight that is always 0 (2), the size
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pamqp import encode
 
 from pulsekit._amqp.tables import encode_table, read_table, read_timestamp
-from pulsekit._amqp.types import encode_short_string, short_string
+from pulsekit._amqp.types import Properties, encode_short_string, short_string
 from pulsekit.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Properties", "encode_properties", "read_properties"]
+__all__ = ["encode_properties", "read_properties"]
 
 # The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
 _FLAGS = (
@@ -40,24 +39,6 @@ _FLAGS = (
     ("app_id", 1 << 3),
 )
 _OCTETS = frozenset({"delivery_mode", "priority"})
-
-
-@dataclass(frozen=True, slots=True)
-class Properties:
-    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
-
-    content_type: str | None = None
-    content_encoding: str | None = None
-    delivery_mode: int | None = None
-    priority: int | None = None
-    correlation_id: str | None = None
-    reply_to: str | None = None
-    expiration: str | None = None
-    message_id: str | None = None
-    timestamp: datetime | None = None
-    type: str | None = None
-    user_id: str | None = None
-    app_id: str | None = None
 
 
 def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:

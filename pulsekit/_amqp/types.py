@@ -1,13 +1,17 @@
-"""Values that the modules of the client share: outcomes, settlements, deliveries, and short strings."""
+"""Values that the modules of the client share: properties, outcomes, settlements, deliveries, and short strings."""
 
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.errors import InvalidMessage
 
-__all__ = ["Delivery", "Outcome", "Settlement", "encode_short_string", "short_string"]
+if TYPE_CHECKING:
+    from datetime import datetime
+
+__all__ = ["Delivery", "Outcome", "Properties", "Settlement", "encode_short_string", "short_string"]
 
 _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
 
@@ -30,6 +34,24 @@ class Outcome(enum.StrEnum):
     TIMEOUT = "timeout"
     UNKNOWN = "unknown"
     INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
 
 
 class Settlement(enum.Enum):

@@ -14,9 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.frames import FRAME_MAX, PublishHeader, encode_id
-from pulsekit._amqp.properties import Properties
 from pulsekit._amqp.publishing import PublishChannel
-from pulsekit._amqp.types import Outcome
+from pulsekit._amqp.types import Outcome, Properties
 from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.bindings.names import check_exchange, owner
 from pulsekit.errors import (

@@ -13,7 +13,7 @@ from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit._documents.ndjson import dump_line, escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
 from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical

@@ -16,8 +16,8 @@ from pamqp.header import ContentHeader
 
 import pulsekit
 from pulsekit._amqp.frames import ACK, NACK, REJECT, PublishHeader, encode_id, encode_settlement, read_content
-from pulsekit._amqp.properties import Properties, read_properties
-from pulsekit._amqp.types import short_string
+from pulsekit._amqp.properties import read_properties
+from pulsekit._amqp.types import Properties, short_string
 
 SHORT = st.text(max_size=60)
 PROPERTIES = st.builds(

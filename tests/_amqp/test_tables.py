@@ -14,8 +14,9 @@ from pamqp import decode
 
 import pulsekit
 from pulsekit._amqp.frames import PublishHeader
-from pulsekit._amqp.properties import Properties, read_properties
+from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.tables import encode_table, read_table
+from pulsekit._amqp.types import Properties
 
 SIZES = {"t": 1, "b": 1, "B": 1, "s": 2, "u": 2, "I": 4, "i": 4, "l": 8, "L": 8, "f": 4, "d": 8, "D": 5, "V": 0}
 

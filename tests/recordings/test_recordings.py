@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
 from pulsekit.messages import Gap, Message
 from pulsekit.recordings.recordings import Recorder, read_recording

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit._amqp.properties import Properties
 from pulsekit._amqp.tables import encode_table, read_table
-from pulsekit._amqp.types import Delivery, Settlement
+from pulsekit._amqp.types import Delivery, Properties, Settlement
 from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.payloads import encode_payload

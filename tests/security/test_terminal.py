@@ -17,7 +17,7 @@ from support.command import pulsekit, start
 from support.samples import JOBS
 
 import pulsekit as library
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.cli.output.output import clean
 from pulsekit.messages import Message
 from pulsekit.queues.operations import delete_queue

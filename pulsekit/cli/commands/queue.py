@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
-    from pulsekit.records.record import message_record
-from pulsekit.queues.guardian import Bound, Comparison
+    from pulsekit.queues.guardian import Bound, Comparison
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -213,6 +212,7 @@ async def _watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: 
 
 async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool) -> int:
     from pulsekit.queues.operations import peek, queue_depth
+    from pulsekit.records.record import message_record
 
     async with pulse:
         messages = await peek(pulse, name, count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, InvalidMessage
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit._documents.nesting import is_deeper
 from pulsekit.cli.output.output import clean, columns
 from pulsekit.errors import InvalidMessage

@@ -9,7 +9,7 @@ import pytest
 from support.command import pulsekit, start
 
 import pulsekit as library
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.messages import Message
 
 if TYPE_CHECKING:

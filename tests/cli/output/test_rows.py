@@ -10,7 +10,7 @@ import pytest
 from ruamel.yaml import YAML
 from support.samples import JOBS
 
-from pulsekit._amqp.properties import Properties
+from pulsekit._amqp.types import Properties
 from pulsekit.bindings.registration import Binding
 from pulsekit.cli.output.output import Format, Output
 from pulsekit.cli.output.rows import Notation, Rows
