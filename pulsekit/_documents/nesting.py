@@ -13,7 +13,7 @@ __all__ = ["MAX_DEPTH", "is_deeper", "is_deeper_text", "too_deep_at"]
 
 MAX_DEPTH = 200  # objects and lists within each other; 64 of AMQP's headers become 130 in a record
 
-_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
 
@@ -37,14 +37,16 @@ def is_deeper_text(text: bytes, levels: int = MAX_DEPTH) -> bool:
 def too_deep_at(text: bytes, levels: int = MAX_DEPTH) -> int | None:
     """Return the offset of the first bracket of JSON that is one level too deep, or None when there is none.
 
-    Most texts have too few brackets for that. Of the others, strings are taken out and then all brackets that have
-    nothing between them, once for each level: in `[[][]]` that leaves `[]`, and then nothing. What is not empty by
-    then is too deep or no JSON, and is read bracket by bracket.
+    Most texts have too few brackets for that. Of the others, brackets and quotes are kept, without escapes. Strings
+    are taken out: two quotes in a row are one, or the end of one and the begin of the next. Then all brackets that have
+    nothing between them are taken out, once for each level: of `[[][]]` that leaves `[]`, and then nothing. What is not
+    empty by then is too deep or no JSON, and is read bracket by bracket.
     """
     if text.count(b"[") + text.count(b"{") <= levels:
         return None
-    outside = b"".join(text.replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')[::2])
-    brackets = outside.translate(_SQUARE, _OTHERS)
+    plain = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
+    kept = plain.translate(_SQUARE, _OTHERS).replace(b'""', b"")
+    brackets = b"".join(kept.split(b'"')[::2])
     for _ in range(levels):
         brackets = brackets.replace(b"[]", b"")
         if not brackets:

@@ -7,6 +7,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pulsekit import ConfigurationError, DocumentError, InvalidMessage
 from pulsekit._documents.document import parse_json, parse_yaml
@@ -112,3 +114,14 @@ def test_the_verdict_on_a_deep_payload_does_not_depend_on_the_stack() -> None:
 
 def test_no_python_reads_less_than_the_limit() -> None:
     assert sys.getrecursionlimit() > MAX_DEPTH * 4
+
+
+@given(
+    st.recursive(
+        st.text('[]{}"\\a'), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('["\\'), inner)
+    )
+)
+def test_the_depth_of_text_is_that_of_its_value(payload: Any) -> None:
+    text = json.dumps(payload, indent=1).encode()
+    for levels in range(4):
+        assert is_deeper_text(text, levels) is is_deeper(payload, levels)

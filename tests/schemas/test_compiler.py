@@ -316,10 +316,12 @@ def test_a_schema_that_is_too_deep_is_refused_in_words() -> None:
 
 
 def test_a_long_chain_of_references_is_followed() -> None:
-    chain = {str(number): {"$ref": f"#/definitions/{number + 1}"} for number in range(100)}
-    loaded = load_schema({"$ref": "#/definitions/0", "definitions": chain | {"100": {"type": "integer"}}})
+    chain = {str(number): {"$ref": f"#/definitions/{number + 1}"} for number in range(1000)}
+    definitions = chain | {"1000": {"type": "integer"}}
+    loaded = load_schema({"$ref": "#/definitions/900", "definitions": definitions})
     assert loaded.is_valid(1)
     assert [problem.rule for problem in loaded.problems("a")] == ["type"]
+    assert len(check_schema({"$ref": "#/definitions/0", "definitions": definitions}).targets) == 1001
 
 
 def test_a_property_that_is_required_but_never_allowed_is_refused_in_words() -> None:
