@@ -409,7 +409,7 @@ async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: P
         proxy.hold_answers()
         with pytest.raises(pulsekit.PublishTimeout):
             await publisher.publish({}, KEY, timeout=0.05)
-        late = asyncio.ensure_future(publisher.publish({}, KEY, timeout=30))
+        late = asyncio.ensure_future(publisher.publish({}, KEY, timeout=1))
         while publisher.in_flight != 1:
             await asyncio.sleep(0)
         proxy.refuse()

@@ -147,6 +147,7 @@ async def test_what_was_recorded_is_on_the_disk_soon_though_nothing_follows(
             assert tail.poll() is None
             with suppress(library.DamagedRecording):  # nothing is in it yet
                 found = next(library.read_recording(tmp_path / "jobs.ndjson.gz"))
+        tail.kill()
 
 
 async def test_a_reader_that_goes_away_leaves_a_whole_recording(
