@@ -59,7 +59,7 @@ def _check(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> No
     assert not world.broker.sessions
 
 
-@pytest.mark.parametrize("frames", [4_000, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("frames", [4_000, pytest.param(20_000, marks=(pytest.mark.slow, pytest.mark.timeout(300)))])
 def test_hostile_frames_never_end_in_a_traceback(caplog, frames: int) -> None:
     @given(st.lists(_hostile(), min_size=_FRAMES_EACH, max_size=_FRAMES_EACH), st.booleans())
     @settings(max_examples=frames // _FRAMES_EACH, suppress_health_check=list(HealthCheck))
