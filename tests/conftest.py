@@ -16,11 +16,12 @@ from support.children import end_children, running_children
 from support.loopback import SandboxBroker
 from support.rabbitmq.node import PrivateNode, lacking, running
 
+import pulsekit
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
-    from collections.abc import Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -159,6 +160,25 @@ def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
     """Every broker in turn that a client of Pulse should not be able to tell apart."""
     named: RabbitMQ = request.getfixturevalue(request.param)
     return named
+
+
+@pytest.fixture
+def user(broker: RabbitMQ | SandboxBroker) -> PulseUser:
+    """A user of each broker in turn that no other test has, with PulseGuardian's permissions."""
+    return broker.user()
+
+
+@pytest.fixture
+def exchange(user: PulseUser) -> str:
+    """The name of an exchange that the user may create."""
+    return f"exchange/{user.name}/v1/jobs"
+
+
+@pytest.fixture
+async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
+    """A connection of the user."""
+    async with pulsekit.connect(user.url) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -17,11 +17,6 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
 async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
     with pytest.raises(pulsekit.PulsekitError) as caught:
         async with pulsekit.connect(url, **options) as pulse:

@@ -12,27 +12,7 @@ from support.samples import JOBS
 import pulsekit
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
-    async with pulsekit.connect(user.url) as pulse:
-        yield pulse
-
-
-@pytest.fixture
-async def exchange(pulse: pulsekit.Pulse, user: PulseUser) -> str:
-    name = f"exchange/{user.name}/v1/jobs"
-    await pulse.create_exchange(name)
-    return name
+    from support.rabbitmq.broker import PulseUser
 
 
 async def send(pulse: pulsekit.Pulse, exchange: str, numbers: range, key: str = "a.b") -> None:

@@ -22,24 +22,6 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
-    async with pulsekit.connect(user.url) as pulse:
-        yield pulse
-
-
-@pytest.fixture
-async def exchange(pulse: pulsekit.Pulse, user: PulseUser) -> str:
-    name = f"exchange/{user.name}/v1/jobs"
-    await pulse.create_exchange(name)
-    return name
-
-
-@pytest.fixture
 async def dead(pulse: pulsekit.Pulse, user: PulseUser) -> AsyncIterator[pulsekit.Consumer]:
     """Receive what is rejected."""
     exchange = f"exchange/{user.name}/dead"

@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
 async def diagnosis(
     url: str, exchange: str | None = None, *, configured: str | None = None, timeout: float = 10.0
 ) -> dict[str, CheckResult]:

@@ -24,22 +24,6 @@ if TYPE_CHECKING:
 KEY = "treeherder.autoland._"
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
-
-
-@pytest.fixture
-async def pulse(user: PulseUser) -> AsyncIterator[pulsekit.Pulse]:
-    async with pulsekit.connect(user.url) as pulse:
-        yield pulse
-
-
 async def listen(pulse: pulsekit.Pulse, exchange: str, pattern: str = "#") -> pulsekit.Consumer:
     """Subscribe to an exchange that this makes first."""
     await pulse.create_exchange(exchange)

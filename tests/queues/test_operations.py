@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from pulsekit import Pulse
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
 @asynccontextmanager
 async def filled(user: PulseUser, count: int) -> AsyncIterator[tuple[Pulse, str]]:
     """Open a connection, with a durable queue that holds so many messages."""

@@ -13,8 +13,7 @@ from typing import Any
 
 from pamqp import body, header
 from pamqp.commands import Basic, Channel, Confirm, Exchange, Queue, Tx
-
-from sandbox.wire import CAPABILITIES, Login, content
+from support.raw_client import CAPABILITIES, Login, content
 
 GUEST = Login()
 PULSE = Login(user="pulse", password="pulse")

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from pamqp.commands import Basic, Confirm, Exchange, Queue, Tx
-
-from sandbox.wire import Login, Wire, connect, content
+from support.raw_client import Login, RawClient, connect, content
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-async def wire(address: Address) -> AsyncIterator[Wire]:
+async def wire(address: Address) -> AsyncIterator[RawClient]:
     async with connect(address.host, address.port, Login()) as opened:
         yield opened
 
@@ -29,13 +28,13 @@ def name() -> str:
     return f"t{secrets.token_hex(4)}"
 
 
-async def declare(wire: Wire, name: str, **arguments: Any) -> str:
+async def declare(wire: RawClient, name: str, **arguments: Any) -> str:
     table = {"x-" + key.replace("_", "-"): value for key, value in arguments.items()}
     await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=table))
     return name
 
 
-async def get(wire: Wire, queue: str, *, no_ack: bool = True) -> Any:
+async def get(wire: RawClient, queue: str, *, no_ack: bool = True) -> Any:
     """Return method, header and body of the next message, which may take a moment to arrive."""
     for _ in range(100):
         wire.send(Basic.Get(queue=queue, no_ack=no_ack))
@@ -47,15 +46,15 @@ async def get(wire: Wire, queue: str, *, no_ack: bool = True) -> Any:
     return None
 
 
-async def bodies(wire: Wire, queue: str, count: int) -> list[bytes]:
+async def bodies(wire: RawClient, queue: str, count: int) -> list[bytes]:
     return [(await get(wire, queue))[2] for _ in range(count)]
 
 
-async def depth(wire: Wire, queue: str) -> int:
+async def depth(wire: RawClient, queue: str) -> int:
     return (await wire.call(Queue.Declare(queue=queue, passive=True))).message_count
 
 
-async def publish(wire: Wire, exchange: str, key: str, *datas: bytes, **options: Any) -> list[str]:
+async def publish(wire: RawClient, exchange: str, key: str, *datas: bytes, **options: Any) -> list[str]:
     """Publish with confirms and return the verdicts."""
     verdicts = []
     for data in datas or (b"hi",):

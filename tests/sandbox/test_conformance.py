@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pamqp import commands
+from support.raw_client import Login, RawClient, connect, render, shake_hands
 
 from sandbox.questions import QUESTIONS, TIDY, Question
 from sandbox.versions import changed, mechanisms, protocol
-from sandbox.wire import Login, Wire, connect, render, shake_hands
 
 if TYPE_CHECKING:
     from sandbox.conftest import Address
@@ -35,7 +35,7 @@ def _read_table() -> dict[str, str]:
 _TABLE = _read_table()
 
 
-async def _say(wire: Wire, frames: list) -> None:
+async def _say(wire: RawClient, frames: list) -> None:
     """Send frames, waiting for the answer of each that has one."""
     for frame in frames:
         await wire.call(frame)
@@ -43,7 +43,7 @@ async def _say(wire: Wire, frames: list) -> None:
         await wire.until(commands.Basic.Ack)
 
 
-async def _listen(wire: Wire, count: int, patience: float) -> str:
+async def _listen(wire: RawClient, count: int, patience: float) -> str:
     """Write down the frames that come, up to the first close or the number that is expected."""
     heard = []
     with contextlib.suppress(TimeoutError):

@@ -10,10 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pamqp import commands, frame
 from pamqp.commands import Basic, Connection, Queue
-
-from sandbox.hostile import OUTPUT_LIMIT, samples
-from sandbox.memory import Client, World
-from sandbox.wire import Login, content
+from support.hostile_frames import OUTPUT_LIMIT, samples
+from support.raw_client import Login, content
+from support.sandbox_in_memory import Client, World
 
 _FRAMES_EACH = 20
 

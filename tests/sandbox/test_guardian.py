@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 from pamqp.commands import Basic, Queue
+from support.sandbox_in_memory import World
 
 from pulsekit.sandbox.guardian import Guardian, GuardianLimits
-from sandbox.memory import World
 
 
 @pytest.fixture

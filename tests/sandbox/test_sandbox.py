@@ -8,17 +8,17 @@ import aio_pika
 import pytest
 from aiormq.exceptions import ChannelAccessRefused, ProbableAuthenticationError
 from pamqp.commands import Basic, Confirm, Connection, Queue
+from support.raw_client import Login, connect, content
 
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.sandbox import GuardianLimits, Sandbox
-from sandbox.wire import Login, connect, content
 
 EXCHANGE = "exchange/me/v1/jobs"
 QUEUE = "queue/me/jobs"
 
 
 @pytest.fixture
-async def pulse(sandbox):
+async def bound_queue(sandbox):
     """A channel of the user `me`, with an exchange and a queue bound to it."""
     connection = await aio_pika.connect(sandbox.url("me"))
     async with connection:
@@ -29,8 +29,8 @@ async def pulse(sandbox):
         yield exchange, queue
 
 
-async def test_a_client_of_pulse_publishes_and_consumes_unchanged(sandbox, pulse) -> None:
-    exchange, queue = pulse
+async def test_a_client_of_pulse_publishes_and_consumes_unchanged(sandbox, bound_queue) -> None:
+    exchange, queue = bound_queue
     await exchange.publish(
         aio_pika.Message(b"{}", headers={"CC": ["route.x"]}), "treeherder.autoland._", mandatory=True
     )
@@ -41,7 +41,7 @@ async def test_a_client_of_pulse_publishes_and_consumes_unchanged(sandbox, pulse
     assert sandbox.queue_depth(QUEUE) == (0, 0)
 
 
-async def test_a_user_of_pulse_has_only_its_own_corner(sandbox, pulse) -> None:
+async def test_a_user_of_pulse_has_only_its_own_corner(sandbox, bound_queue) -> None:
     connection = await aio_pika.connect(sandbox.url("other"))
     async with connection:
         channel = await connection.channel()
@@ -55,8 +55,8 @@ async def test_starting_takes_a_blink() -> None:
         assert time.thread_time() - began < 0.05
 
 
-async def test_what_is_injected_is_routed_like_any_message(sandbox, pulse) -> None:
-    _, queue = pulse
+async def test_what_is_injected_is_routed_like_any_message(sandbox, bound_queue) -> None:
+    _, queue = bound_queue
     assert sandbox.inject(EXCHANGE, "treeherder.autoland._", b"{}") == 1
     assert sandbox.inject(EXCHANGE, "nobody", b"{}") == 0
     message = await queue.get(timeout=5)
@@ -65,8 +65,8 @@ async def test_what_is_injected_is_routed_like_any_message(sandbox, pulse) -> No
         sandbox.inject("exchange/me/missing", "k", b"{}")
 
 
-async def test_waiting_sees_what_was_published_and_what_became_of_it(sandbox, pulse) -> None:
-    exchange, queue = pulse
+async def test_waiting_sees_what_was_published_and_what_became_of_it(sandbox, bound_queue) -> None:
+    exchange, queue = bound_queue
     waiting = asyncio.create_task(sandbox.wait("published", count=2, where=lambda event: event.user == "me"))
     for body in (b"1", b"2"):
         await exchange.publish(aio_pika.Message(body), "treeherder.x")
@@ -83,8 +83,8 @@ async def test_waiting_in_vain_says_what_was_missing(sandbox) -> None:
         await sandbox.wait("published", timeout=0.01)
 
 
-async def test_a_cut_connection_gives_its_messages_back(sandbox, pulse) -> None:
-    exchange, _ = pulse
+async def test_a_cut_connection_gives_its_messages_back(sandbox, bound_queue) -> None:
+    exchange, _ = bound_queue
     await exchange.publish(aio_pika.Message(b"1"), "treeherder.x")
     connection = await aio_pika.connect(sandbox.url("guest"))
     channel = await connection.channel()
@@ -118,8 +118,8 @@ async def test_blocked_publishers_wait_until_they_are_freed(sandbox) -> None:
         await wire.until(Basic.Ack)
 
 
-async def test_refused_publishes_raise_in_the_client(sandbox, pulse) -> None:
-    exchange, _ = pulse
+async def test_refused_publishes_raise_in_the_client(sandbox, bound_queue) -> None:
+    exchange, _ = bound_queue
     sandbox.refusing = True
     with pytest.raises(aio_pika.exceptions.DeliveryError):
         await exchange.publish(aio_pika.Message(b"1"), "treeherder.x")

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import pamqp.body
 import pamqp.frame
 from pamqp import commands, header
-from sandbox.hostile import samples, speak
+from support.hostile_frames import samples, speak
 from support.samples import COMPLETED, JOBS
 
 from pulsekit._amqp.broker import parse_url, user_in

@@ -12,8 +12,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from pamqp import frame
 from pamqp.commands import Basic
-from sandbox.wire import Login, connect, content
 from support.command import pulsekit, start
+from support.raw_client import Login, connect, content
 from support.samples import JOBS
 
 import pulsekit as library
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
 ALL = "".join(HOSTILE)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -96,11 +96,6 @@ LAST = b"the last one"
 
 
 COUNT = len(BODIES) + 1
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
 
 
 @pytest.fixture

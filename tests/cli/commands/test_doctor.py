@@ -8,14 +8,9 @@ from support.command import pulsekit
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
     from cli.conftest import OnTerminal
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
 
 
 def test_a_healthy_setup_exits_0_with_one_record_a_check(user: PulseUser, tmp_path: Path) -> None:

@@ -12,11 +12,6 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
 def test_an_exchange_is_created_checked_and_deleted(user: PulseUser, tmp_path: Path) -> None:
     name = f"exchange/{user.name}/v1/jobs"
     run = [

@@ -28,16 +28,6 @@ KEY = f"treeherder.{PROJECT}._"
 
 
 @pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
-
-
-@pytest.fixture
 async def messages(user: PulseUser, exchange: str) -> AsyncIterator[library.Consumer]:
     """Listen to everything that is published."""
     async with library.connect(user.url) as pulse:

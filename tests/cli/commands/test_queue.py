@@ -25,11 +25,6 @@ if TYPE_CHECKING:
     from cli.conftest import OnTerminal
 
 
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
 async def _fill(user: PulseUser, count: int, *patterns: str) -> None:
     exchange = f"exchange/{user.name}/x"
     async with pulsekit.connect(user.url) as pulse:

@@ -25,21 +25,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", '{"é":"\u202e"}'.encode()]
 T = TypeVar("T")
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
 
 
 @pytest.fixture

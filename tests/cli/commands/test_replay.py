@@ -16,21 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", b'{"n":3}']
 NOBODY = "amqp://me:p@127.0.0.1:1/"
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
 
 
 @pytest.fixture

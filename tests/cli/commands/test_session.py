@@ -21,28 +21,12 @@ from pulsekit.bindings.inspector_link import read_link, write_link
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
 NOBODY = "amqp://me:p@127.0.0.1:1/"
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
-
-
-@pytest.fixture
-async def pulse(user: PulseUser) -> AsyncIterator[library.Pulse]:
-    async with library.connect(user.url) as pulse:
-        yield pulse
 
 
 @pytest.fixture

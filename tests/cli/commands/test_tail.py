@@ -17,17 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
-
-
-@pytest.fixture
-def user(broker: RabbitMQ) -> PulseUser:
-    return broker.user()
-
-
-@pytest.fixture
-def exchange(user: PulseUser) -> str:
-    return f"exchange/{user.name}/v1/jobs"
+    from support.rabbitmq.broker import PulseUser
 
 
 @pytest.fixture

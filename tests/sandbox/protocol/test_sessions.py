@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from pamqp import heartbeat
 from pamqp.commands import Basic, Channel, Confirm, Connection, Queue
-
-from sandbox.memory import Client, World
-from sandbox.wire import CAPABILITIES, content
+from support.raw_client import CAPABILITIES, content
+from support.sandbox_in_memory import Client, World
 
 
 @pytest.fixture
@@ -202,10 +201,6 @@ def test_one_wake_is_enough_for_many_answers(world) -> None:
 
 def test_a_fault_of_the_sandbox_itself_is_a_close_and_not_a_traceback(world, monkeypatch, caplog) -> None:
     client = world.connect()
-    monkeypatch.setattr("pulsekit.sandbox.protocol.channels.Channel._basic_qos", None)
-    monkeypatch.setitem(
-        __import__("pulsekit.sandbox.protocol.channels").sandbox.channels.Channel._HANDLERS, Basic.Qos, None
-    )
     monkeypatch.setattr("pulsekit.sandbox.codec.frames.decode", lambda _: 1 / 0)
     assert client.call(Basic.Qos(prefetch_count=1)) == ["Connection.Close 541"]
     assert "failed" in caplog.text

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pamqp.commands import Basic, Exchange, Queue
-
-from sandbox.memory import World
+from support.sandbox_in_memory import World
 
 
 @pytest.fixture

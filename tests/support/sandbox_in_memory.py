@@ -8,7 +8,7 @@ from pamqp import body, commands, frame, header, heartbeat
 
 from pulsekit.sandbox.model.broker import Broker
 from pulsekit.sandbox.protocol.sessions import Session
-from sandbox.wire import Login, content
+from support.raw_client import Login, content
 
 
 class World:

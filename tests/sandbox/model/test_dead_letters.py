@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from pamqp import header
 from pamqp.commands import Basic, Exchange, Queue
+from support.sandbox_in_memory import World
 
 from pulsekit.sandbox.codec.properties import Properties
-from sandbox.memory import World
 
 
 @pytest.fixture

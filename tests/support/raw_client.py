@@ -43,7 +43,7 @@ class Login:
         return f"\0{self.user}\0{self.password}"
 
 
-class Wire:
+class RawClient:
     """Hold one connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,12 +120,12 @@ def content(exchange: str, key: str, data: bytes = b"hi", *, mandatory: bool = F
     return [*frames, body.ContentBody(data)] if data else frames
 
 
-async def shake_hands(wire: Wire, login: Login) -> Any:
+async def shake_hands(wire: RawClient, login: Login) -> Any:
     """Go through the handshake; return OpenOk, or the frame that ended it, or None for the end of the stream."""
     wire.raw(b"AMQP\x00\x00\x09\x01")
     start = await wire.next()
     assert isinstance(start, commands.Connection.Start)
-    properties: Any = {"product": "wire", "capabilities": login.capabilities}
+    properties: Any = {"product": "raw client", "capabilities": login.capabilities}
     wire.send(commands.Connection.StartOk(properties, login.mechanism, login.response, "en_US"))
     tune = await wire.next()
     if not isinstance(tune, commands.Connection.Tune):
@@ -136,9 +136,9 @@ async def shake_hands(wire: Wire, login: Login) -> Any:
 
 
 @contextlib.asynccontextmanager
-async def connect(host: str, port: int, login: Login | None = None) -> AsyncIterator[Wire]:
+async def connect(host: str, port: int, login: Login | None = None) -> AsyncIterator[RawClient]:
     """Open a socket and, unless `login` is None, a connection with channel 1."""
-    wire = Wire(*await asyncio.open_connection(host, port))
+    wire = RawClient(*await asyncio.open_connection(host, port))
     try:
         if login is not None:
             opened = await shake_hands(wire, login)

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 from pamqp import commands
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
-
-from sandbox.memory import World
-from sandbox.wire import content
+from support.raw_client import content
+from support.sandbox_in_memory import World
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 from pamqp.commands import Basic, Channel, Confirm, Queue
-
-from sandbox.memory import World
+from support.sandbox_in_memory import World
 
 
 @pytest.fixture
@@ -208,7 +207,7 @@ def test_confirms_of_one_read_come_together_but_keep_the_verdicts_apart(world) -
     client = world.connect()
     declare(client, max_length=2, overflow="reject-publish")
     client.call(Confirm.Select())
-    from sandbox.wire import content
+    from support.raw_client import content
 
     client.send(*content("", "q"), *content("", "q"), *content("", "q"), *content("", "elsewhere"))
     confirms = [(v.name, v.delivery_tag, v.multiple) for v in client.read()]

@@ -9,8 +9,8 @@ from typing import Any
 from pamqp import body, frame, header
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
 
-from sandbox.memory import Client, World
-from sandbox.wire import content
+from support.raw_client import content
+from support.sandbox_in_memory import Client, World
 
 __all__ = ["OUTPUT_LIMIT", "samples", "speak"]
 
