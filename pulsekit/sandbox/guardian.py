@@ -55,39 +55,39 @@ class Guardian:
 
     def start(self) -> None:
         """Look at the queues from now on."""
-        self._timer = self._broker.timers.after(self._limits.interval, self._look_again)
+        self._timer = self._broker.timers.after(self._limits.interval, self._poll)
 
     def stop(self) -> None:
         """Look no more."""
         if self._timer is not None:
             self._timer.cancel()
 
-    def look(self) -> None:
+    def check_queues(self) -> None:
         """Warn and delete once over all queues that have an owner."""
         for vhost in self._broker.vhosts.values():
             for name in list(vhost.queues):
                 if owner(name) is not None:
-                    self._judge(vhost, name)
+                    self._check(vhost, name)
 
-    def _look_again(self) -> None:
-        self.look()
+    def _poll(self) -> None:
+        self.check_queues()
         self.start()
 
-    def _judge(self, vhost: VirtualHost, name: str) -> None:
+    def _check(self, vhost: VirtualHost, name: str) -> None:
         queue, key = vhost.queues[name], (vhost.name, name)
         depth = queue.depth
         if depth > self._limits.delete:
-            self._tell("guardian-deleted", vhost, name, depth, self._limits.delete)
+            self._emit("guardian-deleted", vhost, name, depth, self._limits.delete)
             self._warned.discard(key)
             vhost.delete_queue(queue)
-            vhost.orphan(queue)
+            vhost.cancel_consumers(queue)
         elif depth <= self._limits.warn:
             self._warned.discard(key)
         elif key not in self._warned:
             self._warned.add(key)
-            self._tell("guardian-warned", vhost, name, depth, self._limits.warn)
+            self._emit("guardian-warned", vhost, name, depth, self._limits.warn)
 
-    def _tell(self, kind: Kind, vhost: VirtualHost, name: str, depth: int, limit: int) -> None:
+    def _emit(self, kind: Kind, vhost: VirtualHost, name: str, depth: int, limit: int) -> None:
         self._broker.emit(
             Event(
                 kind,

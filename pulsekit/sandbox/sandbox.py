@@ -100,7 +100,7 @@ class Sandbox:
         if self._on_event is not None:
             broker.observers.append(self._on_event)
         if self._on_change is not None:
-            broker.bystanders.append(self._on_change)
+            broker.change_observers.append(self._on_change)
         server = Server(broker, heartbeat=self._heartbeat)
         self._port = await server.start(self._host, self._port)
         self._broker, self._server = broker, server
@@ -188,14 +188,14 @@ class Sandbox:
 
     def queue_depth(self, name: str, vhost: str = "/") -> tuple[int, int] | None:
         """Return how many messages wait and how many are with consumers, or None without such a queue."""
-        queue = self._world(vhost).queues.get(name)
+        queue = self._virtual_host(vhost).queues.get(name)
         return None if queue is None else (len(queue.backlog), queue.unacked)
 
     # what a test does to it
 
     def declare_exchange(self, name: str, kind: str = "topic", vhost: str = "/") -> None:
         """Make a durable exchange from inside, as nobody in particular; one that is there stays as it is."""
-        exchanges = self._world(vhost).exchanges
+        exchanges = self._virtual_host(vhost).exchanges
         if name not in exchanges:
             exchanges[name] = EXCHANGE_TYPES[kind](vhost, name, durable=True)
 
@@ -213,14 +213,14 @@ class Sandbox:
         Raises:
             ConfigurationError: the exchange does not exist.
         """
-        world = self._world(vhost)
-        target = world.exchanges.get(exchange)
+        virtual_host = self._virtual_host(vhost)
+        target = virtual_host.exchanges.get(exchange)
         if target is None:
             raise ConfigurationError(f"no exchange {exchange!r} in virtual host {vhost!r}: declare it first")
         header = ContentHeader(0, len(body), properties or Basic.Properties(content_type="application/json")).marshal()
         address = short_string(exchange) + short_string(routing_key)
         publish = Publish(exchange, routing_key, address, mandatory=False, immediate=False)
-        return world.publish(target, Message.received(publish, header, body))[0]
+        return virtual_host.publish(target, Message.received(publish, header, body))[0]
 
     def cut(self, user: str | None = None) -> int:
         """Break connections as a network does, of one user or of all; return how many."""
@@ -238,12 +238,12 @@ class Sandbox:
 
     def delete_queue(self, name: str, vhost: str = "/") -> bool:
         """Delete a queue as PulseGuardian does: consumers are cancelled; return False when there is none."""
-        world = self._world(vhost)
-        queue = world.queues.get(name)
+        virtual_host = self._virtual_host(vhost)
+        queue = virtual_host.queues.get(name)
         if queue is None:
             return False
-        world.delete_queue(queue)
-        world.orphan(queue)
+        virtual_host.delete_queue(queue)
+        virtual_host.cancel_consumers(queue)
         return True
 
     def block(self, reason: str = "blocked on request") -> None:
@@ -278,11 +278,11 @@ class Sandbox:
             if not future.done():
                 future.set_result(None)
 
-    def _world(self, vhost: str) -> VirtualHost:
-        world = self._open_broker().vhosts.get(vhost)
-        if world is None:
+    def _virtual_host(self, vhost: str) -> VirtualHost:
+        virtual_host = self._open_broker().vhosts.get(vhost)
+        if virtual_host is None:
             raise ConfigurationError(f"the sandbox has no virtual host {vhost!r}")
-        return world
+        return virtual_host
 
     def _open_broker(self) -> Broker:
         if self._broker is None:

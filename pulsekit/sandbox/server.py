@@ -37,7 +37,7 @@ class Connection(asyncio.Protocol):
         self.session.receive(data)
         if self._flush is not None and not self._server.latency:
             self._flush.cancel()  # whoever asked waits for the answer: not a turn of the loop longer than needed
-            self._turn()
+            self._write()
         if self.session.paused and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
@@ -66,18 +66,18 @@ class Connection(asyncio.Protocol):
     def _wake(self) -> None:
         if self._flush is None:
             self._flush = (
-                self._loop.call_later(self._server.latency, self._turn)
+                self._loop.call_later(self._server.latency, self._write)
                 if self._server.latency
-                else self._loop.call_soon(self._turn)
+                else self._loop.call_soon(self._write)
             )
 
-    def _turn(self) -> None:
+    def _write(self) -> None:
         self._flush = None
         transport, session = self._transport, self.session
         if transport is None or transport.is_closing():
             return
         # What a client does not read stays with the session, which knows when it is too much.
-        if (session.finished or not session.congested) and (data := session.take()):
+        if (session.finished or not session.congested) and (data := session.data_to_send()):
             transport.write(data)
         if session.finished:
             transport.close()

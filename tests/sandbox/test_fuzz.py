@@ -46,7 +46,7 @@ def _hostile(draw: st.DrawFn) -> bytes:
 
 def _check(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """See that the session is alive or on its way out, in AMQP, and that nothing was logged as a fault of ours."""
-    output = client.session.take()
+    output = client.session.data_to_send()
     assert len(output) < OUTPUT_LIMIT
     while output:
         size, _, value = frame.unmarshal(output)

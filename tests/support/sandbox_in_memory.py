@@ -71,7 +71,7 @@ class Client:
     def read(self) -> list[Any]:
         """Return the frames that came out, deliveries that had to wait for them included."""
         values = []
-        while data := self.session.take():
+        while data := self.session.data_to_send():
             while data:
                 size, _, value = frame.unmarshal(data)
                 values.append(value)

@@ -37,7 +37,7 @@ __all__ = [
     "delivery",
     "encode",
     "frame",
-    "ids",
+    "method_ids",
     "publish",
     "short_string",
     "unknown",
@@ -90,7 +90,7 @@ class Splitter:
             payload = data[start:stop]
             if data[stop] != 0xCE:
                 raise frame_error(
-                    f"type {kind}, all octets = {_octets(payload)}: {{invalid_frame_end_marker,{data[stop]}}}"
+                    f"type {kind}, all octets = {_erlang_binary(payload)}: {{invalid_frame_end_marker,{data[stop]}}}"
                 )
             yield kind, channel, payload
             offset = stop + 1
@@ -99,10 +99,10 @@ class Splitter:
 
 def unknown(kind: int, payload: bytes) -> Refusal:
     """Refuse a frame of a type that does not exist, or that cannot be what it says."""
-    return frame_error(f"type {kind}, all octets = {_octets(payload)}: unknown_frame")
+    return frame_error(f"type {kind}, all octets = {_erlang_binary(payload)}: unknown_frame")
 
 
-def _octets(payload: bytes) -> str:
+def _erlang_binary(payload: bytes) -> str:
     return "<<" + ",".join(map(str, payload[:48])) + ">>"
 
 
@@ -136,7 +136,7 @@ def publish(payload: bytes) -> Publish:
     )
 
 
-def ids(payload: bytes) -> tuple[int, int]:
+def method_ids(payload: bytes) -> tuple[int, int]:
     """Return class and method of a method frame, zeros when it is too short to tell."""
     return struct.unpack_from(">HH", payload) if len(payload) >= 4 else (0, 0)
 
@@ -169,7 +169,7 @@ def decode(payload: bytes) -> Frame:
     except UnicodeDecodeError:
         raise frame_error("Malformed UTF-8 in shortstr") from None
     except (struct.error, IndexError):
-        raise frame_error(f"cannot decode {_octets(payload[4:])}") from None
+        raise frame_error(f"cannot decode {_erlang_binary(payload[4:])}") from None
     return method
 
 

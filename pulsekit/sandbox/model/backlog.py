@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 __all__ = ["Backlog"]
 
 
-class _Lane:
+class _PriorityLevel:
     """Hold the entries of one priority."""
 
-    __slots__ = ("fresh", "priority", "returned")
+    __slots__ = ("new", "priority", "requeued")
 
     def __init__(self, priority: int) -> None:
         self.priority = priority
-        self.fresh: deque[Entry] = deque()
-        self.returned: list[Entry] = []
+        self.new: deque[Entry] = deque()
+        self.requeued: list[Entry] = []
 
     def __bool__(self) -> bool:
-        return bool(self.fresh or self.returned)
+        return bool(self.new or self.requeued)
 
     def first(self) -> Entry:
-        if self.returned and (not self.fresh or self.returned[0] < self.fresh[0]):
-            return self.returned[0]
-        return self.fresh[0]
+        if self.requeued and (not self.new or self.requeued[0] < self.new[0]):
+            return self.requeued[0]
+        return self.new[0]
 
     def pop(self) -> Entry:
-        if self.returned and (not self.fresh or self.returned[0] < self.fresh[0]):
-            return heapq.heappop(self.returned)
-        return self.fresh.popleft()
+        if self.requeued and (not self.new or self.requeued[0] < self.new[0]):
+            return heapq.heappop(self.requeued)
+        return self.new.popleft()
 
 
 class Backlog:
@@ -49,37 +49,37 @@ class Backlog:
         bytes: size of all bodies.
     """
 
-    __slots__ = ("_count", "_lanes", "bytes")
+    __slots__ = ("_count", "_levels", "bytes")
 
     def __init__(self) -> None:
         self.bytes = 0
         self._count = 0
-        self._lanes = [_Lane(0)]
+        self._levels = [_PriorityLevel(0)]
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Entry]:
-        for lane in self._lanes:
-            yield from heapq.merge(lane.fresh, sorted(lane.returned))
+        for level in self._levels:
+            yield from heapq.merge(level.new, sorted(level.requeued))
 
     def append(self, entry: Entry) -> None:
         """Add an entry with a position higher than all before."""
-        self._lane(entry.priority).fresh.append(entry)
+        self._level(entry.priority).new.append(entry)
         self._count += 1
         self.bytes += len(entry.message.body)
 
-    def restore(self, entry: Entry) -> None:
+    def requeue(self, entry: Entry) -> None:
         """Put an entry back where it was."""
-        heapq.heappush(self._lane(entry.priority).returned, entry)
+        heapq.heappush(self._level(entry.priority).requeued, entry)
         self._count += 1
         self.bytes += len(entry.message.body)
 
     def first(self) -> Entry | None:
         """Return the next entry without taking it."""
-        for lane in self._lanes:
-            if lane:
-                return lane.first()
+        for level in self._levels:
+            if level:
+                return level.first()
         return None
 
     def pop(self) -> Entry:
@@ -88,19 +88,19 @@ class Backlog:
         Raises:
             IndexError: there is none.
         """
-        for lane in self._lanes:
-            if lane:
-                entry = lane.pop()
+        for level in self._levels:
+            if level:
+                entry = level.pop()
                 self._count -= 1
                 self.bytes -= len(entry.message.body)
                 return entry
         raise IndexError
 
-    def _lane(self, priority: int) -> _Lane:
-        for lane in self._lanes:
-            if lane.priority == priority:
-                return lane
-        lane = _Lane(priority)
-        self._lanes.append(lane)
-        self._lanes.sort(key=lambda lane: -lane.priority)
-        return lane
+    def _level(self, priority: int) -> _PriorityLevel:
+        for level in self._levels:
+            if level.priority == priority:
+                return level
+        level = _PriorityLevel(priority)
+        self._levels.append(level)
+        self._levels.sort(key=lambda level: -level.priority)
+        return level

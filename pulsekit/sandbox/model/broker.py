@@ -36,7 +36,7 @@ class Broker:
     Attributes:
         sessions: the open connections.
         observers: take every event; without one, none is built for what happens to messages.
-        bystanders: take every event that is built: without observers, those of connections, exchanges and queues.
+        change_observers: take every event that is built: without observers, those of connections, exchanges and queues.
         refusing: True while every publish is answered with a negative confirm and goes nowhere.
     """
 
@@ -51,45 +51,45 @@ class Broker:
         self.users = users or Users()
         self.timers = Timers(clock)
         self.memory_limit = memory_limit
-        self.held = 0
+        self.memory_used = 0
         self.refusing = False
         self.observers: list[Observer] = []
-        self.bystanders: list[Observer] = []
+        self.change_observers: list[Observer] = []
         self.sessions: set[_Session] = set()
-        self.vhosts = {name: VirtualHost(name, self.timers, self.account, self.emit) for name in vhosts}
-        self._asked_to_block = ""
-        self._low = False
+        self.vhosts = {name: VirtualHost(name, self.timers, self.use_memory, self.emit) for name in vhosts}
+        self._block_reason = ""
+        self._memory_alarm = False
 
     @property
     def blocked(self) -> str:
         """Why publishers have to wait, or the empty string."""
-        return self._asked_to_block or ("low on memory" if self._low else "")
+        return self._block_reason or ("low on memory" if self._memory_alarm else "")
 
     def emit(self, event: Event) -> None:
         """Tell every observer."""
-        for observer in (*self.observers, *self.bystanders):
+        for observer in (*self.observers, *self.change_observers):
             observer(event)
 
-    def account(self, cost: int) -> None:
+    def use_memory(self, cost: int) -> None:
         """Add to the memory that messages use; crossing the limit blocks or frees publishers."""
-        self.held += cost
-        if not self._low:
-            if self.held > self.memory_limit:
-                self._low = True
-        elif self.held <= self.memory_limit * 0.9:  # a margin, or each ack would be followed by an alarm
-            self._low = False
-            self._free()
+        self.memory_used += cost
+        if not self._memory_alarm:
+            if self.memory_used > self.memory_limit:
+                self._memory_alarm = True
+        elif self.memory_used <= self.memory_limit * 0.9:  # a margin, or each ack would be followed by an alarm
+            self._memory_alarm = False
+            self._unblock_sessions()
 
     def block(self, reason: str = "blocked on request") -> None:
         """Make publishers wait, as RabbitMQ does when it runs low: each is told at its next publish."""
-        self._asked_to_block = reason
+        self._block_reason = reason
 
     def unblock(self) -> None:
         """Let publishers go on."""
-        self._asked_to_block = ""
-        self._free()
+        self._block_reason = ""
+        self._unblock_sessions()
 
-    def _free(self) -> None:
+    def _unblock_sessions(self) -> None:
         if not self.blocked:
             for session in list(self.sessions):
                 session.unblock()

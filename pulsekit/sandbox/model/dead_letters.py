@@ -13,12 +13,12 @@ from pulsekit.sandbox.codec import frames, tables
 from pulsekit.sandbox.model.messages import Message
 
 if TYPE_CHECKING:
-    from pulsekit.sandbox.model.queues import Death, Queue
+    from pulsekit.sandbox.model.queues import DeadLetterReason, Queue
 
-__all__ = ["cycles", "dead_letter"]
+__all__ = ["dead_letter", "is_cycle"]
 
 
-def dead_letter(queue: Queue, message: Message, reason: Death, exchange: str) -> Message:
+def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchange: str) -> Message:
     """Build the message that goes to the exchange; every other header keeps its bytes.
 
     Args:
@@ -29,7 +29,7 @@ def dead_letter(queue: Queue, message: Message, reason: Death, exchange: str) ->
     """
     key = queue.options.dead_letter_key
     fields = message.properties.raw_headers
-    deaths = _deaths(message)
+    deaths = _x_death(message)
     expiration = message.properties.text("expiration")
     known = next((d for d in deaths if d.get("queue") == queue.name and d.get("reason") == reason), None)
     if known is not None:
@@ -65,11 +65,11 @@ def dead_letter(queue: Queue, message: Message, reason: Death, exchange: str) ->
     )
 
 
-def cycles(message: Message, reason: Death, queue: str) -> bool:
+def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:
     """Tell whether a dead letter has been in that queue before, with no rejection since."""
     if reason == "rejected":
         return False
-    for death in _deaths(message):
+    for death in _x_death(message):
         if death.get("reason") == "rejected":
             return False
         if death.get("queue") == queue:
@@ -77,7 +77,7 @@ def cycles(message: Message, reason: Death, queue: str) -> bool:
     return False
 
 
-def _deaths(message: Message) -> list[dict[str, Any]]:
+def _x_death(message: Message) -> list[dict[str, Any]]:
     """Read the history; what is not one, because a publisher made it up, is replaced."""
     if "headers" not in message.properties:
         return []

@@ -88,7 +88,7 @@ class Exchange:
         """
         if binding in self.bindings:
             return False
-        self._check(binding)
+        self._add_to_index(binding)
         self.bindings[binding] = None
         self._index.setdefault(binding.key, Counter())[binding.destination] += 1
         binding.destination.sources[binding] = None
@@ -107,7 +107,7 @@ class Exchange:
             del found[binding.destination]
             if not found:
                 del self._index[binding.key]
-            self._forget(binding)
+            self._remove_from_index(binding)
         self._cache.clear()
         return True
 
@@ -125,10 +125,10 @@ class Exchange:
             found = self._cache[key] = tuple(self._match(key))
         return found
 
-    def _check(self, binding: ExchangeBinding) -> None:
+    def _add_to_index(self, binding: ExchangeBinding) -> None:
         """Refuse what cannot be bound, or index it further."""
 
-    def _forget(self, binding: ExchangeBinding) -> None:
+    def _remove_from_index(self, binding: ExchangeBinding) -> None:
         """Take the key of a destination out of a further index."""
 
     def _match(self, key: str) -> Iterable[Destination]:
@@ -150,10 +150,10 @@ class _Topic(Exchange):
     def _table(self) -> BindingTable[Destination]:
         return BindingTable()
 
-    def _check(self, binding: ExchangeBinding) -> None:
+    def _add_to_index(self, binding: ExchangeBinding) -> None:
         self._table.add(binding.key, binding.destination)
 
-    def _forget(self, binding: ExchangeBinding) -> None:
+    def _remove_from_index(self, binding: ExchangeBinding) -> None:
         self._table.remove(binding.key, binding.destination)
 
     def _match(self, key: str) -> Iterable[Destination]:
@@ -163,7 +163,7 @@ class _Topic(Exchange):
 class _Headers(Exchange):
     type = "headers"
 
-    def _check(self, binding: ExchangeBinding) -> None:
+    def _add_to_index(self, binding: ExchangeBinding) -> None:
         match = tables.decode(binding.arguments).get("x-match", "all")
         if match not in {"all", "any", "all-with-x", "any-with-x"}:
             raise precondition_failed(
@@ -172,18 +172,22 @@ class _Headers(Exchange):
 
     def destinations(self, message: Message) -> Sequence[Destination]:
         headers = message.properties.headers if "headers" in message.properties else {}
-        return [binding.destination for binding in self.bindings if _takes(tables.decode(binding.arguments), headers)]
+        return [
+            binding.destination
+            for binding in self.bindings
+            if _headers_match(tables.decode(binding.arguments), headers)
+        ]
 
 
-def _takes(wanted: tables.Table, headers: dict[str, object]) -> bool:
+def _headers_match(wanted: tables.Table, headers: dict[str, object]) -> bool:
     match = wanted.get("x-match", "all")
     prefix = "x-match" if match.endswith("-with-x") else "x-"
-    verdicts = [
+    matches = [
         name in headers and (value is None or (value == headers[name] and type(value) is type(headers[name])))
         for name, value in wanted.items()
         if not name.startswith(prefix)
     ]
-    return all(verdicts) if match.startswith("all") else any(verdicts)
+    return all(matches) if match.startswith("all") else any(matches)
 
 
 EXCHANGE_TYPES: Final[dict[str, type[Exchange]]] = {kind.type: kind for kind in (Exchange, _Fanout, _Topic, _Headers)}

@@ -61,7 +61,7 @@ class Message:
         keys = [publish.routing_key]
         if "headers" in properties:
             headers = properties.headers
-            keys += _further(headers, "CC") + _further(headers, "BCC")
+            keys += _sender_selected_keys(headers, "CC") + _sender_selected_keys(headers, "BCC")
             if "BCC" in headers:
                 header = properties.edit(len(body), headers=tables.drop_field(properties.raw_headers, "BCC"))
                 properties = Properties(header)
@@ -100,7 +100,7 @@ class Message:
         raise precondition_failed(f"invalid expiration '{text}': {fault}")
 
 
-def _further(headers: tables.Table, name: str) -> list[str]:
+def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
     keys = headers.get(name)
     if keys is None:
         return []

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.model.bindings import Binding
     from pulsekit.sandbox.model.timers import Timer, Timers
 
-__all__ = ["Consumer", "Death", "Host", "Queue"]
+__all__ = ["Consumer", "DeadLetterReason", "Queue", "QueueVirtualHost"]
 
-Death: TypeAlias = Literal["rejected", "expired", "maxlen"]
+DeadLetterReason: TypeAlias = Literal["rejected", "expired", "maxlen"]
 
 
 class Consumer(Protocol):
@@ -37,16 +37,16 @@ class Consumer(Protocol):
         """Learn that the queue is gone."""
 
 
-class Host(Protocol):
+class QueueVirtualHost(Protocol):
     """Say what a queue needs from the virtual host around it."""
 
     name: str
     timers: Timers
 
-    def account(self, cost: int) -> None:
+    def use_memory(self, cost: int) -> None:
         """Add to, or take from, the memory that messages use."""
 
-    def dead_letter(self, queue: Queue, message: Message, reason: Death) -> None:
+    def dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
         """Pass on a message that a queue has given up."""
 
     def delete_queue(self, queue: Queue) -> int:
@@ -57,7 +57,7 @@ class Queue:
     """Keep messages in order and hand them to consumers in turn.
 
     Args:
-        host: the virtual host.
+        vhost: the virtual host.
         name: unique in there.
         owner: the connection an exclusive queue belongs to, else None.
         durable: remembered and compared; everything ends with the sandbox.
@@ -73,9 +73,9 @@ class Queue:
     """
 
     def __init__(
-        self, host: Host, name: str, *, owner: object, durable: bool, auto_delete: bool, arguments: Table
+        self, vhost: QueueVirtualHost, name: str, *, owner: object, durable: bool, auto_delete: bool, arguments: Table
     ) -> None:
-        self.host = host
+        self.vhost = vhost
         self.name = name
         self.owner = owner
         self.durable = durable
@@ -88,16 +88,16 @@ class Queue:
         self.sources: dict[Binding[Any, Any], None] = {}
         self.deleted = False
         self._position = 0
-        self._busy = False
-        self._used = 0.0
-        self._expiry: Timer | None = None
-        self._disuse: Timer | None = None
-        self._ages = False  # until a message comes that has a time to live
+        self._dispatching = False
+        self._last_used = 0.0
+        self._message_timer: Timer | None = None
+        self._queue_timer: Timer | None = None
+        self._has_ttl = False  # until a message comes that has a time to live
         self._limited = self.options.max_length is not None or self.options.max_bytes is not None
         self.touch()
 
     def __str__(self) -> str:
-        return f"queue '{self.name}' in vhost '{self.host.name}'"
+        return f"queue '{self.name}' in vhost '{self.vhost.name}'"
 
     @property
     def depth(self) -> int:
@@ -111,7 +111,7 @@ class Queue:
             Refusal: 405.
         """
         if self.owner is not None and self.owner is not owner:
-            raise resource_locked(self.name, self.host.name)
+            raise resource_locked(self.name, self.vhost.name)
 
     def check_equivalent(self, *, owner: object, durable: bool, auto_delete: bool, arguments: Table) -> None:
         """Compare a second declaration with the first.
@@ -120,7 +120,7 @@ class Queue:
             Refusal: 405 when one is exclusive and the other is not, 406 with what else differs.
         """
         if self.owner is not owner:
-            raise resource_locked(self.name, self.host.name)
+            raise resource_locked(self.name, self.vhost.name)
         for name, received, current in (
             ("durable", durable, self.durable),
             ("auto_delete", auto_delete, self.auto_delete),
@@ -132,32 +132,39 @@ class Queue:
     def touch(self) -> None:
         """Begin the time of `x-expires` anew: the queue was declared, read, or lost its last consumer."""
         if self.options.expires is not None:
-            self._used = self.host.timers.clock()
-            if self._disuse is None:  # else it is set anew when it runs: one timer, however often the queue is used
-                self._disuse = self.host.timers.after(self.options.expires / 1000, self._look_for_disuse)
+            self._last_used = self.vhost.timers.clock()
+            if (
+                self._queue_timer is None
+            ):  # else it is set anew when it runs: one timer, however often the queue is used
+                self._queue_timer = self.vhost.timers.after(self.options.expires / 1000, self._expire_queue)
 
     def enqueue(self, message: Message) -> bool:
         """Take a message in; return False when the limits refuse it."""
         options = self.options
-        if self._limited and options.overflow != "drop-head" and self._full(1, len(message.body)):
+        if self._limited and options.overflow != "drop-head" and self._exceeds_limits(1, len(message.body)):
             if options.overflow == "reject-publish-dlx":
-                self.host.dead_letter(self, message, "maxlen")
+                self.vhost.dead_letter(self, message, "maxlen")
             return False
         self._position += 1
         entry = Entry(message, self._position, self._priority(message), self._deadline(message))
-        self.host.account(message.cost)
-        if self.consumers and not self.backlog and not self._busy and (consumer := self._next()) is not None:
-            self._hand(entry, consumer)
+        self.vhost.use_memory(message.cost)
+        if (
+            self.consumers
+            and not self.backlog
+            and not self._dispatching
+            and (consumer := self._next_consumer()) is not None
+        ):
+            self._deliver(entry, consumer)
             return True
         # Where something waits already, nobody can take it: whoever becomes able to dispatches the queue.
         self.backlog.append(entry)
-        self._settle_limits()
+        self._apply_limits()
         return True
 
     def get(self) -> Entry | None:
         """Take the next message for Basic.Get; the caller settles it."""
         self.touch()
-        self._expire()
+        self._drop_expired()
         if not self.backlog:
             return None
         self.unacked += 1
@@ -166,13 +173,13 @@ class Queue:
     def acked(self, entry: Entry) -> None:
         """Forget a message that is done with."""
         self.unacked -= 1
-        self.host.account(-entry.message.cost)
+        self.vhost.use_memory(-entry.message.cost)
 
     def rejected(self, entry: Entry) -> None:
         """Give up a message that a consumer refused."""
         self.acked(entry)
         if not self.deleted:
-            self.host.dead_letter(self, entry.message, "rejected")
+            self.vhost.dead_letter(self, entry.message, "rejected")
 
     def requeue(self, entries: Iterable[Entry]) -> None:
         """Take messages back to where they were in the queue."""
@@ -182,8 +189,8 @@ class Queue:
                 continue
             self.unacked -= 1
             entry.redelivered = True
-            self.backlog.restore(entry)
-        self._settle_limits()
+            self.backlog.requeue(entry)
+        self._apply_limits()
         self.dispatch()
 
     def add_consumer(self, consumer: Consumer) -> None:
@@ -210,28 +217,28 @@ class Queue:
 
     def dispatch(self) -> None:
         """Hand out messages until there are none, or nobody can take one."""
-        if self._busy:
+        if self._dispatching:
             return
-        self._busy = True
+        self._dispatching = True
         try:
-            self._expire()
-            while self.backlog and (consumer := self._next()) is not None:
-                self._hand(self.backlog.pop(), consumer)
+            self._drop_expired()
+            while self.backlog and (consumer := self._next_consumer()) is not None:
+                self._deliver(self.backlog.pop(), consumer)
         finally:
-            self._busy = False
-        self._arm()
+            self._dispatching = False
+        self._set_message_timer()
 
     def purge(self) -> int:
         """Forget what waits and return how much it was."""
         count = len(self.backlog)
         while self.backlog:
-            self.host.account(-self.backlog.pop().message.cost)
+            self.vhost.use_memory(-self.backlog.pop().message.cost)
         return count
 
     def close(self) -> int:
         """End the queue: forget what waits and return how much it was."""
         self.deleted = True
-        for timer in (self._expiry, self._disuse):
+        for timer in (self._message_timer, self._queue_timer):
             if timer is not None:
                 timer.cancel()
         return self.purge()
@@ -243,7 +250,7 @@ class Queue:
             index -= 1
         self.consumers.insert(index, consumer)
 
-    def _next(self) -> Consumer | None:
+    def _next_consumer(self) -> Consumer | None:
         if self.options.single_active_consumer:
             return self.consumers[0] if self.consumers and self.consumers[0].ready() else None
         for consumer in self.consumers:
@@ -251,7 +258,7 @@ class Queue:
                 return consumer
         return None
 
-    def _hand(self, entry: Entry, consumer: Consumer) -> None:
+    def _deliver(self, entry: Entry, consumer: Consumer) -> None:
         self.unacked += 1
         if len(self.consumers) > 1 and not self.options.single_active_consumer:
             self.consumers.remove(consumer)
@@ -267,60 +274,60 @@ class Queue:
         own, given = self.options.message_ttl, message.time_to_live
         if own is None and given is None:
             return None
-        self._ages = True
-        return self.host.timers.clock() + min(time for time in (own, given) if time is not None) / 1000
+        self._has_ttl = True
+        return self.vhost.timers.clock() + min(time for time in (own, given) if time is not None) / 1000
 
-    def _full(self, more: int, more_bytes: int) -> bool:
+    def _exceeds_limits(self, more: int, more_bytes: int) -> bool:
         length, size = self.options.max_length, self.options.max_bytes
         return (length is not None and len(self.backlog) + more > length) or (
             size is not None and self.backlog.bytes + more_bytes > size
         )
 
-    def _settle_limits(self) -> None:
+    def _apply_limits(self) -> None:
         if self._limited and self.options.overflow == "drop-head":
-            while self.backlog and self._full(0, 0):
-                self._give_up("maxlen")
-        self._arm()
+            while self.backlog and self._exceeds_limits(0, 0):
+                self._drop_head("maxlen")
+        self._set_message_timer()
 
-    def _give_up(self, reason: Death) -> None:
+    def _drop_head(self, reason: DeadLetterReason) -> None:
         entry = self.backlog.pop()
-        self.host.account(-entry.message.cost)
-        self.host.dead_letter(self, entry.message, reason)
+        self.vhost.use_memory(-entry.message.cost)
+        self.vhost.dead_letter(self, entry.message, reason)
 
-    def _expire(self) -> None:
+    def _drop_expired(self) -> None:
         """Give up what is too old; only the head can be, as in RabbitMQ."""
-        if not self._ages:
+        if not self._has_ttl:
             return
         head = self.backlog.first()
         if head is None or head.expires is None:
             return
-        now = self.host.timers.clock()
+        now = self.vhost.timers.clock()
         while head is not None and head.expires is not None and head.expires <= now:
-            self._give_up("expired")
+            self._drop_head("expired")
             head = self.backlog.first()
 
-    def _arm(self) -> None:
-        if not self._ages:
+    def _set_message_timer(self) -> None:
+        if not self._has_ttl:
             return
         head = self.backlog.first()
         if head is None or head.expires is None or self.deleted:
             return
-        if self._expiry is not None and self._expiry.action is not None:
-            if self._expiry.when <= head.expires:
+        if self._message_timer is not None and self._message_timer.action is not None:
+            if self._message_timer.when <= head.expires:
                 return
-            self._expiry.cancel()
-        self._expiry = self.host.timers.at(head.expires, self._timed)
+            self._message_timer.cancel()
+        self._message_timer = self.vhost.timers.at(head.expires, self._on_message_timer)
 
-    def _timed(self) -> None:
-        self._expiry = None
+    def _on_message_timer(self) -> None:
+        self._message_timer = None
         self.dispatch()
 
-    def _look_for_disuse(self) -> None:
-        self._disuse = None
+    def _expire_queue(self) -> None:
+        self._queue_timer = None
         if self.consumers or self.options.expires is None:
             return
-        due = self._used + self.options.expires / 1000
-        if due <= self.host.timers.clock():
-            self.host.delete_queue(self)
+        due = self._last_used + self.options.expires / 1000
+        if due <= self.vhost.timers.clock():
+            self.vhost.delete_queue(self)
         else:
-            self._disuse = self.host.timers.at(due, self._look_for_disuse)
+            self._queue_timer = self.vhost.timers.at(due, self._expire_queue)

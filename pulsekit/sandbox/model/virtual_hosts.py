@@ -6,7 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.model.dead_letters import cycles, dead_letter
+from pulsekit.sandbox.model.dead_letters import dead_letter, is_cycle
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES, Exchange
 from pulsekit.sandbox.refusals import not_found
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.events import Observer
     from pulsekit.sandbox.model.exchanges import Destination, ExchangeBinding
     from pulsekit.sandbox.model.messages import Message
-    from pulsekit.sandbox.model.queues import Death, Queue
+    from pulsekit.sandbox.model.queues import DeadLetterReason, Queue
     from pulsekit.sandbox.model.timers import Timers
 
 __all__ = ["VirtualHost"]
 
-_BORN_WITH = {
+_PREDECLARED = {
     "amq.direct": "direct",
     "amq.fanout": "fanout",
     "amq.topic": "topic",
@@ -47,22 +47,22 @@ class VirtualHost:
     Args:
         name: such as `/`.
         timers: of the broker.
-        account: takes the change of memory in use.
+        use_memory: takes the change of memory in use.
         emit: takes events.
     """
 
-    def __init__(self, name: str, timers: Timers, account: Callable[[int], None], emit: Observer) -> None:
+    def __init__(self, name: str, timers: Timers, use_memory: Callable[[int], None], emit: Observer) -> None:
         self.name = name
         self.timers = timers
-        self.account = account
+        self.use_memory = use_memory
         self.emit = emit
         self.queues: dict[str, Queue] = {}
         self.exchanges: dict[str, Exchange] = {"": _Default(self)}
-        for exchange, kind in _BORN_WITH.items():
+        for exchange, kind in _PREDECLARED.items():
             self.exchanges[exchange] = EXCHANGE_TYPES[kind](name, exchange)
         self.exchanges["amq.rabbitmq.trace"] = EXCHANGE_TYPES["topic"](name, "amq.rabbitmq.trace", internal=True)
-        self._dead: deque[tuple[Queue, Message, Death]] = deque()
-        self._burying = False
+        self._dead_letters: deque[tuple[Queue, Message, DeadLetterReason]] = deque()
+        self._dead_lettering = False
 
     def exchange(self, name: str) -> Exchange:
         """Return an exchange.
@@ -121,22 +121,22 @@ class VirtualHost:
                 accepted = False
         return count, accepted
 
-    def dead_letter(self, queue: Queue, message: Message, reason: Death) -> None:
+    def dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
         """Send a message on to the queue's dead-letter exchange, or let it go when there is none.
 
         One letter may push out the next: they are taken one after the other, however long the chain.
         """
-        self._dead.append((queue, message, reason))
-        if self._burying:
+        self._dead_letters.append((queue, message, reason))
+        if self._dead_lettering:
             return
-        self._burying = True
+        self._dead_lettering = True
         try:
-            while self._dead:
-                self._bury(*self._dead.popleft())
+            while self._dead_letters:
+                self._publish_dead_letter(*self._dead_letters.popleft())
         finally:
-            self._burying = False
+            self._dead_lettering = False
 
-    def _bury(self, queue: Queue, message: Message, reason: Death) -> None:
+    def _publish_dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
         name = queue.options.dead_letter_exchange
         exchange = None if name is None else self.exchanges.get(name)
         self.emit(
@@ -152,10 +152,10 @@ class VirtualHost:
         )
         if exchange is None or name is None:
             return
-        letter = dead_letter(queue, message, reason, name)
-        for target in self.route(exchange, letter):
-            if not cycles(letter, reason, target.name):
-                target.enqueue(letter)
+        dead = dead_letter(queue, message, reason, name)
+        for target in self.route(exchange, dead):
+            if not is_cycle(dead, reason, target.name):
+                target.enqueue(dead)
 
     def add_queue(self, queue: Queue, user: str = "") -> None:
         """Enter a new queue."""
@@ -165,7 +165,7 @@ class VirtualHost:
     def delete_queue(self, queue: Queue) -> int:
         """Remove a queue with its bindings and return how many messages waited.
 
-        Its consumers do not know yet: `orphan` tells them, once the caller has said what comes before.
+        Its consumers do not know yet: `cancel_consumers` tells them, once the caller has said what comes before.
         """
         if self.queues.get(queue.name) is not queue:
             return 0
@@ -175,7 +175,7 @@ class VirtualHost:
         self.emit(Event("queue-deleted", self.name, queue=queue.name, count=count))
         return count
 
-    def orphan(self, queue: Queue) -> None:
+    def cancel_consumers(self, queue: Queue) -> None:
         """Tell the consumers of a deleted queue that it is gone."""
         consumers, queue.consumers = queue.consumers, []
         for consumer in consumers:

@@ -10,7 +10,7 @@ from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.model.arguments import consumer_priority
 from pulsekit.sandbox.protocol.deliveries import Deliveries
-from pulsekit.sandbox.protocol.publishing import REPLY_TO, Assembly, Publisher
+from pulsekit.sandbox.protocol.publishing import REPLY_TO, ContentAssembler, Publisher
 from pulsekit.sandbox.protocol.topology import Topology, server_name
 from pulsekit.sandbox.refusals import Refusal, precondition_failed
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from pamqp.base import Frame
 
     from pulsekit.sandbox.model.queues import Queue
-    from pulsekit.sandbox.protocol.deliveries import Outcome, Receiver
+    from pulsekit.sandbox.protocol.deliveries import DeliveryConnection, Outcome
 
-    class _Connection(Receiver, Protocol):
+    class _Connection(DeliveryConnection, Protocol):
         """Say what a channel needs from its connection."""
 
         def published(self) -> None: ...
@@ -55,7 +55,7 @@ class Channel:
         self._vhost = connection.vhost
         self._topology = Topology(connection.vhost, connection.user, connection)
         self._publisher = Publisher(connection, number)
-        self._assembly: Assembly | None = None
+        self._assembly: ContentAssembler | None = None
         self._deliveries = Deliveries(connection, number)
         self._last_queue = ""
 
@@ -71,19 +71,19 @@ class Channel:
             return
         if self._assembly is not None:
             self.ids = (60, 40)
-            if self._assembly.take(kind, payload):
+            if self._assembly.add(kind, payload):
                 assembly, self._assembly = self._assembly, None
                 self._published(assembly)
             return
         if kind != frames.METHOD:
             self.ids = (0, 0)
             raise Refusal(505, "expected method frame, got non method frame instead")
-        self.ids = frames.ids(payload)
+        self.ids = frames.method_ids(payload)
         if payload[:4] == frames.PUBLISH:
             publish = frames.publish(payload)
             if publish.immediate:
                 raise Refusal(540, "immediate=true")
-            self._assembly = Assembly(publish)
+            self._assembly = ContentAssembler(publish)
         elif payload[:4] == _ACK and len(payload) == 13:
             self._deliveries.settle(int.from_bytes(payload[4:12], "big"), "acked", multiple=bool(payload[12] & 1))
         else:
@@ -114,7 +114,7 @@ class Channel:
     def _reply(self, method: type[Frame], *values: Any) -> None:
         self._connection.send(frames.encode(self.number, method, *values))
 
-    def _published(self, assembly: Assembly) -> None:
+    def _published(self, assembly: ContentAssembler) -> None:
         self._connection.published()
         if self._publisher.publish(assembly, self._deliveries.reply_to):
             self._connection.confirm_later(self)
@@ -161,7 +161,7 @@ class Channel:
         if not method.nowait:
             self._reply(commands.Queue.DeleteOk, count)
         if queue is not None:
-            self._vhost.orphan(queue)
+            self._vhost.cancel_consumers(queue)
 
     def _queue_bind(self, method: commands.Queue.Bind) -> None:
         name = self._name(method.queue)
@@ -253,7 +253,7 @@ class Channel:
     # modes
 
     def _confirm_select(self, method: commands.Confirm.Select) -> None:
-        if self._publisher.held is not None:
+        if self._publisher.transaction is not None:
             raise precondition_failed("cannot switch from tx to confirm mode")
         self._publisher.confirming = True
         if not method.nowait:
@@ -262,8 +262,8 @@ class Channel:
     def _tx_select(self, _: commands.Tx.Select) -> None:
         if self._publisher.confirming:
             raise precondition_failed("cannot switch from confirm to tx mode")
-        if self._publisher.held is None:
-            self._publisher.held = []
+        if self._publisher.transaction is None:
+            self._publisher.transaction = []
             self._deliveries.begin()
         self._reply(commands.Tx.SelectOk)
 
@@ -275,12 +275,12 @@ class Channel:
 
     def _tx_rollback(self, _: commands.Tx.Rollback) -> None:
         self._check_transaction()
-        self._publisher.held = []
+        self._publisher.transaction = []
         self._deliveries.roll_back()
         self._reply(commands.Tx.RollbackOk)
 
     def _check_transaction(self) -> None:
-        if self._publisher.held is None:
+        if self._publisher.transaction is None:
             raise precondition_failed("channel is not transactional")
 
     # the channel itself

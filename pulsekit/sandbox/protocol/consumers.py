@@ -1,4 +1,4 @@
-"""Consumers: who gets deliveries on a channel, and the ledger of what is still owed to the queues."""
+"""Consumers: who gets deliveries on a channel, and the ledger of what is still unsettled to the queues."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.model.messages import Entry
     from pulsekit.sandbox.model.queues import Queue
 
-__all__ = ["Ledger", "Owed", "Subscription"]
+__all__ = ["ChannelConsumer", "Unsettled", "UnsettledDeliveries"]
 
 
-class Owed(NamedTuple):
+class Unsettled(NamedTuple):
     """Remember whose a delivered message is, until it is settled; Basic.Get has no subscription."""
 
     tag: int
     entry: Entry
     queue: Queue
-    subscription: Subscription | None
+    consumer: ChannelConsumer | None
 
 
-class Subscription:
+class ChannelConsumer:
     """Be a consumer to a queue, within the limits of its prefetch.
 
     Args:
@@ -48,8 +48,8 @@ class Subscription:
         priority: int,
         prefetch: int,
         may_deliver: Callable[[], bool],
-        on_deliver: Callable[[Subscription, Entry], None],
-        on_cancelled: Callable[[Subscription], None],
+        on_deliver: Callable[[ChannelConsumer, Entry], None],
+        on_cancelled: Callable[[ChannelConsumer], None],
     ) -> None:
         self.queue = queue
         self.tag = tag
@@ -76,7 +76,7 @@ class Subscription:
         self._on_cancelled(self)
 
 
-class Ledger:
+class UnsettledDeliveries:
     """Keep what was delivered and not settled, in order of delivery tags.
 
     Attributes:
@@ -84,7 +84,7 @@ class Ledger:
     """
 
     def __init__(self) -> None:
-        self._owed: OrderedDict[int, Owed] = OrderedDict()
+        self._deliveries: OrderedDict[int, Unsettled] = OrderedDict()
         self._last_tag = 0
         self.consumed = 0
 
@@ -93,38 +93,38 @@ class Ledger:
         self._last_tag += 1
         return self._last_tag
 
-    def add(self, owed: Owed) -> None:
+    def add(self, unsettled: Unsettled) -> None:
         """Note a delivery that has to be settled."""
-        self._owed[owed.tag] = owed
-        if owed.subscription is not None:
-            owed.subscription.unsettled += 1
+        self._deliveries[unsettled.tag] = unsettled
+        if unsettled.consumer is not None:
+            unsettled.consumer.unsettled += 1
             self.consumed += 1
 
-    def take(self, tag: int, *, multiple: bool) -> list[Owed]:
+    def remove(self, tag: int, *, multiple: bool) -> list[Unsettled]:
         """Remove one delivery, or all up to one; tag 0 with `multiple` is all.
 
         Raises:
             Refusal: 406, no such delivery is open.
         """
         if multiple and tag == 0:
-            taken = list(self._owed.values())
-            self._owed.clear()
-        elif tag not in self._owed:
+            removed = list(self._deliveries.values())
+            self._deliveries.clear()
+        elif tag not in self._deliveries:
             raise precondition_failed(f"unknown delivery tag {tag}")
         elif multiple:
-            taken = []
-            while not taken or taken[-1].tag != tag:
-                taken.append(self._owed.popitem(last=False)[1])
+            removed = []
+            while not removed or removed[-1].tag != tag:
+                removed.append(self._deliveries.popitem(last=False)[1])
         else:
-            taken = [self._owed.pop(tag)]
-        for owed in taken:
-            if owed.subscription is not None:
-                owed.subscription.unsettled -= 1
+            removed = [self._deliveries.pop(tag)]
+        for unsettled in removed:
+            if unsettled.consumer is not None:
+                unsettled.consumer.unsettled -= 1
                 self.consumed -= 1
-        return taken
+        return removed
 
-    def restore(self, taken: Iterable[Owed]) -> None:
+    def add_again(self, removed: Iterable[Unsettled]) -> None:
         """Put back what a rolled back transaction had settled."""
-        for owed in taken:
-            self.add(owed)
-        self._owed = OrderedDict(sorted(self._owed.items()))
+        for unsettled in removed:
+            self.add(unsettled)
+        self._deliveries = OrderedDict(sorted(self._deliveries.items()))

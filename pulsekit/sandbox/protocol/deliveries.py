@@ -10,20 +10,20 @@ from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.queues import Queue
-from pulsekit.sandbox.protocol.consumers import Ledger, Owed, Subscription
-from pulsekit.sandbox.protocol.publishing import REPLY_TO, Link
+from pulsekit.sandbox.protocol.consumers import ChannelConsumer, Unsettled, UnsettledDeliveries
+from pulsekit.sandbox.protocol.publishing import REPLY_TO, PublishConnection
 from pulsekit.sandbox.protocol.topology import server_name
 from pulsekit.sandbox.refusals import Refusal, precondition_failed
 
 if TYPE_CHECKING:
     from pulsekit.sandbox.model.messages import Entry, Message
 
-__all__ = ["Deliveries", "Outcome", "Receiver"]
+__all__ = ["Deliveries", "DeliveryConnection", "Outcome"]
 
 Outcome: TypeAlias = Literal["acked", "requeued", "rejected"]
 
 
-class Receiver(Link, Protocol):
+class DeliveryConnection(PublishConnection, Protocol):
     """Say what deliveries need from the connection.
 
     Attributes:
@@ -40,19 +40,19 @@ class Deliveries:
     """Deliver on one channel.
 
     Args:
-        link: the connection, to which the reply queue belongs.
+        connection: the connection, to which the reply queue belongs.
         channel: number on it.
     """
 
-    def __init__(self, link: Receiver, channel: int) -> None:
-        self._link = link
+    def __init__(self, connection: DeliveryConnection, channel: int) -> None:
+        self._connection = connection
         self._channel = channel
-        self._ledger = Ledger()
-        self._consumers: dict[str, Subscription] = {}
+        self._unsettled = UnsettledDeliveries()
+        self._consumers: dict[str, ChannelConsumer] = {}
         self._prefetch = 0  # for consumers to come
         self._shared_prefetch = 0  # for all of them together
         self._reply_queue: Queue | None = None
-        self._held: list[tuple[list[Owed], Outcome]] | None = None
+        self._transaction: list[tuple[list[Unsettled], Outcome]] | None = None
 
     @property
     def reply_to(self) -> str | None:
@@ -83,7 +83,7 @@ class Deliveries:
         Raises:
             Refusal: 403, the queue is in exclusive use.
         """
-        subscription = Subscription(
+        consumer = ChannelConsumer(
             queue,
             tag,
             no_ack=no_ack,
@@ -94,8 +94,8 @@ class Deliveries:
             on_deliver=self._deliver,
             on_cancelled=self._cancelled,
         )
-        queue.add_consumer(subscription)
-        self._consumers[tag] = subscription
+        queue.add_consumer(consumer)
+        self._consumers[tag] = consumer
 
     def open_reply_queue(self, *, no_ack: bool) -> Queue:
         """Make the queue behind `amq.rabbitmq.reply-to`; it lives as long as its consumer.
@@ -107,27 +107,29 @@ class Deliveries:
             raise precondition_failed("reply consumer already set")
         if not no_ack:
             raise precondition_failed("reply consumer cannot acknowledge")
-        vhost, name = self._link.vhost, server_name(REPLY_TO + ".")
-        self._reply_queue = Queue(vhost, name, owner=self._link, durable=False, auto_delete=True, arguments=Table())
+        vhost, name = self._connection.vhost, server_name(REPLY_TO + ".")
+        self._reply_queue = Queue(
+            vhost, name, owner=self._connection, durable=False, auto_delete=True, arguments=Table()
+        )
         vhost.add_queue(self._reply_queue)
         return self._reply_queue
 
     def cancel(self, tag: str) -> None:
         """Remove a consumer; an unknown tag is no error."""
-        subscription = self._consumers.pop(tag, None)
-        if subscription is None:
+        consumer = self._consumers.pop(tag, None)
+        if consumer is None:
             return
-        queue = subscription.queue
+        queue = consumer.queue
         if queue is self._reply_queue:
             self._reply_queue = None
-        if queue.remove_consumer(subscription):
-            self._link.vhost.delete_queue(queue)
+        if queue.remove_consumer(consumer):
+            self._connection.vhost.delete_queue(queue)
 
     def resume(self) -> None:
         """Let queues try again: there is room for deliveries once more."""
-        for subscription in list(self._consumers.values()):
-            if subscription.queue.backlog:
-                subscription.queue.dispatch()
+        for consumer in list(self._consumers.values()):
+            if consumer.queue.backlog:
+                consumer.queue.dispatch()
 
     def close(self) -> None:
         """End consumers, and give back, in order, what was not settled."""
@@ -135,8 +137,8 @@ class Deliveries:
             self.cancel(tag)
         self.roll_back()
         back: dict[Queue, list[Entry]] = {}
-        for owed in self._ledger.take(0, multiple=True):
-            back.setdefault(owed.queue, []).append(owed.entry)
+        for unsettled in self._unsettled.remove(0, multiple=True):
+            back.setdefault(unsettled.queue, []).append(unsettled.entry)
         for queue, entries in back.items():
             queue.requeue(entries)
 
@@ -147,11 +149,11 @@ class Deliveries:
         entry = queue.get()
         if entry is None:
             return False
-        tag, address = self._ledger.next_tag(), entry.message.address
+        tag, address = self._unsettled.next_tag(), entry.message.address
         head = b"\x00\x3c\x00\x47" + tag.to_bytes(8, "big") + bytes((entry.redelivered,))
         count = len(queue.backlog).to_bytes(4, "big")
         method = frames.frame(frames.METHOD, self._channel, head + address + count)
-        self._send(method, Owed(tag, entry, queue, None), no_ack=no_ack)
+        self._send(method, Unsettled(tag, entry, queue, None), no_ack=no_ack)
         return True
 
     def settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
@@ -160,66 +162,68 @@ class Deliveries:
         Raises:
             Refusal: 406, no such delivery is open.
         """
-        taken = self._ledger.take(tag, multiple=multiple)
-        if self._held is None:
-            self._apply(taken, outcome)
+        settled = self._unsettled.remove(tag, multiple=multiple)
+        if self._transaction is None:
+            self._apply(settled, outcome)
         else:
-            self._held.append((taken, outcome))
+            self._transaction.append((settled, outcome))
 
     def recover(self) -> None:
         """Give everything back that is not settled."""
-        self._apply(self._ledger.take(0, multiple=True), "requeued")
+        self._apply(self._unsettled.remove(0, multiple=True), "requeued")
 
     def begin(self) -> None:
         """Hold back what is settled from now on."""
-        self._held = []
+        self._transaction = []
 
     def commit(self) -> None:
         """Settle what was held back."""
-        held, self._held = self._held or [], []
-        for taken, outcome in held:
-            self._apply(taken, outcome)
+        held, self._transaction = self._transaction or [], []
+        for settled, outcome in held:
+            self._apply(settled, outcome)
 
     def roll_back(self) -> None:
         """Owe again what was held back."""
-        if self._held:
-            self._ledger.restore(owed for taken, _ in self._held for owed in taken)
-            self._held = []
+        if self._transaction:
+            self._unsettled.add_again(unsettled for settled, _ in self._transaction for unsettled in settled)
+            self._transaction = []
 
     def _may_deliver(self) -> bool:
-        if self._shared_prefetch and self._ledger.consumed >= self._shared_prefetch:
+        if self._shared_prefetch and self._unsettled.consumed >= self._shared_prefetch:
             return False
-        return self._link.takes_deliveries()
+        return self._connection.takes_deliveries()
 
-    def _deliver(self, subscription: Subscription, entry: Entry) -> None:
-        tag = self._ledger.next_tag()
-        method = frames.delivery(self._channel, subscription.wire_tag, tag, entry.redelivered, entry.message.address)
-        self._send(method, Owed(tag, entry, subscription.queue, subscription), no_ack=subscription.no_ack)
+    def _deliver(self, consumer: ChannelConsumer, entry: Entry) -> None:
+        tag = self._unsettled.next_tag()
+        method = frames.delivery(self._channel, consumer.wire_tag, tag, entry.redelivered, entry.message.address)
+        self._send(method, Unsettled(tag, entry, consumer.queue, consumer), no_ack=consumer.no_ack)
 
-    def _send(self, method: bytes, owed: Owed, *, no_ack: bool) -> None:
-        message = owed.entry.message
-        self._link.send(method + frames.content(self._channel, message.header, message.body, self._link.frame_max))
+    def _send(self, method: bytes, unsettled: Unsettled, *, no_ack: bool) -> None:
+        message = unsettled.entry.message
+        self._connection.send(
+            method + frames.content(self._channel, message.header, message.body, self._connection.frame_max)
+        )
         if no_ack:
-            owed.queue.acked(owed.entry)
+            unsettled.queue.acked(unsettled.entry)
         else:
-            self._ledger.add(owed)
-        if self._link.broker.observers:
-            self._tell("delivered", owed.queue, message)
+            self._unsettled.add(unsettled)
+        if self._connection.broker.observers:
+            self._emit("delivered", unsettled.queue, message)
 
-    def _cancelled(self, subscription: Subscription) -> None:
+    def _cancelled(self, consumer: ChannelConsumer) -> None:
         """Tell the client, if it wants to know, that its queue is gone."""
-        del self._consumers[subscription.tag]
-        if self._link.cancel_notify:
-            self._link.send(frames.encode(self._channel, commands.Basic.Cancel, subscription.tag, True))
+        del self._consumers[consumer.tag]
+        if self._connection.cancel_notify:
+            self._connection.send(frames.encode(self._channel, commands.Basic.Cancel, consumer.tag, True))
 
-    def _apply(self, taken: list[Owed], outcome: Outcome) -> None:
-        if self._link.broker.observers:
-            for owed in taken:
+    def _apply(self, settled: list[Unsettled], outcome: Outcome) -> None:
+        if self._connection.broker.observers:
+            for unsettled in settled:
                 kind: Literal["acked", "nacked"] = "acked" if outcome == "acked" else "nacked"
-                self._tell(kind, owed.queue, owed.entry.message, outcome)
+                self._emit(kind, unsettled.queue, unsettled.entry.message, outcome)
         by_queue: dict[Queue, list[Entry]] = {}
-        for owed in taken:
-            by_queue.setdefault(owed.queue, []).append(owed.entry)
+        for unsettled in settled:
+            by_queue.setdefault(unsettled.queue, []).append(unsettled.entry)
         for queue, entries in by_queue.items():
             if outcome == "requeued":
                 queue.requeue(entries)
@@ -232,14 +236,14 @@ class Deliveries:
         if self._shared_prefetch:
             self.resume()
 
-    def _tell(
+    def _emit(
         self, kind: Literal["acked", "nacked", "delivered"], queue: Queue, message: Message, detail: str = ""
     ) -> None:
-        self._link.broker.emit(
+        self._connection.broker.emit(
             Event(
                 kind,
-                self._link.vhost.name,
-                self._link.user.name,
+                self._connection.vhost.name,
+                self._connection.user.name,
                 exchange=message.exchange,
                 queue=queue.name,
                 routing_key=message.routing_key,

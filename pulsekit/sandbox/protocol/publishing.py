@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.model.users import User
     from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
-__all__ = ["REPLY_TO", "Assembly", "Link", "Publisher"]
+__all__ = ["REPLY_TO", "ContentAssembler", "PublishConnection", "Publisher"]
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
 _MAX_MESSAGE: Final = 134_217_728  # RabbitMQ's default of max_message_size
 
 
-class Assembly:
+class ContentAssembler:
     """Put a message together from its frames (AMQP 0-9-1 §4.2.6)."""
 
     def __init__(self, publish: frames.Publish) -> None:
@@ -34,7 +34,7 @@ class Assembly:
         self._missing = 0
         self._parts: list[bytes] = []
 
-    def take(self, kind: int, payload: bytes) -> bool:
+    def add(self, kind: int, payload: bytes) -> bool:
         """Take the next frame; return True when the message is complete.
 
         A body longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
@@ -72,7 +72,7 @@ class Assembly:
         return self._missing == 0
 
 
-class Link(Protocol):
+class PublishConnection(Protocol):
     """Say what publishing needs from the connection.
 
     Attributes:
@@ -95,27 +95,27 @@ class Publisher:
     """Publish for one channel.
 
     Args:
-        link: the connection.
+        connection: the connection.
         channel: number on it.
 
     Attributes:
         confirming: True after Confirm.Select.
-        held: messages of the open transaction, or None without one.
+        transaction: messages of the open transaction, or None without one.
     """
 
-    def __init__(self, link: Link, channel: int) -> None:
-        self._broker = link.broker
-        self._vhost = link.vhost
-        self._user = link.user
-        self._send = link.send
-        self._frame_max = link.frame_max
+    def __init__(self, connection: PublishConnection, channel: int) -> None:
+        self._broker = connection.broker
+        self._vhost = connection.vhost
+        self._user = connection.user
+        self._send = connection.send
+        self._frame_max = connection.frame_max
         self._channel = channel
         self._tag = 0
-        self._settled: list[tuple[int, bool]] = []
+        self._unsent_confirms: list[tuple[int, bool]] = []
         self.confirming = False
-        self.held: list[tuple[frames.Publish, Message]] | None = None
+        self.transaction: list[tuple[frames.Publish, Message]] | None = None
 
-    def publish(self, assembly: Assembly, reply_to: str | None = None) -> bool:
+    def publish(self, assembly: ContentAssembler, reply_to: str | None = None) -> bool:
         """Take a complete message; return True when a confirm is owed, which `confirm` sends.
 
         Args:
@@ -133,24 +133,24 @@ class Publisher:
         self._check(message)
         if message.properties.text("reply_to") == REPLY_TO:
             message = _with_reply_to(publish, message, reply_to)
-        if self.held is not None:
-            self.held.append((publish, message))
+        if self.transaction is not None:
+            self.transaction.append((publish, message))
             return False
         accepted = self._route(publish, message)
         if self.confirming:
             self._tag += 1
-            self._settled.append((self._tag, accepted))
+            self._unsent_confirms.append((self._tag, accepted))
         return self.confirming
 
     def commit(self) -> None:
-        """Publish what the transaction held."""
-        held, self.held = self.held or [], []
-        for publish, message in held:
+        """Publish what the transaction transaction."""
+        transaction, self.transaction = self.transaction or [], []
+        for publish, message in transaction:
             self._route(publish, message)
 
     def confirm(self) -> None:
         """Send the confirms that are owed, as few frames as it takes."""
-        settled, self._settled = self._settled, []
+        settled, self._unsent_confirms = self._unsent_confirms, []
         for accepted, run in groupby(settled, itemgetter(1)):
             tags = [tag for tag, _ in run]
             if accepted:
@@ -174,7 +174,7 @@ class Publisher:
             exchange = vhost.exchanges.get(publish.exchange)  # gone, perhaps, when a transaction is committed
             count, accepted = vhost.publish(exchange, message) if exchange is not None else (0, True)
         if broker.observers:
-            self._tell(message, count, accepted)
+            self._emit(message, count, accepted)
         if not count and publish.mandatory:
             payload = b"\x00\x3c\x00\x32\x01\x38" + frames.short_string("NO_ROUTE") + message.address
             self._send(
@@ -183,7 +183,7 @@ class Publisher:
             )
         return accepted
 
-    def _tell(self, message: Message, count: int, accepted: bool) -> None:  # noqa: FBT001 - a verdict
+    def _emit(self, message: Message, count: int, accepted: bool) -> None:  # noqa: FBT001 - a verdict
         self._broker.emit(
             Event(
                 "published" if count else "returned",

@@ -66,7 +66,7 @@ class Session:
         self.finished = False
         self.user = User("")
         self._opened = False  # a virtual host, once
-        self._state = "header"  # header, start, tune, open, running, closing, deaf, gone
+        self._state = "header"  # header, start, tune, open, running, closing, unreadable, closed
         self._wake = wake
         self._proposed_heartbeat = heartbeat
         self._head = b""
@@ -78,11 +78,11 @@ class Session:
         self._out: list[bytes] = []
         self._unsent = 0
         self.congested = False
-        self._starved = False
+        self._deliveries_wait = False
         self._blocked = False
         self._heartbeat = 0.0
-        self._silent = 0
-        self._quiet = True
+        self._silent_intervals = 0
+        self._nothing_sent = True
         self._timer = broker.timers.after(_HANDSHAKE_SECONDS, self.finish)
         broker.sessions.add(self)
 
@@ -90,10 +90,10 @@ class Session:
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the client, and answer what is complete."""
-        self._silent = 0
+        self._silent_intervals = 0
         if self._state == "header":
             data = self._protocol_header(data)
-        if self._state in {"header", "deaf", "gone"}:
+        if self._state in {"header", "unreadable", "closed"}:
             return
         try:
             for kind, number, payload in self._splitter.split(data):
@@ -109,13 +109,13 @@ class Session:
                     self._refuse(refusal, number, channel.ids)
         except Refusal as refusal:
             self._refuse(refusal, 0, (0, 0))
-            self._state = "deaf"  # the stream has lost its frames: nothing in it can be read any more
+            self._state = "unreadable"  # the stream has lost its frames: nothing in it can be read any more
         except Exception as error:  # noqa: BLE001 - a client must get a Close whatever happens here
             _log.exception("the sandbox failed on a frame")
             self._refuse(Refusal(541, f"{type(error).__name__}"), 0, (0, 0))
         self._confirm()
 
-    def take(self) -> bytes:
+    def data_to_send(self) -> bytes:
         """Return what is to be sent, and forget it."""
         data = b"".join(self._out)
         self._out.clear()
@@ -124,8 +124,8 @@ class Session:
 
     def drained(self) -> None:
         """Deliver what had to wait: what was taken by the shell is sent."""
-        if self._starved and self.takes_deliveries():
-            self._starved = False
+        if self._deliveries_wait and self.takes_deliveries():
+            self._deliveries_wait = False
             for channel in list(self._channels.values()):
                 channel.resume()
 
@@ -142,9 +142,9 @@ class Session:
 
     def lost(self) -> None:
         """Clean up after the connection: channels, then exclusive queues; calling twice is fine."""
-        if self._state == "gone":
+        if self._state == "closed":
             return
-        self._state = "gone"
+        self._state = "closed"
         self._timer.cancel()
         self.broker.sessions.discard(self)
         self._cleanup()
@@ -164,25 +164,25 @@ class Session:
         """Close the connection from this side, as an operator does with `rabbitmqctl close_connection`."""
         if self._state == "running":
             self._refuse(Refusal(code, text), 0, (0, 0))
-        elif self._state not in {"closing", "deaf"}:
+        elif self._state not in {"closing", "unreadable"}:
             self.finish()
 
     # what channels call
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the client."""
-        if self._state == "gone":
+        if self._state == "closed":
             return
         if not self._out:
             self._wake()
-        self._quiet = False
+        self._nothing_sent = False
         self._out.append(data)
         self._unsent += len(data)
 
     def takes_deliveries(self) -> bool:
         """Tell whether a delivery may be sent now; if not, `drained` makes up for it."""
         if self.congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
-            self._starved = True
+            self._deliveries_wait = True
             return False
         return True
 
@@ -221,10 +221,10 @@ class Session:
         if kind not in {frames.METHOD, frames.HEADER, frames.BODY}:
             raise frames.unknown(kind, payload)
         if number == 0 or self._state != "running":
-            self._zero(kind, number, payload)
+            self._channel_zero(kind, number, payload)
             return
         channel = self._channels.get(number)
-        ids = frames.ids(payload) if kind == frames.METHOD else (0, 0)
+        ids = frames.method_ids(payload) if kind == frames.METHOD else (0, 0)
         try:
             if channel is None:
                 self._open_channel(kind, number, ids)
@@ -259,9 +259,9 @@ class Session:
         self._channels[number] = Channel(self, number)
         self.send(frames.encode(number, commands.Channel.OpenOk, ""))
 
-    def _zero(self, kind: int, number: int, payload: bytes) -> None:
+    def _channel_zero(self, kind: int, number: int, payload: bytes) -> None:
         """Take a frame of channel 0, or one that comes before or after the conversation."""
-        ids = frames.ids(payload) if kind == frames.METHOD else (0, 0)
+        ids = frames.method_ids(payload) if kind == frames.METHOD else (0, 0)
         if self._state == "closing":
             if ids == (10, 50):
                 self._send(commands.Connection.CloseOk)
@@ -348,13 +348,13 @@ class Session:
     def _beat(self, interval: float) -> None:
         """Send a heartbeat when nothing else was sent, and miss the client's after two of its intervals (§4.2.7)."""
         self._timer = self.broker.timers.after(interval, lambda: self._beat(interval))
-        self._silent = 0 if self.paused else self._silent + 1
-        if self._silent > 5:
+        self._silent_intervals = 0 if self.paused else self._silent_intervals + 1
+        if self._silent_intervals > 5:
             self.finish()
             return
-        if self._quiet:
+        if self._nothing_sent:
             self.send(_HEARTBEAT)
-        self._quiet = True
+        self._nothing_sent = True
 
     # ends
 
@@ -390,7 +390,7 @@ class Session:
         if self._opened:
             for queue in [queue for queue in self.vhost.queues.values() if queue.owner is self]:
                 self.vhost.delete_queue(queue)
-                self.vhost.orphan(queue)
+                self.vhost.cancel_consumers(queue)
 
     def _confirm(self) -> None:
         if self._to_confirm:

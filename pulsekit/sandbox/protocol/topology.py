@@ -130,10 +130,10 @@ class Topology(NamedTuple):
             queue.touch()
             return queue
         resource = f"queue '{name}' in vhost '{vhost.name}'"
-        letters_go_to = exchange_name(arguments, "x-dead-letter-exchange", resource)
-        if letters_go_to is not None:
+        dead_letter_exchange = exchange_name(arguments, "x-dead-letter-exchange", resource)
+        if dead_letter_exchange is not None:
             self._check("read", "queue", name)
-            self._check("write", "exchange", letters_go_to)
+            self._check("write", "exchange", dead_letter_exchange)
         if arguments.get("x-queue-type") == "quorum" and (not method.durable or method.exclusive):
             unfit = "exclusive-queue" if method.durable else "non-durable"
             raise precondition_failed(f"invalid property '{unfit}' for {resource}")

@@ -168,4 +168,4 @@ def test_a_key_that_is_not_utf8_is_passed_on_as_it_came(world) -> None:
     ]
     client.send(*frames)
     client.send(Basic.Get(queue="q"))
-    assert b"\x01x\x02\xff\xfe" in client.session.take()
+    assert b"\x01x\x02\xff\xfe" in client.session.data_to_send()

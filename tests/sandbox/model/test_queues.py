@@ -251,7 +251,7 @@ def test_what_is_settled_after_its_queue_went_is_forgotten(world) -> None:
     client.send(Queue.Delete(queue="q"))
     client.send(Basic.Ack(1), Basic.Nack(2, requeue=True), Basic.Reject(3, requeue=False))
     assert "Channel.Close 406" not in client.names()
-    assert world.broker.held == 0
+    assert world.broker.memory_used == 0
 
 
 def test_the_memory_of_messages_is_given_back_whatever_becomes_of_them(world) -> None:
@@ -264,10 +264,10 @@ def test_the_memory_of_messages_is_given_back_whatever_becomes_of_them(world) ->
         Basic.Ack(1), Basic.Reject(2, requeue=False), Basic.Nack(3, requeue=False), Channel.Close(200, "", 0, 0)
     )
     client.read()
-    assert world.broker.held > 0
+    assert world.broker.memory_used > 0
     other = world.connect()
     other.call(Queue.Purge(queue="q"), Queue.Delete(queue="dead"))
-    assert world.broker.held == 0
+    assert world.broker.memory_used == 0
 
 
 def test_prefetch_of_one_consumer_does_not_count_for_the_next(world) -> None:

@@ -16,7 +16,7 @@ def world() -> World:
 def test_another_protocol_is_told_which_one_is_spoken(world, header) -> None:
     client = Client(world)
     client.session.receive(header)
-    assert client.session.take() == b"AMQP\x00\x00\x09\x01"
+    assert client.session.data_to_send() == b"AMQP\x00\x00\x09\x01"
     assert client.session.finished
 
 
@@ -112,7 +112,7 @@ def test_a_slow_consumer_stops_its_deliveries_and_gets_the_rest_later(world) -> 
     slow.session.congested = True
     for _ in range(100):
         fast.publish("", "q")
-    assert slow.session.take() == b""
+    assert slow.session.data_to_send() == b""
     slow.session.congested = False
     slow.session.drained()
     assert len(slow.bodies()) == 100
@@ -124,7 +124,7 @@ def test_what_waits_to_be_sent_is_bounded(world) -> None:
     for _ in range(200):
         client.publish("", "q", b"x" * 10_000)
     client.send(Basic.Consume(queue="q", no_ack=True))
-    assert len(client.session.take()) < 300_000
+    assert len(client.session.data_to_send()) < 300_000
     client.session.drained()
     assert len(client.bodies()) > 150
 
@@ -134,7 +134,7 @@ def test_a_client_that_asks_without_reading_is_not_read_for_ever(world) -> None:
     client.session.congested = True
     while not client.session.paused:
         client.send(Basic.Qos(prefetch_count=1))
-    assert len(client.session.take()) < 5_000_000
+    assert len(client.session.data_to_send()) < 5_000_000
     client.session.congested = False
     assert not client.session.paused
 
