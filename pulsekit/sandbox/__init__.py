@@ -1,8 +1,7 @@
-"""Pulse on your own machine: an AMQP 0-9-1 broker in memory, for trying, testing and CI.
+"""Pulse on your own machine: an AMQP 0-9-1 broker in memory, for experiments, tests and CI.
 
-Read it from the inside out: `tables`, `frames` and `properties` are the bytes; `messages`, `backlog`, `queues`,
-`exchanges`, `deadletters` and `vhosts` the model; `topology`, `consumers`, `publishing`, `channels` and `sessions` the
-protocol; `server` the sockets. Only `server` and `sandbox` know asyncio.
+`codec` reads and writes bytes. `model` holds exchanges, queues and messages. `protocol` answers AMQP methods with them.
+`server` connects sessions to sockets, and `sandbox` is the interface for users. Only the last two import asyncio.
 """
 
 from __future__ import annotations

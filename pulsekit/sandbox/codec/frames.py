@@ -1,8 +1,8 @@
-"""Frames: cut from the stream, read and written (AMQP 0-9-1 §2.3.5 and §4.2).
+"""AMQP frames: divide a stream into frames, decode and encode them (AMQP 0-9-1 §2.3.5 and §4.2).
 
-pamqp supplies the catalogue: which methods exist, and the name, order and type of their fields. Reading and writing is
-done here by position, for three reasons: pamqp cannot tell a short frame from a malformed one, its constructors refuse
-names that RabbitMQ allows, and its reader copies the rest of the frame for every field of a table.
+pamqp supplies the list of methods, with the name, order and type of their fields. This module decodes and encodes by
+position, for three reasons: pamqp cannot distinguish a short frame from a malformed one, its constructors refuse names
+that RabbitMQ allows, and its decoder copies the rest of the frame for every field of a table.
 """
 
 from __future__ import annotations
@@ -63,7 +63,17 @@ _DELIVERY_TAG = struct.Struct(">QB")
 
 
 class Splitter:
-    """Cut a stream of bytes into frames, holding back at most one unfinished frame."""
+    r"""Divide a stream of bytes into frames.
+
+    A frame is a type (1 byte), a channel (2), a length (4), a payload of that length and the end marker 0xCE (AMQP
+    0-9-1 §4.2.3). TCP delivers it in any number of pieces. `split` puts the rest of the previous call before the new
+    bytes, steps over the complete frames by position, copies only their payloads, and keeps the rest.
+
+    Invariants: `_rest` starts at the first byte of a frame, and is shorter than `frame_max`, because a length is
+    checked as soon as the seven bytes before the payload are there.
+
+    Example: `split(b"\x08\0\0\0\0\0\0\xce" + b"\x01\0")` yields `(8, 0, b"")`, a heartbeat, and keeps `b"\x01\0"`.
+    """
 
     def __init__(self, frame_max: int) -> None:
         self.frame_max = frame_max
@@ -73,7 +83,7 @@ class Splitter:
         """Yield type, channel and payload of every complete frame.
 
         Raises:
-            Refusal: 501, at the first byte that shows the stream is not AMQP; nothing after it can be read.
+            Refusal: 501, the stream is not AMQP; nothing after these bytes can be read.
         """
         if self._rest:
             data = self._rest + data
@@ -98,7 +108,7 @@ class Splitter:
 
 
 def unknown(kind: int, payload: bytes) -> Refusal:
-    """Refuse a frame of a type that does not exist, or that cannot be what it says."""
+    """Build the refusal of a frame whose type does not exist, or does not fit its payload."""
     return frame_error(f"type {kind}, all octets = {_erlang_binary(payload)}: unknown_frame")
 
 
@@ -107,7 +117,7 @@ def _erlang_binary(payload: bytes) -> str:
 
 
 class Publish(NamedTuple):
-    """The fields of a Basic.Publish; `address` is exchange and key as they came, ready for Basic.Deliver."""
+    """The fields of a Basic.Publish; `address` is the encoded exchange and key, which Basic.Deliver repeats."""
 
     exchange: str
     routing_key: str
@@ -118,7 +128,7 @@ class Publish(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def publish(payload: bytes) -> Publish:
-    """Read a Basic.Publish; publishers repeat themselves, so the last ones are remembered.
+    """Decode a Basic.Publish; the cache helps because most publishers use few keys.
 
     Raises:
         Refusal: the fields do not fill the frame.
@@ -137,15 +147,18 @@ def publish(payload: bytes) -> Publish:
 
 
 def method_ids(payload: bytes) -> tuple[int, int]:
-    """Return class and method of a method frame, zeros when it is too short to tell."""
+    """Return the ids of class and method of a method frame, or zeros if it is too short."""
     return struct.unpack_from(">HH", payload) if len(payload) >= 4 else (0, 0)
 
 
 def decode(payload: bytes) -> Frame:
-    """Read any method.
+    """Decode any method.
+
+    The fields follow one another in the order of pamqp's `__slots__`. Consecutive bits share an octet, lowest bit first
+    (AMQP 0-9-1 §4.2.5.2): `bit` is the next bit of the octet `bits`, and 8 if the next bit starts a new octet.
 
     Raises:
-        Refusal: 501, the method does not exist or its fields cannot be read; 502, a table cannot.
+        Refusal: 501, the method does not exist or its fields are malformed; 502, a table is malformed.
     """
     if len(payload) < 4:
         raise frame_error("cannot decode <<>>")
@@ -186,12 +199,12 @@ def _field(payload: bytes, offset: int, field: str) -> tuple[Any, int]:
         raise IndexError
     if field == "table":
         return tables.decode(payload, start, stop), stop
-    # Names have to be text; a response to the login may be any bytes.
+    # Names have to be UTF-8; the response of a login may be any bytes.
     return payload[start:stop].decode("utf-8", "strict" if field == "shortstr" else "surrogateescape"), stop
 
 
 def encode(channel: int, method: type[Frame], *values: Any) -> bytes:
-    """Write a method frame; the values stand in the order of the method's fields."""
+    """Encode a method frame; the values are in the order of the method's fields."""
     parts = [method.index.to_bytes(4, "big")]
     bits, count = 0, 0
     for name, value in zip(method.__slots__, values, strict=True):
@@ -214,7 +227,7 @@ def encode(channel: int, method: type[Frame], *values: Any) -> bytes:
 
 
 def short_string(value: str) -> bytes:
-    """Encode text of at most 255 bytes; what is longer is cut, as RabbitMQ cuts its reply texts."""
+    """Encode a short string; text over 255 bytes is truncated, as in RabbitMQ's reply texts."""
     raw = value.encode("utf-8", "surrogateescape")
     if len(raw) > 255:
         raw = raw[:252].decode("utf-8", "ignore").encode() + b"..."
@@ -222,13 +235,13 @@ def short_string(value: str) -> bytes:
 
 
 def delivery(channel: int, consumer_tag: bytes, delivery_tag: int, redelivered: bool, address: bytes) -> bytes:  # noqa: FBT001
-    """Write Basic.Deliver around the exchange and key as they were published; the tag is an encoded short string."""
+    """Encode a Basic.Deliver; `consumer_tag` and `address` are encoded already."""
     payload = b"\x00\x3c\x00\x3c" + consumer_tag + _DELIVERY_TAG.pack(delivery_tag, redelivered) + address
     return _PREFIX.pack(METHOD, channel, len(payload)) + payload + _END
 
 
 def content(channel: int, header: bytes, body: bytes, frame_max: int) -> bytes:
-    """Write content header and body, the body in as many frames as the peer's limit asks for."""
+    """Encode content header and body; the body is divided into frames of at most `frame_max` bytes."""
     size, room = len(body), frame_max - 8
     head = _PREFIX.pack(HEADER, channel, len(header)) + header + _END
     if not size:
@@ -240,5 +253,5 @@ def content(channel: int, header: bytes, body: bytes, frame_max: int) -> bytes:
 
 
 def frame(kind: int, channel: int, payload: bytes) -> bytes:
-    """Write one frame around its payload."""
+    """Encode one frame."""
     return _PREFIX.pack(kind, channel, len(payload)) + payload + _END

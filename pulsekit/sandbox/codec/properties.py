@@ -1,7 +1,13 @@
-"""The properties of a message, read from its content header and edited there as bytes (AMQP 0-9-1 §4.2.6.1).
+"""The properties of a message: read from its content header, and replaced in it (AMQP 0-9-1 §4.2.6.1).
 
-A broker passes headers on. Decoding and encoding them again would turn doubles into floats and change the width of
-integers, so a property stays the bytes it was, and only what routing needs is read.
+A content header is the class (2 bytes), a weight (2), the size of the body (8), the property flags (2), and then the
+value of each property whose flag is set. The highest bit stands for the first name in `_NAMES`: the flags 0x9000
+announce `content_type` and then `delivery_mode`. The two lowest bits are unused here and have to be 0.
+
+A broker forwards properties unchanged. To decode and encode them again would change the width of numbers, so
+`Properties` only finds where each value starts and ends, keeps its bytes, and decodes what routing needs.
+
+Invariant: the values fill the header exactly; a byte too few or too many is a refusal.
 """
 
 from __future__ import annotations
@@ -24,15 +30,15 @@ _HEAD = struct.Struct(">HHQH")
 
 @lru_cache(maxsize=256)
 def _present(flags: int) -> tuple[str, ...]:
-    """Name the properties that the flags announce, in the order in which they follow."""
+    """Return the names of the properties whose flags are set, in the order of their values."""
     return tuple(name for index, name in enumerate(_NAMES) if flags & (0x8000 >> index))
 
 
 class Properties:
-    """Look into a content header.
+    """The properties of one content header.
 
     Raises:
-        Refusal: 502, the header cannot be read.
+        Refusal: 502, the header is malformed.
     """
 
     def __init__(self, header: bytes) -> None:
@@ -62,35 +68,35 @@ class Properties:
         return name in self._fields
 
     def text(self, name: str) -> str | None:
-        """Return a short string, or None when the message does not have it."""
+        """Return a short string, or None if the message does not have the property."""
         raw = self._fields.get(name)
         return None if raw is None else raw[1:].decode("utf-8", "surrogateescape")
 
     def octet(self, name: str) -> int | None:
-        """Return delivery mode or priority, or None when the message does not have it."""
+        """Return delivery mode or priority, or None if the message does not have the property."""
         raw = self._fields.get(name)
         return None if raw is None else raw[0]
 
     @property
     def raw_headers(self) -> bytes:
-        """The fields of the headers table as they came, without its length."""
+        """The encoded fields of the headers table, without its length."""
         return self._fields.get("headers", b"")[4:]
 
     @cached_property
     def headers(self) -> tables.Table:
-        """The headers table, read when somebody asks.
+        """The headers table, decoded on first use.
 
         Raises:
-            Refusal: 502, it cannot be read.
+            Refusal: 502, the table is malformed.
         """
         return tables.decode(self.raw_headers)
 
     def edit(self, size: int, **changes: bytes | None) -> bytes:
-        """Write the header anew with some properties replaced or, for None, removed.
+        """Encode the header with some properties replaced or, for None, removed.
 
         Args:
             size: length of the body.
-            changes: encoded values; `headers` takes the fields of the table without its length.
+            changes: encoded values; that of `headers` is the fields of the table without its length.
         """
         fields: dict[str, bytes | None] = {**self._fields}
         for name, value in changes.items():

@@ -1,8 +1,12 @@
-"""Field tables (AMQP 0-9-1 §4.2.5.5 and errata): read with their types, written, and edited as bytes.
+r"""Field tables: decode with types, encode, and replace single fields (AMQP 0-9-1 §4.2.5.5 and RabbitMQ's errata).
 
-Peers disagree about numbers, so a value that is only passed on must keep its type letter: `Table` remembers the
-letters, and `set_field` and `drop_field` change one field of an encoded table without touching the bytes of the others.
-Reading walks by position and refuses nesting and numbers of fields that only an attack would send.
+A field is a name (a short string), a type letter and a value whose length follows from the letter or precedes it:
+`b"\x01a" b"t" b"\x01"` is `{"a": True}`. Clients use different integer types for one number, and a broker must not
+change them. So `Table` keeps the type letters, and `set_field` and `drop_field` edit an encoded table: `_skip` finds
+the end of each value without decoding it, and all other fields keep their bytes.
+
+Invariants of decoding: `offset` only grows, and no value ends after the table around it. Nesting is limited, so that a
+hostile table causes a refusal and not a RecursionError.
 """
 
 from __future__ import annotations
@@ -32,10 +36,10 @@ TYPE_NAMES: Final = {
 
 
 class Table(dict[str, Any]):
-    """Hold the values of a field table.
+    """The decoded values of a field table.
 
     Attributes:
-        letters: the type letter of each field, as it came.
+        letters: the type letter of each field.
     """
 
     __slots__ = ("letters",)
@@ -46,16 +50,16 @@ class Table(dict[str, Any]):
 
 
 class Timestamp(int):
-    """Mark seconds since 1970, so that they are written with their own type."""
+    """Seconds since 1970; the class makes `encode_field` choose the type `T`."""
 
     __slots__ = ()
 
 
 def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
-    """Read the fields between two offsets (the length prefix is not part of them).
+    """Decode the fields between two offsets; the length of the table precedes them.
 
     Raises:
-        Refusal: 502, the bytes are no table, or nested deeper than anybody needs.
+        Refusal: 502, the bytes are not a table, or are nested more than 64 levels deep.
     """
     try:
         return _table(data, offset, len(data) if end is None else end, 0)
@@ -64,13 +68,13 @@ def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
 
 
 def long_string(value: str) -> bytes:
-    """Encode text as a typed field value, whatever bytes it was read from."""
+    """Encode text as a field value with its type letter."""
     raw = value.encode("utf-8", "surrogateescape")
     return b"S" + _LONG.pack(len(raw)) + raw
 
 
 def encode_field(value: object) -> bytes:
-    """Encode a value with its type letter; integers are 64 bits wide, as RabbitMQ writes its own."""
+    """Encode a value with its type letter; integers have 64 bits, as in RabbitMQ's own headers."""
     if isinstance(value, bool):
         return b"t\x01" if value else b"t\x00"
     if isinstance(value, Timestamp):
@@ -89,14 +93,14 @@ def encode_field(value: object) -> bytes:
 
 
 def set_field(fields: bytes, name: str, value: bytes, *, first: bool = True) -> bytes:
-    """Return encoded fields with one of them replaced or added; `value` carries its type letter."""
+    """Return encoded fields with one of them replaced or added; `value` starts with its type letter."""
     others = drop_field(fields, name)
     field = _key(name) + value
     return field + others if first else others + field
 
 
 def drop_field(fields: bytes, name: str) -> bytes:
-    """Return encoded fields without the one of that name; the others keep their bytes and order."""
+    """Return encoded fields without the field `name`; the others keep their bytes and order."""
     key, offset = name.encode(), 0
     kept = bytearray()
     try:
@@ -117,7 +121,7 @@ def _key(name: str) -> bytes:
 
 
 def _skip(data: bytes, offset: int) -> int:
-    """Return where the typed value at `offset` ends."""
+    """Return the offset after the value whose type letter is at `offset`."""
     letter = chr(data[offset])
     offset += 1
     if letter in "SFAx":

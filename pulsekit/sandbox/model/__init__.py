@@ -1,4 +1,4 @@
-"""What the sandbox's broker holds: exchanges, queues, bindings, messages and users. No I/O and no frames."""
+"""The state of the sandbox's broker: exchanges, queues, bindings, messages and users; no I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Arguments of declarations: checked, compared and turned into options, with RabbitMQ's words for what is wrong."""
+"""Arguments of declarations: check and compare them, with RabbitMQ's error texts."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = [
 ]
 
 LONGEST: Final = 4_294_967_295
-"""Milliseconds a time to live may be, a limit of RabbitMQ's timers."""
+"""The maximum of a time to live in milliseconds, a limit of RabbitMQ's timers."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """Say how a queue behaves, from its `x-` arguments; None means no such limit."""
+    """The `x-` arguments of a queue; None means no limit."""
 
     message_ttl: int | None = None
     expires: int | None = None
@@ -45,11 +45,11 @@ class QueueOptions:
         """Check the arguments of a queue in RabbitMQ's order.
 
         Args:
-            arguments: as declared; unknown ones mean nothing and are ignored.
+            arguments: as declared; unknown arguments are ignored.
             resource: `queue '…' in vhost '…'`, for the text.
 
         Raises:
-            Refusal: 406, a value that means nothing.
+            Refusal: 406, a value is invalid.
         """
         values: dict[str, Any] = {}
         for name, (option, check) in QUEUE_ARGUMENTS.items():
@@ -66,7 +66,7 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
     """Return the exchange an argument names, or None.
 
     Raises:
-        Refusal: 406, it is not a string.
+        Refusal: 406, the argument is not a string.
     """
     value = arguments.get(argument)
     if value is None and argument not in arguments:
@@ -78,10 +78,10 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
 
 
 def check_equivalent(current: Table, received: Table, names: Iterable[str], resource: str) -> None:
-    """Compare the arguments that count; integers are equal whatever their width.
+    """Compare the named arguments; integers of different types can be equal.
 
     Raises:
-        Refusal: 406, with the first argument that differs.
+        Refusal: 406, the first argument that differs.
     """
     for name in names:
         if (name in current) != (name in received) or current.get(name) != received.get(name):
@@ -92,7 +92,7 @@ def consumer_priority(arguments: Table, resource: str) -> int:
     """Return the `x-priority` of a consumer.
 
     Raises:
-        Refusal: 406, it is not an integer.
+        Refusal: 406, the argument is not an integer.
     """
     value = arguments.get("x-priority", 0)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -102,7 +102,7 @@ def consumer_priority(arguments: Table, resource: str) -> int:
 
 
 def yes_no(value: bool) -> str:  # noqa: FBT001 - a formatter of booleans
-    """Write a boolean as RabbitMQ quotes it."""
+    """Return a boolean as it appears in RabbitMQ's error texts."""
     return "'true'" if value else "'false'"
 
 
@@ -174,6 +174,6 @@ QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] 
     "x-single-active-consumer": ("single_active_consumer", _boolean),
     "x-queue-type": ("", _queue_type),
 }
-"""The arguments that count for a queue, in the order in which RabbitMQ checks and compares them."""
+"""The arguments of a queue, in the order in which RabbitMQ checks and compares them."""
 
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)

@@ -1,4 +1,4 @@
-"""Bindings: what ties a queue or an exchange to the exchange it gets messages from (AMQP 0-9-1 §3.1.3.2)."""
+"""Bindings: from an exchange to a queue, or to another exchange (AMQP 0-9-1 §2.1.3)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DestinationT = TypeVar("DestinationT")
 
 @dataclass(frozen=True)
 class Binding(Generic[SourceT, DestinationT]):
-    """Tie a destination to a source. Two bindings that differ only in arguments are two."""
+    """One binding. Bindings that differ only in their arguments are different bindings."""
 
     source: SourceT
     destination: DestinationT

@@ -1,4 +1,4 @@
-"""The broker: virtual hosts, users, clock and memory, shared by all sessions; no I/O."""
+"""The broker: virtual hosts, users, timers and the memory limit, which all sessions share; no I/O."""
 
 from __future__ import annotations
 
@@ -25,19 +25,21 @@ DEFAULT_MEMORY_LIMIT = 1 << 30
 
 
 class Broker:
-    """Own everything that outlives a connection.
+    """The state that outlives a connection.
 
     Args:
-        users: who may log in.
+        users: the users who may log in.
         vhosts: names of the virtual hosts.
-        memory_limit: bytes of messages above which publishers have to wait.
+        memory_limit: bytes of messages above which publishers are blocked.
         clock: seconds, for timers.
 
     Attributes:
+        memory_used: bytes of all messages.
         sessions: the open connections.
-        observers: take every event; without one, none is built for what happens to messages.
-        change_observers: take every event that is built: without observers, those of connections, exchanges and queues.
-        refusing: True while every publish is answered with a negative confirm and goes nowhere.
+        observers: called with every event. Without an observer, no events about messages are built, which is faster.
+        change_observers: called with every event that is built. Without observers, these are the events about
+            connections, exchanges and queues.
+        refusing: True while the broker routes no message and answers every publish with a negative confirm.
     """
 
     def __init__(
@@ -62,30 +64,32 @@ class Broker:
 
     @property
     def blocked(self) -> str:
-        """Why publishers have to wait, or the empty string."""
+        """The reason why publishers are blocked, or the empty string."""
         return self._block_reason or ("low on memory" if self._memory_alarm else "")
 
     def emit(self, event: Event) -> None:
-        """Tell every observer."""
+        """Call every observer."""
         for observer in (*self.observers, *self.change_observers):
             observer(event)
 
     def use_memory(self, cost: int) -> None:
-        """Add to the memory that messages use; crossing the limit blocks or frees publishers."""
+        """Add to the memory that messages use; crossing the limit blocks or unblocks publishers."""
         self.memory_used += cost
         if not self._memory_alarm:
             if self.memory_used > self.memory_limit:
                 self._memory_alarm = True
-        elif self.memory_used <= self.memory_limit * 0.9:  # a margin, or each ack would be followed by an alarm
+        elif (
+            self.memory_used <= self.memory_limit * 0.9
+        ):  # a margin: else each ack could end and each publish raise the alarm
             self._memory_alarm = False
             self._unblock_sessions()
 
     def block(self, reason: str = "blocked on request") -> None:
-        """Make publishers wait, as RabbitMQ does when it runs low: each is told at its next publish."""
+        """Block publishers, as RabbitMQ does during a resource alarm: each from its next publish on."""
         self._block_reason = reason
 
     def unblock(self) -> None:
-        """Let publishers go on."""
+        """Unblock publishers, unless the memory alarm is on."""
         self._block_reason = ""
         self._unblock_sessions()
 

@@ -1,7 +1,14 @@
-"""Dead letters: the message a queue gives up, as it goes on to the dead-letter exchange.
+"""Dead letters: the message that a queue sends to its dead-letter exchange.
 
-It carries its history in `x-death`, newest first. A message that comes round without anybody having rejected it would
-go round for ever, so it is dropped where RabbitMQ drops it.
+Source: RabbitMQ's guide "Dead Letter Exchanges". The header `x-death` is a list of tables, newest first, one for each
+pair of queue and reason. If a message is dead-lettered again by the same queue for the same reason, the count of that
+table grows and the table moves to the front. All other headers keep their bytes.
+
+Example: a message expires in `retry`, is routed to `work`, and is rejected there. Its `x-death` is
+`[{queue: work, reason: rejected, count: 1}, {queue: retry, reason: expired, count: 1}]`.
+
+A message that returned to a queue without any rejection would circulate for ever. RabbitMQ drops it, and so does the
+sandbox: `is_cycle` looks for the queue in `x-death`, from the newest table up to the first rejection.
 """
 
 from __future__ import annotations
@@ -19,12 +26,12 @@ __all__ = ["dead_letter", "is_cycle"]
 
 
 def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchange: str) -> Message:
-    """Build the message that goes to the exchange; every other header keeps its bytes.
+    """Return the message for the dead-letter exchange.
 
     Args:
-        queue: that gives the message up.
-        message: as it stood there.
-        reason: why.
+        queue: the queue that removes the message.
+        message: the message as the queue had it.
+        reason: why the queue removes it.
         exchange: the queue's dead-letter exchange.
     """
     key = queue.options.dead_letter_key
@@ -66,7 +73,7 @@ def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchan
 
 
 def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:
-    """Tell whether a dead letter has been in that queue before, with no rejection since."""
+    """Return True if a dead letter was in that queue before and was not rejected since."""
     if reason == "rejected":
         return False
     for death in _x_death(message):
@@ -78,7 +85,7 @@ def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:
 
 
 def _x_death(message: Message) -> list[dict[str, Any]]:
-    """Read the history; what is not one, because a publisher made it up, is replaced."""
+    """Return the tables of `x-death`; a publisher can set that header to any value, which is ignored."""
     if "headers" not in message.properties:
         return []
     deaths = message.properties.headers.get("x-death")

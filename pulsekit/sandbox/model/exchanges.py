@@ -1,4 +1,16 @@
-"""Exchanges: bindings, and which destinations a message goes to (AMQP 0-9-1 §3.1.3)."""
+"""Exchanges: their bindings, and the destinations of a message (AMQP 0-9-1 §3.1.3).
+
+Routing happens for each message, binding seldom. So an exchange keeps an index from keys to destinations, and a cache
+of the last routed keys that any change of bindings clears. A `topic` exchange uses `BindingTable` as its index;
+`fanout` and `headers` go through all bindings.
+
+Invariants: `_index[key][destination]` is the number of bindings with that key and destination, which differ in their
+arguments. A destination leaves the index with its last binding. `binding.destination.sources` holds the same bindings
+as `bindings` of the source.
+
+Example: queue `q` is bound twice with key `k`, with different arguments. `_index` is `{"k": {q: 2}}`, and a message
+with key `k` has one destination. After one unbind it still has.
+"""
 
 from __future__ import annotations
 
@@ -27,11 +39,11 @@ _CACHED_KEYS = 2048
 
 
 class Exchange:
-    """Route by equal keys (`direct`); the other types change what a match is.
+    """A `direct` exchange: it routes by equal keys. The other types are subclasses that match differently.
 
     Attributes:
-        sources: bindings in which this exchange is the destination.
-        bindings: bindings in which it is the source, in order.
+        sources: bindings whose destination is this exchange.
+        bindings: bindings whose source is this exchange, in order.
     """
 
     type = "direct"
@@ -67,7 +79,7 @@ class Exchange:
         """Compare a second declaration with the first.
 
         Raises:
-            Refusal: 406, with what differs.
+            Refusal: 406, the first property that differs.
         """
         if kind != self.type:
             raise inequivalent("type", str(self), f"'{kind}'", f"'{self.type}'")
@@ -81,10 +93,10 @@ class Exchange:
         check_equivalent(self.arguments, arguments, EXCHANGE_ARGUMENTS, str(self))
 
     def bind(self, binding: ExchangeBinding) -> bool:
-        """Add a binding; return False when it was there.
+        """Add a binding; return False if it existed.
 
         Raises:
-            Refusal: 406, its arguments mean nothing to this type.
+            Refusal: 406, the arguments are invalid for this type of exchange.
         """
         if binding in self.bindings:
             return False
@@ -96,7 +108,7 @@ class Exchange:
         return True
 
     def unbind(self, binding: ExchangeBinding) -> bool:
-        """Remove a binding; return False when there was none."""
+        """Remove a binding; return False if it did not exist."""
         if binding not in self.bindings:
             return False
         del self.bindings[binding]
@@ -112,7 +124,7 @@ class Exchange:
         return True
 
     def destinations(self, message: Message) -> Sequence[Destination]:
-        """Return where a message goes from here, each destination at least once."""
+        """Return the destinations of a message, each at least once."""
         if len(message.keys) == 1:
             return self._for_key(message.routing_key)
         return [destination for key in message.keys for destination in self._for_key(key)]
@@ -126,10 +138,10 @@ class Exchange:
         return found
 
     def _add_to_index(self, binding: ExchangeBinding) -> None:
-        """Refuse what cannot be bound, or index it further."""
+        """Refuse invalid arguments, and add the binding to the index of a subclass."""
 
     def _remove_from_index(self, binding: ExchangeBinding) -> None:
-        """Take the key of a destination out of a further index."""
+        """Remove a destination with this key from the index of a subclass."""
 
     def _match(self, key: str) -> Iterable[Destination]:
         return self._index.get(key, ())

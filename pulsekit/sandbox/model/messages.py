@@ -1,4 +1,4 @@
-"""Messages as the broker holds them: one `Message` for all its queues, one `Entry` for its place in each queue."""
+"""Messages in the broker: one `Message`, which all queues share, and one `Entry` for each queue."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _OVERHEAD = 600  # bytes of Python around a held message, roughly
 
 
 class Message:
-    """Hold what was published: where to, and its header and body as the bytes that came.
+    """A published message; header and body are the bytes that the publisher sent.
 
     Attributes:
-        keys: the routing key, then those of CC and BCC.
-        address: exchange and routing key as short strings, ready for Basic.Deliver.
-        cost: bytes of memory it counts for.
+        keys: the routing key, then the keys of the headers CC and BCC.
+        address: exchange and routing key as encoded short strings, which Basic.Deliver repeats.
+        cost: bytes that count towards the memory limit.
     """
 
     __slots__ = ("address", "body", "cost", "exchange", "header", "keys", "properties", "routing_key")
@@ -52,10 +52,12 @@ class Message:
 
     @classmethod
     def received(cls, publish: frames.Publish, header: bytes, body: bytes) -> Message:
-        """Take a message as a client sent it: CC and BCC name further keys, and BCC is not passed on.
+        """Build a message from what a client sent.
+
+        The headers CC and BCC add routing keys, and BCC is removed (RabbitMQ's Sender-selected Distribution).
 
         Raises:
-            Refusal: 406, CC or BCC is not a list of strings; 502, the header cannot be read.
+            Refusal: 406, CC or BCC is not a list; 502, the content header is malformed.
         """
         properties = Properties(header)
         keys = [publish.routing_key]
@@ -80,7 +82,7 @@ class Message:
         """The `expiration` property in milliseconds, or None.
 
         Raises:
-            Refusal: 406, it is not a number, or negative.
+            Refusal: 406, the value is not a number, negative or too large.
         """
         text = self.properties.text("expiration") if "expiration" in self.properties else None
         if text is None:
@@ -111,13 +113,13 @@ def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
 
 
 class Entry:
-    """Keep the place of a message in one queue, wherever it goes and comes back from.
+    """A message in one queue; it sorts by position.
 
     Attributes:
-        position: its number in the queue, which a requeue keeps.
-        priority: its level in a queue with priorities, else 0.
-        expires: time of the broker's clock at which it dies, or None.
-        redelivered: True once it was given to somebody and came back.
+        position: the number of the message in the queue, which a requeue does not change.
+        priority: the priority in a queue with priorities, else 0.
+        expires: time of the broker's clock at which the message expires, or None.
+        redelivered: True after a requeue.
     """
 
     __slots__ = ("expires", "message", "position", "priority", "redelivered")

@@ -1,4 +1,16 @@
-"""Timers: one heap for everything that happens later, driven by whoever owns the clock."""
+"""Timers without an event loop: a test moves the clock, and the server uses the clock of asyncio.
+
+All timers are in one heap, sorted by time and then by a serial number: timers for one time run in the order in which
+they were set, and two `Timer` objects are never compared. `Timer.cancel` only removes the action, because finding the
+timer in the heap would take long; the entry disappears when it reaches the front.
+
+The owner of the clock needs one alarm. `Timers` calls `on_earlier` when a new timer becomes the first one, and after
+each `run`. The owner sets its alarm to that time, and calls `run` then. Invariant: the alarm is never later than the
+first timer that is not cancelled. An alarm for a cancelled timer is harmless.
+
+Example: at time 0, `after(5, a)` calls `on_earlier(5)`, `after(9, b)` calls nothing, and `after(1, c)` calls
+`on_earlier(1)`. At time 1, `run()` calls `c` and then `on_earlier(5)`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +25,7 @@ __all__ = ["Timer", "Timers"]
 
 
 class Timer:
-    """Name one thing to be done; `cancel` makes it nothing."""
+    """One scheduled action."""
 
     __slots__ = ("action", "when")
 
@@ -22,18 +34,18 @@ class Timer:
         self.action: Callable[[], None] | None = action
 
     def cancel(self) -> None:
-        """Forget the action; cancelling twice is fine."""
+        """Do not run the action; cancelling twice is fine."""
         self.action = None
 
 
 class Timers:
-    """Keep timers in order of time.
+    """Scheduled actions in order of time.
 
     Args:
-        clock: returns the time in seconds; only differences count.
+        clock: returns the time in seconds, from any starting point.
 
     Attributes:
-        on_earlier: called with the time of the first timer whenever an earlier one than before was set.
+        on_earlier: called with the time of the first timer, when the alarm has to be set.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -43,14 +55,14 @@ class Timers:
         self._serial = itertools.count()
 
     def __len__(self) -> int:
-        return len(self._heap)  # cancelled ones count until their time: they use memory
+        return len(self._heap)  # with cancelled timers that are still in the heap: they use memory
 
     def after(self, delay: float, action: Callable[[], None]) -> Timer:
         """Run the action once, this many seconds from now."""
         return self.at(self.clock() + delay, action)
 
     def at(self, when: float, action: Callable[[], None]) -> Timer:
-        """Run the action once, at that time of the clock."""
+        """Run the action once, at this time of the clock."""
         timer = Timer(when, action)
         earlier = not self._heap or when < self._heap[0][0]
         heapq.heappush(self._heap, (when, next(self._serial), timer))
@@ -60,13 +72,13 @@ class Timers:
 
     @property
     def next_due(self) -> float | None:
-        """The time of the first timer, or None when nothing is going to happen."""
+        """The time of the first timer, or None if there is none."""
         while self._heap and self._heap[0][2].action is None:
             heapq.heappop(self._heap)
         return self._heap[0][0] if self._heap else None
 
     def run(self) -> None:
-        """Do everything that is due, then announce the next time by `on_earlier`."""
+        """Run all actions that are due, then call `on_earlier` with the time of the next timer."""
         now = self.clock()
         while (due := self.next_due) is not None and due <= now:
             action = heapq.heappop(self._heap)[2].action

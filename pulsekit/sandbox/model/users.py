@@ -1,7 +1,7 @@
-"""Users: who may log in, and what each may do (PulseGuardian's rules).
+"""Users: their logins and permissions.
 
-Source: "Accounts and permissions (PulseGuardian)" of the facts about Pulse. `guest` is the administrator, as on a fresh
-RabbitMQ; every other name has the rights PulseGuardian would give it.
+`guest` is the administrator, as in a new RabbitMQ. Every other user has the permissions that PulseGuardian sets, see
+`_set_permissions` in pulseguardian/model/pulse_user.py of https://github.com/mozilla-services/pulseguardian.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ Permission: TypeAlias = Literal["configure", "write", "read"]
 
 
 class User:
-    """Know one user's permissions.
+    """A user and the permissions of that user.
 
     Attributes:
-        name: as it logged in.
-        administrator: True for the one who may do everything.
+        name: the name of the login.
+        administrator: True for a user with all permissions.
     """
 
     def __init__(self, name: str, *, administrator: bool = False) -> None:
         self.name = name
         self.administrator = administrator
-        # PulseGuardian's regular expressions are anchored at the front alone: they are prefixes.
+        # PulseGuardian's regular expressions are anchored only at the start: they match prefixes.
         self._own = (f"queue/{name}/", f"exchange/{name}/")
         self._read = (f"queue/{name}/", "exchange/")
 
     def check(self, permission: Permission, kind: str, name: str, vhost: str) -> None:
-        """Let a permitted use pass.
+        """Check that the user has a permission.
 
         Args:
             permission: what the operation needs.
             kind: `queue` or `exchange`.
-            name: of the resource; the default exchange is `amq.default` to the rules.
+            name: of the resource; permissions apply to the default exchange under the name `amq.default`.
             vhost: for the text.
 
         Raises:
-            Refusal: 403.
+            Refusal: 403, the user does not have the permission.
         """
         if self.administrator:
             return
@@ -55,12 +55,12 @@ class User:
 
 
 class Users:
-    """Decide about logins.
+    """The users who may log in.
 
     Args:
-        password: what everybody has to give, `guest` included; None is the freedom of a loopback address: `guest` with
-            `guest`, any other name with any password.
-        known: passwords by name; nobody else but `guest` may log in then.
+        password: the password of all users, `guest` included. None suits a loopback address: the password of `guest` is
+            `guest`, and every other user may log in with any password.
+        known: passwords by name; no other user except `guest` may log in.
     """
 
     def __init__(self, password: str | None = None, known: Mapping[str, str] | None = None) -> None:
@@ -68,7 +68,7 @@ class Users:
         self._known = None if known is None else dict(known)
 
     def login(self, name: str, password: str) -> User | None:
-        """Return the user, or None when name or password are wrong."""
+        """Return the user, or None if name or password are wrong."""
         if self._known is not None and name in self._known:
             wanted: str | None = self._known[name]
         elif name == ADMINISTRATOR:

@@ -1,4 +1,9 @@
-"""Virtual hosts: the exchanges and queues by name, the way of a message between them, and what goes when they go."""
+"""Virtual hosts: exchanges and queues by name, and the routing of a message between them.
+
+A dead letter can exceed the limit of the next queue, whose dead letter can exceed the limit of another one. A recursive
+call for each would end a long chain with a RecursionError. So `dead_letter` appends to `_dead_letters`, and only the
+outermost call works on that list, until it is empty.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +36,7 @@ _PREDECLARED = {
 
 
 class _Default(Exchange):
-    """Route to the queue whose name is the key: every queue is bound to it, and nothing else ever is."""
+    """The default exchange: it routes to the queue whose name is the key (AMQP 0-9-1 §3.1.3.1)."""
 
     def __init__(self, vhost: VirtualHost) -> None:
         super().__init__(vhost.name, "")
@@ -42,13 +47,13 @@ class _Default(Exchange):
 
 
 class VirtualHost:
-    """Hold one world of exchanges and queues.
+    """A namespace of exchanges and queues.
 
     Args:
         name: such as `/`.
-        timers: of the broker.
-        use_memory: takes the change of memory in use.
-        emit: takes events.
+        timers: the timers of the broker.
+        use_memory: called with each change of the memory in use.
+        emit: called with each event.
     """
 
     def __init__(self, name: str, timers: Timers, use_memory: Callable[[int], None], emit: Observer) -> None:
@@ -68,7 +73,7 @@ class VirtualHost:
         """Return an exchange.
 
         Raises:
-            Refusal: 404.
+            Refusal: 404, it does not exist.
         """
         exchange = self.exchanges.get(name)
         if exchange is None:
@@ -79,7 +84,7 @@ class VirtualHost:
         """Return a queue that this connection may use.
 
         Raises:
-            Refusal: 404, or 405 when it is exclusive to another.
+            Refusal: 404, it does not exist; 405, it is exclusive to another connection.
         """
         queue = self.queues.get(name)
         if queue is None:
@@ -88,9 +93,10 @@ class VirtualHost:
         return queue
 
     def route(self, exchange: Exchange, message: Message) -> Iterable[Queue]:
-        """Return the queues that get a message, each once.
+        """Return the queues of a message, each once.
 
-        It passes from exchange to exchange, each visited once; where one has no way on, its alternate has.
+        Bindings between exchanges are followed, and each exchange is visited once, so bindings may form a loop. If an
+        exchange has no destination for the message, its alternate exchange is used.
         """
         targets = exchange.destinations(message)
         if len(targets) == 1 and not isinstance(targets[0], Exchange):
@@ -112,7 +118,7 @@ class VirtualHost:
         return found
 
     def publish(self, exchange: Exchange, message: Message) -> tuple[int, bool]:
-        """Route and enqueue; return how many queues matched, and False when one of them refused."""
+        """Route and enqueue; return the number of matching queues, and False if one of them refused the message."""
         queues = self.route(exchange, message)
         count, accepted = 0, True
         for queue in queues:
@@ -122,10 +128,7 @@ class VirtualHost:
         return count, accepted
 
     def dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
-        """Send a message on to the queue's dead-letter exchange, or let it go when there is none.
-
-        One letter may push out the next: they are taken one after the other, however long the chain.
-        """
+        """Send a message to the queue's dead-letter exchange, or drop it if there is none."""
         self._dead_letters.append((queue, message, reason))
         if self._dead_lettering:
             return
@@ -158,14 +161,14 @@ class VirtualHost:
                 target.enqueue(dead)
 
     def add_queue(self, queue: Queue, user: str = "") -> None:
-        """Enter a new queue."""
+        """Add a new queue."""
         self.queues[queue.name] = queue
         self.emit(Event("queue-declared", self.name, user, queue=queue.name))
 
     def delete_queue(self, queue: Queue) -> int:
-        """Remove a queue with its bindings and return how many messages waited.
+        """Remove a queue with its bindings, and return the number of its ready messages.
 
-        Its consumers do not know yet: `cancel_consumers` tells them, once the caller has said what comes before.
+        The caller calls `cancel_consumers` afterwards: a DeleteOk has to precede the Basic.Cancel.
         """
         if self.queues.get(queue.name) is not queue:
             return 0
@@ -176,18 +179,18 @@ class VirtualHost:
         return count
 
     def cancel_consumers(self, queue: Queue) -> None:
-        """Tell the consumers of a deleted queue that it is gone."""
+        """Cancel the consumers of a deleted queue."""
         consumers, queue.consumers = queue.consumers, []
         for consumer in consumers:
             consumer.cancelled()
 
     def add_exchange(self, exchange: Exchange, user: str = "") -> None:
-        """Enter a new exchange."""
+        """Add a new exchange."""
         self.exchanges[exchange.name] = exchange
         self.emit(Event("exchange-declared", self.name, user, exchange=exchange.name, detail=exchange.type))
 
     def delete_exchange(self, exchange: Exchange) -> None:
-        """Remove an exchange with the bindings on both of its sides."""
+        """Remove an exchange, the bindings from it and the bindings to it."""
         if self.exchanges.get(exchange.name) is not exchange:
             return
         del self.exchanges[exchange.name]
