@@ -1,4 +1,4 @@
-"""Events: what happens in the sandbox, for whoever watches it (a screen, a test)."""
+"""Events: what happens in the sandbox, for its screen and for tests."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ Kind: TypeAlias = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Report one thing that happened.
+    """One event.
 
     Attributes:
         kind: what happened.
-        vhost: where.
-        user: who caused it, empty for the broker itself.
-        exchange: name of the exchange, when there is one.
-        queue: name of the queue, when there is one.
-        routing_key: key of the message or the binding.
-        message: the message itself, for what happens to messages.
-        detail: the rest in words: a reply text, the reason of a dead letter, a depth.
-        count: how many: queues a message reached, messages in a queue.
+        vhost: the virtual host.
+        user: the user who caused the event; empty if the broker did.
+        exchange: name of the exchange, if the event concerns one.
+        queue: name of the queue, if the event concerns one.
+        routing_key: routing key of the message or the binding.
+        message: the message, if the event concerns one.
+        detail: more, as text: a reply text, the reason of a dead letter, a depth.
+        count: the number of queues that a message reached, or of messages in a queue.
     """
 
     kind: Kind

@@ -1,7 +1,8 @@
-"""The guardian: PulseGuardian's eye on queues that nobody empties.
+"""The guardian: it limits the length of queues, as PulseGuardian does.
 
-Source: "Queues" of the facts about Pulse. It looks every few seconds, counts what waits and what is with consumers,
-warns the owner once over the first limit, and deletes the queue over the second; consumers are cancelled.
+Every few seconds it counts the ready and unacknowledged messages of each queue. Over the first limit it warns the
+owner, once. Over the second limit it deletes the queue and cancels the consumers. See `monitor_queues` in
+pulseguardian/guardian.py of https://github.com/mozilla-services/pulseguardian.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ __all__ = ["Guardian", "GuardianLimits"]
 
 @dataclass(frozen=True, slots=True)
 class GuardianLimits:
-    """Say when the guardian acts; the defaults are PulseGuardian's, production has had others.
+    """The limits of the guardian; the defaults are PulseGuardian's, and production had other limits at times.
 
     Attributes:
         warn: messages above which the owner is warned.
         delete: messages above which the queue is deleted.
-        interval: seconds between two looks.
+        interval: seconds between two checks.
 
     Raises:
-        ConfigurationError: they contradict each other.
+        ConfigurationError: the limits contradict each other.
     """
 
     warn: int = 2000
@@ -45,7 +46,7 @@ class GuardianLimits:
 
 
 class Guardian:
-    """Watch the queues of a broker."""
+    """Checks the queues of a broker."""
 
     def __init__(self, broker: Broker, limits: GuardianLimits) -> None:
         self._broker = broker
@@ -54,16 +55,16 @@ class Guardian:
         self._timer: Timer | None = None
 
     def start(self) -> None:
-        """Look at the queues from now on."""
+        """Check the queues every `interval` seconds."""
         self._timer = self._broker.timers.after(self._limits.interval, self._poll)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the checks."""
         if self._timer is not None:
             self._timer.cancel()
 
     def check_queues(self) -> None:
-        """Warn and delete once over all queues that have an owner."""
+        """Check all queues whose name has an owner."""
         for vhost in self._broker.vhosts.values():
             for name in list(vhost.queues):
                 if owner(name) is not None:

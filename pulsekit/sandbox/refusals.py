@@ -1,8 +1,8 @@
-"""Refusals: what the broker says when it will not do something, and which of the two it closes over it.
+"""Refusals: the reply code and text with which the broker closes a channel or a connection.
 
-AMQP 0-9-1 §4.10 sorts reply codes into those that close a channel and those that close the connection. A refusal is
-raised anywhere in the broker and becomes a Channel.Close or a Connection.Close in the session, never a traceback.
-The texts are those of RabbitMQ 3.10, because clients and people match on them.
+AMQP 0-9-1 §4.10 divides reply codes into soft errors, which close the channel, and hard errors, which close the
+connection. Any part of the broker raises a Refusal, and the session sends Channel.Close or Connection.Close. The texts
+are those of RabbitMQ 3.10, because clients compare them.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _SOFT = frozenset({311, 312, 313, 403, 404, 405, 406})
 
 
 class Refusal(Exception):
-    """Carry the reply code and text that close a channel or a connection.
+    """Raised when the broker has to close a channel or a connection.
 
     Attributes:
         code: the AMQP reply code.
-        text: the code's name and the explanation, as it goes on the wire.
-        soft: True when only the channel closes.
+        text: the reply text: the name of the code and the explanation.
+        soft: True if only the channel is closed.
     """
 
     def __init__(self, code: int, explanation: str) -> None:
@@ -59,17 +59,17 @@ class Refusal(Exception):
 
 
 def not_found(kind: str, name: str, vhost: str) -> Refusal:
-    """Refuse what names an exchange or queue that does not exist."""
+    """Build the refusal for an exchange or queue that does not exist."""
     return Refusal(404, f"no {kind} '{name}' in vhost '{vhost}'")
 
 
 def access_refused(explanation: str) -> Refusal:
-    """Refuse what this user, or anybody, may not do."""
+    """Build the refusal for an operation that is not permitted."""
     return Refusal(403, explanation)
 
 
 def resource_locked(queue: str, vhost: str) -> Refusal:
-    """Refuse another connection the use of an exclusive queue."""
+    """Build the refusal for a queue that is exclusive to another connection."""
     return Refusal(
         405,
         f"cannot obtain exclusive access to locked queue '{queue}' in vhost '{vhost}'. It could be originally declared "
@@ -78,32 +78,32 @@ def resource_locked(queue: str, vhost: str) -> Refusal:
 
 
 def precondition_failed(explanation: str) -> Refusal:
-    """Refuse what contradicts the state of the broker."""
+    """Build the refusal for an operation that contradicts the state of the broker."""
     return Refusal(406, explanation)
 
 
 def in_use(kind: str, name: str, vhost: str) -> Refusal:
-    """Refuse the conditional deletion of something that is used."""
+    """Build the refusal for the conditional deletion of an exchange or queue in use."""
     return precondition_failed(f"{kind} '{name}' in vhost '{vhost}' in use")
 
 
 def inequivalent(argument: str, resource: str, received: str, current: str) -> Refusal:
-    """Refuse a second declaration that differs from the first."""
+    """Build the refusal for a declaration that differs from the existing exchange or queue."""
     return precondition_failed(
         f"inequivalent arg '{argument}' for {resource}: received {received} but current is {current}"
     )
 
 
 def invalid_argument(argument: str, resource: str, reason: str) -> Refusal:
-    """Refuse an `x-` argument whose value means nothing."""
+    """Build the refusal for an `x-` argument with an invalid value."""
     return precondition_failed(f"invalid arg '{argument}' for {resource}: {reason}")
 
 
 def frame_error(explanation: str) -> Refusal:
-    """Refuse bytes that are not a frame."""
+    """Build the refusal for bytes that are not a frame."""
     return Refusal(501, explanation)
 
 
 def syntax_error(explanation: str) -> Refusal:
-    """Refuse a frame whose fields cannot be read."""
+    """Build the refusal for a frame whose fields are malformed."""
     return Refusal(502, explanation)

@@ -32,23 +32,23 @@ __all__ = ["Sandbox"]
 
 
 class Sandbox:
-    """Host an AMQP 0-9-1 broker that behaves like Pulse; everything is in memory and ends with the block.
+    """An AMQP 0-9-1 broker that behaves like Pulse; everything is in memory and ends with the block.
 
-    Clients run unchanged against `url(user)`. `guest` with the password `guest` is the administrator; every other name
-    has PulseGuardian's rights and any password, unless `users` or `password` say otherwise.
+    Clients connect to `url(user)` without any change. `guest` with the password `guest` is the administrator. Every
+    other user has PulseGuardian's permissions and any password, unless `users` or `password` are given.
 
     Args:
-        host: address to listen on; anything but loopback asks for a password.
-        port: 0 picks a free one.
-        password: what everybody has to give, `guest` included, unless `users` has another for the name.
-        users: passwords by name; nobody but they and `guest` may log in.
+        host: address to listen on; any address except loopback needs a password.
+        port: 0 chooses a free port.
+        password: the password of all users, `guest` included, except those in `users`.
+        users: passwords by name; only these users and `guest` may log in.
         vhosts: names of the virtual hosts.
-        guardian: its limits, or None for no guardian.
+        guardian: the limits of the guardian, or None for no guardian.
         memory_limit: bytes of messages above which publishers are blocked.
-        heartbeat: seconds, as proposed to clients.
-        history: how many events are kept for `events` and `wait`; 0 keeps none, and is faster.
-        on_event: called with every event, within the loop; it must not block.
-        on_change: the same, but without what happens to messages, unless somebody else wants to hear of that.
+        heartbeat: seconds that are proposed to clients.
+        history: how many events are kept for `events` and `wait`; 0 keeps none, which is faster.
+        on_event: called with every event, in the event loop; it must not block.
+        on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
         ConfigurationError: a public address without a password.
@@ -118,31 +118,31 @@ class Sandbox:
         if server is not None:
             await server.stop()
 
-    # where it is
+    # address
 
     @property
     def host(self) -> str:
-        """The address it listens on."""
+        """The address that the sandbox listens on."""
         return self._host
 
     @property
     def port(self) -> int:
-        """The port it listens on, once it is open."""
+        """The port that the sandbox listens on; known inside the block."""
         return self._port
 
     def url(self, user: str = ADMINISTRATOR, password: str | None = None, vhost: str = "/") -> str:
-        """Return a URL that logs this user in."""
+        """Return a URL with the login of a user."""
         known = self._users_given.get(user, self._password)
         password = password or known or (ADMINISTRATOR if user == ADMINISTRATOR else "sandbox")
         host = f"[{self._host}]" if ":" in self._host else self._host
         path = "" if vhost == "/" else quote(vhost, safe="")
         return f"amqp://{quote(user, safe='')}:{quote(password, safe='')}@{host}:{self._port}/{path}"
 
-    # what happened
+    # events
 
     @property
     def events(self) -> list[Event]:
-        """The last events, oldest first, as many as `history` keeps."""
+        """The last events, at most `history`, oldest first."""
         return list(self._history)
 
     def seen(self, *kinds: Kind) -> list[Event]:
@@ -156,17 +156,17 @@ class Sandbox:
         where: Callable[[Event], bool] = lambda _: True,
         timeout: float = 5.0,
     ) -> list[Event]:
-        """Wait until so many events of these kinds were seen since the start, and return them.
+        """Wait for `count` events of these kinds since the start, and return them.
 
         Args:
             kinds: such as `published`.
-            count: how many.
-            where: counts only those it returns True for.
+            count: the number of events.
+            where: a filter: only events for which it returns True count.
             timeout: seconds.
 
         Raises:
-            NotOpen: no history is kept.
-            TimeoutError: with how many there were.
+            NotOpen: `history` is 0.
+            TimeoutError: there were fewer events; the text has their number.
         """
         if not self._history.maxlen:
             raise NotOpen("waiting needs Sandbox(history=…)")
@@ -187,14 +187,14 @@ class Sandbox:
                 self._waiting.discard(future)
 
     def queue_depth(self, name: str, vhost: str = "/") -> tuple[int, int] | None:
-        """Return how many messages wait and how many are with consumers, or None without such a queue."""
+        """Return the numbers of ready and unacknowledged messages, or None if the queue does not exist."""
         queue = self._virtual_host(vhost).queues.get(name)
         return None if queue is None else (len(queue.backlog), queue.unacked)
 
-    # what a test does to it
+    # actions of a test
 
     def declare_exchange(self, name: str, kind: str = "topic", vhost: str = "/") -> None:
-        """Make a durable exchange from inside, as nobody in particular; one that is there stays as it is."""
+        """Create a durable exchange without a connection, unless it exists."""
         exchanges = self._virtual_host(vhost).exchanges
         if name not in exchanges:
             exchanges[name] = EXCHANGE_TYPES[kind](vhost, name, durable=True)
@@ -208,7 +208,7 @@ class Sandbox:
         properties: Basic.Properties | None = None,
         vhost: str = "/",
     ) -> int:
-        """Publish a message from inside, as nobody in particular; return how many queues got it.
+        """Publish a message without a connection; return how many queues it was routed to.
 
         Raises:
             ConfigurationError: the exchange does not exist.
@@ -223,21 +223,21 @@ class Sandbox:
         return virtual_host.publish(target, Message.received(publish, header, body))[0]
 
     def cut(self, user: str | None = None) -> int:
-        """Break connections as a network does, of one user or of all; return how many."""
+        """Abort the connections of one user or of all, as a network failure does; return how many."""
         chosen = [c for c in self._open_server().connections if user is None or c.session.user.name == user]
         for connection in chosen:
             connection.cut()
         return len(chosen)
 
     def close_connections(self, code: int = 320, text: str = "closed by the sandbox", user: str | None = None) -> int:
-        """Close connections with words, as an operator does; return how many."""
+        """Close the connections of one user or of all with Connection.Close; return how many."""
         chosen = [c for c in self._open_server().connections if user is None or c.session.user.name == user]
         for connection in chosen:
             connection.session.close(code, text)
         return len(chosen)
 
     def delete_queue(self, name: str, vhost: str = "/") -> bool:
-        """Delete a queue as PulseGuardian does: consumers are cancelled; return False when there is none."""
+        """Delete a queue and cancel its consumers, as PulseGuardian does; return False if it does not exist."""
         virtual_host = self._virtual_host(vhost)
         queue = virtual_host.queues.get(name)
         if queue is None:
@@ -247,16 +247,16 @@ class Sandbox:
         return True
 
     def block(self, reason: str = "blocked on request") -> None:
-        """Make publishers wait, each from its next publish on; clients learn it by Connection.Blocked."""
+        """Block each publisher from its next publish on; clients receive Connection.Blocked."""
         self._open_broker().block(reason)
 
     def unblock(self) -> None:
-        """Let publishers go on."""
+        """Unblock publishers."""
         self._open_broker().unblock()
 
     @property
     def latency(self) -> float:
-        """Seconds by which everything the sandbox sends is delayed."""
+        """Seconds by which the sandbox delays everything that it sends."""
         return self._open_server().latency
 
     @latency.setter
@@ -265,7 +265,7 @@ class Sandbox:
 
     @property
     def refusing(self) -> bool:
-        """True while publishes are refused: they go nowhere, and confirms are negative."""
+        """True while publishes are not routed and their confirms are negative."""
         return self._open_broker().refusing
 
     @refusing.setter

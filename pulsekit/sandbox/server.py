@@ -1,4 +1,8 @@
-"""The server: sockets around sessions, and nothing else. One write a connection for each turn of the loop."""
+"""The server: a socket for each session, and an alarm of the event loop for the timers.
+
+A session calls `_wake` when it has output. `_wake` schedules one `_write`, so all answers and deliveries of an
+iteration of the event loop are one write.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ _WRITE_BUFFER = 1 << 18
 
 
 class Connection(asyncio.Protocol):
-    """Carry bytes between a socket and a session."""
+    """A socket and its session."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -26,32 +30,32 @@ class Connection(asyncio.Protocol):
         self.session: Session
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin a session."""
+        """Create the session."""
         self._transport = transport = cast("asyncio.Transport", transport)
         transport.set_write_buffer_limits(_WRITE_BUFFER)
         self.session = Session(self._server.broker, self._wake, heartbeat=self._server.heartbeat)
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand bytes to the session, answer at once, and read no more while it has enough."""
+        """Pass bytes to the session, write its answer, and stop reading while the session is paused."""
         self.session.receive(data)
         if self._flush is not None and not self._server.latency:
-            self._flush.cancel()  # whoever asked waits for the answer: not a turn of the loop longer than needed
+            self._flush.cancel()  # the client waits: write now, not in the next iteration of the loop
             self._write()
         if self.session.paused and self._transport is not None and not self._transport.is_closing():
             self._transport.pause_reading()
 
     def pause_writing(self) -> None:
-        """Hold deliveries back: the client reads too slowly."""
+        """Stop deliveries, because the client reads too slowly."""
         self.session.congested = True
 
     def resume_writing(self) -> None:
-        """Deliver again."""
+        """Continue deliveries."""
         self.session.congested = False
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End the session with its connection."""
+        """End the session."""
         del exc
         self._server.connections.discard(self)
         self.session.lost()
@@ -59,7 +63,7 @@ class Connection(asyncio.Protocol):
             self._flush.cancel()
 
     def cut(self) -> None:
-        """Break the connection without a word, as a network would."""
+        """Abort the connection, as a network failure does."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -76,7 +80,7 @@ class Connection(asyncio.Protocol):
         transport, session = self._transport, self.session
         if transport is None or transport.is_closing():
             return
-        # What a client does not read stays with the session, which knows when it is too much.
+        # While the client does not read, output stays in the session, which limits it.
         if (session.finished or not session.congested) and (data := session.data_to_send()):
             transport.write(data)
         if session.finished:
@@ -88,15 +92,15 @@ class Connection(asyncio.Protocol):
 
 
 class Server:
-    """Listen, and drive the broker's timers by the loop.
+    """A listening socket, and the alarm of the broker's timers.
 
     Args:
-        broker: what clients talk to; its clock has to be that of the loop.
-        heartbeat: seconds, as proposed to clients.
+        broker: the broker; its clock has to be that of the event loop.
+        heartbeat: seconds that are proposed to clients.
 
     Attributes:
-        connections: those that are open.
-        latency: seconds by which everything sent is delayed.
+        connections: the open connections.
+        latency: seconds by which all output is delayed.
     """
 
     def __init__(self, broker: Broker, *, heartbeat: int = 60) -> None:
@@ -115,14 +119,14 @@ class Server:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Break all connections and stop listening."""
+        """Abort all connections and stop listening."""
         if self._server is not None:
             self._server.close()
         for connection in list(self.connections):
             connection.cut()
         if self._server is not None:
             await self._server.wait_closed()
-        await asyncio.sleep(0)  # the loop tells an aborted connection of its loss at its next turn
+        await asyncio.sleep(0)  # the loop calls connection_lost in its next iteration
         self.broker.timers.on_earlier = lambda _: None
         if self._alarm is not None:
             self._alarm.cancel()

@@ -1,4 +1,4 @@
-"""Bindings: from an exchange to a queue, or to another exchange (AMQP 0-9-1 §2.1.3)."""
+"""Bindings: from an exchange to a queue, or to another exchange (AMQP 0-9-1, queue.bind)."""
 
 from __future__ import annotations
 

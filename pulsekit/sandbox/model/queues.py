@@ -1,4 +1,22 @@
-"""Queues: what waits, who consumes it, and the limits that end a message's stay."""
+"""Queues: ready messages, consumers, and the limits of length and time.
+
+A message in a queue is either ready, which means in `backlog`, or with a consumer, which `unacked` counts. `enqueue`
+and `requeue` make it ready, `dispatch` and `get` send it to a consumer, `acked` and `rejected` remove it. Consumers of
+one priority take turns: a consumer that gets a message moves behind the others of its priority.
+
+Invariant between two calls: the backlog is empty, or no consumer is ready. So `enqueue` may deliver at once if the
+backlog is empty, and only appends if it is not. A consumer that becomes ready has to call `dispatch`. While
+`dispatch` runs, an expired message may be dead-lettered into the same queue: because of `_dispatching`, `enqueue` only
+appends it, and the loop in `dispatch` delivers it.
+
+Limits apply at the head, as RabbitMQ's guides "Queue Length Limit" and "Time-To-Live and Expiration" describe: overflow
+drops the oldest ready message, and an expired message is removed when it reaches the head. One timer, `_message_timer`,
+is set to the time at which the head expires; another, `_queue_timer`, deletes a queue that is unused for `x-expires`.
+
+Example: 1, 2 and 3 are published to a queue with `x-max-length: 2` whose consumer has a prefetch of 1. Message 1 is
+delivered, 2 and 3 are ready. When 4 is published, 2 is dropped, or dead-lettered with the reason `maxlen`. When 1 is
+requeued, there are three ready messages, and 1 is dropped.
+"""
 
 from __future__ import annotations
 
@@ -22,54 +40,54 @@ DeadLetterReason: TypeAlias = Literal["rejected", "expired", "maxlen"]
 
 
 class Consumer(Protocol):
-    """Say what a queue needs from a consumer."""
+    """What a queue needs from a consumer."""
 
     priority: int
     exclusive: bool
 
     def ready(self) -> bool:
-        """Tell whether it can take a message now; whoever makes that true again dispatches the queue."""
+        """Return True if a message can be delivered now; the consumer calls `dispatch` when it becomes True."""
 
     def deliver(self, entry: Entry) -> None:
-        """Take a message; it stays owed to the queue until it is settled, unless `no_ack` was asked for."""
+        """Send a message; unless the consumer has `no_ack`, it is settled later."""
 
     def cancelled(self) -> None:
-        """Learn that the queue is gone."""
+        """React to the deletion of the queue."""
 
 
 class QueueVirtualHost(Protocol):
-    """Say what a queue needs from the virtual host around it."""
+    """What a queue needs from its virtual host."""
 
     name: str
     timers: Timers
 
     def use_memory(self, cost: int) -> None:
-        """Add to, or take from, the memory that messages use."""
+        """Add to the memory that messages use; a negative cost frees memory."""
 
     def dead_letter(self, queue: Queue, message: Message, reason: DeadLetterReason) -> None:
-        """Pass on a message that a queue has given up."""
+        """Send a message to the queue's dead-letter exchange, or drop it."""
 
     def delete_queue(self, queue: Queue) -> int:
-        """Remove a queue nobody has used for as long as its `x-expires` says."""
+        """Remove a queue that was not used for the time in its `x-expires`."""
 
 
 class Queue:
-    """Keep messages in order and hand them to consumers in turn.
+    """A classic queue.
 
     Args:
         vhost: the virtual host.
-        name: unique in there.
-        owner: the connection an exclusive queue belongs to, else None.
-        durable: remembered and compared; everything ends with the sandbox.
-        auto_delete: deleted with its last consumer.
+        name: unique in the virtual host.
+        owner: the connection of an exclusive queue, else None.
+        durable: only compared with later declarations, since nothing outlives the sandbox.
+        auto_delete: True for a queue that is deleted with its last consumer.
         arguments: as declared.
 
     Attributes:
-        backlog: what waits.
-        unacked: how many messages are with consumers.
-        consumers: by priority, then in turn.
-        sources: the bindings that end here.
-        deleted: True once it is gone; what is settled afterwards is forgotten.
+        backlog: the ready messages.
+        unacked: the number of messages with consumers.
+        consumers: by priority, then in order of turn.
+        sources: the bindings whose destination is this queue.
+        deleted: True after `close`; messages that are settled afterwards are dropped.
     """
 
     def __init__(
@@ -92,7 +110,7 @@ class Queue:
         self._last_used = 0.0
         self._message_timer: Timer | None = None
         self._queue_timer: Timer | None = None
-        self._has_ttl = False  # until a message comes that has a time to live
+        self._has_ttl = False  # True after the first message with a time to live
         self._limited = self.options.max_length is not None or self.options.max_bytes is not None
         self.touch()
 
@@ -101,14 +119,14 @@ class Queue:
 
     @property
     def depth(self) -> int:
-        """Messages that wait and messages that are with consumers."""
+        """The number of ready and unacknowledged messages."""
         return len(self.backlog) + self.unacked
 
     def check_access(self, owner: object) -> None:
-        """Let only its own connection use an exclusive queue.
+        """Check that a connection may use the queue.
 
         Raises:
-            Refusal: 405.
+            Refusal: 405, the queue is exclusive to another connection.
         """
         if self.owner is not None and self.owner is not owner:
             raise resource_locked(self.name, self.vhost.name)
@@ -117,7 +135,7 @@ class Queue:
         """Compare a second declaration with the first.
 
         Raises:
-            Refusal: 405 when one is exclusive and the other is not, 406 with what else differs.
+            Refusal: 405, one of them is exclusive and the other is not; 406, the first property that differs.
         """
         if self.owner is not owner:
             raise resource_locked(self.name, self.vhost.name)
@@ -130,16 +148,14 @@ class Queue:
         check_equivalent(self.arguments, arguments, QUEUE_ARGUMENTS, str(self))
 
     def touch(self) -> None:
-        """Begin the time of `x-expires` anew: the queue was declared, read, or lost its last consumer."""
+        """Restart the time of `x-expires`: the queue was declared or read, or lost its last consumer."""
         if self.options.expires is not None:
             self._last_used = self.vhost.timers.clock()
-            if (
-                self._queue_timer is None
-            ):  # else it is set anew when it runs: one timer, however often the queue is used
+            if self._queue_timer is None:  # else `_expire_queue` sets it again: one timer is enough
                 self._queue_timer = self.vhost.timers.after(self.options.expires / 1000, self._expire_queue)
 
     def enqueue(self, message: Message) -> bool:
-        """Take a message in; return False when the limits refuse it."""
+        """Add a message; return False if a limit refuses it."""
         options = self.options
         if self._limited and options.overflow != "drop-head" and self._exceeds_limits(1, len(message.body)):
             if options.overflow == "reject-publish-dlx":
@@ -156,13 +172,12 @@ class Queue:
         ):
             self._deliver(entry, consumer)
             return True
-        # Where something waits already, nobody can take it: whoever becomes able to dispatches the queue.
         self.backlog.append(entry)
         self._apply_limits()
         return True
 
     def get(self) -> Entry | None:
-        """Take the next message for Basic.Get; the caller settles it."""
+        """Remove the next message for Basic.Get; the caller settles it."""
         self.touch()
         self._drop_expired()
         if not self.backlog:
@@ -171,18 +186,18 @@ class Queue:
         return self.backlog.pop()
 
     def acked(self, entry: Entry) -> None:
-        """Forget a message that is done with."""
+        """Remove an acknowledged message."""
         self.unacked -= 1
         self.vhost.use_memory(-entry.message.cost)
 
     def rejected(self, entry: Entry) -> None:
-        """Give up a message that a consumer refused."""
+        """Dead-letter a rejected message."""
         self.acked(entry)
         if not self.deleted:
             self.vhost.dead_letter(self, entry.message, "rejected")
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Take messages back to where they were in the queue."""
+        """Return messages to their original positions."""
         for entry in entries:
             if self.deleted:
                 self.acked(entry)
@@ -194,10 +209,10 @@ class Queue:
         self.dispatch()
 
     def add_consumer(self, consumer: Consumer) -> None:
-        """Let a consumer take part from the next dispatch on.
+        """Add a consumer; the caller calls `dispatch`.
 
         Raises:
-            Refusal: 403, it, or another one, wants the queue for itself.
+            Refusal: 403, this or another consumer is exclusive.
         """
         if self.consumers and (consumer.exclusive or self.consumers[0].exclusive):
             raise access_refused(f"{self} in exclusive use")
@@ -207,16 +222,16 @@ class Queue:
             self._insert(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> bool:
-        """Drop a consumer; return True when the queue has to go with it."""
+        """Remove a consumer; return True if the queue has to be deleted with it."""
         self.consumers.remove(consumer)
         if self.consumers:
-            self.dispatch()  # another one may be the active one now
+            self.dispatch()  # another consumer may be the active one now
             return False
         self.touch()
         return self.auto_delete
 
     def dispatch(self) -> None:
-        """Hand out messages until there are none, or nobody can take one."""
+        """Deliver messages until the backlog is empty or no consumer is ready."""
         if self._dispatching:
             return
         self._dispatching = True
@@ -229,14 +244,14 @@ class Queue:
         self._set_message_timer()
 
     def purge(self) -> int:
-        """Forget what waits and return how much it was."""
+        """Remove all ready messages and return their number."""
         count = len(self.backlog)
         while self.backlog:
             self.vhost.use_memory(-self.backlog.pop().message.cost)
         return count
 
     def close(self) -> int:
-        """End the queue: forget what waits and return how much it was."""
+        """Delete the queue: remove all ready messages and return their number."""
         self.deleted = True
         for timer in (self._message_timer, self._queue_timer):
             if timer is not None:
@@ -244,7 +259,7 @@ class Queue:
         return self.purge()
 
     def _insert(self, consumer: Consumer) -> None:
-        """Put a consumer behind all others of its priority."""
+        """Insert a consumer after all others of its priority."""
         index = len(self.consumers)
         while index and self.consumers[index - 1].priority < consumer.priority:
             index -= 1
@@ -295,7 +310,7 @@ class Queue:
         self.vhost.dead_letter(self, entry.message, reason)
 
     def _drop_expired(self) -> None:
-        """Give up what is too old; only the head can be, as in RabbitMQ."""
+        """Dead-letter expired messages, as long as the head is one."""
         if not self._has_ttl:
             return
         head = self.backlog.first()

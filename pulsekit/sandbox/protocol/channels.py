@@ -1,4 +1,13 @@
-"""Channels: one conversation on a connection, method by method; no I/O (AMQP 0-9-1 §3 and RabbitMQ's extensions)."""
+"""Channels: frames of one channel in, answers out; no I/O (AMQP 0-9-1 §3 and RabbitMQ's extensions).
+
+A channel has three states. If `closing` is True, the broker sent Channel.Close: every frame is ignored until CloseOk
+(AMQP 0-9-1, channel.close). If `_assembly` is not None, a Basic.Publish arrived and the frames of its content have to
+follow. Otherwise the next frame has to be a method: Basic.Publish and Basic.Ack, which are frequent, are decoded by
+position, and all others by `frames.decode` and the table `_HANDLERS`.
+
+Example: Publish, header and body make one message. Publish, header and Ack are a refusal with code 505, because the
+body is missing; the session closes the connection, with `ids` naming Basic.Publish.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +33,7 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.protocol.deliveries import DeliveryConnection, Outcome
 
     class _Connection(DeliveryConnection, Protocol):
-        """Say what a channel needs from its connection."""
+        """What a channel needs from its connection."""
 
         def published(self) -> None: ...
         def confirm_later(self, channel: Channel) -> None: ...
@@ -36,15 +45,15 @@ _ACK: Final = b"\x00\x3c\x00\x50"
 
 
 class Channel:
-    """Answer the methods of one channel.
+    """One channel.
 
     Args:
-        connection: that it is on.
-        number: on that connection.
+        connection: the connection of the channel.
+        number: the number of the channel.
 
     Attributes:
-        ids: class and method of the method at hand, which a close has to name.
-        closing: True from our Close until the peer's CloseOk; all else is swallowed, not answered (§4.10).
+        ids: class and method of the current method, which a Close has to name.
+        closing: True between the broker's Channel.Close and the client's CloseOk.
     """
 
     def __init__(self, connection: _Connection, number: int) -> None:
@@ -62,10 +71,10 @@ class Channel:
     # frames
 
     def receive(self, kind: int, payload: bytes) -> None:
-        """Take one frame.
+        """Process one frame.
 
         Raises:
-            Refusal: something that closes this channel or its connection; `ids` says over which method.
+            Refusal: the channel or its connection has to be closed because of the method `ids`.
         """
         if self.closing:
             return
@@ -95,19 +104,19 @@ class Channel:
 
     @property
     def assembling(self) -> bool:
-        """True between a publish and the end of its content, when no method may come."""
+        """True between a publish and the end of its content, when no method is allowed."""
         return self._assembly is not None and not self.closing
 
     def confirm(self) -> None:
-        """Send the confirms that are owed."""
+        """Send the outstanding confirms."""
         self._publisher.confirm()
 
     def resume(self) -> None:
-        """Let queues try again: the connection takes deliveries once more."""
+        """Dispatch the queues again, because the connection accepts deliveries now."""
         self._deliveries.resume()
 
     def close(self) -> None:
-        """End consumers, and give back, in order, what was not settled."""
+        """Cancel all consumers, and requeue all unsettled deliveries."""
         self._assembly = None
         self._deliveries.close()
 
@@ -182,7 +191,7 @@ class Channel:
             self._reply(commands.Queue.PurgeOk, count)
 
     def _name(self, name: str) -> str:
-        """Return the name, or that of the queue declared last (AMQP 0-9-1, class queue)."""
+        """Return the name or, if it is empty, the name of the queue declared last (AMQP 0-9-1, class queue)."""
         if name or self._last_queue:
             return name or self._last_queue
         raise Refusal(404, "no previously declared queue")
@@ -294,7 +303,7 @@ class Channel:
         self._reply(commands.Channel.FlowOk, True)
 
     def _ignore(self, _: Frame) -> None:
-        """Take an answer that needs none."""
+        """Ignore a method that needs no answer."""
 
     _HANDLERS: ClassVar[dict[type[Frame], Callable[[Channel, Any], None]]] = {
         commands.Channel.Open: _channel_open,

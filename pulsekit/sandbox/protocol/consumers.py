@@ -1,4 +1,15 @@
-"""Consumers: who gets deliveries on a channel, and the ledger of what is still unsettled to the queues."""
+"""The consumers of a channel, and its unsettled deliveries.
+
+A delivery is unsettled from Basic.Deliver or Basic.GetOk until its acknowledgement, rejection or requeue. Each has a
+delivery tag; tags are numbered per channel, in ascending order. So a dict in order of insertion is sorted by tag, and
+an acknowledgement with `multiple` removes entries from its front, in time that depends only on how many it settles.
+
+Example: the tags 1, 2, 3 and 4 are unsettled. `remove(3, multiple=False)` returns 3. `remove(2, multiple=True)` returns
+1 and 2, and 4 stays. A second `remove(3, …)` is a refusal, as in RabbitMQ: unknown delivery tag.
+
+Invariants: `consumer_deliveries` is the sum of `unsettled` of all consumers of the channel. Tags in the dict ascend.
+`add_again` returns entries that later deliveries may have overtaken, so it sorts.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +29,7 @@ __all__ = ["ChannelConsumer", "Unsettled", "UnsettledDeliveries"]
 
 
 class Unsettled(NamedTuple):
-    """Remember whose a delivered message is, until it is settled; Basic.Get has no subscription."""
+    """One unsettled delivery; that of a Basic.Get has no consumer."""
 
     tag: int
     entry: Entry
@@ -27,15 +38,19 @@ class Unsettled(NamedTuple):
 
 
 class ChannelConsumer:
-    """Be a consumer to a queue, within the limits of its prefetch.
+    """A consumer of a queue, with the limit of its prefetch.
 
     Args:
-        queue: what it consumes.
-        tag: its name on the channel.
-        prefetch: how many unsettled messages it may have; 0 is any number.
-        may_deliver: tells whether channel and connection can take a message.
-        on_deliver: sends one.
-        on_cancelled: tells the client that the queue is gone.
+        queue: the queue.
+        tag: the consumer tag.
+        prefetch: the maximum of unsettled deliveries; 0 is no limit.
+        may_deliver: returns True if channel and connection can send a delivery.
+        on_deliver: sends a delivery.
+        on_cancelled: called when the queue was deleted.
+
+    Attributes:
+        encoded_tag: the tag as an encoded short string, for Basic.Deliver.
+        unsettled: the number of its unsettled deliveries.
     """
 
     def __init__(
@@ -53,7 +68,7 @@ class ChannelConsumer:
     ) -> None:
         self.queue = queue
         self.tag = tag
-        self.wire_tag = frames.short_string(tag)
+        self.encoded_tag = frames.short_string(tag)
         self.no_ack = no_ack
         self.exclusive = exclusive
         self.priority = priority
@@ -64,7 +79,7 @@ class ChannelConsumer:
         self._on_cancelled = on_cancelled
 
     def ready(self) -> bool:
-        """Tell whether a message may be delivered now."""
+        """Return True if a message may be delivered now."""
         return not (self.prefetch and self.unsettled >= self.prefetch) and self._may_deliver()
 
     def deliver(self, entry: Entry) -> None:
@@ -72,39 +87,39 @@ class ChannelConsumer:
         self._on_deliver(self, entry)
 
     def cancelled(self) -> None:
-        """Tell the client that the queue is gone."""
+        """Inform the client that the queue was deleted."""
         self._on_cancelled(self)
 
 
 class UnsettledDeliveries:
-    """Keep what was delivered and not settled, in order of delivery tags.
+    """The unsettled deliveries of a channel, in order of delivery tags.
 
     Attributes:
-        consumed: how many of them came through subscriptions, which is what `qos global` limits.
+        consumer_deliveries: how many of them were sent to consumers; Basic.Qos with `global` limits that number.
     """
 
     def __init__(self) -> None:
         self._deliveries: OrderedDict[int, Unsettled] = OrderedDict()
         self._last_tag = 0
-        self.consumed = 0
+        self.consumer_deliveries = 0
 
     def next_tag(self) -> int:
-        """Number a delivery."""
+        """Return the tag of the next delivery."""
         self._last_tag += 1
         return self._last_tag
 
     def add(self, unsettled: Unsettled) -> None:
-        """Note a delivery that has to be settled."""
+        """Add a delivery."""
         self._deliveries[unsettled.tag] = unsettled
         if unsettled.consumer is not None:
             unsettled.consumer.unsettled += 1
-            self.consumed += 1
+            self.consumer_deliveries += 1
 
     def remove(self, tag: int, *, multiple: bool) -> list[Unsettled]:
-        """Remove one delivery, or all up to one; tag 0 with `multiple` is all.
+        """Remove one delivery, or all up to a tag; tag 0 with `multiple` stands for all.
 
         Raises:
-            Refusal: 406, no such delivery is open.
+            Refusal: 406, no unsettled delivery has that tag.
         """
         if multiple and tag == 0:
             removed = list(self._deliveries.values())
@@ -120,11 +135,11 @@ class UnsettledDeliveries:
         for unsettled in removed:
             if unsettled.consumer is not None:
                 unsettled.consumer.unsettled -= 1
-                self.consumed -= 1
+                self.consumer_deliveries -= 1
         return removed
 
     def add_again(self, removed: Iterable[Unsettled]) -> None:
-        """Put back what a rolled back transaction had settled."""
+        """Add deliveries again that a transaction settled and then rolled back."""
         for unsettled in removed:
             self.add(unsettled)
         self._deliveries = OrderedDict(sorted(self._deliveries.items()))

@@ -1,4 +1,16 @@
-"""Deliveries on a channel: its consumers, what they are sent, and what becomes of it."""
+"""Deliveries on a channel: consumers, Basic.Get, settlement and transactions.
+
+A queue asks a consumer `ready()`, which asks the channel `_may_deliver()`. If all limits permit, the queue calls
+`deliver(entry)`, and the channel numbers the delivery, sends it and adds it to `_unsettled`. To settle a delivery is to
+remove it there and to call `acked`, `rejected` or `requeue` of its queue. In a transaction (AMQP 0-9-1, class tx),
+settled deliveries are collected in `_transaction`: a commit applies them, a rollback makes them unsettled again.
+
+Invariants: each message that a queue counts as unacknowledged is in `_unsettled` or in `_transaction` of exactly one
+channel. The end of a channel calls `close`, which requeues both.
+
+Example: a client gets the tags 1 and 2, begins a transaction, acknowledges 1 and loses its connection. The
+acknowledgement was not committed, so both messages return to their original positions.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +36,24 @@ Outcome: TypeAlias = Literal["acked", "requeued", "rejected"]
 
 
 class DeliveryConnection(PublishConnection, Protocol):
-    """Say what deliveries need from the connection.
+    """What deliveries need from the connection.
 
     Attributes:
-        cancel_notify: True when the client understands a Basic.Cancel from the broker.
+        cancel_notify: True if the client accepts a Basic.Cancel from the broker.
     """
 
     cancel_notify: bool
 
     def takes_deliveries(self) -> bool:
-        """Tell whether a delivery may be sent now."""
+        """Return True if a delivery may be sent now."""
 
 
 class Deliveries:
-    """Deliver on one channel.
+    """The consumers and deliveries of one channel.
 
     Args:
-        connection: the connection, to which the reply queue belongs.
-        channel: number on it.
+        connection: the connection of the channel, which also owns the reply queue.
+        channel: the number of the channel.
     """
 
     def __init__(self, connection: DeliveryConnection, channel: int) -> None:
@@ -49,8 +61,8 @@ class Deliveries:
         self._channel = channel
         self._unsettled = UnsettledDeliveries()
         self._consumers: dict[str, ChannelConsumer] = {}
-        self._prefetch = 0  # for consumers to come
-        self._shared_prefetch = 0  # for all of them together
+        self._prefetch = 0  # of each later consumer
+        self._shared_prefetch = 0  # of all consumers together
         self._reply_queue: Queue | None = None
         self._transaction: list[tuple[list[Unsettled], Outcome]] | None = None
 
@@ -62,23 +74,23 @@ class Deliveries:
     # consumers
 
     def limit(self, prefetch: int, *, shared: bool) -> None:
-        """Set the prefetch of consumers to come, or of all consumers together."""
+        """Set the prefetch of each later consumer, or of all consumers together."""
         if shared:
             self._shared_prefetch = prefetch
         else:
             self._prefetch = prefetch
 
     def check_tag(self, tag: str) -> None:
-        """Let a new consumer tag pass.
+        """Check that a consumer tag is new.
 
         Raises:
-            Refusal: 530, it is in use.
+            Refusal: 530, the tag is in use.
         """
         if tag in self._consumers:
             raise Refusal(530, f"attempt to reuse consumer tag '{tag}'")
 
     def consume(self, queue: Queue, tag: str, *, no_ack: bool, exclusive: bool, priority: int) -> None:
-        """Add a consumer; the caller dispatches the queue when it has told the client.
+        """Add a consumer; the caller sends ConsumeOk and then dispatches the queue.
 
         Raises:
             Refusal: 403, the queue is in exclusive use.
@@ -98,10 +110,10 @@ class Deliveries:
         self._consumers[tag] = consumer
 
     def open_reply_queue(self, *, no_ack: bool) -> Queue:
-        """Make the queue behind `amq.rabbitmq.reply-to`; it lives as long as its consumer.
+        """Create the queue behind `amq.rabbitmq.reply-to`, which is deleted with its consumer.
 
         Raises:
-            Refusal: 406, there is one already, or its consumer wants to acknowledge.
+            Refusal: 406, the channel has one already, or `no_ack` is False.
         """
         if self._reply_queue is not None:
             raise precondition_failed("reply consumer already set")
@@ -126,13 +138,13 @@ class Deliveries:
             self._connection.vhost.delete_queue(queue)
 
     def resume(self) -> None:
-        """Let queues try again: there is room for deliveries once more."""
+        """Dispatch the queues again, because deliveries may be possible now."""
         for consumer in list(self._consumers.values()):
             if consumer.queue.backlog:
                 consumer.queue.dispatch()
 
     def close(self) -> None:
-        """End consumers, and give back, in order, what was not settled."""
+        """Cancel all consumers, and requeue all unsettled deliveries."""
         for tag in list(self._consumers):
             self.cancel(tag)
         self.roll_back()
@@ -145,7 +157,7 @@ class Deliveries:
     # messages
 
     def get(self, queue: Queue, *, no_ack: bool) -> bool:
-        """Send the next message of a queue; return False when there is none."""
+        """Send the next message of a queue; return False if the queue is empty."""
         entry = queue.get()
         if entry is None:
             return False
@@ -157,10 +169,10 @@ class Deliveries:
         return True
 
     def settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
-        """Settle one delivery, or all up to one; within a transaction, at its end.
+        """Settle one delivery, or all up to a tag; in a transaction, at the commit.
 
         Raises:
-            Refusal: 406, no such delivery is open.
+            Refusal: 406, no unsettled delivery has that tag.
         """
         settled = self._unsettled.remove(tag, multiple=multiple)
         if self._transaction is None:
@@ -169,33 +181,33 @@ class Deliveries:
             self._transaction.append((settled, outcome))
 
     def recover(self) -> None:
-        """Give everything back that is not settled."""
+        """Requeue all unsettled deliveries."""
         self._apply(self._unsettled.remove(0, multiple=True), "requeued")
 
     def begin(self) -> None:
-        """Hold back what is settled from now on."""
+        """Begin a transaction."""
         self._transaction = []
 
     def commit(self) -> None:
-        """Settle what was held back."""
+        """Apply the settlements of the transaction, and begin the next one."""
         held, self._transaction = self._transaction or [], []
         for settled, outcome in held:
             self._apply(settled, outcome)
 
     def roll_back(self) -> None:
-        """Owe again what was held back."""
+        """Make the deliveries that the transaction settled unsettled again, and begin the next one."""
         if self._transaction:
             self._unsettled.add_again(unsettled for settled, _ in self._transaction for unsettled in settled)
             self._transaction = []
 
     def _may_deliver(self) -> bool:
-        if self._shared_prefetch and self._unsettled.consumed >= self._shared_prefetch:
+        if self._shared_prefetch and self._unsettled.consumer_deliveries >= self._shared_prefetch:
             return False
         return self._connection.takes_deliveries()
 
     def _deliver(self, consumer: ChannelConsumer, entry: Entry) -> None:
         tag = self._unsettled.next_tag()
-        method = frames.delivery(self._channel, consumer.wire_tag, tag, entry.redelivered, entry.message.address)
+        method = frames.delivery(self._channel, consumer.encoded_tag, tag, entry.redelivered, entry.message.address)
         self._send(method, Unsettled(tag, entry, consumer.queue, consumer), no_ack=consumer.no_ack)
 
     def _send(self, method: bytes, unsettled: Unsettled, *, no_ack: bool) -> None:
@@ -211,7 +223,7 @@ class Deliveries:
             self._emit("delivered", unsettled.queue, message)
 
     def _cancelled(self, consumer: ChannelConsumer) -> None:
-        """Tell the client, if it wants to know, that its queue is gone."""
+        """Send Basic.Cancel for a deleted queue, if the client accepts it."""
         del self._consumers[consumer.tag]
         if self._connection.cancel_notify:
             self._connection.send(frames.encode(self._channel, commands.Basic.Cancel, consumer.tag, True))

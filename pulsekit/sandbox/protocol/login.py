@@ -1,4 +1,4 @@
-"""The login: what the broker says about itself, and how it reads a client's credentials (AMQP 0-9-1 §2.2.4)."""
+"""The login: the server properties, and the credentials of a client (AMQP 0-9-1 §2.2.4)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRODUCT: Final = "pulsekit sandbox"
 
 
 def server_properties() -> dict[str, Any]:
-    """Describe the broker: its own name, and RabbitMQ's capabilities, without which clients refuse confirms."""
+    """Return the server properties; clients need RabbitMQ's capabilities to use confirms."""
     return {
         "capabilities": dict.fromkeys(
             (
@@ -33,12 +33,12 @@ def server_properties() -> dict[str, Any]:
         "cluster_name": "sandbox",
         "information": "Pulse for trying and testing; everything is in memory and ends with it",
         "product": PRODUCT,
-        "version": "3.10.8",  # whose behaviour it has: clients compare versions of RabbitMQ
+        "version": "3.10.8",  # the RabbitMQ that the sandbox behaves like; clients compare versions
     }
 
 
 def credentials(mechanism: str, response: str) -> tuple[str, str] | None:
-    """Return user name and password, or None when they cannot be read."""
+    """Return user name and password, or None if they are malformed."""
     if mechanism == "PLAIN":
         parts = response.split("\0")
         return (parts[1], parts[2]) if len(parts) == 3 else None

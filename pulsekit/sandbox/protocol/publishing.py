@@ -1,4 +1,15 @@
-"""Publishing on a channel: the content as it comes in, confirms, returns and transactions."""
+"""Publishing on a channel: content frames, confirms, returns and transactions.
+
+Confirms (RabbitMQ's guide "Consumer Acknowledgements and Publisher Confirms"): the publishes of a channel are numbered
+from 1. `publish` appends number and outcome to `_unsent_confirms`. After each batch of bytes from the client, the
+session calls `confirm`, which sends one Basic.Ack or Basic.Nack for each run of equal outcomes; `multiple` covers the
+run, because everything before it is confirmed already.
+
+Example: 1 and 2 are accepted, 3 is refused. `confirm` sends Ack(2, multiple) and Nack(3).
+
+Invariants: numbers in `_unsent_confirms` ascend without a gap, and each number is confirmed once. A Basic.Return is
+sent while its message is routed, so it precedes the confirm.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +36,16 @@ _MAX_MESSAGE: Final = 134_217_728  # RabbitMQ's default of max_message_size
 
 
 class ContentAssembler:
-    """Put a message together from its frames (AMQP 0-9-1 §4.2.6)."""
+    """A message between its Basic.Publish and the end of its content (AMQP 0-9-1 §4.2.6).
+
+    The frames of a publish follow one another on a channel: the method, one header frame with the size of the body, and
+    body frames up to that size; a message without body has none. So there are three states: the header is missing,
+    the body is incomplete, the message is complete. Most bodies are one frame, which is kept without a copy.
+
+    Invariant: until the message is complete, `_missing` is the announced size minus the bytes received.
+
+    Example: after a header with size 10, body frames of 4 and 6 bytes complete the message; 4 and 7 bytes never do.
+    """
 
     def __init__(self, publish: frames.Publish) -> None:
         self.publish = publish
@@ -35,12 +55,12 @@ class ContentAssembler:
         self._parts: list[bytes] = []
 
     def add(self, kind: int, payload: bytes) -> bool:
-        """Take the next frame; return True when the message is complete.
+        """Add the next frame; return True if the message is complete.
 
-        A body longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
+        A body that is longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
 
         Raises:
-            Refusal: 505, it is not the frame that has to come; 406, the message is too large.
+            Refusal: 505, the frame has the wrong type; 406, the message is too large.
         """
         if not self.header:
             if kind != frames.HEADER:
@@ -73,13 +93,13 @@ class ContentAssembler:
 
 
 class PublishConnection(Protocol):
-    """Say what publishing needs from the connection.
+    """What publishing needs from the connection.
 
     Attributes:
-        broker: for its faults and its observers.
-        vhost: where to.
-        user: whose permissions count.
-        frame_max: the size of frames the client takes.
+        broker: for `refusing` and the observers.
+        vhost: the virtual host of the connection.
+        user: the user who logged in.
+        frame_max: the maximum size of a frame.
     """
 
     broker: Broker
@@ -88,19 +108,19 @@ class PublishConnection(Protocol):
     frame_max: int
 
     def send(self, data: bytes) -> None:
-        """Queue frames for the client."""
+        """Append frames to the output for the client."""
 
 
 class Publisher:
-    """Publish for one channel.
+    """The publishing side of one channel.
 
     Args:
-        connection: the connection.
-        channel: number on it.
+        connection: the connection of the channel.
+        channel: the number of the channel.
 
     Attributes:
         confirming: True after Confirm.Select.
-        transaction: messages of the open transaction, or None without one.
+        transaction: the messages of the open transaction, or None without a transaction.
     """
 
     def __init__(self, connection: PublishConnection, channel: int) -> None:
@@ -116,14 +136,14 @@ class Publisher:
         self.transaction: list[tuple[frames.Publish, Message]] | None = None
 
     def publish(self, assembly: ContentAssembler, reply_to: str | None = None) -> bool:
-        """Take a complete message; return True when a confirm is owed, which `confirm` sends.
+        """Publish a complete message; return True if `confirm` has to be called.
 
         Args:
             assembly: the message.
-            reply_to: queue that stands for `amq.rabbitmq.reply-to` on this channel.
+            reply_to: the queue behind `amq.rabbitmq.reply-to` on this channel.
 
         Raises:
-            Refusal: 403 no permission, an internal exchange; 404 no such exchange; 406 a property that means nothing.
+            Refusal: 403, no permission or an internal exchange; 404, no such exchange; 406, an invalid property.
         """
         publish, vhost = assembly.publish, self._vhost
         self._user.check("write", "exchange", publish.exchange, vhost.name)
@@ -143,13 +163,13 @@ class Publisher:
         return self.confirming
 
     def commit(self) -> None:
-        """Publish what the transaction transaction."""
+        """Route the messages of the transaction, and begin the next one."""
         transaction, self.transaction = self.transaction or [], []
         for publish, message in transaction:
             self._route(publish, message)
 
     def confirm(self) -> None:
-        """Send the confirms that are owed, as few frames as it takes."""
+        """Send the outstanding confirms in as few frames as possible."""
         settled, self._unsent_confirms = self._unsent_confirms, []
         for accepted, run in groupby(settled, itemgetter(1)):
             tags = [tag for tag, _ in run]
@@ -164,14 +184,14 @@ class Publisher:
             raise precondition_failed(
                 f"user_id property set to '{claimed}' but authenticated user was '{self._user.name}'"
             )
-        _ = message.time_to_live  # refuses an expiration that is none
+        _ = message.time_to_live  # refuses an invalid expiration
 
     def _route(self, publish: frames.Publish, message: Message) -> bool:
         broker, vhost = self._broker, self._vhost
         if broker.refusing:
             count, accepted = 1, False
         else:
-            exchange = vhost.exchanges.get(publish.exchange)  # gone, perhaps, when a transaction is committed
+            exchange = vhost.exchanges.get(publish.exchange)  # it may be deleted before a commit
             count, accepted = vhost.publish(exchange, message) if exchange is not None else (0, True)
         if broker.observers:
             self._emit(message, count, accepted)
@@ -183,7 +203,7 @@ class Publisher:
             )
         return accepted
 
-    def _emit(self, message: Message, count: int, accepted: bool) -> None:  # noqa: FBT001 - a verdict
+    def _emit(self, message: Message, count: int, accepted: bool) -> None:  # noqa: FBT001 - the outcome
         self._broker.emit(
             Event(
                 "published" if count else "returned",
@@ -199,7 +219,7 @@ class Publisher:
 
 
 def _with_reply_to(publish: frames.Publish, message: Message, reply_to: str | None) -> Message:
-    """Write the queue of this channel's reply consumer into a request (RabbitMQ's direct reply-to)."""
+    """Replace the property `reply_to` by the queue of this channel's reply consumer (RabbitMQ's Direct Reply-to)."""
     if reply_to is None:
         raise precondition_failed("fast reply consumer does not exist")
     header = message.properties.edit(len(message.body), reply_to=frames.short_string(reply_to))

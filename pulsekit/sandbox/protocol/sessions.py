@@ -1,7 +1,25 @@
 """Sessions: one connection from protocol header to close; bytes in, bytes out, no I/O (AMQP 0-9-1 §2.2.4 and §4).
 
-Whatever comes in, `receive` does not raise: a refusal becomes a Close with its code, and the peer has a few seconds to
-answer it.
+Each state is named after what has to come next:
+
+    header ─> start ─> tune ─> open ─> running ─> closing ─> closed
+    "AMQP"    StartOk  TuneOk  Open    any        CloseOk
+
+`header`, `start`, `tune` and `open` are the handshake; timers end it after 10 seconds before TuneOk or 10 seconds after.
+In `running`, frames go to their channel by number. In `closing`, the broker has sent Connection.Close; for three
+seconds it ignores everything except CloseOk and the client's own Close. `unreadable` replaces `closing` after bytes
+that are not frames: nothing is decoded any more. `closed` is final.
+
+Invariants: `receive` raises nothing. A Refusal closes the channel if it is a soft one on an open channel, else the
+connection. During the handshake it ends the connection without a Close, unless login or virtual host are refused.
+Channels and exclusive queues exist only in `running`; `lost` and `_close` remove them. Confirms precede any Close.
+
+Output is collected in `_out` until the caller takes it with `data_to_send`; `wake` is called when the first bytes are
+added. If a client reads slowly (`congested`) or much is unsent, deliveries wait in their queues; `_deliveries_wait`
+then makes `drained` dispatch them. If even answers pile up, or the broker blocks publishers, `paused` stops reading.
+
+Example: the bytes of Channel.Open and Basic.Consume arrive in one call of `receive`. `wake` is called once, and
+`data_to_send` returns OpenOk, ConsumeOk and the first deliveries.
 """
 
 from __future__ import annotations
@@ -34,7 +52,7 @@ _CHANNEL_MAX: Final = 2047
 _FRAME_MAX: Final = 131_072
 _FRAME_MIN: Final = 4096
 _CHANNEL_CLASS: Final = b"\x00\x14"
-_FIRST_FRAMES: Final = 16_384  # before Tune: room for the client's properties, not for an attack
+_FIRST_FRAMES: Final = 16_384  # before Tune: enough for client properties, too small for an attack
 _HEARTBEAT: Final = frames.frame(frames.HEARTBEAT, 0, b"")
 _HANDSHAKE_SECONDS: Final = 10
 _CLOSE_SECONDS: Final = 3
@@ -43,17 +61,17 @@ _UNSENT_ANSWERS: Final = 1 << 22
 
 
 class Session:
-    """Speak AMQP with one client.
+    """One connection.
 
     Args:
-        broker: what it connects to.
-        wake: called once when there is something to send, or when `paused` or `finished` changed.
+        broker: the broker.
+        wake: called when there is something to send, or when `paused` or `finished` changed.
         heartbeat: seconds that are proposed to the client.
 
     Attributes:
-        user: after the login, else None.
-        congested: set by the shell while the client reads slower than it is sent to; deliveries wait meanwhile.
-        finished: True when everything is said: send what is left, then close the socket.
+        user: the user who logged in; before the login, a user without a name.
+        congested: set by the caller while the client reads more slowly than the broker sends.
+        finished: True when the caller has to send the rest of the output and close the socket.
     """
 
     vhost: VirtualHost
@@ -65,7 +83,7 @@ class Session:
         self.cancel_notify = False
         self.finished = False
         self.user = User("")
-        self._opened = False  # a virtual host, once
+        self._opened = False  # True after Connection.Open
         self._state = "header"  # header, start, tune, open, running, closing, unreadable, closed
         self._wake = wake
         self._proposed_heartbeat = heartbeat
@@ -86,10 +104,10 @@ class Session:
         self._timer = broker.timers.after(_HANDSHAKE_SECONDS, self.finish)
         broker.sessions.add(self)
 
-    # what the shell around it calls
+    # called by the server
 
     def receive(self, data: bytes) -> None:
-        """Take bytes from the client, and answer what is complete."""
+        """Process bytes from the client, as far as they are complete frames."""
         self._silent_intervals = 0
         if self._state == "header":
             data = self._protocol_header(data)
@@ -97,7 +115,7 @@ class Session:
             return
         try:
             for kind, number, payload in self._splitter.split(data):
-                channel = self._channels.get(number)  # there is none before and after the conversation
+                channel = self._channels.get(number)  # none in any other state than running
                 if channel is None or kind > frames.BODY or payload[:2] == _CHANNEL_CLASS:
                     self._frame(kind, number, payload)
                     if self.finished:
@@ -109,21 +127,21 @@ class Session:
                     self._refuse(refusal, number, channel.ids)
         except Refusal as refusal:
             self._refuse(refusal, 0, (0, 0))
-            self._state = "unreadable"  # the stream has lost its frames: nothing in it can be read any more
-        except Exception as error:  # noqa: BLE001 - a client must get a Close whatever happens here
+            self._state = "unreadable"  # where the next frame starts is unknown
+        except Exception as error:  # noqa: BLE001 - a client must get a Close after any error
             _log.exception("the sandbox failed on a frame")
             self._refuse(Refusal(541, f"{type(error).__name__}"), 0, (0, 0))
         self._confirm()
 
     def data_to_send(self) -> bytes:
-        """Return what is to be sent, and forget it."""
+        """Return the output since the last call."""
         data = b"".join(self._out)
         self._out.clear()
         self._unsent = 0
         return data
 
     def drained(self) -> None:
-        """Deliver what had to wait: what was taken by the shell is sent."""
+        """Dispatch deliveries that had to wait, because the output was sent."""
         if self._deliveries_wait and self.takes_deliveries():
             self._deliveries_wait = False
             for channel in list(self._channels.values()):
@@ -131,17 +149,17 @@ class Session:
 
     @property
     def paused(self) -> bool:
-        """True while nothing should be read from the client."""
+        """True while the server should read nothing from the client."""
         return self._blocked or (self.congested and self._unsent > _UNSENT_ANSWERS)
 
     def finish(self) -> None:
-        """End the connection without further words."""
+        """Close the connection without Connection.Close."""
         self.lost()
         self.finished = True
         self._wake()
 
     def lost(self) -> None:
-        """Clean up after the connection: channels, then exclusive queues; calling twice is fine."""
+        """Close channels and delete exclusive queues after the end of the connection; calling twice is fine."""
         if self._state == "closed":
             return
         self._state = "closed"
@@ -152,7 +170,7 @@ class Session:
             self.broker.emit(Event("disconnected", self.vhost.name, self.user.name))
 
     def unblock(self) -> None:
-        """Let the client publish again."""
+        """Read from the client again, after the broker unblocked publishers."""
         if self._blocked:
             self._blocked = False
             if self._capabilities.get("connection.blocked"):
@@ -161,16 +179,16 @@ class Session:
             self.broker.emit(Event("unblocked", self.vhost.name, self.user.name))
 
     def close(self, code: int, text: str) -> None:
-        """Close the connection from this side, as an operator does with `rabbitmqctl close_connection`."""
+        """Close the connection, as `rabbitmqctl close_connection` does."""
         if self._state == "running":
             self._refuse(Refusal(code, text), 0, (0, 0))
         elif self._state not in {"closing", "unreadable"}:
             self.finish()
 
-    # what channels call
+    # called by channels
 
     def send(self, data: bytes) -> None:
-        """Queue bytes for the client."""
+        """Append bytes to the output."""
         if self._state == "closed":
             return
         if not self._out:
@@ -180,14 +198,14 @@ class Session:
         self._unsent += len(data)
 
     def takes_deliveries(self) -> bool:
-        """Tell whether a delivery may be sent now; if not, `drained` makes up for it."""
+        """Return True if a delivery may be sent now; if not, `drained` dispatches later."""
         if self.congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
             self._deliveries_wait = True
             return False
         return True
 
     def published(self) -> None:
-        """Note a publish: while the broker is short of memory, its sender has to wait."""
+        """Block the client, if the broker blocks publishers."""
         if self.broker.blocked and not self._blocked:
             self._blocked = True
             if self._capabilities.get("connection.blocked"):
@@ -196,13 +214,13 @@ class Session:
             self.broker.emit(Event("blocked", self.vhost.name, self.user.name, detail=self.broker.blocked))
 
     def confirm_later(self, channel: Channel) -> None:
-        """Send a channel's confirms together when the bytes at hand are worked through."""
+        """Send the confirms of a channel together, at the end of `receive`."""
         self._to_confirm[channel] = None
 
     # frames
 
     def _protocol_header(self, data: bytes) -> bytes:
-        """Compare the first eight bytes; return what follows them."""
+        """Compare the first eight bytes; return the bytes after them."""
         self._head += data
         if len(self._head) < 8 and frames.PROTOCOL_HEADER.startswith(self._head):
             return b""
@@ -247,7 +265,7 @@ class Session:
         if kind != frames.METHOD:
             raise Refusal(505, "expected method frame, got non method frame instead")
         if ids == (20, 41):
-            return  # an answer to a close that crossed with the client's own
+            return  # a CloseOk for a Close that crossed with the client's own
         if ids != (20, 10):
             raise Refusal(504, "expected 'channel.open'")
         if len(self._channels) >= self._channel_max:  # the number itself may be higher, as with RabbitMQ
@@ -260,7 +278,7 @@ class Session:
         self.send(frames.encode(number, commands.Channel.OpenOk, ""))
 
     def _channel_zero(self, kind: int, number: int, payload: bytes) -> None:
-        """Take a frame of channel 0, or one that comes before or after the conversation."""
+        """Process a frame of channel 0, or any frame in another state than running."""
         ids = frames.method_ids(payload) if kind == frames.METHOD else (0, 0)
         if self._state == "closing":
             if ids == (10, 50):
@@ -346,7 +364,10 @@ class Session:
         self.broker.emit(Event("connected", vhost.name, self.user.name))
 
     def _beat(self, interval: float) -> None:
-        """Send a heartbeat when nothing else was sent, and miss the client's after two of its intervals (§4.2.7)."""
+        """Send a heartbeat if nothing else was sent; end a connection that was silent for too long (§4.2.7).
+
+        It runs twice per heartbeat interval, and the sixth run without any bytes from the client ends the connection.
+        """
         self._timer = self.broker.timers.after(interval, lambda: self._beat(interval))
         self._silent_intervals = 0 if self.paused else self._silent_intervals + 1
         if self._silent_intervals > 5:
@@ -356,10 +377,10 @@ class Session:
             self.send(_HEARTBEAT)
         self._nothing_sent = True
 
-    # ends
+    # closing
 
     def _refuse(self, refusal: Refusal, number: int, ids: tuple[int, int]) -> None:
-        """Say no: close the channel, or else the connection."""
+        """Close the channel or the connection."""
         self._confirm()
         self.broker.emit(Event("refused", self.vhost.name if self._opened else "", self.user.name, detail=refusal.text))
         if refusal.soft and number:
@@ -381,7 +402,7 @@ class Session:
         self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
 
     def _cleanup(self) -> None:
-        """Close all channels, then delete the queues that were this connection's own."""
+        """Close all channels, then delete the exclusive queues of this connection."""
         channels, self._channels = list(self._channels.values()), {}
         self._to_confirm.clear()
         for channel in channels:
@@ -403,7 +424,7 @@ class Session:
 
 
 def _method(kind: int, number: int, payload: bytes) -> Frame:
-    """Read what may only be a method on channel 0."""
+    """Decode a method on channel 0; everything else is refused."""
     if number or kind != frames.METHOD:
         raise Refusal(505, "unexpected frame on channel 0" if number == 0 else "channels come after the login")
     return frames.decode(payload)

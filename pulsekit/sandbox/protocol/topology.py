@@ -1,6 +1,6 @@
-"""Topology: declaring, binding and deleting on behalf of a user, in the order in which RabbitMQ checks.
+"""Topology: declare, bind and delete on behalf of a user, with the checks in RabbitMQ's order.
 
-The order matters to clients: who may not see an exchange must not learn from the answer that it exists.
+The order is visible to clients: without permission, the answer is the same whether an exchange exists or not.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ __all__ = ["Topology", "server_name"]
 
 
 def server_name(prefix: str) -> str:
-    """Make up a name that nobody else has."""
+    """Return a unique name."""
     return prefix + base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
 
 
 class Topology(NamedTuple):
-    """Change a virtual host as one user on one connection.
+    """Changes of a virtual host by one user on one connection.
 
     Attributes:
-        vhost: what is changed.
-        user: whose permissions count.
-        owner: the connection, to which exclusive queues belong.
+        vhost: the virtual host.
+        user: the user whose permissions are checked.
+        owner: the connection, which owns its exclusive queues.
     """
 
     vhost: VirtualHost
@@ -46,11 +46,11 @@ class Topology(NamedTuple):
     owner: object
 
     def declare_exchange(self, method: commands.Exchange.Declare) -> None:
-        """Create an exchange, or compare with the one that exists.
+        """Create an exchange, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: 503 unknown type; 403 the default exchange, a reserved name, no permission; 404 passive and
-                missing; 406 it differs.
+            Refusal: 503, unknown type; 403, the default exchange, a reserved name or no permission; 404, a passive
+                declaration of an exchange that does not exist; 406, a property differs.
         """
         name, vhost = method.exchange, self.vhost
         if method.passive:
@@ -89,10 +89,11 @@ class Topology(NamedTuple):
         vhost.add_exchange(exchange, self.user.name)
 
     def delete_exchange(self, method: commands.Exchange.Delete) -> None:
-        """Delete an exchange; one that does not exist is no error.
+        """Delete an exchange, if it exists.
 
         Raises:
-            Refusal: 403 the broker's own, or no permission; 406 it has bindings and `if_unused` was asked for.
+            Refusal: 403, a predeclared exchange or no permission; 406, `if_unused` is set and the exchange has
+            bindings.
         """
         name = method.exchange
         _not_default(name)
@@ -107,11 +108,11 @@ class Topology(NamedTuple):
         self.vhost.delete_exchange(exchange)
 
     def declare_queue(self, method: commands.Queue.Declare) -> Queue:
-        """Create a queue, or compare with the one that exists.
+        """Create a queue, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: 403 a reserved name, no permission; 404 passive and missing; 405 exclusive elsewhere; 406 it
-                differs, or an argument means nothing.
+            Refusal: 403, a reserved name or no permission; 404, a passive declaration of a queue that does not exist;
+                405, exclusive to another connection; 406, a property differs or an argument is invalid.
         """
         vhost, name = self.vhost, method.queue
         if method.passive:
@@ -146,10 +147,12 @@ class Topology(NamedTuple):
         return queue
 
     def delete_queue(self, name: str, *, if_unused: bool, if_empty: bool) -> tuple[Queue | None, int]:
-        """Delete a queue; return it, for its consumers to be told, and how many messages waited.
+        """Delete a queue, if it exists; return it and the number of its ready messages.
+
+        The caller cancels the consumers of the queue afterwards.
 
         Raises:
-            Refusal: 403 no permission; 405 exclusive elsewhere; 406 used or not empty.
+            Refusal: 403, no permission; 405, exclusive to another connection; 406, in use or not empty.
         """
         vhost = self.vhost
         self._check("configure", "queue", name)
@@ -166,7 +169,8 @@ class Topology(NamedTuple):
         """Bind a queue or an exchange to an exchange.
 
         Raises:
-            Refusal: 403 the default exchange, no permission; 404 one is missing; 405 exclusive elsewhere.
+            Refusal: 403, the default exchange or no permission; 404, one of them does not exist; 405, exclusive to
+                another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
@@ -177,10 +181,10 @@ class Topology(NamedTuple):
             self._emit_binding("bound", kind, destination, source, key)
 
     def unbind(self, kind: str, destination: str, source: str, key: str, arguments: Table) -> None:
-        """Remove a binding; what does not exist is no error.
+        """Remove a binding, if it exists.
 
         Raises:
-            Refusal: 403 the default exchange, no permission; 405 exclusive elsewhere.
+            Refusal: 403, the default exchange or no permission; 405, exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchanges.get(source)

@@ -62,7 +62,7 @@ class RabbitMQ(ABC):
         return self.add_pulse_user(name, f"p4ss:/@{name}")
 
     def add_pulse_user(self, name: str, password: str) -> PulseUser:
-        """Make a user with the permissions of "Accounts and permissions (PulseGuardian)" in the facts."""
+        """Make a user with the permissions that PulseGuardian sets."""
         own = re.escape(name)
         user, write = _binary(name), _binary(f"^(queue/{own}/.*|exchange/{own}/.*)")
         read = _binary(f"^(queue/{own}/.*|exchange/.*)")
