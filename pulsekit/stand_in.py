@@ -1,7 +1,7 @@
-"""A stand-in for Treeherder: binds every combination of a registration, and says what it would take and what drop.
+"""A stand-in for Treeherder: it consumes the jobs of registrations, and reports which ones Treeherder would drop.
 
-It checks what Treeherder checks first, the schema, and stores nothing. It is a client like any other; on the sandbox it
-also makes the exchanges it binds, as their owners would have.
+It validates jobs against the schema, which Treeherder does first, and stores nothing. It is an ordinary client, except
+that it creates the exchanges of the registrations with the logins of their owners.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.messages import Message
 
-__all__ = ["TreeherderStandIn", "Verdict"]
+__all__ = ["JobOutcome", "TreeherderStandIn"]
 
 USER = "treeherder"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """Say what Treeherder would do with one message.
+class JobOutcome:
+    """What Treeherder would do with one message.
 
     Attributes:
-        message: what arrived.
-        reason: why it would be dropped, or empty when it would be taken.
+        message: the message.
+        reason: why Treeherder would drop it; empty if Treeherder would accept it.
     """
 
     message: Message
     reason: str
 
     @property
-    def taken(self) -> bool:
-        """Whether it would be taken."""
+    def accepted(self) -> bool:
+        """True if Treeherder would accept the job."""
         return not self.reason
 
 
 class TreeherderStandIn:
-    """Listen as Treeherder would, and judge what comes.
+    """A consumer that is bound like Treeherder and validates what arrives.
 
     Args:
-        login: gives, for a user name, where the broker is and how that user logs in.
-        registrations: what to bind.
-        on_outcome: called with each judgement.
+        login: returns address and login of the broker for the name of a user.
+        registrations: the registrations; every combination of destination and project is bound.
+        on_outcome: called with each outcome.
 
     Attributes:
-        bindings: what is bound.
-        taken: how many messages would have been taken.
-        dropped: how many would have been dropped.
+        bindings: the bindings.
+        accepted: the number of messages that Treeherder would accept.
+        dropped: the number of messages that Treeherder would drop.
     """
 
     def __init__(
         self,
         login: Callable[[str], Broker],
         registrations: Sequence[Registration | Binding],
-        on_outcome: Callable[[Verdict], None],
+        on_outcome: Callable[[JobOutcome], None],
     ) -> None:
         self.bindings = expand(registrations)
-        self.taken = 0
+        self.accepted = 0
         self.dropped = 0
         self._login = login
-        self._on_verdict = on_outcome
+        self._on_outcome = on_outcome
         self._pulse = Pulse(login(USER))
         self._schema = load_schema("pulse-job")
         self._task: asyncio.Task[None] | None = None
@@ -88,7 +88,7 @@ class TreeherderStandIn:
         except BaseException:
             await self._pulse.__aexit__(None, None, None)
             raise
-        self._task = asyncio.create_task(messages.handle(self._judge), name="treeherder's stand-in")
+        self._task = asyncio.create_task(messages.handle(self._validate), name="treeherder's stand-in")
         return self
 
     async def __aexit__(
@@ -99,7 +99,7 @@ class TreeherderStandIn:
         await asyncio.wait([self._task])
         await self._pulse.__aexit__(kind, error, trace)
 
-    async def _judge(self, message: Message) -> None:
+    async def _validate(self, message: Message) -> None:
         try:
             self._schema.check(message.payload, "treeherder")
         except InvalidPayload as error:
@@ -108,9 +108,9 @@ class TreeherderStandIn:
             reason = f"not JSON: {error.reason}"
         else:
             reason = ""
-        verdict = Verdict(message, reason)
-        if verdict.taken:
-            self.taken += 1
+        outcome = JobOutcome(message, reason)
+        if outcome.accepted:
+            self.accepted += 1
         else:
             self.dropped += 1
-        self._on_verdict(verdict)
+        self._on_outcome(outcome)

@@ -23,24 +23,24 @@ if TYPE_CHECKING:
     from pulsekit.sandbox import Event, GuardianLimits, Sandbox
     from pulsekit.sandbox.events import Kind
 
-__all__ = ["PulseSandbox", "Seen"]
+__all__ = ["PulseSandbox", "SandboxEvent"]
 
-_HISTORY = 100_000  # events; a test that makes more of them asks the sandbox itself
+_HISTORY = 100_000  # events; a test that causes more uses Sandbox itself
 _START = 10.0  # seconds for what takes milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Hold one thing that happened in the sandbox.
+class SandboxEvent:
+    """One event in the sandbox.
 
     Attributes:
-        kind: what, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
-        user: who caused it; empty for the sandbox itself.
-        exchange: the exchange it is about, when there is one.
-        queue: the queue it is about, when there is one.
-        routing_key: key of the message, or of the binding.
-        body: bytes of the message, when it is about one.
-        detail: more in words, such as why a message was dead-lettered.
+        kind: what happened, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
+        user: the user who caused the event; empty if the sandbox did.
+        exchange: name of the exchange, if the event concerns one.
+        queue: name of the queue, if the event concerns one.
+        routing_key: routing key of the message or the binding.
+        body: body of the message, if the event concerns one.
+        detail: more, as text, such as why a message was dead-lettered.
     """
 
     kind: str
@@ -58,14 +58,14 @@ class Seen:
 
 
 class PulseSandbox:
-    """Run a sandbox in a thread, and let a test look into it and disturb it.
+    """A sandbox in a thread, which a test inspects and disturbs.
 
-    Waiting is done with `await`, so that the code under test goes on meanwhile; a test that has no event loop uses
-    `wait`. All else may be called from anywhere.
+    A test waits with `await`, so that the code under test continues, or with `wait` if it has no event loop. All other
+    methods may be called from any thread.
 
     Args:
-        guardian: the guardian's limits; the default are PulseGuardian's.
-        users: passwords by name; nobody but they and `guest` may log in then.
+        guardian: the limits of the guardian, by default those of PulseGuardian.
+        users: passwords by name; only these users and `guest` may log in.
     """
 
     def __init__(self, *, guardian: GuardianLimits | None = None, users: Mapping[str, str] | None = None) -> None:
@@ -91,88 +91,88 @@ class PulseSandbox:
         self._thread.join(_START)
 
     def url(self, user: str = "me", vhost: str = "/") -> str:
-        """Return a URL that logs this user in, with PulseGuardian's permissions; `guest` may do everything."""
+        """Return a URL with the login of a user, who has PulseGuardian's permissions; `guest` has all permissions."""
         return self._open.url(user, vhost=vhost)
 
     def publish(
         self, exchange: str, routing_key: str, payload: Any, *, headers: Mapping[str, Any] | None = None
     ) -> int:
-        """Put a message into an exchange, which is made when it is missing; return how many queues took it.
+        """Publish a message to an exchange, which is created if necessary; return how many queues it was routed to.
 
         Args:
             exchange: `exchange/<user>/<name>`.
-            routing_key: its routing key.
-            payload: JSON, or the bytes of a body.
-            headers: its headers.
+            routing_key: the routing key.
+            payload: a JSON value, or the bytes of a body.
+            headers: the headers.
         """
         from pulsekit._documents.payloads import encode_payload
 
         body = payload if isinstance(payload, bytes) else encode_payload(payload)
         return int(self._do(lambda sandbox: _inject(sandbox, exchange, routing_key, body, headers)))
 
-    async def published(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Wait until clients have published so many messages, all told, and return all of them.
+    async def published(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Wait until clients have published `count` messages since the start, and return all of them.
 
-        What `publish` puts in does not count; what no queue took does.
+        Messages from `publish` do not count; messages that no queue received do.
 
         Raises:
             TimeoutError: there were fewer.
         """
         return await self.until("published", "returned", count=count, timeout=timeout)
 
-    async def acked(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Wait until so many deliveries were acknowledged, and return all of them."""
+    async def acked(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Wait until `count` deliveries were acknowledged, and return all of them."""
         return await self.until("acked", count=count, timeout=timeout)
 
-    async def nacked(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Wait until so many deliveries were given back or rejected, and return all of them."""
+    async def nacked(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Wait until `count` deliveries were requeued or rejected, and return all of them."""
         return await self.until("nacked", count=count, timeout=timeout)
 
-    async def dead_lettered(self, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Wait until so many messages were dead-lettered, and return all of them; `detail` says why."""
+    async def dead_lettered(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Wait until `count` messages were dead-lettered, and return all of them; `detail` is the reason."""
         return await self.until("dead-lettered", count=count, timeout=timeout)
 
-    async def until(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Wait until so many things of these kinds have happened since the start, and return all of them.
+    async def until(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Wait for `count` events of these kinds since the start, and return all of them.
 
         Raises:
-            TimeoutError: with how many there were.
+            TimeoutError: there were fewer events; the text has their number.
         """
         return await asyncio.to_thread(self.wait, *kinds, count=count, timeout=timeout)
 
-    def wait(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[Seen]:
-        """Do what `until` does, for a test without an event loop.
+    def wait(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
+        """Do the same as `until`, in a test without an event loop.
 
         Raises:
-            TimeoutError: with how many there were.
+            TimeoutError: there were fewer events; the text has their number.
         """
         found = self._await(lambda sandbox: sandbox.wait(*kinds, count=count, timeout=timeout), timeout)
         return [_seen(event) for event in found]
 
-    def seen(self, *kinds: Kind) -> list[Seen]:
-        """Return what has happened so far, oldest first, of these kinds or of all."""
+    def seen(self, *kinds: Kind) -> list[SandboxEvent]:
+        """Return the events so far, of these kinds or of all, oldest first."""
         found = self._do(lambda sandbox: sandbox.seen(*kinds) if kinds else sandbox.events)
         return [_seen(event) for event in found]
 
     def depth(self, queue: str) -> int | None:
-        """Return how many messages a queue holds, with consumers or not, or None when there is no such queue."""
+        """Return the number of ready and unacknowledged messages, or None if the queue does not exist."""
         found = self._do(lambda sandbox: sandbox.queue_depth(queue))
         return None if found is None else sum(found)
 
     def cut(self, user: str | None = None) -> int:
-        """Break connections without a word, of one user or of all; return how many."""
+        """Abort the connections of one user or of all; return how many."""
         return int(self._do(lambda sandbox: sandbox.cut(user)))
 
     def delete_queue(self, queue: str) -> bool:
-        """Delete a queue under its consumers, as PulseGuardian does with one that overgrows."""
+        """Delete a queue and cancel its consumers, as PulseGuardian does over its limit."""
         return bool(self._do(lambda sandbox: sandbox.delete_queue(queue)))
 
     def block(self) -> None:
-        """Let publishers wait, as a broker short of memory does (connection.blocked)."""
+        """Block publishers, as a broker with a memory alarm does (connection.blocked)."""
         self._do(lambda sandbox: sandbox.block())
 
     def unblock(self) -> None:
-        """Let publishers go on."""
+        """Unblock publishers."""
         self._do(lambda sandbox: sandbox.unblock())
 
     def refuse(self, refusing: bool = True) -> None:  # noqa: FBT001, FBT002 - a switch
@@ -180,7 +180,7 @@ class PulseSandbox:
         self._do(lambda sandbox: setattr(sandbox, "refusing", refusing))
 
     def delay(self, seconds: float) -> None:
-        """Delay everything the sandbox says."""
+        """Delay everything that the sandbox sends."""
         self._do(lambda sandbox: setattr(sandbox, "latency", seconds))
 
     @property
@@ -205,7 +205,7 @@ class PulseSandbox:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # noqa: BLE001 - raised where the sandbox was asked for
+        except BaseException as error:  # noqa: BLE001 - raised again by __enter__
             self._failure = error
             self._up.set()
 
@@ -220,9 +220,9 @@ class PulseSandbox:
         self._sandbox = None
 
 
-def _seen(event: Event) -> Seen:
+def _seen(event: Event) -> SandboxEvent:
     message = event.message
-    return Seen(
+    return SandboxEvent(
         kind=event.kind,
         user=event.user,
         exchange=message.exchange if message else event.exchange,

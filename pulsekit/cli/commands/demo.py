@@ -14,7 +14,7 @@ from pulsekit.cli.output.output import Cell, Format, Output
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.publisher.publisher import Publisher
-    from pulsekit.stand_in import Verdict
+    from pulsekit.stand_in import JobOutcome
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -41,7 +41,7 @@ async def _journey() -> int:
     from pulsekit.sandbox import Sandbox
     from pulsekit.stand_in import TreeherderStandIn
 
-    verdicts: asyncio.Queue[Verdict] = asyncio.Queue()
+    verdicts: asyncio.Queue[JobOutcome] = asyncio.Queue()
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(Sandbox())
         _step("Pulse on this machine", "a real AMQP broker in this process, with PulseGuardian's permissions")
@@ -75,11 +75,11 @@ async def _journey() -> int:
         _step("What Treeherder made of it", "it tells no publisher; the stand-in does")
         for _ in range(4):
             verdict = await asyncio.wait_for(verdicts.get(), _WAIT)
-            if verdict.taken:
+            if verdict.accepted:
                 _say((f"taken    {verdict.message.routing_key}", "good"))
             else:
                 _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
-        _say(f"{standin.taken} taken, {standin.dropped} dropped")
+        _say(f"{standin.accepted} taken, {standin.dropped} dropped")
     _step("Now you", "the sandbox stays up in one terminal, the rest finds it by itself")
     for line in (
         "pulsekit sandbox -v",

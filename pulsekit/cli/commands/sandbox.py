@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher.publisher import Draft, Publisher
     from pulsekit.sandbox import Event, Sandbox
-    from pulsekit.stand_in import Verdict
+    from pulsekit.stand_in import JobOutcome
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -165,10 +165,10 @@ async def _around(argv: list[str], url: str) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _tell(verdict: Verdict) -> None:
+def _tell(verdict: JobOutcome) -> None:
     message = verdict.message
     where = f"{message.exchange} {message.routing_key!r}"
-    if verdict.taken:
+    if verdict.accepted:
         note(f"treeherder took    {where}")
     else:
         warn(f"treeherder dropped {where}: {verdict.reason}")

@@ -5,8 +5,8 @@ Each state is named after what has to come next:
     header ─> start ─> tune ─> open ─> running ─> closing ─> closed
     "AMQP"    StartOk  TuneOk  Open    any        CloseOk
 
-`header`, `start`, `tune` and `open` are the handshake; timers end it after 10 seconds before TuneOk or 10 seconds after.
-In `running`, frames go to their channel by number. In `closing`, the broker has sent Connection.Close; for three
+`header`, `start`, `tune` and `open` are the handshake; timers end it after 10 seconds before TuneOk or 10 seconds
+after. In `running`, frames go to their channel by number. In `closing`, the broker has sent Connection.Close; for three
 seconds it ignores everything except CloseOk and the client's own Close. `unreadable` replaces `closing` after bytes
 that are not frames: nothing is decoded any more. `closed` is final.
 
