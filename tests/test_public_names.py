@@ -58,6 +58,7 @@ def test_every_public_name_says_what_it_is_for(name: str) -> None:
         "schemas.schema",
         "treeherder.lint",
         "records.record",
+        "sandbox.protocol.sessions",
     ],
 )
 def test_the_core_imports_neither_asyncio_nor_aio_pika(name: str) -> None:

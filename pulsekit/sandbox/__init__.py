@@ -6,8 +6,22 @@
 
 from __future__ import annotations
 
-from pulsekit.sandbox.events import Event
-from pulsekit.sandbox.guardian import GuardianLimits
-from pulsekit.sandbox.sandbox import Sandbox
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.sandbox.events import Event
+    from pulsekit.sandbox.guardian import GuardianLimits
+    from pulsekit.sandbox.sandbox import Sandbox
 
 __all__ = ["Event", "GuardianLimits", "Sandbox"]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.sandbox.events": ("Event",),
+        "pulsekit.sandbox.guardian": ("GuardianLimits",),
+        "pulsekit.sandbox.sandbox": ("Sandbox",),
+    },
+)
