@@ -1,4 +1,4 @@
-"""What the documents say about tests: that they are there."""
+"""What the documents say about files and tests: that they exist."""
 
 from __future__ import annotations
 
@@ -19,6 +19,13 @@ def test_every_test_that_a_page_names_is_there(page: Path) -> None:
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
         source = (ROOT / path).read_text(encoding="utf-8")
         assert re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), f"{page} names {path}::{name}"
+
+
+@pytest.mark.parametrize("page", [*PAGES, Path("CONTRIBUTING.md")], ids=str)
+def test_every_path_that_a_page_names_exists(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    paths = re.findall(r"(?<=[` ])((?:pulsekit|tests|benchmarks|docs|schemas)/[\w./-]*[\w/])", text)
+    assert not [path for path in paths if not (ROOT / path).exists()]
 
 
 @pytest.mark.parametrize("name", ["reliability.md", "security.md"])
