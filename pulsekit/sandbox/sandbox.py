@@ -18,7 +18,7 @@ from pulsekit.sandbox.model.broker import DEFAULT_MEMORY_LIMIT, Broker
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.messages import Message
 from pulsekit.sandbox.model.users import ADMINISTRATOR, Users
-from pulsekit.sandbox.server import Server
+from pulsekit.sandbox.server import Connection, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -82,7 +82,6 @@ class Sandbox:
         self._on_event = on_event
         self._on_change = on_change
         self._waiting: set[asyncio.Future[None]] = set()
-        self._broker: Broker | None = None
         self._server: Server | None = None
         self._guardian: Guardian | None = None
 
@@ -103,7 +102,7 @@ class Sandbox:
             broker.change_observers.append(self._on_change)
         server = Server(broker, heartbeat=self._heartbeat)
         self._port = await server.start(self._host, self._port)
-        self._broker, self._server = broker, server
+        self._server = server
         if self._limits is not None:
             self._guardian = Guardian(broker, self._limits)
             self._guardian.start()
@@ -112,7 +111,7 @@ class Sandbox:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        server, self._server, self._broker = self._server, None, None
+        server, self._server = self._server, None
         if self._guardian is not None:
             self._guardian.stop()
         if server is not None:
@@ -224,17 +223,11 @@ class Sandbox:
 
     def cut(self, user: str | None = None) -> int:
         """Abort the connections of one user or of all, as a network failure does; return how many."""
-        chosen = [c for c in self._open_server().connections if user is None or c.session.user.name == user]
-        for connection in chosen:
-            connection.cut()
-        return len(chosen)
+        return self._each_connection(user, Connection.cut)
 
     def close_connections(self, code: int = 320, text: str = "closed by the sandbox", user: str | None = None) -> int:
         """Close the connections of one user or of all with Connection.Close; return how many."""
-        chosen = [c for c in self._open_server().connections if user is None or c.session.user.name == user]
-        for connection in chosen:
-            connection.session.close(code, text)
-        return len(chosen)
+        return self._each_connection(user, lambda connection: connection.session.close(code, text))
 
     def delete_queue(self, name: str, vhost: str = "/") -> bool:
         """Delete a queue and cancel its consumers, as PulseGuardian does; return False if it does not exist."""
@@ -272,6 +265,12 @@ class Sandbox:
     def refusing(self, refusing: bool) -> None:
         self._open_broker().refusing = refusing
 
+    def _each_connection(self, user: str | None, action: Callable[[Connection], None]) -> int:
+        chosen = [each for each in self._open_server().connections if user in {None, each.session.user.name}]
+        for connection in chosen:
+            action(connection)
+        return len(chosen)
+
     def _remember(self, event: Event) -> None:
         self._history.append(event)
         for future in self._waiting:
@@ -284,15 +283,13 @@ class Sandbox:
             raise ConfigurationError(f"the sandbox has no virtual host {vhost!r}")
         return virtual_host
 
-    def _open_broker(self) -> Broker:
-        if self._broker is None:
-            raise NotOpen("the sandbox is not open: use it inside `async with`")
-        return self._broker
-
     def _open_server(self) -> Server:
         if self._server is None:
             raise NotOpen("the sandbox is not open: use it inside `async with`")
         return self._server
+
+    def _open_broker(self) -> Broker:
+        return self._open_server().broker
 
 
 def _is_loopback(host: str) -> bool:

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from pamqp import commands
 
 from pulsekit.sandbox.codec import frames
-from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.model.arguments import consumer_priority
 from pulsekit.sandbox.protocol.deliveries import Deliveries
 from pulsekit.sandbox.protocol.publishing import REPLY_TO, ContentAssembler, Publisher
-from pulsekit.sandbox.protocol.topology import Topology, server_name
+from pulsekit.sandbox.protocol.topology import Topology, arguments_of, server_name
 from pulsekit.sandbox.refusals import Refusal, precondition_failed
 
 if TYPE_CHECKING:
@@ -123,6 +122,10 @@ class Channel:
     def _reply(self, method: type[Frame], *values: Any) -> None:
         self._connection.send(frames.encode(self.number, method, *values))
 
+    def _answer(self, request: Any, method: type[Frame], *values: Any) -> None:
+        if not request.nowait:
+            self._reply(method, *values)
+
     def _published(self, assembly: ContentAssembler) -> None:
         self._connection.published()
         if self._publisher.publish(assembly, self._deliveries.reply_to):
@@ -132,25 +135,19 @@ class Channel:
 
     def _exchange_declare(self, method: commands.Exchange.Declare) -> None:
         self._topology.declare_exchange(method)
-        if not method.nowait:
-            self._reply(commands.Exchange.DeclareOk)
+        self._answer(method, commands.Exchange.DeclareOk)
 
     def _exchange_delete(self, method: commands.Exchange.Delete) -> None:
         self._topology.delete_exchange(method)
-        if not method.nowait:
-            self._reply(commands.Exchange.DeleteOk)
+        self._answer(method, commands.Exchange.DeleteOk)
 
     def _exchange_bind(self, method: commands.Exchange.Bind) -> None:
-        self._topology.bind("exchange", method.destination, method.source, method.routing_key, _table(method.arguments))
-        if not method.nowait:
-            self._reply(commands.Exchange.BindOk)
+        self._topology.bind("exchange", method.destination, method.source, method.routing_key, arguments_of(method))
+        self._answer(method, commands.Exchange.BindOk)
 
     def _exchange_unbind(self, method: commands.Exchange.Unbind) -> None:
-        self._topology.unbind(
-            "exchange", method.destination, method.source, method.routing_key, _table(method.arguments)
-        )
-        if not method.nowait:
-            self._reply(commands.Exchange.UnbindOk)
+        self._topology.unbind("exchange", method.destination, method.source, method.routing_key, arguments_of(method))
+        self._answer(method, commands.Exchange.UnbindOk)
 
     # queues
 
@@ -160,35 +157,31 @@ class Channel:
             return
         queue = self._topology.declare_queue(method)
         self._last_queue = queue.name
-        if not method.nowait:
-            self._reply(commands.Queue.DeclareOk, queue.name, len(queue.backlog), len(queue.consumers))
+        self._answer(method, commands.Queue.DeclareOk, queue.name, len(queue.backlog), len(queue.consumers))
 
     def _queue_delete(self, method: commands.Queue.Delete) -> None:
         queue, count = self._topology.delete_queue(
             self._name(method.queue), if_unused=method.if_unused, if_empty=method.if_empty
         )
-        if not method.nowait:
-            self._reply(commands.Queue.DeleteOk, count)
+        self._answer(method, commands.Queue.DeleteOk, count)
         if queue is not None:
             self._vhost.cancel_consumers(queue)
 
     def _queue_bind(self, method: commands.Queue.Bind) -> None:
         name = self._name(method.queue)
         key = method.routing_key or ("" if method.queue else name)
-        self._topology.bind("queue", name, method.exchange, key, _table(method.arguments))
-        if not method.nowait:
-            self._reply(commands.Queue.BindOk)
+        self._topology.bind("queue", name, method.exchange, key, arguments_of(method))
+        self._answer(method, commands.Queue.BindOk)
 
     def _queue_unbind(self, method: commands.Queue.Unbind) -> None:
         name = self._name(method.queue)
         key = method.routing_key or ("" if method.queue else name)
-        self._topology.unbind("queue", name, method.exchange, key, _table(method.arguments))
+        self._topology.unbind("queue", name, method.exchange, key, arguments_of(method))
         self._reply(commands.Queue.UnbindOk)
 
     def _queue_purge(self, method: commands.Queue.Purge) -> None:
         count = self._readable(method.queue).purge()
-        if not method.nowait:
-            self._reply(commands.Queue.PurgeOk, count)
+        self._answer(method, commands.Queue.PurgeOk, count)
 
     def _name(self, name: str) -> str:
         """Return the name or, if it is empty, the name of the queue declared last (AMQP 0-9-1, class queue)."""
@@ -217,7 +210,7 @@ class Channel:
             queue = self._deliveries.open_reply_queue(no_ack=method.no_ack)
         else:
             queue = self._readable(method.queue)
-        priority = consumer_priority(_table(method.arguments), str(queue))
+        priority = consumer_priority(arguments_of(method), str(queue))
         self._deliveries.consume(
             queue,
             tag,
@@ -225,14 +218,12 @@ class Channel:
             exclusive=method.exclusive,
             priority=priority,
         )
-        if not method.nowait:
-            self._reply(commands.Basic.ConsumeOk, tag)
+        self._answer(method, commands.Basic.ConsumeOk, tag)
         queue.dispatch()
 
     def _basic_cancel(self, method: commands.Basic.Cancel) -> None:
         tag = method.consumer_tag or ""
-        if not method.nowait:
-            self._reply(commands.Basic.CancelOk, tag)
+        self._answer(method, commands.Basic.CancelOk, tag)
         self._deliveries.cancel(tag)
 
     def _basic_get(self, method: commands.Basic.Get) -> None:
@@ -265,8 +256,7 @@ class Channel:
         if self._publisher.transaction is not None:
             raise precondition_failed("cannot switch from tx to confirm mode")
         self._publisher.confirming = True
-        if not method.nowait:
-            self._reply(commands.Confirm.SelectOk)
+        self._answer(method, commands.Confirm.SelectOk)
 
     def _tx_select(self, _: commands.Tx.Select) -> None:
         if self._publisher.confirming:
@@ -333,7 +323,3 @@ class Channel:
         commands.Tx.Commit: _tx_commit,
         commands.Tx.Rollback: _tx_rollback,
     }
-
-
-def _table(arguments: object) -> Table:
-    return arguments if isinstance(arguments, Table) else Table()

@@ -14,6 +14,7 @@ Invariants: `consumer_deliveries` is the sum of `unsettled` of all consumers of 
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.sandbox.codec import frames
@@ -37,58 +38,47 @@ class Unsettled(NamedTuple):
     consumer: ChannelConsumer | None
 
 
+@dataclass(eq=False, slots=True)
 class ChannelConsumer:
     """A consumer of a queue, with the limit of its prefetch.
 
-    Args:
+    Attributes:
         queue: the queue.
         tag: the consumer tag.
         prefetch: the maximum of unsettled deliveries; 0 is no limit.
         may_deliver: returns True if channel and connection can send a delivery.
         on_deliver: sends a delivery.
         on_cancelled: called when the queue was deleted.
-
-    Attributes:
         encoded_tag: the tag as an encoded short string, for Basic.Deliver.
         unsettled: the number of its unsettled deliveries.
     """
 
-    def __init__(
-        self,
-        queue: Queue,
-        tag: str,
-        *,
-        no_ack: bool,
-        exclusive: bool,
-        priority: int,
-        prefetch: int,
-        may_deliver: Callable[[], bool],
-        on_deliver: Callable[[ChannelConsumer, Entry], None],
-        on_cancelled: Callable[[ChannelConsumer], None],
-    ) -> None:
-        self.queue = queue
-        self.tag = tag
-        self.encoded_tag = frames.short_string(tag)
-        self.no_ack = no_ack
-        self.exclusive = exclusive
-        self.priority = priority
-        self.prefetch = prefetch
-        self.unsettled = 0
-        self._may_deliver = may_deliver
-        self._on_deliver = on_deliver
-        self._on_cancelled = on_cancelled
+    queue: Queue
+    tag: str
+    no_ack: bool
+    exclusive: bool
+    priority: int
+    prefetch: int
+    may_deliver: Callable[[], bool]
+    on_deliver: Callable[[ChannelConsumer, Entry], None]
+    on_cancelled: Callable[[ChannelConsumer], None]
+    encoded_tag: bytes = field(init=False)
+    unsettled: int = 0
+
+    def __post_init__(self) -> None:
+        self.encoded_tag = frames.short_string(self.tag)
 
     def ready(self) -> bool:
         """Return True if a message may be delivered now."""
-        return not (self.prefetch and self.unsettled >= self.prefetch) and self._may_deliver()
+        return not (self.prefetch and self.unsettled >= self.prefetch) and self.may_deliver()
 
     def deliver(self, entry: Entry) -> None:
         """Send a message to the client."""
-        self._on_deliver(self, entry)
+        self.on_deliver(self, entry)
 
     def cancelled(self) -> None:
         """Inform the client that the queue was deleted."""
-        self._on_cancelled(self)
+        self.on_cancelled(self)
 
 
 class UnsettledDeliveries:

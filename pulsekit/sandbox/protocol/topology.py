@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import base64
 import secrets
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pulsekit.sandbox.codec.tables import Table
 from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.arguments import exchange_name
 from pulsekit.sandbox.model.bindings import Binding
@@ -20,16 +19,23 @@ from pulsekit.sandbox.refusals import Refusal, access_refused, in_use, precondit
 if TYPE_CHECKING:
     from pamqp import commands
 
+    from pulsekit.sandbox.codec.tables import Table
     from pulsekit.sandbox.model.exchanges import Destination
     from pulsekit.sandbox.model.users import Permission, User
     from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
-__all__ = ["Topology", "server_name"]
+__all__ = ["Topology", "arguments_of", "server_name"]
 
 
 def server_name(prefix: str) -> str:
     """Return a unique name."""
     return prefix + base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode()
+
+
+def arguments_of(method: Any) -> Table:
+    """Return the arguments of a method that `frames.decode` returned."""
+    arguments: Table = method.arguments
+    return arguments
 
 
 class Topology(NamedTuple):
@@ -57,7 +63,7 @@ class Topology(NamedTuple):
             _not_default(name)
             vhost.exchange(name)
             return
-        arguments = _table(method.arguments)
+        arguments = arguments_of(method)
         kind = EXCHANGE_TYPES.get(method.exchange_type)
         if kind is None:
             raise Refusal(503, f"unknown exchange type '{method.exchange_type}'")
@@ -117,7 +123,7 @@ class Topology(NamedTuple):
         vhost, name = self.vhost, method.queue
         if method.passive:
             return vhost.queue(name, self.owner)
-        arguments = _table(method.arguments)
+        arguments = arguments_of(method)
         owner = self.owner if method.exclusive else None
         name = name or server_name("amq.gen-")
         if method.queue:
@@ -220,10 +226,6 @@ class Topology(NamedTuple):
 
     def _check(self, permission: Permission, kind: str, name: str) -> None:
         self.user.check(permission, kind, name, self.vhost.name)
-
-
-def _table(arguments: object) -> Table:
-    return arguments if isinstance(arguments, Table) else Table()
 
 
 def _not_default(name: str) -> None:
