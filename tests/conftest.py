@@ -1,4 +1,4 @@
-"""What every test can ask for: brokers, their users, real jobs, and a machine without settings."""
+"""Fixtures for all tests: brokers, their users, real jobs, and an environment without settings."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A real RabbitMQ for the whole run; a user of its own keeps each test apart from the others."""
+    """A real RabbitMQ for the whole run; each test uses another user."""
     missing = lacking()
     if missing and _MUST_HAVE_RABBITMQ:
         pytest.fail(missing, pytrace=False)
@@ -142,7 +142,7 @@ def rabbitmq() -> Iterator[RabbitMQ]:
 
 @pytest.fixture
 def rabbitmq_node(rabbitmq: RabbitMQ) -> PrivateNode:
-    """The same RabbitMQ for a test that has to stop or kill it; whoever does starts it again."""
+    """The same RabbitMQ for a test that stops or kills it, and starts it again."""
     if not isinstance(rabbitmq, PrivateNode):
         pytest.skip("PULSEKIT_TEST_RABBITMQ names a broker that is not ours to stop")
     return rabbitmq
@@ -150,14 +150,14 @@ def rabbitmq_node(rabbitmq: RabbitMQ) -> PrivateNode:
 
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[SandboxBroker]:
-    """The sandbox for the whole run, in a thread of its own: tests may block their own loop."""
+    """The sandbox for the whole run, in another thread, so that a test may block its event loop."""
     with PulseSandbox() as running_sandbox:
         yield SandboxBroker(running_sandbox)
 
 
 @pytest.fixture(params=["sandbox", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
-    """Every broker in turn that a client of Pulse should not be able to tell apart."""
+    """Each broker in turn; a client of Pulse should not be able to distinguish them."""
     named: RabbitMQ = request.getfixturevalue(request.param)
     return named
 
@@ -189,19 +189,19 @@ def pulse_user(rabbitmq: RabbitMQ) -> PulseUser:
 
 @pytest.fixture
 def admin_url(rabbitmq: RabbitMQ) -> str:
-    """Lead somebody who may do everything to the real RabbitMQ."""
+    """The URL of the real RabbitMQ with an administrator's login."""
     return rabbitmq.admin_url
 
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Issue certificates that nobody trusts but who is told to."""
+    """An authority that issues certificates; only a client that names its file trusts it."""
     return trustme.CA()
 
 
 @pytest.fixture
 def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    """Hold the certificate of the authority in a file, for those who are to trust it."""
+    """A file with the certificate of the authority."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path
@@ -209,7 +209,7 @@ def ca_file(authority: trustme.CA, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def corpus() -> Path:
-    """Give the folder of real jobs and messages that lies beside some checkouts."""
+    """The folder of real jobs and messages beside some checkouts."""
     if not _CORPUS.is_dir():
         pytest.skip("no folder shared/corpus beside the checkout")
     return _CORPUS

@@ -1,4 +1,4 @@
-"""Hostile bytes for the sandbox: what a client may send, well-formed, and streams of it that bytes choose."""
+"""Hostile input for the sandbox: samples of everything a client may send, and streams of frames that bytes choose."""
 
 from __future__ import annotations
 

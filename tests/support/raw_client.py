@@ -1,4 +1,4 @@
-"""A raw AMQP client for questions that no well-behaved client asks: frames by pamqp over an asyncio stream."""
+"""A raw AMQP client, which can send what other clients refuse to: frames of pamqp over an asyncio stream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CAPABILITIES = {
 
 @dataclass(frozen=True)
 class Login:
-    """Say how to shake hands."""
+    """The parameters of a handshake."""
 
     user: str = "guest"
     password: str = "guest"
@@ -44,7 +44,7 @@ class Login:
 
 
 class RawClient:
-    """Hold one connection."""
+    """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader

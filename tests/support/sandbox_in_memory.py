@@ -1,4 +1,4 @@
-"""A client without a socket: it hands bytes to a session and reads what comes out, on a clock that tests move."""
+"""A client of the sandbox without a socket: bytes in and out of a session, on a clock that tests move."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from support.raw_client import Login, content
 
 
 class World:
-    """Hold a broker and its clock."""
+    """A broker and its clock."""
 
     def __init__(self, **options: Any) -> None:
         self.now = 0.0
@@ -39,7 +39,7 @@ class World:
 
 
 class Client:
-    """Speak AMQP to a session in memory."""
+    """A client of one session."""
 
     def __init__(self, world: World) -> None:
         self.world = world
