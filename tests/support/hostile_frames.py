@@ -100,7 +100,7 @@ def speak(data: bytes) -> int:
         client.session.receive(bytes(piece))
         count += 1
     world.advance(20)
-    _check(client.session.take())
+    _check(client.session.data_to_send())
     if not client.session.finished:
         client.session.lost()
     assert not world.broker.sessions
