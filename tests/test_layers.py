@@ -30,7 +30,7 @@ LAYERS = """
     queues stand_in
     diagnosis
     cli testing
-    __init__ __main__
+    pytest_plugin __main__ __init__
 """
 RANKS = {package: rank for rank, line in enumerate(LAYERS.strip().splitlines()) for package in line.split()}
 

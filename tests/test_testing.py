@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 import pulsekit
-import pulsekit.testing
+import pulsekit.pytest_plugin
 from pulsekit.sandbox import GuardianLimits
 from pulsekit.testing import PulseSandbox
 
 pytest_plugins = ["pytester"]
-pulse = pulsekit.testing.pulse  # the plugin's fixture, which tests/conftest.py replaces for all other tests
+pulse = pulsekit.pytest_plugin.pulse  # the plugin's fixture, which tests/conftest.py replaces for all other tests
 EXCHANGE = "exchange/me/v1/jobs"
 DOCS = Path(__file__).parents[1] / "docs" / "testing.md"
 
