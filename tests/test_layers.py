@@ -30,7 +30,8 @@ LAYERS = """
     queues stand_in
     diagnosis
     cli testing
-    pytest_plugin __main__ __init__
+    __main__ __init__
+    pytest_plugin
 """
 RANKS = {package: rank for rank, line in enumerate(LAYERS.strip().splitlines()) for package in line.split()}
 

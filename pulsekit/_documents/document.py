@@ -60,6 +60,10 @@ class Document:
         tokens = pointer_tokens(pointer)
         return None if tokens is None else self._locate([*self._base, *tokens])
 
+    def place(self, pointer: str) -> tuple[int, int] | tuple[None, None]:
+        """Return what `locate` does, or None for both line and column."""
+        return self.locate(pointer) or (None, None)
+
     def child(self, key: str | int) -> Document:
         """Return one member of this object or list as a document of its own, which keeps its places.
 
@@ -111,7 +115,7 @@ def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Docume
     if not documents:
         raise DocumentError("there is no YAML document here", source=source, line=1, column=1)
     if len(documents) > 1:
-        line, column = documents[1].locate("") or (None, None)
+        line, column = documents[1].place("")
         raise DocumentError(
             f"{len(documents)} YAML documents stand here, one is wanted", source=source, line=line, column=column
         )

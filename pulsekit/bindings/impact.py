@@ -2,42 +2,25 @@
 
 A queue gets a message once, however many bindings and keys of it match: a message starts to arrive when a new binding
 takes it and no old one did.
-Source: "Routing" of the facts about Pulse.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pulsekit._documents.nesting import is_deeper_text
-from pulsekit.bindings.matching import check_key
 from pulsekit.bindings.registration import diff
 from pulsekit.bindings.table import BindingTable
-from pulsekit.errors import DocumentError, InvalidMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
+    from pulsekit.bindings.matching import RoutedMessage
     from pulsekit.bindings.registration import Binding
 
-__all__ = ["BindingCount", "BindingImpact", "RoutedMessage", "read_routed"]
+__all__ = ["BindingCount", "BindingImpact"]
 
 _EXAMPLES = 3  # keys kept for each binding
-
-
-@dataclass(frozen=True, slots=True)
-class RoutedMessage:
-    """Hold what a broker looks at to route a message.
-
-    Attributes:
-        keys: the routing key, then those of CC.
-        exchange: where it was published, or empty when that is not known: then it may have been any.
-    """
-
-    keys: tuple[str, ...]
-    exchange: str = ""
 
 
 @dataclass(slots=True)
@@ -113,42 +96,3 @@ class BindingImpact:
             if becomes == tally.change and len(tally.examples) < _EXAMPLES and keys[0] not in tally.examples:
                 tally.examples.append(keys[0])
         return becomes
-
-
-def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
-    """Read routing keys, one a line, or a recording: records of `tail`, of which those of no message are passed over.
-
-    Raises:
-        DocumentError: a line is no key that AMQP can carry and no record either.
-    """
-    for number, line in enumerate(lines, 1):
-        try:
-            text = line.decode().rstrip("\r\n")
-            message = _from_record(text) if text.startswith("{") else RoutedMessage((check_key(text),))
-        except UnicodeDecodeError:
-            raise DocumentError("the line is not UTF-8", source=source, line=number) from None
-        except InvalidMessage as error:
-            raise DocumentError(str(error), source=source, line=number) from error
-        if message is not None and text:
-            yield message
-
-
-def _from_record(text: str) -> RoutedMessage | None:
-    if is_deeper_text(text.encode()):
-        raise InvalidMessage("the record is nested too deeply")
-    try:
-        # Not strictly: a payload may be as odd as it likes, down to numbers that nobody can convert.
-        value = json.loads(text, parse_int=float)
-    except ValueError as error:
-        raise InvalidMessage(f"the line begins like a record, but is not JSON: {error}") from None
-    if "routing_key" not in value and isinstance(value.get("type"), str):
-        return None
-    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
-    if not isinstance(key, str):
-        raise InvalidMessage("the record has no text `routing_key`")
-    if not isinstance(exchange, str) or not isinstance(cc, list):
-        raise InvalidMessage("`exchange` of a record must be text, and `cc` a list of keys")
-    keys = [further for further in cc if isinstance(further, str)]
-    if len(keys) < len(cc):
-        raise InvalidMessage("`cc` of a record must be a list of keys")
-    return RoutedMessage((check_key(key), *map(check_key, keys)), exchange)

@@ -19,7 +19,7 @@ from pulsekit.bindings.table import BindingTable
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from pulsekit.bindings.impact import RoutedMessage
+    from pulsekit.bindings.matching import RoutedMessage
     from pulsekit.bindings.registration import Registration
 
 __all__ = ["BindingFinding", "Severity", "fewest_words", "lint"]

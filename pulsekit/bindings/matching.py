@@ -9,17 +9,29 @@ Source: "Routing" of the facts about Pulse; AMQP 0-9-1 §3.1.3.3; RabbitMQ's rab
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.errors import InvalidMessage, InvalidPattern
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Explanation", "check_key", "check_pattern", "explain_match", "topic_matches"]
+__all__ = ["Explanation", "RoutedMessage", "check_key", "check_pattern", "explain_match", "topic_matches"]
 
 _WILD = frozenset("*#")
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
+
+
+class RoutedMessage(NamedTuple):
+    """Hold the part of a message that a broker routes by.
+
+    Attributes:
+        keys: the routing key, then those of CC.
+        exchange: where it was published, or empty when that is not known: then it may have been any.
+    """
+
+    keys: tuple[str, ...]
+    exchange: str = ""
 
 
 def topic_matches(pattern: str, key: str) -> bool:

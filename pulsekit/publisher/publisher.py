@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from typing import Self, TypeAlias
 
     from pulsekit._amqp.connection import Connection, Link
+    from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Schema
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
@@ -75,6 +76,16 @@ class Draft:
     cc: Sequence[str] = ()
     headers: Mapping[str, Any] = field(default_factory=dict)
     properties: Properties = field(default_factory=Properties)
+
+    @classmethod
+    def from_record(cls, record: Record, routing_key: str | None = None) -> Draft:
+        """Return the message of a record, under another routing key if one is given.
+
+        `user_id` is left out: the broker refuses a message with another user's (406), and closes the channel.
+        """
+        properties = replace(record.properties, user_id=None)
+        key = record.routing_key if routing_key is None else routing_key
+        return cls(record.content, key, record.cc, record.headers, properties)
 
 
 class Publisher:

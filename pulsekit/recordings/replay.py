@@ -174,11 +174,7 @@ class Replay:
             yield draft
 
     def _draft(self, record: Record) -> Draft:
-        rekey = self._rekey or str
-        return Draft(
-            record.content,
-            rekey(record.routing_key),
-            cc=tuple(map(rekey, record.cc)),
-            headers=record.headers,
-            properties=replace(record.properties, user_id=None),
-        )
+        draft = Draft.from_record(record)
+        if self._rekey is None:
+            return draft
+        return replace(draft, routing_key=self._rekey(draft.routing_key), cc=tuple(map(self._rekey, draft.cc)))

@@ -117,8 +117,7 @@ class Edits:
             value = value | {base: self.apply(value[base])} if base else self.apply(value)
         except InvalidPayload as error:
             above = f"/{base}" if base else ""
-            places = [document.locate(above + problem.pointer) or (None, None) for problem in error.problems]
-            problems = [problem.at(*place) for problem, place in zip(error.problems, places, strict=True)]
+            problems = [problem.at(*document.place(above + problem.pointer)) for problem in error.problems]
             raise InvalidPayload(problems, error.schema) from None
         depth = 1 if base else 0
         return document.changed(value, lambda tokens: self._made(tokens[depth:]))

@@ -118,7 +118,7 @@ class Schema:
         if not isinstance(payload, Document):
             return self._explain(payload, profile, most) or _UNEXPLAINED
         found = self._explain(payload.value, profile, most) or _UNEXPLAINED
-        return tuple(problem.at(*(payload.locate(problem.pointer) or (None, None))) for problem in found)
+        return tuple(problem.at(*payload.place(problem.pointer)) for problem in found)
 
     def _explain(self, value: Any, profile: Profile, most: int = _MOST) -> tuple[Problem, ...]:
         from pulsekit.schemas.explain import list_problems

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.bindings.coverage import covers
-from pulsekit.bindings.impact import RoutedMessage
 from pulsekit.bindings.lint import Severity, fewest_words, lint
+from pulsekit.bindings.matching import RoutedMessage
 from pulsekit.bindings.registration import Binding, Registration, Rule, expand
 
 JOBS = "exchange/me/v1/jobs"

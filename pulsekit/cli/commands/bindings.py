@@ -31,7 +31,8 @@ from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit._config.targets import Target
-    from pulsekit.bindings.impact import BindingCount, RoutedMessage
+    from pulsekit.bindings.impact import BindingCount
+    from pulsekit.bindings.matching import RoutedMessage
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -131,8 +132,7 @@ def _registrations(
 
 
 def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
-    from pulsekit.bindings.impact import RoutedMessage
-    from pulsekit.bindings.matching import check_key
+    from pulsekit.bindings.matching import RoutedMessage, check_key
 
     none = True
     for key in keys:
@@ -150,7 +150,7 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
 
 def _messages_in(name: str) -> Iterator[RoutedMessage]:
     """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
-    from pulsekit.bindings.impact import RoutedMessage, read_routed
+    from pulsekit.records.routing import read_routed
 
     if name == "-":
         yield from read_routed(bounded_lines(stdin(), STDIN), source=STDIN)
@@ -159,6 +159,7 @@ def _messages_in(name: str) -> Iterator[RoutedMessage]:
         if file.peek(len(_GZIP))[: len(_GZIP)] != _GZIP:
             yield from read_routed(bounded_lines(file, name), source=name)
             return
+    from pulsekit.bindings.matching import RoutedMessage
     from pulsekit.recordings.recordings import read_recording
     from pulsekit.records.record import Record
 

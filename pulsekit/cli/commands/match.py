@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from pulsekit.bindings.matching import check_key, check_pattern, explain_match
+from pulsekit._documents.suggestions import counted
+from pulsekit.bindings.matching import RoutedMessage, check_key, check_pattern, explain_match
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.registrations import (
     STDIN,
@@ -22,7 +22,8 @@ from pulsekit.cli.input.registrations import (
 )
 from pulsekit.cli.input.targets import TargetOption
 from pulsekit.cli.output.output import Cell, FormatOption, Output, columns, note
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage
+from pulsekit.errors import ConfigurationError
+from pulsekit.records.routing import read_routed
 
 if TYPE_CHECKING:
     from pulsekit._config.targets import Target
@@ -43,14 +44,6 @@ _NEAREST = 3  # misses shown for a key
 
 
 # Tuples, because a data class takes a millisecond of the start.
-class _Message(NamedTuple):
-    """What routing looks at: the keys, and the exchange when it is known."""
-
-    key: str
-    cc: tuple[str, ...] = ()
-    exchange: str = ""
-
-
 class _Verdict(NamedTuple):
     """What one binding would do with one message."""
 
@@ -110,13 +103,14 @@ def command(
     bindings, origin = _bindings(binding or [], registration or [], rule, target)
     exchanges = {exchange for exchange, _ in bindings}
     only = next(iter(exchanges)) if len(exchanges) == 1 else ""
-    note(f"trying {_count(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
+    note(f"trying {counted(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
     if any("*" in words or "#" in words for words in (key.split(".") for key in keys or ())):
         note("in a key, * and # are words like any other; wildcards belong into bindings")
     shown = Output(output, live=live)
     total = taken = 0
     least = [len("takes"), 0] if live or len(keys or ()) > 1 else []
-    for message in [_Message(check_key(key)) for key in keys] if keys else _piped_messages():
+    given = [RoutedMessage((check_key(key),)) for key in keys or ()]
+    for message in given or read_routed(bounded_lines(stdin()), source=STDIN):
         verdicts = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
         total += 1
         taken += any(verdict.matched for verdict in verdicts)
@@ -126,7 +120,7 @@ def command(
             _show(shown, message, verdicts, least, every=every, short=bool(only) or exchanges == {""})
         else:
             for verdict in verdicts:
-                shown.record(verdict.record(message.key))
+                shown.record(verdict.record(message.keys[0]))
     if not total:
         raise ConfigurationError("no keys in the input: one a line is expected, or one record of `pulsekit tail`")
     if total > 1:
@@ -174,68 +168,32 @@ def _given(text: str) -> tuple[str, str]:
     return "", check_pattern(text)
 
 
-def _piped_messages() -> Iterator[_Message]:
-    for number, line in enumerate(bounded_lines(stdin()), 1):
-        try:
-            text = line.decode().rstrip("\r\n")
-            if text.startswith("{"):
-                message = _from_record(text, number)
-            else:
-                message = _Message(check_key(text)) if text else None
-        except UnicodeDecodeError:
-            raise DocumentError("the line is not UTF-8", source=STDIN, line=number) from None
-        except InvalidMessage as error:
-            raise DocumentError(str(error), source=STDIN, line=number) from error
-        if message:
-            yield message
-
-
-def _from_record(text: str, number: int) -> _Message | None:
-    """Read the keys of a record; a line of a recording that is no message gives None."""
-    from pulsekit._documents.document import parse_json
-    from pulsekit.records.record import is_metadata
-
-    value = parse_json(text, source=STDIN, first_line=number).value
-    assert isinstance(value, dict)
-    if is_metadata(value):
-        return None
-    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
-    if not isinstance(key, str):
-        raise InvalidMessage("the record has no text `routing_key`")
-    if not isinstance(exchange, str) or not isinstance(cc, list):
-        raise InvalidMessage("`exchange` of a record must be text, and `cc` a list of keys")
-    keys = [further for further in cc if isinstance(further, str)]
-    if len(keys) < len(cc):
-        raise InvalidMessage("`cc` of a record must be a list of keys")
-    return _Message(check_key(key), tuple(map(check_key, keys)), exchange)
-
-
-def _judge(message: _Message, exchange: str, pattern: str) -> _Verdict:
+def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _Verdict:
     """Try one binding with every key of the message: a queue gets it when any of them fits."""
     if exchange and message.exchange and exchange != message.exchange:
         reason = f"it is on another exchange than the message, {message.exchange}"
         return _Verdict(exchange, pattern, matched=False, reason=reason)
-    first = explain_match(pattern, message.key)
+    first = explain_match(pattern, message.keys[0])
     if first.matched:
         return _Verdict(exchange, pattern, matched=True, reason=first.reason)
-    for key in message.cc:
+    for key in message.keys[1:]:
         if explanation := explain_match(pattern, key):
             return _Verdict(exchange, pattern, matched=True, reason=f"CC key {key!r}: {explanation.reason}")
     return _Verdict(exchange, pattern, matched=False, reason=first.reason)
 
 
 def _show(
-    shown: Output, message: _Message, verdicts: list[_Verdict], least: list[int], *, every: bool, short: bool
+    shown: Output, message: RoutedMessage, verdicts: list[_Verdict], least: list[int], *, every: bool, short: bool
 ) -> None:
     """Show what becomes of a message; `least` are the widths of columns so far, so that they do not jump."""
     matches = [verdict for verdict in verdicts if verdict.matched]
     misses = [verdict for verdict in verdicts if not verdict.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
-    count = _count(len(verdicts), "binding")
+    count = counted(len(verdicts), "binding")
     summary = (f"taken by {len(matches)} of {count}", "good") if matches else (f"taken by none of {count}", "bad")
-    shown.line((message.key or "(the empty key)", "head"), "  ", summary)
-    if message.cc:
-        shown.line(("CC " + ", ".join(message.cc), "dim"))
+    shown.line((message.keys[0] or "(the empty key)", "head"), "  ", summary)
+    if len(message.keys) > 1:
+        shown.line(("CC " + ", ".join(message.keys[1:]), "dim"))
     rows: list[list[Cell]] = [
         [("takes", "good") if verdict.matched else ("no", "bad"), verdict.name(short=short), (verdict.reason, "dim")]
         for verdict in (*matches, *nearest)
@@ -250,12 +208,8 @@ def _show(
         shown.line((f"… and {len(misses) - len(nearest)} more misses, see --all", "dim"))
 
 
-def _distance(pattern: str, message: _Message) -> tuple[int, int, int]:
+def _distance(pattern: str, message: RoutedMessage) -> tuple[int, int, int]:
     """Order misses as a person would: by the words of the pattern that the key lacks, in any spelling."""
     wants = {word.casefold().strip() for word in pattern.split(".")} - {"*", "#"}
-    has = {word.casefold().strip() for word in message.key.split(".")}
-    return len(wants - has), -len(wants & has), abs(pattern.count(".") - message.key.count("."))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    has = {word.casefold().strip() for word in message.keys[0].split(".")}
+    return len(wants - has), -len(wants & has), abs(pattern.count(".") - message.keys[0].count("."))

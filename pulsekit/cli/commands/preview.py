@@ -11,9 +11,9 @@ from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
 from pulsekit.cli.output.output import FormatOption, note, warn
-from pulsekit.cli.output.verdicts import Form, Placed, Verdict, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records.record import is_metadata, is_record, read_record
+from pulsekit.cli.output.verdicts import Form, Verdict, placed, writer
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.records.payload import open_document
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder import Linter, Severity, preview_job
 
@@ -101,11 +101,10 @@ class _Preview:
             index = self._next
             problem = Problem("", "syntax", document.reason, line=document.line, column=document.column)
             self._drop(Verdict(document.source, index, [problem]))
-        elif is_metadata(document.value):
-            return
         else:
             index = document.index
-            self._judge(document)
+            if not self._judge(document):
+                return
         self.payloads += 1
         self._next = index + 1
 
@@ -122,33 +121,27 @@ class _Preview:
         note(f"Treeherder would drop {self._dropped} and take {taken}, if it knows the projects and the pushes")
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
-    def _judge(self, document: Document) -> None:
+    def _judge(self, document: Document) -> bool:
+        """Show a job, or why Treeherder would drop it; return False for a line of a recording that is no message."""
+        source, index = document.source, document.index
         try:
-            document = document if self._edits is None else edited(document, self._edits)
+            opened = open_document(document if self._edits is None else edited(document, self._edits))
         except InvalidPayload as error:
-            self._drop(Verdict(document.source, document.index, error.problems))
-            return
-        value: Any = document.value
-        job, base = value, ""
-
-        def place(pointer: str) -> tuple[int | None, int | None]:
-            return document.locate(base + pointer) or (None, None)
-
+            self._drop(Verdict(source, index, error.problems))
+            return True
+        if opened is None:
+            return False
+        payload, _ = opened
+        job: Any = payload.value
         try:
-            if is_record(value):
-                # What would be sent again is shown; the payload beside a body has the better places.
-                base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
-                job = read_record(value).payload
             form = preview_job(job)
         except InvalidPayload as error:
-            problems = [problem.at(*place(problem.pointer)) for problem in error.problems]
-            self._drop(Verdict(document.source, document.index, problems))
-        except InvalidInput as error:
-            self._drop(Verdict(document.source, document.index, [Problem("", "record", str(error)).at(*place(""))]))
+            problems = [problem.at(*payload.place(problem.pointer)) for problem in error.problems]
+            self._drop(Verdict(source, index, problems))
         else:
             lint = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
-            placed = [Placed(one, *place(one.pointer)) for one in lint]
-            self._show(Verdict(document.source, document.index, [], placed), job["origin"]["project"], form)
+            self._show(Verdict(source, index, [], placed(lint, payload)), job["origin"]["project"], form)
+        return True
 
     def _show(self, verdict: Verdict, project: str, form: dict[str, Any]) -> None:
         if not self._out.pretty:

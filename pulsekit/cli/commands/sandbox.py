@@ -8,7 +8,7 @@ import re
 import signal
 from collections import defaultdict
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -289,10 +289,7 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
         value: Any = document.value
         if is_record(value):
             record = read_record(value)
-            properties = replace(record.properties, user_id=None)
-            found[check_exchange(record.exchange)].append(
-                Draft(record.content, record.routing_key, record.cc, record.headers, properties)
-            )
+            found[check_exchange(record.exchange)].append(Draft.from_record(record))
     if not found:
         raise ConfigurationError(f"--seed {name}: there is no recorded message in it")
     return dict(found)

@@ -12,8 +12,9 @@ from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
 from pulsekit.cli.output.output import Output, note
-from pulsekit.cli.output.verdicts import SEVERITIES, Form, Placed, Verdict, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.cli.output.verdicts import SEVERITIES, Form, Verdict, placed, writer
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.records.payload import may_be_record, open_document, replace_payload
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import Profile, load_schema
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit._documents.document import Document
+    from pulsekit.cli.output.verdicts import Placed
+    from pulsekit.records.record import Record
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder import Linter
@@ -144,12 +147,13 @@ class _Report:
                 document = _in_todays_form(document)
             try:
                 document = document if self._edits is None else edited(document, self._edits)
+                opened = open_document(document)
             except InvalidPayload as error:
                 found = error.problems
             else:
-                if _is_aside(document.value):
+                if opened is None:
                     return
-                found, lint = self._judge(document)
+                found, lint = self._judge(*opened)
                 if self._migrate and not found:
                     found = self._pass_on(document.value)
         self.payloads += 1
@@ -174,34 +178,11 @@ class _Report:
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE
 
-    def _judge(self, document: Document) -> tuple[Sequence[Problem], Sequence[Placed]]:
-        value: Any = document.value
-        if _may_be_record(value):
-            from pulsekit.records.record import is_record  # of no use to those who have jobs alone
-
-            if is_record(value):
-                return self._judge_record(document, value)
+    def _judge(self, document: Document, record: Record | None) -> tuple[Sequence[Problem], Sequence[Placed]]:
         found = self._schema.problems(document, self._profile)
-        lint = self._linter.lint(value) if self._linter is not None else ()
-        return found, [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in lint] if lint else ()
-
-    def _judge_record(self, document: Document, value: Any) -> tuple[Sequence[Problem], Sequence[Placed]]:
-        from pulsekit.records.record import read_record
-
-        # What would be sent again is judged; where both are given, the payload beside the body has the better places.
-        base = next(f"/{name}" for name in ("payload", "body", "body_b64") if name in value)
-
-        def place(pointer: str) -> tuple[int | None, int | None]:
-            return document.locate(base + pointer) or (None, None)
-
-        try:
-            record = read_record(value)
-            payload = record.payload
-        except InvalidInput as error:
-            return [Problem("", "record", str(error)).at(*place(""))], ()
-        lint = self._linter.lint(payload, record.routing_key) if self._linter is not None else ()
-        found = [problem.at(*place(problem.pointer)) for problem in self._schema.problems(payload, self._profile)]
-        return found, [Placed(one, *place(one.pointer)) for one in lint]
+        if self._linter is None:
+            return found, ()
+        return found, placed(self._linter.lint(document.value, record.routing_key if record else None), document)
 
     def _pass_on(self, value: Any) -> Sequence[Problem]:
         try:
@@ -221,25 +202,8 @@ def _in_todays_form(document: Document) -> Document:
     from pulsekit.schemas.revisions import migrate
 
     value: Any = document.value
-    if not (_may_be_record(value) and "payload" in value):
+    if not (may_be_record(value) and "payload" in value):
         return replace(document, value=migrate(value)[0])
     payload, changes = migrate(value["payload"])
-    if not changes:
-        return document
-    # The body as it came is that of the former form.
-    kept = {name: part for name, part in value.items() if name not in {"body", "body_b64"}}
-    return replace(document, value=kept | {"payload": payload})
-
-
-def _is_aside(value: Any) -> bool:
-    """Tell whether a payload is a line of a recording that is no message."""
-    if not _may_be_record(value):
-        return False
-    from pulsekit.records.record import is_metadata
-
-    return is_metadata(value)
-
-
-def _may_be_record(value: Any) -> bool:
-    """Tell whether a payload has what every line of a recording has, and no job."""
-    return isinstance(value, dict) and ("routing_key" in value or "type" in value)
+    # The exact body is that of the former form.
+    return replace(document, value=replace_payload(value, payload)) if changes else document

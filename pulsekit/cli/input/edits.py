@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulsekit.errors import InvalidInput, InvalidPayload, Problem
+from pulsekit.records.payload import open_document, open_payload, replace_payload
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
@@ -54,14 +55,10 @@ def changed(value: Any, edits: Edits) -> Any:
     Raises:
         InvalidInput: it has something else where a field should be put, or is a record that cannot be read.
     """
-    from pulsekit.records.record import is_metadata, is_record
-
-    if is_metadata(value):
+    opened = open_payload(value)
+    if opened is None:
         return value
-    if is_record(value):
-        record = _opened(value)
-        return record | {"payload": edits.apply(record["payload"])}
-    return edits.apply(value)
+    return edits.apply(value) if opened.record is None else _another(value, edits.apply(opened.value))
 
 
 def edited(document: Document, edits: Edits) -> Document:
@@ -70,30 +67,18 @@ def edited(document: Document, edits: Edits) -> Document:
     Raises:
         InvalidPayload: it has something else where a field should be put, or is a record that cannot be read.
     """
-    from dataclasses import replace
-
-    from pulsekit.records.record import is_metadata, is_record
-
-    value: Any = document.value
-    if is_metadata(value):
+    opened = open_document(document)
+    if opened is None:
         return document
-    if not is_record(value):
+    payload, record = opened
+    if record is None:
         return edits.document(document)
-    try:
-        opened = replace(document, value=_opened(value))
-    except InvalidInput as error:
-        problem = Problem("", "record", str(error)).at(*(document.locate("") or (None, None)))
-        raise InvalidPayload([problem]) from None
-    return edits.document(opened, "payload")
+    return edits.document(replace(document, value=_another(document.value, payload.value)), "payload")
 
 
-def _opened(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with the payload that would be sent, and without what holds for its former body alone."""
-    from pulsekit.records.record import read_record
-
-    kept = {name: part for name, part in record.items() if name not in {"body", "body_b64"}}
-    kept["payload"] = read_record(record).payload
-    if isinstance(properties := record.get("properties"), dict):
-        # It is another message now; whoever drops messages that came before knows them by their ids.
-        kept["properties"] = {name: part for name, part in properties.items() if name != "message_id"}
-    return kept
+def _another(record: Any, payload: Any) -> dict[str, Any]:
+    """Return a record of another message: consumers that drop duplicates know a message by its id."""
+    value = replace_payload(record, payload)
+    if isinstance(properties := value.get("properties"), dict):
+        value["properties"] = {name: part for name, part in properties.items() if name != "message_id"}
+    return value

@@ -10,12 +10,13 @@ from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.output.output import Cell, Format, Output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pulsekit._documents.document import Document
     from pulsekit.errors import Problem
     from pulsekit.treeherder import Finding
 
-__all__ = ["SEVERITIES", "Form", "Placed", "Verdict", "verdict_record", "writer"]
+__all__ = ["SEVERITIES", "Form", "Placed", "Verdict", "placed", "verdict_record", "writer"]
 
 SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; not from `jobs`, which is only for who lints
 
@@ -38,6 +39,11 @@ class Placed(NamedTuple):
     finding: Finding
     line: int | None
     column: int | None
+
+
+def placed(findings: Iterable[Finding], document: Document) -> list[Placed]:
+    """Return what the linter found in a document with its places."""
+    return [Placed(one, *document.place(one.pointer)) for one in findings]
 
 
 class Verdict(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ from pulsekit.cli.input.edits import changed, edited
 from pulsekit.cli.input.files import bounded_lines, read_input
 from pulsekit.cli.input.payloads import is_ndjson
 from pulsekit.cli.output.output import fail
-from pulsekit.cli.output.verdicts import Placed
+from pulsekit.cli.output.verdicts import Placed, placed
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
-from pulsekit.records.record import is_metadata, is_record, read_record
+from pulsekit.records.payload import open_payload
 from pulsekit.treeherder import Severity, routing_key
 
 if TYPE_CHECKING:
@@ -164,8 +164,6 @@ class Plan:
             InvalidInput: it is invalid, has no key, or Treeherder would drop it.
             ConfigurationError: nothing says which key it has.
         """
-        if is_metadata(value):
-            return Messages([])
         if self.edits is not None:
             size = None
             if document is None:
@@ -173,31 +171,23 @@ class Plan:
             else:
                 document = edited(document, self.edits)
                 value = document.value
-        schema = None if checked else self.schema
-        if not is_record(value):
-            if schema is not None:
-                schema.check(value if document is None else document)
-            keys = self._keys(value, None)
-            lint = () if checked else self._lint(value, keys, document, line, size)
-            if not self.extras:
-                return Messages([(value, key) for key in keys], lint)
-            from pulsekit.publisher.publisher import Draft
-
-            return Messages([self.extras.on(Draft(value, key)) for key in keys], lint)
-        from pulsekit.publisher.publisher import Draft
-
-        record = read_record(value)
-        places = None if document is None or isinstance(record.content, bytes) else document.child("payload")
-        linter = None if checked else self.linter
+        opened = open_payload(value, document)
+        if opened is None:  # a line of a recording that is no message
+            return Messages([])
+        record = opened.record
+        schema, linter = (None, None) if checked else (self.schema, self.linter)
         made = bool(self.destinations) and self.key is None  # the key, from the job
-        payload = record.payload if schema is not None or linter is not None or made else None
+        read = record is None or schema is not None or linter is not None or made
+        payload, places = (opened.value, opened.document) if read else (None, None)
         if schema is not None:
             schema.check(payload if places is None else places)
-        keys = self._keys(payload, record.routing_key)
-        lint = () if linter is None else self._lint(payload, keys, places, line)
-        # A user id that is not the one logged in closes the channel (406), and a recording is often somebody else's.
-        properties = replace(record.properties, user_id=None)
-        drafts = [Draft(record.content, key, record.cc, record.headers, properties) for key in keys]
+        keys = self._keys(payload, record.routing_key if record else None)
+        lint = () if checked else self._lint(payload, keys, places, line, None if record else size)
+        if record is None and not self.extras:
+            return Messages([(payload, key) for key in keys], lint)
+        from pulsekit.publisher.publisher import Draft
+
+        drafts = [Draft(payload, key) if record is None else Draft.from_record(record, key) for key in keys]
         return Messages(list(map(self.extras.on, drafts)) if self.extras else list(drafts), lint)
 
     def _lint(
@@ -213,10 +203,7 @@ class Plan:
         found = self.linter.lint(job, keys[0], size=size)
         if not found:
             return ()
-        if document is None:
-            lint = [Placed(one, line, None) for one in found]
-        else:
-            lint = [Placed(one, *(document.locate(one.pointer) or (None, None))) for one in found]
+        lint = [Placed(one, line, None) for one in found] if document is None else placed(found, document)
         if found[0].severity is Severity.DROPPED and not self.force:
             raise Dropped(lint)
         return lint

@@ -1,0 +1,108 @@
+"""The payload of a JSON value: the value itself, or what a record of `tail` carries.
+
+    payload, record = open_document(document)    # the payload with its places in the text; None for a bare payload
+
+`validate`, `preview`, `publish` and `--set` all read records through this module. `records.record` is imported with the
+first value that may be a record: a file of jobs does not need it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import InvalidInput, InvalidPayload, Problem
+
+if TYPE_CHECKING:
+    from pulsekit._documents.document import Document
+    from pulsekit.records.record import Record
+
+__all__ = ["OpenedPayload", "may_be_record", "open_document", "open_payload", "replace_payload"]
+
+_BODIES = ("body", "body_b64")
+
+
+class OpenedPayload:
+    """Hold a payload, and the record around it.
+
+    Attributes:
+        record: the record, or None for a bare payload.
+    """
+
+    def __init__(self, content: Any, record: Record | None, within: Document | None) -> None:
+        self.record = record
+        self._content = content
+        self._within = within
+
+    @cached_property
+    def value(self) -> Any:
+        """The payload. If the record has an exact body, that body decides.
+
+        Raises:
+            DocumentError: the body is not JSON.
+        """
+        return self._content if self.record is None else self.record.payload
+
+    @property
+    def document(self) -> Document | None:
+        """The payload as a document, or None if the value had none.
+
+        If a record has a payload and a body, places are those of the payload, which has more of them.
+
+        Raises:
+            DocumentError: the body is not JSON.
+        """
+        if self._within is None or self.record is None:
+            return self._within
+        return replace(_part(self._within), value=self.value)
+
+
+def may_be_record(value: Any) -> bool:
+    """Tell whether a value has a member that each line of a recording has, and no job."""
+    return isinstance(value, dict) and ("routing_key" in value or "type" in value)
+
+
+def open_payload(value: Any, document: Document | None = None) -> OpenedPayload | None:
+    """Return the payload of a JSON value, or None for a header, gap or trailer of a recording.
+
+    Args:
+        value: a payload, or a record of a message.
+        document: the document of the value.
+
+    Raises:
+        InvalidMessage: the record cannot be read.
+    """
+    if not may_be_record(value):
+        return OpenedPayload(value, None, document)
+    from pulsekit.records.record import is_metadata, is_record, read_record
+
+    if is_metadata(value):
+        return None
+    return OpenedPayload(value, read_record(value) if is_record(value) else None, document)
+
+
+def open_document(document: Document) -> tuple[Document, Record | None] | None:
+    """Return the payload of a document and the record around it, or None for a header, gap or trailer of a recording.
+
+    Raises:
+        InvalidPayload: the record cannot be read, or its body is not JSON; says where it stands.
+    """
+    try:
+        opened = open_payload(document.value, document)
+        payload = None if opened is None else opened.document or document
+    except InvalidInput as error:
+        problem = Problem("", "record", str(error)).at(*_part(document).place(""))
+        raise InvalidPayload([problem]) from None
+    return None if opened is None or payload is None else (payload, opened.record)
+
+
+def replace_payload(record: dict[str, Any], payload: Any) -> dict[str, Any]:
+    """Return the JSON of a record with another payload, and without its exact body."""
+    return {name: part for name, part in record.items() if name not in _BODIES} | {"payload": payload}
+
+
+def _part(document: Document) -> Document:
+    """Return the member of a record in which its payload stands."""
+    value: Any = document.value
+    return document.child(next(name for name in ("payload", *_BODIES) if name in value))

@@ -1,0 +1,55 @@
+"""The keys of messages, from lines of routing keys or of records: what `match` and `bindings` read."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._documents.nesting import is_deeper_text
+from pulsekit.bindings.matching import RoutedMessage, check_key
+from pulsekit.errors import DocumentError, InvalidMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+__all__ = ["read_routed"]
+
+
+def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
+    """Read routing keys, one a line, or a recording. Its header, gaps and trailer are skipped.
+
+    Raises:
+        DocumentError: a line is no key that AMQP can carry and no record either.
+    """
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line.decode().rstrip("\r\n")
+            message = _from_record(text, source, number) if text.startswith("{") else RoutedMessage((check_key(text),))
+        except UnicodeDecodeError:
+            raise DocumentError("the line is not UTF-8", source=source, line=number) from None
+        except InvalidMessage as error:
+            raise DocumentError(str(error), source=source, line=number) from error
+        if message is not None and text:
+            yield message
+
+
+def _from_record(text: str, source: str, number: int) -> RoutedMessage | None:
+    if is_deeper_text(text.encode()):
+        raise InvalidMessage("the record is nested too deeply")
+    try:
+        # Not strictly: the payload does not matter here, and may have integers that Python refuses to convert.
+        value: Any = json.loads(text, parse_int=float)
+    except ValueError:
+        from pulsekit._documents.document import parse_json  # says where it went wrong
+
+        value = parse_json(text, source=source, first_line=number).value
+    if "routing_key" not in value and isinstance(value.get("type"), str):
+        return None
+    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
+    if not isinstance(key, str):
+        raise InvalidMessage("the record has no text `routing_key`")
+    if not isinstance(exchange, str) or not isinstance(cc, list):
+        raise InvalidMessage("`exchange` of a record must be text, and `cc` a list of keys")
+    if not all(isinstance(further, str) for further in cc):
+        raise InvalidMessage("`cc` of a record must be a list of keys")
+    return RoutedMessage(tuple(map(check_key, (key, *cc))), exchange)
