@@ -118,6 +118,11 @@ class InvalidInput(PulsekitError):
     """Report data that has to change before it can be used."""
 
 
+def place_text(source: object, line: int | None = None, column: int | None = None) -> str:
+    """Return `source:line:column`, without the parts that are None."""
+    return ":".join(str(part) for part in (source, line, column) if part is not None)
+
+
 class DocumentError(InvalidInput):
     """Report text that cannot be read as YAML, JSON or NDJSON.
 
@@ -133,7 +138,7 @@ class DocumentError(InvalidInput):
         self.source = source
         self.line = line
         self.column = column
-        place = ":".join(str(part) for part in (source or None, line, column) if part is not None)
+        place = place_text(source or None, line, column)
         super().__init__(f"{place}: {reason}" if place else reason)
 
 
@@ -153,7 +158,7 @@ class DamagedRecording(InvalidInput):
         self.line = line
         self.count = count
         before = "1 message stands" if count == 1 else f"{count} messages stand"
-        super().__init__(f"{source}:{line}: {reason}; {before} before this line")
+        super().__init__(f"{place_text(source, line)}: {reason}; {before} before this line")
 
 
 @dataclass(frozen=True, slots=True)

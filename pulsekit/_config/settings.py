@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
-from pulsekit.errors import ConfigurationError, DocumentError
+from pulsekit.errors import ConfigurationError, DocumentError, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -217,7 +217,7 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
     try:
         value = parse_yaml(data, source=str(path)).value
     except DocumentError as error:
-        place = ":".join(str(part) for part in (path, error.line, error.column) if part is not None)
+        place = place_text(path, error.line, error.column)
         failure = str(error) if quoting else f"{place}: this is not YAML; put values in quotes"
     del data
     if failure:

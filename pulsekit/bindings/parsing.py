@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import DocumentError, InvalidRegistration
+from pulsekit.errors import DocumentError, InvalidRegistration, place_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -161,7 +161,7 @@ def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[E
         yield from read_entries(value, source=f"{document.source}, in the quoted text")
     else:
         number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
-        place = ":".join(map(str, (document.source, *(document.locate(pointer) or ()))))
+        place = place_text(document.source, *(document.locate(pointer) or ()))
         yield Entry(value, f"{place}: {number}")
 
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pulsekit._documents.document import parse_json
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.suggestions import Guesses, brief, counted, described, either
-from pulsekit._documents.values import pointer_tokens
+from pulsekit._documents.values import pointer_token, pointer_tokens
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
 
 if TYPE_CHECKING:
@@ -314,5 +314,5 @@ def _missing(edit: _Edit, depth: int) -> list[Any] | dict[str, Any]:
 
 
 def _no_place(edit: _Edit, depth: int, value: Any, message: str, hint: str = "") -> InvalidPayload:
-    pointer = "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in edit.steps[:depth])
+    pointer = "".join(f"/{pointer_token(step)}" for step in edit.steps[:depth])
     return InvalidPayload([Problem(pointer, "set", message, brief(value), hint=hint)])

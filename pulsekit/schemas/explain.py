@@ -14,6 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.suggestions import Guesses, brief, described, either
+from pulsekit._documents.values import pointer_token
 from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import add, move, remove, replace, retyped, within
 from pulsekit.schemas.formats import FORMATS
@@ -338,7 +339,7 @@ def _pattern_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, An
 
 
 def _join(at: str, name: str) -> str:
-    return f"{at}/{name.replace('~', '~0').replace('/', '~1')}"
+    return f"{at}/{pointer_token(name)}"
 
 
 _Rule: TypeAlias = Callable[[_Walk, dict[str, Any], Any, str], Iterator[Problem]]

@@ -12,7 +12,7 @@ from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
 from pulsekit.cli.output.output import FormatOption, note, warn
 from pulsekit.cli.output.verdicts import Form, Verdict, placed, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
 from pulsekit.records.payload import open_document
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder import Linter, Severity, preview_job
@@ -147,8 +147,9 @@ class _Preview:
         if not self._out.pretty:
             self._out.record(form)  # the loader would make it, had the job not been dropped before
             for finding, line, _ in verdict.lint:
-                place = verdict.source if line is None else f"{verdict.source}:{line}"
-                warn(f"{place}: Treeherder drops this job: {finding.message} ({finding.hint})")
+                warn(
+                    f"{place_text(verdict.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})"
+                )
             self._dropped += bool(verdict.lint)
         elif verdict.lint:
             self._drop(verdict)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.app import Command, Group
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.confirm import agreed, check_can_ask
@@ -171,10 +172,10 @@ async def _show(
             warn("nothing of the registrations is bound: everything would be unbound; are they those of this queue?")
             note("nothing was done; to be rid of the queue, delete it")
             return ExitCode.NEGATIVE
-        if not await agreed(f"unbind {_many(len(change.stale), 'binding')} of {name}?", yes=yes):
+        if not await agreed(f"unbind {counted(len(change.stale), 'binding', ',')} of {name}?", yes=yes):
             return _nothing_done()
         await unbind(pulse, name, change.stale)
-    note(f"{_many(len(change.stale), 'binding')} unbound, {len(change.kept)} kept")
+    note(f"{counted(len(change.stale), 'binding', ',')} unbound, {len(change.kept)} kept")
     return ExitCode.DONE
 
 
@@ -224,7 +225,7 @@ async def _peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: boo
             shown.record(message_record(message, exact=True))
     shown.flush()
     if messages:
-        waiting = _many(max(ready, len(messages)), "message")
+        waiting = counted(max(ready, len(messages)), "message", ",")
         note(f"{len(messages)} of {waiting}; they stay in the queue, marked as redelivered")
     else:
         note(f"no message waits in {name}")
@@ -236,10 +237,10 @@ async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
 
     async with pulse:
         waiting = (await queue_depth(pulse, name)).ready
-        if not await agreed(f"drop {_many(waiting, 'message')} from {name}?", yes=yes):
+        if not await agreed(f"drop {counted(waiting, 'message', ',')} from {name}?", yes=yes):
             return _nothing_done()
         gone = await purge_queue(pulse, name)
-    note(f"{_many(gone, 'message')} dropped from {name}")
+    note(f"{counted(gone, 'message', ',')} dropped from {name}")
     return ExitCode.DONE
 
 
@@ -250,11 +251,11 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
         depth = await queue_depth(pulse, name)
         if not force:
             check_unused(depth)  # before anybody is asked
-        users = f", and take it from {_many(depth.consumers, 'consumer')}" if depth.consumers else ""
-        if not await agreed(f"delete {name} with {_many(depth.ready, 'message')}{users}?", yes=yes):
+        users = f", and take it from {counted(depth.consumers, 'consumer', ',')}" if depth.consumers else ""
+        if not await agreed(f"delete {name} with {counted(depth.ready, 'message', ',')}{users}?", yes=yes):
             return _nothing_done()
         gone = await delete_queue(pulse, name, if_unused=not force)
-    note(f"{name} is deleted, and {_many(gone, 'message')} with it")
+    note(f"{name} is deleted, and {counted(gone, 'message', ',')} with it")
     return ExitCode.DONE
 
 
@@ -370,10 +371,6 @@ def _span(length: float) -> str:
         if length >= size:
             return f"{int(length // size)} {unit} {int(length % size // below)} {small}"
     return f"{length:.0f} s"
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _nothing_done() -> int:

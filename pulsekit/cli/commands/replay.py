@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
 from pulsekit.cli.output.output import FormatOption, Output, note, warn
@@ -210,7 +211,7 @@ class _Recording:
         for _ in records:  # what is left out has to be whole, too
             pass
         if self._wanted is not None and self._wanted.failures:
-            many = f"{self._wanted.failures:,} message{'' if self._wanted.failures == 1 else 's'}"
+            many = counted(self._wanted.failures, "message", ",")
             warn(f"--filter has no value for {many}, left out; the first time: {self._wanted.failure}")
         if not self.messages:
             which = "that --filter takes " if self._wanted is not None else ""
@@ -222,9 +223,8 @@ class _Recording:
 
     def words(self) -> str:
         """Return how much it is."""
-        plural = "" if self.messages == 1 else "s"
         planned = "as fast as can be" if self.speed == inf else f"in {self.planned:.1f} s"
-        return f"{self.messages} message{plural}, recorded in {self.recorded:.1f} s, {planned}"
+        return f"{counted(self.messages, 'message')}, recorded in {self.recorded:.1f} s, {planned}"
 
     def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
         if self._wanted is None:

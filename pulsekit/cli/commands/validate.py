@@ -13,7 +13,7 @@ from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
 from pulsekit.cli.output.output import Output, note
 from pulsekit.cli.output.verdicts import SEVERITIES, Form, Verdict, placed, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
 from pulsekit.records.payload import may_be_record, open_document, replace_payload
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import Profile, load_schema
@@ -193,8 +193,7 @@ class _Report:
 
     def _tell(self, verdict: Verdict) -> None:
         for problem in verdict.problems:
-            place = ":".join(str(part) for part in (verdict.source, problem.line, problem.column) if part is not None)
-            note(f"{place}: {problem}")
+            note(f"{place_text(verdict.source, problem.line, problem.column)}: {problem}")
 
 
 def _in_todays_form(document: Document) -> Document:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pulsekit._documents.ndjson import dump_line
 from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.output.output import Cell, Format, Output
+from pulsekit.errors import place_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -110,10 +111,10 @@ def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
 
 def _tell(out: Output, verdict: Verdict) -> None:
     for problem in verdict.problems:
-        place = _place(verdict.source, problem.line, problem.column)
+        place = place_text(verdict.source, problem.line, problem.column)
         out.wrapped((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
     for finding, line, column in verdict.lint:
-        place = _place(verdict.source, line, column)
+        place = place_text(verdict.source, line, column)
         severity: Cell = (f"  {finding.severity}", _STYLES[finding.severity])
         words = f"  {finding.message} ({finding.hint})"
         out.wrapped((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
@@ -136,10 +137,6 @@ def _command(
     given = {**place, "title": title}
     properties = ",".join(f"{key}={_property(str(value))}" for key, value in given.items() if value is not None)
     out.line(f"::{name} {properties}::{_data(message)}")
-
-
-def _place(source: str, line: int | None, column: int | None) -> str:
-    return ":".join(str(part) for part in (source, line, column) if part is not None)
 
 
 def _aside(pointer: str) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.verdicts import SEVERITIES
+from pulsekit.errors import place_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,6 +59,5 @@ class LintSummary:
 
     def _tell(self, rule: str, count: str) -> None:
         source, (finding, line, column) = self._first[rule]
-        place = ":".join(str(part) for part in (source, line, column) if part is not None)
         say = note if finding.severity == SEVERITIES[-1] else warn
-        say(f"{place}: {finding} [{rule}, {finding.severity}{count}]")
+        say(f"{place_text(source, line, column)}: {finding} [{rule}, {finding.severity}{count}]")

@@ -15,7 +15,7 @@ from pulsekit.cli.input.files import bounded_lines, read_input
 from pulsekit.cli.input.payloads import is_ndjson
 from pulsekit.cli.output.output import fail
 from pulsekit.cli.output.verdicts import Placed, placed
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem, place_text
 from pulsekit.records.payload import open_payload
 from pulsekit.treeherder import Severity, routing_key
 
@@ -378,6 +378,6 @@ def print_problems(refused: Refused) -> None:
         fail(f"{place}{error}")
         return
     for problem in error.problems:
-        place = ":".join(str(part) for part in (document.source, problem.line, problem.column) if part is not None)
+        place = place_text(document.source, problem.line, problem.column)
         rule = f"Treeherder would drop this job: {problem} [{problem.rule}]" if refused.lint else str(problem)
         fail(f"{place}: {rule}")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.rows import gap_words
@@ -131,7 +132,7 @@ class Session:
             else:
                 note(f"taking messages out of {messages.queue}: its other consumers do not get them")
             if store is not None and store.keep and (kept := await messages.depth()).total:
-                note(f"{store.queue} kept {kept.total:,} message{'' if kept.total == 1 else 's'}")
+                note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
             began = time.monotonic()
             try:
                 async with asyncio.timeout(self._span.duration) as limit, self._watched(messages):
@@ -224,7 +225,7 @@ class Session:
             note(f"{self._store.queue} stays for {span}: begin again by then, and nothing is lost")
         for name, expression in self._view.expressions:
             if expression.failures:
-                many = f"{expression.failures:,} message{'' if expression.failures == 1 else 's'}"
+                many = counted(expression.failures, "message", ",")
                 warn(f"{name} has no value for {many}, left out; the first time: {expression.failure}")
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
