@@ -5,6 +5,7 @@ Payloads are of any kind here, valid or not: what is missing or of another type 
 
 from __future__ import annotations
 
+import re
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 
     Breach: TypeAlias = tuple[str, str]  # a JSON pointer, and what is wrong there
 
-__all__ = ["CHECKS", "STATES", "Reading", "size_of"]
+__all__ = ["CHECKS", "STATES", "Reading"]
 
 STATES = ("unscheduled", "pending", "running", "completed")  # in the order in which a job passes them
 
 # For each state the times that have come by then: one more than for the state before.
 _DUE = {state: tuple(FIELDS)[:number] for number, state in enumerate(STATES)}
+_USUAL_TASK_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/[0-9]{1,9}\Z")  # that of nearly every job
 _SUMMARY_LINK = "_errorsummary.log"
 _UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # what a run that is thrown away would hardly be
 
@@ -55,14 +57,14 @@ class Reading:
         self._times: dict[str, Moment | None] | None = None
 
     @property
-    def logs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Those that are objects, with their pointers."""
-        return _objects(self.job.get("logs"), "/logs")
+    def logs(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Those that are objects, with their numbers."""
+        return _objects(self.job.get("logs"))
 
     @property
-    def links(self) -> list[tuple[str, dict[str, Any]]]:
-        """Those of `jobInfo` that are objects, with their pointers."""
-        return _objects(self.object("jobInfo").get("links"), "/jobInfo/links")
+    def links(self) -> Iterable[tuple[int, dict[str, Any]]]:
+        """Those of `jobInfo` that are objects, with their numbers."""
+        return _objects(self.object("jobInfo").get("links"))
 
     @property
     def times(self) -> dict[str, Moment | None]:
@@ -82,10 +84,8 @@ class Reading:
         return value if isinstance(value, dict) else {}
 
 
-def _objects(value: Any, pointer: str) -> list[tuple[str, dict[str, Any]]]:
-    if not isinstance(value, list):
-        return []
-    return [(f"{pointer}/{number}", item) for number, item in enumerate(value) if isinstance(item, dict)]
+def _objects(value: Any) -> Iterable[tuple[int, dict[str, Any]]]:
+    return [one for one in enumerate(value) if isinstance(one[1], dict)] if isinstance(value, list) else ()
 
 
 def _owner_missing(reading: Reading) -> Iterable[Breach]:
@@ -102,7 +102,7 @@ def _time_unreadable(reading: Reading) -> Iterable[Breach]:
 
 def _task_id_form(reading: Reading) -> Iterable[Breach]:
     task_id = reading.text("taskId")
-    if not task_id or task_of(task_id):
+    if not task_id or _USUAL_TASK_ID.match(task_id) or task_of(task_id):
         return ()
     return [("/taskId", f"{brief(task_id)} is not a UUID, a slash and the number of the retry")]
 
@@ -170,16 +170,18 @@ def _owner_long(reading: Reading) -> Iterable[Breach]:
 
 
 def _log_url_long(reading: Reading) -> Iterable[Breach]:
-    become = [
-        (pointer, link)
-        for pointer, link in reading.links
-        if isinstance(text := link.get("linkText"), str) and text.endswith(_SUMMARY_LINK)
+    long = [
+        (f"/jobInfo/links/{number}/url", link["url"])
+        for number, link in reading.links
+        if _has_long_url(link) and isinstance(text := link.get("linkText"), str) and text.endswith(_SUMMARY_LINK)
     ]
-    return [
-        (f"{pointer}/url", f"has {len(url)} characters")
-        for pointer, log in become + reading.logs
-        if isinstance(url := log.get("url"), str) and len(url) > LOG_URL_MAX
-    ]
+    long += [(f"/logs/{number}/url", log["url"]) for number, log in reading.logs if _has_long_url(log)]
+    return [(pointer, f"has {len(url)} characters") for pointer, url in long] if long else ()
+
+
+def _has_long_url(item: dict[str, Any]) -> bool:
+    url = item.get("url")
+    return isinstance(url, str) and len(url) > LOG_URL_MAX
 
 
 def _time_missing(reading: Reading) -> Iterable[Breach]:
@@ -208,8 +210,8 @@ def _result_kind(reading: Reading) -> Iterable[Breach]:
 
 def _log_unparsed(reading: Reading) -> Iterable[Breach]:
     return [
-        (f"{pointer}/name", f"a log named {brief(name)} is a link, never parsed")
-        for pointer, log in reading.logs
+        (f"/logs/{number}/name", f"a log named {brief(name)} is a link, never parsed")
+        for number, log in reading.logs
         if isinstance(name := log.get("name"), str) and name not in PARSED_LOGS
     ]
 
@@ -229,11 +231,11 @@ def _summary_unused(reading: Reading) -> Iterable[Breach]:
 def _message_large(reading: Reading) -> Iterable[Breach]:
     size = reading.size
     if size is None or size > MESSAGE_MAX:  # it may be less
-        size = size_of(reading.job)
+        size = _size_of(reading.job)
     return () if size is None or size <= MESSAGE_MAX else [("", f"the message has {size} bytes")]
 
 
-def size_of(job: dict[str, Any]) -> int | None:
+def _size_of(job: dict[str, Any]) -> int | None:
     """Return how many bytes the message of a job has, or None when JSON has no form for it."""
     try:
         return len(encode_payload(job))

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import Guesses, brief
 from pulsekit.errors import ConfigurationError
-from pulsekit.treeherder.checks import CHECKS, STATES, Reading, size_of
+from pulsekit.treeherder.checks import CHECKS, STATES, Reading
 from pulsekit.treeherder.rules import RULES
-from pulsekit.treeherder.suspects import suspects
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,7 +62,7 @@ class Linter:
             near = Guesses().nearest(name, _RULES)
             meant = f"did you mean {near!r}?" if near else f"rules are {', '.join(_RULES)}"
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
-        self._checks = {name: (_RULES[name], check) for name, check in CHECKS.items() if name not in off}
+        self._checks = [(_RULES[name], check) for name, check in CHECKS.items() if name not in off]
         self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
         # Two dicts, for to take the oldest out of one again and again is slow: it looks through all the gaps before.
         self._reached: dict[str, int] = {}
@@ -85,18 +84,8 @@ class Linter:
         """
         if not isinstance(job, dict):
             return ()
-        if size is None:
-            size = size_of(job)
-        names = None if size is None else suspects(job, key, size)
-        if names == []:
-            if self._backwards is None or not (message := self._went_back(job["taskId"], job["state"])):
-                return ()
-            return (_finding(self._backwards, "/state", message),)
-        checks = (
-            self._checks.values() if names is None else [self._checks[name] for name in names if name in self._checks]
-        )
         reading = Reading(job, key, size)
-        found = [_finding(rule, pointer, message) for rule, check in checks for pointer, message in check(reading)]
+        found = [_finding(rule, *breach) for rule, check in self._checks for breach in check(reading)]
         if self._backwards is not None and (message := self._went_back(reading.text("taskId"), reading.state)):
             found.append(_finding(self._backwards, "/state", message))
         if len(found) > 1:

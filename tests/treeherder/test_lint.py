@@ -14,6 +14,7 @@ from support.samples import CORPUS, JOBS, PENDING, mutated
 from support.traced import held_by
 
 from pulsekit._documents.document import parse_yaml
+from pulsekit._documents.payloads import encode_payload
 from pulsekit.errors import ConfigurationError
 from pulsekit.treeherder import RULES, Finding, Linter, Severity, lint_job
 from pulsekit.treeherder import lint as linter
@@ -328,6 +329,15 @@ def test_a_job_that_json_cannot_hold_breaks_the_other_rules_only() -> None:
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
+def test_the_size_decides_whether_it_is_known_or_not() -> None:
+    large = but({"labels": ["x" * 40] * 200})
+    size = len(encode_payload(large))
+    assert size > 8192
+    for known in (None, size, size + 10_000):
+        assert [found.rule for found in Linter().lint(large, size=known)] == ["message-large"]
+    assert Linter().lint(GOOD, size=20_000) == ()  # a size that is only an upper limit is worked out
+
+
 def test_jobs_that_treeherder_took_break_no_rule() -> None:
     one = Linter()
     jobs = json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
