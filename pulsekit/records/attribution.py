@@ -7,7 +7,6 @@ taken by none that we know.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.bindings.matching import explain_match
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["MatchedBindings", "Reason"]
 
 _MEMO = 4096  # routing keys whose answer is remembered
-
-_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Reason(NamedTuple):
@@ -49,7 +46,7 @@ class MatchedBindings:
         self._tables: dict[str, BindingTable[int]] = {}
         for number, binding in enumerate(self._bindings):
             self._tables.setdefault(binding.exchange, BindingTable()).add(binding.pattern, number)
-        self._memo: dict[tuple[str, str], str] = {}
+        self._memo: dict[tuple[str, str], list[str]] = {}
 
     def __len__(self) -> int:
         return len(self._bindings)
@@ -70,18 +67,18 @@ class MatchedBindings:
             reasons.append(Reason(binding, key, told.reason))
         return tuple(reasons)
 
-    def json(self, message: Message) -> str:
-        """Return the bindings as a JSON list of `EXCHANGE:PATTERN`; asked for each message, and quick."""
+    def names(self, message: Message) -> list[str]:
+        """Return the bindings as `EXCHANGE:PATTERN`; those of messages with one key are remembered."""
         keys = _keys(message)
-        if len(keys) > 1:
-            return _encode([str(binding) for binding in self.bindings(message)])
         route = (message.exchange, message.routing_key)
-        known = self._memo.get(route)
-        if known is None:
-            if len(self._memo) >= _MEMO:
-                self._memo.clear()
-            known = self._memo[route] = _encode([str(binding) for binding in self.bindings(message)])
-        return known
+        names = self._memo.get(route) if len(keys) == 1 else None
+        if names is None:
+            names = [str(binding) for binding in self.bindings(message)]
+            if len(keys) == 1:
+                if len(self._memo) >= _MEMO:
+                    self._memo.clear()
+                self._memo[route] = names
+        return names
 
 
 def _keys(message: Message) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from math import isfinite
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+import orjson
+
 from pulsekit._amqp.types import Properties
 from pulsekit._documents.ndjson import dump_line, escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
@@ -56,11 +58,13 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
         exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the spelling
             of numbers and repeated keys.
     """
-    record: dict[str, Any] = json.loads(record_line(message, exact=exact))
-    return record
+    record, (text, payload) = _head(message), _read_payload(message.body)
+    if text is not None:
+        record["payload"] = payload
+    return record | _exact_body(message.body, wanted=exact or text is None)
 
 
-def record_line(message: Message, *, exact: bool = False, more: str = "") -> bytes:
+def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any] | None = None) -> bytes:
     """Write a delivery as a record: one line of NDJSON with its end, in UTF-8.
 
     Where the body is one line of JSON without repeated keys it becomes the payload as it is, read to be sure of that
@@ -69,26 +73,24 @@ def record_line(message: Message, *, exact: bool = False, more: str = "") -> byt
     Args:
         message: the delivery.
         exact: see `message_record`.
-        more: further members, in JSON, with the comma before them.
+        more: further members, before the payload.
     """
-    head = _head(message) + more
+    record, (text, _) = _head(message), _read_payload(message.body)
+    if headers := record["headers"]:
+        record["headers"] = _fragment(headers)  # orjson spells some floats in another way
+    if more:
+        record |= more
+    if text is not None:
+        record["payload"] = orjson.Fragment(text)
+    record |= _exact_body(message.body, wanted=exact or text is None)
     try:
-        text = message.body.decode()
-    except UnicodeDecodeError:
-        import base64
-
-        return escape_unsafe(f'{head},"body_b64":"{base64.b64encode(message.body).decode()}"}}\n').encode()
-    payload: str | None = None
-    if not is_deeper_text(message.body, _MAX_PAYLOAD_DEPTH):
-        try:
-            read_canonical(message.body)
-            payload = text
-        except ValueError:
-            payload = _payload(text)
-    content = "" if payload is None else f',"payload":{payload}'
-    if exact or payload is None:
-        content += f',"body":{_encode(text)}'
-    return escape_unsafe(f"{head}{content}}}\n").encode()
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # half of a surrogate pair, which only JSON's own escapes can carry
+        record = {name: _fragment(value) for name, value in record.items()}
+        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+    if line.isascii() and b"\x7f" not in line:
+        return line
+    return escape_unsafe(line.decode()).encode()
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:
@@ -317,41 +319,68 @@ def _timestamp(when: datetime) -> str:
     return f"{text[:-6]}Z"
 
 
-def _head(message: Message) -> str:
-    """Write all of a delivery but its body, as an object that is still open."""
-    trouble = ""
+def _head(message: Message) -> dict[str, Any]:
+    """Return all of a delivery but its body."""
+    unreadable = {}
     try:
         headers, found = message.headers, message.properties
     except InvalidMessage as error:  # of one message, which is no reason to lose the others
-        headers, found, trouble = {}, Properties(), f',"unreadable":{_encode(str(error))}'
-    cc, table = "[]", "{}"
-    if headers:
-        cc, table = _encode(message.cc), _encode({name: _to_json(value) for name, value in headers.items()})
-    properties = ",".join(
-        f'"{name}":{_encode(value if type(value) is str else _to_json(value))}'
-        for name, value in zip(_PROPERTY_NAMES, _properties(found), strict=True)
-        if value is not None
-    )
-    return (
-        f'{{"v":{VERSION},"exchange":{_encode(message.exchange)},"routing_key":{_encode(message.routing_key)}'
-        f',"cc":{cc},"redelivered":{"true" if message.redelivered else "false"}'
-        f',"received":"{_timestamp(message.received)}","properties":{{{properties}}},"headers":{table}{trouble}'
-    )
+        headers, found, unreadable = {}, Properties(), {"unreadable": str(error)}
+    return {
+        "v": VERSION,
+        "exchange": message.exchange,
+        "routing_key": message.routing_key,
+        "cc": list(message.cc) if headers else [],
+        "redelivered": bool(message.redelivered),
+        "received": _timestamp(message.received),
+        "properties": {
+            name: value if type(value) is str else _to_json(value)
+            for name, value in zip(_PROPERTY_NAMES, _properties(found), strict=True)
+            if value is not None
+        },
+        "headers": {name: _to_json(value) for name, value in headers.items()} if headers else {},
+        **unreadable,
+    }
 
 
-def _payload(text: str) -> str | None:
-    """Write the JSON of a body in one line, or return None when it is none that every reader takes."""
+def _exact_body(body: bytes, *, wanted: bool) -> dict[str, str]:
+    if not wanted:
+        return {}
     try:
-        _, end = _strict(text, 0)
+        return {"body": body.decode()}
+    except UnicodeDecodeError:
+        import base64
+
+        return {"body_b64": base64.b64encode(body).decode()}
+
+
+def _fragment(value: Any) -> orjson.Fragment:
+    return value if isinstance(value, orjson.Fragment) else orjson.Fragment(escape_unsafe(_encode(value)))
+
+
+def _read_payload(body: bytes) -> tuple[bytes | str | None, Any]:
+    """Return the JSON of a body in one line, and its value; None for both if some readers of JSON refuse it."""
+    if is_deeper_text(body, _MAX_PAYLOAD_DEPTH):
+        return None, None
+    try:
+        return body, read_canonical(body)
     except ValueError:
-        end = -1
+        pass
+    try:
+        text = body.decode()
+        value, end = _strict(text, 0)
+    except UnicodeDecodeError:
+        return None, None
+    except ValueError:
+        value, end = None, -1
     # Outside of strings JSON has no control characters but white space, and inside of them it has none at all.
     if end == len(text) and "\n" not in text and "\t" not in text and "\r" not in text:
-        return text
+        return body, value
     try:
-        return _encode(_lenient(text))
+        value = _lenient(text)
+        return escape_unsafe(_encode(value)), value
     except ValueError:
-        return None
+        return None, None
 
 
 def _refuse_constant(name: str) -> Any:

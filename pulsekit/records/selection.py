@@ -177,8 +177,8 @@ class SelectedMessage:
         """Write it as a line of NDJSON with its end."""
         view = self._view
         if view.plain:
-            bindings = view.attribution.json(self.message)
-            return record_line(self.message, more=f',"size":{len(self.message.body)},"bindings":{bindings}')
+            more = {"size": len(self.message.body), "bindings": view.attribution.names(self.message)}
+            return record_line(self.message, more=more)
         if view.query is not None:
             return f"{self.answer}\n".encode()
         return f"{dump_line(self.record)}\n".encode()
@@ -207,7 +207,7 @@ class SelectedMessage:
     def _write(self) -> dict[str, Any]:
         view, record = self._view, message_record(self.message)
         record["size"] = len(self.message.body)
-        record["bindings"] = [str(binding) for binding in self.bindings]
+        record["bindings"] = [*view.attribution.names(self.message)]
         if view.explains:
             record["reasons"] = [
                 {"binding": str(reason.binding), "key": reason.key, "reason": reason.words} for reason in self.reasons
