@@ -51,7 +51,7 @@ class Schema:
     """Validate payloads against one schema. Made by `load_schema`; may be shared by everything in the process.
 
     Nothing here changes a payload. Validators are compiled when they are first needed, and kept for later processes as
-    `cache` describes; those of shipped schemas come with the package.
+    `cache` describes; those of most shipped schemas come with the package.
 
     Attributes:
         name: the name of a shipped schema, the path of a file, or the title of a mapping.

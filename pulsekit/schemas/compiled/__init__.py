@@ -1,6 +1,6 @@
-"""The shipped schemas, compiled ahead: the modules beside this one, which are not written by hand.
+"""Shipped schemas compiled ahead of time: the modules beside this one, which are generated.
 
-`python -m pulsekit.schemas.compiled` writes them anew from `schemas/`. One that was made from another text is not used.
+`python -m pulsekit.schemas.compiled` writes them anew from `schemas/`. A module made from another text is not used.
 """
 
 from __future__ import annotations

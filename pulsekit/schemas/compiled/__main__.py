@@ -9,9 +9,13 @@ from pathlib import Path
 from pulsekit._documents.document import parse_yaml
 from pulsekit.schemas.compiler import generate
 from pulsekit.schemas.drafts import check_schema
+from pulsekit.schemas.revisions import FORMER
 from pulsekit.schemas.schema import PROFILES, schema_names, shipped_text
 
-__all__ = ["module_path", "module_source"]
+__all__ = ["NAMES", "module_path", "module_source"]
+
+# A schema of former jobs is rarely needed; like a user's, it is compiled on first use and cached.
+NAMES = tuple(name for name in schema_names() if name != FORMER)
 
 _TEMPLATE = '''\
 """The shipped schema {name!r}, made by `python -m pulsekit.schemas.compiled`; every change is lost."""
@@ -50,5 +54,5 @@ def _literal(parts: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    for schema in schema_names():
+    for schema in NAMES:
         module_path(schema).write_text(module_source(schema), encoding="utf-8")
