@@ -58,7 +58,8 @@ if TYPE_CHECKING:
         Receipt,
     )
     from pulsekit.pulse import Pulse, connect
-    from pulsekit.recordings.recordings import Recorder, read_recording
+    from pulsekit.recordings.reader import read_recording
+    from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.replay import Replay
     from pulsekit.records.record import Record, message_record
     from pulsekit.schemas.schema import Schema, load_schema
@@ -179,7 +180,8 @@ __getattr__, __dir__ = lazy_names(
             "Receipt",
         ),
         "pulsekit.pulse": ("Pulse", "connect"),
-        "pulsekit.recordings.recordings": ("Recorder", "read_recording"),
+        "pulsekit.recordings.reader": ("read_recording",),
+        "pulsekit.recordings.recorder": ("Recorder",),
         "pulsekit.records.record": ("Record", "message_record"),
         "pulsekit.recordings.replay": ("Replay",),
         "pulsekit.bindings.table": ("BindingTable",),

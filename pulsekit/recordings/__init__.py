@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.recordings.recordings import Recorder, read_recording
+    from pulsekit.recordings.reader import read_recording
+    from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.replay import KeyMap, Replay
 
 __all__ = [
@@ -20,10 +21,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.recordings.recordings": (
-            "Recorder",
-            "read_recording",
-        ),
+        "pulsekit.recordings.reader": ("read_recording",),
+        "pulsekit.recordings.recorder": ("Recorder",),
         "pulsekit.recordings.replay": (
             "KeyMap",
             "Replay",

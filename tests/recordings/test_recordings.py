@@ -15,7 +15,8 @@ import pytest
 from pulsekit._amqp.types import Properties
 from pulsekit.errors import ConfigurationError, DamagedRecording, NotOpen
 from pulsekit.messages import Gap, Message
-from pulsekit.recordings.recordings import Recorder, read_recording
+from pulsekit.recordings.reader import read_recording
+from pulsekit.recordings.recorder import Recorder
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from support.samples import COMPLETED, JOBS, PENDING
 
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
+from pulsekit.schemas.revisions import FORMER
 from pulsekit.schemas.schema import PROFILES, load_schema, schema_names
 
 if TYPE_CHECKING:
@@ -204,12 +205,17 @@ def in_another_process(script: str, cache: Path, *arguments: object) -> str:
 CHECK = "schema = load_schema(sys.argv[1]); print(schema.is_valid(7), schema.is_valid('7', 'treeherder'), *loaded())"
 
 
-@pytest.mark.parametrize("name", schema_names())
+@pytest.mark.parametrize("name", [name for name in schema_names() if name != FORMER])
 @pytest.mark.parametrize("profile", PROFILES)
 def test_judging_by_a_shipped_schema_compiles_nothing(name: str, profile: str, tmp_path: Path) -> None:
     script = "schema = load_schema(sys.argv[1]); print(schema.is_valid({}, sys.argv[2]), *loaded())"
     assert in_another_process(script, tmp_path, name, profile) == "False"
     assert not list(tmp_path.iterdir())
+
+
+def test_the_schema_of_former_jobs_is_compiled_once_for_all_processes(tmp_path: Path) -> None:
+    script = "schema = load_schema(sys.argv[1]); print(schema.is_valid({}), len(loaded()) > 0)"
+    assert [in_another_process(script, tmp_path, FORMER) for _ in range(2)] == ["False True", "False False"]
 
 
 def test_explaining_by_a_shipped_schema_reads_no_yaml(tmp_path: Path) -> None:

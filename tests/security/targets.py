@@ -54,7 +54,7 @@ from pulsekit.errors import (
     SchemaError,
 )
 from pulsekit.messages import CC, Delivered, Message
-from pulsekit.recordings.recordings import read_recording
+from pulsekit.recordings.reader import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.records.selection import Selection
 from pulsekit.schemas.schema import load_schema

@@ -160,7 +160,7 @@ def _messages_in(name: str) -> Iterator[RoutedMessage]:
             yield from read_routed(bounded_lines(file, name), source=name)
             return
     from pulsekit.bindings.matching import RoutedMessage
-    from pulsekit.recordings.recordings import read_recording
+    from pulsekit.recordings.reader import read_recording
     from pulsekit.records.record import Record
 
     for entry in read_recording(name):

@@ -235,7 +235,7 @@ class _Recording:
         return (record for record in records if takes(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
-        from pulsekit.recordings.recordings import read_recording
+        from pulsekit.recordings.reader import read_recording
         from pulsekit.records.record import Record
 
         try:

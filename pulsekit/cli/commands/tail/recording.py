@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.cli.output.streams import Worker
 from pulsekit.errors import ConfigurationError
-from pulsekit.recordings.recordings import Recorder
+from pulsekit.recordings.recorder import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -1,0 +1,187 @@
+"""Read a recording, in the memory of one message. `recorder` describes the format.
+
+    for entry in read_recording("jobs.ndjson.gz"):   # a Record or a Gap
+        ...
+
+The plan: bytes of the file become chunks (`_unpacked`, if gzip packed them), chunks become lines (`_lines`), and
+`_Check` turns each line into an entry. Every stage yields all that is before the first damage, so a caller gets each
+message that was recorded whole, then `DamagedRecording` with the number of the line. Nothing is read ahead of a line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pulsekit._documents.nesting import is_deeper_text
+from pulsekit.errors import DamagedRecording, InvalidMessage
+from pulsekit.records.record import is_metadata, is_record, read_gap, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, BinaryIO
+
+    from pulsekit.messages import Gap
+    from pulsekit.records.record import Record
+
+__all__ = ["read_recording"]
+
+_MAX_LINE = 512 * 1024 * 1024  # bytes: RabbitMQ's largest message has 128 MiB, and stands in a record once or twice
+_CHUNK = 64 * 1024
+_MAGIC = b"\x1f\x8b"  # of gzip (RFC 1952 §2.3.1)
+_GZIP = 31  # the widest window, and gzip's header and check around it (zlib.h, inflateInit2)
+_CUT = "the recording was cut off, or is still being written"
+
+
+def read_recording(path: str | Path) -> Iterator[Record | Gap]:
+    """Yield messages and gaps in the order they were written.
+
+    NDJSON without a header, such as the output of `tail`, is read as well; a missing end is not noticed there. The
+    first bytes of the file decide whether it is compressed.
+
+    Raises:
+        DamagedRecording: the file was cut off, damaged or changed; raised after all entries before that place.
+        OSError: the file cannot be read.
+    """
+    check = _Check(str(path))
+    with Path(path).open("rb") as file:
+        packed = file.peek(len(_MAGIC)).startswith(_MAGIC)
+        try:
+            for line in _lines(_unpacked(file) if packed else iter(lambda: file.read(_CHUNK), b"")):
+                if (entry := check.read(line)) is not None:
+                    yield entry
+            check.end()
+        except zlib.error as error:
+            raise check.damage(f"what gzip packed is damaged here ({error})") from error
+        except (EOFError, ValueError, InvalidMessage) as error:
+            raise check.damage(str(error)) from error
+
+
+class _Check:
+    """Turn lines into entries, and compare a recording with its trailer.
+
+    States: no recording so far (`_recorded` false: any record is accepted), inside a recording (a header came), and
+    behind a trailer (`_ended`: only the header of another recording may follow). `_count` and `_digest` cover the lines
+    since the last header, so `header record record trailer` ends when the trailer has count 2 and the digest of the
+    three lines before it.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._lines = 0
+        self._messages = 0
+        self._count = 0  # messages since the last header
+        self._digest = hashlib.sha256()
+        self._recorded = self._ended = False
+
+    def read(self, line: bytes) -> Record | Gap | None:
+        """Return the entry of a line, or None for a header, a trailer or a blank line.
+
+        Raises:
+            EOFError: the file ends within the line.
+            ValueError: the line is no record, or cannot follow the lines before it.
+            InvalidMessage: the record cannot be read.
+        """
+        entry = self._entry(_read_json(line)) if line.strip() else None
+        self._digest.update(line)
+        self._lines += 1
+        return entry
+
+    def end(self) -> None:
+        """Check that the last recording has a trailer.
+
+        Raises:
+            EOFError: it has none.
+        """
+        if self._recorded and not self._ended:
+            raise EOFError(f"the trailer is missing: {_CUT}")
+
+    def damage(self, reason: str) -> DamagedRecording:
+        """Return the error for the next line."""
+        return DamagedRecording(reason, source=self._source, line=self._lines + 1, count=self._messages)
+
+    def _entry(self, value: Any) -> Record | Gap | None:
+        kind = value["type"] if is_metadata(value) else "message" if is_record(value) else None
+        if kind is None:
+            raise ValueError("this line is JSON, but no record of a message")
+        if kind == "header":
+            if self._recorded and not self._ended:
+                raise ValueError("a recording begins here, but the one before has no trailer")
+            self._recorded, self._ended = True, False
+            self._count, self._digest = 0, hashlib.sha256()
+        elif self._ended:
+            raise ValueError("this line stands behind the trailer")
+        if kind == "trailer":
+            self._compare(value)
+            self._ended = True
+        if kind == "gap":
+            return read_gap(value)
+        if kind != "message":
+            return None
+        record = read_record(value)
+        self._count += 1
+        self._messages += 1
+        return record
+
+    def _compare(self, trailer: dict[str, Any]) -> None:
+        if trailer.get("count") != self._count:
+            raise ValueError(f"the trailer counts {trailer.get('count')} messages, but {self._count} are there")
+        if trailer.get("sha256") != self._digest.hexdigest():
+            raise ValueError("the lines before the trailer are not those that were recorded (SHA-256)")
+
+
+def _read_json(line: bytes) -> Any:
+    if is_deeper_text(line):
+        raise ValueError("this line is nested too deeply")
+    try:
+        return json.loads(line.decode())
+    except ValueError as error:
+        if not line.endswith(b"\n"):
+            raise EOFError(f"the file ends within this line: {_CUT}") from None
+        raise ValueError(f"this line is not JSON: {error}") from error
+
+
+def _unpacked(file: BinaryIO) -> Iterator[bytes]:
+    """Decompress gzip (RFC 1952), and yield every byte before the first damage.
+
+    A file may hold several gzip members in a row, as `cat a.gz b.gz` makes it: at the end of one, the rest of the chunk
+    goes to a new decompressor. zlib reports damage for a whole call and returns nothing of it, so each call is made on
+    a decompressor that was copied before: after an error, the copy gets the same chunk byte by byte, and yields what
+    comes before the bad byte.
+    """
+    unpacker = None
+    while data := file.read(_CHUNK):
+        while data:
+            unpacker = unpacker or zlib.decompressobj(_GZIP)
+            before = unpacker.copy()
+            try:
+                yield unpacker.decompress(data, _CHUNK)
+            except zlib.error:
+                for at in range(len(data)):
+                    yield before.decompress(data[at : at + 1])
+                raise
+            data, unpacker = (unpacker.unused_data, None) if unpacker.eof else (unpacker.unconsumed_tail, unpacker)
+    if unpacker is not None:
+        raise EOFError(f"what gzip packed has no end: {_CUT}")
+
+
+def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    r"""Yield lines with their ends; the last may have none.
+
+    `begun` holds the pieces of the line in hand, which end in no newline. They are joined once, when the line ends, so
+    a long line takes time in proportion to its size: b'{"a"', b':1}\n{"b"' yield b'{"a":1}\n' and keep b'{"b"'.
+    """
+    begun: list[bytes] = []
+    for piece in pieces:
+        *whole, rest = piece.split(b"\n")
+        for end in whole:
+            yield b"".join((*begun, end, b"\n"))
+            begun.clear()
+        begun.append(rest)
+        if sum(map(len, begun)) > _MAX_LINE:
+            raise ValueError(f"this line has more than {_MAX_LINE >> 20} MiB")
+    if last := b"".join(begun):
+        yield last
