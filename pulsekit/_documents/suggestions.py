@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Guesses", "brief", "counted", "described", "either", "mended"]
+__all__ = ["Guesses", "brief", "counted", "described", "either", "how_to_match"]
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
@@ -22,14 +22,14 @@ def brief(value: Any, limit: int = 80) -> str:
     """Write a value as JSON, cut after `limit` characters."""
     if isinstance(value, str):
         value = value[: limit + 1]
-    written = ""
+    text = ""
     # iterencode, unlike dumps, need not write all of it first.
     for part in json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr).iterencode(value):
-        written += part
-        if len(written) > limit:
-            written = written[: limit - 1] + "…"
+        text += part
+        if len(text) > limit:
+            text = text[: limit - 1] + "…"
             break
-    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", written)
+    return _SURROGATE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def described(value: Any) -> str:
@@ -58,7 +58,7 @@ def counted(number: float, noun: str, form: str = "") -> str:
     return f"{number:{form}} {noun if number == 1 else plural}"
 
 
-def mended(pattern: str, text: str) -> str:
+def how_to_match(pattern: str, text: str) -> str:
     """Say what to change so that a text matches a pattern, or nothing when that is not plain."""
     if re.search(pattern, text.strip()):
         return "remove the space or line break around it"

@@ -51,7 +51,7 @@ class BindingImpact:
         new: what would be bound.
 
     Attributes:
-        tallies: one for each binding: those removed, those added, those kept.
+        counts: one for each binding: those removed, those added, those kept.
         messages: how many were counted, of which
         starts: so many would start to arrive,
         stops: so many would stop,
@@ -61,16 +61,16 @@ class BindingImpact:
 
     def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
         change = diff(old, new)
-        self.tallies = [
+        self.counts = [
             BindingCount(binding, kind)
             for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept))
             for binding in bindings
         ]
         self.messages = self.starts = self.stops = self.stays = self.misses = 0
         self._tables: dict[str, BindingTable[int]] = {}
-        for number, tally in enumerate(self.tallies):
-            table = self._tables.setdefault(tally.binding.exchange, BindingTable())
-            table.add(tally.binding.pattern, number)
+        for number, count in enumerate(self.counts):
+            table = self._tables.setdefault(count.binding.exchange, BindingTable())
+            table.add(count.binding.pattern, number)
 
     def count(self, message: RoutedMessage) -> None:
         """Count one message; when its exchange is not known, as if it had been published to each that is bound."""
@@ -87,12 +87,12 @@ class BindingImpact:
         numbers = table.matches(keys[0])
         for key in keys[1:]:
             numbers += table.matches(key)
-        taken = [self.tallies[number] for number in dict.fromkeys(numbers)]
-        changes = {tally.change for tally in taken}
+        taken = [self.counts[number] for number in dict.fromkeys(numbers)]
+        changes = {count.change for count in taken}
         becomes = changes.pop() if len(changes) == 1 else "kept" if changes else ""
-        for tally in taken:
-            tally.takes += 1
-            tally.moves += becomes == tally.change != "kept"
-            if becomes == tally.change and len(tally.examples) < _EXAMPLES and keys[0] not in tally.examples:
-                tally.examples.append(keys[0])
+        for count in taken:
+            count.takes += 1
+            count.moves += becomes == count.change != "kept"
+            if becomes == count.change and len(count.examples) < _EXAMPLES and keys[0] not in count.examples:
+                count.examples.append(keys[0])
         return becomes

@@ -119,11 +119,11 @@ def explain_match(pattern: str, key: str) -> Explanation:
     goal = (len(wants), len(has))
     if goal in came_from:
         words = _alignment(goal, came_from, wants, has)
-        return Explanation(matched=True, reason=_tell_match(words), words=words)
+        return Explanation(matched=True, reason=_match_reason(words), words=words)
     at, here = _parting(came_from, wants, has)
     return Explanation(
         matched=False,
-        reason=_tell_parting(wants, has, at, here),
+        reason=_mismatch_reason(wants, has, at, here),
         words=_alignment((at, here), came_from, wants, has),
         word=here + 1,
         wanted=wants[at] if at < len(wants) else None,
@@ -181,19 +181,19 @@ def _parting(came_from: dict[_State, _State | None], wants: Sequence[str], has: 
     furthest = max(at for at, _ in came_from)
     ends_level = len(has) - (len(wants) - furthest)
 
-    def telling(here: int) -> tuple[bool, bool, int]:
+    def rank(here: int) -> tuple[bool, bool, int]:
         near = furthest < len(wants) and here < len(has) and bool(_likeness(wants[furthest], has[here]))
         return near, here == ends_level, here
 
-    return furthest, max((here for at, here in came_from if at == furthest), key=telling)
+    return furthest, max((here for at, here in came_from if at == furthest), key=rank)
 
 
-def _tell_match(words: Sequence[tuple[str, tuple[str, ...]]]) -> str:
+def _match_reason(words: Sequence[tuple[str, tuple[str, ...]]]) -> str:
     wild = [f"{want} takes {_quote('.'.join(took)) if took else 'nothing'}" for want, took in words if want in _WILD]
     return ", ".join(wild) if wild else "the same words"
 
 
-def _tell_parting(wants: Sequence[str], has: Sequence[str], at: int, here: int) -> str:
+def _mismatch_reason(wants: Sequence[str], has: Sequence[str], at: int, here: int) -> str:
     if at == len(wants):
         rest = _quote(".".join(has[here:]))
         return (

@@ -182,15 +182,15 @@ def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration 
         InvalidRegistration: a registration has an unknown property, lacks one, or has one of the wrong type.
     """
     found: list[Registration | Binding] = []
-    for written in read_entries(text, source=source):
+    for entry in read_entries(text, source=source):
         try:
-            found.extend(_written(written.value))
+            found.extend(_read_entry(entry.value))
         except (InvalidRegistration, InvalidName, InvalidPattern) as error:
-            raise InvalidRegistration(f"{written.place}{error}") from error
+            raise InvalidRegistration(f"{entry.place}{error}") from error
     return tuple(found)
 
 
-def _written(value: Any) -> list[Registration | Binding]:
+def _read_entry(value: Any) -> list[Registration | Binding]:
     if isinstance(value, str):
         return _from_string(value)
     if not isinstance(value, dict):

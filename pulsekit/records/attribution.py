@@ -63,8 +63,8 @@ class MatchedBindings:
         """Say for each of those bindings by which key it took the message: the first of them that fits."""
         reasons = []
         for binding in self.bindings(message):
-            key, told = next((key, told) for key in _keys(message) if (told := explain_match(binding.pattern, key)))
-            reasons.append(Reason(binding, key, told.reason))
+            key, why = next((key, why) for key in _keys(message) if (why := explain_match(binding.pattern, key)))
+            reasons.append(Reason(binding, key, why.reason))
         return tuple(reasons)
 
     def names(self, message: Message) -> list[str]:

@@ -1,8 +1,8 @@
-"""What somebody wants to see of the messages that come: which of them, and what of each.
+"""Select messages, and compute for each what is asked for: payload, bindings, verdict, query.
 
-view = View(bindings, filter=Filter("payload.state == 'completed'"), schema=load_schema("pulse-job"))
-for seen in view.choose(messages):
-    seen.valid, seen.payload, seen.bindings, seen.line()
+selection = Selection(bindings, filter=Filter("payload.state == 'completed'"), schema=load_schema("pulse-job"))
+for selected in selection.choose(messages):
+    selected.valid, selected.payload, selected.bindings, selected.line()
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ NOT_JSON = _NotJson.NOT_JSON
 
 
 class Selection:
-    """Choose messages, and find out about each what is asked for; what is not asked for costs nothing.
+    """Choose messages, and describe how each is shown; what is not asked for costs nothing.
 
     Attributes:
-        schema: what payloads are checked against.
-        query: what is shown of a record instead of all of it.
-        chooses: whether some messages may be left out.
+        schema: the schema of payloads, or None.
+        query: what is shown instead of a whole record, or None.
+        chooses: whether some messages may be skipped.
         unwraps: whether payloads are taken out of their envelopes.
-        explains: whether records say why a binding took a message.
-        attribution: which binding did.
-        plain: whether a record is what comes from the wire, with members added.
+        explains: whether records say why a binding matched.
+        attribution: finds the bindings that matched.
+        plain: whether a record is that of the delivery, with members added.
     """
 
     def __init__(
@@ -60,16 +60,16 @@ class Selection:
         unwraps: bool = False,
         explains: bool = False,
     ) -> None:
-        """Say what is wanted.
+        """Compile a selection.
 
         Args:
-            bindings: what is listened to.
-            filter: leaves out messages by their records.
-            query: makes something else of the records.
+            bindings: the bindings of the subscription.
+            filter: chooses messages by their records.
+            query: replaces the records.
             schema: marks payloads as valid or not.
-            invalid_only: leave out those that are valid.
-            unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema then see what is in it.
-            explains: add to the records why each binding took the message.
+            invalid_only: skip messages with a valid payload.
+            unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema see the inner payload.
+            explains: add to each record why each binding matched.
 
         Raises:
             ConfigurationError: `invalid_only` without a schema.
@@ -94,29 +94,29 @@ class Selection:
 
     def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
         """Return the messages that are wanted."""
-        seen = [SelectedMessage(message, self) for message in messages]
-        return [one for one in seen if self._wants(one)] if self.chooses else seen
+        selected = [SelectedMessage(message, self) for message in messages]
+        return [one for one in selected if self._wants(one)] if self.chooses else selected
 
-    def _wants(self, seen: SelectedMessage) -> bool:
-        if self._invalid_only and seen.valid:
+    def _wants(self, message: SelectedMessage) -> bool:
+        if self._invalid_only and message.valid:
             return False
-        if self._filter is not None and not self._filter.takes(seen.record):
+        if self._filter is not None and not self._filter.takes(message.record):
             return False
-        return self.query is None or seen.answer is not None
+        return self.query is None or message.answer is not None
 
 
 class SelectedMessage:
-    """Hold a message and what is known of it, each found out when it is first asked for.
+    """Hold a message and what is shown of it, each computed when first read.
 
     Attributes:
         message: the message.
     """
 
-    __slots__ = ("_answer", "_payload", "_problem", "_record", "_view", "message")
+    __slots__ = ("_answer", "_payload", "_problem", "_record", "_selection", "message")
 
-    def __init__(self, message: Message, view: Selection) -> None:
+    def __init__(self, message: Message, selection: Selection) -> None:
         self.message = message
-        self._view = view
+        self._selection = selection
         self._payload: tuple[Any, dict[str, Any] | None] | None = None
         self._problem: str | None = None
         self._record: dict[str, Any] | None = None
@@ -147,17 +147,17 @@ class SelectedMessage:
     @property
     def listens(self) -> bool:
         """Whether bindings are known at all; those of a queue that was there before are not."""
-        return bool(self._view.attribution)
+        return bool(self._selection.attribution)
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
         """The bindings that took it."""
-        return self._view.attribution.bindings(self.message)
+        return self._selection.attribution.bindings(self.message)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
         """The bindings that took it, and why."""
-        return self._view.attribution.reasons(self.message)
+        return self._selection.attribution.reasons(self.message)
 
     @property
     def record(self) -> dict[str, Any]:
@@ -169,17 +169,17 @@ class SelectedMessage:
     @property
     def answer(self) -> str | None:
         """What the query makes of it, as a line of JSON; None if there is no query, or it has no value."""
-        if self._answer is None and self._view.query is not None:
-            self._answer = self._view.query.line(self.record)
+        if self._answer is None and self._selection.query is not None:
+            self._answer = self._selection.query.line(self.record)
         return self._answer
 
     def line(self) -> bytes:
         """Write it as a line of NDJSON with its end."""
-        view = self._view
-        if view.plain:
-            more = {"size": len(self.message.body), "bindings": view.attribution.names(self.message)}
+        selection = self._selection
+        if selection.plain:
+            more = {"size": len(self.message.body), "bindings": selection.attribution.names(self.message)}
             return record_line(self.message, more=more)
-        if view.query is not None:
+        if selection.query is not None:
             return f"{self.answer}\n".encode()
         return f"{dump_line(self.record)}\n".encode()
 
@@ -190,11 +190,11 @@ class SelectedMessage:
             except DocumentError:
                 self._payload = NOT_JSON, None
             else:
-                self._payload = unwrap(payload) if self._view.unwraps else (payload, None)
+                self._payload = unwrap(payload) if self._selection.unwraps else (payload, None)
         return self._payload
 
     def _judge(self) -> str:
-        schema = self._view.schema
+        schema = self._selection.schema
         if schema is None:
             return ""
         if self.payload is NOT_JSON:
@@ -205,17 +205,17 @@ class SelectedMessage:
         return next(map(str, schema.problems(self.payload, most=1)), "refused by the schema")
 
     def _write(self) -> dict[str, Any]:
-        view, record = self._view, message_record(self.message)
+        selection, record = self._selection, message_record(self.message)
         record["size"] = len(self.message.body)
-        record["bindings"] = [*view.attribution.names(self.message)]
-        if view.explains:
+        record["bindings"] = [*selection.attribution.names(self.message)]
+        if selection.explains:
             record["reasons"] = [
                 {"binding": str(reason.binding), "key": reason.key, "reason": reason.words} for reason in self.reasons
             ]
-        if view.unwraps and "payload" in record:
+        if selection.unwraps and "payload" in record:
             record["payload"], envelope = unwrap(record["payload"])
             record["envelope"] = envelope
-        if view.schema is not None:
+        if selection.schema is not None:
             record["valid"] = self.valid
             record["problem"] = self.problem or None
         return record

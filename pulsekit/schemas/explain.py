@@ -193,15 +193,15 @@ def _one_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterato
 
 def _nearest_branch(walk: _Walk, keyword: str, branches: list[Subschema], value: Any, at: str) -> Iterator[Problem]:
     """Report the branch that a value comes closest to: what it is counts for more than what it lacks."""
-    told = [list(islice(walk.explain(branch, value, at), walk.most)) for branch in branches]
+    by_branch = [list(islice(walk.explain(branch, value, at), walk.most)) for branch in branches]
     telling = {"type", "const", "enum", "false"}
-    distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in told]
+    distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in by_branch]
     nearest = distances.index(min(distances))
     if len(branches) > 1:
         labels = [_label(branch, index) for index, branch in enumerate(branches)]
         message = f"fits none of the {len(branches)} forms; the nearest is {labels[nearest]}"
         yield Problem(at, keyword, message, brief(value), either(labels))
-    yield from told[nearest]
+    yield from by_branch[nearest]
 
 
 def _label(branch: Subschema, index: int) -> str:

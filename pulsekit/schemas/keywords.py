@@ -12,7 +12,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Any, TypeAlias
 
-from pulsekit._documents.suggestions import brief, counted, mended
+from pulsekit._documents.suggestions import brief, counted, how_to_match
 
 __all__ = ["LIMITS", "frozen"]
 
@@ -43,7 +43,7 @@ def _pattern(schema: dict[str, Any], value: str, _draft: int) -> _Refusal:
     return (
         f"must match {pattern}, which {brief(value)} does not",
         f"text that matches {pattern}",
-        mended(pattern, value),
+        how_to_match(pattern, value),
     )
 
 
@@ -111,13 +111,13 @@ def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
 
     divisor = schema["multipleOf"]
     # By a fraction as it is written, for 19.01 is a multiple of 0.01, though not as binary numbers.
-    exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_written(number))
+    exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_exact(number))
     if (isinstance(value, int) or isfinite(value)) and (exact(value) / exact(divisor)).denominator == 1:
         return None
     return _unlike(f"a multiple of {divisor}", value)
 
 
-def _written(number: float) -> int | str:
+def _exact(number: float) -> int | str:
     return number if isinstance(number, int) else repr(number)
 
 

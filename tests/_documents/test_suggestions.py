@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pulsekit._documents.suggestions import Guesses, brief, counted, described, either, mended
+from pulsekit._documents.suggestions import Guesses, brief, counted, described, either, how_to_match
 
 
 @pytest.mark.parametrize(
@@ -94,4 +94,4 @@ def test_guessing_ends_before_it_takes_long() -> None:
     ],
 )
 def test_a_text_that_does_not_match_comes_with_the_remedy(pattern: str, text: str, hint: str) -> None:
-    assert mended(pattern, text) == hint
+    assert how_to_match(pattern, text) == hint

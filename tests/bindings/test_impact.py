@@ -21,7 +21,7 @@ def arrivals(old: list[str], new: list[str], *messages: RoutedMessage) -> Bindin
 
 
 def told(result: BindingImpact) -> list[tuple[str, str, int, int, list[str]]]:
-    return [(tally.change, tally.binding.pattern, tally.takes, tally.moves, tally.examples) for tally in result.tallies]
+    return [(count.change, count.binding.pattern, count.takes, count.moves, count.examples) for count in result.counts]
 
 
 def test_a_message_starts_to_arrive_when_only_a_new_binding_takes_it() -> None:
@@ -57,7 +57,7 @@ def test_the_deploy_of_2018_is_seen_in_the_messages_it_would_lose() -> None:
 def test_a_message_arrives_once_by_any_of_its_keys() -> None:
     result = arrivals([], ["route.#", "primary.#"], RoutedMessage(("primary.x", "route.a", "route.b")))
     assert result.starts == 1
-    assert [(tally.takes, tally.moves) for tally in result.tallies] == [(1, 1), (1, 1)]
+    assert [(count.takes, count.moves) for count in result.counts] == [(1, 1), (1, 1)]
 
 
 def test_a_message_counts_on_its_own_exchange_alone() -> None:
@@ -75,8 +75,8 @@ def test_a_key_alone_is_tried_on_every_exchange() -> None:
 
 def test_a_few_examples_are_kept_each_once() -> None:
     result = arrivals([], ["#"], *[RoutedMessage((key,)) for key in ("a", "a", "b", "c", "d")])
-    assert result.tallies[0].examples == ["a", "b", "c"]
-    assert result.tallies[0].moves == 5
+    assert result.counts[0].examples == ["a", "b", "c"]
+    assert result.counts[0].moves == 5
 
 
 def test_counting_takes_the_memory_of_the_bindings_alone() -> None:
@@ -112,5 +112,5 @@ def test_what_moves_is_what_every_message_by_itself_would_tell(old, new, sent) -
     assert result.stops == sum(then and not now for then, now in zip(before, after, strict=True))
     assert result.stays == sum(then and now for then, now in zip(before, after, strict=True))
     assert result.misses == sum(not then and not now for then, now in zip(before, after, strict=True))
-    for tally in result.tallies:
-        assert tally.takes == sum(taken(keys, [tally.binding.pattern]) for keys in sent)
+    for count in result.counts:
+        assert count.takes == sum(taken(keys, [count.binding.pattern]) for keys in sent)

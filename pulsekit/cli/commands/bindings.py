@@ -190,51 +190,51 @@ def _count(
     """Show how many messages each binding takes and, when there is a change, how many it brings or loses."""
     from pulsekit.bindings.impact import BindingImpact
 
-    arrivals = BindingImpact(new if before is None else before, new)
+    impact = BindingImpact(new if before is None else before, new)
     for message in messages:
-        arrivals.count(message)
+        impact.count(message)
     if not shown.pretty:
-        for tally in arrivals.tallies:
-            shown.record(_record(tally, changed=before is not None))
-    elif rows := [_row(tally, changed=before is not None) for tally in arrivals.tallies]:
+        for count in impact.counts:
+            shown.record(_record(count, changed=before is not None))
+    elif rows := [_row(count, changed=before is not None) for count in impact.counts]:
         shown.table(rows)
-    total = counted(arrivals.messages, "message")
+    total = counted(impact.messages, "message")
     if before is None:
-        note(f"{total}: {arrivals.stays} taken, {arrivals.misses} not")
+        note(f"{total}: {impact.stays} taken, {impact.misses} not")
     else:
-        changes = Counter(tally.change for tally in arrivals.tallies)
+        changes = Counter(count.change for count in impact.counts)
         note(f"{changes['removed']} removed, {changes['added']} added, {changes['kept']} kept")
         note(
-            f"{total}: {arrivals.starts} would start to arrive, {arrivals.stops} would stop, "
-            f"{arrivals.stays} arrive either way, {arrivals.misses} not at all"
+            f"{total}: {impact.starts} would start to arrive, {impact.stops} would stop, "
+            f"{impact.stays} arrive either way, {impact.misses} not at all"
         )
 
 
-def _record(tally: BindingCount, *, changed: bool) -> dict[str, Any]:
+def _record(count: BindingCount, *, changed: bool) -> dict[str, Any]:
     """Return the line of NDJSON."""
-    moves = {"added": "starts", "removed": "stops"}.get(tally.change)
+    moves = {"added": "starts", "removed": "stops"}.get(count.change)
     return (
-        asdict(tally.binding)
-        | ({"change": tally.change} if changed else {})
-        | {"takes": tally.takes}
-        | ({moves: tally.moves} if moves else {})
-        | {"examples": tally.examples}
+        asdict(count.binding)
+        | ({"change": count.change} if changed else {})
+        | {"takes": count.takes}
+        | ({moves: count.moves} if moves else {})
+        | {"examples": count.examples}
     )
 
 
-def _row(tally: BindingCount, *, changed: bool) -> list[Cell]:
-    mark, style = _MARKS[tally.change] if changed else ("", "")
-    would, others = _WORDS.get(tally.change, ("", ""))
-    number = tally.moves if would else tally.takes
-    if not tally.takes:
-        told = "takes none"
+def _row(count: BindingCount, *, changed: bool) -> list[Cell]:
+    mark, style = _MARKS[count.change] if changed else ("", "")
+    would, others = _WORDS.get(count.change, ("", ""))
+    number = count.moves if would else count.takes
+    if not count.takes:
+        text = "takes none"
     elif not number:
-        told = f"none {would}: other bindings {others} the {tally.takes} it takes"
+        text = f"none {would}: other bindings {others} the {count.takes} it takes"
     else:
-        such_as = ", such as" if number > len(tally.examples) else ":"
-        told = f"{number} {would}" if would else f"takes {number}"
-        told += f"{such_as} {', '.join(tally.examples)}"
-    return [(f"{mark}{tally.binding}", style), (told, "" if tally.moves else "dim")]
+        such_as = ", such as" if number > len(count.examples) else ":"
+        text = f"{number} {would}" if would else f"takes {number}"
+        text += f"{such_as} {', '.join(count.examples)}"
+    return [(f"{mark}{count.binding}", style), (text, "" if count.moves else "dim")]
 
 
 def _lint(
@@ -252,6 +252,6 @@ def _lint(
     if shown.pretty and rows:
         shown.table(rows)
     counts = Counter(str(finding.severity) for findings in found.values() for finding in findings)
-    told = ", ".join(f"{counts[severity]} {severity}" for severity in _STYLES if counts[severity])
-    note(f"{counted(len(found), 'binding')}: {told or 'nothing odd about them'}")
+    text = ", ".join(f"{counts[severity]} {severity}" for severity in _STYLES if counts[severity])
+    note(f"{counted(len(found), 'binding')}: {text or 'nothing odd about them'}")
     return ExitCode.NEGATIVE if counts["wrong"] else ExitCode.DONE

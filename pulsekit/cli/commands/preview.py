@@ -81,7 +81,7 @@ class _Preview:
     """Show jobs as they come: records at once, pictures of those that came together."""
 
     def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
-        self._out, self._tell = writer(None if chosen is None else Form(chosen))
+        self._out, self._write = writer(None if chosen is None else Form(chosen))
         self._edits = edits
         self._details = details
         self._linter = Linter()
@@ -164,7 +164,7 @@ class _Preview:
         self._dropped += 1
         if self._sights:
             self._draw()  # in the order of the file
-        self._tell(verdict)
+        self._write(verdict)
 
     def _draw(self) -> None:
         from pulsekit.cli.output.jobs import JobDrawing  # rich is only for those who look

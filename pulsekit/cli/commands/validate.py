@@ -118,7 +118,7 @@ class _Report:
     ) -> None:
         if migrate and form is not None:
             raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
-        self._out, self._write = (Output(), self._tell) if migrate else writer(form)
+        self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
         self._migrate = migrate
         self._edits = edits
         self._linter = linter
@@ -191,7 +191,7 @@ class _Report:
             return (Problem("", "json", "holds NaN or infinity, which JSON does not have"),)
         return ()
 
-    def _tell(self, verdict: Verdict) -> None:
+    def _print_problems(self, verdict: Verdict) -> None:
         for problem in verdict.problems:
             note(f"{place_text(verdict.source, problem.line, problem.column)}: {problem}")
 
