@@ -10,9 +10,10 @@ from difflib import SequenceMatcher
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._config.settings import registrations_in
 from pulsekit._config.targets import Target, TargetSettings, read_targets
 from pulsekit._documents.document import parse_yaml
-from pulsekit.bindings.registration import Registration, Rule, read_registrations
+from pulsekit.bindings.registration import Registration, Rule
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
@@ -183,9 +184,8 @@ class _Change:
             self._set_target(target, one, own=one != main)
 
     def _targets(self) -> Mapping[Target, TargetSettings]:
-        found = self._value.get("registrations")
-        read = read_registrations(json.dumps(found), source=self._source) if found else ()
-        whole = TargetSettings(self._value.get("exchange"), tuple(self._value.get("destinations") or ()), read)
+        found = registrations_in(self._value.get("registrations") or None, source=self._source)
+        whole = TargetSettings(self._value.get("exchange"), tuple(self._value.get("destinations") or ()), found)
         return read_targets(self._value.get("targets"), whole, source=self._source)
 
     def _keep(self, target: Target, settings: TargetSettings, main: Registration) -> None:
@@ -219,7 +219,7 @@ class _Change:
                 del entries[at]
 
     def _is_of(self, value: Any, exchange: str) -> bool:
-        return any(one.exchange == exchange for one in read_registrations(json.dumps(value), source=self._source))
+        return any(one.exchange == exchange for one in registrations_in(value, source=self._source))
 
     def _set_target(self, target: Target, one: Registration, *, own: bool) -> None:
         targets = self._tree.get("targets")

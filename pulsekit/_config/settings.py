@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from pulsekit._config.targets import Target, TargetSettings
     from pulsekit.bindings.registration import Binding, Registration
 
-__all__ = ["Settings", "load_settings"]
+__all__ = ["Settings", "load_settings", "registrations_in"]
 
-PULSE_HOST = "pulse.mozilla.org"  # "The broker" of the facts
+PULSE_HOST = "pulse.mozilla.org"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
 
 _PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
 _LOGIN_KEYS = frozenset({"url", "user", "password", "password_file", "password_command"})
@@ -147,7 +147,8 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     user = _read(user_path, _USER_KEYS)
     merged = {**user, **project}
     exchange, destinations = _text(merged, "exchange"), _texts(merged, "destinations")
-    registrations = _registrations(merged, project_path if "registrations" in project else user_path)
+    source = project_path if "registrations" in project else user_path
+    registrations = registrations_in(merged.get("registrations"), source=str(source))
     targets: Mapping[Target, TargetSettings] = {}
     if merged.get("targets") is not None:
         from pulsekit._config.targets import TargetSettings, read_targets  # few have them
@@ -259,11 +260,16 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
     raise ConfigurationError(f"{key!r} in the configuration must be a list of texts")
 
 
-def _registrations(values: Mapping[str, Any], path: Path) -> tuple[Registration | Binding, ...]:
-    if values.get("registrations") is None:
+def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding, ...]:
+    """Return the registrations of a configuration file, from the value under `registrations`; none for None.
+
+    Raises:
+        InvalidInput: they cannot be read.
+    """
+    if value is None:
         return ()
-    import json  # see below
+    import json
 
-    from pulsekit.bindings.registration import read_registrations  # only for those who have registrations
+    from pulsekit.bindings.registration import read_registrations  # few commands need registrations
 
-    return tuple(read_registrations(json.dumps(values["registrations"]), source=str(path)))
+    return read_registrations(json.dumps(value), source=source)

@@ -1,7 +1,7 @@
-"""Staging and production: what a project sends where, as `pulsekit.yml` has it under `targets`.
+"""Staging and production: the exchange, destinations and projects of each, from `targets` of `pulsekit.yml`.
 
 Each Treeherder has a registration of its own: on the same exchange with other destinations or projects, or on another
-exchange ("Registration and binding expansion" of the facts about Pulse).
+exchange (https://treeherder.readthedocs.io/submitting_data.html).
 """
 
 from __future__ import annotations

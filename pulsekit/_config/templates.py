@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.bindings.names import check_exchange
 from pulsekit.errors import ConfigurationError
+from pulsekit.treeherder.rules import OWNER_MAX
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -21,7 +22,6 @@ _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)\Z)[A-Za-z_][\w/._-]*\
 _REPOSITORY = re.compile(r"[\w-]{1,50}\Z")  # as the job schema has `origin.project`
 _DESTINATION = "treeherder"
 _REVISION = "0123456789abcdef0123456789abcdef01234567"
-_MAX_OWNER = 50  # characters: "Treeherder's job schema" of the facts
 
 _PROJECT = """\
 # What this project publishes, for pulsekit. Who logs in, and where, does not
@@ -154,7 +154,7 @@ def job_text(project: str, owner: str, *, task: UUID, now: datetime) -> str:
         project=_named(project),
         revision=_REVISION,
         task=task,
-        owner=_scalar(owner[:_MAX_OWNER]),
+        owner=_scalar(owner[:OWNER_MAX]),
         scheduled=_written(scheduled),
         started=_written(started),
         completed=_written(now),
