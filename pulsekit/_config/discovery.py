@@ -1,4 +1,4 @@
-"""Where a sandbox is: one that runs on this machine, for commands that were told of no broker, or one in hand."""
+"""Find a sandbox that runs on this machine, for commands without a configured broker."""
 
 from __future__ import annotations
 

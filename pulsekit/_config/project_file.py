@@ -1,4 +1,4 @@
-"""`pulsekit.yml` as a text that a person wrote: registrations are put into it, and all the rest stays as it is."""
+"""Write registrations into a user's `pulsekit.yml`, and keep comments and all other lines as they are."""
 
 from __future__ import annotations
 

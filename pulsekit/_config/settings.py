@@ -1,4 +1,4 @@
-"""Where the broker is, who logs in, and what a project is about.
+"""The settings: broker, login, and what a project publishes.
 
 A value comes from the first place that has it: an argument, the environment (`PULSE_URL`, `PULSE_USER`,
 `PULSE_PASSWORD`), `./pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file may say what to

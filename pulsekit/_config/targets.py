@@ -1,7 +1,7 @@
 """Staging and production: the exchange, destinations and projects of each, from `targets` of `pulsekit.yml`.
 
 Each Treeherder has a registration of its own: on the same exchange with other destinations or projects, or on another
-exchange (https://treeherder.readthedocs.io/submitting_data.html).
+exchange (`docs/submitting_data.md` of Treeherder).
 """
 
 from __future__ import annotations

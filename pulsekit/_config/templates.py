@@ -1,4 +1,4 @@
-"""The two files a project starts from: `pulsekit.yml`, and a job that is valid and says what each field is for."""
+"""The two files a project starts with: `pulsekit.yml`, and a valid job with a comment for each field."""
 
 from __future__ import annotations
 

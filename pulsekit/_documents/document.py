@@ -1,7 +1,7 @@
-"""Documents: JSON, NDJSON and YAML read strictly into plain values that still know where they stood in the text.
+"""Read JSON, NDJSON and YAML strictly into plain values, and find the position of each value in the text.
 
-JSON is read by `strict_json`, YAML by `strict_yaml`; here is what they have in common, and the choice between them.
-Positions in JSON are worked out only when somebody asks for one. Nothing here opens a file.
+`json_reader` reads JSON, `yaml_reader` YAML. This module chooses between them, and has what they share. Positions in
+JSON are computed when they are asked for. No function here opens a file.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ class Document:
 
 
 def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, index: int = 0) -> Document:
-    """Read one JSON value, as Treeherder would: see `strict_json`.
+    """Read one JSON value, as Treeherder would: see `json_reader`.
 
     Args:
         text: bytes are read as UTF-8, with or without a byte order mark.
@@ -106,7 +106,7 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
 
 
 def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Document:
-    """Read one YAML 1.2 document, strictly: see `strict_yaml`.
+    """Read one YAML 1.2 document, strictly: see `yaml_reader`.
 
     Raises:
         DocumentError: it is not such YAML, or there is not exactly one document.

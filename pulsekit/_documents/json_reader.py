@@ -1,8 +1,17 @@
-"""JSON as Treeherder reads it, by Python's own decoder: lone surrogates, NaN and 1e999 are taken.
+"""Read JSON as Treeherder does, with Python's own decoder: lone surrogates, NaN and 1e999 are accepted.
 
-Refused is what would lose data without a word, a key that stands twice, what the decoder cannot do, integers of more
-than 4,300 digits, and nesting of more than `MAX_DEPTH` levels. Positions are found by walking the text again, only when
-asked for.
+Refused are a key that stands twice in an object, of which a decoder would drop one, integers of more than 4,300
+digits, which the decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
+
+The decoder keeps no positions. Most texts need none, so `Places` walks the text a second time, and only when a position
+is asked for. The text was decoded without error, so the walk need not check it: `_MEMBER` skips a key and a scalar in
+one match, and the decoder itself skips an object or a list. Example, for the value at /b/1 of
+
+    {"a": {"c": 1}, "b": [2, 3]}
+
+the walk reads the members of the outer object as far as b, at offset 21, then the items of the list there as far as
+number 1, at offset 25. Both stay known, with the iterator that reads on from there: many look-ups in one long list
+read it once. Offsets become lines by bisection in the list of line starts.
 """
 
 from __future__ import annotations
@@ -35,11 +44,7 @@ _KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
 
 
 class Places:
-    """Find values of a JSON text by following their path through it.
-
-    The members of an object or list are read as far as somebody asked for them, and kept, so ten thousand look-ups in
-    one list read it once.
-    """
+    """Find the positions of values in a JSON text that was read without error."""
 
     __slots__ = ("_first_line", "_line_starts", "_members", "_text")
 

@@ -1,4 +1,4 @@
-"""Lines of NDJSON as they are written: nothing in them that a terminal would obey."""
+"""Write lines of NDJSON without characters that a terminal would act upon."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""JSON of payloads: fast, and never changed in silence.
+"""Decode and encode the JSON of message bodies: fast, and as Python's `json` does.
 
-orjson does the work where it and the standard library agree. Where they part, the standard library decides, because
-that is what Treeherder reads with: orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone
-surrogates, NaN and numbers beyond a float.
+orjson is used where both agree. Where they differ, the standard library decides, because kombu and Treeherder read with
+it: orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone surrogates, NaN and numbers
+beyond a float.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def decode_body(body: bytes) -> Any:
     """Decode a JSON body the way Treeherder's reader does.
 
     Raises:
-        DocumentError: it is not UTF-8 JSON, or too deep or too large to be read.
+        DocumentError: it is not UTF-8 JSON, or has too many levels or digits.
     """
     if not is_deeper_text(body):
         try:
@@ -39,7 +39,7 @@ def decode_body(body: bytes) -> Any:
         except orjson.JSONDecodeError:
             pass  # the other reader takes more, or has better words
         try:
-            # As text: of bytes, json.loads also takes UTF-16, UTF-32 and surrogates, which nobody behind it expects.
+            # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
             return json.loads(body.removeprefix(BOM_UTF8).decode())
         except ValueError:
             pass
@@ -49,7 +49,7 @@ def decode_body(body: bytes) -> Any:
 
 
 def encode_payload(payload: Any) -> bytes:
-    """Encode a payload as UTF-8 JSON ("The broker" of the facts).
+    """Encode a payload as UTF-8 JSON.
 
     Raises:
         InvalidMessage: JSON has no form for it: NaN, infinity, a set, a loop, too deep.

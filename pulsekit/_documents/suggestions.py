@@ -1,6 +1,6 @@
-"""Words about values: how a message shows them, and guesses at what was meant.
+"""Text for messages: values in short form, numbers with nouns, and suggestions for misspelt words.
 
-Everything here is bounded: values may be megabytes long, a thousand levels deep, and wrong in ten thousand places.
+All results are bounded: values may be megabytes long, a thousand levels deep, and invalid in ten thousand places.
 """
 
 from __future__ import annotations

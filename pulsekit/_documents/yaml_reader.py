@@ -1,9 +1,18 @@
-"""YAML 1.2, read strictly: what comes out is what a person can read off the page, and JSON could say it too.
+"""Read YAML 1.2 strictly, into values that JSON has, too.
 
-Only the parser of ruamel.yaml is used, never its constructors: values are built here from its events, by the core
-schema (YAML 1.2.2 §10.3.2). So timestamps, `yes` and `on` are text. Refused, each with its place: tags, anchors,
-aliases, merge keys, keys that stand twice or are no text, infinities and NaN, other versions of YAML. Depth and size
-are bounded, so hostile text cannot hold the process.
+ruamel.yaml parses the text into events; its constructors are not used. `_Builder` makes values from the events by the
+core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. Refused, each with its place: tags, anchors,
+aliases, merge keys, keys that stand twice or are no text, infinities and NaN, other versions of YAML.
+
+The plan: a stack holds every mapping and sequence whose end has not come, the innermost last, and each with the places
+of its members. A scalar goes to the innermost container; within a mapping, first as a key, then as its value. For
+
+    a: [1]      the events  mapping, scalar a, sequence, scalar 1, end, end
+                the stack   {}       {} key a  {} []     {} [1]    {}   empty
+
+The invariants: `_Open.key` is set exactly while a mapping waits for a value, and a container is attached to its parent
+when it opens, so nothing is left to do when it ends. Depth, size and the number of values are bounded before the parser
+can take long: it needs quadratic time for depth.
 """
 
 from __future__ import annotations
@@ -53,7 +62,7 @@ _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 
 @dataclass(slots=True)
 class Place:
-    """Say where a value stands, and where its members do."""
+    """The position of a value, and of its members."""
 
     line: int
     column: int
@@ -71,7 +80,7 @@ class Place:
 
 @dataclass(slots=True)
 class _Open:
-    """Hold a mapping or sequence whose end has not come yet."""
+    """A mapping or sequence whose end has not come yet."""
 
     value: dict[str, JSON] | list[JSON]
     place: Place

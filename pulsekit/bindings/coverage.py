@@ -1,6 +1,17 @@
-"""What one routing-key pattern says against another, whatever the key.
+"""Compare two topic patterns for all routing keys at once (AMQP 0-9-1 §3.1.3.3).
 
-Source: "Routing" of the facts about Pulse.
+The plan of `covers`: build one key that the narrower pattern matches and that is the hardest for the wider one; the
+wider pattern covers the narrower if it matches that key. The key is never written out. `states` are the places in the
+wider pattern that can have been reached after its words so far, as in a nondeterministic automaton, and `_step` moves
+them on by one word. The hardest words are: for a literal, the literal; for `*`, a word that no pattern names; for `#`,
+either no word or so many unnamed words that only an attempt inside a `#` survives.
+
+Example: does `a.#.c` cover `a.*.c`? After a: places 1 and 2 (behind the `#`). After an unnamed word: the `#` takes it,
+so again 1 and 2. After c: place 3, the end. It does. For `a.*` and `a.#`: the `#` becomes three unnamed words, of which
+`a.*` matches one; then no place is left, so it does not.
+
+The invariant: of two places from which only stars lead to a `#`, the later one matches every key that the earlier one
+does. So `_settled` keeps only the last of them, and the set stays small.
 """
 
 from __future__ import annotations
@@ -14,30 +25,30 @@ __all__ = ["covers", "sample_key", "takes_everything", "word_limit"]
 
 
 def covers(wider: str, narrower: str) -> bool:
-    """Tell whether every key that the narrower pattern takes is taken by the wider one.
+    """Tell whether the wider pattern matches every key that the narrower one matches.
 
-    Exact for keys of any length; that AMQP ends them at 255 bytes is left aside. The steps it takes are bounded by the
-    words of the narrower pattern times the square of those of the wider.
+    Exact for keys of any length, beyond the 255 bytes of AMQP, too. Takes at most as many steps as the words of the
+    narrower pattern times the square of those of the wider.
     """
     wants = _ordered(_words(wider))
     return all(_covers(wants, _ordered(has)) for has in _without_the_empty_key(_words(narrower)))
 
 
 def takes_everything(pattern: str) -> bool:
-    """Tell whether a pattern takes every key, the empty one included: `#`, `#.#` and their like."""
+    """Tell whether a pattern matches every key, the empty one included, as `#` and `#.#` do."""
     return covers(pattern, "#")
 
 
 def word_limit(pattern: str) -> int | None:
-    """Return how many words a key can have at most that the pattern takes; None when there is no limit."""
+    """Return how many words a matching key can have at most, or None if there is no limit."""
     words = _words(pattern)
     return None if "#" in words else len(words)
 
 
 def sample_key(pattern: str) -> str:
-    """Return one of the shortest keys that the pattern takes; whatever covers the pattern takes it, too.
+    """Return one of the shortest keys that the pattern matches; each pattern that covers it matches the key, too.
 
-    A `*` of the pattern is one in the key, where it is a word like any other, and one that no pattern can spell out.
+    A `*` of the pattern is a `*` in the key, where it is an ordinary word that no pattern can name.
     """
     return ".".join(word for word in _without_the_empty_key(_words(pattern))[0] if word != "#")
 
@@ -47,7 +58,7 @@ def _words(pattern: str) -> list[str]:
 
 
 def _ordered(words: Iterable[str]) -> list[str]:
-    """Put the stars of each run of wildcards first and one `#` after them, which takes the same: `#.*` is `*.#`."""
+    """Put the stars of each run of wildcards first, then one `#`. The meaning stays: `#.*` and `*.#` match the same."""
     ordered: list[str] = []
     many = False
     for word in words:
@@ -62,7 +73,10 @@ def _ordered(words: Iterable[str]) -> list[str]:
 
 
 def _without_the_empty_key(words: list[str]) -> list[list[str]]:
-    """Return patterns that together take the same keys, and a single empty word never: the empty key has no words."""
+    """Return patterns that together match the same keys, and of which none needs just one, empty word.
+
+    A key of one empty word does not exist: the empty key has no words. So `#.` becomes `*.#.`.
+    """
     if [word for word in words if word != "#"] != [""]:
         return [words]
     at = words.index("")
@@ -71,20 +85,17 @@ def _without_the_empty_key(words: list[str]) -> list[list[str]]:
 
 
 def _covers(wants: Sequence[str], has: Sequence[str]) -> bool:
-    """Let an opponent spell out a key of `has` that `wants` does not take, in the one way that is best for him.
-
-    For a `*` that is a word nobody names. For a `#` it is either no word at all or a great many; see below.
-    """
+    """Walk the hardest key of `has` through `wants`, and tell whether it arrives at the end."""
     region = _regions(wants)
     states = _settled({0}, wants, region)
     for word in has:
         if word != "#":
             states = _settled(_step(states, word, wants), wants, region)
         elif min(states, default=0) not in region or _is_many(min(states), wants):
-            # More unnamed words kill every attempt but the one that waits in a `#`, so as many as it takes.
+            # Enough unnamed words stop every attempt but those inside a `#`.
             for _ in range(len(wants) + 1):
                 states = _settled(_step(states, "*", wants), wants, region)
-        # Else only stars are left before the next `#`: the fewer words it gets, the harder.
+        # Otherwise only stars come before the next `#` of `wants`: the fewest words are the hardest.
         if not states:
             return False
     return len(wants) in states
@@ -106,7 +117,7 @@ def _is_many(at: int, wants: Sequence[str]) -> bool:
 
 
 def _step(states: set[int], word: str, wants: Sequence[str]) -> set[int]:
-    """Take one word of a key; a `*` stands for one that no pattern names."""
+    """Return the places after one more word of the key; a `*` is a word that no pattern names."""
     ahead: set[int] = set()
     for at in states:
         want = wants[at] if at < len(wants) else None
@@ -118,11 +129,7 @@ def _step(states: set[int], word: str, wants: Sequence[str]) -> set[int]:
 
 
 def _settled(states: set[int], wants: Sequence[str], region: frozenset[int]) -> set[int]:
-    """Add what a `#` reaches by taking nothing, and drop each attempt that another one can do all the same.
-
-    From a place in a region, every key is taken that would be taken from any place before it: its stars and its `#`
-    can take what the earlier attempt has to spell out.
-    """
+    """Add the places behind each `#`, which may match no word, and drop those that a later place replaces."""
     states |= {at + 1 for at in states if _is_many(at, wants)}
     furthest = max((at for at in states if at in region), default=0)
     return {at for at in states if at >= furthest}

@@ -1,7 +1,7 @@
-"""Which messages would start or stop arriving when bindings change, counted in the memory of the bindings alone.
+"""Count the messages that would start or stop arriving when bindings change, in the memory of the bindings alone.
 
-A queue gets a message once, however many bindings and keys of it match: a message starts to arrive when a new binding
-takes it and no old one did.
+A queue gets a message once, however many of its bindings match: a message starts to arrive if a new binding matches and
+no old one does.
 """
 
 from __future__ import annotations

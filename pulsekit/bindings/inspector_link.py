@@ -1,7 +1,7 @@
-"""Links of Pulse Inspector, the page of Taskcluster that shows messages of Pulse: its bindings live in its address.
+"""Links to Pulse Inspector, Taskcluster's page that shows messages of Pulse: the query has the bindings.
 
 `…/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.%23`, percent-encoded or
-not. Source: "Pulse Inspector" of the facts about Pulse.
+not. Source: `ui/src/views/PulseMessages/index.jsx` of Taskcluster.
 """
 
 from __future__ import annotations

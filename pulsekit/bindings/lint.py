@@ -1,7 +1,4 @@
-"""What is odd about bindings before anybody binds them: those that take nothing, and those that add nothing.
-
-Source: "Routing" and "Registration and binding expansion" of the facts about Pulse.
-"""
+"""Find mistakes in bindings before they are bound: bindings that match nothing, or add nothing to the others."""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Routing-key patterns: match one with a key, and explain what happened.
+"""Topic patterns: match one with a routing key, and explain the result (AMQP 0-9-1 §3.1.3.3).
 
-A key and a pattern are words between dots. In a pattern `*` takes exactly one word, `#` takes zero or more, anything
-else takes itself. Words may be empty (`a..b` has three), but the empty key has none at all, as in RabbitMQ: `*` does
-not take it.
-Source: "Routing" of the facts about Pulse; AMQP 0-9-1 §3.1.3.3; RabbitMQ's rabbit_exchange_type_topic.
+A key and a pattern are words between dots. In a pattern `*` matches exactly one word, `#` zero or more, any other word
+itself. Words may be empty: `a..b` has three. The empty key has no words, as in RabbitMQ's rabbit_exchange_type_topic,
+so `*` does not match it.
 """
 
 from __future__ import annotations
@@ -37,7 +36,11 @@ class RoutedMessage(NamedTuple):
 def topic_matches(pattern: str, key: str) -> bool:
     """Tell whether a topic exchange would route the key to a queue bound with the pattern.
 
-    Takes at most as many steps as the words of the two multiply to, whatever they look like.
+    Two positions, `at` in the pattern and `here` in the key, advance together. At a `#`, the pattern advances alone; if
+    a later word does not match, the walk resumes behind the last `#`, which matches one word more than before.
+    Backtracking to the last `#` is enough: it can match anything an earlier one could. So the steps are at most words
+    of the pattern times words of the key. For `a.#.c` and `a.x.c`: a matches, `#` matches nothing, c is not x, so `#`
+    matches x, and c matches.
     """
     wants, has = _words(pattern), _words(key)
     at, here, end, size = 0, 0, len(wants), len(has)
@@ -52,7 +55,7 @@ def topic_matches(pattern: str, key: str) -> bool:
         elif want is not None and want in ("*", has[here]):
             at += 1
             here += 1
-        elif many >= 0:  # only the last `#` ever has to give way: what one before it could take, this one can
+        elif many >= 0:
             resume += 1
             at, here = many + 1, resume
         else:
@@ -86,14 +89,14 @@ def check_pattern(pattern: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Say why a pattern takes a key, or where the two part.
+    """The reason why a pattern matches a key, or the place where it does not.
 
     Attributes:
-        matched: the verdict, always that of `topic_matches`.
+        matched: the result of `topic_matches`.
         reason: one line for a person.
-        words: each pattern word with the key words it took; on a failure, as far as the furthest attempt came.
-        word: 1-based index of the key word where the two part, None when matched.
-        wanted: the pattern word that found no partner there, None when the pattern had ended.
+        words: each pattern word with the key words it matched; without a match, those of the furthest attempt.
+        word: 1-based index of the first key word that did not match, None when matched.
+        wanted: the pattern word there, None when the pattern had ended.
         found: the key word there, None when the key had ended.
     """
 
@@ -109,10 +112,12 @@ class Explanation:
 
 
 def explain_match(pattern: str, key: str) -> Explanation:
-    """Match word by word and say what happened.
+    """Match word by word and return the reason.
 
-    Of all the ways to share the key out between the wildcards, a failure tells of the one that used up most of the
-    pattern; among those, of a word that differs only in looks, then of the one that lines up the two ends.
+    All states that matching can reach are worked out (`_attempts`): a state (2, 3) means that two words of the pattern
+    have matched three words of the key. The key matches if the state at both ends is reached. Otherwise the reason
+    describes the attempt that used most of the pattern; among those, one that stops at a word which differs only in
+    case, spaces or dashes, then one that would line up the two ends.
     """
     wants, has = _words(pattern), _words(key)
     came_from = _attempts(wants, has)
@@ -149,7 +154,7 @@ _State = tuple[int, int]  # words of the pattern and of the key that are used up
 
 
 def _attempts(wants: Sequence[str], has: Sequence[str]) -> dict[_State, _State | None]:
-    """Map every state that can be reached to one it is reached from."""
+    """Map each state that can be reached to one it is reached from, so `_alignment` can walk back."""
     came_from: dict[_State, _State | None] = {(0, 0): None}
     for at, want in enumerate(wants):
         for here in range(len(has) + 1):

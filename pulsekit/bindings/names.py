@@ -1,8 +1,8 @@
 """Names on Pulse: exchanges, queues and users, and who may use which.
 
-PulseGuardian gives each user a corner of the broker: `exchange/<user>/…` and `queue/<user>/…`. Names outside that
-scheme cannot exist there, so they are refused before anything is sent.
-Source: "Accounts and permissions (PulseGuardian)" and "Queues" of the facts about Pulse.
+PulseGuardian gives each user the names `exchange/<user>/…` and `queue/<user>/…`. Names outside that scheme cannot exist
+on Pulse, so they are refused before anything is sent.
+Source: `pulseguardian/management.py` and `pulseguardian/model/pulse_user.py` of PulseGuardian.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
-"""The forms in which registrations were ever written down, read as far as plain values and where each of them stood.
+"""Read every form in which registrations are written into plain values with their positions.
 
-What a value means is for `bindings` to say.
-Source: "Registration and binding expansion" of the facts about Pulse.
+`registration` gives the values their meaning. Source: `treeherder/services/pulse/` and its history.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Registrations and the bindings they expand to; how they were written down is for `notations` to know.
+"""Registrations, and the bindings they expand to. `parsing` reads the forms in which they are written.
 
 A publisher registers an exchange with destinations and projects; Treeherder binds its queue once for every combination.
-Source: "Registration and binding expansion" of the facts about Pulse.
+Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/services/pulse/`.
 """
 
 from __future__ import annotations

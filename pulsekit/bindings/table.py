@@ -1,8 +1,22 @@
-"""The table of bindings: which of many patterns take a key.
+"""A table of bindings: which of many patterns match a routing key. The answers are those of `matching.topic_matches`.
 
-The patterns stand in a trie, word by word, and a key walks it with the set of all nodes that it can have reached. A
-node is in that set once, however many ways lead there, so no pattern makes the work explode. What a pattern takes is
-for `topics.topic_matches` to say: here is nothing but a faster way to the same answer.
+The plan: patterns share a tree of words. `a.b`, `a.*` and `a.#.c` make
+
+    root ─a─ node ─b─ _Bound(a.b)
+                  ├*─ _Bound(a.*)
+                  └#─ _Bound(a.#.c)     one word left: c
+
+A lookup walks the key word by word with the list of all nodes reached so far (`_walk`). From each node it follows the
+branch of the word, `*`, and `#`, which also matches no word.
+
+The invariants:
+- A node is in the list once for each word, however many ways lead to it, so a key of n words costs at most n times the
+  nodes, whatever the patterns. A node behind a `#` stays in the list until the key ends.
+- A branch that only one pattern uses is a `_Bound` without further nodes; a second pattern with the same beginning
+  turns it into a node (`_shared`). Nothing follows a `#` in what is left of a `_Bound`, so one comparison decides it.
+- Removing a pattern removes each node that no other pattern uses.
+- The memo holds answers for the table as it is: each change clears it. `_MEMO_KEYS` and `_MEMO_VALUES` bound it; when
+  either is reached, it is cleared and begins anew.
 """
 
 from __future__ import annotations
@@ -27,11 +41,10 @@ _MEMO_LENGTH = 255  # of a key; a broker carries none that is longer (AMQP 0-9-1
 
 
 class BindingTable(Generic[T]):
-    """Hold (pattern, value) pairs and find the values whose patterns take a key.
+    """Hold (pattern, value) pairs and find the values whose patterns match a key.
 
-    The work for a key is bounded by the part of the table that its words touch; adding or removing a pair costs the
-    words of its pattern, whatever else is there. Answers are remembered, a bounded number of them, until the table
-    changes. Not thread-safe.
+    A lookup costs the part of the table that the words of the key reach; adding or removing a pair costs the words of
+    its pattern. A bounded number of answers is cached until the table changes. Not thread-safe.
     """
 
     __slots__ = ("_count", "_entries", "_memo", "_memo_values", "_most", "_root")
@@ -55,7 +68,7 @@ class BindingTable(Generic[T]):
         return entry in self._entries
 
     def add(self, pattern: str, value: T) -> bool:
-        """Add a pair; return False, and change nothing, when the table has it already.
+        """Add a pair, or return False if the table already has it.
 
         Raises:
             InvalidPattern: no broker can bind with the pattern.
@@ -71,7 +84,7 @@ class BindingTable(Generic[T]):
         return True
 
     def remove(self, pattern: str, value: T) -> bool:
-        """Remove a pair; return False when the table does not have it."""
+        """Remove a pair, or return False if the table does not have it."""
         number = self._entries.pop((pattern, value), None)
         if number is None:
             return False
@@ -81,7 +94,7 @@ class BindingTable(Generic[T]):
         return True
 
     def matches(self, key: str) -> list[T]:
-        """Return the values whose patterns take the key, in the order of addition, each once."""
+        """Return the values whose patterns match the key, in the order of addition, each once."""
         values = self._memo.get(key)
         if values is None:
             values = _ordered(_walk(self._root, _words(key)))
@@ -102,7 +115,7 @@ class BindingTable(Generic[T]):
 
 
 def _compact(items: dict[K, V], most: int) -> tuple[dict[K, V], int]:
-    """Copy a dict that lost half of its items: by itself it keeps its room, and takes as long to go through as ever."""
+    """Copy a dict that lost half of its items: it does not shrink by itself, and iterating it stays slow."""
     if 2 * len(items) >= most:
         return items, most
     return items.copy(), len(items)
@@ -113,16 +126,13 @@ def _words(text: str) -> list[str]:
 
 
 class _Bound(Generic[T]):
-    """A pattern and the values bound with it.
-
-    In the trie it is also a branch that one pattern has to itself: most patterns end in one, and it costs no nodes. It
-    is taken or not at a glance, for what is left of its pattern holds no `#`, unless as the last word.
+    """A pattern and the values bound with it; in the tree, also a branch that only this pattern uses.
 
     Attributes:
-        pattern: all of it.
-        left: how many words are left of it; negative when the last is a `#`.
+        pattern: the whole pattern.
+        left: how many of its words are behind this place in the tree; negative if the last of them is a `#`.
         entries: number and value, or all numbers with their values, ascending.
-        most: how many values there were since room was last made for them.
+        most: the largest number of values since the dict was last copied.
     """
 
     __slots__ = ("entries", "left", "most", "pattern")
@@ -140,7 +150,7 @@ class _Bound(Generic[T]):
         self.most = max(self.most, len(self.entries))
 
     def drop(self, number: int) -> bool:
-        """Take a value out; return whether it was the last."""
+        """Remove a value; return whether it was the last."""
         if isinstance(self.entries, tuple):
             return True
         del self.entries[number]
@@ -148,7 +158,7 @@ class _Bound(Generic[T]):
         return not self.entries
 
     def takes(self, words: list[str], here: int) -> bool:
-        """Tell whether what is left of it takes the words from `here` on."""
+        """Tell whether the words that are left match the words of the key from `here` on."""
         left = self.left
         if left < 0:
             end = here - left - 1
@@ -156,18 +166,18 @@ class _Bound(Generic[T]):
         return left == len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[here:]))
 
     def takes_end(self, words: list[str], here: int) -> bool:
-        """Tell the same of a branch behind `#`: what is left then takes the last of these words."""
+        """Tell the same of a branch behind `#`: the words that are left then match the last words of the key."""
         left = self.left
         return left <= len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[-left:]))
 
 
 class _Node(Generic[T]):
-    """The patterns that begin with the words on the way here.
+    """All patterns that begin with the words from the root to this node.
 
     Attributes:
-        words: where each word leads.
-        one: where `*` leads.
-        many: where `#` leads.
+        words: the branch of each word.
+        one: the branch of `*`.
+        many: the branch of `#`.
         bound: the pattern that ends here.
     """
 
@@ -209,7 +219,7 @@ class _Node(Generic[T]):
 
 
 _Branch: TypeAlias = "_Node[T] | _Bound[T]"
-_NO_WORDS: dict[str, Any] = {}  # of every node without; nothing is ever put in
+_NO_WORDS: dict[str, Any] = {}  # shared by all nodes without words; never changed
 
 
 def _insert(node: _Node[T], pattern: str, entry: tuple[int, T]) -> None:
@@ -254,7 +264,7 @@ def _shared(bound: _Bound[T]) -> _Node[T]:
 
 
 def _delete(root: _Node[T], pattern: str, number: int) -> None:
-    """Take an entry out that is known to be there, and whatever nothing else uses."""
+    """Remove an existing entry, and each node that nothing else uses."""
     branch: _Branch[T] | None = root
     way: list[tuple[_Node[T], str]] = []
     for word in _words(pattern):
@@ -279,7 +289,7 @@ def _delete(root: _Node[T], pattern: str, number: int) -> None:
 
 
 def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
-    """Return the patterns that take the words; some may be there twice."""
+    """Return the patterns that match the words; some may be in the list twice."""
     found: list[_Bound[T]] = []
     level = [root]
     stay: dict[_Node[T], None] = {}  # nodes behind a `#`: once reached, they are reached at every further word
@@ -287,7 +297,7 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
         ahead: list[_Node[T]] = []
         for node in level:
             branch = node.many
-            if branch is not None:  # its `#` may take nothing: what is behind it is looked at with this same word
+            if branch is not None:  # a `#` may match no word: the node behind it gets this same word
                 if isinstance(branch, _Bound):
                     if branch.takes_end(words, here):
                         found.append(branch)

@@ -1,8 +1,7 @@
-"""Which of our own bindings took a message, and why: the broker delivers without saying.
+"""Find the bindings that matched a message, and why: the broker does not say.
 
-A message is taken for its routing key or for one of its CC keys ("Routing" of the facts about Pulse). The keys of a BCC
-header are removed before anybody sees them, and a durable queue may have bindings of former days: such a message is
-taken by none that we know.
+A binding matches the routing key or a key of the CC header (https://www.rabbitmq.com/docs/sender-selected). The broker
+removes the keys of a BCC header, and a durable queue may have older bindings: then no known binding matches.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ _MEMO = 4096  # routing keys whose answer is remembered
 
 
 class Reason(NamedTuple):
-    """Say for which of its keys a binding took a message.
+    """The key of a message that a binding matched.
 
     Attributes:
         binding: the binding.
-        key: the routing key or the CC key that it takes.
-        words: what took what, for a person.
+        key: the routing key or the CC key.
+        words: which part of the pattern matched which words, for a person.
     """
 
     binding: Binding
@@ -39,7 +38,7 @@ class Reason(NamedTuple):
 
 
 class MatchedBindings:
-    """Find the bindings that took a message, in the order they were given."""
+    """Find the bindings that matched a message, in the order they were given."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = tuple(dict.fromkeys(bindings))
@@ -52,7 +51,7 @@ class MatchedBindings:
         return len(self._bindings)
 
     def bindings(self, message: Message) -> tuple[Binding, ...]:
-        """Return the bindings that take one of its keys; none when it came by a key or a binding that is not known."""
+        """Return the bindings that match one of its keys; none if it came by an unknown key or binding."""
         table = self._tables.get(message.exchange)
         if table is None:
             return ()
@@ -60,7 +59,7 @@ class MatchedBindings:
         return tuple(self._bindings[number] for number in sorted(numbers))
 
     def reasons(self, message: Message) -> tuple[Reason, ...]:
-        """Say for each of those bindings by which key it took the message: the first of them that fits."""
+        """Return for each of those bindings the first key that it matched."""
         reasons = []
         for binding in self.bindings(message):
             key, why = next((key, why) for key in _keys(message) if (why := explain_match(binding.pattern, key)))
@@ -84,5 +83,5 @@ class MatchedBindings:
 def _keys(message: Message) -> tuple[str, ...]:
     try:
         return (message.routing_key, *message.cc)
-    except InvalidMessage:  # headers nobody can read
+    except InvalidMessage:  # malformed headers
         return (message.routing_key,)

@@ -1,6 +1,6 @@
 """The envelope that mozillapulse puts around a payload: `{"payload": …, "_meta": {"exchange", "routing_key", …}}`.
 
-hgpushes puts `_meta` inside of the payload. Source: "The envelope of mozillapulse" of the facts about Pulse.
+hgpushes puts `_meta` inside of the payload. Source: `mozillapulse/messages/base.py` of mozillapulse 1.3.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ __all__ = ["unwrap"]
 
 
 def unwrap(payload: Any) -> tuple[Any, dict[str, Any] | None]:
-    """Return what is in the envelope, and its `_meta`; what has no envelope is returned as it is, with None.
+    """Return the payload in the envelope and its `_meta`, or the payload as it is and None.
 
-    `sent` in `_meta` is wrong in summer, by mozillapulse's own mistake.
+    `sent` in `_meta` is wrong in summer: mozillapulse writes a wrong offset.
     """
     if not isinstance(payload, dict) or "payload" not in payload:
         return payload, None

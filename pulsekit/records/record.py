@@ -1,6 +1,6 @@
-"""The record: one line of JSON a message, which `tail`, `publish`, `match` and `validate` share.
+"""The record: a message as one line of JSON, which `tail` writes and `publish`, `match` and `validate` read.
 
-Nothing here does I/O, so a recording can be read without a broker.
+This module does no I/O.
 """
 
 from __future__ import annotations
@@ -51,12 +51,11 @@ _MAX_PAYLOAD_DEPTH = MAX_DEPTH - 1  # so that the record around it can be read
 
 
 def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
-    """Write a delivery as a record.
+    """Return the record of a delivery.
 
     Args:
         message: the delivery.
-        exact: also keep the body as it came, which `payload` alone cannot promise: it loses white space, the spelling
-            of numbers and repeated keys.
+        exact: also keep the exact body. `payload` alone loses white space, the spelling of numbers and repeated keys.
     """
     record, (text, payload) = _head(message), _read_payload(message.body)
     if text is not None:
@@ -65,10 +64,9 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
 
 
 def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any] | None = None) -> bytes:
-    """Write a delivery as a record: one line of NDJSON with its end, in UTF-8.
+    """Return the record of a delivery as a line of NDJSON with its end, in UTF-8.
 
-    Where the body is one line of JSON without repeated keys it becomes the payload as it is, read to be sure of that
-    but not written again.
+    A body that is one line of JSON without repeated keys becomes the payload unchanged.
 
     Args:
         message: the delivery.
@@ -94,7 +92,7 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:
-    """Write a gap as a line of a recording."""
+    """Return a gap as a line of a recording."""
     return {
         "v": VERSION,
         "type": "gap",
@@ -119,12 +117,12 @@ def read_gap(value: Mapping[str, Any]) -> Gap:
 
 
 def header_record(began: datetime, bindings: Sequence[str]) -> dict[str, Any]:
-    """Write the first line of a recording: since when what was listened to."""
+    """Return the first line of a recording: its start, and the bindings of the subscription."""
     return {"v": VERSION, "type": "header", "began": _timestamp(began), "bindings": list(bindings)}
 
 
 def trailer_record(count: int, sha256: str) -> dict[str, Any]:
-    """Write the last line of a recording: how many messages are before it, and the digest of all bytes before it."""
+    """Return the last line of a recording: the number of messages, and the digest of all bytes before the line."""
     return {"v": VERSION, "type": "trailer", "count": count, "sha256": sha256}
 
 
@@ -138,22 +136,22 @@ def is_record(value: Any) -> bool:
 
 
 def is_metadata(value: Any) -> bool:
-    """Tell whether a JSON value is a line of a recording that is no message, such as a gap."""
+    """Tell whether a JSON value is a header, gap or trailer of a recording."""
     return isinstance(value, dict) and value.get("v") == VERSION and isinstance(value.get("type"), str)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Hold a record that was read back.
+    """A record that was read back.
 
     Attributes:
-        exchange: where it was seen, or empty.
+        exchange: its exchange, or empty.
         routing_key: its routing key.
         cc: its further keys.
-        content: what to send again: the exact body as bytes, or the payload when the record has it alone.
+        content: the content to publish: the exact body as bytes, or the payload if the record has no body.
         properties: its basic properties.
         headers: its header table.
-        received: when it arrived where it was recorded, or None.
+        received: the time of the delivery that was recorded, or None.
     """
 
     exchange: str
@@ -178,7 +176,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
     """Read a record back; `is_record` must hold.
 
     Raises:
-        InvalidMessage: a part has the wrong type, or its version is from the future.
+        InvalidMessage: a part has the wrong type, or the version is unknown.
     """
     version = value.get("v", VERSION)
     if version != VERSION:
@@ -208,7 +206,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
 
 
 def record_value(record: Record) -> dict[str, Any]:
-    """Return the JSON of a record that was read back, as `tail` would show the message."""
+    """Return the JSON of a record that was read back, in the form in which `tail` shows the message."""
     content = record.content
     message = Message(
         exchange=record.exchange,

@@ -1,10 +1,18 @@
-"""Schemas compiled by fastjsonschema, without its traps.
+"""Compile a schema to Python code with fastjsonschema, so that it decides as Python's `jsonschema` does.
 
-The compiler gets a copy with nothing in it but what decides: no defaults to fill into payloads, no `$id` or `$ref` that
-it would fetch, no two definitions whose function names collide, no content to decode, formats as patterns of ours, and
-`$` in patterns as Python means it. So it decides as Python's `jsonschema` does. It need not say what is wrong with a
-payload: that is the work of `problems`. So what the compiled code would say is left out of it, and it runs without
-fastjsonschema.
+The plan has three steps:
+1. `_Copier` copies the keywords that decide. The copy has no defaults, which fastjsonschema would write into payloads;
+   no `$id` and no `$ref` that it would fetch; definitions with plain numbers, whose function names cannot collide;
+   patterns instead of formats; and `$` in patterns with the meaning of Python's `re`.
+2. fastjsonschema turns the copy into source text.
+3. `_Trimmer` removes the messages of refusals from its syntax tree, and renames what is left: the code raises `Refused`
+   without words, and imports `runtime` alone. `explain` finds the words for a payload that was refused.
+
+    {"minLength": 1}   becomes   if isinstance(data, str):
+                                     if len(data) < 1:
+                                         raise Refused
+
+The invariant: the compiled code and `explain` come to the same verdict on every payload (tests/schemas).
 """
 
 from __future__ import annotations
@@ -43,7 +51,7 @@ _DOLLARS = re.compile(
 
 
 def compile_schema(schema: CheckedSchema, *, formats: bool) -> CodeType:
-    """Return code for `validators.bind`: a validator that changes no payload.
+    """Return code for `runtime.bind`: a validator that does not change payloads.
 
     Args:
         schema: it stays as it is.
@@ -108,9 +116,9 @@ def _without_dollar(match: re.Match[str]) -> str:
 
 
 class _Copier:
-    """Copy what decides, with every reference as a definition of its own with a plain number for a name.
+    """Copy the keywords that decide; each `$ref` becomes `#/definitions/<number>`, in the order first met.
 
-    A subschema far within others becomes a definition too, for each is a function, and those of Python have limits.
+    A subschema that is nested deeply becomes a definition, too: each level is a block of Python, whose nesting is limited.
     """
 
     def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:
@@ -176,9 +184,10 @@ class _Copier:
 
 
 class _Trimmer(ast.NodeTransformer):
-    """Leave nothing of what fastjsonschema writes but what decides, under names of ours.
+    """Remove from fastjsonschema's code what does not decide, and rename the rest.
 
-    Its words about a refusal are never read, its functions take payloads alone, and JSON has no decimals.
+    A visitor for each kind of node: functions lose all parameters but the payload, `raise` loses its words, and the
+    table of patterns is looked up by their text. JSON has no decimals, so `Decimal` is dropped from checks of a type.
     """
 
     def __init__(self, module: ast.Module, entry: str) -> None:

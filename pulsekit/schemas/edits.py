@@ -1,12 +1,19 @@
-"""Edits: fields of a payload that change on its way, so that one file serves a job from pending to completed.
+"""Change fields of a payload before it is validated or published, so one file serves a job from pending to completed.
 
     edits = Edits(["state=running", "timeStarted=now"], ["result"], schema=load_schema("pulse-job"))
-    edits.apply(job)                # another job; the one that is given stays as it is
+    edits.apply(job)                # a changed copy
 
 A path names its steps with dots (`origin.project`, `logs.0.url`) or is a JSON pointer (RFC 6901: `/origin/project`),
-which a name with a dot needs. Items of lists go by their number from 0; `-` is the one behind the last, as in JSON
-Patch (RFC 6902). A value is JSON when it reads as JSON, else text; where the schema wants a text and not what was read,
-it stays text: a revision of digits alone is one. `now` is the present time where the schema has a date and time.
+which a name with a dot needs. Items of lists have numbers from 0; `-` is the item after the last, as in JSON Patch (RFC
+6902). A value is read as JSON if it is JSON and the schema allows that type, otherwise as text: a revision of digits
+alone stays text. Where the schema has a date and time, `now` is the present time.
+
+The plan: `_Places` follows each path through the schema once. A list of forms, all subschemas that may apply to a
+value, advances step by step; no form left means that the schema has no such field. Each step also gets the container
+that it leads into, an object or a list, as far as the schema says. `_changed` then copies the containers along the
+path, from the outside in, and creates missing ones of that kind. The invariant: the given payload is never changed, and
+the result shares with it what did not change. `origin.id=7` on {"origin": {"project": "try"}} gives
+{"origin": {"project": "try", "id": 7}}.
 """
 
 from __future__ import annotations
@@ -45,7 +52,7 @@ _TELLING = {*_MEMBERS, "type", "items", "enum", "const"}
 
 
 class _Within(Enum):
-    """Name what a step leads into."""
+    """The container that a step leads into; where the schema allows both, a number looks like a step into a list."""
 
     LIST = auto()
     LIKE_A_LIST = auto()
@@ -54,12 +61,12 @@ class _Within(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """Change one field.
+    """One change of one field.
 
     Attributes:
-        steps: the way to it.
-        make: gives its new value, or None to take it out.
-        within: for each step what it leads into: a list or an object by the schema, or what it looks like.
+        steps: the path, as tokens.
+        make: returns the new value, or None to remove the field.
+        within: the kind of container of each step.
     """
 
     steps: tuple[str, ...]
@@ -68,16 +75,16 @@ class _Edit:
 
 
 class Edits:
-    """Change fields of one payload after the other.
+    """Change the same fields of many payloads.
 
     Args:
         assignments: such as `state=running`; later ones win.
-        removals: paths of what is taken out first; what is not there need not be.
-        schema: what says which fields there are, or None when any may be.
-        now: gives the present time, with its zone.
+        removals: paths that are removed first; a missing field is fine.
+        schema: the schema of the payloads, or None to allow any field.
+        now: returns the present time, with its zone.
 
     Raises:
-        ConfigurationError: one has no path or no value, or names what the schema has no place for.
+        ConfigurationError: a change has no path or no value, or the schema has no such field.
     """
 
     def __init__(
@@ -188,7 +195,7 @@ def _types(form: dict[str, Any]) -> list[str]:
 
 
 class _Places:
-    """Know what a schema says about each place of a payload, as far as that is plain without a payload."""
+    """Find the subschemas that may apply at a path, without a payload."""
 
     def __init__(self, schema: Schema | None) -> None:
         self._name = schema.name if schema else ""

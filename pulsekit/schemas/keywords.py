@@ -1,8 +1,9 @@
-"""Limits: the keywords of a schema that look at one value by itself, and the words for a value beyond them.
+"""Keywords of a schema that limit a single value, and the messages for a value beyond a limit.
 
-Each function takes the subschema, the value and the draft, and returns None when the value is within the limit, else
-message, what is allowed, and a hint. Source: JSON Schema validation, drafts 4, 6 and 7; patterns as Python's
-`re.search` has them.
+Each function gets the subschema, the value and the draft. It returns None if the value is within the limit, otherwise
+message, allowed values and hint: {"minLength": 2} and "a" give ("must have 2 characters or more, has 1", "2 characters
+or more", ""). `explain` calls a function only for values of the type in `LIMITS`. Source: JSON Schema validation,
+drafts 4, 6 and 7; patterns are those of Python's `re.search`.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
     from fractions import Fraction  # which loads `decimal`; few schemas divide
 
     divisor = schema["multipleOf"]
-    # By a fraction as it is written, for 19.01 is a multiple of 0.01, though not as binary numbers.
+    # In fractions, by the decimal digits: 19.01 is a multiple of 0.01, but not as binary numbers.
     exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_exact(number))
     if (isinstance(value, int) or isfinite(value)) and (exact(value) / exact(divisor)).denominator == 1:
         return None
@@ -139,7 +140,7 @@ def _unlike(allowed: str, value: Any) -> _Refusal:
     return f"must be {allowed}, not {brief(value)}", allowed, ""
 
 
-# For each keyword the type of value it looks at, and its limit; in the order in which problems are told.
+# For each keyword the type of values it limits, and its function; in the order in which problems are reported.
 LIMITS: dict[str, tuple[str, _Limit]] = {
     "const": ("any", _const),
     "minLength": ("string", _min_length),

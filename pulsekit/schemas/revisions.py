@@ -1,7 +1,7 @@
 """Revisions of Treeherder's job schema: jobs of the one before today's, and their way to today's form.
 
-The version in a job never changed, so only its shape tells ("Treeherder's job schema" of the facts): until April 2026
-`origin` named the kind of repository, and called the number of a push `pushLogID` and that of a pull request
+`version` in a job is 1 in both, so its shape decides (`schemas/pulse-job.yml` of Treeherder): until April 2026 `origin`
+named the kind of repository, and called the number of a push `pushLogID` and that of a pull request
 `pullRequestID`; since then both are `id`, and there is no `kind` and no `owner`.
 """
 

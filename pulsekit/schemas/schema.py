@@ -4,9 +4,8 @@
     schema.check(job)               # raises InvalidPayload with every problem
     schema.problems(document)       # the same as values, with line and column when the payload came from text
 
-There are two profiles. `treeherder` is the verdict of Python's `jsonschema` on the job as given, without a format
-checker: what Treeherder itself would say. `strict` holds the formats `date-time` and `uri` besides.
-Source: "Schemas" of the design, "Treeherder's job schema" of the facts about Pulse.
+There are two profiles. `treeherder` gives the verdict of Python's `jsonschema` without a format checker, as in
+`treeherder/etl/schema.py`. `strict` also asserts the formats `date-time` and `uri`.
 """
 
 from __future__ import annotations

@@ -1,11 +1,9 @@
-"""What Treeherder does with a job beyond its schema: judge it, store it, show it, and the key it travels under.
+"""What Treeherder does with a job beyond its schema. This package does no I/O.
 
-    lint_job(job)                        # what Treeherder would drop, misread or leave out, and what to do
-    preview_job(job)                     # the job as Treeherder stores it
-    routing_key(job, "treeherder")       # treeherder.autoland._
-    glance(job)                          # what one line of a screen says about it
-
-Nothing here does any I/O.
+lint_job(job)                        # what Treeherder would drop, misread or not show, and what to change
+preview_job(job)                     # the job as Treeherder stores it
+routing_key(job, "treeherder")       # treeherder.autoland._
+summarize(job)                       # the main fields for one line of a screen
 """
 
 from __future__ import annotations

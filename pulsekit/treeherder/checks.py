@@ -1,6 +1,6 @@
-"""Who breaks Treeherder's rules beyond its schema: for each rule of `rules` that one job can break, what finds it.
+"""Find the rules that a job breaks: one function for each rule of `rules` that a single job can break.
 
-Payloads are of any kind here, valid or not: what is missing or of another type breaks no rule, and nothing raises.
+Payloads may be valid or not: a missing value, or one of another type, breaks no rule. No function raises.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # what a run that is t
 
 
 class Reading:
-    """Read the parts of a job that rules ask for; what is missing or of another type is empty. Nothing raises.
+    """The parts of a job that rules read; a missing one, or one of another type, is empty. No method raises.
 
     Attributes:
         job: the whole of it.

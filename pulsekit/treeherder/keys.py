@@ -1,6 +1,6 @@
-"""What a job is known by: the key it is published under, and the Taskcluster task that its taskId names.
+"""The routing key of a job, and the Taskcluster task that its taskId names.
 
-Source: "Routing" and "Treeherder's job schema" of the facts.
+Source: `docs/submitting_data.md` of Treeherder; `treeherder/etl/job_loader.py` for the taskId.
 """
 
 from __future__ import annotations
@@ -13,13 +13,11 @@ from pulsekit.errors import InvalidMessage
 
 __all__ = ["key_follows", "routing_key", "task_of"]
 
-_RESERVED = "_"  # the last word of a job's key has no use yet ("Routing" of the facts)
+_RESERVED = "_"  # the last word of a job's key is reserved
 
 
 def routing_key(job: Any, destination: str) -> str:
     """Return the key a job is published under: `<destination>.<origin.project>._`.
-
-    Source: "Routing" of the facts.
 
     Raises:
         InvalidMessage: the job names no project.

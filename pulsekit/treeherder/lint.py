@@ -1,4 +1,4 @@
-"""What Treeherder will do with a job that it should not: the rules applied, to one job or to those of a file."""
+"""Find what Treeherder would drop, misread or not show, in one job or in the jobs of a file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REMEMBERED = 50_000  # jobs of one file whose states are compared, at least; tw
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Say which rule a job breaks, and where.
+    """A rule that a job breaks, and where.
 
     Attributes:
         rule: its name.
@@ -47,7 +47,7 @@ class Finding:
 
 
 class Linter:
-    """Apply the rules to jobs one after the other, and notice states that go backwards between them.
+    """Apply the rules to the jobs of a file, and find states that go backwards between them.
 
     Args:
         off: names of rules that are not applied.
@@ -64,7 +64,7 @@ class Linter:
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
         self._checks = [(_RULES[name], check) for name, check in CHECKS.items() if name not in off]
         self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
-        # Two dicts, for to take the oldest out of one again and again is slow: it looks through all the gaps before.
+        # Two dicts: removing the oldest entry of one dict again and again is slow, because it leaves gaps to skip.
         self._reached: dict[str, int] = {}
         self._reached_before: dict[str, int] = {}
 

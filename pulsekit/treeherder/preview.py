@@ -1,7 +1,7 @@
-"""A job as Treeherder's loader hands it to the database: its transform, in Treeherder's own names.
+"""A job in the form in which Treeherder's loader passes it to the database, with Treeherder's own names.
 
-The limits of the database come later: here nothing is cut but the owner, and what is absent stays absent.
-Source: "Treeherder's job schema" of the facts.
+Limits of the database apply later: only the owner is cut here, and missing values stay missing.
+Source: `treeherder/etl/job_loader.py`.
 """
 
 from __future__ import annotations

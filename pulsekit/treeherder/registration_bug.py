@@ -1,7 +1,6 @@
 """The bug by which a publisher registers with Treeherder: what it says, and the link that opens it filled in.
 
-Source: "Registration and binding expansion" of the facts about Pulse. Product and component are those of the link in
-Treeherder's own documentation, "Submitting Data".
+Product and component are those of the link in `docs/submitting_data.md` of Treeherder.
 """
 
 from __future__ import annotations

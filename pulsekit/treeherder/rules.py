@@ -1,8 +1,9 @@
-"""Treeherder's rules beyond its schema, as a table: what each is called, how bad breaking it is, and what to do.
+"""Treeherder's rules beyond its schema: the name of each, how severe it is to break it, and what to change.
 
-A schema says what a job may look like; these rules say what becomes of it. This is the one list of them, from which
-the linter, the configuration and docs/lint.md take their names; `checks` finds who breaks them.
-Source: "Treeherder's job schema" of the facts, and "The broker" for the size of a message.
+The schema says which jobs are valid, these rules what Treeherder does with a valid job. The linter, the configuration
+and docs/lint.md take the names from this list; `checks` has the code.
+Source: `treeherder/etl/job_loader.py` and `treeherder/etl/jobs.py`; the Pulse specification for the size of a message
+(https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """
 
 from __future__ import annotations

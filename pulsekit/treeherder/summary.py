@@ -1,4 +1,4 @@
-"""How a job reads at a glance: for one line of a screen."""
+"""The main fields of a job for one line of a screen."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Times as Treeherder reads them: leniently, in UTC when they have no zone, and in whole seconds.
+"""Read times as Treeherder does: leniently, in UTC if they have no zone, and in whole seconds.
 
-Its parser fills what is missing with today's date, so that the same text means something else tomorrow. Here such a
-text cannot be read; neither can one that only that parser's guessing makes a date of.
-Source: "Treeherder's job schema" of the facts.
+Treeherder's parser, dateutil, fills missing parts with today's date, so the same text means another time tomorrow. Such
+a text is refused here, and so is a text that dateutil only guesses at.
+Source: `treeherder/etl/job_loader.py`, https://dateutil.readthedocs.io/en/stable/parser.html.
 """
 
 from __future__ import annotations
