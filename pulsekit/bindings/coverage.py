@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pulsekit.bindings.matching import words_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -30,8 +32,8 @@ def covers(wider: str, narrower: str) -> bool:
     Exact for keys of any length, beyond the 255 bytes of AMQP, too. Takes at most as many steps as the words of the
     narrower pattern times the square of those of the wider.
     """
-    wants = _ordered(_words(wider))
-    return all(_covers(wants, _ordered(has)) for has in _without_the_empty_key(_words(narrower)))
+    wants = _ordered(words_of(wider))
+    return all(_covers(wants, _ordered(has)) for has in _without_the_empty_key(words_of(narrower)))
 
 
 def takes_everything(pattern: str) -> bool:
@@ -41,7 +43,7 @@ def takes_everything(pattern: str) -> bool:
 
 def word_limit(pattern: str) -> int | None:
     """Return how many words a matching key can have at most, or None if there is no limit."""
-    words = _words(pattern)
+    words = words_of(pattern)
     return None if "#" in words else len(words)
 
 
@@ -50,11 +52,7 @@ def sample_key(pattern: str) -> str:
 
     A `*` of the pattern is a `*` in the key, where it is an ordinary word that no pattern can name.
     """
-    return ".".join(word for word in _without_the_empty_key(_words(pattern))[0] if word != "#")
-
-
-def _words(pattern: str) -> list[str]:
-    return pattern.split(".") if pattern else []
+    return ".".join(word for word in _without_the_empty_key(words_of(pattern))[0] if word != "#")
 
 
 def _ordered(words: Iterable[str]) -> list[str]:

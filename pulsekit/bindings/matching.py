@@ -15,7 +15,7 @@ from pulsekit.errors import InvalidMessage, InvalidPattern
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Explanation", "RoutedMessage", "check_key", "check_pattern", "explain_match", "topic_matches"]
+__all__ = ["Explanation", "RoutedMessage", "check_key", "check_pattern", "explain_match", "topic_matches", "words_of"]
 
 _WILD = frozenset("*#")
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
@@ -42,7 +42,7 @@ def topic_matches(pattern: str, key: str) -> bool:
     of the pattern times words of the key. For `a.#.c` and `a.x.c`: a matches, `#` matches nothing, c is not x, so `#`
     matches x, and c matches.
     """
-    wants, has = _words(pattern), _words(key)
+    wants, has = words_of(pattern), words_of(key)
     at, here, end, size = 0, 0, len(wants), len(has)
     many, resume = -1, 0
     while here < size:
@@ -119,7 +119,7 @@ def explain_match(pattern: str, key: str) -> Explanation:
     describes the attempt that used most of the pattern; among those, one that stops at a word which differs only in
     case, spaces or dashes, then one that would line up the two ends.
     """
-    wants, has = _words(pattern), _words(key)
+    wants, has = words_of(pattern), words_of(key)
     came_from = _attempts(wants, has)
     goal = (len(wants), len(has))
     if goal in came_from:
@@ -136,7 +136,8 @@ def explain_match(pattern: str, key: str) -> Explanation:
     )
 
 
-def _words(text: str) -> list[str]:
+def words_of(text: str) -> list[str]:
+    """Return the words of a key or pattern."""
     return text.split(".") if text else []
 
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from pulsekit.bindings.matching import check_pattern
+from pulsekit.bindings.matching import check_pattern, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ class BindingTable(Generic[T]):
         """Return the values whose patterns match the key, in the order of addition, each once."""
         values = self._memo.get(key)
         if values is None:
-            values = _ordered(_walk(self._root, _words(key)))
+            values = _ordered(_walk(self._root, words_of(key)))
             self._remember(key, values)
         return values.copy()
 
@@ -119,10 +119,6 @@ def _compact(items: dict[K, V], most: int) -> tuple[dict[K, V], int]:
     if 2 * len(items) >= most:
         return items, most
     return items.copy(), len(items)
-
-
-def _words(text: str) -> list[str]:
-    return text.split(".") if text else []
 
 
 class _Bound(Generic[T]):
@@ -223,7 +219,7 @@ _NO_WORDS: dict[str, Any] = {}  # shared by all nodes without words; never chang
 
 
 def _insert(node: _Node[T], pattern: str, entry: tuple[int, T]) -> None:
-    words = _words(pattern)
+    words = words_of(pattern)
     for at, word in enumerate(words, 1):
         branch = node.get(word)
         if isinstance(branch, _Bound):
@@ -267,7 +263,7 @@ def _delete(root: _Node[T], pattern: str, number: int) -> None:
     """Remove an existing entry, and each node that nothing else uses."""
     branch: _Branch[T] | None = root
     way: list[tuple[_Node[T], str]] = []
-    for word in _words(pattern):
+    for word in words_of(pattern):
         if isinstance(branch, _Bound):
             break
         assert branch is not None

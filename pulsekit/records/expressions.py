@@ -1,4 +1,4 @@
-"""JMESPath over records: which messages are meant, and what of them is shown.
+"""JMESPath over records: choose messages, and what is shown of them.
 
     failed = Filter("payload.result == 'fail' && payload.tier == `1`")
     failed.takes(message_record(message))                   # True or False, whatever the message holds
@@ -24,25 +24,36 @@ _MOST = 200  # characters of the reason for a failure, which may quote a payload
 
 
 class _Expression:
-    """Hold a compiled expression.
+    """A compiled expression.
 
     Attributes:
-        text: the expression as it was written.
-        failures: how many records it had no value for, such as the sum of words.
-        failure: why, of the first of them.
+        text: the expression.
+        failures: the number of records for which it had no value, such as the sum of words.
+        failure: the reason of the first of them.
     """
 
-    def __init__(self, text: str, name: str) -> None:
+    _NAME = "the expression"
+
+    def __init__(self, text: str, *, name: str = "") -> None:
+        """Compile an expression.
+
+        Args:
+            text: JMESPath, such as `payload.result == 'fail'`.
+            name: what it is for, for the error.
+
+        Raises:
+            ConfigurationError: it is not JMESPath, or calls an unknown function; says where.
+        """
         self.text = text
         self.failures = 0
         self.failure = ""
-        self._compiled = _compile(text, name)
+        self._compiled = _compile(text, name or self._NAME)
 
     def _evaluate(self, record: Mapping[str, Any]) -> tuple[bool, Any]:
         """Return whether there is a value, and the value."""
         try:
             return True, self._compiled.search(record)
-        except Exception as error:  # noqa: BLE001 - whatever a payload does to it, the next one may be fine
+        except Exception as error:  # noqa: BLE001 - a payload can raise anything there; the next message may be fine
             self._count(error)
             return False, None
 
@@ -53,44 +64,24 @@ class _Expression:
 
 
 class Filter(_Expression):
-    """Choose records."""
+    """Choose records: every value counts as true except `null`, `false`, and empty text, lists and objects."""
 
-    def __init__(self, text: str, *, name: str = "the filter") -> None:
-        """Compile an expression; everything it makes counts as true but `null`, `false` and what is empty.
-
-        Args:
-            text: JMESPath, such as `payload.result == 'fail'`.
-            name: where it was given, for the error.
-
-        Raises:
-            ConfigurationError: it is no JMESPath, or calls a function that does not exist; says where.
-        """
-        super().__init__(text, name)
+    _NAME = "the filter"
 
     def takes(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether a record is meant. One that the expression has no value for is not; that is counted."""
+        """Tell whether the expression is true for a record. Without a value it is not, and a failure is counted."""
         value = self._evaluate(record)[1]
         # JMESPath's own truth: 0 is true.
         return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
 
 
 class Query(_Expression):
-    """Make something else of a record."""
+    """Replace a record by the value of an expression, such as `[routing_key, payload.state]`."""
 
-    def __init__(self, text: str, *, name: str = "the query") -> None:
-        """Compile an expression.
-
-        Args:
-            text: JMESPath, such as `[routing_key, payload.state]`.
-            name: where it was given, for the error.
-
-        Raises:
-            ConfigurationError: it is no JMESPath, or calls a function that does not exist; says where.
-        """
-        super().__init__(text, name)
+    _NAME = "the query"
 
     def line(self, record: Mapping[str, Any]) -> str | None:
-        """Return what it makes of a record as a line of JSON, or None where it has no value; that is counted."""
+        """Return the value for a record as a line of JSON, or None if there is none; a failure is counted."""
         worked, value = self._evaluate(record)
         if not worked:
             return None
@@ -111,7 +102,7 @@ def _compile(text: str, name: str) -> Any:
     except (JMESPathError, RecursionError) as error:
         raise ConfigurationError(_words(text, name, error)) from error
     for function, arguments in _calls(compiled.parsed):
-        known = Functions.FUNCTION_TABLE.get(function)  # jmespath itself asks no sooner than when it is called
+        known = Functions.FUNCTION_TABLE.get(function)  # jmespath itself notices only when it is called
         if known is None:
             raise ConfigurationError(
                 f"{name}: there is no function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"

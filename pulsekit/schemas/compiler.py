@@ -118,7 +118,8 @@ def _without_dollar(match: re.Match[str]) -> str:
 class _Copier:
     """Copy the keywords that decide; each `$ref` becomes `#/definitions/<number>`, in the order first met.
 
-    A subschema that is nested deeply becomes a definition, too: each level is a block of Python, whose nesting is limited.
+    A subschema that is nested deeply becomes a definition, too: each level is a block of Python code, and Python limits
+    the nesting of blocks.
     """
 
     def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:

@@ -1,7 +1,7 @@
-"""Problems: everything that is wrong with a payload, each with its place, what is allowed there, and what to change.
+"""List the problems of an invalid payload, each with its place, what is allowed there, and a fix.
 
-Schema and payload are walked side by side. Only payloads that the compiled schema has refused come here: that one is
-fast, this one talks, and a test holds both to the same verdict on thousands of payloads.
+Schema and payload are walked side by side, for payloads that the compiled schema has refused. A test compares the
+verdicts of both on thousands of payloads.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ class _Walk:
                     refusal = limit(schema, value, self.checked.draft) if kind in types else None
                     if refusal:
                         message, allowed, hint = refusal
-                        mend = within(at, keyword, schema, value)
-                        yield Problem(at, keyword, message, brief(value), allowed, hint, suggestion=mend)
+                        fix = within(at, keyword, schema, value)
+                        yield Problem(at, keyword, message, brief(value), allowed, hint, suggestion=fix)
                 else:
                     kind, rule = _RULES[keyword]
                     if kind in types:
@@ -135,11 +135,11 @@ def _type(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[
         hint = "remove the quotes"
     elif "string" in types and isinstance(value, int | float):
         hint = "put it in quotes"
-    mend = retyped(at, value, types)
-    if mend and not hint:
-        hint = f"did you mean {brief(mend['value'])}?"
+    fix = retyped(at, value, types)
+    if fix and not hint:
+        hint = f"did you mean {brief(fix['value'])}?"
     message = f"must be {allowed}, not {described(value)}"
-    yield Problem(at, "type", message, brief(value), allowed, hint, suggestion=mend)
+    yield Problem(at, "type", message, brief(value), allowed, hint, suggestion=fix)
 
 
 def _reads_as(walk: _Walk, text: str, types: list[str]) -> bool:
@@ -159,16 +159,16 @@ def _enum(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[
     hint = f"did you mean {brief(guess)}?" if guess else ""
     choices = schema["enum"] if len(schema["enum"]) == 1 else [guess] if guess else []
     message = f"must be {allowed}, not {brief(value)}"
-    mend = replace(at, choices[0]) if choices else None
-    yield Problem(at, "enum", message, brief(value), allowed, hint, suggestion=mend)
+    fix = replace(at, choices[0]) if choices else None
+    yield Problem(at, "enum", message, brief(value), allowed, hint, suggestion=fix)
 
 
 def _format(walk: _Walk, schema: dict[str, Any], value: str, at: str) -> Iterator[Problem]:
     form = FORMATS.get(schema["format"])
     if walk.formats and form and not re.search(form.pattern, value):
         message = f"must be {form.allowed}, not {brief(value)}"
-        mend = within(at, "format", schema, value)
-        yield Problem(at, "format", message, brief(value), form.allowed, form.hint(value), suggestion=mend)
+        fix = within(at, "format", schema, value)
+        yield Problem(at, "format", message, brief(value), form.allowed, form.hint(value), suggestion=fix)
 
 
 def _all_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
@@ -245,14 +245,14 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
     for name in missing:
         guess = walk.guesses.nearest(name, strangers)
         inner = _join(at, name)
-        mend: Mapping[str, Any] | None = None
+        fix: Mapping[str, Any] | None = None
         hint = ""
         if guess:
-            hint, mend = f"is {brief(guess)} meant to be it?", move(_join(at, guess), inner)
+            hint, fix = f"is {brief(guess)} meant to be it?", move(_join(at, guess), inner)
         elif usual := _usual(walk, known.get(name, True)):
-            hint, mend = f"add it: {brief(usual[0])}", add(inner, usual[0])
+            hint, fix = f"add it: {brief(usual[0])}", add(inner, usual[0])
         allowed = f"the property {brief(name)}"
-        yield Problem(at, "required", f"{brief(name)} is missing", brief(value), allowed, hint, suggestion=mend)
+        yield Problem(at, "required", f"{brief(name)} is missing", brief(value), allowed, hint, suggestion=fix)
 
 
 def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
@@ -291,8 +291,8 @@ def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str,
         guess = walk.guesses.nearest(name, missing)
         hint = f"did you mean {brief(guess)}?" if guess else "leave it out"
         message = f"{brief(name)} is not a known property"
-        mend = move(inner, _join(at, guess)) if guess else remove(inner)
-        yield Problem(inner, "additionalProperties", message, brief(member), allowed, hint, suggestion=mend)
+        fix = move(inner, _join(at, guess)) if guess else remove(inner)
+        yield Problem(inner, "additionalProperties", message, brief(member), allowed, hint, suggestion=fix)
 
 
 def _dependencies(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:

@@ -1,6 +1,6 @@
-"""Remedies: what to write instead of a value that a schema refuses, where that is plain from the two.
+"""Fixes for a value that a schema refuses, where schema and value suggest one.
 
-They are what hints say in words, as values: an operation of JSON Patch (RFC 6902) that a program can apply.
+A fix is an operation of JSON Patch (RFC 6902), which a program can apply; a hint says the same in words.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "move", "remove", "replace", "retyped", "within"]
 
-_LONGEST = 1000  # characters of a text that is mended
+_LONGEST = 1000  # characters of a text that gets a fix
 _IN_URI = "-._~!$&'()*+,;=:@/?#%"
 
 
@@ -74,7 +74,7 @@ def _fits(value: Any, types: list[str]) -> bool:
 
 def within(pointer: str, keyword: str, schema: Mapping[str, Any], value: Any) -> Mapping[str, Any] | None:
     """Return what brings a value within a limit, its pattern or its format, or None when that is not plain."""
-    make = _REMEDIES.get(keyword)
+    make = _FIXES.get(keyword)
     if make is None or (isinstance(value, str) and len(value) > _LONGEST and keyword != "maxLength"):
         return None
     for better in make(schema, value):
@@ -92,9 +92,9 @@ def _matching(schema: Mapping[str, Any], value: str) -> Iterator[str]:
 
 def _formatted(schema: Mapping[str, Any], value: str) -> Iterator[str]:
     name = schema["format"]
-    for mend in _MENDS.get(name, ()):
+    for fix in _FORMAT_FIXES.get(name, ()):
         try:
-            text = mend(value)
+            text = fix(value)
         except (ValueError, OverflowError, OSError):
             continue
         if re.search(FORMATS[name].pattern, text):
@@ -112,7 +112,7 @@ def _from_seconds(text: str) -> str:
     return when.replace(microsecond=0).isoformat().replace("+00:00", "Z")
 
 
-_MENDS: dict[str, tuple[Callable[[str], str], ...]] = {
+_FORMAT_FIXES: dict[str, tuple[Callable[[str], str], ...]] = {
     "date-time": (
         str.strip,
         lambda text: text.replace(" ", "T", 1),
@@ -130,7 +130,7 @@ _MENDS: dict[str, tuple[Callable[[str], str], ...]] = {
     ),
 }
 
-_REMEDIES: dict[str, Callable[[Mapping[str, Any], Any], Iterator[Any]]] = {
+_FIXES: dict[str, Callable[[Mapping[str, Any], Any], Iterator[Any]]] = {
     "const": lambda schema, _: iter([schema["const"]]),
     "format": _formatted,
     "maxItems": lambda schema, value: iter([value[: int(schema["maxItems"])]]),

@@ -51,27 +51,7 @@ def _pattern(schema: dict[str, Any], value: str, _draft: int) -> _Refusal:
 def _min_length(schema: dict[str, Any], value: str, _draft: int) -> _Refusal:
     if not value and schema["minLength"]:
         return "must not be empty", f"{counted(schema['minLength'], 'character')} or more", ""
-    return _least(schema["minLength"], len(value), "character")
-
-
-def _max_length(schema: dict[str, Any], value: str, _draft: int) -> _Refusal:
-    return _most(schema["maxLength"], len(value), "character")
-
-
-def _min_items(schema: dict[str, Any], value: list[Any], _draft: int) -> _Refusal:
-    return _least(schema["minItems"], len(value), "item")
-
-
-def _max_items(schema: dict[str, Any], value: list[Any], _draft: int) -> _Refusal:
-    return _most(schema["maxItems"], len(value), "item")
-
-
-def _min_properties(schema: dict[str, Any], value: dict[str, Any], _draft: int) -> _Refusal:
-    return _least(schema["minProperties"], len(value), "property")
-
-
-def _max_properties(schema: dict[str, Any], value: dict[str, Any], _draft: int) -> _Refusal:
-    return _most(schema["maxProperties"], len(value), "property")
+    return _size("minLength", "character")(schema, value, _draft)
 
 
 def _unique_items(schema: dict[str, Any], value: list[Any], _draft: int) -> _Refusal:
@@ -81,30 +61,6 @@ def _unique_items(schema: dict[str, Any], value: list[Any], _draft: int) -> _Ref
         if earlier != index:
             return f"must not hold an item twice, but item {index} is item {earlier} again", "each item once", ""
     return None
-
-
-def _minimum(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
-    least = schema["minimum"]
-    if draft == 4 and schema.get("exclusiveMinimum"):
-        return None if not value <= least else _unlike(f"more than {least}", value)
-    return None if not value < least else _unlike(f"{least} or more", value)
-
-
-def _maximum(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
-    most = schema["maximum"]
-    if draft == 4 and schema.get("exclusiveMaximum"):
-        return None if not value >= most else _unlike(f"less than {most}", value)
-    return None if not value > most else _unlike(f"{most} or less", value)
-
-
-def _exclusive_minimum(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
-    bound = schema["exclusiveMinimum"]
-    return None if draft == 4 or not value <= bound else _unlike(f"more than {bound}", value)
-
-
-def _exclusive_maximum(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
-    bound = schema["exclusiveMaximum"]
-    return None if draft == 4 or not value >= bound else _unlike(f"less than {bound}", value)
 
 
 def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
@@ -122,18 +78,34 @@ def _exact(number: float) -> int | str:
     return number if isinstance(number, int) else repr(number)
 
 
-def _least(least: float, has: int, noun: str) -> _Refusal:
-    if has >= least:
-        return None
-    allowed = f"{counted(least, noun)} or more"
-    return f"must have {allowed}, has {has}", allowed, ""
+def _size(keyword: str, noun: str) -> _Limit:
+    """Return the limit for the size of a value: a keyword that begins with `min` or `max`, in units of the noun."""
+
+    def limit(schema: dict[str, Any], value: Any, _draft: int) -> _Refusal:
+        bound, has = schema[keyword], len(value)
+        if has >= bound if keyword.startswith("min") else has <= bound:
+            return None
+        allowed = f"{counted(bound, noun)} {'or more' if keyword.startswith('min') else 'at most'}"
+        return f"must have {allowed}, has {has}", allowed, ""
+
+    return limit
 
 
-def _most(most: float, has: int, noun: str) -> _Refusal:
-    if has <= most:
-        return None
-    allowed = f"{counted(most, noun)} at most"
-    return f"must have {allowed}, has {has}", allowed, ""
+def _bound(keyword: str, flag: str = "") -> _Limit:
+    """Return the limit for a number. In draft 4, a flag beside `minimum` or `maximum` makes the bound exclusive."""
+    is_lower = keyword in {"minimum", "exclusiveMinimum"}
+
+    def limit(schema: dict[str, Any], value: float, draft: int) -> _Refusal:
+        bound = schema[keyword]
+        exclusive = not flag or (draft == 4 and schema.get(flag))
+        beyond = value < bound if is_lower else value > bound
+        if (not flag and draft == 4) or not (beyond or (exclusive and value == bound)):
+            return None
+        if exclusive:
+            return _unlike(f"{'more' if is_lower else 'less'} than {bound}", value)
+        return _unlike(f"{bound} or {'more' if is_lower else 'less'}", value)
+
+    return limit
 
 
 def _unlike(allowed: str, value: Any) -> _Refusal:
@@ -144,16 +116,16 @@ def _unlike(allowed: str, value: Any) -> _Refusal:
 LIMITS: dict[str, tuple[str, _Limit]] = {
     "const": ("any", _const),
     "minLength": ("string", _min_length),
-    "maxLength": ("string", _max_length),
+    "maxLength": ("string", _size("maxLength", "character")),
     "pattern": ("string", _pattern),
-    "minimum": ("number", _minimum),
-    "maximum": ("number", _maximum),
-    "exclusiveMinimum": ("number", _exclusive_minimum),
-    "exclusiveMaximum": ("number", _exclusive_maximum),
+    "minimum": ("number", _bound("minimum", "exclusiveMinimum")),
+    "maximum": ("number", _bound("maximum", "exclusiveMaximum")),
+    "exclusiveMinimum": ("number", _bound("exclusiveMinimum")),
+    "exclusiveMaximum": ("number", _bound("exclusiveMaximum")),
     "multipleOf": ("number", _multiple_of),
-    "minItems": ("array", _min_items),
-    "maxItems": ("array", _max_items),
+    "minItems": ("array", _size("minItems", "item")),
+    "maxItems": ("array", _size("maxItems", "item")),
     "uniqueItems": ("array", _unique_items),
-    "minProperties": ("object", _min_properties),
-    "maxProperties": ("object", _max_properties),
+    "minProperties": ("object", _size("minProperties", "property")),
+    "maxProperties": ("object", _size("maxProperties", "property")),
 }
