@@ -88,6 +88,8 @@ def open_document(document: Document) -> tuple[Document, Record | None] | None:
     Raises:
         InvalidPayload: the record cannot be read, or its body is not JSON; says where it stands.
     """
+    if not may_be_record(document.value):
+        return document, None
     try:
         opened = open_payload(document.value, document)
         payload = None if opened is None else opened.document or document

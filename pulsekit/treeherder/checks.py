@@ -6,7 +6,6 @@ Payloads may be valid or not: a missing value, or one of another type, breaks no
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.payloads import encode_payload
@@ -17,7 +16,7 @@ from pulsekit.treeherder.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSE
 from pulsekit.treeherder.times import FIELDS, read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
 
     from pulsekit.treeherder.times import Moment
 
@@ -42,10 +41,11 @@ class Reading:
         key: the routing key it travels under, or None when that is not known.
         state: its state when the schema knows it, else empty.
         result: its result, or empty.
+        logs: those that are objects, with their numbers.
         size: how many bytes the message has at most, when that is known.
     """
 
-    __slots__ = ("_times", "job", "key", "result", "size", "state")
+    __slots__ = ("_times", "job", "key", "logs", "result", "size", "state")
 
     def __init__(self, job: dict[str, Any], key: str | None = None, size: int | None = None) -> None:
         self.job = job
@@ -54,15 +54,11 @@ class Reading:
         state = self.text("state")
         self.state = state if state in STATES else ""
         self.result = self.text("result")
+        self.logs = _objects(job.get("logs"))
         self._times: dict[str, Moment | None] | None = None
 
     @property
-    def logs(self) -> Iterable[tuple[int, dict[str, Any]]]:
-        """Those that are objects, with their numbers."""
-        return _objects(self.job.get("logs"))
-
-    @property
-    def links(self) -> Iterable[tuple[int, dict[str, Any]]]:
+    def links(self) -> Sequence[tuple[int, dict[str, Any]]]:
         """Those of `jobInfo` that are objects, with their numbers."""
         return _objects(self.object("jobInfo").get("links"))
 
@@ -84,15 +80,15 @@ class Reading:
         return value if isinstance(value, dict) else {}
 
 
-def _objects(value: Any) -> Iterable[tuple[int, dict[str, Any]]]:
+def _objects(value: Any) -> Sequence[tuple[int, dict[str, Any]]]:
     return [one for one in enumerate(value) if isinstance(one[1], dict)] if isinstance(value, list) else ()
 
 
-def _owner_missing(reading: Reading) -> Iterable[Breach]:
+def _owner_missing(reading: Reading) -> Sequence[Breach]:
     return () if "owner" in reading.job else [("", '"owner" is missing')]
 
 
-def _time_unreadable(reading: Reading) -> Iterable[Breach]:
+def _time_unreadable(reading: Reading) -> Sequence[Breach]:
     return [
         (f"/{name}", f"{brief(reading.job[name])} is no full date and time that Treeherder can read")
         for name, moment in reading.times.items()
@@ -100,35 +96,35 @@ def _time_unreadable(reading: Reading) -> Iterable[Breach]:
     ]
 
 
-def _task_id_form(reading: Reading) -> Iterable[Breach]:
+def _task_id_form(reading: Reading) -> Sequence[Breach]:
     task_id = reading.text("taskId")
     if not task_id or _USUAL_TASK_ID.match(task_id) or task_of(task_id):
         return ()
     return [("/taskId", f"{brief(task_id)} is not a UUID, a slash and the number of the retry")]
 
 
-def _key_mismatch(reading: Reading) -> Iterable[Breach]:
+def _key_mismatch(reading: Reading) -> Sequence[Breach]:
     project = reading.object("origin").get("project")
     if reading.key is None or not isinstance(project, str) or key_follows(reading.key, project):
         return ()
     return [("/origin/project", f"the routing key {brief(reading.key)} is not that of a job of {brief(project)}")]
 
 
-def _result_early(reading: Reading) -> Iterable[Breach]:
+def _result_early(reading: Reading) -> Sequence[Breach]:
     # The schema itself gives "unknown" to jobs that are not completed.
     if reading.state in {"", "completed"} or reading.result in {"", "unknown"}:
         return ()
     return [("/result", f"{brief(reading.result)} does not count while the job is {reading.state}")]
 
 
-def _result_missing(reading: Reading) -> Iterable[Breach]:
+def _result_missing(reading: Reading) -> Sequence[Breach]:
     job = reading.job
     if reading.state != "completed" or "result" in job or job.get("isRetried") is True:
         return ()
     return [("", '"result" is missing: a completed job without one is shown as unknown')]
 
 
-def _result_retried(reading: Reading) -> Iterable[Breach]:
+def _result_retried(reading: Reading) -> Sequence[Breach]:
     if reading.state != "completed" or reading.job.get("isRetried") is not True:
         return ()
     if reading.result not in _UNPLAIN_RETRIES:
@@ -136,18 +132,19 @@ def _result_retried(reading: Reading) -> Iterable[Breach]:
     return [("/result", f'{brief(reading.result)} is not shown: with "isRetried" the result is "retry"')]
 
 
-def _times_disordered(reading: Reading) -> Iterable[Breach]:
-    if len(reading.times) < 2:
-        return ()
-    read = [(name, moment.seconds) for name, moment in reading.times.items() if moment is not None]
-    return [
-        (f"/{name}", f"is {counted(earlier - seconds, 'second')} before {before}")
-        for (before, earlier), (name, seconds) in pairwise(read)
-        if seconds < earlier
-    ]
+def _times_disordered(reading: Reading) -> Sequence[Breach]:
+    found: list[Breach] = []
+    before = earlier = None
+    for name, moment in reading.times.items():
+        if moment is None:
+            continue
+        if earlier is not None and moment.seconds < earlier:
+            found.append((f"/{name}", f"is {counted(earlier - moment.seconds, 'second')} before {before}"))
+        before, earlier = name, moment.seconds
+    return found
 
 
-def _symbol_long(reading: Reading) -> Iterable[Breach]:
+def _symbol_long(reading: Reading) -> Sequence[Breach]:
     display = reading.object("display")
     symbol, chunk = display.get("jobSymbol"), display.get("chunkId")
     if not isinstance(symbol, str):
@@ -159,17 +156,17 @@ def _symbol_long(reading: Reading) -> Iterable[Breach]:
     return [("/display/jobSymbol", f"the symbol has {len(symbol) + digits} characters, {parts}")]
 
 
-def _product_name_long(reading: Reading) -> Iterable[Breach]:
+def _product_name_long(reading: Reading) -> Sequence[Breach]:
     size = len(reading.text("productName"))
     return () if size <= PRODUCT_NAME_MAX else [("/productName", f"has {size} characters")]
 
 
-def _owner_long(reading: Reading) -> Iterable[Breach]:
+def _owner_long(reading: Reading) -> Sequence[Breach]:
     size = len(reading.text("owner"))
     return () if size <= OWNER_MAX else [("/owner", f"has {size} characters")]
 
 
-def _log_url_long(reading: Reading) -> Iterable[Breach]:
+def _log_url_long(reading: Reading) -> Sequence[Breach]:
     long = [
         (f"/jobInfo/links/{number}/url", link["url"])
         for number, link in reading.links
@@ -184,7 +181,7 @@ def _has_long_url(item: dict[str, Any]) -> bool:
     return isinstance(url, str) and len(url) > LOG_URL_MAX
 
 
-def _time_missing(reading: Reading) -> Iterable[Breach]:
+def _time_missing(reading: Reading) -> Sequence[Breach]:
     missing = [f'"{name}"' for name in _DUE.get(reading.state, ()) if name not in reading.job]
     if not missing:
         return ()
@@ -192,7 +189,7 @@ def _time_missing(reading: Reading) -> Iterable[Breach]:
     return [("", f"{' and '.join(missing)} {verb} missing in a job that is {reading.state}")]
 
 
-def _time_zone_missing(reading: Reading) -> Iterable[Breach]:
+def _time_zone_missing(reading: Reading) -> Sequence[Breach]:
     return [
         (f"/{name}", f"{brief(reading.job[name])} has no zone")
         for name, moment in reading.times.items()
@@ -200,7 +197,7 @@ def _time_zone_missing(reading: Reading) -> Iterable[Breach]:
     ]
 
 
-def _result_kind(reading: Reading) -> Iterable[Breach]:
+def _result_kind(reading: Reading) -> Sequence[Breach]:
     if reading.state != "completed" or reading.result != "fail" or reading.text("jobKind") != "other":
         return ()
     return (
@@ -208,7 +205,7 @@ def _result_kind(reading: Reading) -> Iterable[Breach]:
     )
 
 
-def _log_unparsed(reading: Reading) -> Iterable[Breach]:
+def _log_unparsed(reading: Reading) -> Sequence[Breach]:
     return [
         (f"/logs/{number}/name", f"a log named {brief(name)} is a link, never parsed")
         for number, log in reading.logs
@@ -216,7 +213,7 @@ def _log_unparsed(reading: Reading) -> Iterable[Breach]:
     ]
 
 
-def _machine_unnamed(reading: Reading) -> Iterable[Breach]:
+def _machine_unnamed(reading: Reading) -> Sequence[Breach]:
     if not isinstance(reading.job.get("buildMachine"), dict) or "name" in reading.object("buildMachine"):
         return ()
     name = reading.object("runMachine").get("name")
@@ -224,11 +221,11 @@ def _machine_unnamed(reading: Reading) -> Iterable[Breach]:
     return [("/buildMachine", f"has no name: the machine is unknown{other}")]
 
 
-def _summary_unused(reading: Reading) -> Iterable[Breach]:
+def _summary_unused(reading: Reading) -> Sequence[Breach]:
     return [("/jobInfo/summary", "is never shown")] if "summary" in reading.object("jobInfo") else ()
 
 
-def _message_large(reading: Reading) -> Iterable[Breach]:
+def _message_large(reading: Reading) -> Sequence[Breach]:
     size = reading.size
     if size is None or size > MESSAGE_MAX:  # it may be less
         size = _size_of(reading.job)
@@ -253,7 +250,7 @@ def _digits(chunk: Any) -> int:
         return SYMBOL_MAX + 1
 
 
-CHECKS: dict[str, Callable[[Reading], Iterable[Breach]]] = {
+CHECKS: dict[str, Callable[[Reading], Sequence[Breach]]] = {
     "owner-missing": _owner_missing,
     "time-unreadable": _time_unreadable,
     "task-id-form": _task_id_form,

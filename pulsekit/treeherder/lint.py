@@ -85,7 +85,10 @@ class Linter:
         if not isinstance(job, dict):
             return ()
         reading = Reading(job, key, size)
-        found = [_finding(rule, *breach) for rule, check in self._checks for breach in check(reading)]
+        found: list[Finding] = []
+        for rule, check in self._checks:
+            if breaches := check(reading):
+                found += [_finding(rule, *breach) for breach in breaches]
         if self._backwards is not None and (message := self._went_back(reading.text("taskId"), reading.state)):
             found.append(_finding(self._backwards, "/state", message))
         if len(found) > 1:
