@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy
+    from pulsekit.consumer.queue import Queue
     from pulsekit.errors import (
         AccessRefused,
         BrokerRefused,
@@ -108,6 +109,7 @@ __all__ = [
     "Publisher",
     "Pulse",
     "PulsekitError",
+    "Queue",
     "QueueDepth",
     "Receipt",
     "Record",
@@ -170,6 +172,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.errors": _ERRORS,
         "pulsekit.messages": ("Gap", "Message"),
         "pulsekit.consumer.policy": ("OnFailure", "Policy"),
+        "pulsekit.consumer.queue": ("Queue",),
         "pulsekit.publisher.publisher": ("Draft", "Publisher"),
         "pulsekit.publisher.receipts": (
             "MessageRefused",

@@ -11,6 +11,7 @@ from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
+from pulsekit.consumer.queue import Queue
 from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
 from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas.schema import Schema, load_schema
@@ -145,15 +146,10 @@ class Pulse:
     def subscribe(
         self,
         *bindings: str | Binding,
-        queue: str | None = None,
-        durable: bool | None = None,
-        existing: bool = False,
-        arguments: Mapping[str, Any] | None = None,
+        queue: Queue | str | None = None,
         prefetch: int = PREFETCH,
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
         wait: bool = False,
-        queue_type: str | None = None,
-        dead_letters: str | None = None,
         limits: Limits | None = None,
         on_gap: Callable[[Gap], None] | None = None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
@@ -163,16 +159,11 @@ class Pulse:
 
         Args:
             *bindings: `EXCHANGE:PATTERN`, split at the first colon; without a pattern, everything.
-            queue: `queue/<user>/<name>`; without it, an exclusive queue of its own that leaves nothing behind.
-            durable: whether the queue outlives the connection; by default when it has a name.
-            existing: take a queue that is there as it is, whatever its arguments, and never make it; no binding is
-                needed then.
-            arguments: queue arguments, such as `{"x-expires": 3600000}`.
+            queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. Without
+                it, the consumer has a private, exclusive queue that the broker deletes with the connection.
             prefetch: how many messages may be unsettled.
             schema: checks each payload when it is read.
             wait: wait for exchanges that do not exist yet.
-            queue_type: "quorum" for a durable queue that outlives a node of a cluster; "classic" otherwise.
-            dead_letters: the user's own exchange to which the broker sends what is rejected (x-dead-letter-exchange).
             limits: when PulseGuardian acts; the depth of a durable queue is watched against it, with warnings.
             on_gap: called after a reconnect with the time nobody listened.
             on_refused: called with each binding that the broker refuses, and why; the others go on. Without it, or when
@@ -182,22 +173,14 @@ class Pulse:
         Raises:
             InvalidName: Pulse cannot have an exchange or queue of this name.
             InvalidPattern: a pattern is over 255 bytes.
-            ConfigurationError: no binding, a durable or quorum queue without a name, or a prefetch out of range.
+            ConfigurationError: neither a binding nor a queue, or a prefetch out of range.
             NotOpen: outside the `async with` block.
         """
-        given = dict(arguments or {})
-        if queue_type is not None:
-            given["x-queue-type"] = queue_type
-        if dead_letters is not None:
-            given["x-dead-letter-exchange"] = check_exchange(dead_letters)
         consumer = Consumer(
             self._in,
             self._group(),
             [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
-            queue=queue,
-            durable=durable,
-            existing=existing,
-            arguments=given,
+            queue=Queue(queue) if isinstance(queue, str) else queue,
             prefetch=prefetch,
             schema=_schema(schema),
             wait=wait,

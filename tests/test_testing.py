@@ -46,9 +46,9 @@ async def test_a_consumer_under_test_gets_what_is_injected_and_is_seen_to_settle
 
 async def test_a_dead_letter_is_seen_with_its_reason(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
     await pulse.create_exchange(f"{EXCHANGE}/dead")
-    arguments = {"x-dead-letter-exchange": f"{EXCHANGE}/dead"}
+    queue = pulsekit.Queue("queue/me/q", dead_letters=f"{EXCHANGE}/dead")
     await pulse.create_exchange(EXCHANGE)
-    async with pulse.subscribe(EXCHANGE, queue="queue/me/q", arguments=arguments) as messages:
+    async with pulse.subscribe(EXCHANGE, queue=queue) as messages:
         pulse_sandbox.publish(EXCHANGE, "k", {})
         await (await anext(messages)).reject()
         (letter,) = await pulse_sandbox.dead_lettered(1)

@@ -10,12 +10,14 @@ if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy
+    from pulsekit.consumer.queue import Queue
 
 __all__ = [
     "Consumer",
     "Limits",
     "OnFailure",
     "Policy",
+    "Queue",
     "QueueDepth",
 ]
 
@@ -31,5 +33,6 @@ __getattr__, __dir__ = lazy_names(
             "OnFailure",
             "Policy",
         ),
+        "pulsekit.consumer.queue": ("Queue",),
     },
 )

@@ -20,7 +20,7 @@ from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
 from pulsekit._amqp.types import Settlement
-from pulsekit.bindings.names import check_queue, queue_name
+from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.policy import OnFailure, Policy, Retries
@@ -39,12 +39,13 @@ from pulsekit.errors import (
 from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
     from pulsekit._amqp.connection import Connection, Link
     from pulsekit._amqp.types import Delivery
+    from pulsekit.consumer.queue import Queue
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["Consumer"]
@@ -80,10 +81,7 @@ class Consumer:
         tasks: asyncio.TaskGroup,
         bindings: Sequence[Binding],
         *,
-        queue: str | None = None,
-        durable: bool | None = None,
-        existing: bool = False,
-        arguments: Mapping[str, Any] | None = None,
+        queue: Queue | None = None,
         prefetch: int = PREFETCH,
         schema: Schema | None = None,
         wait: bool = False,
@@ -94,25 +92,19 @@ class Consumer:
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
-        if queue is not None:
-            check_queue(queue)
-        elif durable or existing:
-            raise ConfigurationError("a durable queue needs a name: queue/<user>/<name>")
-        if (arguments or {}).get("x-queue-type") == "quorum" and (queue is None or durable is False):
-            raise ConfigurationError("a quorum queue is durable and needs a name: queue/<user>/<name>")
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
-        self.queue: str = queue or ""
+        self.queue: str = queue.name if queue is not None else ""
         self.gaps: int = 0
         self.stale = 0
         self.failures: int = 0
         self.poison: int = 0
-        self._named = queue
-        self._durable = queue is not None if durable is None else durable
+        self._queue = queue
+        self._durable = queue is not None and queue.durable
         self._connection = connection
         self._tasks = tasks
         self._bindings = tuple((binding.exchange, binding.pattern) for binding in bindings)
-        self._arguments = dict(arguments or {})
+        self._arguments = {} if queue is None else queue.declare_arguments
         self._prefetch = prefetch
         self._schema = schema
         self._wait = wait
@@ -127,8 +119,8 @@ class Consumer:
         self._buffer: deque[Message] = deque()
         self._arrived = asyncio.Event()
         self._epoch = 0
-        self._existing = existing
-        self._known = existing  # whether the durable queue stood before: then it is not made again when it is gone
+        self._existing = queue is not None and queue.existing
+        self._known = self._existing  # whether the durable queue existed before: then it is never created again
         self._patience = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
         self._lossy = False  # whether messages were lost since nobody listens
         self._may_expire = "x-expires" in self._arguments
@@ -381,7 +373,7 @@ class Consumer:
 
     async def _subscribe(self, link: Link) -> ConsumeChannel:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
-        self.queue = self._named or queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
+        self.queue = self._queue.name if self._queue else queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
         wire = await self._open_wire(link)
         if self._durable:

@@ -72,7 +72,6 @@ async def test_a_missing_exchange_can_be_waited_for(pulse: pulsekit.Pulse, user:
         ([], {}),
         (["exchange/me/x:" + "a" * 256], {}),
         (["exchange/me/x"], {"queue": "exchange/me/x"}),
-        (["exchange/me/x"], {"durable": True}),
         (["exchange/me/x"], {"prefetch": 0}),
     ],
 )
@@ -272,11 +271,11 @@ async def test_a_queue_that_expired_while_nobody_listened_is_made_again_and_the_
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
-    queue, arguments = f"queue/{user.name}/brief", {"x-expires": 60_000}
+    queue = f"queue/{user.name}/brief"
     async with (
         Proxy(user.url) as proxy,
         pulsekit.connect(proxy.url) as shaky,
-        shaky.subscribe(exchange, queue=queue, arguments=arguments, on_gap=gaps.put_nowait) as messages,
+        shaky.subscribe(exchange, queue=pulsekit.Queue(queue, expires=60), on_gap=gaps.put_nowait) as messages,
     ):
         proxy.refuse()
         proxy.cut()
@@ -362,13 +361,13 @@ async def test_a_binding_that_was_refused_stands_after_a_reconnect_once_its_exch
 
 
 async def test_a_queue_that_is_there_is_taken_as_it_is_and_never_made(pulse: pulsekit.Pulse, exchange: str) -> None:
-    queue, arguments = f"queue/{pulse.user}/others", {"x-expires": 600_000}
+    queue = f"queue/{pulse.user}/others"
     with pytest.raises(pulsekit.NotFound, match=queue):
-        async with pulse.subscribe(queue=queue, existing=True):
+        async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)):
             pass
-    async with pulse.subscribe(exchange, queue=queue, arguments=arguments):
+    async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, expires=600)):
         await send(pulse, exchange, range(1))
-    async with pulse.subscribe(queue=queue, existing=True) as messages:
+    async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)) as messages:
         assert (await anext(messages)).payload == {"n": 0}
 
 
@@ -400,7 +399,9 @@ async def test_one_subscription_that_is_refused_leaves_the_others_alone(
         link = await pulse.link()
         queue = queue and queue.format(user=pulse.user)
         with pytest.raises(refusal, match=name.format(user=pulse.user)):
-            async with pulse.subscribe(exchange + suffix, queue=queue, arguments={"x-max-length": 9} if queue else {}):
+            async with pulse.subscribe(
+                exchange + suffix, queue=queue and pulsekit.Queue(queue, arguments={"x-max-length": 9})
+            ):
                 pass
         await send(pulse, exchange, range(1))
         message = await anext(messages)
@@ -470,8 +471,8 @@ async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_g
     monkeypatch.setattr("pulsekit.consumer.consumer._WAIT_FIRST", 0.01)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as dead:
-        async with dead.subscribe(exchange, queue=queue, durable=False):
-            messages = pulse.subscribe(exchange, queue=queue, durable=False)
+        async with dead.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)):
+            messages = pulse.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False))
             refused = refusals(messages, monkeypatch)
             opening = asyncio.ensure_future(messages.open())
             await refused.wait()
@@ -485,9 +486,12 @@ async def test_a_queue_that_stays_locked_is_named(
 ) -> None:
     monkeypatch.setattr("pulsekit.consumer.consumer.CONNECT_TIMEOUT", 0.0)
     queue = f"queue/{user.name}/mine"
-    async with pulsekit.connect(user.url) as other, other.subscribe(exchange, queue=queue, durable=False):
+    async with (
+        pulsekit.connect(user.url) as other,
+        other.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)),
+    ):
         with pytest.raises(pulsekit.ResourceLocked, match=queue):
-            await pulse.subscribe(exchange, queue=queue, durable=False).open()
+            await pulse.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)).open()
 
 
 async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_for(
@@ -499,12 +503,12 @@ async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_f
     async with (
         Proxy(user.url) as proxy,
         pulsekit.connect(proxy.url) as shaky,
-        shaky.subscribe(exchange, queue=queue, durable=False, on_gap=gaps.put_nowait) as messages,
+        shaky.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False), on_gap=gaps.put_nowait) as messages,
     ):
         refused = refusals(messages, monkeypatch)
         proxy.refuse()
         proxy.cut()
-        async with pulse.subscribe(exchange, queue=queue, durable=False):
+        async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)):
             proxy.accept()
             await refused.wait()
         gap = await gaps.get()
@@ -540,15 +544,11 @@ async def test_a_handler_survives_a_reconnect(user: PulseUser, pulse: pulsekit.P
 
 async def test_a_quorum_queue_is_asked_for_by_name(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{user.name}/quorum"
-    with pytest.raises(pulsekit.ConfigurationError, match="needs a name"):
-        pulse.subscribe(exchange, queue_type="quorum")
-    with pytest.raises(pulsekit.ConfigurationError, match="needs a name"):
-        pulse.subscribe(exchange, queue=queue, durable=False, queue_type="quorum")
-    async with pulse.subscribe(exchange, queue=queue, queue_type="quorum") as messages:
+    async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, type="quorum")) as messages:
         await send(pulse, exchange, range(1))
         assert (await anext(messages)).payload == {"n": 0}
     with pytest.raises(pulsekit.PreconditionFailed, match="x-queue-type"):
-        await pulse.subscribe(exchange, queue=queue, queue_type="classic").open()
+        await pulse.subscribe(exchange, queue=pulsekit.Queue(queue, type="classic")).open()
 
 
 async def test_a_schema_marks_what_treeherder_would_drop(pulse: pulsekit.Pulse, exchange: str) -> None:

@@ -65,7 +65,7 @@ async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
 ) -> None:
     queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
-    async with pulse.subscribe(exchange, queue=queue, dead_letters=letters) as messages:
+    async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, dead_letters=letters)) as messages:
         await send(pulse, exchange, {"n": 1}, {"n": 2})
         handler = Handler(stop_after=4, failing={1})
         await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=2))
@@ -74,7 +74,7 @@ async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to
         letter = await anext(dead)
         assert letter.payload == {"n": 1}
         assert letter.headers["x-death"][0]["queue"] == queue
-    async with pulse.subscribe(queue=queue, dead_letters=letters) as messages:
+    async with pulse.subscribe(queue=pulsekit.Queue(queue, dead_letters=letters)) as messages:
         await send(pulse, exchange, {"n": 3})
         assert (await anext(messages)).payload == {"n": 3}, "nothing else is left in the queue"
 
@@ -85,7 +85,7 @@ async def test_a_quorum_queue_of_rabbitmq_4_ends_requeues_before_a_high_limit(
     # Its default delivery limit is 20 returns; 3.x has none unless the queue is declared with one.
     reason, deliveries = ("delivery_limit", 21) if broker.version >= (4,) else ("rejected", 31)
     queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
-    async with pulse.subscribe(exchange, queue=queue, queue_type="quorum", dead_letters=letters) as messages:
+    async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, type="quorum", dead_letters=letters)) as messages:
         await send(pulse, exchange, {"n": 1})
         handler = Handler(stop_after=deliveries, failing={1})
         await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=30))
@@ -110,7 +110,7 @@ async def test_poison_never_reaches_the_handler(
     policy = Policy(poison=OnFailure.REJECT, max_size=10_000)
     letters = f"exchange/{user.name}/dead"
     async with pulse.subscribe(
-        exchange, queue=f"queue/{user.name}/q", schema="pulse-job", dead_letters=letters
+        exchange, queue=pulsekit.Queue(f"queue/{user.name}/q", dead_letters=letters), schema="pulse-job"
     ) as messages:
         large = JOBS[0] | {"extra": {"x": "x" * 10_000}}
         deep = b"[" * 100_000

@@ -45,7 +45,7 @@ async def test_the_leader_of_a_quorum_queue_is_killed(
     fault = Fault(leader.kill, then=leader.start)
     async with (
         pulsekit.connect(url, on_state=watch) as pulse,
-        pulse.subscribe(queue=stage.queue, queue_type="quorum", on_gap=account.gap) as messages,
+        pulse.subscribe(queue=pulsekit.Queue(stage.queue, type="quorum"), on_gap=account.gap) as messages,
     ):
         publisher = pulse.publisher(stage.exchange, mandatory=True)
         await publish_and_consume(publisher, messages, account, lambda: account.sent >= 20_000, at={7_000: fault})

@@ -22,6 +22,9 @@ async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
                 print(cc, message.payload)
                 await message.ack()
             await messages.handle(handler)
+        queue = pulsekit.Queue("queue/me/jobs", type="quorum", expires=3600, dead_letters="exchange/me/dead")
+        async with pulse.subscribe("exchange/me/v1/jobs", queue=queue) as kept:
+            await kept.handle(handler, pulsekit.Policy(failure=pulsekit.OnFailure.REJECT))
 
 
 async def handler(message: pulsekit.Message) -> None:

@@ -155,7 +155,7 @@ async def test_a_queue_of_ones_own_is_emptied_as_it_is(
     user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     queue = f"queue/{user.name}/jobs"
-    async with pulse.subscribe(f"{exchange}:a", queue=queue, arguments={"x-expires": 600_000}):
+    async with pulse.subscribe(f"{exchange}:a", queue=library.Queue(queue, expires=600)):
         await publisher.publish({}, "a")
         await publisher.publish({}, "b")
     for found in (["a"], []):

@@ -107,15 +107,14 @@ class Session:
             OSError: what came cannot be recorded or shown.
         """
         from pulsekit.consumer.consumer import PREFETCH
+        from pulsekit.consumer.queue import Queue
 
         store = self._store
         async with (
             self._pulse as pulse,
             pulse.subscribe(
                 *self._bindings,
-                queue=store.queue if store else None,
-                existing=store is not None and store.keep is None,
-                arguments={"x-expires": int(store.keep * 1000)} if store and store.keep else None,
+                queue=Queue(store.queue, expires=store.keep, existing=store.keep is None) if store else None,
                 prefetch=PREFETCH if self._saving is None else self._saving.ahead,
                 wait=wait,
                 on_gap=self._on_gap,

@@ -1,0 +1,77 @@
+"""The description of a named queue that a subscription declares or uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pulsekit.bindings.names import check_exchange, check_queue
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Queue"]
+
+_TYPES = ("classic", "quorum")
+_MAX_EXPIRES = 2**32 - 1  # milliseconds that RabbitMQ accepts for x-expires
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A named queue: how the broker declares it, or that it must exist.
+
+    Example:
+        `Queue("queue/me/jobs", type="quorum", expires=3600, dead_letters="exchange/me/dead")`
+
+    Attributes:
+        name: `queue/<user>/<name>`.
+        type: "quorum" for a replicated queue that survives the loss of a node of the cluster, or "classic"
+            (x-queue-type). By default the broker decides.
+        durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
+        expires: seconds without a consumer after which the broker deletes the queue (x-expires).
+        dead_letters: the user's exchange to which the broker routes rejected messages (x-dead-letter-exchange).
+        arguments: further arguments of queue.declare, such as `{"x-max-length": 1000}`.
+        existing: use the queue with whatever properties it has, and never create it. No binding is needed then.
+
+    Raises:
+        InvalidName: Raised when Pulse cannot have a queue or exchange of this name.
+        ConfigurationError: Raised when two options contradict each other, or a value is out of range.
+    """
+
+    name: str
+    type: Literal["classic", "quorum"] | None = None
+    durable: bool = True
+    expires: float | None = None
+    dead_letters: str | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    existing: bool = False
+
+    def __post_init__(self) -> None:
+        check_queue(self.name)
+        if self.dead_letters is not None:
+            check_exchange(self.dead_letters)
+        if self.type is not None and self.type not in _TYPES:
+            raise ConfigurationError(f"the type of a queue is 'classic' or 'quorum', not {self.type!r}")
+        if self.expires is not None and not 1 <= round(self.expires * 1000) <= _MAX_EXPIRES:
+            raise ConfigurationError(f"expires is 0.001 to {_MAX_EXPIRES / 1000} seconds, not {self.expires}")
+        if twice := self._own_arguments.keys() & self.arguments.keys():
+            raise ConfigurationError(f"the arguments of {self.name} repeat an option: {', '.join(sorted(twice))}")
+        if self.existing and self.declare_arguments:
+            raise ConfigurationError(f"{self.name} is used as it exists: arguments and options do not apply to it")
+        if self.declare_arguments.get("x-queue-type") == "quorum" and not self.durable:
+            raise ConfigurationError(f"the quorum queue {self.name} must be durable")
+
+    @property
+    def declare_arguments(self) -> dict[str, Any]:
+        """All arguments of queue.declare: the options of this queue, and `arguments`."""
+        return {**self._own_arguments, **self.arguments}
+
+    @property
+    def _own_arguments(self) -> dict[str, Any]:
+        options = {
+            "x-queue-type": self.type,
+            "x-expires": None if self.expires is None else round(self.expires * 1000),
+            "x-dead-letter-exchange": self.dead_letters,
+        }
+        return {name: value for name, value in options.items() if value is not None}

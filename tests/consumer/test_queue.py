@@ -1,0 +1,51 @@
+"""The description of a queue, without a broker."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import pulsekit
+from pulsekit import Queue
+
+
+def test_options_become_arguments_of_queue_declare() -> None:
+    queue = Queue(
+        "queue/me/jobs", type="quorum", expires=1.5, dead_letters="exchange/me/dead", arguments={"x-max-length": 9}
+    )
+    assert queue.declare_arguments == {
+        "x-queue-type": "quorum",
+        "x-expires": 1500,
+        "x-dead-letter-exchange": "exchange/me/dead",
+        "x-max-length": 9,
+    }
+    assert Queue("queue/me/jobs").declare_arguments == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"name": "jobs"}, "jobs"),
+        ({"dead_letters": "queue/me/dead"}, "queue/me/dead"),
+        ({"type": "stream"}, "'classic' or 'quorum'"),
+        ({"type": "quorum", "durable": False}, "durable"),
+        ({"arguments": {"x-queue-type": "quorum"}, "durable": False}, "durable"),
+        ({"expires": 0}, "expires"),
+        ({"expires": 2**32 / 1000}, "expires"),
+        ({"expires": 1, "arguments": {"x-expires": 2}}, "x-expires"),
+        ({"existing": True, "expires": 1}, "as it exists"),
+        ({"existing": True, "arguments": {"x-max-length": 9}}, "as it exists"),
+    ],
+)
+def test_a_queue_that_cannot_be_declared_is_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(pulsekit.ConfigurationError, match=words):
+        Queue(**({"name": "queue/me/jobs"} | options))  # type: ignore[arg-type] # the values are wrong on purpose
+
+
+def test_a_queue_is_a_value() -> None:
+    queue = Queue("queue/me/jobs", expires=60)
+    assert queue == Queue("queue/me/jobs", expires=60)
+    assert len({queue, Queue("queue/me/jobs", expires=60)}) == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        queue.name = "queue/me/other"  # type: ignore[misc] # that is the point
