@@ -1,4 +1,4 @@
-"""Calls of what a user supplied, whose failure must not become ours."""
+"""Calls of a user's callbacks, whose exceptions must not end the connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Ts = TypeVarTuple("Ts")
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback if there is one. What it raises is logged: the connection it hears about goes on."""
+    """Call a callback, unless it is None. An exception of the callback is logged."""
     if callback is None:
         return
     try:

@@ -1,10 +1,10 @@
 """One AMQP channel whose frames are handled by us and not by aiormq.
 
 aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
-`FrameChannel.take`, which either handles the frame and returns the offset behind it, or returns 0, and then aiormq
-gets the frame. A method with content arrives as a method frame, one content header and as many body frames as its
-size needs (AMQP 0-9-1 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection: `channel_end`
-tells why it ended, and the owner opens another channel on the next connection.
+`FrameChannel.handle_frame`, which either handles the frame and returns the offset behind it, or returns 0, and then
+aiormq gets the frame. A method with content arrives as a method frame, one content header and as many body frames as
+its size needs (AMQP 0-9-1 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection:
+`channel_end` returns why it ended, and the owner opens another channel on the next connection.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ __all__ = ["FrameChannel", "IncomingContent", "channel_end"]
 
 
 class FrameChannel(ABC):
-    """Take the frames of one channel out of the stream."""
+    """The frame handler of one channel, which collects methods with content and dispatches them to its subclass."""
 
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
         self.link = link
         self._channel = channel
-        self._content: IncomingContent | None = None  # that is coming in
-        self._dead = False  # a frame on a channel that is closing would cost the whole connection (504)
+        self._content: IncomingContent | None = None  # incomplete
+        self._closing = False  # the broker closes the connection if a frame is sent after channel.close (504)
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Handle a frame that is ours, and return the place behind it; or return 0 to leave it to aiormq."""
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle a frame and return the offset behind it, or return 0 to pass the frame to aiormq."""
         if kind == METHOD:
             method = data[start : start + 4]
             if self._on_method(method, data, start, end):
                 return end + 1
-            self._dead = self._dead or method == CLOSE_CHANNEL
+            self._closing = self._closing or method == CLOSE_CHANNEL
             return 0
         if self._content is None:
             return 0
@@ -51,19 +51,19 @@ class FrameChannel(ABC):
 
     @abstractmethod
     def resumed(self) -> None:
-        """Learn that the transport takes more, after it did not."""
+        """Continue writing: the transport accepts data again, after it did not."""
 
     @abstractmethod
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
-        """Handle a method that is ours, or return False."""
+        """Handle a method, or return False to pass it to aiormq."""
 
     @abstractmethod
     def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:
-        """Handle a method with its content."""
+        """Handle a method with its complete content."""
 
 
 class IncomingContent:
-    """Put a method with content together from its frames."""
+    """A method whose content is collected from a header frame and body frames."""
 
     __slots__ = ("_missing", "_parts", "header", "method")
 
@@ -78,16 +78,16 @@ class IncomingContent:
         return b"".join(self._parts)
 
     def add(self, kind: int, data: bytes, start: int, end: int) -> bool:
-        """Take header or body; return True when it is complete.
+        """Add the payload of a header or body frame; return True when the content is complete.
 
         Raises:
-            ValueError: what has come is neither.
+            ValueError: Raised when the frame is neither the header nor a body after it.
         """
         if kind == HEADER and end - start >= LEAST_HEADER:
             self.header = data[start:end]
             self._missing = int.from_bytes(data[start + 4 : start + 12], "big")
         elif kind != BODY or not self.header:
-            raise ValueError("no content follows where it has to")
+            raise ValueError("content header or body expected")
         else:
             self._parts.append(data[start:end])
             self._missing -= end - start
@@ -95,7 +95,7 @@ class IncomingContent:
 
 
 async def channel_end(channel: aiormq.Channel, doing: str) -> PulsekitError:
-    """Wait until the channel is closed, by whomever, and return why."""
+    """Wait until the channel is closed, and return the reason."""
     closing = channel.closing
     await asyncio.wait([closing])
     error = None if closing.cancelled() else closing.exception()

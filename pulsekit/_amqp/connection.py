@@ -1,9 +1,24 @@
-"""A connection that comes back: opened, watched, and opened again with backoff.
+"""A connection that is opened, monitored, and opened again with backoff after each loss.
 
-Each opening is an epoch. Whoever uses the connection asks for the `Link` of the current epoch, works on it until it is
-lost, and asks again; what has to stand on the broker (exchanges, queues, bindings) is set up by its user on each link.
+Plan: `Connection` runs one task that alternates between opening a `Link`, waiting until the link is lost, and a pause.
+Each link is an epoch, numbered from 1. A publisher or consumer awaits `Connection.link()`, opens its channels on that
+link, declares what it needs (exchange, queue, bindings), works until its channel closes, and awaits the next link.
 
-aio-pika's Robust classes are not used: they retry a refused queue for ever and take the healthy channels down with it.
+- Backoff: attempt n waits for a random time between 0 and min(60 s, 0.5 s · 2ⁿ), "full jitter". n starts over after a
+  link that lasted 30 seconds, so that a broker that accepts and drops connections does not cause a busy loop.
+- Hosts: each attempt tries all hosts of the cluster in turn, starting after the host that was used last.
+- Failure: an error of the first attempt is final, since the configuration is probably wrong. Later, only a refusal by
+  the broker is final; a refused login or virtual host is retried five times before.
+- Liveness: the link checks four times in two heartbeat intervals whether data have arrived (AMQP 0-9-1 §4.2.7).
+
+Invariants: at most one link is current; epochs ascend; after `_failure` is set, `link()` raises it for every caller and
+no further attempt is made.
+
+Example: the broker restarts. The states are READY, BACKING_OFF (0.3 s), CONNECTING, BACKING_OFF (0.7 s), CONNECTING,
+READY; the epoch of the new link is 2.
+
+aio-pika's Robust classes are not used: they retry the declaration of a refused queue without end, and close the other
+channels of the connection with each attempt.
 """
 
 from __future__ import annotations
@@ -45,21 +60,21 @@ log = logging.getLogger("pulsekit")
 
 CONNECT_TIMEOUT = 10.0  # seconds for the whole of connecting: TCP, TLS, login, virtual host
 OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
-CLOSE_TIMEOUT = 3.0  # seconds for a farewell nobody may answer
-_LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse: logins fail for a moment
-_LOOKS = 4  # for a sign of life, in the time of two heartbeats
+CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
+_LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse, and logins fail until then
+_CHECKS = 4  # for received data, in two heartbeat intervals
 
 
 class State(enum.StrEnum):
-    """Name what a connection is doing.
+    """The state of a connection.
 
     Attributes:
-        CONNECTING: it is being opened.
-        READY: it is open.
-        BLOCKED: it is open, and the broker takes no messages for want of memory or disk (connection.blocked). What is
-            published waits here until its deadline.
-        BACKING_OFF: it is gone, and will be opened again after a pause.
-        CLOSED: it is gone for good, or was never opened.
+        CONNECTING: the connection is being opened.
+        READY: the connection is open.
+        BLOCKED: the connection is open, but the broker accepts no messages because it is short of memory or disk space
+            (connection.blocked). Published messages wait in this process until their deadline.
+        BACKING_OFF: the connection was lost and will be opened again after a pause.
+        CLOSED: the connection was closed, failed finally, or was never opened.
     """
 
     CONNECTING = "connecting"
@@ -71,12 +86,12 @@ class State(enum.StrEnum):
 
 @dataclass(slots=True)
 class Backoff:
-    """Space out attempts with full jitter, so that clients of a restarted broker do not come back all at once.
+    """Delays between attempts with full jitter, so that the clients of a restarted broker do not reconnect at once.
 
     Attributes:
-        first: the longest first delay, in seconds.
-        most: the longest delay, in seconds.
-        healthy: seconds a connection must live for the delays to start over.
+        first: upper limit of the first delay, in seconds.
+        most: upper limit of every delay, in seconds.
+        healthy: seconds after which a connection counts as healthy, and the delays start over.
     """
 
     first: float = 0.5
@@ -91,140 +106,141 @@ class Backoff:
         return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
     def lived(self, seconds: float) -> None:
-        """Start over if the connection lived long enough to be called healthy."""
+        """Start over if a connection was healthy."""
         if seconds >= self.healthy:
             self._attempt = 0
 
 
 class Link:
-    """One epoch of a connection: open until `lost`.
+    """One epoch of a connection, from a successful login to its loss.
 
     Attributes:
-        epoch: its number, from 1.
-        user: the AMQP user who is logged in.
-        server: the broker's own description of itself (connection.start).
+        epoch: the number of the epoch, from 1.
+        user: the AMQP user of the login.
+        server: the properties of the broker (connection.start).
         frame_max: bytes of the largest frame (connection.tune).
-        heartbeat: seconds between heartbeats that were agreed on; two of them without a byte end the link, in time for
-            what is published to go out again. aiormq alone would wait for more than three.
-        tap: where the frames of our own channels come out, and go in.
-        on_blocked: called with the broker's reason when it takes no more messages, and with None when it does again.
-        mute: whether the broker left a farewell unanswered; then nobody waits for its answer to the next.
+        heartbeat: the negotiated heartbeat interval in seconds. After two intervals without data the link is closed;
+            aiormq alone would wait for more than three, too long to resend messages before their deadline.
+        router: the frame router, through which our own channels receive and send frames.
+        on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
+            unblocks it.
+        unresponsive: True once a close request timed out. Later close requests are then skipped.
     """
 
-    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, seam: Transport) -> None:
-        if connection.transport is None or seam.tap is None:
+    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, transport: Transport) -> None:
+        if connection.transport is None or transport.router is None:
             raise ConnectionLost("the connection went while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
         self.unresponsive = False
         self.epoch = epoch
         self.user = user
-        self.tap = seam.tap
+        self.router = transport.router
         self._connection = connection
-        self._wire = connection.transport.connection
-        self.server: dict[str, object] = dict(self._wire.server_properties or {})
-        self.frame_max: int = self._wire.connection_tune.frame_max or FRAME_MAX  # 0 is no limit
-        self.heartbeat: int = self._wire.connection_tune.heartbeat
-        # From here on aiormq takes it for one thing alone: how long a farewell of a channel may stay without an answer.
-        self._wire.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
-        self._silent = 0  # looks without a sign of life
-        self._look = asyncio.get_running_loop().call_later(2 * self.heartbeat / _LOOKS, self._listen)
-        self.tap.connect(0, self)
+        self._aiormq = connection.transport.connection
+        self.server: dict[str, object] = dict(self._aiormq.server_properties or {})
+        self.frame_max: int = self._aiormq.connection_tune.frame_max or FRAME_MAX  # 0 means no limit
+        self.heartbeat: int = self._aiormq.connection_tune.heartbeat
+        # From here on aiormq uses this value only as the timeout of channel.close.
+        self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
+        self._silent_checks = 0  # checks without received data
+        self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
+        self.router.connect(0, self)
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Look for connection.blocked and connection.unblocked on channel 0, which stay aiormq's."""
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Read connection.blocked and connection.unblocked; every frame of channel 0 is passed on to aiormq."""
         payload = data[start:end]
         method = payload[:4] if kind == METHOD else b""
         if method == BLOCKED:
-            self.tap.hold()
-            self._tell(short_string(payload, 4)[0])
+            self.router.block()
+            self._report_blocked(short_string(payload, 4)[0])
         elif method == UNBLOCKED:
-            self._tell(None)
-            self.tap.release()
+            self._report_blocked(None)
+            self.router.unblock()
         return 0
 
     def resumed(self) -> None:
-        """Do nothing: what goes out on channel 0 is aiormq's."""
+        """Do nothing: aiormq writes to channel 0."""
 
-    def _listen(self) -> None:
-        """Drop a connection on which nothing came for two heartbeats (AMQP 0-9-1 §4.2.7).
+    def _check_alive(self) -> None:
+        """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
 
-        Looks are counted rather than seconds: a program that keeps its loop busy for a minute has not read what came.
+        This counts checks, not seconds: when the program blocks its event loop for a minute, arrived data are unread.
         """
-        self._silent = 0 if self.tap.heard else self._silent + 1
-        self.tap.heard = False
-        if self._silent >= _LOOKS:
+        self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
+        self.router.received_data = False
+        if self._silent_checks >= _CHECKS:
             log.warning("nothing came from the broker for %d s: the connection is dead", 2 * self.heartbeat)
-            self.tap.abort()
+            self.router.abort()
         elif not self.is_lost:
-            self._look = asyncio.get_running_loop().call_later(2 * self.heartbeat / _LOOKS, self._listen)
+            self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
 
-    def _tell(self, reason: str | None) -> None:
+    def _report_blocked(self, reason: str | None) -> None:
         if self.on_blocked is not None:
             self.on_blocked(reason)
 
     @property
     def is_lost(self) -> bool:
-        """Tell whether the connection is gone."""
-        return self._wire.is_closed
+        """Whether the connection was lost or closed."""
+        return self._aiormq.is_closed
 
     async def lost(self) -> None:
-        """Wait until the connection is gone. Cancelling the wait does no harm."""
-        await asyncio.wait([self._wire.closing])
+        """Wait until the connection is lost or closed. The wait can be cancelled."""
+        await asyncio.wait([self._aiormq.closing])
 
     async def channel(self, *, confirms: bool) -> aiormq.Channel:
-        """Open a channel (channel.open, and confirm.select when asked).
+        """Open a channel (channel.open, and confirm.select with `confirms`).
 
-        It is aiormq's own: each of aio-pika's leaves something behind on its connection, for as long as that lives.
+        The channel is aiormq's, because aio-pika's connection keeps a reference to every channel it has opened.
 
         Raises:
-            ConnectionLost: the connection went, or the broker did not answer in time.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                channel = await self._wire.channel(publisher_confirms=confirms)
+                channel = await self._aiormq.channel(publisher_confirms=confirms)
         except FOREIGN as error:
             raise map_error(error, "open a channel") from error
-        except RuntimeError as error:  # what aiormq says of a connection that is closed
+        except RuntimeError as error:  # aiormq raises this when the connection is closed
             if not self.is_lost:
                 raise
             raise map_error(error, "open a channel") from error
         assert isinstance(channel, aiormq.Channel)
         return channel
 
-    async def close_quietly(self, question: Callable[[float], Awaitable[object]]) -> None:
-        """Ask the broker for something on the way out, which may be gone already, and wait a few seconds at most.
+    async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
+        """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
 
         Args:
-            question: asks, and waits for so many seconds.
+            request: sends the request and waits for the answer, for the given number of seconds.
         """
         if self.unresponsive:
             return
         try:
-            await question(CLOSE_TIMEOUT)
+            await request(CLOSE_TIMEOUT)
         except TimeoutError:
             self.unresponsive = True
         except FOREIGN as error:
-            log.debug("on the way out: %r", error)
+            log.debug("during shutdown: %r", error)
 
     async def close(self) -> None:
-        """Say good-bye, for at most a few seconds, and drop the connection."""
-        # A timeout would not do: aiormq, cancelled while it closes, waits until all is written that nobody reads.
-        patience = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.tap.abort)
+        """Close the connection (connection.close). After `CLOSE_TIMEOUT` it is aborted."""
+        # asyncio.timeout() is not enough: a cancelled close of aiormq still waits until its buffer is written.
+        deadline = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.router.abort)
         try:
             await self._connection.close()
         except FOREIGN as error:
             log.debug("closing the connection: %r", error)
         finally:
-            patience.cancel()
-            self._look.cancel()
+            deadline.cancel()
+            self._next_check.cancel()
 
 
 class Connection:
-    """Keep a connection to the broker, for one direction of traffic.
+    """A connection to the broker for one direction of traffic, which reconnects after each loss.
 
-    The first attempt decides: what it raises, every waiter gets. Later losses are repaired with full-jitter backoff; a
-    login or virtual host that is refused by then is tried a few times, and then final: a user that PulseGuardian makes
-    anew is not there for a moment, and may do nothing for another.
+    If the first attempt fails, every caller of `link` gets its error. Later attempts are repeated with backoff. A
+    refused login or virtual host is retried a few times before it is final: when PulseGuardian changes a password, it
+    re-creates the user, who for a moment does not exist, and then has no permissions.
     """
 
     def __init__(
@@ -243,22 +259,22 @@ class Connection:
         self._timeout = timeout
         self._on_state = on_state
         self._backoff = backoff or Backoff()
-        self._host = 0  # where the next attempt begins, of those that the broker has
+        self._host = 0  # index of the host to try first
         self._link: Link | None = None
         self._failure: PulsekitError | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Begin connecting, in the task group of the owner. Starting twice does nothing."""
+        """Start connecting, in a task of the given group. Starting twice does nothing."""
         if self._task is None:
             self._task = tasks.create_task(self._supervise(), name=f"pulsekit {self.name}")
 
     async def link(self) -> Link:
-        """Wait for the link of the current epoch.
+        """Return the link of the current epoch, when there is one.
 
         Raises:
-            PulsekitError: the connection gave up, or was closed; the same error for every waiter.
+            PulsekitError: Raised when the connection failed finally or was closed; every caller gets the same error.
         """
         while True:
             if self._failure is not None:
@@ -268,7 +284,7 @@ class Connection:
             await self._changed.wait()
 
     async def close(self) -> None:
-        """Close for good. Closing twice is fine."""
+        """Close the connection finally. Closing twice is fine."""
         if self._failure is None:
             self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
         if self._task is not None:
@@ -318,25 +334,25 @@ class Connection:
         self._enter(State.READY if reason is None else State.BLOCKED)
 
     async def _renew_password(self) -> None:
-        """Ask the user's password file or command again, in a thread: PulseGuardian may have a new one by now."""
+        """Read the user's password file or command again, in a thread: the password may have been changed."""
         try:
             self._broker = await asyncio.to_thread(self._broker.renewed)
         except ConfigurationError as error:
             log.warning("%s", error)
 
     async def _open(self) -> Link:
-        """Connect to the first host that lets us in, beginning after the one that was lost."""
+        """Connect to the first host that accepts a connection, starting after the host that was used last."""
         brokers = self._broker.each(self._host)
         loop = asyncio.get_running_loop()
         end = loop.time() + self._timeout
         failure: PulsekitError | None = None
         for number, broker in enumerate(brokers):
-            # One that is silent must not use up the time of those after it.
+            # A host that does not answer must not use up the time of the hosts after it.
             seconds = (end - loop.time()) / (len(brokers) - number)
             try:
                 link = await self._open_one(broker, seconds)
             except BrokerRefused:
-                raise  # they are one cluster: the others would say the same
+                raise  # the hosts are one cluster, and would all refuse
             except PulsekitError as error:
                 log.debug("%s", error)
                 failure = failure or error
@@ -347,7 +363,7 @@ class Connection:
         raise failure
 
     async def _open_one(self, broker: Broker, seconds: float) -> Link:
-        seam = Transport(broker.ssl_context())
+        transport = Transport(broker.ssl_context())
         connection = aio_pika.Connection(
             URL.build(
                 scheme="amqps" if broker.tls else "amqp",
@@ -360,14 +376,14 @@ class Connection:
             ),
             client_properties={"connection_name": f"pulsekit {self.name}", "product": "pulsekit"},
         )
-        connection.kwargs["transport_factory"] = seam
+        connection.kwargs["transport_factory"] = transport
         try:
             async with asyncio.timeout(seconds):
                 await connection.connect()
-            link = Link(self.epoch + 1, connection, broker.user, seam)
+            link = Link(self.epoch + 1, connection, broker.user, transport)
         except FOREIGN as error:
             await connection.close()
-            raise map_connect_error(error, broker, self._timeout, seam.refusal) from error
+            raise map_connect_error(error, broker, self._timeout, transport.refusal) from error
         except BaseException:
             await connection.close()
             raise

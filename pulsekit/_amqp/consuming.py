@@ -1,8 +1,9 @@
 """Consume one queue on one channel of one connection, and settle deliveries in batches.
 
-Plan: deliveries that lie complete in the received bytes are read in a loop, without a call of the router for each.
-Settling collects tags, and `_flush` writes them once a turn of the event loop: first the rejections, then one
-basic.ack with `multiple` for the longest run of acknowledged deliveries from the oldest on, then single acks.
+Plan: consecutive deliveries that are complete in the received data are read in one loop, without a call of the router
+for each. `settle` collects delivery tags, and `_flush` writes them once per iteration of the event loop: first the
+rejections, then one basic.ack with `multiple` for the longest run of acknowledged deliveries from the oldest on, then
+single acks.
 
 Invariants: `_unsettled` holds the delivery tags without an answer, in ascending order; the value is True once the tag
 is in `_acked` and waits for the flush. At most half of the prefetch waits for a flush, so that the broker keeps
@@ -41,30 +42,30 @@ __all__ = ["ConsumeChannel", "QueueDeclaration"]
 
 log = logging.getLogger("pulsekit")
 
-_KNOWN_ROUTES = 1024  # pairs of exchange and routing key that are kept decoded
+_MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
 
 
 @dataclass(frozen=True, slots=True)
 class QueueDeclaration:
-    """Describe what a consumer needs on the broker.
+    """The queue and the bindings that a consumer needs on the broker.
 
     Attributes:
-        queue: its name.
-        durable: whether it outlives the connection; otherwise it is exclusive to it.
+        queue: the name of the queue.
+        durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         bindings: (exchange, pattern) pairs.
         arguments: queue arguments, such as `x-expires`.
-        known: whether it was there before; then it is not made again when it is gone.
+        passive: whether the queue must exist. Then it is not created.
     """
 
     queue: str
     durable: bool
     bindings: tuple[tuple[str, str], ...]
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    known: bool = False
+    passive: bool = False
 
 
 class ConsumeChannel(FrameChannel):
-    """Consume one queue on one channel of one link."""
+    """A channel that consumes one queue; see the module."""
 
     def __init__(
         self,
@@ -79,75 +80,75 @@ class ConsumeChannel(FrameChannel):
         self._on_delivery = on_delivery
         self._tag = ""
         self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._routes: dict[bytes, tuple[str, str]] = {}  # exchange and key, by the bytes they came as
-        self._unsettled: dict[int, bool] = {}  # delivery tags, in order, and whether an ack of them is owed
+        self._routes: dict[bytes, tuple[str, str]] = {}  # decoded exchange and routing key, by their encoding
+        self._unsettled: dict[int, bool] = {}  # see the module
         self._acked: list[int] = []
-        self._refused: list[bytes] = []
+        self._rejections: list[bytes] = []
         self._flushing = False
-        # An ack that waits for the turn of the loop must not stop the broker from sending on.
-        self._most_owed = max(1, prefetch // 2)
+        self._max_unflushed = max(1, prefetch // 2)
 
     @classmethod
     async def open(
-        cls, link: Link, topology: QueueDeclaration, *, prefetch: int, on_delivery: Callable[[Delivery], None]
+        cls, link: Link, declaration: QueueDeclaration, *, prefetch: int, on_delivery: Callable[[Delivery], None]
     ) -> ConsumeChannel:
-        """Declare the queue and bind it; `consume` then starts the flow.
+        """Open a channel, declare the queue and bind it. `consume` starts the deliveries.
 
         Args:
-            link: the epoch to work on.
-            topology: the queue and its bindings.
+            link: the connection of the current epoch.
+            declaration: the queue and its bindings.
             prefetch: how many deliveries may be unsettled (basic.qos).
             on_delivery: called with each delivery, in order.
 
         Raises:
-            SubscriptionLost: a queue that was known is gone.
-            BrokerRefused: an exchange is missing, or a name is not the user's; the message says which.
-            NetworkError: the link went, the broker did not answer in time, or the queue is on a node that is down.
+            SubscriptionLost: Raised when a passively declared queue does not exist.
+            BrokerRefused: Raised when an exchange does not exist, or the user may not use a name. The message names it.
+            NetworkError: Raised when the connection is lost, the broker does not answer in time, or the queue is on a
+                node that is down.
         """
         channel = await link.channel(confirms=False)
-        wire = cls(link, channel, topology.queue, prefetch, on_delivery)
-        doing = declaring = f"declare the queue {topology.queue}"
+        consuming = cls(link, channel, declaration.queue, prefetch, on_delivery)
+        doing = declaring = f"declare the queue {declaration.queue}"
         binding: tuple[str, str] | None = None
         try:
             await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
             await channel.queue_declare(
-                topology.queue,
-                passive=topology.known,
-                durable=topology.durable,
-                exclusive=not topology.durable,
-                arguments=dict(topology.arguments) or None,
+                declaration.queue,
+                passive=declaration.passive,
+                durable=declaration.durable,
+                exclusive=not declaration.durable,
+                arguments=dict(declaration.arguments) or None,
                 timeout=OPERATION_TIMEOUT,
             )
-            for binding in topology.bindings:
+            for binding in declaration.bindings:
                 exchange, pattern = binding
                 doing = f"bind {exchange} with {pattern!r}"
                 await channel.queue_bind(
-                    topology.queue, exchange=exchange, routing_key=pattern, timeout=OPERATION_TIMEOUT
+                    declaration.queue, exchange=exchange, routing_key=pattern, timeout=OPERATION_TIMEOUT
                 )
         except FOREIGN as error:
-            await wire.close()
+            await consuming.close()
             refusal = map_error(error, doing)
-            if topology.known and doing is declaring and isinstance(refusal, NotFound):
-                raise _gone(topology.queue) from error
+            if declaration.passive and doing is declaring and isinstance(refusal, NotFound):
+                raise _queue_deleted(declaration.queue) from error
             if isinstance(refusal, BrokerRefused):
                 refusal.binding = binding
             raise refusal from error
         except BaseException:
-            await wire.close()
+            await consuming.close()
             raise
-        return wire
+        return consuming
 
     async def consume(self) -> None:
-        """Start the flow (basic.consume). Deliveries may come, and be settled, before this returns.
+        """Start the deliveries (basic.consume). They may arrive, and be settled, before this returns.
 
         Raises:
-            BrokerRefused: the queue is gone, or somebody else's.
-            ConnectionLost: the link went, or the broker did not answer in time.
+            BrokerRefused: Raised when the queue does not exist, or the user may not consume it.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
-        self.link.tap.connect(self._channel.number, self)
+        self.link.router.connect(self._channel.number, self)
         try:
-            answer = await self._channel.basic_consume(self._queue, _never, timeout=OPERATION_TIMEOUT)
+            answer = await self._channel.basic_consume(self._queue, _unexpected_delivery, timeout=OPERATION_TIMEOUT)
         except FOREIGN as error:
             await self.close()
             raise map_error(error, f"consume {self._queue}") from error
@@ -157,15 +158,15 @@ class ConsumeChannel(FrameChannel):
         self._tag = answer.consumer_tag or ""
 
     def settle(self, delivery_tag: int, settlement: Settlement) -> None:
-        """Tell the broker about one delivery (basic.ack, basic.nack, basic.reject), with others in one write.
+        """Settle one delivery (basic.ack, basic.nack, basic.reject). The frame is written with the next flush.
 
         Raises:
-            ConnectionLost: the link went; the broker has taken the message back.
+            ConnectionLost: Raised when the connection is lost. The broker has requeued the message.
         """
-        if self._dead or self.link.is_lost:
+        if self._closing or self.link.is_lost:
             raise ConnectionLost("the connection of this delivery is gone")
         if self._unsettled.get(delivery_tag, True):
-            return  # settled before: a second answer would cost the channel (406)
+            return  # settled before: the broker would close the channel after a second answer (406)
         if settlement is Settlement.ACK:
             self._unsettled[delivery_tag] = True
             self._acked.append(delivery_tag)
@@ -173,38 +174,38 @@ class ConsumeChannel(FrameChannel):
             del self._unsettled[delivery_tag]
             requeue = settlement is Settlement.REQUEUE
             method, bits = (NACK, 2) if requeue else (REJECT, 0)
-            self._refused.append(encode_settlement(self._channel.number, method, delivery_tag, bits))
-        if len(self._acked) + len(self._refused) >= self._most_owed:
+            self._rejections.append(encode_settlement(self._channel.number, method, delivery_tag, bits))
+        if len(self._acked) + len(self._rejections) >= self._max_unflushed:
             self._flush()
         elif not self._flushing:
             self._flushing = True
             asyncio.get_running_loop().call_soon(self._flush)
 
     async def closed(self) -> PulsekitError:
-        """Wait for the end of the wire and return its reason: the link went, or the broker cancelled the consumer."""
+        """Wait until the channel is closed or the broker cancels the consumer, and return the reason."""
         end = asyncio.ensure_future(channel_end(self._channel, f"consume {self._queue}"))
         try:
             ends: list[asyncio.Future[Any]] = [end, self._cancelled]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if end.done():
-                self._dead = True
+                self._closing = True
                 return end.result()
-            return _gone(self._queue)
+            return _queue_deleted(self._queue)
         finally:
             end.cancel()
 
     async def stop(self) -> None:
-        """End the flow of deliveries (basic.cancel); those that arrived can still be settled."""
+        """Stop the deliveries (basic.cancel). Those that have arrived can still be settled."""
         self._flush()
         if self._tag and not self._cancelled.done():
             await self.link.close_quietly(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
 
     async def depth(self) -> tuple[int, int]:
-        """Return how many messages wait in the queue (queue.declare, passive), and how many are unsettled here.
+        """Return how many messages are ready in the queue (queue.declare, passive), and how many are unsettled here.
 
         Raises:
-            ConnectionLost: the link went, or the broker did not answer in time.
-            NotFound: the queue is gone.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
+            NotFound: Raised when the queue does not exist any more.
         """
         try:
             answer = await self._channel.queue_declare(self._queue, passive=True, timeout=OPERATION_TIMEOUT)
@@ -213,22 +214,22 @@ class ConsumeChannel(FrameChannel):
         return answer.message_count or 0, len(self._unsettled)
 
     async def delete_queue(self) -> None:
-        """Delete the queue and what is in it (queue.delete)."""
+        """Delete the queue and its messages (queue.delete)."""
         await self.link.close_quietly(lambda seconds: self._channel.queue_delete(self._queue, timeout=seconds))
 
     async def close(self) -> None:
-        """Close the channel. The broker takes unsettled deliveries back."""
+        """Close the channel. The broker requeues unsettled deliveries."""
         self._flush()
-        self._dead = True
-        self.link.tap.disconnect(self._channel.number)
+        self._closing = True
+        self.link.router.disconnect(self._channel.number)
         await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _flush(self) -> None:
-        """Write what is owed: refusals, then one ack for all that are settled from the oldest on, then the others."""
+        """Write the collected settlements; see the module."""
         self._flushing = False
-        parts, self._refused = self._refused, []
+        parts, self._rejections = self._rejections, []
         acked, self._acked = self._acked, []
-        if self._dead or not (parts or acked):
+        if self._closing or not (parts or acked):
             return
         number, unsettled = self._channel.number, self._unsettled
         oldest = list(takewhile(unsettled.__getitem__, unsettled))
@@ -240,13 +241,13 @@ class ConsumeChannel(FrameChannel):
             for tag in acked:
                 if unsettled.pop(tag, False):
                     parts.append(encode_settlement(number, ACK, tag, 0))
-        self.link.tap.write(b"".join(parts))
+        self.link.router.write(b"".join(parts))
 
     def resumed(self) -> None:
-        """Do nothing: acks are never held back."""
+        """Do nothing: settlements are never delayed."""
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Handle deliveries that lie complete in the data, one after the other; cut ones are put together."""
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle consecutive complete deliveries; frames of an incomplete one are collected."""
         channel, size = self._channel.number, len(data)
         while kind == METHOD and data[start : start + 4] == DELIVER:
             content = read_content(data, end + 1, channel)
@@ -260,7 +261,7 @@ class ConsumeChannel(FrameChannel):
             start, end = at + 7, at + 7 + length
             if owner != channel or end >= size or kind != METHOD or data[start : start + 4] != DELIVER:
                 return at
-        return super().take(kind, data, start, end)
+        return super().handle_frame(kind, data, start, end)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method != DELIVER:
@@ -272,7 +273,7 @@ class ConsumeChannel(FrameChannel):
         self._deliver(method, header, body)
 
     def _deliver(self, method: bytes, header: bytes, body: bytes) -> None:
-        at = 5 + method[4]  # behind the consumer's tag
+        at = 5 + method[4]  # behind the consumer tag
         delivery_tag, redelivered = SETTLE.unpack_from(method, at)
         route = method[at + 9 :]
         names = self._routes.get(route) or self._read_route(route)
@@ -282,7 +283,7 @@ class ConsumeChannel(FrameChannel):
     def _read_route(self, route: bytes) -> tuple[str, str]:
         exchange, at = short_string(route, 0)
         routing_key, _ = short_string(route, at)
-        if len(self._routes) >= _KNOWN_ROUTES:
+        if len(self._routes) >= _MAX_ROUTES:
             self._routes.clear()
         names = self._routes[route] = (exchange, routing_key)
         return names
@@ -292,12 +293,12 @@ class ConsumeChannel(FrameChannel):
             self._cancelled.set_result(None)
 
 
-def _gone(queue: str) -> SubscriptionLost:
+def _queue_deleted(queue: str) -> SubscriptionLost:
     return SubscriptionLost(
         f"the queue {queue} was deleted, by its owner or by PulseGuardian, who does so when it grows over the limit"
     )
 
 
-async def _never(message: aiormq.abc.DeliveredMessage) -> None:
-    """Stand for the callback aiormq wants: no delivery reaches it."""
-    log.error("a delivery went past the tap: %r", message)
+async def _unexpected_delivery(message: aiormq.abc.DeliveredMessage) -> None:
+    """Log a delivery that reached aiormq, which requires a callback; the frame router handles all deliveries before."""
+    log.error("a delivery reached aiormq: %r", message)

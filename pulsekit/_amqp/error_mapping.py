@@ -1,6 +1,6 @@
-"""The one seam where exceptions of aio-pika and aiormq become ours.
+"""Map the exceptions of aio-pika, aiormq, pamqp and the operating system to those of `pulsekit.errors`.
 
-Nothing else in pulsekit names their classes in an `except` of its own, so what a user reads never depends on them.
+Other modules catch `FOREIGN` and call `map_error`, and name none of these exception classes.
 """
 
 from __future__ import annotations
@@ -34,15 +34,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FOREIGN", "map_connect_error", "map_error"]
 
-# What an operation on aio-pika or aiormq may raise on purpose, apart from cancellation.
+# The exceptions that an operation of aio-pika or aiormq raises on failure, apart from cancellation.
 FOREIGN: tuple[type[Exception], ...] = (
     amqp.AMQPError,
     amqp.ChannelInvalidStateError,
     pamqp.exceptions.PAMQPException,
-    OSError,  # TimeoutError and ConnectionError are its children
+    OSError,  # includes TimeoutError and ConnectionError
 )
 
-# The first entry that fits decides, so children stand before their parents.
+# The first entry that matches is used, so subclasses precede their base classes.
 _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | InvalidMessage], int | None], ...] = (
     (amqp.ProbableAuthenticationError, LoginRefused, 403),
     (amqp.AuthenticationError, LoginRefused, None),
@@ -69,21 +69,21 @@ _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | In
     (OSError, ConnectionLost, None),
 )
 
-_NODE_DOWN = "is down or inaccessible"  # what RabbitMQ says of a queue whose node is not there
+_NODE_DOWN = "is down or inaccessible"  # RabbitMQ's text for a queue on a node that is down
 _CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
 
 
 def map_error(error: BaseException, doing: str) -> PulsekitError:
-    """Return our exception for one of theirs, to be raised `from` it.
+    """Return the pulsekit exception for an error of an operation; the caller raises it `from` the error.
 
     Args:
-        error: what an operation on an open connection raised.
-        doing: what was attempted, as in "declare exchange/me/v1/jobs".
+        error: the exception of an operation on an open connection.
+        doing: the operation, such as "declare exchange/me/v1/jobs".
     """
     if isinstance(error, PulsekitError):
         return error
     text = _words(error)
-    if isinstance(error, amqp.ChannelNotFoundEntity) and _NODE_DOWN in text:  # a 404, yet nothing is gone
+    if isinstance(error, amqp.ChannelNotFoundEntity) and _NODE_DOWN in text:  # a 404, but the queue exists
         return Unreachable(f"cannot {doing}: {text}")
     for theirs, ours, code in _PLACES:
         if isinstance(error, theirs):
@@ -98,13 +98,13 @@ def map_error(error: BaseException, doing: str) -> PulsekitError:
 def map_connect_error(
     error: BaseException, broker: Broker, timeout: float, refusal: tuple[int, str] | None = None
 ) -> PulsekitError:
-    """Return our exception for one raised while connecting.
+    """Return the pulsekit exception for an error while connecting.
 
     Args:
-        error: what opening the connection raised.
-        broker: where it was opened to; its password is never shown.
+        error: the exception that was raised while the connection was opened.
+        broker: the address. The message never contains its password.
         timeout: seconds that were allowed.
-        refusal: code and words with which the broker closed the connection, if it did (connection.close).
+        refusal: code and text of connection.close, if the broker sent it.
     """
     text = _words(error)
     if isinstance(error, TimeoutError):
@@ -116,10 +116,10 @@ def map_connect_error(
         return LoginRefused(
             f"{broker} refused the login of {broker.user!r}: check user and password", code=403, text=text
         )
-    # aiormq hides the answer to connection.open behind the frame it did not expect.
+    # aiormq raises this for any answer to connection.open except open-ok.
     if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
         code, words = refusal or (530, "NOT_ALLOWED")
-        if code != 530 or "limit" in words:  # it stops, starts, or has too many clients: another time it will do
+        if code != 530 or "limit" in words:  # starting, stopping, or too many clients: a retry may succeed
             return Unreachable(f"cannot connect to {broker}: it closed the connection: {code} {words}")
         return VirtualHostRefused(
             f"{broker} has no virtual host {broker.virtual_host!r}, or {broker.user!r} may not use it; "
@@ -134,7 +134,9 @@ def _network_words(error: BaseException, broker: Broker) -> str:
     cause = error.__cause__ or error
     if isinstance(cause, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {cause.verify_message}"
-    if isinstance(cause, ssl.SSLError) and (alert := re.search(r"_ALERT_(\w+)", str(cause))):  # it said no, in TLS
+    if isinstance(cause, ssl.SSLError) and (
+        alert := re.search(r"_ALERT_(\w+)", str(cause))
+    ):  # a TLS alert of the broker
         return f"it refused the TLS handshake ({alert[1].replace('_', ' ').lower()}): {_CLIENT_CERTIFICATE}"
     if isinstance(cause, ssl.SSLError):
         words = "the TLS handshake failed"
@@ -152,20 +154,22 @@ def _network_words(error: BaseException, broker: Broker) -> str:
 
 
 def _hint(ours: type[BrokerRefused], text: str) -> str:
-    """Add to the broker's words what a person can do."""
+    """Return the broker's text, with what the user can do."""
     if ours is AccessRefused:
         return (
             f"{text}; on Pulse a user owns exchange/<user>/… and queue/<user>/… alone, and may bind to any exchange/…"
         )
     if ours is NotFound:
         return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
-    if ours is PreconditionFailed and "inequivalent arg" in text:  # 406 also stands for a message that is too large
+    if (
+        ours is PreconditionFailed and "inequivalent arg" in text
+    ):  # 406 is also the code for a message that is too large
         return f"{text}; it exists with other properties: delete it, or use it as it is"
     return text
 
 
 def _words(error: BaseException) -> str:
-    """Return the broker's or the system's own words."""
+    """Return the text of the broker or the operating system."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = [part for part in error.args if isinstance(part, str)]

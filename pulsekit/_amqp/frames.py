@@ -1,10 +1,29 @@
-"""The frames of the hot path, written and read by hand: publish, deliver, return and the confirms.
+r"""Encode and decode the frames of each message: publish, deliver, get and the settlements; describe any frame.
 
-Everything else is aiormq's. Source: AMQP 0-9-1 §2.3.5 and §4.2, class basic.
+A frame is (AMQP 0-9-1 §2.3.5 and §4.2.3)
+
+    type (1 byte)  channel (2)  payload size (4)  payload  end mark 0xCE
+
+and a method with content is a method frame, one content header frame and as many body frames as the body needs. aiormq
+and pamqp encode all other methods.
+
+Plan: of a publish, only the size of the body, the message id and the body differ between messages with the same
+routing key. `PublishHeader` therefore encodes the remaining bytes once, and `frames` appends references to them to
+the list that is joined and written:
+
+    start                       size  before   message id  end          then for each part of the body
+    method frame, header head   (8)   flags …  (varies)    … end mark   frame head, body, end mark
+
+Invariants: `start` is valid for one channel and one length of message id, which both occur in it; `_for` holds that
+pair. No header frame is larger than `FRAME_MAX`. If a broker announces a lower limit, the publisher checks `size`.
+
+Example: `PublishHeader("exchange/me/x", "a.b", …).frames(3, b"\\x02id", b"{}", 131072, parts)` appends a method frame
+for basic.publish, a header frame for a body of 2 bytes, and one body frame `03 0003 00000002 7b7d ce`.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +57,7 @@ __all__ = [
     "SETTLE",
     "UNBLOCKED",
     "PublishHeader",
+    "describe_frame",
     "encode_get",
     "encode_id",
     "encode_settlement",
@@ -52,26 +72,26 @@ BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.bloc
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
-_PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # with the reserved short
-_GET = b"\x00\x3c\x00\x46\x00\x00"  # with the reserved short
-_BASIC = b"\x00\x3c\x00\x00"  # class, and the weight that is always 0
+_PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # basic.publish and its reserved short
+_GET = b"\x00\x3c\x00\x46\x00\x00"  # basic.get and its reserved short
+_BASIC = b"\x00\x3c\x00\x00"  # class basic, and the weight, which is always 0
 _END = b"\xce"
-FRAME = struct.Struct(">BHI")  # kind, channel, size of what follows up to the end mark
+FRAME = struct.Struct(">BHI")  # type, channel, size of the payload
 SETTLE = struct.Struct(">QB")  # delivery tag and bits
 LEAST_HEADER = 14  # bytes of a content header: class, weight, size of the body, flags
-_CONTENT = struct.Struct(">BHI4sQ")  # the frame and the head of a content header, up to the size of the body
+_CONTENT = struct.Struct(">BHI4sQ")  # head of the frame; class, weight and body size of the content header
 
-FRAME_MAX = 131_072  # bytes of the largest frame on Pulse, and wherever RabbitMQ was left as it comes (connection.tune)
-_MAX_HEADER = FRAME_MAX - 8  # bytes: eight frame a payload (AMQP 0-9-1 §4.2.3)
+FRAME_MAX = 131_072  # bytes of the largest frame: RabbitMQ's default, which Pulse uses (connection.tune)
+_MAX_HEADER = FRAME_MAX - 8  # bytes of a payload: a frame adds eight (AMQP 0-9-1 §4.2.3)
 
 
 class PublishHeader:
-    """Hold everything of a publish but its message id and its body, encoded once for many messages.
+    """The parts of a publish that many messages share, encoded once: everything except message id and body.
 
     Attributes:
-        exchange: where it goes.
-        routing_key: of all of them.
-        mandatory: whether the broker returns what nobody is bound to (basic.publish).
+        exchange: the exchange of the messages.
+        routing_key: the routing key of the messages.
+        mandatory: whether the broker returns a message that it cannot route to a queue.
     """
 
     __slots__ = ("_after", "_before", "_end", "_for", "_method", "_start", "exchange", "mandatory", "routing_key")
@@ -85,11 +105,11 @@ class PublishHeader:
         properties: Properties,
         headers: Mapping[str, Any],
     ) -> None:
-        """Encode what is the same for all; the message id of the properties is not.
+        """Encode the shared parts; the message id of the properties is ignored.
 
         Raises:
-            InvalidMessage: a name, a property or the header table is larger than AMQP can carry, which would cost the
-                whole connection, or has a type it lacks.
+            InvalidMessage: Raised when a name, a property or the header table is larger than AMQP allows, or has a type
+                without an AMQP encoding. The broker would close the connection.
         """
         self.exchange = exchange
         self.routing_key = routing_key
@@ -101,21 +121,26 @@ class PublishHeader:
             + (b"\x01" if mandatory else b"\x00")
         )
         self._before, self._after = encode_properties(properties, headers)
-        if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # what the head and a message id can take
+        if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # the header's head and the longest message id
             size = len(self._before) + len(self._after)
             raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
-        self._for = (0, 0)  # the channel, and the length of a message id, that the next two are for
+        self._for = (0, 0)  # channel and length of the message id for which the next two are valid
         self._start = self._end = b""
 
     @property
     def size(self) -> int:
-        """The bytes of the content header, apart from the message id."""
+        """The size of the content header in bytes, without the message id."""
         return 12 + len(self._before) + len(self._after)
 
     def frames(self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes]) -> None:
-        """Append the frames of one basic.publish with its content; a body larger than a frame is split.
+        """Append the frames of one basic.publish with its content to a list.
 
-        The message id is a short string as `encode_id` makes it.
+        Args:
+            channel: the channel number.
+            message_id: a short string, as `encode_id` returns it.
+            body: the body, which is split when it is larger than a frame.
+            frame_max: bytes of the largest frame of the connection.
+            into: the list to append to.
         """
         size, most = len(body), frame_max - 8
         if self._for != (channel, len(message_id)):
@@ -129,7 +154,7 @@ class PublishHeader:
             into += (FRAME.pack(BODY, channel, len(part)), part, _END)
 
     def _frame(self, channel: int, id_size: int) -> None:
-        """Put together what is around the size of the body and the message id; both lengths are part of it."""
+        """Encode the bytes before the body size and after the message id, for one channel and length of message id."""
         self._for = (channel, id_size)
         head = _CONTENT.size - FRAME.size + len(self._before) + id_size + len(self._after)
         frame = FRAME.pack(METHOD, channel, len(self._method)) + self._method + _END
@@ -138,33 +163,33 @@ class PublishHeader:
 
 
 def encode_id(message_id: str) -> bytes:
-    """Write a message id as the short string it travels as.
+    """Encode a message id as a short string.
 
     Raises:
-        InvalidMessage: it is longer than AMQP can carry, or no text.
+        InvalidMessage: Raised when it is longer than 255 bytes, or not valid Unicode.
     """
     return encode_short_string("message id", message_id)
 
 
 def encode_get(channel: int, queue: str) -> bytes:
-    """Write a basic.get that wants to settle what it gets.
+    """Encode a basic.get with acknowledgement.
 
     Raises:
-        InvalidMessage: the name of the queue is longer than AMQP can carry, or no text.
+        InvalidMessage: Raised when the name of the queue is longer than 255 bytes, or not valid Unicode.
     """
     name = encode_short_string("name of the queue", queue)
     return FRAME.pack(METHOD, channel, len(_GET) + len(name) + 1) + _GET + name + b"\x00" + _END
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:
-    """Write basic.ack, basic.nack or basic.reject; the bits are `multiple`, `requeue`, or both."""
+    """Encode basic.ack, basic.nack or basic.reject; the bits are `multiple`, `requeue`, or both."""
     return FRAME.pack(METHOD, channel, 13) + method + SETTLE.pack(delivery_tag, bits) + _END
 
 
 def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int] | None:
-    """Read the content at a place, if it lies there complete: header, body, and the place behind it.
+    """Return content header, body and end offset of the content at an offset.
 
-    What has come in part only, or is cut into several frames, is None.
+    Returns None when the content is incomplete, or its body has several frames; `IncomingContent` collects those.
     """
     if len(data) - at < _CONTENT.size:
         return None
@@ -178,3 +203,46 @@ def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int]
     if body + size >= len(data) or FRAME.unpack_from(data, behind) != (BODY, channel, size):
         return None
     return data[header : behind - 1], data[body : body + size], body + size + 1
+
+
+_SECRETS = frozenset({"challenge", "new_secret", "response"})  # arguments of class connection
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def describe_frame(data: bytes) -> str:
+    """Describe one whole frame for a log, such as `channel 3 basic.publish exchange='exchange/x' key='a.b' mandatory`.
+
+    The description has no body, no password, and neither header tables nor values of properties.
+    """
+    if data[:4] == b"AMQP":
+        return f"protocol header AMQP {'-'.join(map(str, data[5:8]))}"
+    if len(data) < 8 or data[-1:] != _END:
+        return f"no frame, {len(data)} bytes"
+    kind, channel, size = FRAME.unpack_from(data)
+    if kind == METHOD:
+        return f"channel {channel} {_describe_method(data)}"
+    if kind == HEADER and size >= LEAST_HEADER:
+        return f"channel {channel} content header, body of {int.from_bytes(data[11:19], 'big')} bytes"
+    if kind == BODY:
+        return f"channel {channel} body of {size} bytes"
+    return f"channel {channel} heartbeat" if data == HEARTBEAT else f"channel {channel} frame of type {kind}"
+
+
+def _describe_method(data: bytes) -> str:
+    import pamqp.exceptions
+    import pamqp.frame
+
+    try:
+        method: Any = pamqp.frame.unmarshal(data)[2]
+    except (pamqp.exceptions.PAMQPException, ValueError, LookupError, TypeError, struct.error):
+        return f"method {int.from_bytes(data[7:9], 'big')}.{int.from_bytes(data[9:11], 'big')}, {len(data)} bytes"
+    words = [_WORDS.sub("-", method.name).lower()]
+    for name, value in method:
+        shown = "key" if name == "routing_key" else name.rstrip("_")
+        if name in _SECRETS or name == "ticket":
+            continue
+        if value is True:
+            words.append(shown)
+        elif (isinstance(value, str) and value) or (isinstance(value, int) and value is not False):
+            words.append(f"{shown}={value!r}")
+    return " ".join(words)

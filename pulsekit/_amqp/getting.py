@@ -1,4 +1,7 @@
-"""Get messages of a queue one by one (basic.get), on one channel of one connection."""
+"""Get the messages of a queue one by one (basic.get), on one channel of one connection.
+
+aiormq's basic.get is not used: a routing key that is not UTF-8, or a header of an unknown type, closes its connection.
+"""
 
 from __future__ import annotations
 
@@ -20,33 +23,30 @@ __all__ = ["GetChannel"]
 
 
 class GetChannel(FrameChannel):
-    """Get messages of a queue one by one, on a channel of one link that somebody else opened and closes.
-
-    Not by aiormq's own basic.get: a key that is no text, or a header of a type it does not know, costs its connection.
-    """
+    """The frame handler for basic.get, on a channel that the caller opens and closes."""
 
     def __init__(self, link: Link, channel: aiormq.Channel, queue: str) -> None:
         super().__init__(link, channel)
         self._queue = queue
         self._answer: asyncio.Future[Delivery | None] | None = None
-        link.tap.connect(channel.number, self)
+        link.router.connect(channel.number, self)
 
     def close(self) -> None:
-        """Leave the channel to aiormq."""
-        self.link.tap.disconnect(self._channel.number)
+        """Pass the frames of the channel to aiormq again."""
+        self.link.router.disconnect(self._channel.number)
 
     async def get(self) -> Delivery | None:
-        """Return the next message, unsettled, or None when none waits (basic.get). One call after the other.
+        """Return the next message, unsettled, or None if the queue is empty. Calls must not overlap.
 
         Raises:
-            BrokerRefused: there is no such queue, or it is somebody else's.
-            ConnectionLost: the link went, or the broker did not answer in time.
+            BrokerRefused: Raised when the queue does not exist, or another user owns it.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         doing = f"get from {self._queue}"
         answer: asyncio.Future[Delivery | None] = asyncio.get_running_loop().create_future()
         self._answer = answer
         end = asyncio.ensure_future(channel_end(self._channel, doing))
-        self.link.tap.write(encode_get(self._channel.number, self._queue))
+        self.link.router.write(encode_get(self._channel.number, self._queue))
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
                 ends: list[asyncio.Future[Any]] = [end, answer]
@@ -60,13 +60,13 @@ class GetChannel(FrameChannel):
         raise end.result()
 
     def resumed(self) -> None:
-        """Do nothing: a question is asked at once."""
+        """Do nothing: requests are never delayed."""
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method == GET_OK:
             self._content = IncomingContent(data[start:end])
         elif method == GET_EMPTY:
-            self._tell(None)
+            self._set_answer(None)
         else:
             return False
         return True
@@ -75,8 +75,8 @@ class GetChannel(FrameChannel):
         delivery_tag, redelivered = SETTLE.unpack_from(method, 4)
         exchange, at = short_string(method, 13)
         routing_key, _ = short_string(method, at)
-        self._tell(Delivery(exchange, routing_key, header, body, redelivered & 1 == 1, delivery_tag))
+        self._set_answer(Delivery(exchange, routing_key, header, body, redelivered & 1 == 1, delivery_tag))
 
-    def _tell(self, delivery: Delivery | None) -> None:
+    def _set_answer(self, delivery: Delivery | None) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_result(delivery)

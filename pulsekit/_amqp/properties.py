@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_properties", "read_properties"]
 
-# The basic properties that are short strings, with their flags, around those that are not, in the order of the class.
+# The basic properties with their flags, in the order of the specification. Those that are neither in `_OCTETS`, nor
+# `headers` nor `timestamp`, are short strings.
 _FLAGS = (
     ("content_type", 1 << 15),
     ("content_encoding", 1 << 14),
@@ -42,12 +43,12 @@ _OCTETS = frozenset({"delivery_mode", "priority"})
 
 
 def read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
-    """Read the properties and the header table of a content header, which begins with its class.
+    """Decode the properties and the header table of a content header.
 
-    A time beyond the year 9999 is left out, as if it were not there.
+    A timestamp after the year 9999 is ignored.
 
     Raises:
-        InvalidMessage: it is none.
+        InvalidMessage: Raised when the content header is malformed.
     """
     try:
         return _read_properties(header)
@@ -78,10 +79,10 @@ def _read_properties(header: bytes) -> tuple[Properties, dict[str, Any]]:
 
 
 def encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tuple[bytes, bytes]:
-    """Write the flags and values of the basic properties, with a gap where the message id goes.
+    """Encode flags and values of the basic properties, as the bytes before and after the message id.
 
     Raises:
-        InvalidMessage: one of them does not fit, or has a type AMQP lacks.
+        InvalidMessage: Raised when a value is too long, or has a type without an AMQP encoding.
     """
     flags, before, after = 0, [b""], [b""]
     parts = before

@@ -37,22 +37,22 @@ __all__ = ["OnOutcome", "OutgoingMessage", "PublishChannel"]
 
 log = logging.getLogger("pulsekit")
 
-_MOST_LATE = 4096  # messages without an answer that are kept without a question
+_MAX_LATE = 4096  # messages without an answer that are kept although some have timed out
 
 
 class OutgoingMessage:
-    """Hold one message on its way to the broker, encoded; whoever publishes extends it by what it needs to know.
+    """One encoded message. The publisher extends this class by its own state.
 
     Attributes:
-        envelope: everything that it shares with others.
-        message_id: as the short string it travels as.
+        header: the encoded parts that the message shares with others.
+        message_id: the message id, encoded as a short string.
         body: the encoded payload.
     """
 
-    __slots__ = ("body", "envelope", "message_id")
+    __slots__ = ("body", "header", "message_id")
 
-    def __init__(self, envelope: PublishHeader, message_id: bytes, body: bytes) -> None:
-        self.envelope = envelope
+    def __init__(self, header: PublishHeader, message_id: bytes, body: bytes) -> None:
+        self.header = header
         self.message_id = message_id
         self.body = body
 
@@ -62,16 +62,13 @@ _OutgoingMessageT_contra = TypeVar("_OutgoingMessageT_contra", bound=OutgoingMes
 
 
 class OnOutcome(Protocol[_OutgoingMessageT_contra]):
-    """Take the verdict on one message: the outcome, and the broker's words or nothing."""
+    """A callback for the outcome of one message, with the broker's text or an empty one."""
 
-    def __call__(self, parcel: _OutgoingMessageT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
+    def __call__(self, message: _OutgoingMessageT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
 
 
 class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
-    """Publish on one channel of one link, with confirms.
-
-    Delivery tags of confirms count what was published on the channel, from 1; one answer may settle many.
-    """
+    """A channel in confirm mode, on which messages are published; see the module."""
 
     def __init__(
         self,
@@ -81,12 +78,12 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         on_writable: Callable[[], None],
     ) -> None:
         super().__init__(link, channel)
-        self._on_verdict = on_outcome
+        self._on_outcome = on_outcome
         self._on_writable = on_writable
-        self._oldest = 1  # the first delivery tag that may be outstanding
-        self._next = 1
-        self._outstanding: dict[int, OutgoingMessageT] = {}  # by delivery tag, in order
-        self._returned: dict[int, str] = {}  # those that came back, and will be acknowledged, too
+        self._oldest = 1  # no tag below is outstanding
+        self._next = 1  # the tag of the next message
+        self._outstanding: dict[int, OutgoingMessageT] = {}  # by delivery tag, ascending
+        self._returned: dict[int, str] = {}  # the broker's text, by the tag of a message that it will confirm next
 
     @classmethod
     async def open(
@@ -95,23 +92,24 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         """Open a channel in confirm mode.
 
         Args:
-            link: the epoch to work on.
+            link: the connection of the current epoch.
             on_outcome: called once for each message, in the order of the broker's answers.
-            on_writable: called when `writable` is true again.
+            on_writable: called when `writable` becomes True again.
 
         Raises:
-            ConnectionLost: the link went, or the broker did not answer in time.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
-        wire = cls(link, await link.channel(confirms=True), on_outcome, on_writable)
-        link.tap.connect(wire._channel.number, wire)
-        return wire
+        channel = cls(link, await link.channel(confirms=True), on_outcome, on_writable)
+        link.router.connect(channel._channel.number, channel)
+        return channel
 
     async def declare_exchange(self, name: str, *, passive: bool) -> None:
-        """Declare a durable topic exchange, or with `passive` only ask whether it exists (exchange.declare).
+        """Declare a durable topic exchange, or check that it exists if `passive` (exchange.declare).
 
         Raises:
-            BrokerRefused: it is missing, somebody else's, or of another kind; the wire is closed by that.
-            ConnectionLost: the link went, or the broker did not answer in time.
+            BrokerRefused: Raised when the exchange does not exist, belongs to another user, or has another type. The
+                broker closes the channel then.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         doing = f"find the exchange {name}" if passive else f"declare the exchange {name}"
         try:
@@ -123,52 +121,55 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     @property
     def writable(self) -> bool:
-        """Whether the broker takes what is sent; while it does not, what is sent would pile up here."""
-        return self.link.tap.writable
+        """Whether the connection accepts messages. Otherwise `send` would only fill the write buffer."""
+        return self.link.router.writable
 
     def resumed(self) -> None:
-        """Pass on that the transport takes more."""
+        """Call `on_writable`."""
         self._on_writable()
 
     def send(self, batch: Iterable[OutgoingMessageT]) -> None:
-        """Put messages on their way, in order and in one write. Each gets exactly one verdict."""
+        """Send messages in order, with one write. Each message gets exactly one outcome."""
         number, frame_max, outstanding, tag = self._channel.number, self.link.frame_max, self._outstanding, self._next
         parts: list[bytes] = []
-        for parcel in batch:
-            outstanding[tag] = parcel
+        for message in batch:
+            outstanding[tag] = message
             tag += 1
-            parcel.envelope.frames(number, parcel.message_id, parcel.body, frame_max, parts)
+            message.header.frames(number, message.message_id, message.body, frame_max, parts)
         self._next = tag
-        if not self._dead:
-            self.link.tap.write(b"".join(parts))
+        if not self._closing:
+            self.link.router.write(b"".join(parts))
 
     def forget(self, late: Callable[[OutgoingMessageT], bool]) -> None:
-        """Let go of messages that nobody waits for any more, when there are many; answers to them then say nothing.
+        """Discard late messages if many are outstanding. Later answers to them are ignored.
 
-        As long as they are few they stay, so that a return that comes late is not taken for that of another.
+        Few late messages are kept, so that a late basic.return is not attributed to a newer message.
+
+        Args:
+            late: tells whether a message has timed out.
         """
-        if len(self._outstanding) <= _MOST_LATE:
+        if len(self._outstanding) <= _MAX_LATE:
             return
-        self._outstanding = {tag: parcel for tag, parcel in self._outstanding.items() if not late(parcel)}
+        self._outstanding = {tag: message for tag, message in self._outstanding.items() if not late(message)}
         self._returned = {tag: text for tag, text in self._returned.items() if tag in self._outstanding}
 
     async def closed(self) -> PulsekitError:
-        """Wait for the end of the wire and return its reason; by then every message sent has its verdict."""
+        """Wait until the channel is closed, and return the reason. Every message that was sent has its outcome then."""
         reason = await channel_end(self._channel, "publish")
         self._end()
         return reason
 
     async def close(self) -> None:
-        """Close the channel. What is in flight gets the verdict unknown."""
+        """Close the channel. Outstanding messages get the outcome UNKNOWN."""
         self._end()
         await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _end(self) -> None:
-        self._dead = True
-        self.link.tap.disconnect(self._channel.number)
+        self._closing = True
+        self.link.router.disconnect(self._channel.number)
         outstanding, self._outstanding = self._outstanding, {}
-        for parcel in outstanding.values():
-            self._on_verdict(parcel, Outcome.UNKNOWN)
+        for message in outstanding.values():
+            self._on_outcome(message, Outcome.UNKNOWN)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method in {ACK, NACK}:
@@ -181,36 +182,36 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         return True
 
     def _settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
-        """Pop the one that is meant, or with `multiple` the slice from the oldest on; 0 means all."""
+        """Report the outcome of one message, or with `multiple` of all up to the tag, where tag 0 means all."""
         tags: Iterable[int] = (tag,)
         if multiple:
             last = min(tag or self._next, self._next - 1)
             tags = range(self._oldest, last + 1)
             self._oldest = max(self._oldest, last + 1)
         for settled in tags:
-            parcel = self._outstanding.pop(settled, None)
-            if parcel is None:
-                continue  # it was answered alone, before
+            message = self._outstanding.pop(settled, None)
+            if message is None:
+                continue  # an earlier answer settled it
             if self._returned and (text := self._returned.pop(settled, None)) is not None:
-                self._on_verdict(parcel, *((outcome, "") if outcome is Outcome.REFUSED else (Outcome.RETURNED, text)))
+                self._on_outcome(message, *((outcome, "") if outcome is Outcome.REFUSED else (Outcome.RETURNED, text)))
             else:
-                self._on_verdict(parcel, outcome)
+                self._on_outcome(message, outcome)
 
-    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - the broker sends it
-        """Find out which message came back: a return carries no tag, but the oldest that fits is the one."""
+    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - a return has one
+        """Find the returned message: basic.return has no tag, so it is the oldest with this id, key and exchange."""
         text, at = short_string(method, 6)
         exchange, at = short_string(method, at)
         routing_key, _ = short_string(method, at)
         message_id = encode_id(read_properties(header)[0].message_id or "")
-        for tag, parcel in self._outstanding.items():
-            envelope = parcel.envelope
+        for tag, message in self._outstanding.items():
+            sent = message.header
             if (
-                parcel.message_id == message_id
-                and envelope.mandatory
-                and envelope.routing_key == routing_key
-                and envelope.exchange == exchange
+                message.message_id == message_id
+                and sent.mandatory
+                and sent.routing_key == routing_key
+                and sent.exchange == exchange
                 and tag not in self._returned
             ):
                 self._returned[tag] = text
                 return
-        log.debug("a message was returned too late, or was not sent here: %s %r", exchange, routing_key)
+        log.debug("a returned message is not outstanding: %s %r", exchange, routing_key)

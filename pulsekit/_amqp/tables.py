@@ -1,7 +1,19 @@
-"""Field tables, the headers of a message: written with the types RabbitMQ reads, read whatever a broker lets pass.
+"""Encode and decode field tables: the headers of a message, and the arguments of queues.
 
-A table is read in one pass over its bytes: what a stranger has published costs no more than its length, and no value in
-it is a reason to refuse the others. Source: AMQP 0-9-1 §4.2.5.5, with RabbitMQ's errata for the letters.
+A field table is (AMQP 0-9-1 §4.2.5.5; the type letters are those of RabbitMQ's errata)
+
+    size in bytes (4)  then for each field: name (short string)  type letter (1)  value
+
+Strings, byte arrays, lists (`A`) and tables (`F`) begin with a size of 4 bytes, other values have a fixed size.
+
+Plan: decoding is one pass over the bytes. `_read_value` reads the type letter at an offset, and returns the value and
+the offset behind it; lists and tables recurse.
+
+Invariants: no value extends beyond the list or table that contains it, so the time is linear in the size; nesting is
+limited to 64 levels in both directions; a value that Python cannot represent (text that is not UTF-8, a time after
+the year 9999) is replaced by bytes or a number, and the other fields are still readable.
+
+Example: `{"n": 1}` is `0000000b 01 6e 6c 0000000000000001`: 11 bytes; a name of 1 byte, "n"; letter "l"; 8 bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_table", "read_table", "read_timestamp"]
 
-_MAX_DEPTH = 64  # tables and lists within each other
+_MAX_DEPTH = 64  # levels of nested tables and lists
 
 _LENGTH = struct.Struct(">I")
 _length = _LENGTH.unpack_from
@@ -30,19 +42,19 @@ _NUMBERS = {
     }.items()
 }  # fmt: skip
 _TEXT, _BOOLEAN, _TIME, _DECIMAL = b"StTD"
-_LONG = frozenset(b"SxAF")  # what begins with its length
-_VOID = frozenset(b"V\0")  # the latter is what some write in its place
+_LONG = frozenset(b"SxAF")  # the value begins with its size
+_VOID = frozenset(b"V\0")  # some clients write a zero byte as the letter
 _SCALED = struct.Struct(">Bi")
 _SECONDS = struct.Struct(">Q")
-_MILLISECONDS = 1 << 32  # seconds: what is more is meant in thousandths, as other libraries read it, too
+_MILLISECONDS = 1 << 32  # a larger timestamp is in milliseconds, as pamqp reads it too
 
 
 def encode_table(fields: Mapping[str, Any]) -> bytes:
-    """Write a field table; floats as doubles, which pamqp cuts to half their bits.
+    """Encode a field table. Floats become doubles, where pamqp would truncate them to single precision.
 
     Raises:
-        AttributeError, OverflowError, TypeError, ValueError, struct.error: AMQP has no form for it, or it is nested
-            more than 64 levels deep, which `read_table` would not read.
+        AttributeError, OverflowError, TypeError, ValueError, struct.error: Raised when a value has no AMQP encoding, or
+            is nested more than 64 levels deep.
     """
     return _table(fields, 1)
 
@@ -52,13 +64,10 @@ def _table(fields: Mapping[str, Any], depth: int) -> bytes:
 
 
 def read_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    """Read the field table at a place, and return it with the place behind it.
-
-    A name that is not UTF-8 is read all the same, text that is not becomes bytes, and a time beyond the year 9999 stays
-    a number.
+    """Return the field table at an offset, and the offset behind it.
 
     Raises:
-        LookupError, ValueError, struct.error: it is none, or nested more than 64 levels deep.
+        LookupError, ValueError, struct.error: Raised when the table is malformed, or nested more than 64 levels deep.
     """
     end = at + 4 + _length(data, at)[0]
     if end > len(data):
@@ -67,10 +76,10 @@ def read_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
 
 
 def read_timestamp(data: bytes, at: int) -> datetime | int:
-    """Read a time; one that no `datetime` can hold stays a number.
+    """Return the timestamp at an offset, as a number if it is after the year 9999.
 
     Raises:
-        struct.error: there is none.
+        struct.error: Raised when fewer than 8 bytes follow.
     """
     (seconds,) = _SECONDS.unpack_from(data, at)
     try:
@@ -97,7 +106,7 @@ def _read_items(data: bytes, at: int, end: int, depth: int) -> list[Any]:
 
 
 def _read_value(data: bytes, at: int, limit: int, depth: int) -> tuple[Any, int]:
-    """Read the type letter at a place and the value behind it."""
+    """Return the value whose type letter is at an offset, and the offset behind it."""
     letter = data[at]
     at += 1
     value: Any = None
@@ -157,7 +166,7 @@ def _field(value: Any, depth: int) -> bytes:
         case datetime():
             return b"T" + encode.timestamp(value)
         case Decimal():
-            if abs(value.adjusted()) > 255:  # beyond what it can hold; to find that out may take for ever
+            if abs(value.adjusted()) > 255:  # the scale has one byte; pamqp would compute a huge integer first
                 raise ValueError(f"{value!s:.40} is no decimal of AMQP")
             return b"D" + encode.decimal(value)
         case _ if hasattr(value, "items"):

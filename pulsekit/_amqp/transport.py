@@ -1,13 +1,31 @@
-"""The seam below aiormq: its connection, with the frames of our own channels taken out of the stream.
+"""The transport below aiormq: it divides the byte stream into frames and dispatches the frames of our own channels.
 
-aiormq opens, logs in, declares, beats and closes; a publish or a delivery never reaches it. It is fed everything else
-through its public `TransportFactory`, and our frames go whole to the same transport, so the two never mix.
+Plan: aiormq opens the connection, logs in, opens channels, declares, sends heartbeats and closes. It obtains its
+streams from `Transport`, a public `TransportFactory` of aiormq. The protocol of that transport is a `FrameRouter`. For
+each complete frame (AMQP 0-9-1 §4.2.3: type, channel, payload size, payload, end mark) the router looks up the handler
+of the frame's channel. The handler consumes the frame, or declines it, and then the frame goes to aiormq unchanged. A
+channel without a handler belongs to aiormq entirely. Basic.publish, basic.deliver, basic.return and the confirms
+therefore never reach aiormq, which would create a task and a future for each.
+
+Invariants:
+
+- Every byte is either consumed by one handler, or passed to aiormq once and in order.
+- `_incomplete` is the beginning of one frame; complete frames are never kept.
+- From the first data that is no AMQP frame, or that a handler cannot read, everything goes to aiormq unread
+  (`_in_sync` is False). aiormq then reports the protocol error and closes the connection.
+- While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
+  close a busy connection as dead.
+- Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
+
+Example: channel 5 has a handler. The data are `deliver(5) header(5) body(5) declare-ok(1) deli`. The handler consumes
+the first three frames, aiormq gets declare-ok, and `deli` waits in `_incomplete` for its remaining bytes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import struct
 import threading
@@ -16,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
-from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD
+from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, describe_frame
 from pulsekit._amqp.types import short_string
 
 if TYPE_CHECKING:
@@ -25,193 +43,248 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-__all__ = ["FrameHandler", "FrameRouter", "Transport"]
+__all__ = ["FrameHandler", "FrameRouter", "LoggingFrameRouter", "Transport"]
 
-_KINDS = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
-_LARGEST = 1 << 24  # bytes; a frame above is none of this protocol
-_BEAT = 1.0  # seconds after which aiormq has to hear that the peer is alive
+frames_log = logging.getLogger("pulsekit.frames")
+if frames_log.level == logging.NOTSET:
+    frames_log.setLevel(logging.INFO)  # a line for each frame is too much for DEBUG on "pulsekit" or the root logger
+
+_FRAME_TYPES = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
+_MAX_PAYLOAD = 1 << 24  # bytes; a larger size means that the data are not AMQP
+_HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while only our own frames arrive
 
 
 class FrameHandler(Protocol):
-    """Take the frames of one channel that are not aiormq's."""
+    """A consumer of the frames of one channel."""
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Handle the payload `data[start:end]` of a frame, or return 0 to leave it to aiormq.
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Handle the frame with the payload `data[start:end]`, or return 0 to pass it to aiormq.
 
-        Complete frames that follow it in the data may be handled as well; the place behind the last is returned.
+        The handler may also handle complete frames of its channel that follow in the data.
+
+        Returns:
+            The offset behind the last frame that was handled, or 0.
+
+        Raises:
+            LookupError, ValueError, struct.error: Raised when the payload is shorter than its method requires.
         """
 
     def resumed(self) -> None:
-        """Learn that the transport takes more, after it did not."""
+        """Continue writing: the transport accepts data again, after it did not."""
 
 
 class FrameRouter(asyncio.StreamReaderProtocol):
-    """Cut what comes from the broker into frames, and hand each to whom it belongs.
+    """The protocol of one connection, which dispatches each frame to the handler of its channel, or to aiormq.
 
     Attributes:
-        heard: set with everything that comes; whoever listens for a sign of life takes it away.
+        received_data: set to True whenever data arrive. The heartbeat check resets it.
     """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
-        self._takers: dict[int, FrameHandler] = {}
-        self._rest = b""
-        self._cutting = True
-        self.heard = True
-        self._beaten = 0.0
-        self._full = self._held = False
-        self._out: asyncio.Transport | None = None
+        self._handlers: dict[int, FrameHandler] = {}
+        self._incomplete = b""
+        self._in_sync = True
+        self.received_data = True
+        self._heartbeat_at = 0.0
+        self._buffer_full = self._blocked = False
+        self._output: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport for our own frames."""
-        self._out = cast("asyncio.Transport", transport)  # in other loops, such as uvloop, it is none by its class
+        """Store the transport for our own frames."""
+        self._output = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio.Transport
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Cut frames out of the stream; what is no frame goes to aiormq as it is, which knows what to say."""
-        self.heard = True
-        if not self._cutting:
+        """Dispatch the complete frames; see the module."""
+        self.received_data = True
+        if not self._in_sync:
             super().data_received(data)
             return
-        if self._rest:
-            data = self._rest + data
-        at, size, taken = 0, len(data), False
-        others: list[bytes] = []
+        if self._incomplete:
+            data = self._incomplete + data
+        at, size, handled = 0, len(data), False
+        for_aiormq: list[bytes] = []
         while size - at >= 7:
             kind, channel, length = FRAME.unpack_from(data, at)
-            if kind not in _KINDS or length > _LARGEST:
-                self._cutting = False
-                others.append(data[at:])
+            if kind not in _FRAME_TYPES or length > _MAX_PAYLOAD:
+                self._in_sync = False
+                for_aiormq.append(data[at:])
                 at = size
                 break
             end = at + 8 + length
             if end > size:
                 break
-            taker = self._takers.get(channel)
+            handler = self._handlers.get(channel)
             try:
-                behind = taker.take(kind, data, at + 7, end - 1) if taker is not None else 0
-            except (LookupError, ValueError, struct.error):  # it says less than its kind has to
-                self._cutting = False
-                others.append(data[at:])
+                handled_to = handler.handle_frame(kind, data, at + 7, end - 1) if handler is not None else 0
+            except (LookupError, ValueError, struct.error):  # the payload is too short for its method
+                self._in_sync = False
+                for_aiormq.append(data[at:])
                 at = size
                 break
-            if behind:
-                taken, at = True, behind
+            if handled_to:
+                handled, at = True, handled_to
             else:
-                others.append(data[at:end])
+                for_aiormq.append(data[at:end])
                 at = end
-        self._rest = data[at:]
-        if others:
-            self._beaten = self._time()
-            super().data_received(b"".join(others))
-        elif taken and self._time() - self._beaten > _BEAT:
-            # aiormq counts the frames it sees: without this it would declare a busy connection dead.
-            self._beaten = self._time()
+        self._incomplete = data[at:]
+        if for_aiormq:
+            self._heartbeat_at = self._time()
+            super().data_received(b"".join(for_aiormq))
+        elif handled and self._time() - self._heartbeat_at > _HEARTBEAT_INTERVAL:
+            self._heartbeat_at = self._time()
             super().data_received(HEARTBEAT)
 
     @property
     def writable(self) -> bool:
-        """Whether messages can be sent: the transport takes more, and the broker takes messages."""
-        return not (self._full or self._held)
+        """Whether messages can be sent: the write buffer has space, and the broker has not blocked the connection."""
+        return not (self._buffer_full or self._blocked)
 
     def pause_writing(self) -> None:
-        """Hear from the transport that its buffer is full: the peer does not read, or not fast enough."""
+        """Stop sending messages: the write buffer of the transport is full."""
         super().pause_writing()
-        self._full = True
+        self._buffer_full = True
 
     def resume_writing(self) -> None:
-        """Hear from the transport that its buffer is empty enough."""
+        """Continue sending messages: the write buffer of the transport has space again."""
         super().resume_writing()
-        self._full = False
+        self._buffer_full = False
         self._resume()
 
-    def hold(self) -> None:
-        """Say that the broker takes no messages (connection.blocked)."""
-        self._held = True
+    def block(self) -> None:
+        """Stop sending messages: the broker does not accept any (connection.blocked)."""
+        self._blocked = True
 
-    def release(self) -> None:
-        """Say that it takes them again (connection.unblocked)."""
-        self._held = False
+    def unblock(self) -> None:
+        """Continue sending messages: the broker accepts them again (connection.unblocked)."""
+        self._blocked = False
         self._resume()
 
     def _resume(self) -> None:
-        for taker in list(self._takers.values()) if self.writable else ():
-            taker.resumed()
+        for handler in list(self._handlers.values()) if self.writable else ():
+            handler.resumed()
 
-    def connect(self, channel: int, taker: FrameHandler) -> None:
-        """Let a channel's frames go to its taker first."""
-        self._takers[channel] = taker
+    def connect(self, channel: int, handler: FrameHandler) -> None:
+        """Offer the frames of a channel to its handler first."""
+        self._handlers[channel] = handler
 
     def disconnect(self, channel: int) -> None:
-        """Leave a channel to aiormq."""
-        self._takers.pop(channel, None)
+        """Pass the frames of a channel to aiormq from now on."""
+        self._handlers.pop(channel, None)
 
     def write(self, data: bytes) -> None:
-        """Send whole frames; on a connection that is gone they go nowhere, as its end will tell."""
-        if self._out is not None and not self._out.is_closing():
-            self._out.write(data)
+        """Send whole frames. On a closed connection this does nothing."""
+        if self._output is not None and not self._output.is_closing():
+            self._output.write(data)
 
     def abort(self) -> None:
-        """Drop the connection, and what was not sent."""
-        if self._out is not None:
-            self._out.abort()
+        """Close the connection at once and discard what was not sent."""
+        if self._output is not None:
+            self._output.abort()
+
+
+class LoggingFrameRouter(FrameRouter):
+    """A frame router that logs a line for each frame to `pulsekit.frames`, in both directions.
+
+    `Transport` uses it for connections that are opened while that logger has the level DEBUG.
+    """
+
+    def __init__(self, reader: asyncio.StreamReader) -> None:
+        super().__init__(reader)
+        self._unlogged = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Log the frames that are complete, then dispatch them."""
+        self._unlogged = _log_frames("received", self._unlogged + data)
+        super().data_received(data)
+
+    def write(self, data: bytes) -> None:
+        """Log the frames, then send them."""
+        _log_frames("sent", data)
+        super().write(data)
+
+
+class _LoggingWriter(asyncio.StreamWriter):
+    """The stream writer of aiormq, which writes whole frames too."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        _log_frames("sent", bytes(data))
+        super().write(data)
+
+
+def _log_frames(direction: str, data: bytes) -> bytes:
+    """Log the complete frames at the beginning of the data, and return the rest."""
+    at = 0
+    while len(data) - at >= 8:
+        kind, _, length = FRAME.unpack_from(data, at)
+        end = at + 8 + (length if kind in _FRAME_TYPES and length <= _MAX_PAYLOAD else 0)
+        if end > len(data):
+            break
+        frames_log.debug("%s %s", direction, describe_frame(data[at:end]))
+        at = end
+    return data[at:]
 
 
 class Transport(TransportFactory):
-    """Open the transport of one connection, with a tap in it.
+    """The factory that opens the transport of one connection, with a frame router as its protocol.
 
     Attributes:
-        tap: of the connection, once it was opened.
-        refusal: code and words of the broker, when it closed the connection while it was opened (connection.close).
+        router: the frame router, once the connection was opened.
+        refusal: code and text of connection.close, if the broker sent it while the connection was opened.
     """
 
     def __init__(self, context: ssl.SSLContext | None) -> None:
-        self.tap: FrameRouter | None = None
+        self.router: FrameRouter | None = None
         self.refusal: tuple[int, str] | None = None
         self._context = context
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Look for connection.close, of which aiormq only says that it was not what it expected."""
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Read connection.close, whose code and text aiormq does not report while it opens a connection."""
         payload = data[start:end]
         if kind == METHOD and payload[:4] == CLOSE_CONNECTION:
             self.refusal = int.from_bytes(payload[4:6], "big"), short_string(payload, 6)[0]
         return 0
 
     def resumed(self) -> None:
-        """Do nothing: what goes out on channel 0 is aiormq's."""
+        """Do nothing: aiormq writes to channel 0."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; called by aiormq."""
-        kwargs.pop("ssl_context_provider", None)  # the context is ours
+        kwargs.pop("ssl_context_provider", None)  # we have our own context
         host, port = url.host, url.port
         assert host is not None
         assert port is not None
-        del url  # it has the password, and reports of errors show the variables of a frame
+        del url  # it contains the password, and error reports show the variables of a frame
         loop = asyncio.get_running_loop()
         reader = asyncio.StreamReader(loop=loop)
         name = host if self._context is not None else None
+        logs = frames_log.isEnabledFor(logging.DEBUG)
+        make_router = LoggingFrameRouter if logs else FrameRouter
         try:
             sock = await _connect(await _resolve(host, port))
-            transport, tap = await loop.create_connection(
-                lambda: FrameRouter(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
+            transport, router = await loop.create_connection(
+                lambda: make_router(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
-        self.tap = tap
-        tap.connect(0, self)
-        return reader, asyncio.StreamWriter(transport, tap, reader, loop)
+        self.router = router
+        router.connect(0, self)
+        make_writer = _LoggingWriter if logs else asyncio.StreamWriter
+        return reader, make_writer(transport, router, reader, loop)
 
 
 async def _resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
-    """Ask the resolver, in a thread of its own that nobody has to wait for.
+    """Resolve a host name, in a daemon thread.
 
-    In those of the loop, one that says nothing for half a minute would keep the whole program from ending.
+    Python joins the threads of the event loop's own executor when the program ends. A resolver that does not answer for
+    half a minute would delay that.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
 
-    def tell(found: Sequence[tuple[Any, ...]], error: Exception | None) -> None:
+    def set_answer(found: Sequence[tuple[Any, ...]], error: Exception | None) -> None:
         if answer.done():
             return
         if error is None:
@@ -219,31 +292,31 @@ async def _resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
         else:
             answer.set_exception(error)
 
-    def ask() -> None:
+    def resolve() -> None:
         found: Sequence[tuple[Any, ...]] = ()
         failure: Exception | None = None
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
             failure = error
-        with contextlib.suppress(RuntimeError):  # the loop has ended by now
-            loop.call_soon_threadsafe(tell, found, failure)
+        with contextlib.suppress(RuntimeError):  # the event loop was closed
+            loop.call_soon_threadsafe(set_answer, found, failure)
 
-    threading.Thread(target=ask, name=f"resolve {host}", daemon=True).start()
+    threading.Thread(target=resolve, name=f"resolve {host}", daemon=True).start()
     return await answer
 
 
 async def _connect(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
-    """Connect to the first address that answers.
+    """Connect to the first address that accepts the connection.
 
     Raises:
-        OSError: none did; what the first one said.
+        OSError: Raised when no address does, with the error of the first one.
     """
     failure = OSError("the name has no address")
     for number, (family, kind, protocol, _, address) in enumerate(addresses):
         try:
             sock = socket.socket(family, kind, protocol)
-        except OSError as error:  # the resolver tells of IPv6 also where there is none
+        except OSError as error:  # resolvers return IPv6 addresses also to a machine without IPv6
             failure = failure if number else error
             continue
         try:

@@ -1,4 +1,4 @@
-"""Values that the modules of the client share: properties, outcomes, settlements, deliveries, and short strings."""
+"""Types that the modules of the client share: properties, outcomes, settlements, deliveries, short strings."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
 
 
 class Outcome(enum.StrEnum):
-    """Name what became of one published message.
+    """The outcome of publishing one message.
 
     Attributes:
-        CONFIRMED: the broker has it, and routed it (basic.ack).
-        RETURNED: the broker has it, and nobody is bound to its key (basic.return); only when asked with `mandatory`.
-        REFUSED: the broker could not take it (basic.nack).
-        TIMEOUT: no answer before the deadline.
-        UNKNOWN: the connection went after it was sent and before the answer.
-        INVALID: the schema refuses it; it was not sent.
+        CONFIRMED: the broker accepted the message (basic.ack). With `mandatory`, it was routed to at least one queue.
+        RETURNED: no queue is bound to the routing key, and the broker returned the message (basic.return). This needs
+            `mandatory`.
+        REFUSED: the broker could not accept the message (basic.nack).
+        TIMEOUT: the broker did not answer before the deadline.
+        UNKNOWN: the connection was lost after the message was sent and before the broker answered.
+        INVALID: the message violates its schema, or AMQP cannot encode it. It was not sent.
     """
 
     CONFIRMED = "confirmed"
@@ -38,7 +39,7 @@ class Outcome(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Properties:
-    """Hold the basic properties of a message, headers apart (AMQP 0-9-1, class basic)."""
+    """The basic properties of a message, without its headers (AMQP 0-9-1, class basic)."""
 
     content_type: str | None = None
     content_encoding: str | None = None
@@ -55,7 +56,7 @@ class Properties:
 
 
 class Settlement(enum.Enum):
-    """Name what a consumer tells the broker about a delivery."""
+    """The answers of a consumer to a delivery: basic.ack, basic.nack with requeue, basic.reject."""
 
     ACK = "ack"
     REQUEUE = "requeue"
@@ -63,7 +64,7 @@ class Settlement(enum.Enum):
 
 
 class Delivery(NamedTuple):
-    """Hold one basic.deliver with its content, as the wire cut it; the content header is still encoded."""
+    """One basic.deliver with its content. The content header is still encoded."""
 
     exchange: str
     routing_key: str
@@ -74,19 +75,19 @@ class Delivery(NamedTuple):
 
 
 def short_string(data: bytes, at: int) -> tuple[str, int]:
-    """Read a short string, and return it with the place behind it.
+    """Return the short string at an offset, and the offset behind it.
 
-    A key that is not UTF-8 is read all the same: the broker lets it pass.
+    Invalid UTF-8 is replaced, since RabbitMQ accepts any bytes as routing key.
     """
     end = at + 1 + data[at]
     return data[at + 1 : end].decode("utf-8", "replace"), end
 
 
 def encode_short_string(name: str, text: str) -> bytes:
-    """Encode a text as a short string: one length byte, then UTF-8.
+    """Encode a text as a short string: one length byte, then UTF-8 (AMQP 0-9-1 §4.2.5.3).
 
     Args:
-        name: what the text is, for the error.
+        name: the name of the text in an error message.
         text: at most 255 bytes in UTF-8.
 
     Raises:

@@ -120,12 +120,12 @@ class Consumer:
         self._arrived = asyncio.Event()
         self._epoch = 0
         self._existing = queue is not None and queue.existing
-        self._known = self._existing  # whether the durable queue existed before: then it is never created again
-        self._patience = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
+        self._passive = self._existing  # whether the durable queue existed before: then it is never created again
+        self._lock_deadline = 0.0  # on the clock of the loop: until when a queue may be locked by somebody else
         self._lossy = False  # whether messages were lost since nobody listens
         self._may_expire = "x-expires" in self._arguments
-        self._wire: ConsumeChannel | None = None
-        self._settler: _Settler  # of that wire
+        self._channel: ConsumeChannel | None = None
+        self._settler: _Settler  # of that channel
         self._lost_at: datetime | None = None
         self._end: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
@@ -148,7 +148,7 @@ class Consumer:
             raise self._end
         if self._task is None:
             self._ready = asyncio.get_running_loop().create_future()
-            self._patience = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
+            self._lock_deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
             self._connection.start(self._tasks)
             self._task = self._tasks.create_task(self._run(), name="consume")
         assert self._ready is not None
@@ -158,15 +158,15 @@ class Consumer:
         """Stop consuming and give back what was not settled; an exclusive queue is deleted. Closing twice is fine."""
         self._finish(NotOpen("the subscription is closed: use it inside its `async with` block"))
         self._forget_signals()
-        wire, self._wire = self._wire, None
+        channel, self._channel = self._channel, None
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if wire is not None:
-            await wire.stop()
+        if channel is not None:
+            await channel.stop()
             if not self._durable:
-                await wire.delete_queue()
-            await wire.close()
+                await channel.delete_queue()
+            await channel.close()
 
     async def __aenter__(self) -> Self:
         try:
@@ -219,9 +219,9 @@ class Consumer:
             NetworkError: the connection is away.
             NotFound: the queue is gone.
         """
-        if self._wire is None:
+        if self._channel is None:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
-        return QueueDepth(self.queue, *await self._wire.depth(), self._limits)
+        return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
 
     async def handle(self, handler: Callable[[Message], Awaitable[object]], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
@@ -244,11 +244,11 @@ class Consumer:
                 await handler(message)
             except Exception as error:  # noqa: BLE001 - whatever it is, the policy knows what to do
                 self.failures += 1
-                fate = policy.failure
-                if fate is OnFailure.REQUEUE and self._retries.failed(message) > policy.limit:
+                action = policy.failure
+                if action is OnFailure.REQUEUE and self._retries.failed(message) > policy.limit:
                     self._retries.forget(message)
-                    fate = policy.exhausted
-                await self._decide(message, policy, fate, error)
+                    action = policy.exhausted
+                await self._decide(message, policy, action, error)
             except BaseException:
                 await message.nack()
                 raise
@@ -265,8 +265,8 @@ class Consumer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._wire is not None:
-            await self._wire.stop()
+        if self._channel is not None:
+            await self._channel.stop()
         self._arrived.set()
 
     def drain_on(self, *signals: signal.Signals) -> None:
@@ -300,17 +300,17 @@ class Consumer:
             signal.signal(number, before or signal.SIG_DFL)
         self._signals = {}
 
-    async def _decide(self, message: Message, policy: Policy, fate: OnFailure, reason: Exception) -> None:
-        if fate is not OnFailure.RAISE:
-            log.warning("%s of %s: %s: %s", message, self.queue, fate, reason)
-        if fate is OnFailure.REQUEUE:
+    async def _decide(self, message: Message, policy: Policy, action: OnFailure, reason: Exception) -> None:
+        if action is not OnFailure.RAISE:
+            log.warning("%s of %s: %s: %s", message, self.queue, action, reason)
+        if action is OnFailure.REQUEUE:
             # Not awaited: those behind it do not wait for its delay.
             asyncio.get_running_loop().call_later(policy.delay, message.settle, Settlement.REQUEUE)
-        elif fate is OnFailure.REJECT:
+        elif action is OnFailure.REJECT:
             await message.reject()
-        elif fate is OnFailure.ACK:
+        elif action is OnFailure.ACK:
             await message.ack()
-        elif fate is OnFailure.RAISE:
+        elif action is OnFailure.RAISE:
             await message.nack()
             raise reason
 
@@ -322,79 +322,81 @@ class Consumer:
             while self._end is None:
                 link = await self._connection.link()
                 try:
-                    wire = await self._subscribe(link)
+                    channel = await self._subscribe(link)
                 except (NotFound, ResourceLocked) as error:
-                    if not self._may_come(error, pause):
+                    if not self._may_appear(error, pause):
                         raise
-                    await self._rest(link, pause)
+                    await self._pause(link, pause)
                     pause = min(_WAIT_MOST, pause * 2)
                     continue
                 except SubscriptionLost:
                     if not self._may_expire:
                         raise
-                    self._known, self._lossy = False, True
+                    self._passive, self._lossy = False, True
                     continue
                 except NetworkError as error:
                     if isinstance(error, Unreachable) and not self._ready.done():
                         raise  # the queue is on a node that is down
                     log.debug("%s", error)
-                    await self._rest(link, pause)
+                    await self._pause(link, pause)
                     pause = min(_WAIT_MOST, pause * 2)
                     continue
                 pause = _WAIT_FIRST
-                self._known = self._durable
+                self._passive = self._durable
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
-                reason = await self._serve(wire)
+                reason = await self._serve(channel)
                 self._lost_at = datetime.now(UTC)
-                self._wire = None
+                self._channel = None
                 if isinstance(reason, SubscriptionLost) and self._durable:
                     # Gone, or only out of reach with the node of a cluster it is on: the next round finds out.
                     log.warning("the broker cancelled the consumer of %s", self.queue)
                     self._lossy = True
-                    await wire.close()
+                    await channel.close()
                 elif isinstance(reason, BrokerRefused):
-                    await wire.close()
+                    await channel.close()
                     raise reason
         except PulsekitError as error:
             self._finish(error)
 
-    async def _serve(self, wire: ConsumeChannel) -> PulsekitError:
-        """Wait for the end of the wire, with an eye on the depth of a queue that PulseGuardian could delete."""
+    async def _serve(self, channel: ConsumeChannel) -> PulsekitError:
+        """Wait for the end of the channel, with an eye on the depth of a queue that PulseGuardian could delete."""
         if not self._durable:
-            return await wire.closed()
-        watch = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(watch.run(wire.depth), name=f"depth of {self.queue}")
+            return await channel.closed()
+        monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
+        self._tasks.create_task(monitor.run(channel.depth), name=f"depth of {self.queue}")
         try:
-            return await wire.closed()
+            return await channel.closed()
         finally:
-            watch.stop()
+            monitor.stop()
 
     async def _subscribe(self, link: Link) -> ConsumeChannel:
         # A silent death leaves the old exclusive queue locked by the old connection (405), so each epoch has its own.
         self.queue = self._queue.name if self._queue else queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
-        wire = await self._open_wire(link)
+        channel = await self._open_channel(link)
         if self._durable:
             self._buffer.clear()  # the broker has taken them back and delivers them again
-        self._wire = wire  # the first deliveries may be settled before the broker's answer is read
-        self._settler = _Settler(self, wire)
+        self._channel = channel  # the first deliveries may be settled before the broker's answer is read
+        self._settler = _Settler(self, channel)
         try:
-            await wire.consume()
+            await channel.consume()
         except BaseException:
-            self._wire = None
+            self._channel = None
             raise
-        return wire
+        return channel
 
-    async def _open_wire(self, link: Link) -> ConsumeChannel:
+    async def _open_channel(self, link: Link) -> ConsumeChannel:
         """Declare and bind; with `on_refused`, without the bindings that are refused, unless it is all of them."""
         refused: set[tuple[str, str]] = set()
         while True:
             bindings = tuple(binding for binding in self._bindings if binding not in refused)
-            topology = QueueDeclaration(self.queue, self._durable, bindings, self._arguments, known=self._known)
+            declaration = QueueDeclaration(self.queue, self._durable, bindings, self._arguments, passive=self._passive)
             try:
-                wire = await ConsumeChannel.open(link, topology, prefetch=self._prefetch, on_delivery=self._on_delivery)
+                channel = await ConsumeChannel.open(
+                    link, declaration, prefetch=self._prefetch, on_delivery=self._on_delivery
+                )
             except SubscriptionLost as error:
                 if not self._existing or self._was_ready:
                     raise
@@ -411,22 +413,22 @@ class Consumer:
                     call_safely(self._on_refused, Binding(*error.binding), error)
                 continue
             self._refused = frozenset(refused)
-            return wire
+            return channel
 
     @property
     def _was_ready(self) -> bool:
         return self._ready is not None and self._ready.done()
 
-    def _may_come(self, error: BrokerRefused, pause: float) -> bool:
+    def _may_appear(self, error: BrokerRefused, pause: float) -> bool:
         """Tell whether waiting helps: for an exchange the user waits for, or a lock of our own last connection.
 
         At first that is one of a process that was killed, and may go within the time that connecting may take.
         """
         if isinstance(error, NotFound):
             return self._wait
-        return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._patience
+        return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._lock_deadline
 
-    async def _rest(self, link: Link, seconds: float) -> None:
+    async def _pause(self, link: Link, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await link.lost()
@@ -455,18 +457,18 @@ class Consumer:
 
 
 class _Settler:
-    """Tell the broker about the messages of one wire: their tags mean nothing on another, even of the same epoch."""
+    """Tell the broker about the messages of one channel: their tags mean nothing on another, even of the same epoch."""
 
-    __slots__ = ("_consumer", "_wire")
+    __slots__ = ("_channel", "_consumer")
 
-    def __init__(self, consumer: Consumer, wire: ConsumeChannel) -> None:
+    def __init__(self, consumer: Consumer, channel: ConsumeChannel) -> None:
         self._consumer = consumer
-        self._wire = wire
+        self._channel = channel
 
     def settle(self, message: Message, settlement: Settlement) -> None:
         """Settle it, or count that it came too late."""
-        if self._wire is self._consumer._wire:  # noqa: SLF001 - they are one
+        if self._channel is self._consumer._channel:  # noqa: SLF001 - they are one
             with contextlib.suppress(NetworkError):
-                self._wire.settle(message.delivery_tag, settlement)
+                self._channel.settle(message.delivery_tag, settlement)
                 return
         self._consumer.stale += 1

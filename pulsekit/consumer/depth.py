@@ -19,7 +19,7 @@ __all__ = ["DepthMonitor", "Limits", "QueueDepth", "Trend"]
 
 log = logging.getLogger("pulsekit")
 
-_LOOKS = 12  # how many looks a rate is taken over: a minute, at one every 5 seconds
+_SAMPLES = 12  # how many looks a rate is taken over: a minute, at one every 5 seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Trend:
 
     def __init__(self) -> None:
         self.rate: float | None = None
-        self._looks: deque[tuple[float, QueueDepth]] = deque(maxlen=_LOOKS)
+        self._samples: deque[tuple[float, QueueDepth]] = deque(maxlen=_SAMPLES)
 
     def add(self, when: float, depth: QueueDepth) -> None:
         """Take a look into account.
@@ -93,17 +93,17 @@ class Trend:
             when: seconds, on any clock that does not go back.
             depth: what was seen.
         """
-        self._looks.append((when, depth))
-        since, first = self._looks[0]
+        self._samples.append((when, depth))
+        since, first = self._samples[0]
         if when > since:
             self.rate = (depth.total - first.total) / (when - since)
 
     @property
     def seconds_left(self) -> float | None:
         """How long until PulseGuardian deletes the queue at this rate: None when it does not grow, 0 when it is due."""
-        if not self._looks:
+        if not self._samples:
             return None
-        _, last = self._looks[-1]
+        _, last = self._samples[-1]
         if last.level > 1:
             return 0.0
         return (last.room + 1) / self.rate if self.rate is not None and self.rate > 0 else None

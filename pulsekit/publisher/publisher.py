@@ -54,7 +54,7 @@ _SETTLE = 1.0  # seconds before a channel that failed on a living connection is 
 _BATCH = 64  # messages that go out without waiting for the others of this turn of the loop
 _MOMENT = 0.0005  # seconds for which messages are made ready ahead of the window, between two looks for answers
 _TICK = 0.01  # seconds between two looks for messages that are late
-_ENVELOPES = 1024  # that are kept, by routing key
+_MAX_HEADERS = 1024  # that are kept, by routing key
 _OWN_ID = bytes((20 + 12,))  # how long an id of ours is, prefix and number: a short string begins with that
 _PERSISTENT = Properties(content_type="application/json", delivery_mode=2)
 
@@ -116,14 +116,14 @@ class Publisher:
         self._timeout = timeout
         self._id_prefix = secrets.token_hex(10)
         self._numbers = count()
-        self._envelopes: dict[tuple[str, bool], PublishHeader] = {}
-        self._entries: dict[PendingMessage, None] = {}  # accepted and without an outcome, in order
+        self._headers: dict[tuple[str, bool], PublishHeader] = {}
+        self._pending: dict[PendingMessage, None] = {}  # accepted and without an outcome, in order
         self._outbox: list[PendingMessage] = []
-        self._alarm: asyncio.TimerHandle | None = None  # for the first deadline
-        self._alarm_at = inf
+        self._timer: asyncio.TimerHandle | None = None  # for the first deadline
+        self._timer_at = inf
         self._time = monotonic  # the loop's, once there is one
         self._flushing = False
-        self._wire: PublishChannel[PendingMessage] | None = None
+        self._channel: PublishChannel[PendingMessage] | None = None
         self._failure: PulsekitError | None = None
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -138,7 +138,7 @@ class Publisher:
     @property
     def in_flight(self) -> int:
         """How many messages were accepted and have no outcome yet."""
-        return len(self._entries)
+        return len(self._pending)
 
     async def open(self) -> None:
         """Connect and declare the exchange now, instead of with the first message.
@@ -190,18 +190,18 @@ class Publisher:
             NetworkError: the broker could not be reached for the first time.
         """
         draft = Draft(payload, routing_key, cc, headers or {}, properties or Properties())
-        entry = self._prepare(
+        message = self._prepare(
             draft,
             0,
             self._mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
         )
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        entry.on_settled = lambda: None if settled.done() else settled.set_result(None)
-        self._accept(entry)
+        message.on_settled = lambda: None if settled.done() else settled.set_result(None)
+        self._accept(message)
         self._flush_soon()
         await settled
-        receipt = entry.result()
+        receipt = message.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._failure, BrokerRefused):
             raise self._failure
         return receipt.check()
@@ -246,16 +246,16 @@ class Publisher:
         else:
             items = enumerate(messages)
         try:
-            while not flow.over:
-                known = flow.take_known()
-                self._admit(flow)
+            while not flow.done:
+                known = flow.pop_receipts()
+                self._fill_window(flow)
                 self._flush()  # before anybody looks at receipts: the broker should not wait for that
                 for receipt in known:
                     yield receipt
                 if known:
                     continue
                 if items is not None and flow.wanted:
-                    self._take_some(items, flow)
+                    self._prepare_some(items, flow)
                     await asyncio.sleep(0)  # answers are read, and heartbeats have their turn
                 else:
                     await flow.changed()
@@ -268,9 +268,9 @@ class Publisher:
         if isinstance(self._failure, BrokerRefused):
             raise self._failure
 
-    def _take_some(self, items: Iterator[tuple[int, Item]], flow: PublishWindow) -> None:
+    def _prepare_some(self, items: Iterator[tuple[int, Item]], flow: PublishWindow) -> None:
         """Take a batch from the source; ahead of the window only for a moment, then answers have their turn."""
-        until = inf if flow.room else self._time() + _MOMENT
+        until = inf if flow.capacity else self._time() + _MOMENT
         try:
             for _ in range(min(flow.wanted, _BATCH)):
                 self._prepare_for(flow, *next(items))
@@ -289,27 +289,27 @@ class Publisher:
             async for item in items:
                 self._prepare_for(flow, index, item)
                 index += 1
-                self._admit(flow)
+                self._fill_window(flow)
                 self._flush_soon()
-                if flow.ahead and self._time() >= until:
+                if flow.prepared and self._time() >= until:
                     await asyncio.sleep(0)  # answers have their turn, though the source may have much at once
                     until = self._time() + _MOMENT
                 await flow.wants_more()
             flow.end(None)
-        except Exception as error:  # noqa: BLE001 - see _take_some
+        except Exception as error:  # noqa: BLE001 - see _prepare_some
             flow.end(error)
 
-    def _admit(self, flow: PublishWindow) -> None:
+    def _fill_window(self, flow: PublishWindow) -> None:
         """Let what is ready go out, as far as the window has room."""
-        ahead = flow.ahead
+        prepared = flow.prepared
         try:
-            for _ in range(min(flow.room, len(ahead))):
-                entry = ahead[0]
-                if isinstance(entry, PendingMessage):
-                    self._accept(entry)
-                flow.add(ahead.popleft())
+            for _ in range(min(flow.capacity, len(prepared))):
+                message = prepared[0]
+                if isinstance(message, PendingMessage):
+                    self._accept(message)
+                flow.add(prepared.popleft())
         except PulsekitError as error:  # no more can be accepted
-            ahead.clear()
+            prepared.clear()
             flow.end(error)
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> tuple[Receipt, ...]:
@@ -325,14 +325,14 @@ class Publisher:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     await self._idle.wait()
-        left = list(self._entries)
+        left = list(self._pending)
         self._fail(NotOpen("the publisher is closed: use it inside the `async with` block of its connection"))
         if left:
             log.warning("%d messages to %s were not confirmed before closing", len(left), self.exchange)
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        return tuple(entry.receipt for entry in left if entry.receipt is not None)
+        return tuple(message.receipt for message in left if message.receipt is not None)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -363,14 +363,14 @@ class Publisher:
         message_id = f"{self._id_prefix}{next(self._numbers):012x}"
         encoded_id = _OWN_ID + message_id.encode()
         if isinstance(item, Draft):
-            envelope, payload = self._address(item, mandatory=mandatory), item.payload
+            header, payload = self._address(item, mandatory=mandatory), item.payload
             if item.properties.message_id:
                 message_id = item.properties.message_id
                 encoded_id = encode_id(message_id)
         else:
             payload, routing_key = item
-            known = self._envelopes.get((routing_key, mandatory))
-            envelope = known or self._address(Draft(None, routing_key), mandatory=mandatory)
+            known = self._headers.get((routing_key, mandatory))
+            header = known or self._address(Draft(None, routing_key), mandatory=mandatory)
         if isinstance(payload, bytes):
             body = payload
             if self._schema is not None:
@@ -379,10 +379,10 @@ class Publisher:
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
-        return PendingMessage(envelope, message_id, encoded_id, body, index, timeout)
+        return PendingMessage(header, message_id, encoded_id, body, index, timeout)
 
     def _address(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
-        """Make the envelope of a message, and keep it when others may have the same."""
+        """Make the header of a message, and keep it when others may have the same."""
         headers, own = draft.headers, draft.properties
         if draft.cc:
             headers = {**headers, CC: list(draft.cc)}
@@ -394,38 +394,38 @@ class Publisher:
                 delivery_mode=own.delivery_mode or _PERSISTENT.delivery_mode,
             )
         key = draft.routing_key
-        envelope = PublishHeader(self.exchange, key, mandatory=mandatory, properties=properties, headers=headers)
+        header = PublishHeader(self.exchange, key, mandatory=mandatory, properties=properties, headers=headers)
         if properties is _PERSISTENT and not headers:
-            if len(self._envelopes) >= _ENVELOPES:
-                self._envelopes.clear()
-            self._envelopes[key, mandatory] = envelope
-        return envelope
+            if len(self._headers) >= _MAX_HEADERS:
+                self._headers.clear()
+            self._headers[key, mandatory] = header
+        return header
 
     def _prepare_for(self, flow: PublishWindow, index: int, item: Item) -> None:
         """Make a message ready to be sent, or put the receipt in its place that says why it cannot be."""
         try:
-            flow.ahead.append(self._prepare(item, index, flow.mandatory, flow.timeout))
+            flow.prepared.append(self._prepare(item, index, flow.mandatory, flow.timeout))
         except InvalidInput as error:
             draft = item if isinstance(item, Draft) else Draft(*item)
             message_id = draft.properties.message_id or ""
             problems = error.problems if isinstance(error, InvalidPayload) else ()
             detail, key = str(error), draft.routing_key
             receipt = Receipt(index, message_id, self.exchange, key, Outcome.INVALID, False, detail, problems)
-            flow.ahead.append(UnsentMessage(receipt))
+            flow.prepared.append(UnsentMessage(receipt))
 
-    def _accept(self, entry: PendingMessage) -> None:
+    def _accept(self, message: PendingMessage) -> None:
         if self._failure is not None:
             raise self._failure
         if self._task is None:
             self._start()
-        if not self._entries:
+        if not self._pending:
             self._idle.clear()
-        self._entries[entry] = None
-        entry.deadline = self._time() + entry.timeout
-        if entry.deadline < self._alarm_at:
-            self._set_alarm(entry.deadline)
-        if self._wire is not None:  # else the next one begins with all that are accepted
-            self._outbox.append(entry)
+        self._pending[message] = None
+        message.deadline = self._time() + message.timeout
+        if message.deadline < self._timer_at:
+            self._set_timer(message.deadline)
+        if self._channel is not None:  # else the next one begins with all that are accepted
+            self._outbox.append(message)
 
     def _flush_soon(self) -> None:
         """Gather what is published in one turn of the loop into one batch, if it is not much."""
@@ -437,56 +437,56 @@ class Publisher:
 
     def _flush(self) -> None:
         self._flushing = False
-        if not self._outbox or self._wire is None or not self._wire.writable:
-            return  # comes again with the next wire, or when this one is writable
+        if not self._outbox or self._channel is None or not self._channel.writable:
+            return  # comes again with the next channel, or when this one is writable
         batch, self._outbox = self._outbox, []
-        batch = [entry for entry in batch if not entry.settled]
-        if self._wire.link.frame_max < FRAME_MAX:
-            batch = [entry for entry in batch if self._fits(entry, self._wire.link.frame_max)]
-        for entry in batch:
-            entry.sends += 1
-            entry.in_flight = True
-        self._wire.send(batch)
+        batch = [message for message in batch if not message.settled]
+        if self._channel.link.frame_max < FRAME_MAX:
+            batch = [message for message in batch if self._fits(message, self._channel.link.frame_max)]
+        for message in batch:
+            message.sends += 1
+            message.in_flight = True
+        self._channel.send(batch)
 
-    def _fits(self, entry: PendingMessage, frame_max: int) -> bool:
+    def _fits(self, message: PendingMessage, frame_max: int) -> bool:
         """Tell whether a broker of small frames takes the properties of a message in one, or settle it as invalid."""
-        size = entry.envelope.size + len(entry.message_id) + 8
+        size = message.header.size + len(message.message_id) + 8
         if size > frame_max:
             detail = f"the headers and properties have {size} bytes; this broker takes {frame_max}"
-            self._settle(entry, Outcome.INVALID, detail)
+            self._settle(message, Outcome.INVALID, detail)
         return size <= frame_max
 
-    def _on_verdict(self, entry: PendingMessage, outcome: Outcome, detail: str = "") -> None:
-        entry.in_flight = False
+    def _on_outcome(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
+        message.in_flight = False
         # What has a receipt was late; what is unknown goes out again on the next connection.
-        if entry.receipt is None and outcome is not Outcome.UNKNOWN:
-            self._settle(entry, outcome, detail)
+        if message.receipt is None and outcome is not Outcome.UNKNOWN:
+            self._settle(message, outcome, detail)
 
-    def _settle(self, entry: PendingMessage, outcome: Outcome, detail: str = "") -> None:
-        del self._entries[entry]
-        entry.settle(outcome, detail)
-        if not self._entries:
+    def _settle(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
+        del self._pending[message]
+        message.settle(outcome, detail)
+        if not self._pending:
             self._idle.set()
 
-    def _set_alarm(self, when: float) -> None:
+    def _set_timer(self, when: float) -> None:
         """Keep one timer, for the nearest deadline of a message that still waits."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        self._alarm, self._alarm_at = asyncio.get_running_loop().call_at(when, self._ring), when
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = asyncio.get_running_loop().call_at(when, self._on_deadline), when
 
-    def _ring(self) -> None:
-        self._alarm, self._alarm_at = None, inf
+    def _on_deadline(self) -> None:
+        self._timer, self._timer_at = None, inf
         now = asyncio.get_running_loop().time()
-        for entry in [entry for entry in self._entries if entry.deadline <= now]:
+        for message in [message for message in self._pending if message.deadline <= now]:
             # Sent on a connection that is gone, it may have arrived; never sent, or still waiting, it is late.
-            lost = entry.sends > 0 and not entry.in_flight
-            self._settle(entry, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
+            lost = message.sends > 0 and not message.in_flight
+            self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
         # A broker that takes nothing, or confirms nothing, must not make us keep what is over.
-        self._outbox = [entry for entry in self._outbox if not entry.settled]
-        if self._wire is not None:
-            self._wire.forget(lambda entry: entry.settled)
-        if self._entries:
-            self._set_alarm(max(now + _TICK, min(entry.deadline for entry in self._entries)))
+        self._outbox = [message for message in self._outbox if not message.settled]
+        if self._channel is not None:
+            self._channel.forget(lambda message: message.settled)
+        if self._pending:
+            self._set_timer(max(now + _TICK, min(message.deadline for message in self._pending)))
 
     async def _run(self) -> None:
         """Serve one epoch after the other, until the connection gives up or the broker refuses the exchange."""
@@ -495,38 +495,38 @@ class Publisher:
             while self._failure is None:
                 link = await self._connection.link()
                 try:
-                    wire = await self._set_up(link)
+                    channel = await self._set_up(link)
                 except NetworkError as error:
                     log.debug("%s", error)
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(_SETTLE):
                             await link.lost()
                     continue
-                self._wire = wire
+                self._channel = channel
                 if not self._ready.done():
                     self._ready.set_result(None)
-                self._outbox = list(self._entries)
+                self._outbox = list(self._pending)
                 self._flush_soon()
-                reason = await wire.closed()
-                self._wire = None
+                reason = await channel.closed()
+                self._channel = None
                 self._outbox.clear()
                 if isinstance(reason, BrokerRefused):
                     raise reason
         except PulsekitError as error:
             self._fail(error)
         finally:
-            if self._wire is not None:
-                wire, self._wire = self._wire, None
-                await wire.close()
+            if self._channel is not None:
+                channel, self._channel = self._channel, None
+                await channel.close()
 
     async def _set_up(self, link: Link) -> PublishChannel[PendingMessage]:
-        wire: PublishChannel[PendingMessage] = await PublishChannel.open(link, self._on_verdict, self._flush)
+        channel: PublishChannel[PendingMessage] = await PublishChannel.open(link, self._on_outcome, self._flush)
         try:
-            await wire.declare_exchange(self.exchange, passive=owner(self.exchange) != link.user)
+            await channel.declare_exchange(self.exchange, passive=owner(self.exchange) != link.user)
         except BaseException:
-            await wire.close()
+            await channel.close()
             raise
-        return wire
+        return channel
 
     def _fail(self, error: PulsekitError) -> None:
         """End for good: what was sent is unknown, what was not is answered with the reason."""
@@ -535,13 +535,13 @@ class Publisher:
         if self._ready is not None and not self._ready.done():
             self._ready.set_exception(self._failure)
             self._ready.exception()  # nobody may be waiting for it
-        for entry in list(self._entries):
-            if entry.sends or isinstance(error, NotOpen):
-                self._settle(entry, Outcome.UNKNOWN if entry.sends else Outcome.TIMEOUT, str(error))
+        for message in list(self._pending):
+            if message.sends or isinstance(error, NotOpen):
+                self._settle(message, Outcome.UNKNOWN if message.sends else Outcome.TIMEOUT, str(error))
             else:
-                del self._entries[entry]
-                entry.fail(error)
+                del self._pending[message]
+                message.fail(error)
         self._idle.set()
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm, self._alarm_at = None, inf
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, inf

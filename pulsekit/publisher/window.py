@@ -35,9 +35,9 @@ class PendingMessage(OutgoingMessage):
     __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
 
     def __init__(  # noqa: PLR0917 - made for each message
-        self, envelope: PublishHeader, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
+        self, header: PublishHeader, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
     ) -> None:
-        self.envelope = envelope
+        self.header = header
         self.message_id = encoded_id
         self.body = body
         self.id = message_id
@@ -60,7 +60,7 @@ class PendingMessage(OutgoingMessage):
 
         One that is late stays in the table of the wire, for a return that comes late as well.
         """
-        to = self.envelope
+        to = self.header
         self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
         self.body = b""
         if self.on_settled is not None:
@@ -99,62 +99,62 @@ class PublishWindow:
     into it is ready, and the broker does not wait while the next job is validated.
 
     Attributes:
-        window: how many may be without a known receipt, and how many may be ready besides.
+        size: how many may be without a known receipt, and how many may be ready besides.
         mandatory: whether the broker returns what nobody is bound to.
         timeout: seconds for each message.
-        ahead: those that are ready, and wait for room.
+        prepared: those that are ready, and wait for room.
         ended: whether the source has no more.
         failure: what the source raised.
     """
 
     def __init__(self, window: int, *, mandatory: bool, timeout: float) -> None:
-        self.window = window
+        self.size = window
         self.mandatory = mandatory
         self.timeout = timeout
-        self.ahead: deque[PendingMessage | UnsentMessage] = deque()
+        self.prepared: deque[PendingMessage | UnsentMessage] = deque()
         self.ended = False
         self.failure: Exception | None = None
-        self._entries: deque[PendingMessage | UnsentMessage] = deque()  # accepted, and their receipts not taken yet
+        self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, and their receipts not taken yet
         self._waiting: asyncio.Future[None] | None = None
         self._wanting = asyncio.Event()
 
     @property
-    def room(self) -> int:
+    def capacity(self) -> int:
         """How many more messages may go out."""
-        return self.window - len(self._entries)
+        return self.size - len(self._messages)
 
     @property
     def wanted(self) -> int:
         """How many more messages are wanted from the source."""
-        return 0 if self.ended else self.window - len(self.ahead)
+        return 0 if self.ended else self.size - len(self.prepared)
 
     @property
-    def over(self) -> bool:
+    def done(self) -> bool:
         """Whether every message has had its receipt, and no other can come."""
-        return self.ended and not self.ahead and not self._entries
+        return self.ended and not self.prepared and not self._messages
 
-    def add(self, entry: PendingMessage | UnsentMessage) -> None:
+    def add(self, message: PendingMessage | UnsentMessage) -> None:
         """Put a message that was accepted, or is not sent, behind the others."""
-        self._entries.append(entry)
-        if self._waiting is not None and len(self._entries) == 1:
-            self._watch(entry)
+        self._messages.append(message)
+        if self._waiting is not None and len(self._messages) == 1:
+            self._wake_for(message)
 
-    def take_known(self) -> list[Receipt]:
+    def pop_receipts(self) -> list[Receipt]:
         """Take the receipts that are known, from the oldest on, up to the first that is not.
 
         Raises:
             PulsekitError: the oldest message has an error for a receipt.
         """
-        entries = self._entries
+        messages = self._messages
         known: list[Receipt] = []
-        while entries:
-            receipt = entries[0].receipt
+        while messages:
+            receipt = messages[0].receipt
             if receipt is None:
-                if entries[0].error is not None and not known:
-                    raise entries[0].error
+                if messages[0].error is not None and not known:
+                    raise messages[0].error
                 break
             known.append(receipt)
-            entries.popleft()
+            messages.popleft()
         return known
 
     def end(self, failure: Exception | None) -> None:
@@ -168,8 +168,8 @@ class PublishWindow:
         if self.wanted:
             self._wanting.set()
         self._waiting = asyncio.get_running_loop().create_future()
-        if self._entries:
-            self._watch(self._entries[0])
+        if self._messages:
+            self._wake_for(self._messages[0])
         try:
             await self._waiting
         finally:
@@ -181,7 +181,7 @@ class PublishWindow:
             self._wanting.clear()
             await self._wanting.wait()
 
-    def _watch(self, oldest: PendingMessage | UnsentMessage) -> None:
+    def _wake_for(self, oldest: PendingMessage | UnsentMessage) -> None:
         if oldest.settled:
             self._wake()
         elif isinstance(oldest, PendingMessage):

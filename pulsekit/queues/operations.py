@@ -62,7 +62,7 @@ async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> 
     """
     check_queue(name, pulse.user)
     async with _channel(pulse, f"look at {name}") as channel:
-        return await _look(channel, name, limits or Limits())
+        return await _read_depth(channel, name, limits or Limits())
 
 
 async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[QueueDepth, None]:
@@ -83,7 +83,7 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
         try:
             async with _channel(pulse, f"look at {name}") as channel:
                 while True:
-                    yield await _look(channel, name, limits)
+                    yield await _read_depth(channel, name, limits)
                     await asyncio.sleep(limits.interval)
         except NetworkError:
             await asyncio.sleep(limits.interval)
@@ -111,14 +111,14 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
     messages: list[Message] = []
     link = await pulse.link()
     async with _channel_of(link, f"peek into {name}") as channel:
-        wire = GetChannel(link, channel, name)
+        getting = GetChannel(link, channel, name)
         size = 0
         try:
-            while len(messages) < count and size <= PEEK_BYTES and (delivery := await wire.get()) is not None:
+            while len(messages) < count and size <= PEEK_BYTES and (delivery := await getting.get()) is not None:
                 messages.append(Delivered(delivery, link.epoch, time(), None, None))
                 size += len(delivery.body)
         finally:
-            wire.close()
+            getting.close()
         if messages:
             await channel.basic_nack(messages[-1].delivery_tag, multiple=True, requeue=True)
     return messages
@@ -221,6 +221,6 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
         await channel.close()
 
 
-async def _look(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:
+async def _read_depth(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:
     seen = await channel.queue_declare(name, passive=True, timeout=OPERATION_TIMEOUT)
     return QueueDepth(name, seen.message_count or 0, 0, limits, seen.consumer_count or 0)

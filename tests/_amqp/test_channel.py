@@ -1,4 +1,4 @@
-"""The wire below aiormq: exact verdicts, whole deliveries, few writes. The broker is played by the test, with pamqp."""
+"""The wire below aiormq: exact outcomes, whole deliveries, few writes. The broker is played by the test, with pamqp."""
 
 from __future__ import annotations
 
@@ -63,20 +63,20 @@ class Link:
 
     def __init__(self) -> None:
         self.transport = Transport()
-        self.tap = FrameRouter(asyncio.StreamReader())
-        self.tap.connection_made(self.transport)
+        self.router = FrameRouter(asyncio.StreamReader())
+        self.router.connection_made(self.transport)
 
-    def hear(self, *frames: Any) -> None:
-        self.tap.data_received(b"".join(pamqp.frame.marshal(frame, CHANNEL) for frame in frames))
+    def receive(self, *frames: Any) -> None:
+        self.router.data_received(b"".join(pamqp.frame.marshal(frame, CHANNEL) for frame in frames))
 
 
-class Letter(OutgoingMessage):
+class Sent(OutgoingMessage):
     """A message of the test, with what became of it."""
 
     def __init__(self, key: str = "k", message_id: str = "", *, mandatory: bool = True) -> None:
-        envelope = PublishHeader("x", key, mandatory=mandatory, properties=Properties(), headers={})
-        super().__init__(envelope, encode_id(message_id), b"{}")
-        self.verdicts: list[tuple[Outcome, str]] = []
+        header = PublishHeader("x", key, mandatory=mandatory, properties=Properties(), headers={})
+        super().__init__(header, encode_id(message_id), b"{}")
+        self.outcomes: list[tuple[Outcome, str]] = []
 
 
 @dataclass
@@ -85,28 +85,28 @@ class Publishing:
     resumed: int = 0
 
     def __post_init__(self) -> None:
-        self.wire = PublishChannel[Letter](self.link, Channel(), self.judge, self.resume)  # type: ignore[arg-type]  # played
-        self.link.tap.connect(CHANNEL, self.wire)
+        self.channel = PublishChannel[Sent](self.link, Channel(), self.on_outcome, self.resume)  # type: ignore[arg-type]  # played
+        self.link.router.connect(CHANNEL, self.channel)
 
-    def judge(self, letter: Letter, outcome: Outcome, detail: str = "") -> None:
-        letter.verdicts.append((outcome, detail))
+    def on_outcome(self, message: Sent, outcome: Outcome, detail: str = "") -> None:
+        message.outcomes.append((outcome, detail))
 
     def resume(self) -> None:
         self.resumed += 1
 
-    def send(self, *letters: Letter) -> None:
-        self.wire.send(letters)
+    def send(self, *messages: Sent) -> None:
+        self.channel.send(messages)
 
 
-def returned(letter: Letter, message_id: str) -> tuple[Any, ...]:
+def returned(message: Sent, message_id: str) -> tuple[Any, ...]:
     header = pamqp.header.ContentHeader(properties=commands.Basic.Properties(message_id=message_id), body_size=2)
-    method = commands.Basic.Return(312, "NO_ROUTE", "x", letter.envelope.routing_key)
+    method = commands.Basic.Return(312, "NO_ROUTE", "x", message.header.routing_key)
     return method, header, pamqp.body.ContentBody(b"{}")
 
 
 async def test_a_batch_leaves_in_one_write_and_in_order() -> None:
     publishing = Publishing()
-    publishing.send(*(Letter(f"key{number}") for number in range(100)))
+    publishing.send(*(Sent(f"key{number}") for number in range(100)))
     assert len(publishing.link.transport.writes) == 1
     methods = [frame for frame in publishing.link.transport.frames() if isinstance(frame, commands.Basic.Publish)]
     assert [method.routing_key for method in methods] == [f"key{number}" for number in range(100)]
@@ -114,20 +114,20 @@ async def test_a_batch_leaves_in_one_write_and_in_order() -> None:
 
 async def test_a_confirm_of_many_settles_the_slice_up_to_it_and_each_once() -> None:
     publishing = Publishing()
-    letters = [Letter() for _ in range(10)]
-    publishing.send(*letters)
-    publishing.link.hear(commands.Basic.Ack(3), commands.Basic.Ack(3), commands.Basic.Ack(99))
-    assert [len(letter.verdicts) for letter in letters] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
-    publishing.link.hear(commands.Basic.Ack(5, multiple=True), commands.Basic.Nack(7))
-    assert [len(letter.verdicts) for letter in letters] == [1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
-    publishing.link.hear(commands.Basic.Ack(2, multiple=True), commands.Basic.Ack(0, multiple=True))
-    assert [letter.verdicts for letter in letters] == [
+    messages = [Sent() for _ in range(10)]
+    publishing.send(*messages)
+    publishing.link.receive(commands.Basic.Ack(3), commands.Basic.Ack(3), commands.Basic.Ack(99))
+    assert [len(message.outcomes) for message in messages] == [0, 0, 1, 0, 0, 0, 0, 0, 0, 0]
+    publishing.link.receive(commands.Basic.Ack(5, multiple=True), commands.Basic.Nack(7))
+    assert [len(message.outcomes) for message in messages] == [1, 1, 1, 1, 1, 0, 1, 0, 0, 0]
+    publishing.link.receive(commands.Basic.Ack(2, multiple=True), commands.Basic.Ack(0, multiple=True))
+    assert [message.outcomes for message in messages] == [
         [(Outcome.REFUSED if number == 6 else Outcome.CONFIRMED, "")] for number in range(10)
     ]
-    later = Letter()
+    later = Sent()
     publishing.send(later)
-    publishing.link.hear(commands.Basic.Ack(11, multiple=True))
-    assert later.verdicts == [(Outcome.CONFIRMED, "")]
+    publishing.link.receive(commands.Basic.Ack(11, multiple=True))
+    assert later.outcomes == [(Outcome.CONFIRMED, "")]
 
 
 @given(
@@ -143,48 +143,48 @@ def test_whatever_the_broker_answers_in_whatever_order_each_message_gets_its_own
 
     async def play() -> None:
         publishing = Publishing()
-        letters = [Letter(key, message_id) for key, message_id, _, _ in plan]
-        publishing.send(*letters)
+        messages = [Sent(key, message_id) for key, message_id, _, _ in plan]
+        publishing.send(*messages)
         # RabbitMQ returns in the order of publishing, each before its confirm; confirms come in any order.
-        for letter, (_, message_id, routed, _) in zip(letters, plan, strict=True):
+        for message, (_, message_id, routed, _) in zip(messages, plan, strict=True):
             if not routed:
-                publishing.link.hear(*returned(letter, message_id))
+                publishing.link.receive(*returned(message, message_id))
         for number in chance.sample(range(len(plan)), len(plan)):
             answer = commands.Basic.Ack if plan[number][3] else commands.Basic.Nack
-            publishing.link.hear(answer(number + 1))
-        for letter, (_, _, _, taken) in zip(letters, plan, strict=True):
-            assert len(letter.verdicts) == 1
-            assert (letter.verdicts[0][0] is Outcome.REFUSED) == (not taken)
+            publishing.link.receive(answer(number + 1))
+        for message, (_, _, _, taken) in zip(messages, plan, strict=True):
+            assert len(message.outcomes) == 1
+            assert (message.outcomes[0][0] is Outcome.REFUSED) == (not taken)
         # Among equals, the oldest are the ones that came back: as many as were not routed.
         for same in {(key, message_id) for key, message_id, _, _ in plan}:
             sent = [entry for entry in plan if entry[:2] == same]
             back = sum(not routed for _, _, routed, _ in sent)
-            found = [letter for letter, entry in zip(letters, plan, strict=True) if entry[:2] == same]
+            found = [message for message, entry in zip(messages, plan, strict=True) if entry[:2] == same]
             expected = [
                 Outcome.REFUSED if not entry[3] else Outcome.RETURNED if place < back else Outcome.CONFIRMED
                 for place, entry in enumerate(sent)
             ]
-            assert [letter.verdicts[0][0] for letter in found] == expected
+            assert [message.outcomes[0][0] for message in found] == expected
 
     asyncio.run(play())
 
 
 async def test_the_words_of_a_return_reach_the_message_that_came_back() -> None:
     publishing = Publishing()
-    first, other = Letter("k", "1", mandatory=False), Letter("k", "1")
+    first, other = Sent("k", "1", mandatory=False), Sent("k", "1")
     publishing.send(first, other)
-    publishing.link.hear(*returned(other, "1"), commands.Basic.Ack(2, multiple=True))
-    assert first.verdicts == [(Outcome.CONFIRMED, "")]
-    assert other.verdicts == [(Outcome.RETURNED, "NO_ROUTE")]
+    publishing.link.receive(*returned(other, "1"), commands.Basic.Ack(2, multiple=True))
+    assert first.outcomes == [(Outcome.CONFIRMED, "")]
+    assert other.outcomes == [(Outcome.RETURNED, "NO_ROUTE")]
 
 
 async def test_a_transport_that_is_full_is_told_and_so_is_its_end() -> None:
     publishing = Publishing()
-    assert publishing.wire.writable
-    publishing.link.tap.pause_writing()
-    assert not publishing.wire.writable
-    publishing.link.tap.resume_writing()
-    assert publishing.wire.writable
+    assert publishing.channel.writable
+    publishing.link.router.pause_writing()
+    assert not publishing.channel.writable
+    publishing.link.router.resume_writing()
+    assert publishing.channel.writable
     assert publishing.resumed == 1
 
 
@@ -204,12 +204,12 @@ class Consuming:
     got: list[Delivery] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.wire = ConsumeChannel(self.link, Channel(), "q", self.prefetch, self.got.append)  # type: ignore[arg-type]  # played
-        self.link.tap.connect(CHANNEL, self.wire)
+        self.channel = ConsumeChannel(self.link, Channel(), "q", self.prefetch, self.got.append)  # type: ignore[arg-type]  # played
+        self.link.router.connect(CHANNEL, self.channel)
 
     def deliver(self, count: int) -> None:
         for number in range(1, count + 1):
-            self.link.hear(*delivery(number, b"{}"))
+            self.link.receive(*delivery(number, b"{}"))
 
     def settled(self, outstanding: set[int]) -> dict[int, str]:
         """Read the frames written since as a broker does, and hold them to what is outstanding."""
@@ -245,7 +245,7 @@ def test_deliveries_come_whole_however_the_stream_is_cut(plan: list[tuple[int, b
         at = turn = 0
         while at < len(stream):
             size = cuts[turn % len(cuts)]
-            consuming.link.tap.data_received(stream[at : at + size])
+            consuming.link.router.data_received(stream[at : at + size])
             at, turn = at + size, turn + 1
         return consuming.got
 
@@ -263,7 +263,7 @@ async def test_acks_in_order_leave_as_one_frame_a_turn() -> None:
     consuming = Consuming()
     consuming.deliver(100)
     for one in consuming.got:
-        consuming.wire.settle(one.delivery_tag, Settlement.ACK)
+        consuming.channel.settle(one.delivery_tag, Settlement.ACK)
     assert consuming.link.transport.writes == []
     await asyncio.sleep(0)
     (ack,) = consuming.link.transport.frames()
@@ -274,7 +274,7 @@ async def test_when_half_the_prefetch_is_owed_acks_do_not_wait_for_the_turn() ->
     consuming = Consuming(prefetch=10)
     consuming.deliver(10)
     for one in consuming.got[:5]:
-        consuming.wire.settle(one.delivery_tag, Settlement.ACK)
+        consuming.channel.settle(one.delivery_tag, Settlement.ACK)
     assert [frame.delivery_tag for frame in consuming.link.transport.frames()] == [5]
 
 
@@ -287,7 +287,7 @@ def test_each_delivery_is_settled_as_asked_and_never_twice(plan: list[tuple[int,
         consuming.deliver(12)
         outstanding, found, expected = set(range(1, 13)), {}, {}
         for tag, settlement, turn in plan:
-            consuming.wire.settle(tag, settlement)
+            consuming.channel.settle(tag, settlement)
             expected.setdefault(tag, names[settlement])
             if turn:
                 await asyncio.sleep(0)
@@ -303,5 +303,5 @@ async def test_an_ack_after_the_connection_went_is_an_error_and_no_frame() -> No
     consuming.deliver(1)
     consuming.link.is_lost = True
     with pytest.raises(ConnectionLost):
-        consuming.wire.settle(1, Settlement.ACK)
+        consuming.channel.settle(1, Settlement.ACK)
     assert consuming.link.transport.writes == []

@@ -58,8 +58,8 @@ def publish(
     message_id: str = "",
 ) -> bytes:
     parts: list[bytes] = []
-    envelope = PublishHeader(exchange, key, mandatory=mandatory, properties=properties, headers=headers or {})
-    envelope.frames(7, encode_id(message_id), body, frame_max, parts)
+    publish_header = PublishHeader(exchange, key, mandatory=mandatory, properties=properties, headers=headers or {})
+    publish_header.frames(7, encode_id(message_id), body, frame_max, parts)
     return b"".join(parts)
 
 

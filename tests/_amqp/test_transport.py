@@ -34,7 +34,7 @@ class Odd:
     def __init__(self) -> None:
         self.taken: list[bytes] = []
 
-    def take(self, kind: int, data: bytes, start: int, end: int) -> int:
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         if not data[end - 1] % 2:
             return 0
         self.taken.append(data[start:end])
@@ -48,13 +48,13 @@ def frame(channel: int, payload: bytes, kind: int = 1) -> bytes:
     return struct.pack(">BHI", kind, channel, len(payload)) + payload + b"\xce"
 
 
-async def through(chunks: list[bytes], taker: Odd, now: float = 0.0) -> bytes:
+async def through(chunks: list[bytes], handler: Odd, now: float = 0.0) -> bytes:
     reader = asyncio.StreamReader()
-    tap = FrameRouter(reader)
-    tap._time = lambda: now
-    tap.connect(5, taker)
+    router = FrameRouter(reader)
+    router._time = lambda: now
+    router.connect(5, handler)
     for chunk in chunks:
-        tap.data_received(chunk)
+        router.data_received(chunk)
     reader.feed_eof()
     return await reader.read()
 
@@ -70,19 +70,19 @@ def test_frames_find_their_reader_however_the_stream_is_cut(frames: list[tuple[i
         size = cuts[len(chunks) % len(cuts)]
         chunks.append(stream[at : at + size])
         at += size
-    taker = Odd()
-    rest = asyncio.run(through(chunks, taker))
+    handler = Odd()
+    rest = asyncio.run(through(chunks, handler))
     ours = [payload for channel, payload in frames if channel == 5 and payload[-1] % 2]
-    assert taker.taken == ours
+    assert handler.taken == ours
     assert rest == b"".join(
         frame(channel, payload) for channel, payload in frames if not (channel == 5 and payload[-1] % 2)
     )
 
 
 async def test_aiormq_hears_a_heartbeat_while_only_our_frames_flow() -> None:
-    taker = Odd()
-    assert await through([frame(5, b"\x01")], taker, now=100.0) == HEARTBEAT
-    assert await through([frame(5, b"\x01")], taker, now=0.5) == b""
+    handler = Odd()
+    assert await through([frame(5, b"\x01")], handler, now=100.0) == HEARTBEAT
+    assert await through([frame(5, b"\x01")], handler, now=0.5) == b""
 
 
 @pytest.mark.parametrize(
@@ -141,11 +141,11 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(
 )
 async def test_a_frame_that_says_too_little_is_left_to_aiormq_with_all_behind_it(follows: bytes) -> None:
     reader = asyncio.StreamReader()
-    link = SimpleNamespace(tap=FrameRouter(reader), is_lost=False)
+    link = SimpleNamespace(router=FrameRouter(reader), is_lost=False)
     deliveries: list[object] = []
-    wire = ConsumeChannel(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
-    link.tap.connect(5, wire)
-    link.tap.data_received(follows + frame(5, b"more"))
+    channel = ConsumeChannel(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    link.router.connect(5, channel)
+    link.router.data_received(follows + frame(5, b"more"))
     reader.feed_eof()
     assert (await reader.read()).endswith(frame(5, b"more"))
     assert deliveries == []

@@ -406,7 +406,7 @@ async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: P
 async def test_what_timed_out_is_not_kept_while_the_broker_takes_or_confirms_nothing(
     user: PulseUser, exchange: str, fault: Callable[[Proxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "_MOST_LATE", 20)
+    monkeypatch.setattr(publishing, "_MAX_LATE", 20)
     drafts = (Draft(b"x" * 100_000, KEY) for _ in range(100))
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange, mandatory=True)
@@ -415,9 +415,9 @@ async def test_what_timed_out_is_not_kept_while_the_broker_takes_or_confirms_not
         flow = publisher.publish_many(drafts, window=10, timeout=0.05)
         assert [receipt.outcome async for receipt in flow] == [Outcome.TIMEOUT] * 100
         gc.collect()
-        parcels = [thing for thing in gc.get_objects() if isinstance(thing, publishing.OutgoingMessage)]
-        assert len(parcels) <= 30
-        assert sum(len(parcel.body) for parcel in parcels) <= 1_000_000
+        kept = [thing for thing in gc.get_objects() if isinstance(thing, publishing.OutgoingMessage)]
+        assert len(kept) <= 30
+        assert sum(len(message.body) for message in kept) <= 1_000_000
         proxy.release_requests()
         proxy.release_answers()
         with pytest.raises(pulsekit.MessageReturned):  # and the late answers are not taken for its own

@@ -11,60 +11,60 @@ from pulsekit import Outcome, Properties, Receipt
 from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit.publisher.window import PendingMessage, PublishWindow, UnsentMessage
 
-_ENVELOPE = PublishHeader("exchange/me/v1/jobs", "key", mandatory=False, properties=Properties(), headers={})
+_HEADER = PublishHeader("exchange/me/v1/jobs", "key", mandatory=False, properties=Properties(), headers={})
 
 
-def entry(index: int) -> PendingMessage:
-    return PendingMessage(_ENVELOPE, f"id{index}", encode_id(f"id{index}"), b"{}", index, 60.0)
+def message(index: int) -> PendingMessage:
+    return PendingMessage(_HEADER, f"id{index}", encode_id(f"id{index}"), b"{}", index, 60.0)
 
 
 def empty(window: int = 4) -> PublishWindow:
     return PublishWindow(window, mandatory=False, timeout=60.0)
 
 
-def flow_of(*entries: PendingMessage | UnsentMessage) -> PublishWindow:
-    flow = empty()
-    for one in entries:
-        flow.add(one)
-    return flow
+def window_of(*messages: PendingMessage | UnsentMessage) -> PublishWindow:
+    window = empty()
+    for message in messages:
+        window.add(message)
+    return window
 
 
 def test_receipts_come_in_order_however_outcomes_do() -> None:
-    entries = [entry(index) for index in range(3)]
-    flow = flow_of(*entries)
-    entries[1].settle(Outcome.REFUSED, "")
-    assert flow.take_known() == []
-    entries[0].settle(Outcome.CONFIRMED, "")
-    assert [(receipt.index, receipt.outcome) for receipt in flow.take_known()] == [
+    messages = [message(index) for index in range(3)]
+    window = window_of(*messages)
+    messages[1].settle(Outcome.REFUSED, "")
+    assert window.pop_receipts() == []
+    messages[0].settle(Outcome.CONFIRMED, "")
+    assert [(receipt.index, receipt.outcome) for receipt in window.pop_receipts()] == [
         (0, Outcome.CONFIRMED),
         (1, Outcome.REFUSED),
     ]
-    assert flow.room == 3
+    assert window.capacity == 3
 
 
 def test_what_is_not_sent_has_its_receipt_in_its_place() -> None:
-    first = entry(0)
+    first = message(0)
     invalid = Receipt(1, "", "exchange/me/v1/jobs", "key", Outcome.INVALID)
-    flow = flow_of(first, UnsentMessage(invalid))
-    assert flow.take_known() == []
+    window = window_of(first, UnsentMessage(invalid))
+    assert window.pop_receipts() == []
     first.settle(Outcome.CONFIRMED, "")
-    assert [receipt.index for receipt in flow.take_known()] == [0, 1]
+    assert [receipt.index for receipt in window.pop_receipts()] == [0, 1]
 
 
 def test_an_error_waits_until_the_receipts_before_it_are_taken() -> None:
-    first, second = entry(0), entry(1)
-    flow = flow_of(first, second)
+    first, second = message(0), message(1)
+    window = window_of(first, second)
     first.settle(Outcome.CONFIRMED, "")
     second.fail(pulsekit.NetworkError("away"))
-    assert [receipt.index for receipt in flow.take_known()] == [0]
+    assert [receipt.index for receipt in window.pop_receipts()] == [0]
     with pytest.raises(pulsekit.NetworkError, match="away"):
-        flow.take_known()
+        window.pop_receipts()
 
 
 async def test_the_oldest_wakes_who_waits_and_no_other_does() -> None:
-    first, second = entry(0), entry(1)
-    flow = flow_of(first, second)
-    waiting = asyncio.ensure_future(flow.changed())
+    first, second = message(0), message(1)
+    window = window_of(first, second)
+    waiting = asyncio.ensure_future(window.changed())
     await asyncio.sleep(0)
     second.settle(Outcome.CONFIRMED, "")
     await asyncio.sleep(0)
@@ -75,41 +75,41 @@ async def test_the_oldest_wakes_who_waits_and_no_other_does() -> None:
 
 @pytest.mark.parametrize("settled_first", [False, True])
 async def test_the_first_message_of_an_empty_flow_wakes_who_waits(*, settled_first: bool) -> None:
-    flow, first = empty(), entry(0)
-    waiting = asyncio.ensure_future(flow.changed())
+    window, first = empty(), message(0)
+    waiting = asyncio.ensure_future(window.changed())
     await asyncio.sleep(0)
     if settled_first:
         first.settle(Outcome.TIMEOUT, "")
-    flow.add(first)
+    window.add(first)
     if not settled_first:
         first.settle(Outcome.TIMEOUT, "")
     await waiting
 
 
 async def test_waiting_for_what_has_happened_does_not_wait() -> None:
-    first = entry(0)
-    flow = flow_of(first)
+    first = message(0)
+    window = window_of(first)
     first.settle(Outcome.CONFIRMED, "")
-    await flow.changed()
+    await window.changed()
 
 
 async def test_the_end_of_the_source_wakes_who_waits_and_wants_no_more() -> None:
-    flow = flow_of(entry(0))
-    waiting = asyncio.ensure_future(flow.changed())
+    window = window_of(message(0))
+    waiting = asyncio.ensure_future(window.changed())
     await asyncio.sleep(0)
-    flow.end(None)
+    window.end(None)
     await waiting
-    assert flow.wanted == 0
-    assert not flow.over
+    assert window.wanted == 0
+    assert not window.done
 
 
 async def test_a_source_is_asked_again_when_what_was_ready_has_gone_out() -> None:
-    flow = empty(window=2)
-    flow.ahead.extend([entry(0), entry(1)])
-    asked = asyncio.ensure_future(flow.wants_more())
+    window = empty(window=2)
+    window.prepared.extend([message(0), message(1)])
+    asked = asyncio.ensure_future(window.wants_more())
     await asyncio.sleep(0)
     assert not asked.done()
-    flow.add(flow.ahead.popleft())
-    waiting = asyncio.ensure_future(flow.changed())
+    window.add(window.prepared.popleft())
+    waiting = asyncio.ensure_future(window.changed())
     await asked
     waiting.cancel()

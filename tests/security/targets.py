@@ -146,11 +146,11 @@ def _record(value: dict[str, Any]) -> None:
     for draft in drafts:
         headers = {**draft.headers, CC: list(draft.cc)}
         try:
-            envelope = PublishHeader(
+            publish_header = PublishHeader(
                 "x", draft.routing_key, mandatory=True, properties=draft.properties, headers=headers
             )
             frames: list[bytes] = []
-            envelope.frames(1, encode_id("m"), b"{}", 4096, frames)
+            publish_header.frames(1, encode_id("m"), b"{}", 4096, frames)
         except InvalidMessage:
             continue
         sent, table = read_properties(_second(b"".join(frames)))  # the content header
@@ -339,18 +339,18 @@ class _Nobody:
 def _frames(data: bytes) -> None:
     """Feed what a client reads of its socket; the first byte says where the stream is cut."""
     at = 1 + (data[0] if data else 0)
-    _loop().run_until_complete(_hear(data[1:at], data[at:]))
+    _loop().run_until_complete(_receive(data[1:at], data[at:]))
 
 
-async def _hear(*parts: bytes) -> None:
+async def _receive(*parts: bytes) -> None:
     reader = asyncio.StreamReader()
     link = _Link(FrameRouter(reader))
-    link.tap.connection_made(_Transport())
+    link.router.connection_made(_Transport())
     deliveries: list[Delivery] = []
-    wire = ConsumeChannel(link, _Channel(), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
-    link.tap.connect(_Channel.number, wire)
+    channel = ConsumeChannel(link, _Channel(), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
+    link.router.connect(_Channel.number, channel)
     for part in parts:
-        link.tap.data_received(part)
+        link.router.data_received(part)
     for delivery in deliveries:
         message = Delivered(delivery, 1, 0.0, _Nobody(), None)
         assert read_record(json.loads(record_line(message, exact=True))).content == delivery.body
@@ -358,7 +358,7 @@ async def _hear(*parts: bytes) -> None:
 
 @dataclass
 class _Link:
-    tap: FrameRouter
+    router: FrameRouter
     is_lost = False
 
 
