@@ -363,7 +363,7 @@ class Connection:
         raise failure
 
     async def _open_one(self, broker: Broker, seconds: float) -> Link:
-        transport = Transport(broker.ssl_context())
+        transport = Transport(broker.ssl_context(), self.name)
         connection = aio_pika.Connection(
             URL.build(
                 scheme="amqps" if broker.tls else "amqp",

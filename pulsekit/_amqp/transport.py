@@ -191,26 +191,29 @@ class LoggingFrameRouter(FrameRouter):
     `Transport` uses it for connections that are opened while that logger has the level DEBUG.
     """
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    def __init__(self, reader: asyncio.StreamReader, name: str) -> None:
         super().__init__(reader)
+        self._name = name
         self._unlogged = b""
 
     def data_received(self, data: bytes) -> None:
         """Log the frames that are complete, then dispatch them."""
-        self._unlogged = _log_frames("received", self._unlogged + data)
+        self._unlogged = _log_frames(f"{self._name} received", self._unlogged + data)
         super().data_received(data)
 
     def write(self, data: bytes) -> None:
         """Log the frames, then send them."""
-        _log_frames("sent", data)
+        _log_frames(f"{self._name} sent", data)
         super().write(data)
 
 
 class _LoggingWriter(asyncio.StreamWriter):
     """The stream writer of aiormq, which writes whole frames too."""
 
+    name = ""
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        _log_frames("sent", bytes(data))
+        _log_frames(f"{self.name} sent", bytes(data))
         super().write(data)
 
 
@@ -235,10 +238,11 @@ class Transport(TransportFactory):
         refusal: code and text of connection.close, if the broker sent it while the connection was opened.
     """
 
-    def __init__(self, context: ssl.SSLContext | None) -> None:
+    def __init__(self, context: ssl.SSLContext | None, name: str) -> None:
         self.router: FrameRouter | None = None
         self.refusal: tuple[int, str] | None = None
         self._context = context
+        self._name = name  # of the connection, for the log
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         """Read connection.close, whose code and text aiormq does not report while it opens a connection."""
@@ -261,18 +265,24 @@ class Transport(TransportFactory):
         reader = asyncio.StreamReader(loop=loop)
         name = host if self._context is not None else None
         logs = frames_log.isEnabledFor(logging.DEBUG)
-        make_router = LoggingFrameRouter if logs else FrameRouter
         try:
             sock = await _connect(await _resolve(host, port))
             transport, router = await loop.create_connection(
-                lambda: make_router(reader), sock=sock, ssl=self._context, server_hostname=name, **kwargs
+                lambda: LoggingFrameRouter(reader, self._name) if logs else FrameRouter(reader),
+                sock=sock,
+                ssl=self._context,
+                server_hostname=name,
+                **kwargs,
             )
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
         self.router = router
         router.connect(0, self)
-        make_writer = _LoggingWriter if logs else asyncio.StreamWriter
-        return reader, make_writer(transport, router, reader, loop)
+        if not logs:
+            return reader, asyncio.StreamWriter(transport, router, reader, loop)
+        writer = _LoggingWriter(transport, router, reader, loop)
+        writer.name = self._name
+        return reader, writer
 
 
 async def _resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:

@@ -15,7 +15,17 @@ from pamqp import commands
 from pamqp.header import ContentHeader
 
 import pulsekit
-from pulsekit._amqp.frames import ACK, NACK, REJECT, PublishHeader, encode_id, encode_settlement, read_content
+from pulsekit._amqp.frames import (
+    ACK,
+    HEARTBEAT,
+    NACK,
+    REJECT,
+    PublishHeader,
+    describe_frame,
+    encode_id,
+    encode_settlement,
+    read_content,
+)
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.types import Properties, short_string
 
@@ -174,3 +184,59 @@ def test_types_that_json_lacks_come_back_as_they_went(value: Any) -> None:
 
 def test_a_key_that_is_no_text_does_not_end_the_reading() -> None:
     assert short_string(b"\x02\xff\xfeab", 0) == ("\ufffd\ufffd", 3)
+
+
+def test_a_publish_is_described_without_its_body_and_headers() -> None:
+    properties = Properties(user_id="property-value")
+    data = publish("exchange/x", "a.b", b"the-body", properties, {"h": "header-value"}, mandatory=True)
+    described = []
+    while data:
+        size = 8 + int.from_bytes(data[3:7], "big")
+        described.append(describe_frame(data[:size]))
+        data = data[size:]
+    assert described == [
+        "channel 7 basic.publish exchange='exchange/x' key='a.b' mandatory",
+        "channel 7 content header, body of 8 bytes",
+        "channel 7 body of 8 bytes",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "description"),
+    [
+        (encode_settlement(3, NACK, 9, 3), "channel 3 basic.nack delivery_tag=9 multiple requeue"),
+        (pamqp.frame.marshal(commands.Queue.DeclareOk("q", 0, 2), 1),
+         "channel 1 queue.declare-ok queue='q' message_count=0 consumer_count=2"),
+        (pamqp.frame.marshal(commands.Basic.Return(312, "NO_ROUTE", "x", "a\x1b[2J"), 1),
+         "channel 1 basic.return reply_code=312 reply_text='NO_ROUTE' exchange='x' key='a\\x1b[2J'"),
+        (HEARTBEAT, "channel 0 heartbeat"),
+        (b"AMQP\x00\x00\x09\x01", "protocol header AMQP 0-9-1"),
+        (b"\x01\x00\x01\x00\x00\x00\x04\x00\x3c\x00\x3c\xce", "channel 1 method 60.60, 12 bytes"),
+        (b"HTTP/1.1", "no frame, 8 bytes"),
+        (b"", "no frame, 0 bytes"),
+    ],
+)  # fmt: skip
+def test_a_frame_is_described_in_one_line(data: bytes, description: str) -> None:
+    assert describe_frame(data) == description
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        commands.Connection.StartOk({"key": "hunter2"}, "PLAIN", "\0me\0hunter2"),
+        commands.Connection.Secure("hunter2"),
+        commands.Connection.SecureOk("hunter2"),
+        commands.Connection.UpdateSecret("hunter2", "expired"),
+        commands.Queue.Declare(queue="q", arguments={"key": "hunter2"}),
+    ],
+    ids=lambda method: method.name,
+)
+def test_no_secret_and_no_table_is_described(method: Any) -> None:
+    described = describe_frame(pamqp.frame.marshal(method, 0))
+    assert method.name.split(".")[0].lower() in described
+    assert "hunter2" not in described
+
+
+@given(st.binary(max_size=40), st.sampled_from([b"", b"\x01\x00\x01\x00\x00\x00\x08", b"\x02\x00\x01\x00\x00\x00\x08"]))
+def test_whatever_arrives_can_be_described(data: bytes, head: bytes) -> None:
+    assert describe_frame(head + data + b"\xce").isprintable()

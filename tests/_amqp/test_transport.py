@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import struct
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.proxy import terminated
+from yarl import URL
 
 import pulsekit
 from pulsekit._amqp.consuming import ConsumeChannel
@@ -149,3 +151,43 @@ async def test_a_frame_that_says_too_little_is_left_to_aiormq_with_all_behind_it
     reader.feed_eof()
     assert (await reader.read()).endswith(frame(5, b"more"))
     assert deliveries == []
+
+
+async def test_frames_are_logged_in_both_directions_without_the_password(
+    broker: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    user = broker.user()
+    exchange = f"exchange/{user.name}/x"
+    with caplog.at_level(logging.DEBUG, "pulsekit.frames"):
+        async with pulsekit.connect(user.url) as pulse:
+            await pulse.create_exchange(exchange)
+            async with pulse.subscribe(exchange) as messages:
+                await pulse.publisher(exchange).publish({"payload": "x" * 200_000}, "a.b")
+                message = await anext(messages)
+                await message.ack()
+    logged = [record.getMessage() for record in caplog.records if record.name == "pulsekit.frames"]
+    for expected in (
+        "publisher sent protocol header AMQP 0-9-1",
+        "publisher received channel 0 connection.start ",
+        "publisher sent channel 0 connection.start-ok mechanism='PLAIN'",
+        "publisher sent channel 1 basic.publish exchange=",
+        "publisher received channel 1 basic.ack delivery_tag=1",
+        "consumer received channel 1 basic.deliver consumer_tag=",
+        "consumer sent channel 1 basic.ack delivery_tag=1",
+        "consumer sent channel 0 connection.close ",
+    ):
+        assert any(line.startswith(expected) for line in logged), expected
+    text = "\n".join(logged)
+    assert str(URL(user.url).password) not in text
+    assert "xxx" not in text
+    assert not [line for line in logged if "no frame" in line]
+
+
+async def test_no_frame_is_logged_unless_its_own_logger_is_set_to_debug(
+    broker: RabbitMQ, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "pulsekit"):
+        async with pulsekit.connect(broker.user().url) as pulse:
+            await pulse.link()
+    assert "pulsekit" in {record.name for record in caplog.records}
+    assert "pulsekit.frames" not in {record.name for record in caplog.records}
