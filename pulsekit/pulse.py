@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.connection import CONNECT_TIMEOUT, OPERATION_TIMEOUT, Connection, Link
+from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
+from pulsekit._amqp.link import OPERATION_TIMEOUT, Link
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding

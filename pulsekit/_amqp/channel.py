@@ -20,7 +20,7 @@ from pulsekit.errors import ConnectionLost, PulsekitError
 if TYPE_CHECKING:
     import aiormq
 
-    from pulsekit._amqp.connection import Link
+    from pulsekit._amqp.link import Link
 
 __all__ = ["FrameChannel", "IncomingContent", "channel_end"]
 

@@ -22,9 +22,9 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
-from pulsekit._amqp.connection import OPERATION_TIMEOUT
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, DELIVER, FRAME, METHOD, NACK, REJECT, SETTLE, encode_settlement, read_content
+from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.types import Delivery, Settlement, short_string
 from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, SubscriptionLost
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import aiormq.abc
     from pamqp import commands
 
-    from pulsekit._amqp.connection import Link
+    from pulsekit._amqp.link import Link
     from pulsekit.errors import PulsekitError
 
 __all__ = ["ConsumeChannel", "QueueDeclaration"]

@@ -9,15 +9,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
-from pulsekit._amqp.connection import OPERATION_TIMEOUT
 from pulsekit._amqp.error_mapping import map_error
 from pulsekit._amqp.frames import GET_EMPTY, GET_OK, SETTLE, encode_get
+from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.types import Delivery, short_string
 
 if TYPE_CHECKING:
     import aiormq
 
-    from pulsekit._amqp.connection import Link
+    from pulsekit._amqp.link import Link
 
 __all__ = ["GetChannel"]
 

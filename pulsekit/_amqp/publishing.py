@@ -18,9 +18,9 @@ import logging
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
-from pulsekit._amqp.connection import OPERATION_TIMEOUT
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, NACK, RETURN, SETTLE, encode_id
+from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.types import Outcome, short_string
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     import aiormq
 
-    from pulsekit._amqp.connection import Link
     from pulsekit._amqp.frames import PublishHeader
+    from pulsekit._amqp.link import Link
     from pulsekit.errors import PulsekitError
 
 __all__ = ["OnOutcome", "OutgoingMessage", "PublishChannel"]

@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from pulsekit._amqp.connection import Connection, Link
+    from pulsekit._amqp.connection import Connection
+    from pulsekit._amqp.link import Link
     from pulsekit._amqp.types import Delivery
     from pulsekit.consumer.queue import Queue
     from pulsekit.schemas.schema import Schema

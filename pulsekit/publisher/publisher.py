@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self, TypeAlias
 
-    from pulsekit._amqp.connection import Connection, Link
+    from pulsekit._amqp.connection import Connection
+    from pulsekit._amqp.link import Link
     from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Schema
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.connection import OPERATION_TIMEOUT
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.getting import GetChannel
+from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.consumer.depth import Limits, QueueDepth
 from pulsekit.errors import NetworkError, PreconditionFailed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import aiormq
 
-    from pulsekit._amqp.connection import Link
+    from pulsekit._amqp.link import Link
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.queues.guardian import Bound

@@ -287,7 +287,7 @@ async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterw
 async def test_leaving_waits_a_little_and_no_longer_for_a_broker_that_says_nothing(
     user: PulseUser, fault: Callable[[Proxy], None], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulsekit._amqp.connection.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.2)
     exchange, time = f"exchange/{user.name}/x", asyncio.get_running_loop().time
     async with Proxy(user.url) as proxy:
         with pytest.raises(ZeroDivisionError):
@@ -314,7 +314,7 @@ async def test_publishers_drain_together_and_not_one_after_the_other(
     user: PulseUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit.pulse.DRAIN_TIMEOUT", 1.0)
-    monkeypatch.setattr("pulsekit._amqp.connection.CLOSE_TIMEOUT", 0.2)
+    monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.2)
     time = asyncio.get_running_loop().time
     async with Proxy(user.url) as proxy:
         async with pulsekit.connect(proxy.url) as pulse:

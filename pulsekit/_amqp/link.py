@@ -1,0 +1,153 @@
+"""One epoch of a connection: channels, liveness, connection.blocked and an orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import aiormq
+
+from pulsekit._amqp.error_mapping import FOREIGN, map_error
+from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED
+from pulsekit._amqp.types import short_string
+from pulsekit.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    import aio_pika
+
+    from pulsekit._amqp.transport import Transport
+
+__all__ = ["Link"]
+
+log = logging.getLogger("pulsekit")
+
+OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
+CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
+_CHECKS = 4  # for received data, in two heartbeat intervals
+
+
+class Link:
+    """One epoch of a connection, from a successful login to its loss.
+
+    Attributes:
+        epoch: the number of the epoch, from 1.
+        user: the AMQP user of the login.
+        server: the properties of the broker (connection.start).
+        frame_max: bytes of the largest frame (connection.tune).
+        heartbeat: the negotiated heartbeat interval in seconds. After two intervals without data the link is closed;
+            aiormq alone would wait for more than three, too long to resend messages before their deadline.
+        router: the frame router, through which our own channels receive and send frames.
+        on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
+            unblocks it.
+        unresponsive: True once a close request timed out. Later close requests are then skipped.
+    """
+
+    def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, transport: Transport) -> None:
+        if connection.transport is None or transport.router is None:
+            raise ConnectionLost("the connection went while it was opened")
+        self.on_blocked: Callable[[str | None], None] | None = None
+        self.unresponsive = False
+        self.epoch = epoch
+        self.user = user
+        self.router = transport.router
+        self._connection = connection
+        self._aiormq = connection.transport.connection
+        self.server: dict[str, object] = dict(self._aiormq.server_properties or {})
+        self.frame_max: int = self._aiormq.connection_tune.frame_max or FRAME_MAX  # 0 means no limit
+        self.heartbeat: int = self._aiormq.connection_tune.heartbeat
+        # From here on aiormq uses this value only as the timeout of channel.close.
+        self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
+        self._silent_checks = 0  # checks without received data
+        self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
+        self.router.connect(0, self)
+
+    def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
+        """Read connection.blocked and connection.unblocked; every frame of channel 0 is passed on to aiormq."""
+        payload = data[start:end]
+        method = payload[:4] if kind == METHOD else b""
+        if method == BLOCKED:
+            self.router.block()
+            self._report_blocked(short_string(payload, 4)[0])
+        elif method == UNBLOCKED:
+            self._report_blocked(None)
+            self.router.unblock()
+        return 0
+
+    def resumed(self) -> None:
+        """Do nothing: aiormq writes to channel 0."""
+
+    def _check_alive(self) -> None:
+        """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
+
+        This counts checks, not seconds: when the program blocks its event loop for a minute, arrived data are unread.
+        """
+        self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
+        self.router.received_data = False
+        if self._silent_checks >= _CHECKS:
+            log.warning("nothing came from the broker for %d s: the connection is dead", 2 * self.heartbeat)
+            self.router.abort()
+        elif not self.is_lost:
+            self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
+
+    def _report_blocked(self, reason: str | None) -> None:
+        if self.on_blocked is not None:
+            self.on_blocked(reason)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection was lost or closed."""
+        return self._aiormq.is_closed
+
+    async def lost(self) -> None:
+        """Wait until the connection is lost or closed. The wait can be cancelled."""
+        await asyncio.wait([self._aiormq.closing])
+
+    async def channel(self, *, confirms: bool) -> aiormq.Channel:
+        """Open a channel (channel.open, and confirm.select with `confirms`).
+
+        The channel is aiormq's, because aio-pika's connection keeps a reference to every channel it has opened.
+
+        Raises:
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
+        """
+        try:
+            async with asyncio.timeout(OPERATION_TIMEOUT):
+                channel = await self._aiormq.channel(publisher_confirms=confirms)
+        except FOREIGN as error:
+            raise map_error(error, "open a channel") from error
+        except RuntimeError as error:  # aiormq raises this when the connection is closed
+            if not self.is_lost:
+                raise
+            raise map_error(error, "open a channel") from error
+        assert isinstance(channel, aiormq.Channel)
+        return channel
+
+    async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
+        """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
+
+        Args:
+            request: sends the request and waits for the answer, for the given number of seconds.
+        """
+        if self.unresponsive:
+            return
+        try:
+            await request(CLOSE_TIMEOUT)
+        except TimeoutError:
+            self.unresponsive = True
+        except FOREIGN as error:
+            log.debug("during shutdown: %r", error)
+
+    async def close(self) -> None:
+        """Close the connection (connection.close). After `CLOSE_TIMEOUT` it is aborted."""
+        # asyncio.timeout() is not enough: a cancelled close of aiormq still waits until its buffer is written.
+        deadline = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.router.abort)
+        try:
+            await self._connection.close()
+        except FOREIGN as error:
+            log.debug("closing the connection: %r", error)
+        finally:
+            deadline.cancel()
+            self._next_check.cancel()
