@@ -49,7 +49,8 @@ if TYPE_CHECKING:
         VirtualHostRefused,
     )
     from pulsekit.messages import Gap, Message
-    from pulsekit.publisher.publisher import Draft, Publisher
+    from pulsekit.publisher.encoder import Draft
+    from pulsekit.publisher.publisher import Publisher
     from pulsekit.publisher.receipts import (
         MessageRefused,
         MessageReturned,
@@ -173,7 +174,8 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.messages": ("Gap", "Message"),
         "pulsekit.consumer.policy": ("OnFailure", "Policy"),
         "pulsekit.consumer.queue": ("Queue",),
-        "pulsekit.publisher.publisher": ("Draft", "Publisher"),
+        "pulsekit.publisher.encoder": ("Draft",),
+        "pulsekit.publisher.publisher": ("Publisher",),
         "pulsekit.publisher.receipts": (
             "MessageRefused",
             "MessageReturned",

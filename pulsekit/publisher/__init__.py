@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.publisher.publisher import Draft, Publisher
+    from pulsekit.publisher.encoder import Draft
+    from pulsekit.publisher.publisher import Publisher
 
 __all__ = [
     "Draft",
@@ -17,9 +18,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.publisher.publisher": (
-            "Draft",
-            "Publisher",
-        ),
+        "pulsekit.publisher.encoder": ("Draft",),
+        "pulsekit.publisher.publisher": ("Publisher",),
     },
 )

@@ -23,17 +23,17 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Say what became of one published message.
+    """The result of publishing one message.
 
     Attributes:
-        index: its place among the messages of one `publish_many`, from 0.
-        message_id: the `message-id` property it carries, also when it was sent again.
-        exchange: where it was published.
-        routing_key: its routing key.
-        outcome: what is known.
-        resent: whether it was sent more than once, after a reconnect; a queue may then hold it twice.
-        detail: the broker's words, or empty.
-        problems: why an invalid payload was not sent.
+        index: the position of the message in its `publish_many`, from 0.
+        message_id: the `message-id` property, which is the same when the message is sent again.
+        exchange: the exchange.
+        routing_key: the routing key.
+        outcome: the outcome.
+        resent: whether the message was sent more than once, after a reconnect. A queue may then contain it twice.
+        detail: the text of the broker, or empty.
+        problems: the schema violations of an invalid payload.
     """
 
     index: int
@@ -46,15 +46,15 @@ class Receipt:
     problems: tuple[Problem, ...] = ()
 
     def check(self) -> Receipt:
-        """Return itself when confirmed.
+        """Return the receipt if the message was confirmed.
 
         Raises:
-            MessageReturned: no queue is bound to the key.
-            MessageRefused: the broker sent a negative confirm.
-            PublishTimeout: no confirm before the deadline.
-            OutcomeUnknown: the connection went before the confirm.
-            InvalidPayload: the schema refused it.
-            InvalidMessage: AMQP cannot carry it.
+            MessageReturned: Raised when no queue is bound to the routing key.
+            MessageRefused: Raised when the broker sent a negative confirm.
+            PublishTimeout: Raised when the broker did not confirm before the deadline.
+            OutcomeUnknown: Raised when the connection was lost before the confirm.
+            InvalidPayload: Raised when the payload violates the schema.
+            InvalidMessage: Raised when AMQP cannot encode the message.
         """
         where = f"message {self.message_id} to {self.exchange} with key {self.routing_key!r}"
         detail = f" ({self.detail})" if self.detail else ""
@@ -72,10 +72,10 @@ class Receipt:
 
 
 class PublishError(PulsekitError):
-    """Report one message that was not confirmed.
+    """Raised when a message was not confirmed.
 
     Attributes:
-        receipt: what is known about it, with its message id and outcome.
+        receipt: the receipt of the message, with its id and outcome.
     """
 
     def __init__(self, message: str, receipt: Receipt) -> None:
@@ -84,16 +84,16 @@ class PublishError(PulsekitError):
 
 
 class MessageReturned(PublishError):
-    """Report a message that no queue took: nobody is bound to its key (basic.return)."""
+    """Raised when no queue is bound to the routing key of a mandatory message (basic.return)."""
 
 
 class MessageRefused(PublishError):
-    """Report a negative confirm (basic.nack): a queue limit or an error inside the broker."""
+    """Raised after a negative confirm (basic.nack): a queue is full, or the broker had an internal error."""
 
 
 class PublishTimeout(PublishError):
-    """Report that no confirm came before the deadline."""
+    """Raised when the broker did not confirm before the deadline."""
 
 
 class OutcomeUnknown(PublishError):
-    """Report that the connection went after the message was sent, before its confirm."""
+    """Raised when the connection was lost after the message was sent and before its confirm."""

@@ -1,4 +1,17 @@
-"""Messages between being given and having a receipt, and the order in which `publish_many` gives receipts out."""
+"""The messages of one `publish_many`: in order, in flight up to a limit, and encoded in advance.
+
+Plan: messages move from the iterable to `prepared` (encoded, not sent), from there to `_messages` (accepted and sent),
+and leave it from the left as receipts. Encoding in advance means that the next messages are ready when confirms
+arrive: the broker does not wait while payloads are validated.
+
+    iterable ──wanted──▶ prepared ──capacity──▶ _messages ──pop_receipts──▶ caller
+
+Invariants: each of the two queues has at most `size` messages; receipts leave in the order of the iterable. Only the
+oldest message wakes the waiting task, since no receipt can leave before its own.
+
+Example: size 2. A and B are in flight, C is prepared. B is confirmed: nothing happens. A is confirmed: the task wakes,
+the receipts of A and B leave, C is accepted, and two more messages are wanted from the iterable.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +33,21 @@ __all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]
 
 
 class PendingMessage(OutgoingMessage):
-    """Follow one message from being encoded to its receipt.
+    """A message from its encoding to its receipt.
 
     Attributes:
-        id: its message id.
-        index: its place in the order of the flow.
-        timeout: seconds, from when it is accepted.
-        deadline: when that ends, by the clock of the loop.
-        sends: on how many connections it was sent.
-        in_flight: whether it was sent on this one, and has no answer yet.
-        on_settled: called once it has a receipt or an error.
+        id: the message id.
+        index: the position among the messages of one `publish_many`.
+        timeout: seconds from acceptance to the deadline.
+        deadline: the deadline on the clock of the event loop.
+        sends: the number of connections on which the message was sent.
+        in_flight: whether the message was sent on the current connection and has no answer yet.
+        on_settled: called once the message has a receipt or an error.
     """
 
     __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
 
-    def __init__(  # noqa: PLR0917 - made for each message
+    def __init__(  # noqa: PLR0917 - called for each message
         self, header: PublishHeader, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
     ) -> None:
         self.header = header
@@ -52,14 +65,11 @@ class PendingMessage(OutgoingMessage):
 
     @property
     def settled(self) -> bool:
-        """Whether it has a receipt or an error."""
+        """Whether the message has a receipt or an error."""
         return self.receipt is not None or self.error is not None
 
     def settle(self, outcome: Outcome, detail: str) -> None:
-        """Give it its receipt, and let the body go.
-
-        One that is late stays in the table of the wire, for a return that comes late as well.
-        """
+        """Set the receipt, and free the body: a late message may stay referenced by its channel."""
         to = self.header
         self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
         self.body = b""
@@ -67,7 +77,7 @@ class PendingMessage(OutgoingMessage):
             self.on_settled()
 
     def fail(self, error: PulsekitError) -> None:
-        """End it without a receipt: it was never sent."""
+        """Set an error instead of a receipt; the message was not sent."""
         self.error = error
         if self.on_settled is not None:
             self.on_settled()
@@ -81,7 +91,7 @@ class PendingMessage(OutgoingMessage):
 
 
 class UnsentMessage:
-    """Stand in the order of messages for one that is not sent."""
+    """The receipt of an invalid message, at the position of the message."""
 
     __slots__ = ("receipt",)
 
@@ -93,57 +103,54 @@ class UnsentMessage:
 
 
 class PublishWindow:
-    """Keep the messages of one `publish_many` in order, and wake whoever waits for the oldest.
-
-    Messages are taken from the source, validated and encoded ahead of the window: when a confirm makes room, what goes
-    into it is ready, and the broker does not wait while the next job is validated.
+    """The messages of one `publish_many`; see the module.
 
     Attributes:
-        size: how many may be without a known receipt, and how many may be ready besides.
-        mandatory: whether the broker returns what nobody is bound to.
+        size: how many messages may be without a receipt, and how many may be prepared in addition.
+        mandatory: whether the broker returns messages that it cannot route.
         timeout: seconds for each message.
-        prepared: those that are ready, and wait for room.
-        ended: whether the source has no more.
-        failure: what the source raised.
+        prepared: messages that are encoded and not accepted yet.
+        ended: whether the iterable has no more messages.
+        failure: the exception of the iterable, or None.
     """
 
-    def __init__(self, window: int, *, mandatory: bool, timeout: float) -> None:
-        self.size = window
+    def __init__(self, size: int, *, mandatory: bool, timeout: float) -> None:
+        self.size = size
         self.mandatory = mandatory
         self.timeout = timeout
         self.prepared: deque[PendingMessage | UnsentMessage] = deque()
         self.ended = False
         self.failure: Exception | None = None
-        self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, and their receipts not taken yet
+        self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, receipt not returned yet
         self._waiting: asyncio.Future[None] | None = None
         self._wanting = asyncio.Event()
 
     @property
     def capacity(self) -> int:
-        """How many more messages may go out."""
+        """How many more messages may be accepted."""
         return self.size - len(self._messages)
 
     @property
     def wanted(self) -> int:
-        """How many more messages are wanted from the source."""
+        """How many more messages may be prepared."""
         return 0 if self.ended else self.size - len(self.prepared)
 
     @property
     def done(self) -> bool:
-        """Whether every message has had its receipt, and no other can come."""
+        """Whether the iterable has ended and all receipts were returned."""
         return self.ended and not self.prepared and not self._messages
 
     def add(self, message: PendingMessage | UnsentMessage) -> None:
-        """Put a message that was accepted, or is not sent, behind the others."""
+        """Append a message that was accepted, or the receipt of an invalid one."""
         self._messages.append(message)
         if self._waiting is not None and len(self._messages) == 1:
             self._wake_for(message)
 
     def pop_receipts(self) -> list[Receipt]:
-        """Take the receipts that are known, from the oldest on, up to the first that is not.
+        """Return the receipts of the oldest messages, up to the first message without one.
 
         Raises:
-            PulsekitError: the oldest message has an error for a receipt.
+            PulsekitError: Raised when the oldest message has an error instead of a receipt.
         """
         messages = self._messages
         known: list[Receipt] = []
@@ -158,13 +165,13 @@ class PublishWindow:
         return known
 
     def end(self, failure: Exception | None) -> None:
-        """Say that the source has no more, and what it raised."""
+        """Note that the iterable has ended, and its exception if there was one."""
         self.ended = True
         self.failure = failure
         self._wake()
 
     async def changed(self) -> None:
-        """Wait until the oldest has an outcome, or the source has ended."""
+        """Wait until the oldest message has an outcome, or the iterable has ended."""
         if self.wanted:
             self._wanting.set()
         self._waiting = asyncio.get_running_loop().create_future()
@@ -176,7 +183,7 @@ class PublishWindow:
             self._waiting = None
 
     async def wants_more(self) -> None:
-        """Wait until messages are wanted from the source."""
+        """Wait until more messages may be prepared."""
         while not self.wanted:
             self._wanting.clear()
             await self._wanting.wait()

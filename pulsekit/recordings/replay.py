@@ -15,7 +15,8 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError
-from pulsekit.publisher.publisher import WINDOW, Draft
+from pulsekit.publisher.encoder import Draft
+from pulsekit.publisher.publisher import WINDOW
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.rabbitmq.broker import RabbitMQ
 
-    from pulsekit.publisher.publisher import Draft
+    from pulsekit.publisher.encoder import Draft
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 

@@ -23,7 +23,8 @@ from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
-    from pulsekit.publisher.publisher import Draft, Publisher
+    from pulsekit.publisher.encoder import Draft
+    from pulsekit.publisher.publisher import Publisher
     from pulsekit.sandbox import Event, Sandbox
     from pulsekit.stand_in import JobOutcome
 
@@ -279,7 +280,7 @@ class _Inflicted:
 def _read_seed(name: str) -> dict[str, list[Draft]]:
     """Read a recording, its messages by exchange."""
     from pulsekit.cli.input.payloads import documents_in
-    from pulsekit.publisher.publisher import Draft
+    from pulsekit.publisher.encoder import Draft
     from pulsekit.records.record import is_record, read_record
 
     found: defaultdict[str, list[Draft]] = defaultdict(list)

@@ -12,7 +12,7 @@ from pulsekit.errors import ConfigurationError, InvalidMessage
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.publisher.publisher import Draft
+    from pulsekit.publisher.encoder import Draft
 
 __all__ = ["ExtraProperties", "read_properties"]
 

@@ -15,7 +15,7 @@ from pulsekit._documents.document import parse_json
 from pulsekit._documents.payloads import decode_body
 from pulsekit.cli.commands.publish.plans import Dropped, Files, Messages, Plan, Refused
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
-from pulsekit.publisher.publisher import Draft
+from pulsekit.publisher.encoder import Draft
 from pulsekit.schemas.edits import Edits
 from pulsekit.treeherder import Linter
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
     from pulsekit.cli.input.properties import ExtraProperties
-    from pulsekit.publisher.publisher import Draft
+    from pulsekit.publisher.encoder import Draft
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder import Linter
@@ -185,7 +185,7 @@ class Plan:
         lint = () if checked else self._lint(payload, keys, places, line, None if record else size)
         if record is None and not self.extras:
             return Messages([(payload, key) for key in keys], lint)
-        from pulsekit.publisher.publisher import Draft
+        from pulsekit.publisher.encoder import Draft
 
         drafts = [Draft(payload, key) if record is None else Draft.from_record(record, key) for key in keys]
         return Messages(list(map(self.extras.on, drafts)) if self.extras else list(drafts), lint)

@@ -1,0 +1,249 @@
+"""Send encoded messages with confirms, across reconnects, and settle each with an outcome.
+
+Plan: a message is accepted, sent and settled.
+
+- `accept` adds the message to `pending`, which is ordered by acceptance, and to `_outbox`.
+- `flush` writes the outbox to the channel of the current epoch in one batch. It is called at the end of an iteration
+  of the event loop, when 64 messages wait, or when the connection becomes writable again.
+- `_on_outcome` is called by the channel with the broker's answer, and `_settle` gives the message its receipt and
+  removes it from `pending`.
+- `_run` opens a channel on each new connection. The outbox then starts as a copy of `pending`: whatever has no
+  receipt is sent again, in order and with the same message id.
+- One timer is set for the earliest deadline of `pending`.
+
+Invariants: `_outbox` is a part of `pending`, apart from messages that timed out since the last flush; a message gets
+exactly one receipt or error, at the latest at its deadline; while the broker accepts nothing, memory does not grow
+with time, because timed-out messages leave `_outbox` and the channel.
+
+Example: messages A and B are sent on connection 1, and A is confirmed. The connection is lost. The channel reports
+UNKNOWN for B, which stays pending. On connection 2, B is sent again and confirmed: its receipt says `resent`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from math import inf
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.frames import FRAME_MAX
+from pulsekit._amqp.publishing import PublishChannel
+from pulsekit._amqp.types import Outcome
+from pulsekit.bindings.names import owner
+from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError
+
+if TYPE_CHECKING:
+    from pulsekit._amqp.connection import Connection
+    from pulsekit._amqp.link import Link
+    from pulsekit.publisher.receipts import Receipt
+    from pulsekit.publisher.window import PendingMessage
+
+__all__ = ["Sender"]
+
+log = logging.getLogger("pulsekit")
+
+BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
+_CHANNEL_PAUSE = 1.0  # seconds before a channel that failed on an open connection is opened again
+_MIN_TIMER = 0.01  # seconds between two checks of deadlines
+
+
+class Sender:
+    """The messages of one publisher from acceptance to outcome; see the module.
+
+    Attributes:
+        pending: the messages that were accepted and have no outcome yet, in order.
+        failure: why no more messages are accepted, or None.
+        time: the clock of the deadlines.
+    """
+
+    def __init__(self, connection: Connection, tasks: asyncio.TaskGroup, exchange: str) -> None:
+        self.pending: dict[PendingMessage, None] = {}  # an ordered set
+        self.failure: PulsekitError | None = None
+        self.time = monotonic  # the clock of the event loop, once it runs
+        self._connection = connection
+        self._tasks = tasks
+        self._exchange = exchange
+        self._outbox: list[PendingMessage] = []
+        self._timer: asyncio.TimerHandle | None = None  # for the earliest deadline
+        self._timer_at = inf
+        self._flushing = False
+        self._channel: PublishChannel[PendingMessage] | None = None
+        self._ready: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def open(self) -> None:
+        """Connect and declare the exchange, if that has not happened yet.
+
+        Raises:
+            PulsekitError: Raised when the connection or the declaration fails, or the sender is closed.
+        """
+        if self.failure is not None:
+            raise self.failure
+        self._start()
+        assert self._ready is not None
+        await asyncio.shield(self._ready)
+
+    async def close(self, timeout: float) -> tuple[Receipt, ...]:
+        """Wait for outcomes, then settle the remaining messages and return their receipts."""
+        if self._task is not None and self.failure is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._idle.wait()
+        left = list(self.pending)
+        self._fail(NotOpen("the publisher is closed: use it inside the `async with` block of its connection"))
+        if left:
+            log.warning("%d messages to %s were not confirmed before closing", len(left), self._exchange)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        return tuple(message.receipt for message in left if message.receipt is not None)
+
+    def _start(self) -> None:
+        if self._task is None:
+            self.time = asyncio.get_running_loop().time
+            self._ready = asyncio.get_running_loop().create_future()
+            self._connection.start(self._tasks)
+            self._task = self._tasks.create_task(self._run(), name=f"publish to {self._exchange}")
+
+    def accept(self, message: PendingMessage) -> None:
+        """Add a message to those that are sent, and start its deadline.
+
+        Raises:
+            PulsekitError: Raised when the sender is closed, or has failed.
+        """
+        if self.failure is not None:
+            raise self.failure
+        if self._task is None:
+            self._start()
+        if not self.pending:
+            self._idle.clear()
+        self.pending[message] = None
+        message.deadline = self.time() + message.timeout
+        if message.deadline < self._timer_at:
+            self._set_timer(message.deadline)
+        if self._channel is not None:  # otherwise the next channel starts with all pending messages
+            self._outbox.append(message)
+
+    def flush_soon(self) -> None:
+        """Flush at the end of this iteration of the event loop, or at once if the batch is large."""
+        if len(self._outbox) >= BATCH:
+            self.flush()
+        elif not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Write the outbox, unless the connection is away or not writable."""
+        self._flushing = False
+        if not self._outbox or self._channel is None or not self._channel.writable:
+            return  # flushed by the next channel, or when this one is writable again
+        batch, self._outbox = self._outbox, []
+        batch = [message for message in batch if not message.settled]
+        if self._channel.link.frame_max < FRAME_MAX:
+            batch = [message for message in batch if self._fits(message, self._channel.link.frame_max)]
+        for message in batch:
+            message.sends += 1
+            message.in_flight = True
+        self._channel.send(batch)
+
+    def _fits(self, message: PendingMessage, frame_max: int) -> bool:
+        """Return whether the content header fits into a frame of this broker; if not, settle the message as invalid."""
+        size = message.header.size + len(message.message_id) + 8
+        if size > frame_max:
+            detail = f"the headers and properties have {size} bytes; this broker takes {frame_max}"
+            self._settle(message, Outcome.INVALID, detail)
+        return size <= frame_max
+
+    def _on_outcome(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
+        message.in_flight = False
+        # A message with a receipt has timed out. One with an unknown outcome is sent again on the next connection.
+        if message.receipt is None and outcome is not Outcome.UNKNOWN:
+            self._settle(message, outcome, detail)
+
+    def _settle(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
+        del self.pending[message]
+        message.settle(outcome, detail)
+        if not self.pending:
+            self._idle.set()
+
+    def _set_timer(self, when: float) -> None:
+        """Set the timer to the earliest deadline."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = asyncio.get_running_loop().call_at(when, self._on_deadline), when
+
+    def _on_deadline(self) -> None:
+        self._timer, self._timer_at = None, inf
+        now = asyncio.get_running_loop().time()
+        for message in [message for message in self.pending if message.deadline <= now]:
+            # If the message was sent on a lost connection, the broker may have it.
+            lost = message.sends > 0 and not message.in_flight
+            self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
+        # Free the memory of settled messages also while the broker accepts or confirms nothing.
+        self._outbox = [message for message in self._outbox if not message.settled]
+        if self._channel is not None:
+            self._channel.forget(lambda message: message.settled)
+        if self.pending:
+            self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
+
+    async def _run(self) -> None:
+        """Publish on one connection after the other, until the connection fails or the broker refuses the exchange."""
+        assert self._ready is not None
+        try:
+            while self.failure is None:
+                link = await self._connection.link()
+                try:
+                    channel = await self._set_up(link)
+                except NetworkError as error:
+                    log.debug("%s", error)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_CHANNEL_PAUSE):
+                            await link.lost()
+                    continue
+                self._channel = channel
+                if not self._ready.done():
+                    self._ready.set_result(None)
+                self._outbox = list(self.pending)
+                self.flush_soon()
+                reason = await channel.closed()
+                self._channel = None
+                self._outbox.clear()
+                if isinstance(reason, BrokerRefused):
+                    raise reason
+        except PulsekitError as error:
+            self._fail(error)
+        finally:
+            if self._channel is not None:
+                channel, self._channel = self._channel, None
+                await channel.close()
+
+    async def _set_up(self, link: Link) -> PublishChannel[PendingMessage]:
+        channel: PublishChannel[PendingMessage] = await PublishChannel.open(link, self._on_outcome, self.flush)
+        try:
+            await channel.declare_exchange(self._exchange, passive=owner(self._exchange) != link.user)
+        except BaseException:
+            await channel.close()
+            raise
+        return channel
+
+    def _fail(self, error: PulsekitError) -> None:
+        """Stop finally: messages that were sent are settled as unknown, the others get the error."""
+        if self.failure is None:
+            self.failure = error
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(self.failure)
+            self._ready.exception()  # otherwise asyncio logs it, if open() is not awaited
+        for message in list(self.pending):
+            if message.sends or isinstance(error, NotOpen):
+                self._settle(message, Outcome.UNKNOWN if message.sends else Outcome.TIMEOUT, str(error))
+            else:
+                del self.pending[message]
+                message.fail(error)
+        self._idle.set()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer, self._timer_at = None, inf
