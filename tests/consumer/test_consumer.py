@@ -454,13 +454,13 @@ async def test_after_a_lost_connection_a_durable_queue_is_bound_again(
 
 def refusals(messages: pulsekit.Consumer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Hear of it when the broker has refused a subscription that may still come."""
-    refused, may_come = asyncio.Event(), messages._may_come
+    refused, may_appear = asyncio.Event(), messages._subscription._may_appear
 
     def listen(error: pulsekit.BrokerRefused, pause: float) -> bool:
         refused.set()
-        return may_come(error, pause)
+        return may_appear(error, pause)
 
-    monkeypatch.setattr(messages, "_may_come", listen)
+    monkeypatch.setattr(messages._subscription, "_may_appear", listen)
     return refused
 
 
@@ -468,7 +468,7 @@ async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_g
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who was killed, and is started again, may find that the broker has not noticed."""
-    monkeypatch.setattr("pulsekit.consumer.consumer._WAIT_FIRST", 0.01)
+    monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as dead:
         async with dead.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)):
@@ -484,7 +484,7 @@ async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_g
 async def test_a_queue_that_stays_locked_is_named(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulsekit.consumer.consumer.CONNECT_TIMEOUT", 0.0)
+    monkeypatch.setattr("pulsekit.consumer.subscription.CONNECT_TIMEOUT", 0.0)
     queue = f"queue/{user.name}/mine"
     async with (
         pulsekit.connect(user.url) as other,
@@ -497,8 +497,8 @@ async def test_a_queue_that_stays_locked_is_named(
 async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_for(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pulsekit.consumer.consumer._WAIT_FIRST", 0.01)
-    monkeypatch.setattr("pulsekit.consumer.consumer.CONNECT_TIMEOUT", 0.0)
+    monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
+    monkeypatch.setattr("pulsekit.consumer.subscription.CONNECT_TIMEOUT", 0.0)
     queue, gaps = f"queue/{user.name}/mine", asyncio.Queue[pulsekit.Gap]()
     async with (
         Proxy(user.url) as proxy,

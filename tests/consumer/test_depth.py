@@ -65,7 +65,7 @@ async def test_draining_while_the_broker_is_asked_for_the_depth_does_not_cost_th
         await pulse.create_exchange(exchange)
 
         def on_depth(_: QueueDepth) -> None:
-            if not looked.is_set() and messages._buffer:
+            if not looked.is_set() and messages.waiting:
                 proxy.hold_answers()  # the next question stays without an answer
                 carried.append(proxy.carried)
                 looked.set()

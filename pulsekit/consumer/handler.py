@@ -1,0 +1,77 @@
+"""Call a handler with each message, and settle the message by its result and the failure policy."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.types import Settlement
+from pulsekit.consumer.policy import OnFailure, Policy, Retries
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pulsekit.messages import Message
+
+__all__ = ["HandlerCalls"]
+
+log = logging.getLogger("pulsekit")
+
+
+class HandlerCalls:
+    """The calls of the handlers of one consumer.
+
+    Attributes:
+        failures: how many calls raised an exception.
+        poison: how many messages the policy kept from a handler.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.poison = 0
+        self._retries = Retries()
+
+    async def call(
+        self, handler: Callable[[Message], Awaitable[object]], message: Message, policy: Policy, queue: str
+    ) -> None:
+        """Call a handler with one message, and settle the message.
+
+        Raises:
+            Exception: Raised when the policy says RAISE: the exception of the handler, or the reason why the message is
+                poison.
+        """
+        reason: Exception | None = policy.reason_against(message)
+        if reason is not None:
+            self.poison += 1
+            await self._apply(policy.poison or OnFailure.RAISE, message, policy, reason, queue)
+            return
+        try:
+            await handler(message)
+        except Exception as error:  # noqa: BLE001 - the policy decides about every exception
+            self.failures += 1
+            action = policy.failure
+            if action is OnFailure.REQUEUE and self._retries.failed(message) > policy.limit:
+                self._retries.forget(message)
+                action = policy.exhausted
+            await self._apply(action, message, policy, error, queue)
+        except BaseException:
+            await message.nack()
+            raise
+        else:
+            self._retries.forget(message)
+            await message.ack()
+
+    async def _apply(self, action: OnFailure, message: Message, policy: Policy, reason: Exception, queue: str) -> None:
+        if action is not OnFailure.RAISE:
+            log.warning("%s of %s: %s: %s", message, queue, action, reason)
+        if action is OnFailure.REQUEUE:
+            # Not awaited, so that the messages behind it do not wait for its delay.
+            asyncio.get_running_loop().call_later(policy.delay, message.settle, Settlement.REQUEUE)
+        elif action is OnFailure.REJECT:
+            await message.reject()
+        elif action is OnFailure.ACK:
+            await message.ack()
+        elif action is OnFailure.RAISE:
+            await message.nack()
+            raise reason

@@ -1,0 +1,340 @@
+"""One queue, consumed across reconnects: declare, bind, consume, and report gaps.
+
+Plan: `_run` serves one epoch after the other. In each it opens a channel on the current link, declares the queue and
+its bindings, starts consuming, and waits until the channel closes or the broker cancels the consumer. Deliveries become
+messages in `buffer`; the prefetch limits how many are unsettled, and therefore the size of the buffer.
+
+Invariants:
+
+- A message belongs to the channel it was delivered on, because a delivery tag is valid on its channel only. If that
+  channel is not the current one, settling the message does nothing and is counted in `stale`: the broker has requeued
+  the message already.
+- An exclusive queue has a new name in each epoch. When the network fails silently, the broker keeps the old queue
+  locked until it notices (405 RESOURCE_LOCKED). Its messages are lost, so buffered messages remain in the buffer.
+- A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
+  reported and not replaced by an empty one. Buffered messages are dropped, since the broker delivers them again.
+- A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
+- `end` is set once. Iteration raises it when the buffer is empty.
+
+Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
+consumer is back at 12:00:02. The buffer is emptied, `on_gap` is called with a gap of two seconds that is not lossy, and
+the broker delivers 2 and 3 again, marked as redelivered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import time
+from collections import deque
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.callbacks import call_safely
+from pulsekit._amqp.connection import CONNECT_TIMEOUT
+from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
+from pulsekit.bindings.names import queue_name
+from pulsekit.bindings.registration import Binding
+from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
+from pulsekit.errors import (
+    BrokerRefused,
+    ConnectionLost,
+    NetworkError,
+    NotFound,
+    PulsekitError,
+    ResourceLocked,
+    SubscriptionLost,
+    Unreachable,
+)
+from pulsekit.messages import Delivered, Gap, Message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pulsekit._amqp.connection import Connection
+    from pulsekit._amqp.link import Link
+    from pulsekit._amqp.types import Delivery, Settlement
+    from pulsekit.consumer.queue import Queue
+    from pulsekit.schemas.schema import Schema
+
+__all__ = ["Subscription"]
+
+log = logging.getLogger("pulsekit")
+
+_FIRST_PAUSE, _MAX_PAUSE = 0.5, 5.0  # seconds between two attempts to subscribe on the same connection
+
+
+class Subscription:
+    """A queue and its bindings, consumed across reconnects; see the module.
+
+    Attributes:
+        queue: the name of the queue, which changes with each epoch if the queue is exclusive.
+        gaps: how many times no consumer was connected.
+        stale: how many messages were settled after their channel had closed.
+        buffer: messages that arrived and were not returned to the caller.
+        arrived: set when a message arrives, and when the subscription ends.
+        end: the reason for the end, or None.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        tasks: asyncio.TaskGroup,
+        bindings: Sequence[Binding],
+        *,
+        queue: Queue | None,
+        prefetch: int,
+        schema: Schema | None,
+        wait: bool,
+        on_gap: Callable[[Gap], None] | None,
+        on_refused: Callable[[Binding, BrokerRefused], None] | None,
+        limits: Limits | None,
+        on_depth: Callable[[QueueDepth], None] | None,
+    ) -> None:
+        self.queue = queue.name if queue is not None else ""
+        self.gaps = 0
+        self.stale = 0
+        self.buffer: deque[Message] = deque()
+        self.arrived = asyncio.Event()
+        self.end: PulsekitError | None = None
+        self._connection = connection
+        self._tasks = tasks
+        self._bindings = tuple((binding.exchange, binding.pattern) for binding in bindings)
+        self._queue = queue
+        self._durable = queue is not None and queue.durable
+        self._existing = queue is not None and queue.existing
+        self._arguments = {} if queue is None else queue.declare_arguments
+        self._may_expire = "x-expires" in self._arguments
+        self._prefetch = prefetch
+        self._schema = schema
+        self._wait = wait
+        self._on_gap = on_gap
+        self._on_refused = on_refused
+        self._refused: frozenset[tuple[str, str]] = frozenset()
+        self._limits = limits or Limits()
+        self._on_depth = on_depth
+        self._passive = self._existing  # whether the queue must exist: it did before, or is another client's
+        self._epoch = 0
+        self._lock_deadline = 0.0  # until when a lock of the queue may be that of a process that has just ended
+        self._lossy = False  # whether messages were lost in the current gap
+        self._lost_at: datetime | None = None
+        self._channel: ConsumeChannel | None = None
+        self._settler: _Settler  # of that channel
+        self._ready: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether `open` was called."""
+        return self._task is not None
+
+    async def open(self) -> None:
+        """Connect, declare the queue, bind it and start consuming. Opening twice is fine.
+
+        Raises:
+            PulsekitError: Raised when that fails, or the subscription has ended.
+        """
+        if self.end is not None:
+            raise self.end
+        if self._task is None:
+            self._ready = asyncio.get_running_loop().create_future()
+            self._lock_deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
+            self._connection.start(self._tasks)
+            self._task = self._tasks.create_task(self._run(), name="consume")
+        assert self._ready is not None
+        await asyncio.shield(self._ready)
+
+    async def close(self, reason: PulsekitError) -> None:
+        """Stop consuming and requeue unsettled messages; an exclusive queue is deleted. Closing twice is fine."""
+        self._finish(reason)
+        channel, self._channel = self._channel, None
+        await self._cancel()
+        if channel is not None:
+            await channel.stop()
+            if not self._durable:
+                await channel.delete_queue()
+            await channel.close()
+
+    async def stop(self) -> None:
+        """Stop deliveries (basic.cancel), also after a reconnect. Messages that have arrived can still be settled."""
+        await self._cancel()
+        if self._channel is not None:
+            await self._channel.stop()
+        self.arrived.set()
+
+    async def depth(self) -> QueueDepth:
+        """Return how many messages are ready in the queue, and how many are unsettled.
+
+        Raises:
+            NetworkError: Raised when the connection is away.
+            NotFound: Raised when the queue does not exist any more.
+        """
+        if self._channel is None:
+            raise ConnectionLost("nobody listens at the moment: the connection is away")
+        return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
+
+    async def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    async def _run(self) -> None:
+        """Consume in one epoch after the other, until the connection fails or the broker refuses the subscription."""
+        assert self._ready is not None
+        pause = _FIRST_PAUSE
+        try:
+            while self.end is None:
+                link = await self._connection.link()
+                try:
+                    channel = await self._subscribe(link)
+                except (NotFound, ResourceLocked) as error:
+                    if not self._may_appear(error, pause):
+                        raise
+                    await self._pause(link, pause)
+                    pause = min(_MAX_PAUSE, pause * 2)
+                    continue
+                except SubscriptionLost:
+                    if not self._may_expire:
+                        raise
+                    self._passive, self._lossy = False, True
+                    continue
+                except NetworkError as error:
+                    if isinstance(error, Unreachable) and not self._ready.done():
+                        raise  # the queue is on a node that is down
+                    log.debug("%s", error)
+                    await self._pause(link, pause)
+                    pause = min(_MAX_PAUSE, pause * 2)
+                    continue
+                pause = _FIRST_PAUSE
+                self._passive = self._durable
+                self._report_gap()
+                if not self._ready.done():
+                    self._ready.set_result(None)
+                reason = await self._serve(channel)
+                self._lost_at = datetime.now(UTC)
+                self._channel = None
+                if isinstance(reason, SubscriptionLost) and self._durable:
+                    # The queue was deleted, or its node of the cluster is down: the next declaration tells which.
+                    log.warning("the broker cancelled the consumer of %s", self.queue)
+                    self._lossy = True
+                    await channel.close()
+                elif isinstance(reason, BrokerRefused):
+                    await channel.close()
+                    raise reason
+        except PulsekitError as error:
+            self._finish(error)
+
+    async def _serve(self, channel: ConsumeChannel) -> PulsekitError:
+        """Wait until the channel ends, and monitor the depth of a durable queue meanwhile."""
+        if not self._durable:
+            return await channel.closed()
+        monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
+        self._tasks.create_task(monitor.run(channel.depth), name=f"depth of {self.queue}")
+        try:
+            return await channel.closed()
+        finally:
+            monitor.stop()
+
+    async def _subscribe(self, link: Link) -> ConsumeChannel:
+        self.queue = self._queue.name if self._queue else queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
+        self._epoch = link.epoch
+        channel = await self._open_channel(link)
+        if self._durable:
+            self.buffer.clear()  # the broker has requeued them and delivers them again
+        self._channel = channel  # deliveries may be settled before consume-ok is read
+        self._settler = _Settler(self, channel)
+        try:
+            await channel.consume()
+        except BaseException:
+            self._channel = None
+            raise
+        return channel
+
+    async def _open_channel(self, link: Link) -> ConsumeChannel:
+        """Declare and bind. With `on_refused`, omit the bindings that the broker refuses, unless it refuses all."""
+        refused: set[tuple[str, str]] = set()
+        while True:
+            bindings = tuple(binding for binding in self._bindings if binding not in refused)
+            declaration = QueueDeclaration(self.queue, self._durable, bindings, self._arguments, passive=self._passive)
+            try:
+                channel = await ConsumeChannel.open(
+                    link, declaration, prefetch=self._prefetch, on_delivery=self._on_delivery
+                )
+            except SubscriptionLost as error:
+                if not self._existing or self._was_ready:
+                    raise
+                raise NotFound(
+                    f"there is no queue {self.queue}; check the spelling and the virtual host", code=404
+                ) from error
+            except BrokerRefused as error:
+                if self._on_refused is None or error.binding is None or (self._wait and isinstance(error, NotFound)):
+                    raise
+                if set(bindings) == {error.binding}:
+                    raise
+                refused.add(error.binding)
+                if error.binding not in self._refused:
+                    call_safely(self._on_refused, Binding(*error.binding), error)
+                continue
+            self._refused = frozenset(refused)
+            return channel
+
+    @property
+    def _was_ready(self) -> bool:
+        return self._ready is not None and self._ready.done()
+
+    def _may_appear(self, error: BrokerRefused, pause: float) -> bool:
+        """Return whether another attempt may succeed.
+
+        An exchange may be created, if the user waits for it. A lock of the queue may be that of our own last
+        connection, or at first that of a process that was killed, which the broker notices some seconds later.
+        """
+        if isinstance(error, NotFound):
+            return self._wait
+        return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._lock_deadline
+
+    async def _pause(self, link: Link, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await link.lost()
+
+    def _report_gap(self) -> None:
+        if self._lost_at is None:
+            return
+        gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=self._lossy or not self._durable)
+        self._lost_at, self._lossy = None, False
+        self.gaps += 1
+        level = logging.WARNING if self._on_gap is None else logging.DEBUG
+        log.log(level, "nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
+        call_safely(self._on_gap, gap)
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        self.buffer.append(Delivered(delivery, self._epoch, time.time(), self._settler, self._schema))
+        self.arrived.set()
+
+    def _finish(self, error: PulsekitError) -> None:
+        if self.end is None:
+            self.end = error
+        if self._ready is not None and not self._ready.done():
+            self._ready.set_exception(self.end)
+            self._ready.exception()  # otherwise asyncio logs it, if open() is not awaited
+        self.arrived.set()
+
+
+class _Settler:
+    """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
+
+    __slots__ = ("_channel", "_subscription")
+
+    def __init__(self, subscription: Subscription, channel: ConsumeChannel) -> None:
+        self._subscription = subscription
+        self._channel = channel
+
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        """Settle a message, or count it as stale."""
+        if self._channel is self._subscription._channel:  # noqa: SLF001 - same module
+            with contextlib.suppress(NetworkError):
+                self._channel.settle(message.delivery_tag, settlement)
+                return
+        self._subscription.stale += 1
