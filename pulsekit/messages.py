@@ -1,4 +1,4 @@
-"""What a consumer receives: messages, and gaps during which messages may have been lost."""
+"""Messages that a consumer receives, and gaps in which it received none."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ __all__ = [
     "Message",
 ]
 
-_MOST_PROBLEMS = 100  # of a message: strangers' ones may have millions
+_MOST_PROBLEMS = 100  # that are collected of one payload, which may have millions
 
-CC = "CC"  # upper case: RabbitMQ reads no other spelling ("Routing" of the facts)
+CC = "CC"  # case-sensitive, see https://www.rabbitmq.com/docs/sender-selected
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Tell when nobody was listening: from a lost connection to the next subscription.
+    """A time without a consumer: from a lost connection to the next subscription.
 
     Attributes:
-        start: when the connection was noticed to be gone.
-        end: when the subscription stood again.
-        epoch: the epoch that began with `end`.
-        lossy: whether messages of that time are lost: true for a queue that went with the connection, that expired, or
-            that was out of reach for publishers as well; false for a durable one that kept them.
+        start: when the loss of the connection was noticed.
+        end: when the consumer was subscribed again.
+        epoch: the epoch that began at `end`.
+        lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
+            was down; False if a durable queue kept them.
     """
 
     start: datetime
@@ -52,18 +52,18 @@ class _Settler(Protocol):
 
 
 class Message:
-    """Hold one delivery.
+    """A message as it was delivered.
 
-    `payload`, `headers` and `properties` are decoded when first asked for. Settle each message once, with `ack`, `nack`
-    or `reject`; settling one of an earlier epoch does nothing, because the broker has already taken it back.
+    `payload`, `headers` and `properties` are decoded on first access. Settle each message once, with `ack`, `nack` or
+    `reject`. Settling a message of an earlier epoch does nothing, because the broker has already requeued it.
 
     Attributes:
-        exchange: where it was published.
-        routing_key: its routing key.
-        body: the bytes as they came.
-        redelivered: whether the broker delivered it before, to anybody.
-        delivery_tag: the broker's number for this delivery, valid within its epoch.
-        epoch: number of the connection it came on, from 1.
+        exchange: the exchange to which the message was published.
+        routing_key: the routing key.
+        body: the body as bytes.
+        redelivered: whether the broker delivered the message before, to this or another consumer.
+        delivery_tag: the broker's number of this delivery, valid in its epoch.
+        epoch: the number of the connection, from 1.
     """
 
     __slots__ = (
@@ -113,34 +113,34 @@ class Message:
 
     @property
     def received(self) -> datetime:
-        """When it arrived here, with its zone."""
+        """The time of arrival, with a time zone."""
         return self._received
 
     @property
     def headers(self) -> Mapping[str, Any]:
-        """Its header table; AMQP's own types as Python's.
+        """The header table, with Python values.
 
         Raises:
-            InvalidMessage: what came is no header table.
+            InvalidMessage: Raised when the content header is malformed.
         """
         return self._headers
 
     @property
     def properties(self) -> Properties:
-        """Its other basic properties.
+        """The basic properties, without the headers.
 
         Raises:
-            InvalidMessage: what came are no properties.
+            InvalidMessage: Raised when the content header is malformed.
         """
         return self._properties
 
     @property
     def payload(self) -> Any:
-        """The decoded JSON body, checked when the subscription has a schema.
+        """The decoded JSON body, validated if the subscription has a schema.
 
         Raises:
-            DocumentError: the body is not JSON.
-            InvalidPayload: the subscription's schema refuses it.
+            DocumentError: Raised when the body is not JSON.
+            InvalidPayload: Raised when the payload violates the schema of the subscription.
         """
         if self._payload is _UNREAD:
             self._payload = decode_body(self.body)
@@ -150,12 +150,12 @@ class Message:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What the subscription's schema has against the payload; empty when it is valid or there is no schema.
+        """The violations of the subscription's schema; empty if the payload is valid or there is no schema.
 
-        Of more than a hundred problems the rest is not looked for, and the last one says so.
+        At most a hundred problems are collected; then the last one says so.
 
         Raises:
-            DocumentError: the body is not JSON.
+            DocumentError: Raised when the body is not JSON.
         """
         if self._schema is None:
             return ()
@@ -173,20 +173,20 @@ class Message:
         return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
 
     def settle(self, settlement: Settlement) -> None:
-        """Tell the broker what becomes of the message; `ack`, `nack` and `reject` do."""
+        """Settle the message; `ack`, `nack` and `reject` call this."""
         if self._settler is not None:
             self._settler.settle(self, settlement)
 
     async def ack(self) -> None:
-        """Tell the broker that the message is done with (basic.ack)."""
+        """Acknowledge the message (basic.ack)."""
         self.settle(Settlement.ACK)
 
     async def nack(self) -> None:
-        """Give the message back: the broker delivers it again (basic.nack with requeue)."""
+        """Requeue the message: the broker delivers it again (basic.nack with requeue)."""
         self.settle(Settlement.REQUEUE)
 
     async def reject(self) -> None:
-        """Refuse the message: the broker dead-letters or drops it (basic.reject)."""
+        """Reject the message: the broker dead-letters or discards it (basic.reject)."""
         self.settle(Settlement.REJECT)
 
     def __repr__(self) -> str:
@@ -194,15 +194,15 @@ class Message:
 
 
 class Delivered(Message):
-    """Hold a message as a consumer gets it: what not everybody asks for is read when somebody does."""
+    """A message of a consumer, whose content header and time of arrival are decoded on first access."""
 
     __slots__ = ("_header", "_when")
 
     def __init__(
         self, delivery: Delivery, epoch: int, when: float, settler: _Settler | None, schema: Schema | None
     ) -> None:
-        """Take a delivery, and when it arrived, in seconds since 1970."""
-        # Not by way of the other __init__: this runs for each message.
+        """Create the message of a delivery that arrived at a time, in seconds since 1970."""
+        # Does not call super().__init__(), because this runs for each message.
         self.exchange, self.routing_key, self._header, self.body, self.redelivered, self.delivery_tag = delivery
         self.epoch = epoch
         self._when = when

@@ -1,4 +1,4 @@
-"""The way in: `connect` gives a `Pulse`, and that makes publishers and consumers on two connections of its own."""
+"""The entry point of the library: `connect` returns a `Pulse`, which creates publishers and consumers."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     on_state: Callable[[str, State], None] | None = None,
 ) -> Pulse:
-    """Prepare a connection to Pulse; `async with` opens it.
+    """Return a connection to Pulse, to be used with `async with`.
 
-    Nothing is sent before it is needed: a connection opens with the first publisher or consumer of its direction.
+    The connection is opened with the first message or consumer, not before.
 
     Args:
-        url: `amqps://user:password@host/vhost`; without it, the settings decide as on the command line.
-        insecure: allow clear text to a host that is not this machine.
-        timeout: seconds for the whole of connecting.
+        url: `amqps://user:password@host/vhost`. By default it comes from the settings, as on the command line.
+        insecure: allow clear text to another machine.
+        timeout: seconds for connecting, including TLS and login.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
 
     Raises:
-        ConfigurationError: nothing is configured, or the URL cannot be read.
-        InsecureConnection: the password would travel in clear text.
+        ConfigurationError: Raised when no broker is configured, or the URL is malformed.
+        InsecureConnection: Raised when the password would be sent in clear text to another machine.
     """
     return Pulse(load_settings().broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
 
 
 class Pulse:
-    """Hold the two connections, one per direction, so that a blocked publisher does not stop a consumer.
+    """Two connections to the broker, one per direction, so that a blocked publisher does not stop a consumer.
 
     Attributes:
         user: the AMQP user, who owns `exchange/<user>/…` and `queue/<user>/…`.
@@ -90,10 +90,10 @@ class Pulse:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drain the publishers, stop the consumers and close; after an exception without draining.
+        """Drain the publishers, stop the consumers and close. After an exception, do not drain.
 
-        It ends whatever the broker does: draining takes ten seconds at most, all publishers together, and a farewell
-        that is not answered a few more.
+        Draining takes ten seconds at most, for all publishers together. Close requests that the broker does not answer
+        take three seconds more.
         """
         assert self._tasks is not None
         self._closed = True
@@ -120,18 +120,19 @@ class Pulse:
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
     ) -> Publisher:
-        """Make a publisher for one exchange. The connection opens with its first message, or with `open`.
+        """Return a publisher for one exchange. The connection is opened by its first message, or by `open`.
 
         Args:
             exchange: `exchange/<user>/<name>`.
-            schema: validates each payload before it is sent: a name such as "pulse-job", a path, or the schema itself.
-            mandatory: make a message that no queue takes an outcome of its own.
-            timeout: seconds until a publish ends, reconnecting included.
+            schema: the schema that validates each payload before it is sent: a name such as "pulse-job", a path, or the
+                schema itself.
+            mandatory: report messages that the broker cannot route to any queue.
+            timeout: seconds until the outcome of a message, reconnecting included.
 
         Raises:
-            InvalidName: Pulse cannot have an exchange of this name.
-            SchemaError: the schema cannot be found or compiled.
-            NotOpen: outside the `async with` block.
+            InvalidName: Raised when Pulse cannot have an exchange of this name.
+            SchemaError: Raised when the schema cannot be found or compiled.
+            NotOpen: Raised outside the `async with` block.
         """
         publisher = Publisher(
             self._out,
@@ -141,7 +142,7 @@ class Pulse:
             mandatory=mandatory,
             timeout=timeout,
         )
-        self._hold(publisher)
+        self._register(publisher)
         return publisher
 
     def subscribe(
@@ -156,26 +157,26 @@ class Pulse:
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         on_depth: Callable[[QueueDepth], None] | None = None,
     ) -> Consumer:
-        """Make a consumer; `async with` opens it.
+        """Return a consumer, to be opened by `async with`.
 
         Args:
-            *bindings: `EXCHANGE:PATTERN`, split at the first colon; without a pattern, everything.
-            queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. Without
-                it, the consumer has a private, exclusive queue that the broker deletes with the connection.
+            *bindings: `EXCHANGE:PATTERN`, split at the first colon. Without a pattern, every message matches.
+            queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. By default
+                the consumer has a private, exclusive queue that the broker deletes with the connection.
             prefetch: how many messages may be unsettled.
-            schema: checks each payload when it is read.
+            schema: the schema that validates each payload when it is read.
             wait: wait for exchanges that do not exist yet.
-            limits: when PulseGuardian acts; the depth of a durable queue is watched against it, with warnings.
-            on_gap: called after a reconnect with the time nobody listened.
-            on_refused: called with each binding that the broker refuses, and why; the others go on. Without it, or when
-                all are refused, the subscription fails.
-            on_depth: called with the depth of a durable queue at each look.
+            limits: the limits of PulseGuardian, against which the depth of a durable queue is checked.
+            on_gap: called after a reconnect, with the time without a consumer.
+            on_refused: called with each binding that the broker refuses, and the reason. The other bindings are used.
+                Without this callback, or if the broker refuses all bindings, the subscription fails.
+            on_depth: called with the depth of a durable queue after each check.
 
         Raises:
-            InvalidName: Pulse cannot have an exchange or queue of this name.
-            InvalidPattern: a pattern is over 255 bytes.
-            ConfigurationError: neither a binding nor a queue, or a prefetch out of range.
-            NotOpen: outside the `async with` block.
+            InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
+            InvalidPattern: Raised when a pattern is longer than 255 bytes.
+            ConfigurationError: Raised without both binding and queue, or if the prefetch is out of range.
+            NotOpen: Raised outside the `async with` block.
         """
         consumer = Consumer(
             self._in,
@@ -190,19 +191,19 @@ class Pulse:
             limits=limits,
             on_depth=on_depth,
         )
-        self._hold(consumer)
+        self._register(consumer)
         return consumer
 
     async def create_exchange(self, name: str) -> None:
-        """Declare a durable topic exchange (exchange.declare); doing it again is fine.
+        """Create a durable topic exchange (exchange.declare). If it exists, this does nothing.
 
         Raises:
-            InvalidName: Pulse cannot have an exchange of this name.
-            AccessRefused: it is not the user's own.
-            PreconditionFailed: it exists and is of another kind.
+            InvalidName: Raised when Pulse cannot have an exchange of this name.
+            AccessRefused: Raised when the exchange is not the user's own.
+            PreconditionFailed: Raised when the exchange exists with another type or durability.
         """
         check_exchange(name)
-        await self._ask(
+        await self._request(
             lambda channel: channel.exchange_declare(
                 exchange=name, exchange_type="topic", durable=True, timeout=OPERATION_TIMEOUT
             ),
@@ -210,10 +211,10 @@ class Pulse:
         )
 
     async def exchange_exists(self, name: str) -> bool:
-        """Tell whether an exchange exists, whoever owns it (exchange.declare, passive)."""
+        """Return whether an exchange exists; any user may ask (exchange.declare, passive)."""
         check_exchange(name)
         try:
-            await self._ask(
+            await self._request(
                 lambda channel: channel.exchange_declare(exchange=name, passive=True, timeout=OPERATION_TIMEOUT),
                 f"find the exchange {name}",
             )
@@ -222,20 +223,20 @@ class Pulse:
         return True
 
     async def delete_exchange(self, name: str, *, if_unused: bool = True) -> None:
-        """Delete an exchange (exchange.delete); one that does not exist is fine.
+        """Delete an exchange (exchange.delete). If it does not exist, this does nothing.
 
         Args:
             name: the user's own exchange.
-            if_unused: refuse while a queue is bound to it.
+            if_unused: do not delete the exchange while queues are bound to it.
 
         Raises:
-            InvalidName: Pulse cannot have an exchange of this name.
-            AccessRefused: it is not the user's own.
-            PreconditionFailed: queues are bound to it.
+            InvalidName: Raised when Pulse cannot have an exchange of this name.
+            AccessRefused: Raised when the exchange is not the user's own.
+            PreconditionFailed: Raised with `if_unused`, when queues are bound to the exchange.
         """
         check_exchange(name)
         try:
-            await self._ask(
+            await self._request(
                 lambda channel: channel.exchange_delete(exchange=name, if_unused=if_unused, timeout=OPERATION_TIMEOUT),
                 f"delete the exchange {name}",
             )
@@ -247,26 +248,26 @@ class Pulse:
             ) from error
 
     async def link(self) -> Link:
-        """Connect, and return the publishing side's current link, which says what server answers.
+        """Connect, and return the current link of the publishing connection.
 
         Raises:
-            BrokerRefused: the login or the virtual host was refused.
-            NetworkError: the broker could not be reached.
+            BrokerRefused: Raised when the broker refuses the login or the virtual host.
+            NetworkError: Raised when the broker cannot be reached.
         """
         self._out.start(self._group())
         return await self._out.link()
 
-    async def _ask(self, question: Callable[[aiormq.Channel], Any], doing: str) -> None:
+    async def _request(self, request: Callable[[aiormq.Channel], Any], doing: str) -> None:
         channel = await (await self.link()).channel(confirms=False)
         try:
-            await question(channel)
+            await request(channel)
         except FOREIGN as error:
             raise map_error(error, doing) from error
         finally:
             await channel.close()
 
-    def _hold(self, user: Publisher | Consumer) -> None:
-        """Remember who has to be closed, and forget who is."""
+    def _register(self, user: Publisher | Consumer) -> None:
+        """Add a publisher or consumer to those that are closed at the end, and remove closed ones."""
         self._users = [*(other for other in self._users if not other.closed), user]
 
     def _group(self) -> asyncio.TaskGroup:

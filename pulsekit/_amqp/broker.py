@@ -1,7 +1,7 @@
-"""Where a broker is and who logs in: the address, its URL, and the password that nothing shows.
+"""The address of a broker, the login, and AMQP URLs.
 
-A secret stands in no message, no representation, and in no variable of the frames an error comes through: tools that
-report errors send those along.
+The password appears in no message and no representation. It also appears in no local variable of a frame through which
+an exception passes, because tools for error reports send those variables.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from urllib.parse import SplitResult
 
-__all__ = ["Broker", "Secret", "parse_url", "user_in"]
+__all__ = ["Broker", "Secret", "is_loopback", "parse_url", "user_in"]
 
-HEARTBEAT = 20  # seconds; a dead peer is noticed after about three of them
+HEARTBEAT = 20  # seconds; a connection without data is closed after two intervals
 
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
@@ -33,7 +33,7 @@ _SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
 
 
 class Secret(str):
-    """Text that `repr` does not show, which is what error reports write the variables of a frame with."""
+    """Text whose `repr` hides it, because tools for error reports show variables by `repr`."""
 
     __slots__ = ()
 
@@ -43,22 +43,22 @@ class Secret(str):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Say where a broker is and who logs in. The password is in no representation.
+    """The address of a broker and the login. No representation contains the password.
 
     Attributes:
         host: name or address.
         port: TCP port.
-        user: AMQP user, which on Pulse also owns `exchange/<user>/…` and `queue/<user>/…`.
-        password: the secret itself.
-        virtual_host: `/` or, on Pulse, `communitytc`.
-        tls: whether the connection is encrypted; certificates are always verified.
-        ca_file: PEM file with the authority to trust instead of the system's.
+        user: AMQP user, who on Pulse owns `exchange/<user>/…` and `queue/<user>/…`.
+        password: the password.
+        virtual_host: `/`, or on Pulse also `communitytc`.
+        tls: whether the connection is encrypted. Certificates are always verified.
+        ca_file: PEM file of the certificate authority to trust, instead of the system's authorities.
         cert_file: PEM file of a client certificate.
-        key_file: PEM file of its key.
+        key_file: PEM file of the key of the client certificate.
         heartbeat: seconds between heartbeats (AMQP 0-9-1 §4.2.7).
-        insecure: allows clear text to a host that is not this machine.
+        insecure: whether clear text to another machine is allowed.
         others: further hosts and ports of the same cluster, tried in turn.
-        read_password: asks the user's password file or command again; it blocks.
+        read_password: reads the user's password file or command again. It blocks.
     """
 
     host: str
@@ -77,8 +77,8 @@ class Broker:
 
     @property
     def loopback(self) -> bool:
-        """Tell whether every host is this machine."""
-        return all(_is_loopback(host) for host, _ in self.hosts)
+        """Whether every host is this machine."""
+        return all(is_loopback(host) for host, _ in self.hosts)
 
     @property
     def hosts(self) -> tuple[tuple[str, int], ...]:
@@ -86,16 +86,16 @@ class Broker:
         return ((self.host, self.port), *self.others)
 
     def each(self, first: int = 0) -> list[Broker]:
-        """Return one broker for each host, from the one with that number on and around."""
+        """Return one broker for each host, in turn from the given index."""
         hosts = self.hosts
         first %= len(hosts)
         return [replace(self, host=host, port=port, others=()) for host, port in hosts[first:] + hosts[:first]]
 
     def renewed(self) -> Broker:
-        """Return it with the password as the user's file or command gives it now.
+        """Return the broker with the current password of the user's file or command.
 
         Raises:
-            ConfigurationError: the file cannot be read, or the command failed.
+            ConfigurationError: Raised when the file cannot be read, or the command fails.
         """
         password = self.read_password() if self.read_password is not None else None
         return self if password is None else replace(self, password=password)
@@ -107,10 +107,10 @@ class Broker:
         return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
 
     def checked(self) -> Broker:
-        """Return itself if a password may travel there.
+        """Return the broker if the password may be sent to it.
 
         Raises:
-            InsecureConnection: it would go in clear text to another machine.
+            InsecureConnection: Raised when the password would be sent in clear text to another machine.
         """
         if self.tls or self.loopback or self.insecure:
             return self
@@ -121,14 +121,14 @@ class Broker:
         )
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """Build the context that verifies the broker's certificate and name, or None for clear text.
+        """Return a context that verifies the broker's certificate and host name, or None for clear text.
 
         Raises:
-            ConfigurationError: a certificate file cannot be read.
+            ConfigurationError: Raised when a certificate file cannot be read.
         """
         if not self.tls:
             return None
-        import ssl  # a tenth of the start-up time, and only TLS needs it
+        import ssl  # takes a tenth of the start-up time
 
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
@@ -141,30 +141,31 @@ class Broker:
 
 
 def parse_url(url: str, *, user: str | None = None, password: str | None = None) -> Broker:
-    """Read an AMQP URL, in the AMQP URI way or kombu's.
+    """Parse an AMQP URL (https://www.rabbitmq.com/docs/uri-spec).
 
-    `?ssl=1` means TLS, as in Treeherder's own setting ("The broker" of the facts). Parts are percent-decoded. An empty
+    `amqp://…?ssl=1` means TLS, as for kombu and in Treeherder's setting PULSE_URL. Parts are percent-decoded. An empty
     path is the virtual host `/`.
 
     Args:
-        url: `amqp[s]://user:password@host[:port][,host[:port]…]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`;
-            several hosts are those of one cluster, tried in turn.
-        user: used when the URL names none.
-        password: used when the URL names none.
+        url: `amqp[s]://user:password@host[:port][,host[:port]…]/[vhost][?ssl=1&heartbeat=20&cafile=…&certfile=…&keyfile=…]`.
+            Several hosts are the nodes of one cluster, tried in turn.
+        user: the user, if the URL has none.
+        password: the password, if the URL has none.
 
     Raises:
-        ConfigurationError: it cannot be read, or has an option nobody would obey. The message never shows the password.
+        ConfigurationError: Raised when the URL is malformed, or has an unknown option. The message never contains the
+            password.
     """
     try:
         return _broker(url, user, password)
     except ConfigurationError as error:
-        failure = ConfigurationError(str(error))  # without the frames below, whose variables are parts of the URL
+        failure = ConfigurationError(str(error))  # without the traceback, whose frames contain parts of the URL
     url, password = Secret(url), None
     raise failure
 
 
 def user_in(url: str) -> str | None:
-    """Return the user that a URL names, or None; whether it can be used is another question."""
+    """Return the user in a URL, or None; the URL is not checked."""
     try:
         name = _split(url)[0].username
     except ValueError:
@@ -173,7 +174,7 @@ def user_in(url: str) -> str | None:
 
 
 def _broker(url: str, user: str | None, password: str | None) -> Broker:
-    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit would drop them
+    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit removes them
         raise ConfigurationError(f"the broker URL has white space or control characters around it: {_SHAPE}")
     if _is_broken(url):
         raise ConfigurationError("the broker URL is not UTF-8 text")
@@ -189,7 +190,7 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         ) from None
     if parts.scheme not in _SCHEMES:
         raise ConfigurationError(f"the broker URL begins neither with amqps:// nor with amqp://: {_SHAPE}")
-    if "@" in parts.path + parts.query:  # then a part of the password would be shown, as virtual host or option
+    if "@" in parts.path + parts.query:  # a part of the password could be taken for the virtual host, and shown
         raise ConfigurationError(
             "the broker URL has an '@' behind its host: in a password, / ? @ are written %2F %3F %40, and so is an '@' "
             "in the name of a virtual host or a file"
@@ -205,8 +206,8 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
     username, secret = addresses[0].username, addresses[0].password
     user = _decoded("user name", username) if username else user
     password = _decoded("password", secret) if secret is not None else password
-    if user is None and password is None and all(map(_is_loopback, names)):
-        user, password = "guest", "guest"  # what a fresh RabbitMQ has, and lets in from this machine alone
+    if user is None and password is None and all(map(is_loopback, names)):
+        user, password = "guest", "guest"  # the default user of RabbitMQ, who may log in from this machine only
     if not user or password is None:
         missing = "user name" if not user else "password"
         raise ConfigurationError(
@@ -255,12 +256,12 @@ def _decoded(what: str, text: str) -> str:
 
 
 def _is_broken(text: str) -> bool:
-    """Tell whether text is none that UTF-8 can carry, as when bytes of an environment were not."""
+    """Return whether text has lone surrogates, as environment variables with invalid UTF-8 have."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _is_host(name: str) -> bool:
-    """Tell whether a resolver can be asked for the name: its labels have 1 to 63 bytes (RFC 1035 §2.3.4)."""
+    """Return whether a host name is valid: its labels have 1 to 63 bytes (RFC 1035 §2.3.4)."""
     if _address(name) is not None:
         return True
     try:
@@ -291,7 +292,8 @@ def _heartbeat(value: str | None) -> int:
     raise ConfigurationError("heartbeat in the broker URL is a number of seconds from 1 to 3600")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Return whether a host is this machine: `localhost`, or a loopback address."""
     if host == "localhost":
         return True
     address = _address(host)
@@ -299,7 +301,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:
-    import ipaddress  # offline commands never ask
+    import ipaddress  # not needed by offline commands
 
     try:
         return ipaddress.ip_address(host)

@@ -11,7 +11,17 @@ from pulsekit.errors import InvalidMessage
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Delivery", "Outcome", "Properties", "Settlement", "encode_short_string", "short_string"]
+__all__ = [
+    "PROTOCOL_HEADER",
+    "Delivery",
+    "Outcome",
+    "Properties",
+    "Settlement",
+    "encode_short_string",
+    "short_string",
+]
+
+PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"  # the first bytes of a client (AMQP 0-9-1 §4.2.2)
 
 _MAX_SHORT = 255  # bytes of a short string (AMQP 0-9-1 §4.2.5.3)
 

@@ -1,4 +1,4 @@
-"""Consume one queue: reconnect, acknowledge, apply a failure policy, and watch the depth of the queue."""
+"""Consume one queue: reconnect, settle messages, apply a failure policy, and monitor the depth of the queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How full a queue is and how fast it grows, held against the limits at which PulseGuardian acts."""
+"""The depth of a queue and its growth, compared with the limits at which PulseGuardian acts."""
 
 from __future__ import annotations
 
@@ -19,17 +19,19 @@ __all__ = ["DepthMonitor", "Limits", "QueueDepth", "Trend"]
 
 log = logging.getLogger("pulsekit")
 
-_SAMPLES = 12  # how many looks a rate is taken over: a minute, at one every 5 seconds
+_SAMPLES = 12  # samples from which the rate is computed: one minute, at one every 5 seconds
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Say when PulseGuardian mails the owner of a queue, and when it deletes it ("Queues" of the facts).
+    """The queue sizes at which PulseGuardian mails the owner of a queue and deletes the queue.
+
+    The defaults are those of https://github.com/mozilla/pulseguardian; an installation may have others.
 
     Attributes:
-        warn: messages, ready plus unacknowledged, over which it mails.
-        delete: messages over which it deletes the queue; what is in it is gone.
-        interval: seconds between two looks of ours; PulseGuardian looks every 5.
+        warn: number of messages, ready plus unacknowledged, above which PulseGuardian mails the owner.
+        delete: number of messages above which PulseGuardian deletes the queue with its messages.
+        interval: seconds between two checks by this library. PulseGuardian checks every 5 seconds.
     """
 
     warn: int = 2000
@@ -43,14 +45,15 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Count the messages of a queue.
+    """The number of messages in a queue.
 
     Attributes:
-        queue: its name.
+        queue: the name of the queue.
         ready: messages that wait for a consumer.
-        unsettled: messages that were delivered to us, and have no answer yet. Those of other consumers cannot be seen.
-        limits: what PulseGuardian holds it against.
-        consumers: how many there are, or None when nobody asked.
+        unsettled: messages that were delivered to this consumer and not settled. AMQP does not tell the number of other
+            consumers' unsettled messages.
+        limits: the limits of PulseGuardian.
+        consumers: the number of consumers, or None if unknown.
     """
 
     queue: str
@@ -61,25 +64,25 @@ class QueueDepth:
 
     @property
     def total(self) -> int:
-        """What PulseGuardian counts, as far as one consumer sees it."""
+        """The number that PulseGuardian compares with its limits, without messages at other consumers."""
         return self.ready + self.unsettled
 
     @property
     def level(self) -> int:
-        """How bad it is: 0 fine, 1 over the limit at which PulseGuardian mails, 2 over that at which it deletes."""
+        """0 below both limits, 1 above the limit for a mail, 2 above the limit for deletion."""
         return (self.total > self.limits.warn) + (self.total > self.limits.delete)
 
     @property
     def room(self) -> int:
-        """How many more messages it may hold before PulseGuardian deletes it."""
+        """How many more messages may arrive before PulseGuardian deletes the queue."""
         return max(0, self.limits.delete - self.total)
 
 
 class Trend:
-    """Say how fast a queue grows, over the last looks at it.
+    """The growth of a queue over the last samples.
 
     Attributes:
-        rate: messages a second, negative when it shrinks; None before the second look.
+        rate: messages per second, negative if the queue shrinks; None before the second sample.
     """
 
     def __init__(self) -> None:
@@ -87,11 +90,11 @@ class Trend:
         self._samples: deque[tuple[float, QueueDepth]] = deque(maxlen=_SAMPLES)
 
     def add(self, when: float, depth: QueueDepth) -> None:
-        """Take a look into account.
+        """Add a sample.
 
         Args:
-            when: seconds, on any clock that does not go back.
-            depth: what was seen.
+            when: seconds on a monotonic clock.
+            depth: the depth at that time.
         """
         self._samples.append((when, depth))
         since, first = self._samples[0]
@@ -100,7 +103,7 @@ class Trend:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long until PulseGuardian deletes the queue at this rate: None when it does not grow, 0 when it is due."""
+        """Seconds until PulseGuardian deletes the queue at this rate; 0 if due now, None if the queue does not grow."""
         if not self._samples:
             return None
         _, last = self._samples[-1]
@@ -110,7 +113,7 @@ class Trend:
 
 
 class DepthMonitor:
-    """Look at a queue now and then, and warn when it gets deeper than PulseGuardian likes."""
+    """A periodic check of the depth of a queue, with a warning when it exceeds a limit of PulseGuardian."""
 
     def __init__(self, queue: str, limits: Limits, on_depth: Callable[[QueueDepth], None] | None) -> None:
         self._queue = queue
@@ -120,11 +123,11 @@ class DepthMonitor:
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """End it after the look that is under way: to cancel a question would close the channel it was asked on."""
+        """Stop after the current check. Cancelling the check would close its channel."""
         self._stopped.set()
 
     async def run(self, ask: Callable[[], Awaitable[tuple[int, int]]]) -> None:
-        """Look until the broker does not answer any more, or it is stopped."""
+        """Check until the broker does not answer any more, or `stop` is called."""
         while not self._stopped.is_set():
             try:
                 depth = QueueDepth(self._queue, *await ask(), self._limits)

@@ -1,4 +1,4 @@
-"""What becomes of a message whose handler failed, or that nobody can read."""
+"""How a message is settled when its handler failed, or when its payload cannot be read."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ if TYPE_CHECKING:
 
 __all__ = ["OnFailure", "Policy", "Retries"]
 
-_REMEMBERED = 10_000  # messages whose failures are counted at once
+_MAX_COUNTED = 10_000  # messages whose failures are counted
 
 
 class OnFailure(enum.StrEnum):
-    """Name what becomes of a message.
+    """How a message is settled after a failure.
 
     Attributes:
-        RAISE: it goes back to the queue at once, and the reason comes out of `handle`, which ends.
-        REQUEUE: it goes back to the queue after a delay, a limited number of times (basic.nack with requeue).
-        REJECT: the broker takes it out of the queue: to the queue's dead-letter exchange when it has one, else to
-            nowhere (basic.reject).
-        KEEP: it stays unsettled, and goes back to the queue when the subscription ends. Until then it holds a place of
-            the prefetch.
-        ACK: it counts as done (basic.ack).
+        RAISE: requeue the message at once, and raise the reason from `handle`, which ends.
+        REQUEUE: requeue the message after a delay, a limited number of times (basic.nack with requeue).
+        REJECT: reject the message (basic.reject). The broker routes it to the dead-letter exchange of the queue, or
+            discards it if there is none.
+        KEEP: leave the message unsettled. It counts towards the prefetch, and is requeued when the consumer closes.
+        ACK: acknowledge the message (basic.ack).
     """
 
     RAISE = "raise"
@@ -40,18 +39,19 @@ class OnFailure(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Decide for a handler what becomes of messages that it could not take.
+    """The failure policy of a handler.
 
     Attributes:
-        failure: when the handler raised.
-        delay: seconds until a requeued message goes back.
-        limit: how often one message is requeued. It is counted here and by the message, for `redelivered` says neither
-            how often nor why. A quorum queue of RabbitMQ 4 has a limit too, 20 by default: a message that is requeued
-            more often than that is discarded, or goes to the dead letters.
-        exhausted: when it failed once more than that.
-        poison: when the message is not JSON, is refused by the subscription's schema, or is too large; such a one never
-            reaches the handler. None leaves it to the handler, whose `message.payload` then raises.
-        max_size: bytes a body may have; None for any.
+        failure: what happens to a message whose handler raised.
+        delay: seconds until a message is requeued.
+        limit: how often one message is requeued. The process counts this by exchange, routing key, message id and body,
+            since `redelivered` tells neither the number nor the reason. Quorum queues of RabbitMQ 4 have a limit of
+            their own, 20 by default, above which the broker dead-letters or discards the message.
+        exhausted: what happens to a message whose handler raised more often than `limit`.
+        poison: what happens to a message that is not JSON, violates the schema of the subscription, or is larger than
+            `max_size`. Such a message does not reach the handler. If this is None, it does, and `message.payload`
+            raises.
+        max_size: the largest allowed body in bytes; None for any size.
     """
 
     failure: OnFailure = OnFailure.RAISE
@@ -72,7 +72,7 @@ class Policy:
             raise ConfigurationError("max_size is for a policy that says what becomes of poison")
 
     def reason_against(self, message: Message) -> PulsekitError | None:
-        """Return why a message is poison, or None."""
+        """Return the reason why a message is poison, or None."""
         if self.poison is None:
             return None
         if self.max_size is not None and len(message.body) > self.max_size:
@@ -85,27 +85,27 @@ class Policy:
 
 
 class Retries:
-    """Count how often each message failed, those that failed longest ago forgotten first."""
+    """The number of failures of each message; the oldest entries are dropped first."""
 
     def __init__(self) -> None:
         self._failures: dict[bytes, int] = {}
 
     def failed(self, message: Message) -> int:
-        """Count one more failure of a message, and return how many there were."""
+        """Count a failure of a message, and return the number of its failures."""
         name = self._name(message)
         count = self._failures.pop(name, 0) + 1
         self._failures[name] = count
-        if len(self._failures) > _REMEMBERED:
+        if len(self._failures) > _MAX_COUNTED:
             del self._failures[next(iter(self._failures))]
         return count
 
     def forget(self, message: Message) -> None:
-        """Stop counting: the message is done with."""
+        """Drop the count of a message."""
         if self._failures:
             self._failures.pop(self._name(message), None)
 
     @staticmethod
     def _name(message: Message) -> bytes:
-        """Tell messages apart: the delivery tag is another each time, and a message id is for the sender to give."""
+        """Identify a message across deliveries: the delivery tag changes, and the message id is optional."""
         parts = (message.exchange, message.routing_key, message.properties.message_id or "")
         return hashlib.sha256("\0".join(parts).encode("utf-8", "replace") + b"\0" + message.body).digest()

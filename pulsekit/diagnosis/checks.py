@@ -1,6 +1,6 @@
-"""Why does it not work: one check after the other, from the configuration to a queue that listens.
+"""Checks from the configuration to a working consumer, which find out why a connection to Pulse fails.
 
-What is found is safe to show to anybody: no password, and no path but that of the configuration.
+The results can be published: they contain no password, and no path except those of configuration files.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.types import PROTOCOL_HEADER
 from pulsekit.bindings.names import check_exchange, check_user, owner
 from pulsekit.errors import (
     AccessRefused,
@@ -45,17 +46,16 @@ __all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
 
 TIMEOUT = 10.0  # seconds for one check
 
-_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1 §4.2.2
-_MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has some hundred
+_MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has a few hundred
 _SITE = "https://pulseguardian.mozilla.org"
 _QUOTING = "in a password, / @ : are written %2F %40 %3A"
 _CONFIGURATION = re.compile(r"(?:pulsekit/config|pulsekit)\.yml\Z")
 _PATH = re.compile(r"(?<![\w/:.*~])~?/[^\s'\":;,)/][^\s'\":;,)]*")
-_FOUND_MOST = 80  # characters of what a server says about itself
+_FOUND_MOST = 80  # characters of product and version of a server
 
 
 class Status(enum.StrEnum):
-    """Name how a check ended."""
+    """The status of a check."""
 
     OK = "ok"
     FAILED = "failed"
@@ -64,15 +64,15 @@ class Status(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Say how one check ended.
+    """The result of one check.
 
     Attributes:
-        check: its name, one of `CHECKS`.
-        status: how it ended.
-        detail: what was found, or why it was left out.
-        hint: what to do when it failed, else empty.
-        seconds: how long it took.
-        error: what went wrong when it failed, else None; its class says whose matter it is.
+        check: the name of the check, one of `CHECKS`.
+        status: the status.
+        detail: what the check found, or why it was skipped.
+        hint: what to do if the check failed; otherwise empty.
+        seconds: the duration.
+        error: the error if the check failed; otherwise None.
     """
 
     check: str
@@ -84,7 +84,7 @@ class CheckResult:
 
 
 class _FailedError(Exception):
-    """Carry what a check found wrong, and what to do about it."""
+    """Raised by a check that failed, with its error and a hint."""
 
     def __init__(self, error: PulsekitError, hint: str, detail: str = "") -> None:
         self.error = error
@@ -93,18 +93,18 @@ class _FailedError(Exception):
 
 
 class _NotAskedForError(Exception):
-    """Carry why there is nothing to check."""
+    """Raised by a check that does not apply, with the reason."""
 
 
 @dataclass(slots=True)
 class _Case:
-    """Hold what the checks so far have found, for those after them."""
+    """What the checks so far have found, for the checks after them."""
 
     find: Callable[[], tuple[Settings, Broker]]
     exchange: str | None
     timeout: float
     resources: AsyncExitStack
-    publishes: bool = False  # the exchange is the one that the configuration wants to publish to
+    publishes: bool = False  # whether the configuration names the exchange for publishing
     hosts: list[tuple[str, int]] = field(default_factory=list)
     host: str = ""
     refusal: VirtualHostRefused | None = None
@@ -152,14 +152,14 @@ async def run_checks(
     timeout: float = TIMEOUT,
     on_finding: Callable[[CheckResult], None] | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Run every check, and leave out those that depend on one that failed.
+    """Run every check, and skip those that depend on a failed one.
 
-    Nothing is published, no exchange is created, and a queue that is made is gone at the end. Only what is no
-    `PulsekitError` is raised.
+    This publishes nothing and creates no exchange. It deletes the queues that it creates. A `PulsekitError` is not
+    raised, but returned as a result.
 
     Args:
-        find: reads the configuration and says where the broker is.
-        exchange: the exchange to look for, instead of the configured one.
+        find: returns the settings and the broker.
+        exchange: the exchange to check, instead of the configured one.
         timeout: seconds for each check.
         on_finding: called after each check.
     """
@@ -199,7 +199,7 @@ async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case)
     return CheckResult(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
 
 
-# the checks, in their order
+# the checks, in order
 
 
 async def _software(_: _Case) -> str:
@@ -258,7 +258,7 @@ async def _dns(case: _Case) -> str:
         try:
             async with asyncio.timeout(case.timeout):
                 found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
-        except (OSError, UnicodeError):  # gaierror and TimeoutError; a name that IDNA refuses
+        except (OSError, UnicodeError):  # gaierror and TimeoutError; a name that IDNA cannot encode
             unknown.append(host)
             continue
         case.hosts.append((host, port))
@@ -325,7 +325,7 @@ async def _amqp(case: _Case) -> str:
     failure: PulsekitError
     try:
         async with asyncio.timeout(case.timeout):
-            writer.write(_HEADER)
+            writer.write(PROTOCOL_HEADER)
             head = await reader.readexactly(7)
             kind, channel, size = struct.unpack(">BHI", head)
             if (kind, channel) != (1, 0) or size > _MOST_FRAME:
@@ -348,7 +348,7 @@ async def _amqp(case: _Case) -> str:
 
 
 def _server(frame: bytes, hint: str) -> str:
-    """Return the product in a connection.start."""
+    """Return product and version of the server in a connection.start frame."""
     import pamqp.commands
     import pamqp.exceptions
     import pamqp.frame
@@ -412,7 +412,7 @@ async def _exchange(case: _Case) -> str:
     if not case.own:
         return f"{name} exists"
     try:
-        await case.pulse.create_exchange(name)  # it exists: this compares
+        await case.pulse.create_exchange(name)  # the exchange exists, so that the broker only compares its properties
     except PreconditionFailed as error:
         hint = f"Pulse wants it durable and of type topic: pulsekit exchange delete {name}, then create it"
         raise _FailedError(error, hint, f"{name} is no durable topic exchange") from error
@@ -457,5 +457,5 @@ def _words(error: BaseException) -> str:
 
 
 def _without_paths(text: str) -> str:
-    """Take the paths of this machine out of a text, but for the names of configuration files."""
+    """Remove the paths of this machine from a text, except the names of configuration files."""
     return _PATH.sub(lambda path: f"…/{name[0]}" if (name := _CONFIGURATION.search(path[0])) else "<path>", text)

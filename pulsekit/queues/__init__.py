@@ -1,4 +1,4 @@
-"""Manage your queues: over AMQP, and through the public pages of PulseGuardian."""
+"""Inspect and manage queues, over AMQP and through PulseGuardian's public web pages."""
 
 from __future__ import annotations
 

@@ -1,17 +1,18 @@
-"""What PulseGuardian's site tells without login: the bindings of a queue.
+"""The bindings of a queue, as PulseGuardian's web site lists them without a login.
 
-AMQP cannot list them, and users have no management API ("Accounts and permissions (PulseGuardian)" of the facts).
+AMQP has no method that lists bindings, and users of Pulse have no access to RabbitMQ's management API
+(https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from pulsekit._amqp.broker import is_loopback
 from pulsekit.bindings.names import check_queue
 from pulsekit.errors import ConfigurationError, InsecureConnection, NetworkError, NotFound, Unreachable
 
@@ -23,19 +24,19 @@ if TYPE_CHECKING:
 
 __all__ = ["Bound", "Comparison", "compare", "fetch_bindings"]
 
-TIMEOUT = 10.0  # seconds for the whole answer
+TIMEOUT = 10.0  # seconds for the complete answer
 MAX_BYTES = 8 * 1024 * 1024  # of an answer: tens of thousands of bindings
 _CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Hold one binding as the broker has it.
+    """A binding of a queue on the broker.
 
     Attributes:
-        exchange: the exchange it takes messages from.
-        pattern: its routing-key pattern.
-        arguments: its arguments, which unbinding has to repeat.
+        exchange: the exchange.
+        pattern: the routing-key pattern.
+        arguments: the arguments, which queue.unbind has to repeat.
     """
 
     exchange: str
@@ -48,12 +49,12 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Tell the bindings a queue has from those it should have.
+    """The difference between the bindings of a queue and the wanted bindings.
 
     Attributes:
-        stale: those that are there and not wanted.
-        missing: those that are wanted and not there.
-        kept: those that are there and wanted.
+        stale: bindings of the queue that are not wanted.
+        missing: wanted bindings that the queue does not have.
+        kept: wanted bindings that the queue has.
     """
 
     stale: tuple[Bound, ...]
@@ -62,7 +63,7 @@ class Comparison:
 
 
 def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
-    """Compare what is bound with what is wanted, as a broker does: exchange and pattern, letter by letter."""
+    """Compare the bindings of a queue with the wanted ones, by exchange and pattern, case-sensitively."""
     bound, wanted = tuple(bound), tuple(dict.fromkeys(wanted))
     there = {(one.exchange, one.pattern) for one in bound}
     asked = {(one.exchange, one.pattern) for one in wanted}
@@ -74,21 +75,21 @@ def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
 
 
 def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[Bound, ...]:
-    """Ask PulseGuardian's site for the bindings of a queue. It blocks, for at most about twice the timeout.
+    """Return the bindings of a queue from PulseGuardian's web site. This blocks for at most about twice the timeout.
 
-    PulseGuardian knows a queue some seconds after it was made; of one it does not know it says that it has no bindings.
+    PulseGuardian lists a queue some seconds after it was created. For an unknown queue it returns no bindings.
 
     Args:
-        site: such as `https://pulseguardian.mozilla.org`; clear text to this machine alone.
+        site: the URL, such as `https://pulseguardian.mozilla.org`; http:// only for this machine.
         queue: `queue/<user>/<name>`.
         timeout: seconds.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        ConfigurationError: the address cannot be read, or has a password.
-        InsecureConnection: it is clear text to another machine.
-        NotFound: the site has no such page.
-        NetworkError: it could not be reached, or answers something else.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        ConfigurationError: Raised when the URL is malformed, or has a login.
+        InsecureConnection: Raised for an http:// URL of another machine.
+        NotFound: Raised when the site has no such page.
+        NetworkError: Raised when the site cannot be reached, or its answer is not a list of bindings.
     """
     address = f"{_checked(site)}/queue/{quote(check_queue(queue))}/bindings"
     try:
@@ -97,11 +98,12 @@ def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[
         found = [_bound(entry) for entry in listed]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NetworkError(f"what {address} answers is no list of bindings: is it PulseGuardian?") from error
-    return tuple(one for one in found if one.exchange)  # the default exchange has every queue, and cannot be unbound
+    # Every queue is bound to the default exchange, and cannot be unbound from it.
+    return tuple(one for one in found if one.exchange)
 
 
 def _checked(site: str) -> str:
-    """Return the address without a slash at its end, if a question may go there."""
+    """Return the URL without a trailing slash, if requests may be sent to it."""
     try:
         parts = urlsplit(site)
         host, _ = parts.hostname, parts.port
@@ -111,34 +113,25 @@ def _checked(site: str) -> str:
         raise ConfigurationError("the address of PulseGuardian is written https://HOST/")
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError("the address of PulseGuardian has a login, and the site wants none: https://HOST/")
-    if parts.scheme == "http" and not _is_here(host):
+    if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection(f"what {site} answers could be anybody's: use https://")
     return site.rstrip("/")
 
 
-def _is_here(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _read(address: str, timeout: float) -> bytes:
-    """Read a page whole, within its time and size, from where it is and nowhere else."""
+    """Return a whole page, with limits of time and size and without redirects."""
     import http.client
     import urllib.error
     import urllib.request
 
     class Stay(urllib.request.HTTPRedirectHandler):
-        """Go nowhere else: that could be clear text, or another machine of the network."""
+        """Refuse redirects, which could lead to clear text or to another machine of the network."""
 
         def redirect_request(self, *_: Any) -> None:
             return None
 
     handlers: list[urllib.request.BaseHandler] = [Stay()]
-    if _is_here(urlsplit(address).hostname or ""):
+    if is_loopback(urlsplit(address).hostname or ""):
         handlers.append(urllib.request.ProxyHandler({}))
     opener = urllib.request.build_opener(*handlers)
     end = time.monotonic() + timeout
@@ -173,7 +166,7 @@ def _body(response: http.client.HTTPResponse, address: str, end: float) -> bytes
 
 
 def _bound(entry: Any) -> Bound:
-    """Read a binding as RabbitMQ's management API writes it, which PulseGuardian passes on."""
+    """Read a binding in the format of RabbitMQ's management API, which PulseGuardian returns unchanged."""
     exchange, pattern = entry["source"], entry["routing_key"]
     arguments = entry.get("arguments") or {}
     if not isinstance(exchange, str) or not isinstance(pattern, str) or not isinstance(arguments, dict):

@@ -1,6 +1,6 @@
-"""A user's queues from outside: how deep one is, what waits in it, and getting rid of that.
+"""Operations on a queue over AMQP: its depth, a look at its messages, purging, unbinding and deleting.
 
-Users of Pulse have no management API ("Accounts and permissions" of the facts), so all of this is AMQP.
+Users of Pulse have no access to RabbitMQ's management API (https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ __all__ = [
     "watch",
 ]
 
-PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which holds them all at once
+PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in memory
 
 
 async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> QueueDepth:
-    """Tell how many messages wait in a queue, and how many consumers it has (queue.declare, passive).
+    """Return how many messages are ready in a queue, and how many consumers it has (queue.declare, passive).
 
-    The broker tells it of anybody's queue. It does not tell how many messages are with consumers, which PulseGuardian
-    counts too: a queue with consumers may be deeper than it looks.
+    This works for the queues of every user. AMQP does not tell how many messages are unsettled at consumers, which
+    PulseGuardian counts too: a queue with consumers may be deeper than the result.
 
     Args:
         pulse: the connection.
         name: `queue/<user>/<name>`.
-        limits: when PulseGuardian acts.
+        limits: the limits of PulseGuardian.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        NotFound: there is no such queue.
-        ResourceLocked: it is exclusive to another connection.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        NotFound: Raised when the queue does not exist.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
     """
     check_queue(name, pulse.user)
     async with _channel(pulse, f"look at {name}") as channel:
@@ -66,20 +66,20 @@ async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> 
 
 
 async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[QueueDepth, None]:
-    """Look at a queue again and again, once every `limits.interval`, until it is gone.
+    """Yield the depth of a queue every `limits.interval` seconds, until the queue is deleted.
 
-    While the connection is away there is no look; it goes on when the connection is back.
+    While the connection is away, nothing is yielded.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        NotFound: there is no such queue, or no more.
-        ResourceLocked: it is exclusive to another connection.
-        NetworkError: the connection could not be opened at all.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        NotFound: Raised when the queue does not exist, or no longer exists.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
+        NetworkError: Raised when the first connection fails.
     """
     check_queue(name, pulse.user)
     limits = limits or Limits()
     while True:
-        await pulse.link()  # what it raises is final
+        await pulse.link()  # its errors are final
         try:
             async with _channel(pulse, f"look at {name}") as channel:
                 while True:
@@ -90,22 +90,23 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
 
 
 async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
-    """Return the first messages of a queue and leave them in it (basic.get, then basic.nack with requeue).
+    """Return the first messages of a queue without removing them (basic.get, then basic.nack with requeue).
 
-    For that moment no consumer gets them. RabbitMQ puts them back where they were, unless consumers took others
-    meanwhile: then towards the front. What stays is that they are marked as redelivered, and that on a quorum queue a
-    delivery was counted, of which it may allow only some. When it is interrupted, the broker takes them back.
+    Meanwhile, consumers do not receive these messages. RabbitMQ requeues them at their former position if possible, and
+    otherwise closer to the head of the queue. They are marked as redelivered, and a quorum queue counts a delivery, of
+    which it may allow a limited number. If the call is interrupted, the broker requeues the messages.
 
     Args:
         pulse: the connection.
         name: the user's own queue.
-        count: how many; fewer come when there are fewer, or when their bodies exceed `PEEK_BYTES`.
+        count: how many messages at most. Fewer are returned if the queue has fewer, or if their bodies exceed
+            `PEEK_BYTES`.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        AccessRefused: it is not the user's own.
-        NotFound: there is no such queue.
-        ResourceLocked: it is exclusive to another connection.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        AccessRefused: Raised when the queue is not the user's own.
+        NotFound: Raised when the queue does not exist.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
     """
     check_queue(name, pulse.user)
     messages: list[Message] = []
@@ -125,13 +126,13 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
 
 
 async def purge_queue(pulse: Pulse, name: str) -> int:
-    """Drop all messages that wait in a queue and return how many; those with consumers stay (queue.purge).
+    """Remove the ready messages of a queue and return their number; unsettled messages remain (queue.purge).
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        AccessRefused: it is not the user's own.
-        NotFound: there is no such queue.
-        ResourceLocked: it is exclusive to another connection.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        AccessRefused: Raised when the queue is not the user's own.
+        NotFound: Raised when the queue does not exist.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
     """
     check_queue(name, pulse.user)
     async with _channel(pulse, f"purge {name}") as channel:
@@ -139,18 +140,18 @@ async def purge_queue(pulse: Pulse, name: str) -> int:
 
 
 async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> int:
-    """Delete a queue and return how many messages went with it (queue.delete); one that does not exist is fine.
+    """Delete a queue and return the number of its messages (queue.delete). A missing queue is not an error.
 
     Args:
         pulse: the connection.
         name: the user's own queue.
-        if_unused: refuse while it has consumers.
+        if_unused: do not delete the queue while it has consumers.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        AccessRefused: it is not the user's own.
-        PreconditionFailed: it has consumers.
-        ResourceLocked: it is exclusive to another connection.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        AccessRefused: Raised when the queue is not the user's own.
+        PreconditionFailed: Raised with `if_unused`, when the queue has consumers.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
     """
     check_queue(name, pulse.user)
     try:
@@ -162,22 +163,22 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
 
 
 def check_unused(depth: QueueDepth) -> None:
-    """Let a queue without consumers pass, as `delete_queue` would.
+    """Check that a queue has no consumers, with the error of `delete_queue`.
 
     Raises:
-        PreconditionFailed: it has some.
+        PreconditionFailed: Raised when the queue has consumers.
     """
     if depth.consumers:
         raise _in_use(depth.queue)
 
 
 async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
-    """Take bindings off a queue (queue.unbind); one that is not there is fine.
+    """Remove bindings of a queue (queue.unbind). A missing binding is not an error.
 
     Raises:
-        InvalidName: Pulse cannot have a queue of this name.
-        AccessRefused: it is not the user's own.
-        NotFound: there is no such queue or exchange.
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        AccessRefused: Raised when the queue is not the user's own.
+        NotFound: Raised when the queue or an exchange does not exist.
     """
     check_queue(name, pulse.user)
     async with _channel(pulse, f"unbind {name}") as channel:
@@ -188,10 +189,10 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
 
 
 async def try_queue(pulse: Pulse) -> None:
-    """Make a queue of the user's that nobody else can use, and delete it (queue.declare, exclusive).
+    """Create an exclusive queue of the user, and delete it again (queue.declare).
 
     Raises:
-        AccessRefused: the user may have no queues.
+        AccessRefused: Raised when the user may not create queues.
     """
     name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
     async with _channel(pulse, f"make {name}") as channel:
