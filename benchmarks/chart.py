@@ -51,8 +51,8 @@ def charts(part: Mapping[str, Any]) -> dict[str, str]:
 def _bars(title: str, unit: str, cases: Mapping[str, Any]) -> str:
     first = next((case for case in cases if case.startswith("pulsekit") and cases[case]["ratios"]), "")
     left = max(len(case) * _LETTER * (_BOLD if case == first else 1) for case in cases) + 10
-    room = _WIDTH - left - 45 * _LETTER
-    scale = room / max(max(row["values"]) for row in cases.values())
+    plot_width = _WIDTH - left - 45 * _LETTER
+    scale = plot_width / max(max(row["values"]) for row in cases.values())
     drawn = []
     order = sorted(cases.items(), key=lambda item: item[1]["median"], reverse=unit != "ms")
     for count, (case, row) in enumerate(order):

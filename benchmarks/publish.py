@@ -83,17 +83,17 @@ async def _gathered(task: Task, meter: Meter, sender: Sender, read: Callable[[Ta
 
 async def _windowed(task: Task, meter: Meter, sender: Sender, read: Callable[[Task], Any] = read_bodies) -> None:
     """Keep the window full, with a task for each message, instead of waiting for the last of many."""
-    supply, room = read(task), asyncio.Semaphore(_WINDOW)
+    supply, window = read(task), asyncio.Semaphore(_WINDOW)
     async with sender(task) as send:
 
         async def send_one(body: Any) -> None:
             await send(body)
-            room.release()
+            window.release()
 
         for count in meter.phases(_WINDOW):
             async with asyncio.TaskGroup() as tasks:
                 for body in islice(supply, count):
-                    await room.acquire()
+                    await window.acquire()
                     tasks.create_task(send_one(body))
 
 

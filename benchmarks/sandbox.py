@@ -28,7 +28,7 @@ PREFETCH = 1024
 ACK_SIZE = 21  # bytes of a Basic.Ack with its frame
 
 
-class Wire:
+class RawConnection:
     """Hold a blocking socket that reads whole frames."""
 
     def __init__(self, url: str) -> None:
@@ -88,8 +88,8 @@ class Wire:
 
 
 def publish(url: str, count: int) -> None:
-    wire = Wire(url)
-    wire.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
+    connection = RawConnection(url)
+    connection.call(commands.Confirm.Select(), commands.Confirm.SelectOk)
     values = [
         commands.Basic.Publish(exchange="", routing_key=QUEUE),
         header.ContentHeader(0, len(BODY), commands.Basic.Properties(delivery_mode=1)),
@@ -101,31 +101,31 @@ def publish(url: str, count: int) -> None:
     while confirmed < count:
         while sent < count and sent - confirmed + BATCH <= WINDOW:
             more = min(BATCH, count - sent)
-            wire.socket.sendall(message * more)
+            connection.socket.sendall(message * more)
             sent += more
-        confirmed = struct.unpack_from(">Q", wire.last(ACK_SIZE), 11)[0]  # the broker confirms in order
+        confirmed = struct.unpack_from(">Q", connection.last(ACK_SIZE), 11)[0]  # the broker confirms in order
     print(f"{count / (time.perf_counter() - began):.0f}")
 
 
 def consume(url: str, count: int) -> None:
-    wire = Wire(url)
-    wire.call(commands.Basic.Qos(prefetch_count=PREFETCH), commands.Basic.QosOk)
-    wire.call(commands.Basic.Consume(queue=QUEUE), commands.Basic.ConsumeOk)
-    first = wire.frames(3)
+    connection = RawConnection(url)
+    connection.call(commands.Basic.Qos(prefetch_count=PREFETCH), commands.Basic.QosOk)
+    connection.call(commands.Basic.Consume(queue=QUEUE), commands.Basic.ConsumeOk)
+    first = connection.frames(3)
     size = sum(map(len, first))  # every delivery is as long as the first
-    wire.rest = b"".join(first) + wire.rest
+    connection.rest = b"".join(first) + connection.rest
     got = acked = 0
     began = time.perf_counter()
     while got < count:
-        got += wire.count(size)
+        got += connection.count(size)
         if got - acked >= BATCH or got == count:
-            wire.socket.sendall(frame.marshal(commands.Basic.Ack(got, multiple=True), 1))
+            connection.socket.sendall(frame.marshal(commands.Basic.Ack(got, multiple=True), 1))
             acked = got
     print(f"{count / (time.perf_counter() - began):.0f}")
 
 
 async def measure(url: str, count: int) -> None:
-    setup = await asyncio.to_thread(Wire, url)
+    setup = await asyncio.to_thread(RawConnection, url)
     await asyncio.to_thread(setup.call, commands.Queue.Declare(queue=QUEUE), commands.Queue.DeclareOk)
     script = [sys.executable, __file__, "--url", url, "--count", str(count), "--role"]
     cpu, began = time.process_time(), time.perf_counter()

@@ -1,4 +1,4 @@
-"""The wire below aiormq: exact outcomes, whole deliveries, few writes. The broker is played by the test, with pamqp."""
+"""The channels below aiormq: exact outcomes, whole deliveries, few writes. The test plays the broker, with pamqp."""
 
 from __future__ import annotations
 

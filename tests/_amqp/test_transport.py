@@ -1,4 +1,4 @@
-"""The seam below aiormq: its contract with the aiormq that is installed."""
+"""The transport below aiormq, and what the installed aiormq expects of it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_what_is_no_frame_goes_to_aiormq_as_it_is(data: bytes) -> None:
     assert await through([data, b"more"], Odd()) == data + b"more"
 
 
-def test_the_seam_is_what_aiormq_asks_for() -> None:
+def test_the_transport_is_what_aiormq_asks_for() -> None:
     assert issubclass(Transport, aiormq.connection.TransportFactory)
 
 

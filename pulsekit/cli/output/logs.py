@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 
-from pulsekit.cli.output.output import warn
+from pulsekit.cli.output.output import note, warn
 
 __all__ = ["tell_warnings"]
 
@@ -15,6 +16,11 @@ class _Told(logging.Handler):
         warn(record.getMessage() if error is None else f"{record.getMessage()}: {type(error).__name__}: {error}")
 
 
+class _Frames(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        note(record.getMessage())
+
+
 _HANDLERS = {
     "pulsekit": _Told(logging.WARNING),
     "asyncio": _Told(logging.WARNING),
@@ -22,9 +28,16 @@ _HANDLERS = {
     "aiormq": logging.NullHandler(),
     "aio_pika": logging.NullHandler(),
 }
+_FRAMES = _Frames()
 
 
 def tell_warnings() -> None:
-    """Tell on stderr what is logged as a warning or worse. Doing it again is fine."""
+    """Show on stderr what is logged as a warning or worse. Doing it again is fine.
+
+    With `PULSEKIT_DEBUG=frames`, also show a line for each AMQP frame.
+    """
     for name, handler in _HANDLERS.items():
         logging.getLogger(name).addHandler(handler)
+    if os.environ.get("PULSEKIT_DEBUG") == "frames":
+        logging.getLogger("pulsekit.frames").setLevel(logging.DEBUG)
+        logging.getLogger("pulsekit.frames").addHandler(_FRAMES)

@@ -25,6 +25,14 @@ def test_an_exchange_is_created_checked_and_deleted(user: PulseUser, tmp_path: P
     assert all(not done.out for done in run)
 
 
+def test_frames_are_shown_when_debugging_asks_for_them(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/v1/jobs"
+    shown = pulsekit("exchange", "create", name, folder=tmp_path, url=user.url, extra={"PULSEKIT_DEBUG": "frames"})
+    assert f"sent channel 1 exchange.declare exchange='{name}' exchange_type='topic' durable\n" in shown.err
+    hidden = pulsekit("exchange", "create", name, folder=tmp_path, url=user.url, extra={"PULSEKIT_DEBUG": "1"})
+    assert "channel 1" not in hidden.err
+
+
 @pytest.mark.parametrize("action", ["create", "delete"])
 def test_an_exchange_of_somebody_else_is_refused(
     user: PulseUser, broker: RabbitMQ, action: str, tmp_path: Path
