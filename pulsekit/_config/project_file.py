@@ -11,7 +11,8 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._config.settings import registrations_in
-from pulsekit._config.targets import Target, TargetSettings, read_targets
+from pulsekit._config.target import Target
+from pulsekit._config.targets import TargetSettings, read_targets
 from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings.registration import Registration, Rule
 from pulsekit.errors import ConfigurationError, DocumentError

@@ -21,7 +21,8 @@ from pulsekit.errors import ConfigurationError, DocumentError, place_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pulsekit._config.targets import Target, TargetSettings
+    from pulsekit._config.target import Target
+    from pulsekit._config.targets import TargetSettings
     from pulsekit.bindings.registration import Binding, Registration
 
 __all__ = ["Settings", "load_settings", "registrations_in"]

@@ -7,24 +7,17 @@ exchange (`docs/submitting_data.md` of Treeherder).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._config.target import Target
 from pulsekit.errors import ConfigurationError, InvalidRegistration
 
 if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
 
-__all__ = ["Target", "TargetSettings", "read_targets"]
+__all__ = ["TargetSettings", "read_targets"]
 
 _KEYS = ("exchange", "destinations", "projects")
-
-
-class Target(StrEnum):
-    """Name a Treeherder of Mozilla's."""
-
-    STAGING = "staging"
-    PRODUCTION = "production"
 
 
 @dataclass(frozen=True, slots=True)

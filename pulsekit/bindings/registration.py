@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.bindings.matching import check_pattern
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.parsing import EXAMPLE, read_entries
+from pulsekit.bindings.rules import Rule
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 
 if TYPE_CHECKING:
@@ -23,20 +23,6 @@ __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "
 
 _PROPERTIES = ("exchange", "destinations", "projects", "rule")
 _MAX_BINDINGS = 100_000  # of one registration: far beyond what a broker would bear on one queue
-
-
-class Rule(StrEnum):
-    """Name how destinations and projects make a pattern; each rule was Treeherder's for a time.
-
-    Attributes:
-        DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.
-        PROJECT_DESTINATION: `<project>.<destination>`, of 2015.
-        ANY_PROJECT: `#.<project>`, of 2018, whatever the destinations.
-    """
-
-    DESTINATION_PROJECT = "destination.project"
-    PROJECT_DESTINATION = "project.destination"
-    ANY_PROJECT = "any.project"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ import typer
 
 from pulsekit.cli.output.output import fail, quote
 from pulsekit.errors import BrokerRefused, ConfigurationError, InvalidInput, NetworkError
-from pulsekit.publisher.receipts import PublishError, PublishTimeout
 
 __all__ = ["ExitCode", "exit_code", "report"]
 
@@ -42,27 +41,27 @@ class ExitCode(IntEnum):
     CLOSED_PIPE = 141
 
 
-# The first class that fits decides.
-_CODES: tuple[tuple[type[BaseException], ExitCode], ...] = (
-    (ConfigurationError, ExitCode.USAGE),
-    (typer.TyperException, ExitCode.USAGE),
-    (InvalidInput, ExitCode.NEGATIVE),
-    (PublishTimeout, ExitCode.NETWORK),
-    (PublishError, ExitCode.PARTLY),
-    (BrokerRefused, ExitCode.REFUSED),
-    (NetworkError, ExitCode.NETWORK),
-    (KeyboardInterrupt, ExitCode.INTERRUPTED),
-    (typer.Abort, ExitCode.INTERRUPTED),
-    (BrokenPipeError, ExitCode.CLOSED_PIPE),
-    (ConnectionError, ExitCode.NETWORK),
-    (TimeoutError, ExitCode.NETWORK),
-    (OSError, ExitCode.FILE),
-)
-
-
 def exit_code(error: BaseException) -> ExitCode:
     """Return the exit status an error ends the process with."""
-    return next((code for kind, code in _CODES if isinstance(error, kind)), ExitCode.BUG)
+    from pulsekit.publisher.receipts import PublishError, PublishTimeout  # not loaded unless a command fails
+
+    # The first class that fits decides.
+    codes: tuple[tuple[type[BaseException], ExitCode], ...] = (
+        (ConfigurationError, ExitCode.USAGE),
+        (typer.TyperException, ExitCode.USAGE),
+        (InvalidInput, ExitCode.NEGATIVE),
+        (PublishTimeout, ExitCode.NETWORK),
+        (PublishError, ExitCode.PARTLY),
+        (BrokerRefused, ExitCode.REFUSED),
+        (NetworkError, ExitCode.NETWORK),
+        (KeyboardInterrupt, ExitCode.INTERRUPTED),
+        (typer.Abort, ExitCode.INTERRUPTED),
+        (BrokenPipeError, ExitCode.CLOSED_PIPE),
+        (ConnectionError, ExitCode.NETWORK),
+        (TimeoutError, ExitCode.NETWORK),
+        (OSError, ExitCode.FILE),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), ExitCode.BUG)
 
 
 def report(error: BaseException) -> ExitCode:

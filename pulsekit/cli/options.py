@@ -1,168 +1,172 @@
-"""Options that several commands share, and the way from them to a broker."""
+"""The options that two or more commands have: one letter, one placeholder and one help text for each.
+
+What differs from command to command, such as what is refused without `--force`, is in the description of the command.
+"""
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.output.output import note
-from pulsekit.errors import ConfigurationError
+from pulsekit._config.target import Target
+from pulsekit.bindings.rules import Rule
+from pulsekit.cli.output.output import Format
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
-    from types import FrameType
+    from collections.abc import Callable
 
-    from pulsekit._amqp.broker import Broker
-    from pulsekit._config.settings import Settings
-    from pulsekit.pulse import Pulse
+__all__ = [
+    "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FilterOption",
+    "ForceOption", "FullOption", "InsecureOption", "OutputOption", "RegistrationOption", "RequireRouteOption",
+    "RuleOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption", "WindowOption", "YesOption",
+    "count_option", "duration", "every_option", "exchange_option", "output_option", "project_option", "repeatable",
+    "routing_key_option", "schema_option", "seconds", "timeout_option", "user_option",
+]  # fmt: skip
 
-__all__ = ["InsecureOption", "UrlOption", "connect", "locate", "run", "seconds"]
+_UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
+
+def seconds(text: str) -> float:
+    """Read a duration: `500ms`, `5s`, `2m`, `1h`, `7d`; a bare number is seconds.
+
+    Raises:
+        typer.BadParameter: it is none, or zero.
+    """
+    match = re.match(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?\Z", text.strip())
+    if match is None or not float(match[1]):
+        raise typer.BadParameter(f"{text!r} is not a duration such as 500ms, 5s, 2m, 1h or 7d")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def repeatable(*names: str, metavar: str, help: str) -> Any:  # noqa: A002 - as typer calls it
+    """Return an option that can be given more than once; `help` is a sentence."""
+    return typer.Option(*names, metavar=metavar, help=f"{help.removesuffix('.')} (repeatable).")
+
+
+def duration(*names: str, help: str) -> Any:  # noqa: A002 - as typer calls it
+    """Return an option whose value is a duration."""
+    return typer.Option(*names, parser=seconds, metavar="DURATION", help=help)
+
+
+def project_option(option: Callable[..., Any] = typer.Option) -> Any:
+    """Return `--project`, made by `repeatable` where several can be given."""
+    return option(
+        "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland, in a registration autoland._."
+    )
+
+
+def routing_key_option(option: Callable[..., Any] = typer.Option) -> Any:
+    """Return `--routing-key`, made by `repeatable` where several can be given."""
+    return option("-k", "--routing-key", metavar="KEY", help="Routing key, such as treeherder.autoland._.")
+
+
+def count_option(most: int | None = None) -> Any:
+    """Return `--count`, with an upper limit if there is one."""
+    return typer.Option("-n", "--count", min=1, max=most, metavar="N", help="Stop after N messages or reports.")
+
+
+def output_option() -> Any:
+    """Return `--output`, for an enumeration of the formats that a command has."""
+    return typer.Option("-o", "--output", help="How to show results. [default: pretty on a terminal, else ndjson]")
+
+
+# Of the following, `default` says in words what holds without the option.
+
+
+def every_option(default: str | None = None) -> Any:
+    """Return `--every`."""
+    return duration("--every", help=_with("Time between two messages or reports.", default))
+
+
+def exchange_option(default: str) -> Any:
+    """Return `--exchange`."""
+    return typer.Option(
+        "-e", "--exchange", metavar="NAME", help=_with("Exchange, such as exchange/me/v1/jobs.", default)
+    )
+
+
+def schema_option(default: str | None = None) -> Any:
+    """Return `--schema`."""
+    return typer.Option("--schema", metavar="NAME|PATH", help=_with("Schema to validate against.", default))
+
+
+def timeout_option(default: str | None = None) -> Any:
+    """Return `--timeout`."""
+    return duration("--timeout", help=_with("Time limit for each message or check, reconnecting included.", default))
+
+
+def user_option(default: str | None = None) -> Any:
+    """Return `--user`."""
+    return typer.Option("--user", metavar="NAME", help=_with("User on Pulse.", default))
+
+
+def _with(text: str, default: str | None) -> str:
+    return text if default is None else f"{text} [default: {default}]"
+
+
+# Which exchange, and what is sent or received.
+ExchangeOption = Annotated[str | None, exchange_option("that of pulsekit.yml")]
+BindingOption = Annotated[
+    list[str] | None,
+    repeatable("-b", "--binding", metavar="PATTERN", help="Binding pattern, such as 'treeherder.#'."),
+]
+DestinationOption = Annotated[
+    list[str] | None,
+    repeatable("-d", "--destination", metavar="D", help="First word of the routing key, which is D.<project>._."),
+]
+TargetOption = Annotated[
+    Target | None,
+    typer.Option(
+        metavar="TARGET", help=f"{' or '.join(Target)}: exchange and destinations as pulsekit.yml has them there."
+    ),
+]
+RegistrationOption = Annotated[
+    list[str] | None,
+    repeatable("--registration", metavar="FILE", help="Read registrations from this file; - is stdin."),
+]
+RuleOption = Annotated[
+    Rule | None,
+    typer.Option(metavar="RULE", help=f"Expand registrations by {', '.join(Rule)} instead of their own rule."),
+]
+SetOption = Annotated[
+    list[str] | None,
+    repeatable(
+        "--set", metavar="PATH=VALUE", help="Change a field on the way, such as state=running or timeStarted=now."
+    ),
+]
+UnsetOption = Annotated[
+    list[str] | None,
+    repeatable("--unset", metavar="PATH", help="Remove a field, such as result, before --set."),
+]
+FilterOption = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true."),
+]
+
+# How it is done.
+CountOption = Annotated[int | None, count_option()]
+WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")]
+RequireRouteOption = Annotated[
+    bool, typer.Option("--require-route", help="Exit 3 if no queue is bound to a routing key.")
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]
+YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+
+# What is shown.
+OutputOption = Annotated[Format | None, output_option()]
+FullOption = Annotated[bool, typer.Option("--full", help="Show each message in full.")]
+
+# The broker.
 UrlOption = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
         help="The broker, without a password unless it is this machine; by default PULSE_URL decides.",
-        show_default=False,
     ),
 ]
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Allow clear text to another machine, password included.")
 ]
-
-_PATIENCE = 2.0  # seconds for the rest of the output, when a signal has ended the work
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?\Z")
-_UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(text: str) -> float:
-    """Read a duration: `500ms`, `5s`, `2m`, `1h`; a bare number is seconds.
-
-    Raises:
-        typer.BadParameter: it is none, or zero.
-    """
-    match = _DURATION.match(text.strip())
-    if match is None or not float(match[1]):
-        raise typer.BadParameter(f"{text!r} is not a duration such as 500ms, 5s, 2m or 1h")
-    return float(match[1]) * _UNITS[match[2]]
-
-
-def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Pulse:
-    """Prepare the connection to the broker of `locate`."""
-    from pulsekit.pulse import Pulse
-
-    return Pulse(locate(settings, url, insecure=insecure, exchange=exchange))
-
-
-def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Broker:
-    """Return the broker that flags, environment and configuration ask for.
-
-    When they ask for none and this is no CI machine, a sandbox that runs here is used, and that is said.
-
-    Args:
-        settings: environment and configuration.
-        url: the flag.
-        insecure: the flag.
-        exchange: what the command is about; its owner logs in on the sandbox.
-
-    Raises:
-        ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
-            machine can read it.
-    """
-    from pulsekit._amqp.broker import parse_url
-    from pulsekit.bindings.names import owner
-
-    if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
-        raise ConfigurationError(
-            "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
-        )
-    if url is None and not settings.names_a_broker and not settings.in_ci:
-        from pulsekit._config.discovery import find_sandbox
-
-        sandbox = find_sandbox(owner(exchange or "") or "me")
-        if sandbox is not None:
-            note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
-            return sandbox
-    return settings.broker(url, insecure=insecure)
-
-
-def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
-    """Run the asynchronous part of a command and return its exit status.
-
-    Args:
-        work: what there is to do. Ctrl-C ends it with time to put things in order; the second one does not wait.
-        signals: end the work as Ctrl-C does; then the process dies of the signal, as whoever sent it expects.
-    """
-    import asyncio  # not for those who ask for help, or complete a line
-    import signal
-    import threading
-
-    from pulsekit.cli.output.logs import tell_warnings
-
-    tell_warnings()
-    caught: list[int] = []
-
-    async def main() -> int:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-
-        def end(number: int) -> None:
-            caught.append(number)
-            loop.remove_signal_handler(number)
-            task.cancel()
-
-        for number in signals:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                loop.add_signal_handler(number, end, number)
-        with _impatience():
-            return await work
-
-    try:
-        return asyncio.run(main())
-    except asyncio.CancelledError:
-        if not caught:
-            raise
-        if sys.stdout is not None:
-            # A terminal that was stopped, or a pipe that nobody reads, must not keep the process from dying.
-            flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
-            flushing.start()
-            flushing.join(_PATIENCE)
-        signal.raise_signal(caught[0])
-        raise
-
-
-@contextmanager
-def _impatience() -> Iterator[None]:
-    """Let the second Ctrl-C end the process there and then.
-
-    Python would raise KeyboardInterrupt in whatever runs at that moment, and then tell of every task left behind.
-    """
-    import signal
-
-    usual = signal.getsignal(signal.SIGINT)  # of the event loop: it cancels the work
-    if not callable(usual) or usual is signal.default_int_handler:  # ignored, or the loop is not in the main thread
-        yield
-        return
-    first = True
-
-    def interrupted(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if not first:
-            if "rich.live" in sys.modules and sys.stderr is not None and sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # what draws may have hidden the cursor
-            os._exit(ExitCode.INTERRUPTED)
-        first = False
-        usual(number, frame)
-
-    signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, usual)

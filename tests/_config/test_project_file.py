@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pulsekit._config.project_file import store
 from pulsekit._config.settings import load_settings
-from pulsekit._config.targets import Target
+from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Binding, Registration, Rule
 from pulsekit.errors import ConfigurationError, DocumentError
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pulsekit._config.settings import Settings, load_settings
-from pulsekit._config.targets import Target
+from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Binding, Registration
 from pulsekit.errors import ConfigurationError
 

@@ -9,7 +9,7 @@ from jsonschema import Draft6Validator
 from support.samples import SCHEMA
 
 from pulsekit._config.settings import load_settings
-from pulsekit._config.targets import Target
+from pulsekit._config.target import Target
 from pulsekit._config.templates import job_text, project_text
 from pulsekit._documents.document import parse_yaml
 from pulsekit.bindings.lint import lint

@@ -100,10 +100,8 @@ def in_a_process_of_its_own(script: str, *arguments: str, warnings: str = "") ->
 
 
 def test_a_command_has_its_garbage_collected(folder) -> None:
-    script = (
-        "import pulsekit.cli.commands.match as m; m.note = lambda _: print(gc.isenabled()); "
-        "print(main(), gc.isenabled())"
-    )
+    patched = "import pulsekit.cli.commands.match as m; m.note = lambda _: print(gc.isenabled())"
+    script = f"{patched}; print(main(), gc.isenabled())"
     out = in_a_process_of_its_own(script, "match", "a", "--binding", "a", "-o", "pretty")
     assert (out.splitlines()[0], out.splitlines()[-1]) == ("True", "0 True")
 

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit._config.targets import Target
+from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Registration, expand, read_registrations
 from pulsekit.treeherder.registration_bug import Bug
 

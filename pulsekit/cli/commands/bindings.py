@@ -13,24 +13,14 @@ import typer
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.registration import Binding, Registration, diff, expand, read_registrations
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.registrations import (
-    STDIN,
-    VARIABLE,
-    RuleOption,
-    bounded_lines,
-    configured_registrations,
-    is_piped,
-    read_input,
-    registrations_from,
-    stdin,
-    under_rule,
-)
-from pulsekit.cli.input.targets import TargetOption
-from pulsekit.cli.output.output import Cell, FormatOption, Output, note, warn
+from pulsekit.cli.input.files import STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit.cli.input.registrations import VARIABLE, configured_registrations, registrations_from, under_rule
+from pulsekit.cli.options import OutputOption, RuleOption, TargetOption, repeatable, routing_key_option
+from pulsekit.cli.output.output import Cell, Output, note, warn
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pulsekit._config.targets import Target
+    from pulsekit._config.target import Target
     from pulsekit.bindings.impact import BindingCount
     from pulsekit.bindings.matching import RoutedMessage
 
@@ -51,28 +41,20 @@ _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
 
 
 def command(
-    file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="Registrations; - is a pipe.", show_default=False)
-    ] = None,
+    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Registrations; - is a pipe.")] = None,
     *,
     old: Annotated[
         str | None,
-        typer.Option("--diff", metavar="OLD", help="Show what changes from these registrations.", show_default=False),
+        typer.Option("--diff", metavar="OLD", help="Show what changes from these registrations."),
     ] = None,
     check: Annotated[bool, typer.Option("--lint", help="Show which bindings take nothing or add nothing.")] = False,
-    keys: Annotated[
-        list[str] | None,
-        typer.Option("--key", metavar="KEY", help="A routing key to count; may be repeated.", show_default=False),
-    ] = None,
+    keys: Annotated[list[str] | None, routing_key_option(repeatable)] = None,
     key_files: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--keys", metavar="FILE", help="Keys, one a line, or a recording; may be repeated.", show_default=False
-        ),
+        list[str] | None, repeatable("--keys", metavar="FILE", help="Keys, one a line, or a recording.")
     ] = None,
     rule: RuleOption = None,
     target: TargetOption = None,
-    output: FormatOption = None,
+    output: OutputOption = None,
 ) -> int:
     """Expand registrations into the bindings Treeherder makes of them; compare two, or say what is odd about one.
 

@@ -92,7 +92,7 @@ complete --command pulsekit --no-files --keep-order --arguments '(__pulsekit_com
 def command(
     shell: Annotated[
         Shell | None,
-        typer.Argument(metavar="[SHELL]", help="bash, zsh or fish. [default: that of $SHELL]", show_default=False),
+        typer.Argument(metavar="[SHELL]", help="bash, zsh or fish. [default: that of $SHELL]"),
     ] = None,
 ) -> int:
     """Print what teaches a shell to complete commands, options and the names of your configuration.

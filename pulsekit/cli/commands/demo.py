@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._config.discovery import login_at
+from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import run
 from pulsekit.cli.output.output import Cell, Format, Output
 
 if TYPE_CHECKING:

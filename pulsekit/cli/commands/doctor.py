@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
+from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode, exit_code
-from pulsekit.cli.options import InsecureOption, UrlOption, locate, run, seconds
-from pulsekit.cli.output.output import FormatOption, Output, note
+from pulsekit.cli.options import ExchangeOption, InsecureOption, OutputOption, UrlOption, timeout_option
+from pulsekit.cli.output.output import Output, note
 
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
@@ -28,14 +27,9 @@ _STATUS_WIDTH = max(map(len, _STYLES))
 
 
 def command(
-    exchange: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="The exchange to look for. [default: the configured one]"),
-    ] = None,
-    timeout: Annotated[
-        float, typer.Option(parser=seconds, metavar="DURATION", help="How long one check may take.")
-    ] = "10s",  # type: ignore[assignment] # typer hands the default to the parser
-    output: FormatOption = None,
+    exchange: ExchangeOption = None,
+    timeout: Annotated[float, timeout_option()] = "10s",  # type: ignore[assignment] # typer hands the default to the parser
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:

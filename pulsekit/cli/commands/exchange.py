@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulsekit.cli.app import Command, Group
+from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.targets import TargetOption
-from pulsekit.cli.options import InsecureOption, UrlOption, connect, run
+from pulsekit.cli.options import ForceOption, InsecureOption, TargetOption, UrlOption
 from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pulsekit._config.targets import Target
+    from pulsekit._config.target import Target
     from pulsekit.pulse import Pulse
 
 __all__ = ["EXAMPLES", "command"]
@@ -27,12 +27,12 @@ pulsekit exchange delete exchange/me/v1/jobs
 
 command = typer.Typer(cls=Group, help="Create, check or delete a topic exchange.", add_completion=False)
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<name>", show_default=False)]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<name>")]
 
 
 _NameOrConfigured = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>; else that of pulsekit.yml", show_default=False),
+    typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>; else that of pulsekit.yml"),
 ]
 
 
@@ -55,11 +55,11 @@ def check(
 @command.command(cls=Command)
 def delete(
     name: _Name,
-    force: Annotated[bool, typer.Option("--force", help="Also when queues are bound to it.")] = False,
+    force: ForceOption = False,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete your own exchange; not while queues are bound to it."""
+    """Delete your own exchange; without --force, not while queues are bound to it."""
     return run(_delete(name, force, url, insecure))
 
 

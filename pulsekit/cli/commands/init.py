@@ -6,9 +6,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.options import ForceOption, exchange_option, project_option
 from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError, PulsekitError
 
@@ -23,24 +22,13 @@ _PROJECT, _JOB = "pulsekit.yml", "job.yml"
 
 
 def command(
-    exchange: Annotated[
-        str | None,
-        typer.Option(
-            "-e",
-            "--exchange",
-            metavar="NAME",
-            help="Yours. [default: exchange/<you>/v1/jobs]",
-            show_default=False,
-        ),
-    ] = None,
-    project: Annotated[
-        str, typer.Option("-p", "--project", metavar="NAME", help="The repository, as Treeherder names it.")
-    ] = "autoland",
-    force: Annotated[bool, typer.Option("--force", help="Overwrite what is there.")] = False,
+    exchange: Annotated[str | None, exchange_option("exchange/<you>/v1/jobs")] = None,
+    project: Annotated[str, project_option()] = "autoland",
+    force: ForceOption = False,
 ) -> int:
     """Write pulsekit.yml and job.yml, a valid job with a word on every field, into this directory.
 
-    With a sandbox running, `pulsekit publish job.yml` works as it stands.
+    Files that exist are only overwritten with --force. With a sandbox running, `pulsekit publish job.yml` works.
     """
     from datetime import UTC, datetime
     from uuid import uuid4

@@ -10,23 +10,15 @@ import typer
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.matching import RoutedMessage, check_key, check_pattern, explain_match
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.registrations import (
-    STDIN,
-    RuleOption,
-    bounded_lines,
-    configured_registrations,
-    is_piped,
-    registrations_from,
-    stdin,
-    under_rule,
-)
-from pulsekit.cli.input.targets import TargetOption
-from pulsekit.cli.output.output import Cell, FormatOption, Output, columns, note
+from pulsekit.cli.input.files import STDIN, bounded_lines, is_piped, stdin
+from pulsekit.cli.input.registrations import configured_registrations, registrations_from, under_rule
+from pulsekit.cli.options import BindingOption, OutputOption, RegistrationOption, RuleOption, TargetOption
+from pulsekit.cli.output.output import Cell, Output, columns, note
 from pulsekit.errors import ConfigurationError
 from pulsekit.records.routing import read_routed
 
 if TYPE_CHECKING:
-    from pulsekit._config.targets import Target
+    from pulsekit._config.target import Target
     from pulsekit.bindings.registration import Binding, Registration, Rule
 
 __all__ = ["EXAMPLES", "command"]
@@ -68,30 +60,22 @@ class _Verdict(NamedTuple):
 
 
 def command(
-    keys: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys; none reads a pipe.", show_default=False)
-    ] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys; none reads a pipe.")] = None,
     *,
-    binding: Annotated[
-        list[str] | None,
-        typer.Option(metavar="[EXCHANGE:]PATTERN", help="A binding to try; may be repeated.", show_default=False),
-    ] = None,
-    registration: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Registrations to expand and try; may be repeated.", show_default=False),
-    ] = None,
+    binding: BindingOption = None,
+    registration: RegistrationOption = None,
     rule: RuleOption = None,
     target: TargetOption = None,
     every: Annotated[bool, typer.Option("--all", help="Show every miss, not only the nearest.")] = False,
-    output: FormatOption = None,
+    output: OutputOption = None,
 ) -> int:
     """Say which bindings would take a routing key, and why the others would not.
 
     Without KEY, keys or records are read from a pipe, one a line. A record also counts with its CC keys, and only on
     its own exchange.
 
-    Bindings come from --binding and --registration, else from the configuration, else from the documentation's example
-    under the three rules that Treeherder has had.
+    Bindings come from --binding, as PATTERN or EXCHANGE:PATTERN, and --registration, else from the configuration, else
+    from the documentation's example under the three rules that Treeherder has had.
 
     Exit status: 0 when every key is taken by a binding, else 1.
     """

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
+from pulsekit.cli.input.edits import edited, edits_of
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
-from pulsekit.cli.output.output import FormatOption, note, warn
+from pulsekit.cli.options import OutputOption, SetOption, UnsetOption
+from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.verdicts import Form, Verdict, placed, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
 from pulsekit.records.payload import open_document
@@ -40,7 +41,7 @@ _MANY = 1000  # jobs that are drawn as one picture
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe.", show_default=False),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe."),
     ] = None,
     *,
     details: Annotated[
@@ -48,7 +49,7 @@ def command(
     ] = False,
     assignments: SetOption = None,
     removals: UnsetOption = None,
-    output: FormatOption = None,
+    output: OutputOption = None,
 ) -> int:
     """Show jobs as Treeherder would store and draw them.
 

@@ -11,11 +11,24 @@ import typer
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.app import Command, Group
+from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.confirm import agreed, check_can_ask
-from pulsekit.cli.input.registrations import RuleOption, configured_registrations, registrations_from, under_rule
-from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output.output import Cell, FormatOption, Output, note, warn
+from pulsekit.cli.input.registrations import configured_registrations, registrations_from, under_rule
+from pulsekit.cli.options import (
+    CountOption,
+    ForceOption,
+    FullOption,
+    InsecureOption,
+    OutputOption,
+    RegistrationOption,
+    RuleOption,
+    UrlOption,
+    YesOption,
+    count_option,
+    every_option,
+)
+from pulsekit.cli.output.output import Cell, Output, note, warn
 from pulsekit.errors import ConfigurationError, InvalidMessage
 
 if TYPE_CHECKING:
@@ -43,8 +56,7 @@ _LEVELS = ("fine", "mailed", "deleted")
 _GLANCE = 1000  # characters; no terminal is wider
 _MARKS: dict[str, Cell] = {"stale": ("- ", "bad"), "missing": ("+ ", "good"), "kept": "  "}
 
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>", show_default=False)]
-_Yes = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
 
 
 @command.command(cls=Command)
@@ -52,13 +64,8 @@ def show(
     name: _Name,
     *,
     watching: Annotated[bool, typer.Option("--watch", help="Look again and again, with the rate of growth.")] = False,
-    every: Annotated[
-        float, typer.Option(parser=seconds, metavar="DURATION", help="How long between two looks.")
-    ] = "5s",  # type: ignore[assignment] # typer hands the default to the parser
-    count: Annotated[
-        int | None,
-        typer.Option("-n", "--count", min=1, metavar="N", help="End --watch after so many looks.", show_default=False),
-    ] = None,
+    every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer hands the default to the parser
+    count: CountOption = None,
     mail_over: Annotated[
         int, typer.Option(min=1, metavar="N", help="Messages over which PulseGuardian mails you.")
     ] = 2000,
@@ -67,25 +74,24 @@ def show(
     ] = 8000,
     guardian: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Ask this PulseGuardian for the bindings too.", show_default=False),
+        typer.Option(metavar="URL", help="Ask this PulseGuardian for the bindings too."),
     ] = None,
-    registration: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Compare the bindings with these registrations.", show_default=False),
-    ] = None,
+    registration: RegistrationOption = None,
     rule: RuleOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Unbind what is not in the registrations, after showing it.")
     ] = False,
-    yes: _Yes = False,
-    output: FormatOption = None,
+    yes: YesOption = False,
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
     """Show how many messages wait in a queue, who consumes it, and how near PulseGuardian's limits are.
 
     Messages that consumers have taken and not yet acknowledged count for PulseGuardian too, but nobody outside sees
-    them. Exit status 5 when there is no such queue, or no more.
+    them. With --registration, what PulseGuardian says is bound is compared with what they expand to.
+
+    Exit status 5 when there is no such queue, or no more.
     """
     from pulsekit.consumer.depth import Limits
 
@@ -108,11 +114,9 @@ def show(
 def peek(
     name: _Name,
     *,
-    count: Annotated[
-        int, typer.Option("-n", "--count", min=1, max=10_000, metavar="N", help="How many messages.")
-    ] = 10,
-    full: Annotated[bool, typer.Option("--full", help="Show each body whole.")] = False,
-    output: FormatOption = None,
+    count: Annotated[int, count_option(most=10_000)] = 10,
+    full: FullOption = False,
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
@@ -125,7 +129,7 @@ def peek(
 
 
 @command.command(cls=Command)
-def purge(name: _Name, *, yes: _Yes = False, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+def purge(name: _Name, *, yes: YesOption = False, url: UrlOption = None, insecure: InsecureOption = False) -> int:
     """Drop all messages that wait in a queue; those that consumers have taken stay."""
     check_can_ask(f"purge {name}", yes=yes)
     return run(_purge(_pulse(name, url, insecure), name, yes=yes))
@@ -135,12 +139,12 @@ def purge(name: _Name, *, yes: _Yes = False, url: UrlOption = None, insecure: In
 def delete(
     name: _Name,
     *,
-    yes: _Yes = False,
-    force: Annotated[bool, typer.Option("--force", help="Also while it has consumers.")] = False,
+    yes: YesOption = False,
+    force: ForceOption = False,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete a queue with all that is in it; not while it has consumers."""
+    """Delete a queue with all that is in it; without --force, not while it has consumers."""
     check_can_ask(f"delete {name}", yes=yes)
     return run(_delete(_pulse(name, url, insecure), name, yes=yes, force=force))
 
@@ -260,7 +264,7 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
 
 
 def _bound(
-    name: str, guardian: str | None, registration: str | None, rule: Rule | None, *, prune: bool
+    name: str, guardian: str | None, registration: list[str] | None, rule: Rule | None, *, prune: bool
 ) -> tuple[tuple[Bound, ...] | None, Comparison | None]:
     """Return what is bound, and how it compares with the registrations, as far as that is asked for."""
     from pulsekit.bindings.registration import expand
@@ -270,7 +274,7 @@ def _bound(
         return None, None
     if not prune and registration is None:
         return fetch_bindings(guardian, name), None
-    registrations = registrations_from(registration) if registration else configured_registrations()[0]
+    registrations = registrations_from(*registration) if registration else configured_registrations()[0]
     if not registrations:
         raise ConfigurationError("no registrations to compare with: give --registration FILE, or configure them")
     wanted = expand(under_rule(registrations, rule))

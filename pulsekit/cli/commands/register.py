@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from pulsekit._config.targets import Target
+from pulsekit._config.target import Target
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.output.output import FormatOption, Output, fail, note, warn
+from pulsekit.cli.options import (
+    DestinationOption,
+    ExchangeOption,
+    ForceOption,
+    OutputOption,
+    project_option,
+    repeatable,
+    user_option,
+)
+from pulsekit.cli.output.output import Output, fail, note, warn
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidRegistration, PulsekitError
 
 if TYPE_CHECKING:
@@ -36,44 +45,22 @@ _EXAMPLE = "pulsekit register --exchange exchange/me/v1/jobs --destination treeh
 
 
 def command(
-    exchange: Annotated[
-        str | None, typer.Option("-e", "--exchange", metavar="NAME", help="Your exchange.", show_default=False)
-    ] = None,
-    destinations: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-d", "--destination", metavar="D", help="First words of the keys (repeatable).", show_default=False
-        ),
-    ] = None,
-    projects: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-p",
-            "--project",
-            metavar="P",
-            help="Last words of the keys, as autoland._ (repeatable).",
-            show_default=False,
-        ),
-    ] = None,
+    exchange: ExchangeOption = None,
+    destinations: DestinationOption = None,
+    projects: Annotated[list[str] | None, project_option(repeatable)] = None,
     staging: Annotated[bool, typer.Option("--staging", help="For Treeherder's staging. [default: both]")] = False,
     production: Annotated[bool, typer.Option("--production", help="For its production. [default: both]")] = False,
-    staging_exchange: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Another exchange for staging.", show_default=False)
-    ] = None,
+    staging_exchange: Annotated[str | None, typer.Option(metavar="NAME", help="Another exchange for staging.")] = None,
     staging_destinations: Annotated[
-        list[str] | None,
-        typer.Option("--staging-destination", metavar="D", help="Others for staging.", show_default=False),
+        list[str] | None, repeatable("--staging-destination", metavar="D", help="Another destination for staging.")
     ] = None,
     staging_projects: Annotated[
-        list[str] | None,
-        typer.Option("--staging-project", metavar="P", help="Others for staging.", show_default=False),
+        list[str] | None, repeatable("--staging-project", metavar="PROJECT", help="Another project for staging.")
     ] = None,
-    user: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Who publishes. [default: who logs in]", show_default=False)
-    ] = None,
+    user: Annotated[str | None, user_option("who logs in")] = None,
     write: Annotated[bool, typer.Option("--write", help=f"Store the registration in {_FILE}.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Also with bindings that take nothing.")] = False,
-    output: FormatOption = None,
+    force: ForceOption = False,
+    output: OutputOption = None,
 ) -> int:
     """Check a registration, and write the bug that asks Treeherder to bind your exchange.
 
@@ -82,7 +69,8 @@ def command(
     The exchange and the destinations are those of pulsekit.yml when no option names them. With --write, they are
     stored there for --target, with all comments kept.
 
-    Exit status: 1 when a binding takes nothing, 2 when a name cannot be or belongs to somebody else.
+    Exit status: 1 when a binding takes nothing, unless --force is given; 2 when a name cannot be or belongs to somebody
+    else.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.treeherder.registration_bug import Bug

@@ -11,9 +11,24 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulsekit._documents.suggestions import counted
+from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output.output import FormatOption, Output, note, warn
+from pulsekit.cli.options import (
+    CountOption,
+    DryRunOption,
+    ExchangeOption,
+    FilterOption,
+    InsecureOption,
+    OutputOption,
+    RequireRouteOption,
+    UrlOption,
+    WindowOption,
+    duration,
+    every_option,
+    repeatable,
+    timeout_option,
+)
+from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError, DamagedRecording
 
 if TYPE_CHECKING:
@@ -45,53 +60,24 @@ def _speed(text: str) -> float:
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What tail --save wrote.", show_default=False)],
-    exchange: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Your exchange; it is declared.", show_default=False)
-    ] = None,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="What tail --save wrote.")],
+    exchange: ExchangeOption = None,
     speed: Annotated[
         float | None, typer.Option(parser=_speed, metavar="N|max", help="So many times faster. [default: 1]")
     ] = None,
-    max_gap: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="Wait no longer between two messages."),
-    ] = None,
-    every: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="The same time between any two, whatever was recorded."),
-    ] = None,
+    max_gap: Annotated[float | None, duration("--max-gap", help="Wait no longer between two messages.")] = None,
+    every: Annotated[float | None, every_option()] = None,
     changes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--key-map",
-            metavar="OLD=NEW",
-            help="Other words for keys to begin with (repeatable).",
-            show_default=False,
-        ),
+        list[str] | None, repeatable("--key-map", metavar="OLD=NEW", help="Other words for keys to begin with.")
     ] = None,
-    chosen: Annotated[
-        str | None,
-        typer.Option(
-            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("-n", "--count", min=1, metavar="N", help="Send only the first so many.", show_default=False),
-    ] = None,
+    chosen: FilterOption = None,
+    count: CountOption = None,
     salvage: Annotated[bool, typer.Option("--salvage", help="Send a damaged recording up to the damage.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is due when; send nothing.")] = False,
-    require_route: Annotated[
-        bool, typer.Option("--require-route", help="Exit 3 when nobody is bound to a key.")
-    ] = False,
-    window: Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")] = 256,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=seconds, metavar="DURATION", help="For each message, reconnecting included. [default: 60s]"
-        ),
-    ] = None,
-    output: FormatOption = None,
+    dry_run: DryRunOption = False,
+    require_route: RequireRouteOption = False,
+    window: WindowOption = 256,
+    timeout: Annotated[float | None, timeout_option("60s")] = None,
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
@@ -99,7 +85,8 @@ def command(
 
     Bodies, keys, headers and properties are those that were recorded. The file is checked whole before anything is
     sent: one that was cut off, damaged or changed is refused, or with --salvage sent up to there. NDJSON of tail does
-    as well, though nobody can tell whether it is whole.
+    as well, though nobody can tell whether it is whole. --every sends them at a steady pace; --dry-run shows what is
+    due when. The exchange is declared.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange

@@ -16,8 +16,9 @@ import typer
 
 from pulsekit._config.discovery import SANDBOX_PORT, login_at
 from pulsekit.bindings.names import check_exchange
+from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import run, seconds
+from pulsekit.cli.options import RegistrationOption, repeatable, seconds, user_option
 from pulsekit.cli.output.output import clean, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError
 
@@ -43,7 +44,7 @@ _SETTLED = 0.3  # seconds without a new binding: then whoever wants the seed has
 def command(
     argv: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="Run inside it; its status is the result.", show_default=False),
+        typer.Argument(metavar="[-- COMMAND...]", help="Run inside it; its status is the result."),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 picks a free one.")] = SANDBOX_PORT,
     host: Annotated[
@@ -51,28 +52,21 @@ def command(
     ] = "127.0.0.1",
     password_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What everybody has to give, guest included.", show_default=False),
+        typer.Option(metavar="FILE", help="What everybody has to give, guest included."),
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only these may log in: YAML, name: password.", show_default=False),
+        typer.Option(metavar="FILE", help="Only these may log in: YAML, name: password."),
     ] = None,
-    user: Annotated[str, typer.Option(metavar="NAME", help="Who PULSE_URL logs in.")] = "me",
-    registration: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FILE", help="Bind it as Treeherder would, and judge what arrives.", show_default=False),
-    ] = None,
+    user: Annotated[str, user_option()] = "me",
+    registration: RegistrationOption = None,
     seed: Annotated[
         str | None,
-        typer.Option(
-            metavar="RECORDING", help="Publish it once somebody is bound to its exchange.", show_default=False
-        ),
+        typer.Option(metavar="RECORDING", help="Publish it once somebody is bound to its exchange."),
     ] = None,
     faults: Annotated[
         list[str] | None,
-        typer.Option(
-            "--fault", metavar="FAULT", help="latency=D, drop=D (every so often), refuse, blocked.", show_default=False
-        ),
+        repeatable("--fault", metavar="FAULT", help="latency=D, drop=D (every so often), refuse, blocked."),
     ] = None,
     warn_limit: Annotated[int, typer.Option("--warn", min=0, metavar="N", help="Warn over so many in a queue.")] = 2000,
     delete_limit: Annotated[
@@ -84,12 +78,14 @@ def command(
 
     It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
     is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
-    It is for trying, testing and CI: everything is gone when it ends.
+    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user.
+
+    With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each message.
     """
     from pulsekit.cli.input.registrations import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox
 
-    registrations = [entry for name in registration or () for entry in registrations_from(name)]
+    registrations = [*registrations_from(*registration or ())]
     watch = _Watch()
     recorded = _read_seed(seed) if seed else {}
     sandbox = Sandbox(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import SetOption, UnsetOption, edited, edits_of
+from pulsekit.cli.input.edits import edited, edits_of
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.input.payloads import documents_in, piped_documents
+from pulsekit.cli.options import SetOption, UnsetOption, output_option, repeatable, schema_option
 from pulsekit.cli.output.output import Output, note
 from pulsekit.cli.output.verdicts import SEVERITIES, Form, Verdict, placed, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
@@ -46,28 +47,22 @@ pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe.", show_default=False),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe."),
     ] = None,
-    schema: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
-    ] = None,
+    schema: Annotated[str | None, schema_option("pulse-job")] = None,
     profile: Annotated[
         Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
     ] = "strict",
     lint_off: Annotated[
         list[str] | None,
-        typer.Option("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
+        repeatable("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
     ] = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
     ] = False,
-    output: Annotated[
-        Form | None,
-        typer.Option("-o", "--output", help="How to show verdicts. [default: pretty on a terminal, else ndjson]"),
-    ] = None,
+    output: Annotated[Form | None, output_option()] = None,
 ) -> int:
     """Check jobs against Treeherder's schema and its rules beyond, and tell every error with its place.
 

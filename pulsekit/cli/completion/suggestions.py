@@ -72,7 +72,7 @@ def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Sugge
     param = _asked_for(command, context, rest, typed)
     if param is None:
         return _options(command, context, typed) if typed.startswith("-") else ()
-    names = _NAMES.get(param.name)
+    names = _NAMES.get(max(param.opts, key=len))
     if names is None:
         return [(item.value, item.help or "") for item in param.shell_complete(context, typed) if item.type == "plain"]
     already = context.params.get(param.name)
@@ -151,8 +151,10 @@ def _destinations(settings: Settings, _: Any) -> Iterable[str]:
     yield from _registered(settings, "destinations")
 
 
-def _projects(settings: Settings, _: Any) -> Iterable[str]:
-    return _registered(settings, "projects")
+def _projects(settings: Settings, context: Any) -> Iterable[str]:
+    """Return projects as registrations have them; `init` takes those of jobs."""
+    ending = "._" if context.info_name == "init" else ""
+    return (text.removesuffix(ending) for text in _registered(settings, "projects"))
 
 
 def _registered(settings: Settings, part: str) -> Iterable[str]:
@@ -225,23 +227,23 @@ def _users(settings: Settings, _: Any) -> Iterable[str]:
     return [settings.user] if settings.user else []
 
 
-# By the name of the parameter; one of another name proposes what its type knows, and the shell proposes files.
+# By the long name of an option, or the name of an argument; one of another name proposes what its type knows, and the
+# shell proposes files.
 _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
-    "binding": _patterns_and_bindings,
-    "destinations": _destinations,
-    "exchange": _exchanges,
-    "key": _keys,
+    "--binding": _patterns_and_bindings,
+    "--destination": _destinations,
+    "--exchange": _exchanges,
+    "--lint-off": _rules,
+    "--project": _projects,
+    "--routing-key": _keys,
+    "--schema": _schemas,
+    "--staging-destination": _destinations,
+    "--staging-exchange": _exchanges,
+    "--staging-project": _projects,
+    "--user": _users,
     "keys": _keys,
-    "lint_off": _rules,
     "listen": _what_tail_takes,
     "name": _queues_or_exchanges,
-    "patterns": _patterns,
-    "projects": _projects,
-    "schema": _schemas,
-    "staging_destinations": _destinations,
-    "staging_exchange": _exchanges,
-    "staging_projects": _projects,
-    "user": _users,
 }
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 from pulsekit.records.payload import open_document, open_payload, replace_payload
 
@@ -14,26 +12,7 @@ if TYPE_CHECKING:
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
 
-__all__ = ["SetOption", "UnsetOption", "changed", "edited", "edits_of"]
-
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="PATH=VALUE",
-        help="Change a field on the way, such as state=running or timeStarted=now (repeatable).",
-        show_default=False,
-    ),
-]
-UnsetOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--unset",
-        metavar="PATH",
-        help="Leave a field out, such as result, before --set (repeatable).",
-        show_default=False,
-    ),
-]
+__all__ = ["changed", "edited", "edits_of"]
 
 
 def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: Schema | None) -> Edits | None:

@@ -3,53 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
-from typing import Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from pulsekit._config.targets import Target
-from pulsekit.bindings.registration import Binding, Registration, Rule, read_registrations
-from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit.cli.input.files import read_input
 from pulsekit.errors import InvalidRegistration
 
-__all__ = [
-    "MAX_FILE",
-    "MAX_LINE",
-    "STDIN",
-    "VARIABLE",
-    "RuleOption",
-    "bounded_lines",
-    "configured_registrations",
-    "is_piped",
-    "read_input",
-    "registrations_from",
-    "stdin",
-    "under_rule",
-]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit._config.target import Target
+    from pulsekit.bindings.registration import Binding, Registration
+    from pulsekit.bindings.rules import Rule
+
+__all__ = ["VARIABLE", "configured_registrations", "registrations_from", "under_rule"]
 
 VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # Treeherder's own, "Registration and binding expansion" of the facts
 
-RuleOption = Annotated[
-    Rule | None,
-    typer.Option(
-        metavar="RULE",
-        help=f"Expand registrations by {', '.join(Rule)} instead of their own rule.",
-        show_default=False,
-    ),
-]
 
-
-def registrations_from(name: str) -> tuple[Registration | Binding, ...]:
-    """Read the registrations of a file, or of stdin for `-`.
+def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
+    """Read the registrations of files, or of stdin for `-`.
 
     Raises:
-        OSError: it cannot be read.
-        InvalidInput: it holds no registrations that can be expanded.
+        OSError: one cannot be read.
+        InvalidInput: one holds no registrations that can be expanded.
     """
-    data, source = read_input(name)
-    return read_registrations(data, source=source)
+    from pulsekit.bindings.registration import read_registrations
+
+    found: list[Registration | Binding] = []
+    for name in names:
+        data, source = read_input(name)
+        found += read_registrations(data, source=source)
+    return tuple(found)
 
 
 def configured_registrations(target: Target | None = None) -> tuple[tuple[Registration | Binding, ...], str]:
@@ -62,6 +47,8 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
         InvalidInput: the registrations cannot be.
     """
     if target is None and (text := os.environ.get(VARIABLE)):
+        from pulsekit.bindings.registration import read_registrations
+
         return read_registrations(text, source=f"${VARIABLE}"), f"${VARIABLE}"
     from pulsekit._config.settings import load_settings
 
@@ -77,10 +64,14 @@ def under_rule(
     Raises:
         InvalidRegistration: one lacks what the rule needs.
     """
+    if rule is None:
+        return tuple(registrations)
+    from pulsekit.bindings.registration import Binding
+
     changed: list[Registration | Binding] = []
     for one in registrations:
         try:
-            changed.append(one if rule is None or isinstance(one, Binding) else replace(one, rule=rule))
+            changed.append(one if isinstance(one, Binding) else replace(one, rule=rule))
         except InvalidRegistration as error:
             raise InvalidRegistration(f"the registration of {one.exchange} cannot follow {rule}: {error}") from error
     return tuple(changed)

@@ -12,9 +12,7 @@ from enum import StrEnum
 from functools import cache
 from io import TextIOWrapper
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
-
-import typer
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit.cli.output.theme import paint, rich_styles, sgr, wants_colours
 
@@ -24,7 +22,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Cell",
     "Format",
-    "FormatOption",
     "Output",
     "clean",
     "columns",
@@ -55,12 +52,6 @@ class Format(StrEnum):
 
     PRETTY = "pretty"
     NDJSON = "ndjson"
-
-
-FormatOption = Annotated[
-    Format | None,
-    typer.Option("-o", "--output", help="How to show data. [default: pretty on a terminal, else ndjson]"),
-]
 
 
 class Output:

@@ -195,14 +195,14 @@ def test_a_recording_may_be_packed(call, files, folder) -> None:
 
 def test_keys_may_be_given_one_by_one_and_beside_a_file(call, files, folder) -> None:
     (folder / "keys.txt").write_text("treeherder.gone")
-    arguments = ["--diff", "old.txt", "--key", "treeherder.autoland", "--key", "", "--keys", "keys.txt"]
+    arguments = ["--diff", "old.txt", "-k", "treeherder.autoland", "-k", "", "--keys", "keys.txt"]
     assert "3 messages: 1 would start to arrive, 1 would stop, 0 arrive" in call("bindings", "new.yml", *arguments).err
 
 
 def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
     (folder / "old").write_text(f"{JOBS}.a.#:b.#:c")
     (folder / "new").write_text(f"{JOBS}.a.#:*.x:d.#:e")
-    keys = [f"--key={key}" for key in ("a.x", "b.x", "b.y", "d.1", "d.2", "d.3", "d.4")]
+    keys = [f"--routing-key={key}" for key in ("a.x", "b.x", "b.y", "d.1", "d.2", "d.3", "d.4")]
     assert call("bindings", "new", "--diff", "old", *keys, "-o", "pretty").out == (
         f"- {JOBS}:b.#  1 would stop: b.y\n"
         f"- {JOBS}:c    takes none\n"
@@ -214,7 +214,7 @@ def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
 
 
 def test_without_a_diff_each_binding_says_how_much_it_takes(call, files) -> None:
-    result = call("bindings", "new.yml", "--key", "treeherder.try", "--key", "x")
+    result = call("bindings", "new.yml", "-k", "treeherder.try", "-k", "x")
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {"exchange": JOBS, "pattern": "treeherder.try", "takes": 1, "examples": ["treeherder.try"]},
         {"exchange": JOBS, "pattern": "treeherder.autoland", "takes": 0, "examples": []},
@@ -263,8 +263,8 @@ def test_lint_explains_what_the_documentation_recommends_for_everything(call) ->
 
 
 def test_lint_measures_patterns_by_the_keys_it_is_given(call) -> None:
-    assert call("bindings", "--lint", "--key", "a.b", stdin=f"{JOBS}.a.b").code == 0
-    assert call("bindings", "--lint", "--key", "a.b.c.d", stdin=f"{JOBS}.a.b.c").code == 1
+    assert call("bindings", "--lint", "-k", "a.b", stdin=f"{JOBS}.a.b").code == 0
+    assert call("bindings", "--lint", "-k", "a.b.c.d", stdin=f"{JOBS}.a.b.c").code == 1
 
 
 @pytest.mark.parametrize("columns", [60, 80])
@@ -310,7 +310,7 @@ def test_a_target_has_bindings_of_its_own(call, folder) -> None:
         (["new.yml", "--keys", "nowhere.txt"], 74, "error: nowhere.txt: No such file or directory"),
         (["new.yml", "--keys", "empty.txt"], 2, "no keys in empty.txt: one a line is expected"),
         (["new.yml", "--keys", "bad.txt"], 1, "error: bad.txt:2: routing key 'xxx"),
-        (["new.yml", "--key", "x" * 256], 1, "error: routing key 'xxx"),
+        (["new.yml", "-k", "x" * 256], 1, "error: routing key 'xxx"),
     ],
 )
 @pytest.mark.usefixtures("files")

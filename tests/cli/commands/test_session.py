@@ -69,7 +69,7 @@ async def test_a_pattern_counts_for_every_exchange_that_has_none(
     other = f"exchange/{user.name}/v1/other"
     more = pulse.publisher(other)
     await more.open()
-    arguments = [exchange, f"{other}:c", "-k", "a.#", "-k", "b", "-n", "3"]
+    arguments = [exchange, f"{other}:c", "-b", "a.#", "-b", "b", "-n", "3"]
     with tailing(*arguments, folder=tmp_path, url=user.url) as tail:
         for key in ("a.1", "b", "c"):
             await more.publish({}, key)
@@ -90,7 +90,7 @@ async def test_a_link_of_pulse_inspector_is_listened_to(
 
 
 def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
-    done = pulsekit("tail", "exchange/me/a:x.#", "exchange/me/b", "-k", "*", "--link", folder=tmp_path)
+    done = pulsekit("tail", "exchange/me/a:x.#", "exchange/me/b", "-b", "*", "--link", folder=tmp_path)
     assert done.status == 0
     assert done.err == ""
     assert [str(binding) for binding in read_link(done.out.strip())] == ["exchange/me/a:x.#", "exchange/me/b:*"]
@@ -98,7 +98,7 @@ def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
 
 def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/a\ndestinations: [treeherder]\n")
-    for arguments, pattern in ([], "treeherder.#"), (["-k", "x"], "x"):
+    for arguments, pattern in ([], "treeherder.#"), (["-b", "x"], "x"):
         done = pulsekit("tail", *arguments, "--link", folder=tmp_path)
         assert [str(binding) for binding in read_link(done.out.strip())] == [f"exchange/me/a:{pattern}"]
 
@@ -109,7 +109,7 @@ def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_
         (["exchange/me/x", "--filter", "payload.["], "at its end"),
         (["exchange/me/x", "--filter", "payload $ x"], "character 9"),
         (["exchange/me/x", "--query", "nope(@)"], "nope()"),
-        (["exchange/me/x:a", "-k", "b"], "-k"),
+        (["exchange/me/x:a", "-b", "b"], "--binding"),
         (["https://tc.example/pulse-messages"], "bindings[0]"),
         (["https://tc.example/?bindings[0][exchange]=v1/jobs"], "bindings[0]"),
         (["exchange/me/x", "--invalid-only"], "--schema"),
@@ -117,7 +117,7 @@ def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_
         (["exchange/me/x", "--queue", "a", "--keep", "2000h"], "at most"),
         (["exchange/me/x", "--queue", "queue/1/a"], "queue/"),
         (["queue/me/x", "exchange/me/x"], "alone"),
-        (["queue/me/x", "-k", "a"], "alone"),
+        (["queue/me/x", "-b", "a"], "alone"),
         (["exchange/me/x", "--rate", "--full"], "--rate"),
         (["exchange/me/x", "--every", "1s"], "--rate"),
     ],

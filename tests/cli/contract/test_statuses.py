@@ -131,10 +131,8 @@ def test_the_table_has_every_status_and_every_command() -> None:
 
 
 def test_a_defect_says_so_and_no_more(place: Place) -> None:
-    script = (
-        "import sys; import pulsekit.cli.commands.match as m; m._judge = None; "
-        "from pulsekit.cli import main; sys.exit(main())"
-    )
+    broken = "import sys; import pulsekit.cli.commands.match as m; m._judge = None"
+    script = f"{broken}; from pulsekit.cli import main; sys.exit(main())"
     done = subprocess.run(
         [sys.executable, "-c", script, "match", "a"],
         env=environment(place.folder, place.url), cwd=place.folder, capture_output=True, text=True, check=False,

@@ -7,12 +7,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import SetOption, UnsetOption, edits_of
-from pulsekit.cli.input.registrations import STDIN, is_piped
-from pulsekit.cli.input.targets import TargetOption
-from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output.output import FormatOption, Output
+from pulsekit.cli.input.edits import edits_of
+from pulsekit.cli.input.files import STDIN, is_piped
+from pulsekit.cli.options import (
+    DestinationOption,
+    DryRunOption,
+    ExchangeOption,
+    ForceOption,
+    InsecureOption,
+    OutputOption,
+    RequireRouteOption,
+    SetOption,
+    TargetOption,
+    UnsetOption,
+    UrlOption,
+    WindowOption,
+    repeatable,
+    routing_key_option,
+    schema_option,
+    timeout_option,
+)
+from pulsekit.cli.output.output import Output
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -33,66 +50,39 @@ make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; without one, a pipe.", show_default=False),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; without one, a pipe."),
     ] = None,
-    exchange: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Your exchange; it is declared.", show_default=False)
-    ] = None,
-    key: Annotated[
-        str | None, typer.Option("-k", "--routing-key", metavar="KEY", help="One key for all.", show_default=False)
-    ] = None,
-    destinations: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-d", "--destination", metavar="D", help="Key D.<origin.project>._ (repeatable).", show_default=False
-        ),
-    ] = None,
-    cc: Annotated[
-        list[str] | None,
-        typer.Option("--cc", metavar="KEY", help="A further key for all (repeatable).", show_default=False),
-    ] = None,
-    headers: Annotated[
-        list[str] | None,
-        typer.Option("--header", metavar="NAME=VALUE", help="A header for all (repeatable).", show_default=False),
-    ] = None,
+    exchange: ExchangeOption = None,
+    key: Annotated[str | None, routing_key_option()] = None,
+    destinations: DestinationOption = None,
+    cc: Annotated[list[str] | None, repeatable("--cc", metavar="KEY", help="A further key for all.")] = None,
+    headers: Annotated[list[str] | None, repeatable("--header", metavar="NAME=VALUE", help="A header for all.")] = None,
     properties: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--property", metavar="NAME=VALUE", help="A property, such as app_id=ci (repeatable).", show_default=False
-        ),
+        list[str] | None, repeatable("--property", metavar="NAME=VALUE", help="A property, such as app_id=ci.")
     ] = None,
     target: TargetOption = None,
-    schema: Annotated[
-        str | None,
-        typer.Option(metavar="NAME|PATH", help="What to validate against. [default: pulse-job]", show_default=False),
-    ] = None,
+    schema: Annotated[str | None, schema_option("pulse-job")] = None,
     unchecked: Annotated[bool, typer.Option("--no-schema", help="Send without validating.")] = False,
     assignments: SetOption = None,
     removals: UnsetOption = None,
-    force: Annotated[bool, typer.Option("--force", help="Send jobs too that Treeherder would drop.")] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show verdicts, keys, who takes them, and how it looks; send nothing.")
-    ] = False,
+    force: ForceOption = False,
+    dry_run: DryRunOption = False,
     keep_going: Annotated[bool, typer.Option("--keep-going", help="Leave out what is invalid, send the rest.")] = False,
-    require_route: Annotated[
-        bool, typer.Option("--require-route", help="Exit 3 when nobody is bound to a key.")
-    ] = False,
-    window: Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")] = 256,
-    timeout: Annotated[
-        float | None,
-        typer.Option(
-            parser=seconds, metavar="DURATION", help="For each message, reconnecting included. [default: 60s]"
-        ),
-    ] = None,
-    output: FormatOption = None,
+    require_route: RequireRouteOption = False,
+    window: WindowOption = 256,
+    timeout: Annotated[float | None, timeout_option("60s")] = None,
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
     """Validate jobs, then publish them with confirms.
 
     Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
-    line. A job that fits the schema, but that Treeherder would drop, counts as invalid; what it would show wrong is a
-    warning. A record of tail keeps its routing key unless one is given.
+    line. A job that fits the schema, but that Treeherder would drop, counts as invalid without --force; what it would
+    show wrong is a warning. A record of tail keeps its routing key unless one is given. The exchange is declared.
+
+    --dry-run shows for each job whether it would be sent, its keys, the bindings that match them, and how it would
+    look on Treeherder.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.publish.plans import Plan

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pulsekit.cli.commands.publish.lint_summary import LintSummary
 from pulsekit.cli.commands.publish.plans import Files, Plan, Refused, print_problems
 from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.input.payloads import read_pipe
-from pulsekit.cli.input.registrations import STDIN
 from pulsekit.cli.output.output import Output, note
 from pulsekit.cli.output.receipts import Receipts
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload

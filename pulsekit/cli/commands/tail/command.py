@@ -7,10 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.targets import TargetOption
-from pulsekit.cli.options import InsecureOption, UrlOption, connect, run, seconds
-from pulsekit.cli.output.output import FormatOption, Output
+from pulsekit.cli.options import (
+    BindingOption,
+    CountOption,
+    FilterOption,
+    ForceOption,
+    FullOption,
+    InsecureOption,
+    OutputOption,
+    TargetOption,
+    UrlOption,
+    duration,
+    every_option,
+    schema_option,
+)
+from pulsekit.cli.output.output import Output
 from pulsekit.errors import ConfigurationError, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -29,7 +42,7 @@ EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
 pulsekit tail --target staging
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' --schema pulse-job
-pulsekit tail exchange/me/v1/jobs exchange/you/x -k 'a.#' --explain
+pulsekit tail exchange/me/v1/jobs exchange/you/x -b 'a.#' --explain
 pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'"
 pulsekit tail exchange/me/v1/jobs --query '[routing_key, payload.state]'
 pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
@@ -49,90 +62,56 @@ def command(
         typer.Argument(
             metavar="[EXCHANGE[:PATTERN]|LINK|QUEUE]...",
             help="What to listen to; a link of Pulse Inspector; or a queue of yours, whose messages are taken out.",
-            show_default=False,
         ),
     ] = None,
-    patterns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "-k",
-            "--key",
-            metavar="PATTERN",
-            help="For each exchange that is named without one (repeatable).",
-            show_default=False,
-        ),
-    ] = None,
+    patterns: BindingOption = None,
     target: TargetOption = None,
-    count: Annotated[
-        int | None,
-        typer.Option("-n", "--count", min=1, metavar="N", help="End after so many messages.", show_default=False),
-    ] = None,
+    count: CountOption = None,
     expected: Annotated[
         int | None,
-        typer.Option("--expect", min=1, metavar="N", help="Exit 1 when fewer came.", show_default=False),
+        typer.Option("--expect", min=1, metavar="N", help="Exit 1 when fewer came."),
     ] = None,
-    idle: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="End when nothing came for so long."),
-    ] = None,
-    duration: Annotated[
-        float | None, typer.Option("--for", parser=seconds, metavar="DURATION", help="End after so long.")
-    ] = None,
-    chosen: Annotated[
-        str | None,
-        typer.Option(
-            "--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true.", show_default=False
-        ),
-    ] = None,
+    idle: Annotated[float | None, duration("--idle", help="Stop after DURATION without a message.")] = None,
+    length: Annotated[float | None, duration("--for", help="Stop after DURATION.")] = None,
+    chosen: FilterOption = None,
     query: Annotated[
         str | None,
-        typer.Option(metavar="EXPRESSION", help="Show what this JMESPath makes of each.", show_default=False),
+        typer.Option(metavar="EXPRESSION", help="Show what this JMESPath makes of each."),
     ] = None,
-    schema: Annotated[
-        str | None, typer.Option(metavar="NAME|PATH", help="Mark each message valid or not.", show_default=False)
-    ] = None,
+    schema: Annotated[str | None, schema_option()] = None,
     invalid_only: Annotated[bool, typer.Option("--invalid-only", help="Leave out what the schema takes.")] = False,
     unwrap: Annotated[bool, typer.Option("--unwrap", help="Take payloads out of mozillapulse's envelope.")] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Say which binding took each message, and why.")] = False,
-    full: Annotated[bool, typer.Option("--full", help="Show all of each message.")] = False,
+    full: FullOption = False,
     yaml: Annotated[bool, typer.Option("--yaml", help="The same, with the payload as YAML.")] = False,
     rate: Annotated[bool, typer.Option("--rate", help="Show messages a second, not the messages.")] = False,
-    every: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="How often --rate looks. [default: 1s]"),
-    ] = None,
+    every: Annotated[float | None, every_option("1s")] = None,
     words: Annotated[
         int | None,
-        typer.Option(
-            min=1, metavar="N", help="Words of a key that --rate counts together. [default: 1]", show_default=False
-        ),
+        typer.Option(min=1, metavar="N", help="Words of a key that --rate counts together. [default: 1]"),
     ] = None,
     queue: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAME", help="Use a queue of yours that stays, and go on there next time.", show_default=False
-        ),
+        typer.Option(metavar="NAME", help="Use a queue of yours that stays, and go on there next time."),
     ] = None,
-    keep: Annotated[
-        float | None,
-        typer.Option(parser=seconds, metavar="DURATION", help="How long --queue stays. [default: 1h]"),
-    ] = None,
+    keep: Annotated[float | None, duration("--keep", help="How long --queue stays. [default: 1h]")] = None,
     save: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too.", show_default=False),
+        typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too."),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the recording that is there.")] = False,
+    force: ForceOption = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and end.")] = False,
-    output: FormatOption = None,
+    output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
     """Show the messages of one or more exchanges as they come.
 
     The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
-    one key; without a pattern, everything is shown. In the shell, quote patterns: it expands '*' itself. Without
+    one key; --binding is for each EXCHANGE that is given without a pattern; without both, everything is shown. In the
+    shell, quote patterns: it expands '*' itself. With --schema, each message is marked valid or not. Without
     EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses is
     named, the others go on, and the exit status is 3.
 
@@ -143,6 +122,7 @@ def command(
     look at them without that there is 'pulsekit queue peek'.
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
+    A file that exists is only replaced with --force.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_queue
@@ -164,7 +144,7 @@ def command(
     texts = listen or _own(settings, patterns)
     taken = texts[0] if texts[0].startswith("queue/") else None
     if taken is not None and (len(texts) > 1 or patterns or queue or link):
-        raise ConfigurationError(f"{taken} is taken as it is: alone, without --queue, --key and --link")
+        raise ConfigurationError(f"{taken} is taken as it is: alone, without --queue, --binding and --link")
     if link:
         return _print_link(_bindings(texts, patterns))
     wanted, projection = _expressions(chosen, query)
@@ -203,7 +183,7 @@ def command(
         marked = view.schema is not None
         return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
 
-    span = Span(count, idle, duration, expected)
+    span = Span(count, idle, length, expected)
     listening = Session(pulse, bindings, view, screen, saving, span, store)
     try:
         return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
@@ -257,7 +237,7 @@ def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None
             bindings += [Binding(exchange, pattern) for pattern in patterns]
             bare += 1
     if patterns and not bare:
-        raise ConfigurationError("-k is for exchanges without a pattern, and each of these has one")
+        raise ConfigurationError("--binding is for exchanges without a pattern, and each of these has one")
     return list(dict.fromkeys(bindings))
 
 

@@ -1,0 +1,21 @@
+"""The rules by which registrations expand into patterns."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = ["Rule"]
+
+
+class Rule(StrEnum):
+    """Name how destinations and projects make a pattern; each rule was Treeherder's for a time.
+
+    Attributes:
+        DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.
+        PROJECT_DESTINATION: `<project>.<destination>`, of 2015.
+        ANY_PROJECT: `#.<project>`, of 2018, whatever the destinations.
+    """
+
+    DESTINATION_PROJECT = "destination.project"
+    PROJECT_DESTINATION = "project.destination"
+    ANY_PROJECT = "any.project"

@@ -1,0 +1,71 @@
+"""The options of all commands: one name has one letter, one placeholder and one help text."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import typer
+
+from pulsekit.cli.app import _COMMANDS, _Lazy
+from pulsekit.cli.options import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LETTERS = {
+    "--binding": "-b",
+    "--count": "-n",
+    "--destination": "-d",
+    "--exchange": "-e",
+    "--help": "-h",
+    "--output": "-o",
+    "--project": "-p",
+    "--quiet": "-q",
+    "--routing-key": "-k",
+    "--verbose": "-v",
+    "--yes": "-y",
+}
+
+
+def options() -> Iterator[tuple[str, Any]]:
+    for name, (module, summary) in _COMMANDS.items():
+        command = _Lazy(name, module, summary).load()
+        for inner in getattr(command, "commands", {"": command}).values():
+            for param in inner.params:
+                if param.param_type_name == "option":
+                    yield max(param.opts, key=len), param
+
+
+def test_an_option_is_the_same_in_every_command() -> None:
+    seen: dict[str, set[tuple[str, ...]]] = {}
+    for name, param in options():
+        help_text = re.sub(r" \[default: .*?\]| \(repeatable\)", "", param.help)
+        seen.setdefault(name, set()).add((*param.opts, param.metavar or "", help_text))
+    assert len(seen) > 50
+    assert {name: forms for name, forms in seen.items() if len(forms) > 1} == {}
+
+
+def test_a_letter_stands_for_one_option() -> None:
+    letters = {name: param.opts[0] for name, param in options() if len(param.opts) > 1}
+    assert letters.items() <= LETTERS.items()
+    assert len(set(LETTERS.values())) == len(LETTERS)
+
+
+def test_what_can_be_repeated_says_so() -> None:
+    assert [name for name, param in options() if param.multiple != param.help.endswith(" (repeatable).")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("500ms", 0.5), ("5s", 5), ("2m", 120), ("1h", 3600), ("7d", 604800), ("1.5", 1.5)],
+)
+def test_a_duration_has_a_unit_or_is_seconds(text, expected) -> None:
+    assert seconds(text) == expected
+
+
+@pytest.mark.parametrize("text", ["", "0", "0d", "-1s", "1w", "d", "1 d", "nan"])
+def test_what_is_no_duration_is_refused_with_examples(text) -> None:
+    with pytest.raises(typer.BadParameter, match="500ms, 5s, 2m, 1h or 7d"):
+        seconds(text)
