@@ -141,6 +141,10 @@ class DocumentError(InvalidInput):
         place = place_text(source or None, line, column)
         super().__init__(f"{place}: {reason}" if place else reason)
 
+    def problem(self) -> Problem:
+        """Return the same as a problem of a payload."""
+        return Problem("", "syntax", self.reason, line=self.line, column=self.column)
+
 
 class DamagedRecording(InvalidInput):
     """Report a recording that is not whole.

@@ -13,14 +13,14 @@ from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
     from types import FrameType
 
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
     from pulsekit.pulse import Pulse
 
-__all__ = ["connect", "locate", "run"]
+__all__ = ["connect", "connect_to", "locate", "run"]
 
 _PATIENCE = 2.0  # seconds for the rest of the output, when a signal has ended the work
 
@@ -30,6 +30,22 @@ def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: st
     from pulsekit.pulse import Pulse
 
     return Pulse(locate(settings, url, insecure=insecure, exchange=exchange))
+
+
+def connect_to(name: str, check: Callable[[str, str | None], object], url: str | None, *, insecure: bool) -> Pulse:
+    """Prepare the connection for a command about one exchange or queue.
+
+    Args:
+        name: its name.
+        check: raises InvalidName, with a suggestion for a user, if Pulse cannot have such a name.
+        url: the flag.
+        insecure: the flag.
+    """
+    from pulsekit._config.settings import load_settings
+
+    pulse = connect(load_settings(), url, insecure=insecure, exchange=name)
+    check(name, pulse.user)
+    return pulse
 
 
 def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Broker:

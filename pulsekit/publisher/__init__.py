@@ -7,17 +7,37 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit.publisher.dry_run import DryRun, DryRunMessage
     from pulsekit.publisher.encoder import Draft
+    from pulsekit.publisher.planned import PlannedPublish
+    from pulsekit.publisher.planning import DroppedJob, ExtraProperties, PlannedMessages, PublishPlan, RefusedPayload
     from pulsekit.publisher.publisher import Publisher
 
 __all__ = [
     "Draft",
+    "DroppedJob",
+    "DryRun",
+    "DryRunMessage",
+    "ExtraProperties",
+    "PlannedMessages",
+    "PlannedPublish",
+    "PublishPlan",
     "Publisher",
+    "RefusedPayload",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "pulsekit.publisher.dry_run": ("DryRun", "DryRunMessage"),
+        "pulsekit.publisher.planned": ("PlannedPublish",),
+        "pulsekit.publisher.planning": (
+            "DroppedJob",
+            "ExtraProperties",
+            "PlannedMessages",
+            "PublishPlan",
+            "RefusedPayload",
+        ),
         "pulsekit.publisher.encoder": ("Draft",),
         "pulsekit.publisher.publisher": ("Publisher",),
     },

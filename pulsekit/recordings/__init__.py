@@ -1,4 +1,4 @@
-"""Recordings: files of records, compressed or not. Write, read and replay them."""
+"""Recordings: files of records, compressed or not. Follow a subscription into one, read it, replay it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit.recordings.follow import Follower, Until
     from pulsekit.recordings.reader import read_recording
     from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.replay import KeyMap, Replay
+    from pulsekit.recordings.writer import RecordingWriter
 
 __all__ = [
+    "Follower",
     "KeyMap",
     "Recorder",
+    "RecordingWriter",
     "Replay",
+    "Until",
     "read_recording",
 ]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "pulsekit.recordings.follow": ("Follower", "Until"),
         "pulsekit.recordings.reader": ("read_recording",),
         "pulsekit.recordings.recorder": ("Recorder",),
         "pulsekit.recordings.replay": (
             "KeyMap",
             "Replay",
         ),
+        "pulsekit.recordings.writer": ("RecordingWriter",),
     },
 )

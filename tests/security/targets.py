@@ -41,7 +41,6 @@ from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import check_key, check_pattern, explain_match, topic_matches
 from pulsekit.bindings.registration import Binding, expand, read_registrations
 from pulsekit.bindings.table import BindingTable
-from pulsekit.cli.commands.publish.plans import Plan
 from pulsekit.cli.output.output import Format, Output
 from pulsekit.cli.output.rows import Notation, Rows
 from pulsekit.errors import (
@@ -54,6 +53,7 @@ from pulsekit.errors import (
     SchemaError,
 )
 from pulsekit.messages import CC, Delivered, Message
+from pulsekit.publisher.planning import PublishPlan
 from pulsekit.recordings.reader import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.records.selection import Selection
@@ -140,7 +140,7 @@ def _record(value: dict[str, Any]) -> None:
     with suppress(DocumentError):
         json.dumps(record.payload)
     try:
-        drafts: Any = Plan("exchange/me/x", None, (), (), None).messages(value)
+        drafts: Any = PublishPlan("exchange/me/x").messages(value)
     except (ConfigurationError, InvalidInput):
         return
     for draft in drafts:

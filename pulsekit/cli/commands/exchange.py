@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.app import Command, Group
-from pulsekit.cli.connection import connect, run
+from pulsekit.cli.connection import connect_to, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import ForceOption, InsecureOption, TargetOption, UrlOption
 from pulsekit.cli.output.output import note
@@ -15,7 +16,6 @@ from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit._config.target import Target
-    from pulsekit.pulse import Pulse
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -64,14 +64,14 @@ def delete(
 
 
 async def _create(name: str, url: str | None, insecure: bool) -> int:
-    async with _pulse(name, url, insecure) as pulse:
+    async with connect_to(name, check_exchange, url, insecure=insecure) as pulse:
         await pulse.create_exchange(name)
     note(f"{name} is there")
     return ExitCode.DONE
 
 
 async def _check(name: str, url: str | None, insecure: bool) -> int:
-    async with _pulse(name, url, insecure) as pulse:
+    async with connect_to(name, check_exchange, url, insecure=insecure) as pulse:
         if await pulse.exchange_exists(name):
             note(f"{name} exists")
             return ExitCode.DONE
@@ -80,7 +80,7 @@ async def _check(name: str, url: str | None, insecure: bool) -> int:
 
 
 async def _delete(name: str, force: bool, url: str | None, insecure: bool) -> int:
-    async with _pulse(name, url, insecure) as pulse:
+    async with connect_to(name, check_exchange, url, insecure=insecure) as pulse:
         existed = await pulse.exchange_exists(name)
         await pulse.delete_exchange(name, if_unused=not force)
     note(f"{name} is deleted" if existed else f"{name} did not exist")
@@ -96,13 +96,3 @@ def _named(name: str | None, target: Target | None) -> str:
     if exchange is None:
         raise ConfigurationError("no NAME: give exchange/<user>/<name>, or write the exchange into pulsekit.yml")
     return exchange
-
-
-def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
-    from pulsekit._config.settings import load_settings
-    from pulsekit.bindings.names import check_exchange
-
-    settings = load_settings()
-    pulse = connect(settings, url, insecure=insecure, exchange=name)
-    check_exchange(name, pulse.user)
-    return pulse

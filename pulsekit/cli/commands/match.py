@@ -36,7 +36,7 @@ _NEAREST = 3  # misses shown for a key
 
 
 # Tuples, because a data class takes a millisecond of the start.
-class _Verdict(NamedTuple):
+class _BindingResult(NamedTuple):
     """What one binding would do with one message."""
 
     exchange: str
@@ -95,16 +95,16 @@ def command(
     least = [len("takes"), 0] if live or len(keys or ()) > 1 else []
     given = [RoutedMessage((check_key(key),)) for key in keys or ()]
     for message in given or read_routed(bounded_lines(stdin()), source=STDIN):
-        verdicts = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
+        results = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
         total += 1
-        taken += any(verdict.matched for verdict in verdicts)
+        taken += any(result.matched for result in results)
         if shown.pretty:
             if total > 1:
                 shown.line()
-            _show(shown, message, verdicts, least, every=every, short=bool(only) or exchanges == {""})
+            _show(shown, message, results, least, every=every, short=bool(only) or exchanges == {""})
         else:
-            for verdict in verdicts:
-                shown.record(verdict.record(message.keys[0]))
+            for result in results:
+                shown.record(result.record(message.keys[0]))
     if not total:
         raise ConfigurationError("no keys in the input: one a line is expected, or one record of `pulsekit tail`")
     if total > 1:
@@ -152,40 +152,40 @@ def _given(text: str) -> tuple[str, str]:
     return "", check_pattern(text)
 
 
-def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _Verdict:
+def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResult:
     """Try one binding with every key of the message: a queue gets it when any of them fits."""
     if exchange and message.exchange and exchange != message.exchange:
         reason = f"it is on another exchange than the message, {message.exchange}"
-        return _Verdict(exchange, pattern, matched=False, reason=reason)
+        return _BindingResult(exchange, pattern, matched=False, reason=reason)
     first = explain_match(pattern, message.keys[0])
     if first.matched:
-        return _Verdict(exchange, pattern, matched=True, reason=first.reason)
+        return _BindingResult(exchange, pattern, matched=True, reason=first.reason)
     for key in message.keys[1:]:
         if explanation := explain_match(pattern, key):
-            return _Verdict(exchange, pattern, matched=True, reason=f"CC key {key!r}: {explanation.reason}")
-    return _Verdict(exchange, pattern, matched=False, reason=first.reason)
+            return _BindingResult(exchange, pattern, matched=True, reason=f"CC key {key!r}: {explanation.reason}")
+    return _BindingResult(exchange, pattern, matched=False, reason=first.reason)
 
 
 def _show(
-    shown: Output, message: RoutedMessage, verdicts: list[_Verdict], least: list[int], *, every: bool, short: bool
+    shown: Output, message: RoutedMessage, results: list[_BindingResult], least: list[int], *, every: bool, short: bool
 ) -> None:
     """Show what becomes of a message; `least` are the widths of columns so far, so that they do not jump."""
-    matches = [verdict for verdict in verdicts if verdict.matched]
-    misses = [verdict for verdict in verdicts if not verdict.matched]
+    matches = [result for result in results if result.matched]
+    misses = [result for result in results if not result.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
-    count = counted(len(verdicts), "binding")
+    count = counted(len(results), "binding")
     summary = (f"taken by {len(matches)} of {count}", "good") if matches else (f"taken by none of {count}", "bad")
     shown.line((message.keys[0] or "(the empty key)", "head"), "  ", summary)
     if len(message.keys) > 1:
         shown.line(("CC " + ", ".join(message.keys[1:]), "dim"))
     rows: list[list[Cell]] = [
-        [("takes", "good") if verdict.matched else ("no", "bad"), verdict.name(short=short), (verdict.reason, "dim")]
-        for verdict in (*matches, *nearest)
+        [("takes", "good") if result.matched else ("no", "bad"), result.name(short=short), (result.reason, "dim")]
+        for result in (*matches, *nearest)
     ]
     if rows:
         if least:
             least[1] = max(
-                least[1], *(min(columns(verdict.name(short=short)), _ALIGNED) for verdict in (*matches, *nearest))
+                least[1], *(min(columns(result.name(short=short)), _ALIGNED) for result in (*matches, *nearest))
             )
         shown.table(rows, least=least)
     if len(nearest) < len(misses):

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import edited, edits_of
-from pulsekit.cli.input.files import STDIN, is_piped
-from pulsekit.cli.input.payloads import documents_in, piped_documents
+from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.options import OutputOption, SetOption, UnsetOption
 from pulsekit.cli.output.output import note, warn
-from pulsekit.cli.output.verdicts import Form, Verdict, placed, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
+from pulsekit.cli.output.reports import Form, PayloadReport, writer
+from pulsekit.errors import DocumentError, InvalidPayload, place_text
+from pulsekit.records.edits import edited, edits_of
 from pulsekit.records.payload import open_document
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder import Linter, Severity, preview_job
+from pulsekit.treeherder.placed import placed
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
@@ -35,7 +35,7 @@ pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
 
 _FEW = 3  # jobs, whose details fit on a screen
-_MANY = 1000  # jobs that are drawn as one picture
+_MANY = 1000  # jobs that are drawn together
 
 
 def command(
@@ -59,22 +59,12 @@ def command(
 
     Exit status: 0 when Treeherder would take all, 1 when it would drop one.
     """
-    if not files and not is_piped():
-        raise ConfigurationError("nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'")
+    check_given(files, "preview")
     from pulsekit.schemas.schema import load_schema
 
     edits = edits_of(assignments, removals, load_schema(TODAY))
     shown = _Preview(output, edits, details=details)
-    for name in files or ["-"]:
-        seen = shown.payloads
-        shown.begin()
-        try:
-            for document in piped_documents(shown.flush) if name == "-" else documents_in(name):
-                shown.add(document)
-        except DocumentError as error:
-            shown.add(error)
-        if shown.payloads == seen:
-            raise ConfigurationError(f"nothing to preview: {STDIN if name == '-' else name} is empty")
+    read_all(files, shown, "preview")
     return shown.end()
 
 
@@ -82,12 +72,12 @@ class _Preview:
     """Show jobs as they come: records at once, pictures of those that came together."""
 
     def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
-        self._out, self._write = writer(None if chosen is None else Form(chosen))
+        self._out, self._print_report = writer(None if chosen is None else Form(chosen))
         self._edits = edits
         self._details = details
         self._linter = Linter()
-        self._picture: JobDrawing | None = None
-        self._sights: list[PreviewedJob] = []
+        self._drawing: JobDrawing | None = None
+        self._previewed: list[PreviewedJob] = []
         self.payloads = 0
         self._dropped = 0
         self._next = 0  # index in the file in hand
@@ -100,8 +90,7 @@ class _Preview:
         """Show one job, or say why Treeherder would drop it."""
         if isinstance(document, DocumentError):
             index = self._next
-            problem = Problem("", "syntax", document.reason, line=document.line, column=document.column)
-            self._drop(Verdict(document.source, index, [problem]))
+            self._drop(PayloadReport(document.source, index, [document.problem()]))
         else:
             index = document.index
             if not self._judge(document):
@@ -111,7 +100,7 @@ class _Preview:
 
     def flush(self) -> None:
         """Show what has been kept back: somebody may wait."""
-        if self._sights:
+        if self._previewed:
             self._draw()
         self._out.flush()
 
@@ -128,7 +117,7 @@ class _Preview:
         try:
             opened = open_document(document if self._edits is None else edited(document, self._edits))
         except InvalidPayload as error:
-            self._drop(Verdict(source, index, error.problems))
+            self._drop(PayloadReport(source, index, error.problems))
             return True
         if opened is None:
             return False
@@ -138,42 +127,42 @@ class _Preview:
             form = preview_job(job)
         except InvalidPayload as error:
             problems = [problem.at(*payload.place(problem.pointer)) for problem in error.problems]
-            self._drop(Verdict(source, index, problems))
+            self._drop(PayloadReport(source, index, problems))
         else:
             lint = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
-            self._show(Verdict(source, index, [], placed(lint, payload)), job["origin"]["project"], form)
+            self._show(PayloadReport(source, index, [], placed(lint, payload)), job["origin"]["project"], form)
         return True
 
-    def _show(self, verdict: Verdict, project: str, form: dict[str, Any]) -> None:
+    def _show(self, report: PayloadReport, project: str, form: dict[str, Any]) -> None:
         if not self._out.pretty:
             self._out.record(form)  # the loader would make it, had the job not been dropped before
-            for finding, line, _ in verdict.lint:
+            for finding, line, _ in report.lint:
                 warn(
-                    f"{place_text(verdict.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})"
+                    f"{place_text(report.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})"
                 )
-            self._dropped += bool(verdict.lint)
-        elif verdict.lint:
-            self._drop(verdict)
+            self._dropped += bool(report.lint)
+        elif report.lint:
+            self._drop(report)
         else:
             from pulsekit.cli.output.jobs import PreviewedJob
 
-            self._sights.append(PreviewedJob(project, form))
-            if len(self._sights) == _MANY:
+            self._previewed.append(PreviewedJob(project, form))
+            if len(self._previewed) == _MANY:
                 self._draw()
 
-    def _drop(self, verdict: Verdict) -> None:
+    def _drop(self, report: PayloadReport) -> None:
         self._dropped += 1
-        if self._sights:
+        if self._previewed:
             self._draw()  # in the order of the file
-        self._write(verdict)
+        self._print_report(report)
 
     def _draw(self) -> None:
         from pulsekit.cli.output.jobs import JobDrawing  # rich is only for those who look
 
-        if self._picture is None:
-            self._picture = JobDrawing()
-        self._picture.overview(self._sights)
-        if self._details or len(self._sights) <= _FEW:
-            for sight in self._sights:
-                self._picture.details(sight)
-        self._sights.clear()
+        if self._drawing is None:
+            self._drawing = JobDrawing()
+        self._drawing.overview(self._previewed)
+        if self._details or len(self._previewed) <= _FEW:
+            for previewed in self._previewed:
+                self._drawing.details(previewed)
+        self._previewed.clear()

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit._documents.suggestions import counted
+from pulsekit.bindings.names import check_queue
 from pulsekit.cli.app import Command, Group
-from pulsekit.cli.connection import connect, run
+from pulsekit.cli.connection import connect_to, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.confirm import agreed, check_can_ask
 from pulsekit.cli.input.registrations import configured_registrations, registrations_from, under_rule
@@ -102,7 +103,7 @@ def show(
         raise ConfigurationError("only PulseGuardian knows what is bound: give its address with --guardian URL")
     if prune:
         check_can_ask(f"prune {name}", yes=yes)
-    pulse = _pulse(name, url, insecure)
+    pulse = connect_to(name, check_queue, url, insecure=insecure)
     shown = Output(output, live=watching)
     if watching:
         return run(_watch(pulse, name, limits, shown, count))
@@ -125,14 +126,14 @@ def peek(
     They are taken and put back where they were; what stays is that they are marked as redelivered. While that happens
     its consumers do not get them, and a quorum queue counts a delivery.
     """
-    return run(_peek(_pulse(name, url, insecure), name, count, Output(output), full=full))
+    return run(_peek(connect_to(name, check_queue, url, insecure=insecure), name, count, Output(output), full=full))
 
 
 @command.command(cls=Command)
 def purge(name: _Name, *, yes: YesOption = False, url: UrlOption = None, insecure: InsecureOption = False) -> int:
     """Drop all messages that wait in a queue; those that consumers have taken stay."""
     check_can_ask(f"purge {name}", yes=yes)
-    return run(_purge(_pulse(name, url, insecure), name, yes=yes))
+    return run(_purge(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes))
 
 
 @command.command(cls=Command)
@@ -146,7 +147,7 @@ def delete(
 ) -> int:
     """Delete a queue with all that is in it; without --force, not while it has consumers."""
     check_can_ask(f"delete {name}", yes=yes)
-    return run(_delete(_pulse(name, url, insecure), name, yes=yes, force=force))
+    return run(_delete(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes, force=force))
 
 
 async def _show(
@@ -380,12 +381,3 @@ def _span(length: float) -> str:
 def _nothing_done() -> int:
     note("nothing was done")
     return ExitCode.NEGATIVE
-
-
-def _pulse(name: str, url: str | None, insecure: bool) -> Pulse:
-    from pulsekit._config.settings import load_settings
-    from pulsekit.bindings.names import check_queue
-
-    pulse = connect(load_settings(), url, insecure=insecure, exchange=name)
-    check_queue(name, pulse.user)
-    return pulse

@@ -77,17 +77,17 @@ def command(
 
     settings = load_settings()
     common = _Wish(exchange, tuple(destinations or ()), tuple(projects or ()))
-    trial = _Wish(staging_exchange, tuple(staging_destinations or ()), tuple(staging_projects or ()))
+    for_staging = _Wish(staging_exchange, tuple(staging_destinations or ()), tuple(staging_projects or ()))
     chosen = [target for target, flag in ((Target.STAGING, staging), (Target.PRODUCTION, production)) if flag]
-    if trial != _NOTHING and Target.STAGING not in chosen:
+    if for_staging != _NOTHING and Target.STAGING not in chosen:
         chosen = [*Target]
     checks = _Checks(user or settings.user, force=force)
     if sys.stdin is not None and sys.stdin.isatty():
-        wishes = _Questions(settings, checks).wishes(common, trial, chosen)
+        wishes = _Questions(settings, checks).wishes(common, for_staging, chosen)
     else:
-        wishes = _wishes(common, trial, chosen or [*Target], settings)
+        wishes = _wishes(common, for_staging, chosen or [*Target], settings)
     registrations = {target: checks.registration(wish) for target, wish in wishes.items()}
-    checks.tell(registrations.values())
+    checks.print_findings(registrations.values())
     _show(Output(output), Bug({str(target): one for target, one in registrations.items()}))
     if write:
         _store(registrations, settings)
@@ -112,7 +112,7 @@ class _Wish:
 _NOTHING = _Wish()
 
 
-def _wishes(common: _Wish, trial: _Wish, targets: Sequence[Target], settings: Settings) -> dict[Target, _Wish]:
+def _wishes(common: _Wish, for_staging: _Wish, targets: Sequence[Target], settings: Settings) -> dict[Target, _Wish]:
     """Return the whole wish for each target: of flags and, for exchange and destinations, of the configuration.
 
     Raises:
@@ -120,7 +120,7 @@ def _wishes(common: _Wish, trial: _Wish, targets: Sequence[Target], settings: Se
     """
     wishes = {}
     for target in targets:
-        own = trial.over(common) if target is Target.STAGING else common
+        own = for_staging.over(common) if target is Target.STAGING else common
         wishes[target] = wish = own.over(replace(_configured(settings, target), projects=()))
         for name, value in (("exchange", wish.exchange), ("destination", wish.destinations)):
             if not value:
@@ -180,8 +180,8 @@ class _Checks:
                     raise InvalidRegistration(f"{binding.pattern!r}: {finding}; --force registers it all the same")
         return registration
 
-    def tell(self, registrations: Iterable[Registration]) -> None:
-        """Say what is odd, and no reason to refuse it."""
+    def print_findings(self, registrations: Iterable[Registration]) -> None:
+        """Print what is odd, and no reason to refuse it."""
         from pulsekit.bindings.lint import Severity, lint
 
         for registration in dict.fromkeys(registrations):
@@ -198,7 +198,7 @@ class _Questions:
         self._settings = settings
         self._checks = checks
 
-    def wishes(self, common: _Wish, trial: _Wish, chosen: list[Target]) -> dict[Target, _Wish]:
+    def wishes(self, common: _Wish, for_staging: _Wish, chosen: list[Target]) -> dict[Target, _Wish]:
         """Return the whole wish for each target; whoever gives options is asked for what is missing alone."""
         is_open = common == _NOTHING
         usual = _configured(self._settings, chosen[0] if len(chosen) == 1 else None)
@@ -207,8 +207,8 @@ class _Questions:
             chosen = self._ask("Treeherder: staging, production or both", _targets, "both")
             if len(chosen) > 1 and not typer.confirm("The same for both", default=True, err=True):
                 note("for staging:")
-                trial = self._whole(trial, common)
-        return _wishes(common, trial, chosen or [*Target], self._settings)
+                for_staging = self._whole(for_staging, common)
+        return _wishes(common, for_staging, chosen or [*Target], self._settings)
 
     def _whole(self, wish: _Wish, usual: _Wish) -> _Wish:
         exchange = wish.exchange or self._ask(

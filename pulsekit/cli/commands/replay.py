@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from dataclasses import dataclass
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Annotated
@@ -107,7 +108,7 @@ def command(
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=name)
     check_exchange(name, pulse.user if pulse else None)
     recording = _Recording(
-        file,
+        file=file,
         rekey=KeyMap(changes or ()),
         speed=speed or 1.0,
         max_gap=inf if max_gap is None else max_gap,
@@ -132,6 +133,7 @@ def command(
     return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
+@dataclass(kw_only=True, slots=True)
 class _Recording:
     """Read a recording twice: to see whether it is whole, and to send it.
 
@@ -141,28 +143,17 @@ class _Recording:
         planned: seconds that sending them should take.
     """
 
-    def __init__(
-        self,
-        file: str,
-        *,
-        rekey: KeyMap,
-        speed: float,
-        max_gap: float,
-        pace: float | None,
-        wanted: Filter | None,
-        count: int | None,
-        salvage: bool,
-    ) -> None:
-        self.messages = 0
-        self.recorded = self.planned = 0.0
-        self.rekey = rekey
-        self.speed = speed
-        self.max_gap = max_gap
-        self.pace = pace
-        self._file = file
-        self._wanted = wanted
-        self._count = count
-        self._salvage = salvage
+    file: str
+    rekey: KeyMap
+    speed: float
+    max_gap: float
+    pace: float | None
+    wanted: Filter | None
+    count: int | None
+    salvage: bool
+    messages: int = 0
+    recorded: float = 0.0
+    planned: float = 0.0
 
     def records(self) -> Iterator[Record]:
         """Yield the messages to send.
@@ -171,7 +162,7 @@ class _Recording:
             DamagedRecording: the file is not whole, and is not to be salvaged.
             OSError: it cannot be read.
         """
-        return islice(self._chosen(self._records()), self._count)
+        return islice(self._chosen(self._records()), self.count)
 
     def check(self, out: Output | None) -> None:
         """Read all of it; show what is due when, if there is where to.
@@ -186,7 +177,7 @@ class _Recording:
         first = last = None
         records = self._records(tell=True)
         for due, record in schedule(
-            islice(self._chosen(records), self._count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
+            islice(self._chosen(records), self.count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
         ):
             first = first or record.received
             last = record.received or last
@@ -197,12 +188,12 @@ class _Recording:
             self.messages += 1
         for _ in records:  # what is left out has to be whole, too
             pass
-        if self._wanted is not None and self._wanted.failures:
-            many = counted(self._wanted.failures, "message", ",")
-            warn(f"--filter has no value for {many}, left out; the first time: {self._wanted.failure}")
+        if self.wanted is not None and self.wanted.failures:
+            failures = counted(self.wanted.failures, "message", ",")
+            warn(f"--filter has no value for {failures}, left out; the first time: {self.wanted.failure}")
         if not self.messages:
-            which = "that --filter takes " if self._wanted is not None else ""
-            raise ConfigurationError(f"nothing to replay: there is no message {which}in {self._file}")
+            which = "that --filter takes " if self.wanted is not None else ""
+            raise ConfigurationError(f"nothing to replay: there is no message {which}in {self.file}")
         for old in self.rekey.unused:
             warn(f"--key-map: no key begins with {old!r}")
         if first is not None and last is not None:
@@ -214,11 +205,11 @@ class _Recording:
         return f"{counted(self.messages, 'message')}, recorded in {self.recorded:.1f} s, {planned}"
 
     def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
-        if self._wanted is None:
+        if self.wanted is None:
             return records
         from pulsekit.records.record import record_value
 
-        takes = self._wanted.takes
+        takes = self.wanted.takes
         return (record for record in records if takes(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
@@ -226,11 +217,11 @@ class _Recording:
         from pulsekit.records.record import Record
 
         try:
-            for entry in read_recording(self._file):
+            for entry in read_recording(self.file):
                 if isinstance(entry, Record):
                     yield entry
         except DamagedRecording as error:
-            if not self._salvage:
+            if not self.salvage:
                 if tell and error.count:
                     note("nothing is sent; with --salvage it would be what stands before the damage")
                 raise
@@ -252,22 +243,12 @@ async def _send(recording: _Recording, publisher: Publisher, out: Output, *, win
     )
     began = time.monotonic()
     try:
-        with receipts.progress("replaying") as advance:
-            async for receipt in replay.send(publisher, window=window):
-                receipts.show(receipt)
-                advance()
-                if receipts.full:
-                    await receipts.room()
+        await receipts.show_all(replay.send(publisher, window=window), "replaying")
     finally:
-        try:
-            await receipts.drain()
-        finally:
-            words = (
-                f"{receipts.summary() or 'nothing sent'}, to {publisher.exchange} in {time.monotonic() - began:.1f} s"
-            )
-            if recording.speed != inf:
-                words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
-            note(words)
+        words = f"{receipts.summary() or 'nothing sent'}, to {publisher.exchange} in {time.monotonic() - began:.1f} s"
+        if recording.speed != inf:
+            words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
+        note(words)
     return receipts.status(require_route=require_route)
 
 

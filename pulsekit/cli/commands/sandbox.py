@@ -94,7 +94,7 @@ def command(
         password=_first_line(password_file) if password_file else None,
         users=_read_users(users) if users else None,
         guardian=GuardianLimits(warn=warn_limit, delete=delete_limit),
-        on_event=watch.tell if verbose else None,
+        on_event=watch.print_event if verbose else None,
         on_change=watch.on_change,
     )
     private = password_file is not None or users is not None
@@ -136,7 +136,7 @@ async def _host(
         if registrations:
             from pulsekit.stand_in import TreeherderStandIn
 
-            standin = TreeherderStandIn(lambda name: login_at(sandbox, name), registrations, _tell)
+            standin = TreeherderStandIn(lambda name: login_at(sandbox, name), registrations, _print_outcome)
             await stack.enter_async_context(standin)
             note(f"treeherder is bound with {', '.join(map(str, standin.bindings))}")
         stack.enter_context(faults.inflicted(sandbox))
@@ -162,13 +162,13 @@ async def _around(argv: list[str], url: str) -> int:
     return status if status >= 0 else 128 - status
 
 
-def _tell(verdict: JobOutcome) -> None:
-    message = verdict.message
+def _print_outcome(outcome: JobOutcome) -> None:
+    message = outcome.message
     where = f"{message.exchange} {message.routing_key!r}"
-    if verdict.accepted:
+    if outcome.accepted:
         note(f"treeherder took    {where}")
     else:
-        warn(f"treeherder dropped {where}: {verdict.reason}")
+        warn(f"treeherder dropped {where}: {outcome.reason}")
 
 
 class _Seed:
@@ -212,7 +212,7 @@ class _Watch:
         elif event.kind == "bound" and event.exchange in self.seeds:
             self.seeds[event.exchange].wanted()
 
-    def tell(self, event: Event) -> None:
+    def print_event(self, event: Event) -> None:
         """Write a line for whatever happens."""
         detail = "" if event.detail == event.kind else event.detail
         parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)

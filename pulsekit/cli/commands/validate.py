@@ -8,26 +8,26 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import edited, edits_of
-from pulsekit.cli.input.files import STDIN, is_piped
-from pulsekit.cli.input.payloads import documents_in, piped_documents
+from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.options import SetOption, UnsetOption, output_option, repeatable, schema_option
 from pulsekit.cli.output.output import Output, note
-from pulsekit.cli.output.verdicts import SEVERITIES, Form, Verdict, placed, writer
+from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
+from pulsekit.records.edits import edited, edits_of
 from pulsekit.records.payload import may_be_record, open_document, replace_payload
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import Profile, load_schema
+from pulsekit.treeherder.placed import placed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit._documents.document import Document
-    from pulsekit.cli.output.verdicts import Placed
     from pulsekit.records.record import Record
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder import Linter
+    from pulsekit.treeherder.placed import Placed
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -72,8 +72,7 @@ def command(
 
     Exit status: 0 when all are valid, 1 when one is not, cannot be read, or would be dropped or shown wrong.
     """
-    if not files and not is_piped():
-        raise ConfigurationError("nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'")
+    check_given(files, "validate")
     from pulsekit._config.settings import load_settings
 
     settings = load_settings()
@@ -85,16 +84,7 @@ def command(
         linter = Linter([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
     report = _Report(loaded, profile, output, linter, migrate=migrate, edits=edits)
-    for name in files or ["-"]:
-        seen = report.payloads
-        report.begin()
-        try:
-            for document in piped_documents(report.flush) if name == "-" else documents_in(name):
-                report.add(document)
-        except DocumentError as error:
-            report.add(error)
-        if report.payloads == seen:
-            raise ConfigurationError(f"nothing to validate: {STDIN if name == '-' else name} is empty")
+    read_all(files, report, "validate")
     return report.end()
 
 
@@ -134,9 +124,7 @@ class _Report:
         """Judge one payload, or count what could not be read as an invalid one."""
         lint: Sequence[Placed] = ()
         if isinstance(document, DocumentError):
-            found: Sequence[Problem] = (
-                Problem("", "syntax", document.reason, line=document.line, column=document.column),
-            )
+            found: Sequence[Problem] = (document.problem(),)
         else:
             if self._migrate:
                 document = _in_todays_form(document)
@@ -157,7 +145,7 @@ class _Report:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
         index = self._next if isinstance(document, DocumentError) else document.index
         self._next = index + 1
-        self._write(Verdict(document.source, index, found, lint))
+        self._write(PayloadReport(document.source, index, found, lint))
 
     def flush(self) -> None:
         """Hand over what was shown so far to whoever waits for it."""
@@ -186,9 +174,9 @@ class _Report:
             return (Problem("", "json", "holds NaN or infinity, which JSON does not have"),)
         return ()
 
-    def _print_problems(self, verdict: Verdict) -> None:
-        for problem in verdict.problems:
-            note(f"{place_text(verdict.source, problem.line, problem.column)}: {problem}")
+    def _print_problems(self, report: PayloadReport) -> None:
+        for problem in report.problems:
+            note(f"{place_text(report.source, problem.line, problem.column)}: {problem}")
 
 
 def _in_todays_form(document: Document) -> Document:

@@ -1,4 +1,4 @@
-"""What commands read: options, files, pipes, registrations and answers to questions."""
+"""What commands read: files, pipes, registrations and answers to questions."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ async def agreed(question: str, *, yes: bool) -> bool:
         return True
     sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
-    from pulsekit.cli.output.streams import Worker  # loads asyncio, which help and completion do without
+    from pulsekit.recordings.worker import Worker  # loads asyncio, which help and completion do without
 
     # Not sys.stdin: a thread that waits in it would keep the interpreter from ending.
     answer: bytes = await Worker("ask").call(lambda: os.read(sys.stdin.fileno(), _LINE))

@@ -3,20 +3,68 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pulsekit._documents.document import iter_ndjson, parse_documents, parse_json
-from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, read_input, stdin
-from pulsekit.errors import DocumentError
+from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from pulsekit._documents.document import Document
 
-__all__ = ["documents_in", "is_ndjson", "piped_documents", "read_pipe"]
+__all__ = ["Reader", "check_given", "documents_in", "is_ndjson", "piped_documents", "read_all", "read_pipe"]
 
 _CHUNK = 256 * 1024  # bytes read at once; a pipe gives what it has
+
+
+class Reader(Protocol):
+    """Take the payloads of files one after the other.
+
+    Attributes:
+        payloads: how many counted.
+    """
+
+    payloads: int
+
+    def begin(self) -> None:
+        """Begin a file."""
+
+    def add(self, document: Document | DocumentError) -> None:
+        """Take a payload, or the error of one that cannot be read."""
+
+    def flush(self) -> None:
+        """Show what is known, before more is waited for."""
+
+
+def check_given(files: Sequence[str] | None, doing: str) -> None:
+    """Let pass when there are files or a pipe to read.
+
+    Raises:
+        ConfigurationError: there are none.
+    """
+    if not files and not is_piped():
+        raise ConfigurationError(f"nothing to {doing}: name a file or pipe jobs in, as in 'pulsekit {doing} job.yml'")
+
+
+def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:
+    """Give a reader the payloads of files, or of standard input.
+
+    Raises:
+        ConfigurationError: one holds no payload.
+        OSError: one cannot be read.
+    """
+    for name in files or ["-"]:
+        before = reader.payloads
+        reader.begin()
+        try:
+            for document in piped_documents(reader.flush) if name == "-" else documents_in(name):
+                reader.add(document)
+        except DocumentError as error:
+            reader.add(error)
+        if reader.payloads == before:
+            raise ConfigurationError(f"nothing to {doing}: {STDIN if name == '-' else name} is empty")
 
 
 def documents_in(name: str) -> Iterator[Document | DocumentError]:

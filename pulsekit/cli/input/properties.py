@@ -1,51 +1,23 @@
-"""What `publish` sends beside payloads: further keys, headers and properties that are given on the command line."""
+"""Further keys, headers and properties of messages that are given on the command line."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.types import Properties
 from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, InvalidMessage
+from pulsekit.publisher.planning import ExtraProperties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from pulsekit.publisher.encoder import Draft
-
-__all__ = ["ExtraProperties", "read_properties"]
+__all__ = ["read_properties"]
 
 # The broker compares user_id with who logs in, and closes the channel when they differ (406).
 _NAMES = tuple(item.name for item in fields(Properties) if item.name != "user_id")
 _NUMBERS = {"delivery_mode": (1, 2), "priority": (0, 255)}
-
-
-@dataclass(frozen=True, slots=True)
-class ExtraProperties:
-    """Hold what every message gets.
-
-    Attributes:
-        cc: further routing keys.
-        headers: more headers; they replace those of a record.
-        properties: properties by their names; they replace those of a record.
-    """
-
-    cc: tuple[str, ...] = ()
-    headers: dict[str, str] = field(default_factory=dict)
-    properties: dict[str, Any] = field(default_factory=dict)
-
-    def __bool__(self) -> bool:
-        return bool(self.cc or self.headers or self.properties)
-
-    def on(self, draft: Draft) -> Draft:
-        """Return a message with all of this."""
-        return replace(
-            draft,
-            cc=tuple(dict.fromkeys((*draft.cc, *self.cc))),
-            headers={**draft.headers, **self.headers},
-            properties=replace(draft.properties, **self.properties),
-        )
 
 
 def read_properties(cc: Iterable[str], headers: Iterable[str], properties: Iterable[str]) -> ExtraProperties:

@@ -1,4 +1,4 @@
-"""What commands show: rows, screens, verdicts, colours, and the streams they go to."""
+"""What commands show: rows, screens, reports, colours, and the streams they go to."""
 
 from __future__ import annotations
 

@@ -89,12 +89,12 @@ class JobDrawing:
     def __init__(self) -> None:
         self._console = console()
 
-    def overview(self, sights: Iterable[PreviewedJob]) -> None:
+    def overview(self, jobs: Iterable[PreviewedJob]) -> None:
         """Draw every push with its platforms, groups and symbols; below several jobs, the results in their colours.
 
         Of several messages about the same job, the one that counts on Treeherder in the end is drawn.
         """
-        shown = _settled(sights)
+        shown = _settled(jobs)
         for (project, revision), pushed in _grouped(shown, lambda one: (one.project, one.form["revision"])):
             self._console.print(Text.assemble((clean(project), "head"), " ", (clean(revision)[:_SHORT], "key")))
             rows = sorted(_grouped(pushed, lambda one: one.platform))
@@ -105,12 +105,12 @@ class JobDrawing:
             for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
                 self._line(len(_INDENT), line)
 
-    def details(self, sight: PreviewedJob) -> None:
+    def details(self, previewed: PreviewedJob) -> None:
         """Draw what Treeherder's panel says about one job: fields, times, machine, links."""
-        job = sight.job
-        shown = f"{sight.group}({sight.symbol})" if sight.group else sight.symbol
-        self._console.print(Rule(_styled(f"{shown} {sight.status}", sight.status), align="left", style="dim"))
-        fields = _fields(job, sight.form["superseded"])
+        job = previewed.job
+        shown = f"{previewed.group}({previewed.symbol})" if previewed.group else previewed.symbol
+        self._console.print(Rule(_styled(f"{shown} {previewed.status}", previewed.status), align="left", style="dim"))
+        fields = _fields(job, previewed.form["superseded"])
         self._aligned([(Text(label, "dim"), Text(clean(value))) for label, value in fields])
         for label, reference, use in _links(job):
             self._line(0, Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
@@ -142,24 +142,24 @@ class JobDrawing:
         self._console.print(line, soft_wrap=True)
 
 
-def _settled(sights: Iterable[PreviewedJob]) -> list[PreviewedJob]:
+def _settled(jobs: Iterable[PreviewedJob]) -> list[PreviewedJob]:
     """Keep of each job the message that counts in the end: none moves it back, and `completed` is final."""
     last: dict[str, PreviewedJob] = {}
-    for sight in sights:
-        guid = sight.job["job_guid"]
+    for previewed in jobs:
+        guid = previewed.job["job_guid"]
         before = last.get(guid)
         if before is not None:
             reached = STATES.index(before.job["state"])
-            if before.job["state"] == "completed" or STATES.index(sight.job["state"]) < reached:
+            if before.job["state"] == "completed" or STATES.index(previewed.job["state"]) < reached:
                 continue
-        last[guid] = sight
+        last[guid] = previewed
     return list(last.values())
 
 
-def _grouped(sights: Sequence[PreviewedJob], key: Any) -> list[tuple[Any, list[PreviewedJob]]]:
+def _grouped(jobs: Sequence[PreviewedJob], key: Any) -> list[tuple[Any, list[PreviewedJob]]]:
     groups: dict[Any, list[PreviewedJob]] = {}
-    for sight in sights:
-        groups.setdefault(key(sight), []).append(sight)
+    for previewed in jobs:
+        groups.setdefault(key(previewed), []).append(previewed)
     return list(groups.items())
 
 
@@ -184,9 +184,9 @@ def _packed(pieces: Iterable[Text], room: int, gap: str = " ") -> list[Text]:
     return lines
 
 
-def _natural(sight: PreviewedJob) -> list[tuple[int, str]]:
+def _natural(previewed: PreviewedJob) -> list[tuple[int, str]]:
     """Sort `bc2` before `bc10`."""
-    parts = re.findall(r"\d+|\D+", sight.symbol, re.ASCII)
+    parts = re.findall(r"\d+|\D+", previewed.symbol, re.ASCII)
     return [(int(part), "") if part.isascii() and part.isdigit() and len(part) < 20 else (-1, part) for part in parts]
 
 

@@ -13,7 +13,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import Output, console, fail, warn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractContextManager
 
     from pulsekit.publisher.receipts import Receipt
@@ -28,7 +28,7 @@ _STYLES = {"confirmed": "good", "returned": "warn"}
 class Receipts:
     """Show receipts in the order in which they are given, and count them.
 
-    Lines of NDJSON are written beside the event loop; `room` and `drain` wait for them.
+    Lines of NDJSON are written beside the event loop.
 
     Attributes:
         counts: how many messages had which outcome.
@@ -44,21 +44,7 @@ class Receipts:
         self._outlet = Outlet(out.lines)
         self._index = 0
 
-    @property
-    def full(self) -> bool:
-        """Whether `room` should be awaited."""
-        return self._outlet.full
-
-    def show(self, receipt: Receipt, *, told: bool = False) -> None:
-        """Show and count the next receipt.
-
-        Args:
-            receipt: whose own index does not count.
-            told: whether it was said already why it is invalid.
-
-        Raises:
-            OSError: an earlier one could not be written.
-        """
+    def _show(self, receipt: Receipt, *, told: bool) -> None:
         self.counts[receipt.outcome] += 1
         index, self._index = self._index, self._index + 1
         if receipt.outcome == "invalid" and not told:
@@ -79,22 +65,29 @@ class Receipts:
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
             warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
 
-    async def room(self) -> None:
-        """Wait until what is shown has nearly been read.
+    async def show_all(self, receipts: AsyncIterator[Receipt], doing: str) -> None:
+        """Show receipts as they come, and a bar of many; however it ends, wait until all is written.
+
+        Args:
+            receipts: those of payloads that were refused, which is said already, have an index below 0.
+            doing: what the bar is of.
 
         Raises:
             OSError: something could not be written.
         """
-        await self._outlet.room()
-
-    async def drain(self) -> None:
-        """Wait until everything is written.
-
-        Raises:
-            OSError: something could not be written.
-        """
-        await self._outlet.drain()
-        self._out.flush()
+        try:
+            with self._progress(doing) as advance:
+                async for receipt in receipts:
+                    refused = receipt.index < 0
+                    self._show(receipt, told=refused)
+                    if refused:
+                        continue
+                    advance()
+                    if self._outlet.full:
+                        await self._outlet.room()
+        finally:
+            await self._outlet.drain()
+            self._out.flush()
 
     def summary(self) -> str:
         """Return the counts in words, or nothing."""
@@ -117,7 +110,7 @@ class Receipts:
             return ExitCode.PARTLY
         return ExitCode.DONE
 
-    def progress(self, doing: str) -> AbstractContextManager[Callable[[], None]]:
+    def _progress(self, doing: str) -> AbstractContextManager[Callable[[], None]]:
         """Return a context that gives a function to call for each message; on a terminal it draws a bar of many."""
         if self.total is None or self.total < _MANY or not sys.stderr.isatty():
             return nullcontext(lambda: None)

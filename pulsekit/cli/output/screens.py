@@ -12,7 +12,8 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from pulsekit.cli.output.output import clean, console
-from pulsekit.cli.output.streams import Worker
+from pulsekit.recordings.follow import Viewer
+from pulsekit.recordings.worker import Worker
 from pulsekit.records.record import dump_line, gap_record
 
 if TYPE_CHECKING:
@@ -33,30 +34,16 @@ _LEAST_ROWS = 3
 _WIDE = 80  # columns from which there is room for what all exchanges begin with
 
 
-class Screen(Protocol):
-    """Something that shows messages beside the event loop, however slowly it is read.
+class Screen(Viewer, Protocol):
+    """A viewer that counts.
 
     Attributes:
         count: messages shown.
-        due: when to call `settle` at the latest, by the clock of the loop.
         tells: whether somebody at a terminal sees the gaps that it shows.
     """
 
     count: int
-    due: float
     tells: bool
-
-    async def show(self, seen: Sequence[SelectedMessage]) -> None:
-        """Show messages, and before them the gaps that were in front of them."""
-
-    def gap(self, gap: Gap, *, at_once: bool) -> None:
-        """Show a gap: at once, or before the first message of its epoch."""
-
-    async def settle(self) -> None:
-        """Do what is due."""
-
-    async def close(self) -> None:
-        """Show what is left."""
 
 
 class Sheet:

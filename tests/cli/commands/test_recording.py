@@ -1,13 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import resource
 import signal
 from contextlib import asynccontextmanager, contextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
@@ -15,9 +14,6 @@ from support.command import pulsekit, start
 from support.proxy import Proxy
 
 import pulsekit as library
-from pulsekit._amqp.types import Settlement
-from pulsekit.cli.commands.tail.recording import RecordingWriter
-from pulsekit.messages import Gap, Message
 
 if TYPE_CHECKING:
     import subprocess
@@ -29,7 +25,6 @@ if TYPE_CHECKING:
 
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", '{"é":"\u202e"}'.encode()]
 T = TypeVar("T")
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -255,89 +250,3 @@ async def in_thread(block: AbstractContextManager[T]) -> AsyncIterator[T]:
         yield value
     finally:
         await asyncio.to_thread(block.__exit__, None, None, None)
-
-
-class Broker:
-    """Take acknowledgements in the place of one."""
-
-    def __init__(self) -> None:
-        self.acknowledged: list[int] = []
-
-    def settle(self, message: Message, settlement: Settlement) -> None:
-        assert settlement is Settlement.ACK
-        self.acknowledged.append(message.delivery_tag)
-
-    def message(self, number: int, epoch: int = 1) -> Message:
-        return Message(
-            exchange="e",
-            routing_key="k",
-            body=str(number).encode(),
-            received=NOON,
-            delivery_tag=number,
-            epoch=epoch,
-            settler=self,
-        )
-
-
-@pytest.fixture
-async def saving(tmp_path: Path) -> AsyncIterator[RecordingWriter]:
-    saving = RecordingWriter(library.Recorder(tmp_path / "jobs.ndjson"))
-    await saving.open()
-    yield saving
-    await saving.close()
-
-
-async def test_a_message_is_acknowledged_once_the_disk_has_it(
-    saving: RecordingWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broker = Broker()
-    synced: list[list[bytes]] = []
-
-    def fsync(file: Any) -> None:
-        assert broker.acknowledged == []
-        synced.append(saving.path.read_bytes().splitlines()[1:])
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    await saving.write([broker.message(1), broker.message(2)])
-    assert broker.acknowledged == []
-    assert saving.due < asyncio.get_running_loop().time() + 1
-    await saving.settle()
-    assert len(synced[0]) == 2
-    assert broker.acknowledged == [1, 2]
-    monkeypatch.undo()
-
-
-async def test_when_many_are_owed_nobody_waits_for_the_clock(saving: RecordingWriter) -> None:
-    broker = Broker()
-    await saving.write([broker.message(number) for number in range(500)])
-    assert len(broker.acknowledged) == 500
-
-
-async def test_what_the_disk_could_not_keep_is_never_acknowledged(
-    saving: RecordingWriter, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    broker = Broker()
-    await saving.write([broker.message(1)])
-    await saving.settle()
-    await saving.write([broker.message(2)])
-
-    def fsync(file: Any) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="Input/output"):
-        await saving.settle()
-    await saving.close()
-    assert broker.acknowledged == [1]
-
-
-async def test_a_gap_stands_before_the_first_message_after_it_even_if_others_were_waiting(
-    saving: RecordingWriter,
-) -> None:
-    broker = Broker()
-    saving.gaps += [Gap(NOON, NOON, 2, lossy=True), Gap(NOON, NOON, 3, lossy=True)]
-    await saving.write([broker.message(1), broker.message(2, epoch=2)])
-    await saving.close()
-    kinds = [type(entry).__name__ for entry in library.read_recording(saving.path)]
-    assert kinds == ["Record", "Gap", "Record", "Gap"]
-    assert broker.acknowledged == [1, 2]

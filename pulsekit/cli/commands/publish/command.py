@@ -9,7 +9,6 @@ import typer
 
 from pulsekit.cli.connection import connect, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.input.edits import edits_of
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.options import (
     DestinationOption,
@@ -34,7 +33,7 @@ from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
-    from pulsekit.cli.commands.publish.plans import Plan
+    from pulsekit.publisher.planning import PublishPlan
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -85,7 +84,8 @@ def command(
     look on Treeherder.
     """
     from pulsekit._config.settings import load_settings
-    from pulsekit.cli.commands.publish.plans import Plan
+    from pulsekit.publisher.planning import PublishPlan
+    from pulsekit.records.edits import edits_of
     from pulsekit.schemas.revisions import TODAY
     from pulsekit.schemas.schema import load_schema
 
@@ -98,11 +98,11 @@ def command(
             "nothing to publish: name a file or pipe jobs in, as in "
             "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
         )
-    extras = None
+    extra_properties = None
     if cc or headers or properties:
         from pulsekit.cli.input.properties import read_properties
 
-        extras = read_properties(cc or (), headers or (), properties or ())
+        extra_properties = read_properties(cc or (), headers or (), properties or ())
     settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
     loaded = None if unchecked else load_schema(schema or settings.schema)
@@ -111,7 +111,7 @@ def command(
         from pulsekit.treeherder import Linter
 
         linter = Linter(settings.lint_off)
-    plan = Plan(
+    plan = PublishPlan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
         key=key,
         destinations=tuple(destinations or ()),
@@ -120,7 +120,7 @@ def command(
         edits=edits_of(assignments, removals, loaded),
         linter=linter,
         force=force,
-        extras=extras,
+        extra_properties=extra_properties,
     )
     out = Output(output)
     if pulse is None:
@@ -145,33 +145,33 @@ def command(
     return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
-def _dry_run(plan: Plan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
+def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
     """Show what would be sent, and how it would look."""
-    from pulsekit.cli.commands.publish.dry_run import DryRun
-    from pulsekit.cli.commands.publish.plans import Files
+    from pulsekit.cli.commands.publish.dry_run import DryRunReport
+    from pulsekit.cli.commands.publish.files import Files
     from pulsekit.cli.input.payloads import read_pipe
 
-    trial = DryRun(plan, bindings, out)
+    report = DryRunReport(plan, bindings, out)
     if names:
         for result in Files(names, plan).judged():
-            trial.show(result)
+            report.show(result)
     else:
 
         async def read() -> int:
             documents, stream = await read_pipe()
             for document in documents:
-                trial.show(plan.take(document))
+                report.show(plan.take(document))
             if stream is not None:
                 async for streamed in stream:
-                    trial.show(plan.take(streamed))
+                    report.show(plan.take(streamed))
             return ExitCode.DONE
 
         run(read())
     out.flush()
-    if not trial.messages:
+    if not report.messages:
         raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
-    trial.end()
-    return ExitCode.NEGATIVE if trial.refused else ExitCode.DONE
+    report.end()
+    return ExitCode.NEGATIVE if report.refused else ExitCode.DONE
 
 
 def _checked(exchange: str | None, user: str | None) -> str:

@@ -1,24 +1,25 @@
-"""What `publish --dry-run` shows: for each message whether it would be sent, who would take it, and how it looks."""
+"""What `publish --dry-run` shows: for each message whether it would be sent, which bindings match, and how it looks."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.payloads import decode_body, encode_payload
-from pulsekit.bindings.table import BindingTable
-from pulsekit.cli.commands.publish.lint_summary import LintSummary
+from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
 from pulsekit.cli.output.output import note
-from pulsekit.cli.output.verdicts import Verdict, verdict_record
-from pulsekit.errors import DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.cli.output.reports import PayloadReport, report_record
+from pulsekit.errors import DocumentError
+from pulsekit.publisher.dry_run import DryRun
+from pulsekit.publisher.planning import RefusedPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from pulsekit.bindings.registration import Binding
-    from pulsekit.cli.commands.publish.plans import Message, Messages, Plan, Refused
     from pulsekit.cli.output.output import Cell, Output
+    from pulsekit.publisher.dry_run import DryRunMessage
+    from pulsekit.publisher.planning import PlannedMessages, PublishPlan
 
-__all__ = ["DryRun"]
+__all__ = ["DryRunReport"]
 
 _VERDICTS = {"valid": "good", "wrong": "warn", "dropped": "bad", "invalid": "bad"}
 _WIDTH = max(map(len, _VERDICTS))
@@ -26,7 +27,7 @@ _GOOD, _BAD = {"success"}, {"testfailed", "busted", "exception"}  # results, as 
 _SHORT = 12  # characters of a revision
 
 
-class DryRun:
+class DryRunReport:
     """Show what would be sent.
 
     Attributes:
@@ -34,112 +35,69 @@ class DryRun:
         refused: how many of these there are.
     """
 
-    def __init__(self, plan: Plan, bindings: tuple[Binding, ...], out: Output) -> None:
+    def __init__(self, plan: PublishPlan, bindings: Iterable[Binding], out: Output) -> None:
         self.messages = self.refused = 0
-        self._plan = plan
+        self._exchange = plan.exchange
+        self._dry_run = DryRun(plan, bindings)
         self._out = out
-        self._remarks = LintSummary()
-        self._table: BindingTable[str] = BindingTable()
-        for binding in bindings:
-            if binding.exchange == plan.exchange:
-                self._table.add(binding.pattern, binding.pattern)
-        if not len(self._table):
+        self._summary = LintSummary()
+        if not self._dry_run.has_bindings:
             note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
 
-    def show(self, result: Messages | Refused) -> None:
+    def show(self, planned: PlannedMessages | RefusedPayload) -> None:
         """Show the messages of a payload, or what is wrong with it."""
-        from pulsekit.cli.commands.publish.plans import Refused, print_problems
-
-        if isinstance(result, Refused):
+        if isinstance(planned, RefusedPayload):
             self.refused += 1
-            print_problems(result)
-            self._show_refused(result)
-            self.messages += 1
-            return
-        self._remarks.add(result.source, result.lint)
-        for message in result:
-            self._show(message, result)
+            print_problems(planned)
+        else:
+            self._summary.add(planned.source, planned.lint)
+        for message in self._dry_run.messages(planned):
+            if not self._out.pretty:
+                source = planned.document.source if isinstance(planned, RefusedPayload) else planned.source
+                self._record(message, source)
+            elif isinstance(planned, RefusedPayload):
+                self._show_refused(message, planned)
+            else:
+                self._show(message)
             self.messages += 1
 
     def end(self) -> None:
         """Sum up."""
         self._out.flush()
-        self._remarks.tell()
+        self._summary.print_all()
         note(f"{self.messages - self.refused} would be sent, {self.refused} not; nothing was (--dry-run)")
 
-    def _show_refused(self, refused: Refused) -> None:
-        verdict, error = "dropped" if refused.lint else "invalid", refused.error
-        if self._out.pretty:
-            document = refused.document
-            number = "" if isinstance(document, DocumentError) else f", payload {document.index + 1}"
-            place = f"{document.source}{number}"
-            self._out.line((f"{verdict:{_WIDTH}}", _VERDICTS[verdict]), "  ", (place, "dim"))
-            return
-        found = error.problems if isinstance(error, InvalidPayload) else [_problem(error)]
-        problems = [] if refused.lint else found  # the schema has nothing against what is dropped
-        self._record(Verdict(refused.document.source, self.messages, problems, refused.lint), verdict)
+    def _show_refused(self, message: DryRunMessage, refused: RefusedPayload) -> None:
+        document = refused.document
+        number = "" if isinstance(document, DocumentError) else f", payload {document.index + 1}"
+        self._out.line(_head(message), "  ", (f"{document.source}{number}", "dim"))
 
-    def _show(self, message: Message, taken: Messages) -> None:
-        payload, key = message if isinstance(message, tuple) else (message.payload, message.routing_key)
-        size = len(payload if isinstance(payload, bytes) else encode_payload(payload))
-        worst = taken.lint[0].finding.severity if taken.lint else ""
-        verdict = str(worst) if worst in _VERDICTS else "valid"  # what is cosmetic alone
-        project, form = self._seen(payload)
-        keys = (key,) if isinstance(message, tuple) else (key, *message.cc)
-        taking = list(dict.fromkeys(pattern for one in keys for pattern in self._table.matches(one)))
-        if not self._out.pretty:
-            record = Verdict(taken.source, self.messages, (), taken.lint)
-            self._record(record, verdict, key, form=form, size=size, bindings=taking)
-            return
-        who = ", ".join(taking) if taking else "nobody" if len(self._table) else "?"
-        head: Cell = (f"{verdict:{_WIDTH}}", _VERDICTS[verdict])
-        self._out.line(head, "  ", (key, "key"), ("  →  ", "dim"), who, (f"  {size} bytes", "dim"))
-        if form is not None:
-            self._out.fitted(" " * (_WIDTH + 2), *_glimpse(project, form))
+    def _show(self, message: DryRunMessage) -> None:
+        who = ", ".join(message.bindings) if message.bindings else "nobody" if self._dry_run.has_bindings else "?"
+        key = (message.routing_key or "", "key")
+        self._out.line(_head(message), "  ", key, ("  →  ", "dim"), who, (f"  {message.size} bytes", "dim"))
+        if message.preview is not None:
+            self._out.fitted(" " * (_WIDTH + 2), *_glimpse(message.project, message.preview))
 
-    def _seen(self, payload: Any) -> tuple[str, dict[str, Any] | None]:
-        """Return a job's project, and how Treeherder would store it; nothing when this is none, or it would not."""
-        if self._plan.linter is None:
-            return "", None
-        from pulsekit.treeherder import preview_job
-
-        job = decode_body(payload) if isinstance(payload, bytes) else payload
-        try:
-            form = preview_job(job)
-        except InvalidPayload:  # it is sent by force
-            return "", None
-        return job["origin"]["project"], form
-
-    def _record(
-        self,
-        verdict: Verdict,
-        word: str,
-        key: str | None = None,
-        *,
-        form: dict[str, Any] | None = None,
-        size: int | None = None,
-        bindings: Sequence[str] = (),
-    ) -> None:
-        sent = key is not None
-        record = verdict_record(verdict) | {
-            "verdict": word,
-            "exchange": self._plan.exchange,
-            "routing_key": key,
-            "size": size,
-            "bindings": list(bindings),
-            "preview": form,
+    def _record(self, message: DryRunMessage, source: str) -> None:
+        report = PayloadReport(source, self.messages, message.problems, message.lint)
+        record = report_record(report) | {
+            "verdict": message.verdict,
+            "exchange": self._exchange,
+            "routing_key": message.routing_key,
+            "size": message.size,
+            "bindings": message.bindings,
+            "preview": message.preview,
             # As in the receipts of messages that are sent.
             "message_id": None,
-            "outcome": None if sent else "invalid",
+            "outcome": "invalid" if message.routing_key is None else None,
             "resent": False,
         }
         self._out.record(record)
 
 
-def _problem(error: InvalidInput) -> Problem:
-    if isinstance(error, DocumentError):
-        return Problem("", "syntax", error.reason, line=error.line, column=error.column)
-    return Problem("", "message", str(error))
+def _head(message: DryRunMessage) -> Cell:
+    return f"{message.verdict:{_WIDTH}}", _VERDICTS[message.verdict]
 
 
 def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:

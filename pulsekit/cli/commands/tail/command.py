@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import signal
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.commands.tail.session import Store
     from pulsekit.cli.output.screens import Screen
     from pulsekit.pulse import Pulse
+    from pulsekit.recordings.writer import RecordingWriter
     from pulsekit.records.expressions import Filter, Query
 
 __all__ = ["EXAMPLES", "command"]
@@ -126,7 +129,8 @@ def command(
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_queue
-    from pulsekit.cli.commands.tail.session import Session, Span, Store
+    from pulsekit.cli.commands.tail.session import Session, Store
+    from pulsekit.recordings.follow import Until
     from pulsekit.records.selection import Selection
     from pulsekit.schemas.schema import load_schema
 
@@ -151,7 +155,7 @@ def command(
     pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
     bindings = [] if taken else _bindings(texts, patterns, pulse.user)
     store = Store(check_queue(taken, pulse.user)) if taken else _store(pulse, queue, keep)
-    view = Selection(
+    selection = Selection(
         bindings,
         filter=wanted,
         query=projection,
@@ -160,11 +164,7 @@ def command(
         unwraps=unwrap,
         explains=explain,
     )
-    saving = None
-    if save is not None:
-        from pulsekit.cli.commands.tail.recording import RecordingWriter, recorder_for
-
-        saving = RecordingWriter(recorder_for(save, bindings, replace=force))
+    recording = None if save is None else _recording(save, bindings, replace=force)
     out = None if quiet else Output(output)
 
     def screen() -> Screen | None:
@@ -180,18 +180,36 @@ def command(
 
         exchanges = list(dict.fromkeys(binding.exchange for binding in bindings))
         notation = Notation.YAML if yaml else Notation.JSON
-        marked = view.schema is not None
+        marked = selection.schema is not None
         return Sheet(out, Rows(out, exchanges, marked=marked, explained=explain, full=full or yaml, notation=notation))
 
-    span = Span(count, idle, length, expected)
-    listening = Session(pulse, bindings, view, screen, saving, span, store)
+    session = Session(pulse, bindings, selection, screen, recording, Until(count, idle, length), store, expected)
     try:
-        return run(listening.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
+        return run(session.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
     except PreconditionFailed as error:
         if store is None or taken:
             raise
         hint = f"{store.queue} is there already, made otherwise: give --keep as you did then, or delete it first"
         raise PreconditionFailed(f"{hint} (pulsekit queue delete {store.queue})", code=error.code) from error
+
+
+def _recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> RecordingWriter:
+    """Choose a file, and refuse before connecting what would be refused afterwards.
+
+    Raises:
+        ConfigurationError: it is there and not to be replaced, or its name does not say that it is a recording.
+        OSError: it cannot be made.
+    """
+    from pulsekit.recordings.recorder import Recorder
+    from pulsekit.recordings.writer import RecordingWriter
+
+    recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
+    if recorder.path.exists() and not replace:
+        raise ConfigurationError(f"{path} is there already: give another name, or replace it with --force")
+    if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):
+        reason = errno.EACCES if recorder.path.parent.is_dir() else errno.ENOENT
+        raise OSError(reason, os.strerror(reason), path)
+    return RecordingWriter(recorder)
 
 
 def _own(settings: Settings, patterns: list[str] | None) -> list[str]:

@@ -1,4 +1,4 @@
-"""What `tail` does with messages: choose, record, show, and acknowledge what was recorded, or else what was shown."""
+"""What `tail` does: subscribe, follow, and say on stderr what happens meanwhile and what came of it."""
 
 from __future__ import annotations
 
@@ -6,51 +6,34 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.rows import gap_words
-from pulsekit.cli.output.streams import Worker
 from pulsekit.consumer.depth import Limits
 from pulsekit.errors import PulsekitError
+from pulsekit.recordings.follow import Follower
+from pulsekit.recordings.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from pulsekit.bindings.registration import Binding
-    from pulsekit.cli.commands.tail.recording import RecordingWriter
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.errors import BrokerRefused
-    from pulsekit.messages import Gap, Message
+    from pulsekit.messages import Gap
     from pulsekit.pulse import Pulse
+    from pulsekit.recordings.follow import Until
+    from pulsekit.recordings.writer import RecordingWriter
     from pulsekit.records.selection import Selection
 
-__all__ = ["Session", "Span", "Store"]
+__all__ = ["Session", "Store"]
 
-_BATCH = 256  # messages written at once when they come faster than they are shown
 _LOOK = 2.0  # seconds between two looks at how far behind it is
 _BEHIND = 1000  # messages from which that is worth a word
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Say when to end.
-
-    Attributes:
-        count: after so many messages that are shown.
-        idle: when none came for so many seconds.
-        duration: after so many seconds.
-        expected: how many should have come by then.
-    """
-
-    count: int | None = None
-    idle: float | None = None
-    duration: float | None = None
-    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +49,35 @@ class Store:
     keep: float | None = None
 
 
+@dataclass
 class Session:
-    """Follow bindings until it is time to end."""
+    """Follow bindings until it is time to end.
 
-    def __init__(
-        self,
-        pulse: Pulse,
-        bindings: Sequence[Binding],
-        view: Selection,
-        screen: Callable[[], Screen | None],
-        saving: RecordingWriter | None,
-        span: Span,
-        store: Store | None,
-    ) -> None:
-        self._pulse = pulse
-        self._bindings = bindings
-        self._view = view
-        self._make_screen = screen
-        self._saving = saving
-        self._span = span
-        self._store = store
+    Attributes:
+        pulse: the connection.
+        bindings: what is listened to.
+        selection: which messages are shown and recorded.
+        make_screen: makes what shows them, if anything does.
+        recording: where they are recorded, or None.
+        until: when to end.
+        store: the queue that stays, or None.
+        expected: how many messages should come, or None.
+    """
+
+    pulse: Pulse
+    bindings: Sequence[Binding]
+    selection: Selection
+    make_screen: Callable[[], Screen | None]
+    recording: RecordingWriter | None
+    until: Until
+    store: Store | None
+    expected: int | None = None
+
+    def __post_init__(self) -> None:
+        self._follower = Follower(self.selection, self.recording, self._open_screen, until=self.until)
         self._screen: Screen | None = None
         self._messages: Consumer | None = None
         self._refused: list[Binding] = []
-        self._taken = 0  # messages that came
-        self._count = 0  # of which so many were wanted
-        self._busy = False
-        self._last = 0.0  # when the last of them came
         self._talker = Worker("write standard error")
         self._talk: asyncio.Future[object] | None = None
 
@@ -106,26 +91,23 @@ class Session:
             PulsekitError: nothing can be listened to, or not any more.
             OSError: what came cannot be recorded or shown.
         """
-        from pulsekit.consumer.consumer import PREFETCH
         from pulsekit.consumer.queue import Queue
 
-        store = self._store
+        store, follower = self.store, self._follower
         async with (
-            self._pulse as pulse,
+            self.pulse as pulse,
             pulse.subscribe(
-                *self._bindings,
+                *self.bindings,
                 queue=Queue(store.queue, expires=store.keep, existing=store.keep is None) if store else None,
-                prefetch=PREFETCH if self._saving is None else self._saving.ahead,
+                prefetch=follower.prefetch,
                 wait=wait,
                 on_gap=self._on_gap,
                 on_refused=self._on_refused,
             ) as messages,
         ):
             self._messages = messages
-            if self._saving is not None:
-                await self._saving.open()
-            self._screen = self._make_screen()
-            standing = [binding for binding in self._bindings if binding not in self._refused]
+            await follower.open(messages)
+            standing = [binding for binding in self.bindings if binding not in self._refused]
             if standing:
                 note(f"listening on {', '.join(map(str, standing))}")
             else:
@@ -134,78 +116,22 @@ class Session:
                 note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
             began = time.monotonic()
             try:
-                async with asyncio.timeout(self._span.duration) as limit, self._watched(messages):
-                    await self._follow(messages)
-            except TimeoutError:
-                if not limit.expired():
-                    raise
+                async with self._watched(messages):
+                    await follower.run(messages)
             finally:
-                try:
-                    await self._close()
-                finally:
-                    self._sum_up(time.monotonic() - began)
+                if self._talk is not None:
+                    await self._talk
+                self._sum_up(time.monotonic() - began)
         return self._status()
 
-    async def _follow(self, messages: Consumer) -> None:
-        left = inf if self._span.count is None else self._span.count
-        self._last = asyncio.get_running_loop().time()
-        while left > 0:
-            self._busy = False
-            batch = await self._next(messages, min(_BATCH, left))
-            if not batch:
-                return
-            self._busy = True
-            self._taken += len(batch)
-            seen = self._view.choose(batch)
-            if seen:
-                self._last = asyncio.get_running_loop().time()
-            if self._saving is not None:
-                await self._saving.write([one.message for one in seen], batch)
-            self._count += len(seen)
-            left -= len(seen)
-            if self._screen is not None:
-                if seen:
-                    await self._screen.show(seen)
-                await self._screen.settle()
-            if self._saving is None:
-                for message in batch:
-                    await message.ack()
-
-    async def _next(self, messages: Consumer, most: float) -> list[Message]:
-        """Wait for messages, and meanwhile do what is due; none when they are too long in coming."""
-        loop = asyncio.get_running_loop()
-        end = inf if self._span.idle is None else self._last + self._span.idle
-        parts = [part for part in (self._saving, self._screen) if part is not None]
-        while True:
-            due = min([end, *(part.due for part in parts)])
-            try:
-                async with asyncio.timeout_at(None if due == inf else due):
-                    batch = [await anext(messages)]
-            except TimeoutError:
-                if loop.time() >= end:
-                    return []
-                for part in parts:
-                    if loop.time() >= part.due:
-                        await part.settle()
-                continue
-            while len(batch) < most and (more := messages.take()) is not None:
-                batch.append(more)
-            return batch
-
-    async def _close(self) -> None:
-        try:
-            if self._saving is not None:
-                await self._saving.close()
-        finally:
-            if self._screen is not None:
-                await self._screen.close()
-            if self._talk is not None:
-                await self._talk
+    def _open_screen(self) -> Screen | None:
+        self._screen = self.make_screen()
+        return self._screen
 
     def _status(self) -> int:
-        expected = self._span.expected
-        if expected is not None and self._count < expected:
-            warn(f"{self._count:,} came, {expected:,} were expected")
+        chosen, expected = self._follower.chosen, self.expected
+        if expected is not None and chosen < expected:
+            warn(f"{chosen:,} came, {expected:,} were expected")
             return ExitCode.NEGATIVE
         return ExitCode.PARTLY if self._refused else ExitCode.DONE
 
@@ -213,19 +139,19 @@ class Session:
         words = []
         if self._screen is not None:
             shown = self._screen.count
-            of = f" of {self._taken:,}" if self._view.chooses else ""
+            of = f" of {self._follower.received:,}" if self.selection.chooses else ""
             words.append(f"{shown:,}{of} message{'' if (of or shown) == 1 else 's'} in {seconds:.1f} s")
-        if self._saving is not None:
-            words.append(f"{self._saving.count} recorded in {self._saving.path}")
+        if self.recording is not None:
+            words.append(f"{self.recording.count} recorded in {self.recording.path}")
         if words:
             note(", ".join(words))
-        if self._store is not None and self._store.keep:
-            span = _span_words(self._store.keep)
-            note(f"{self._store.queue} stays for {span}: begin again by then, and nothing is lost")
-        for name, expression in self._view.expressions:
+        if self.store is not None and self.store.keep:
+            span = _span_words(self.store.keep)
+            note(f"{self.store.queue} stays for {span}: begin again by then, and nothing is lost")
+        for name, expression in self.selection.expressions:
             if expression.failures:
-                many = counted(expression.failures, "message", ",")
-                warn(f"{name} has no value for {many}, left out; the first time: {expression.failure}")
+                failures = counted(expression.failures, "message", ",")
+                warn(f"{name} has no value for {failures}, left out; the first time: {expression.failure}")
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
         self._refused.append(binding)
@@ -234,10 +160,7 @@ class Session:
     def _on_gap(self, gap: Gap) -> None:
         if self._screen is None or not self._screen.tells:
             self._say(warn, gap_words(gap))
-        if self._saving is not None:
-            self._saving.gaps.append(gap)
-        if self._screen is not None and self._messages is not None:
-            self._screen.gap(gap, at_once=not self._busy and not self._messages.waiting)
+        self._follower.on_gap(gap)
 
     @asynccontextmanager
     async def _watched(self, messages: Consumer) -> AsyncIterator[None]:
@@ -260,7 +183,7 @@ class Session:
                     await stopped.wait()
                     return
             behind = 0
-            if self._busy or messages.waiting:  # else it has shown all that came
+            if self._follower.busy or messages.waiting:  # else it has shown all that came
                 with suppress(PulsekitError):  # the connection is away, which is told elsewhere
                     behind = (await messages.depth()).ready + messages.waiting
             if behind > max(_BEHIND, 2 * said):
@@ -287,7 +210,7 @@ def _behind_words(behind: int, limits: Limits) -> str:
 
 
 def _span_words(seconds: float) -> str:
-    for size, unit in ((3600, "h"), (60, "m")):
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds % size == 0:
             return f"{seconds / size:.0f}{unit}"
     return f"{seconds:g}s"

@@ -1,4 +1,4 @@
-"""How a verdict on a payload is shown: as lines for a person, as NDJSON, or as annotations of GitHub's CI."""
+"""How a report on a payload is shown: as lines for a person, as NDJSON, or as annotations of GitHub's CI."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from pulsekit.cli.output.output import Cell, Format, Output
 from pulsekit.errors import place_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pulsekit._documents.document import Document
     from pulsekit.errors import Problem
-    from pulsekit.treeherder import Finding
+    from pulsekit.treeherder.placed import Placed
 
-__all__ = ["SEVERITIES", "Form", "Placed", "Verdict", "placed", "verdict_record", "writer"]
+__all__ = ["SEVERITIES", "Form", "PayloadReport", "report_record", "writer"]
 
 SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; not from `jobs`, which is only for who lints
 
@@ -26,28 +25,15 @@ _COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}
 
 
 class Form(StrEnum):
-    """Name how verdicts are shown."""
+    """Name how reports are shown."""
 
     PRETTY = "pretty"
     NDJSON = "ndjson"
     GITHUB = "github"
 
 
-# Tuples, because a data class takes a millisecond of the start.
-class Placed(NamedTuple):
-    """Hold what the linter found, with its place in the text."""
-
-    finding: Finding
-    line: int | None
-    column: int | None
-
-
-def placed(findings: Iterable[Finding], document: Document) -> list[Placed]:
-    """Return what the linter found in a document with its places."""
-    return [Placed(one, *document.place(one.pointer)) for one in findings]
-
-
-class Verdict(NamedTuple):
+# A tuple, because a data class takes a millisecond of the start.
+class PayloadReport(NamedTuple):
     """Say what is wrong with one payload: its file, its number in it, and what schema and linter have against it."""
 
     source: str
@@ -56,23 +42,23 @@ class Verdict(NamedTuple):
     lint: Sequence[Placed] = ()
 
 
-def writer(form: Form | None) -> tuple[Output, Callable[[Verdict], None]]:
-    """Return where verdicts go, and what writes one.
+def writer(form: Form | None) -> tuple[Output, Callable[[PayloadReport], None]]:
+    """Return where reports go, and what writes one.
 
     Args:
         form: what was asked for; without it a terminal gets `pretty` and anything else NDJSON.
     """
     if form is Form.GITHUB:
         out = Output(Format.PRETTY)
-        return out, lambda verdict: _annotate(out, verdict)
+        return out, lambda report: _annotate(out, report)
     out = Output(None if form is None else Format(form))
-    return out, (lambda verdict: _tell(out, verdict)) if out.pretty else (
-        lambda verdict: out.record(verdict_record(verdict))
+    return out, (lambda report: _print_report(out, report)) if out.pretty else (
+        lambda report: out.record(report_record(report))
     )
 
 
-def verdict_record(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as a record of `validate`."""
+def report_record(report: PayloadReport) -> dict[str, Any]:
+    """Return a report as a record of `validate`."""
     errors = [
         {
             "pointer": problem.pointer,
@@ -82,7 +68,7 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
             "column": problem.column,
             "suggestion": _suggestion(problem),
         }
-        for problem in verdict.problems
+        for problem in report.problems
     ]
     lint = [
         {
@@ -93,9 +79,9 @@ def verdict_record(verdict: Verdict) -> dict[str, Any]:
             "line": line,
             "column": column,
         }
-        for finding, line, column in verdict.lint
+        for finding, line, column in report.lint
     ]
-    value: dict[str, Any] = {"source": verdict.source, "index": verdict.number, "valid": not errors}
+    value: dict[str, Any] = {"source": report.source, "index": report.number, "valid": not errors}
     return value | {"errors": errors, "lint": lint}
 
 
@@ -109,25 +95,25 @@ def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
     return problem.suggestion
 
 
-def _tell(out: Output, verdict: Verdict) -> None:
-    for problem in verdict.problems:
-        place = place_text(verdict.source, problem.line, problem.column)
+def _print_report(out: Output, report: PayloadReport) -> None:
+    for problem in report.problems:
+        place = place_text(report.source, problem.line, problem.column)
         out.wrapped((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
-    for finding, line, column in verdict.lint:
-        place = place_text(verdict.source, line, column)
+    for finding, line, column in report.lint:
+        place = place_text(report.source, line, column)
         severity: Cell = (f"  {finding.severity}", _STYLES[finding.severity])
         words = f"  {finding.message} ({finding.hint})"
         out.wrapped((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
 
 
-def _annotate(out: Output, verdict: Verdict) -> None:
+def _annotate(out: Output, report: PayloadReport) -> None:
     """Write GitHub's workflow commands, which mark lines in the changes of a pull request."""
-    for problem in verdict.problems:
+    for problem in report.problems:
         title = problem.pointer or problem.rule
-        _command(out, "error", verdict.source, problem.line, problem.column, title, _message(problem))
-    for finding, line, column in verdict.lint:
+        _command(out, "error", report.source, problem.line, problem.column, title, _message(problem))
+    for finding, line, column in report.lint:
         words = f"{finding.pointer or 'the job'}: {finding.message} ({finding.hint})"
-        _command(out, _COMMANDS[finding.severity], verdict.source, line, column, finding.rule, words)
+        _command(out, _COMMANDS[finding.severity], report.source, line, column, finding.rule, words)
 
 
 def _command(

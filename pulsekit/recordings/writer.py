@@ -1,46 +1,26 @@
-"""Recording beside the event loop: what `tail --save` does."""
+"""Record messages beside the event loop, and acknowledge them once the disk has them."""
 
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
 from collections import deque
 from math import inf
 from typing import TYPE_CHECKING
 
-from pulsekit.cli.output.streams import Worker
-from pulsekit.errors import ConfigurationError
-from pulsekit.recordings.recorder import Recorder
+from pulsekit.recordings.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from pulsekit.bindings.registration import Binding
     from pulsekit.messages import Gap, Message
+    from pulsekit.recordings.recorder import Recorder
 
-__all__ = ["RecordingWriter", "recorder_for"]
+__all__ = ["RecordingWriter"]
 
-_AHEAD = 1000  # messages the broker sends ahead: it goes on while the disk takes its time
-_OWED = _AHEAD // 2  # messages recorded and not acknowledged, at most
+_PREFETCH = 1000  # messages the broker sends ahead: it goes on while the disk takes its time
+_UNACKNOWLEDGED = _PREFETCH // 2  # messages recorded and not acknowledged, at most
 _SOON = 0.5  # seconds until what is recorded is acknowledged at the latest
-
-
-def recorder_for(path: str, bindings: Sequence[Binding], *, replace: bool) -> Recorder:
-    """Choose a file, and refuse before connecting what would be refused afterwards.
-
-    Raises:
-        ConfigurationError: it is there and not to be replaced, or its name does not say that it is a recording.
-        OSError: it cannot be made.
-    """
-    recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
-    if recorder.path.exists() and not replace:
-        raise ConfigurationError(f"{path} is there already: give another name, or replace it with --force")
-    if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):
-        reason = errno.EACCES if recorder.path.parent.is_dir() else errno.ENOENT
-        raise OSError(reason, os.strerror(reason), path)
-    return recorder
 
 
 class RecordingWriter:
@@ -49,17 +29,17 @@ class RecordingWriter:
     That is not asked of the disk for every message, but for many at once, and soon.
 
     Attributes:
-        ahead: how many messages the broker should send ahead.
+        prefetch: how many messages the broker should send ahead.
         gaps: those that were not recorded yet: each belongs before the messages of its epoch.
         due: when to call `settle` at the latest, by the clock of the loop.
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        self.ahead = _AHEAD
+        self.prefetch = _PREFETCH
         self.gaps: deque[Gap] = deque()
         self.due = inf
         self._recorder = recorder
-        self._owed: list[Message] = []
+        self._unacknowledged: list[Message] = []
         self._disk = Worker("write the recording")
 
     @property
@@ -90,10 +70,10 @@ class RecordingWriter:
                 entries.append(self.gaps.popleft())
             entries.append(message)
         await self._disk.call(lambda: self._recorder.write(entries))
-        self._owed += batch
+        self._unacknowledged += batch
         now = asyncio.get_running_loop().time()
         self.due = min(self.due, now + _SOON)
-        if len(self._owed) >= _OWED or now >= self.due:
+        if len(self._unacknowledged) >= _UNACKNOWLEDGED or now >= self.due:
             await self.settle()
 
     async def settle(self) -> None:
@@ -115,6 +95,6 @@ class RecordingWriter:
         return True
 
     async def _acknowledge(self) -> None:
-        owed, self._owed, self.due = self._owed, [], inf
-        for message in owed:
+        recorded, self._unacknowledged, self.due = self._unacknowledged, [], inf
+        for message in recorded:
             await message.ack()

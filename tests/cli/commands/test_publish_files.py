@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import tracemalloc
-from base64 import b64encode
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,9 +12,9 @@ from support.samples import JOBS
 import pulsekit
 from pulsekit._documents.document import parse_json
 from pulsekit._documents.payloads import decode_body
-from pulsekit.cli.commands.publish.plans import Dropped, Files, Messages, Plan, Refused
+from pulsekit.cli.commands.publish.files import Files
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
-from pulsekit.publisher.encoder import Draft
+from pulsekit.publisher.planning import DroppedJob, PlannedMessages, PublishPlan, RefusedPayload
 from pulsekit.schemas.edits import Edits
 from pulsekit.treeherder import Linter
 
@@ -41,19 +40,19 @@ class Counting:
         self._schema.check(payload)
 
 
-def plan(schema: Any = None, **more: Any) -> Plan:
+def plan(schema: Any = None, **more: Any) -> PublishPlan:
     known: dict[str, Any] = {"key": None, "destinations": ("treeherder",), "defaults": ()}
-    return Plan(exchange="exchange/me/x", schema=schema, **(known | more))
+    return PublishPlan(exchange="exchange/me/x", schema=schema, **(known | more))
 
 
 def line(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
-def outcome(results: Iterable[Messages | Refused]) -> list[Any]:
+def outcome(results: Iterable[PlannedMessages | RefusedPayload]) -> list[Any]:
     """Make results comparable: the messages, or what was wrong."""
     return [
-        str(result.error) if isinstance(result, Refused) else [in_words(message) for message in result]
+        str(result.error) if isinstance(result, RefusedPayload) else [in_words(message) for message in result]
         for result in results
     ]
 
@@ -96,18 +95,18 @@ def test_what_changed_in_between_is_judged_again(change: str, suffix: str, tmp_p
     one, two, three = JOBS[:3]
     write(one, two, three)
     files = Files([str(tmp_path / f"{name}.{suffix}") for name in "ab"], plan(counting))
-    assert not any(isinstance(result, Refused) for result in files.judged())
+    assert not any(isinstance(result, RefusedPayload) for result in files.judged())
     counting.asked = 0
     write(
         *{"replaced": (one, two, BROKEN), "added": (one, two, three, BROKEN), "swapped": (three, BROKEN, one)}[change]
     )
     again = list(files.again())
-    refused = [result for result in again if isinstance(result, Refused)]
+    refused = [result for result in again if isinstance(result, RefusedPayload)]
     assert len(refused) == 1
     assert "/state" in str(refused[0].error)
     judged = {"replaced": 1, "added": 2, "swapped": 3}[change]
     assert judged <= counting.asked <= 2 * judged  # a refusal is worked out twice: whether, and where
-    assert isinstance(again[0], Messages)
+    assert isinstance(again[0], PlannedMessages)
 
 
 @pytest.mark.parametrize("more", [{"key": "k"}, {"destinations": ("a", "b")}])
@@ -116,9 +115,9 @@ def test_what_is_written_plainly_is_sent_as_it_is_written(file: Path, more: dict
     file.write_text("".join(lines), encoding="utf-8")
     files = Files([str(file)], plan(**({"destinations": ()} | more)))
     keys = [more["key"]] if "key" in more else ["a.p._", "b.p._"]
-    assert all(isinstance(result, Messages) for result in files.judged())
+    assert all(isinstance(result, PlannedMessages) for result in files.judged())
     plainly = [[(text.strip().encode(), key) for key in keys] for text in lines[1:]]
-    assert [result.messages for result in files.again() if isinstance(result, Messages)][1:] == plainly
+    assert [result.messages for result in files.again() if isinstance(result, PlannedMessages)][1:] == plainly
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,7 @@ def test_places_are_right_in_every_part_of_a_long_file(file: Path, counting: Cou
             out.writelines(line(JOBS[number % len(JOBS)]) for number in range(2000))
             out.write(" \n" + line(BROKEN))
     assert file.stat().st_size > 4 * 1024 * 1024
-    refused = [result for result in Files([str(file)], plan(counting)).judged() if isinstance(result, Refused)]
+    refused = [result for result in Files([str(file)], plan(counting)).judged() if isinstance(result, RefusedPayload)]
     found = []
     for one in refused:
         assert isinstance(one.error, InvalidPayload)
@@ -216,7 +215,7 @@ def test_a_line_is_taken_as_the_document_it_is_however_it_is_spelled(
     try:
         expected = some.take(parse_json(file.read_bytes().split(b"\n")[0] + b"\n", source=str(file), first_line=1))
     except DocumentError as error:
-        expected = Refused(error, error)
+        expected = RefusedPayload(error, error)
     files = Files([str(file)], some)
     first, again = outcome(files.judged()), outcome(files.again())
     assert repr(first[0]) == repr(outcome([expected])[0])  # by its looks, for NaN is not itself
@@ -252,24 +251,6 @@ def test_any_lines_give_the_messages_of_their_documents(
     assert repr(outcome(files.again())) == repr(expected)
 
 
-@pytest.mark.parametrize(
-    ("more", "record", "keys"),
-    [
-        ({}, False, [KEY]),
-        ({"destinations": ("a", "b")}, False, [f"a.{PROJECT}._", f"b.{PROJECT}._"]),
-        ({"destinations": (), "defaults": ("d",)}, False, [f"d.{PROJECT}._"]),
-        ({"key": "k", "destinations": ()}, False, ["k"]),
-        ({"destinations": (), "defaults": ("d",)}, True, ["own"]),
-        ({"destinations": ("a",)}, True, [f"a.{PROJECT}._"]),
-        ({"key": "k", "destinations": ()}, True, ["k"]),
-    ],
-)
-def test_where_the_key_comes_from(more: dict[str, Any], record: bool, keys: list[str]) -> None:
-    value = {"routing_key": "own", "payload": JOBS[0]} if record else JOBS[0]
-    messages = plan(**more).messages(value)
-    assert [one.routing_key if isinstance(one, Draft) else one[1] for one in messages] == keys
-
-
 def test_a_payload_whose_key_nothing_says_is_an_error_of_the_call(file: Path) -> None:
     file.write_text(line(JOBS[0]))
     files = Files([str(file)], plan(destinations=()))
@@ -277,44 +258,7 @@ def test_a_payload_whose_key_nothing_says_is_an_error_of_the_call(file: Path) ->
         list(files.judged())
 
 
-def test_the_payload_of_a_record_is_what_is_judged(counting: Counting) -> None:
-    some = plan(counting)
-    assert len(some.messages({"routing_key": "k", "payload": JOBS[0]})) == 1
-    for record in ({"payload": BROKEN}, {"body": json.dumps(BROKEN), "payload": JOBS[0]}):
-        with pytest.raises(InvalidPayload):
-            some.messages({"routing_key": "k"} | record)
-
-
 # changed on the way
-
-
-def test_fields_are_changed_before_a_job_is_judged_and_before_its_key_is_made(counting: Counting) -> None:
-    edits = Edits(["state=pending", "origin.project=other"], ["result"], schema=JOB_SCHEMA)
-    some = plan(counting, edits=edits)
-    ((job, key),) = some.messages(BROKEN)
-    assert (job["state"], key) == ("pending", "treeherder.other._")
-    refused = plan(counting, edits=Edits(["tier=9"], schema=JOB_SCHEMA)).take(parse_json(json.dumps(JOBS[0])))
-    assert isinstance(refused, Refused)
-    assert "/tier" in str(refused.error)
-
-
-@pytest.mark.parametrize("part", ["payload", "body", "body_b64"])
-def test_of_a_record_the_payload_is_changed_and_it_becomes_another_message(part: str, counting: Counting) -> None:
-    text = json.dumps(JOBS[1], indent=1)
-    content = {"payload": JOBS[1], "body": text, "body_b64": b64encode(text.encode()).decode()}[part]
-    record = {
-        "routing_key": "own",
-        "cc": ["more"],
-        "headers": {"h": 1},
-        "properties": {"message_id": "old", "app_id": "kept"},
-        "payload": {"old": 1},
-        part: content,
-    }
-    (message,) = plan(counting, destinations=(), edits=Edits(["tier=3"], schema=JOB_SCHEMA)).messages(record)
-    assert isinstance(message, Draft)
-    assert message.payload == JOBS[1] | {"tier": 3}
-    assert (message.routing_key, message.cc, message.headers) == ("own", ("more",), {"h": 1})
-    assert (message.properties.message_id, message.properties.app_id) == (None, "kept")
 
 
 def test_a_recording_with_gaps_and_exact_bodies_can_be_changed_and_gets_keys_of_its_jobs(file: Path) -> None:
@@ -342,7 +286,7 @@ def test_what_has_no_place_for_a_field_is_refused_with_its_line(file: Path) -> N
     )
     files = Files([str(file)], plan(edits=Edits(["origin.project=x"], schema=JOB_SCHEMA)))
     _, *refused = files.judged()
-    assert all(isinstance(one, Refused) for one in refused)
+    assert all(isinstance(one, RefusedPayload) for one in refused)
     assert [one.error.problems[0].line for one in refused] == [2, 3, 4]
 
 
@@ -361,8 +305,8 @@ def linted(file: Path, *jobs: Any, **more: Any) -> list[Any]:
 def test_a_job_that_treeherder_would_drop_is_refused_unless_it_is_forced(file: Path) -> None:
     good, refused = linted(file, JOBS[1], OWNERLESS)
     assert (len(good), good.lint) == (1, ())
-    assert isinstance(refused, Refused)
-    assert isinstance(refused.error, Dropped)
+    assert isinstance(refused, RefusedPayload)
+    assert isinstance(refused.error, DroppedJob)
     assert [(problem.rule, problem.line) for problem in refused.error.problems] == [("owner-missing", 2)]
     assert [one.finding.rule for one in refused.lint] == ["owner-missing"]
     (forced,) = linted(file, OWNERLESS, force=True)
@@ -399,7 +343,7 @@ def test_what_is_as_it_was_is_not_linted_again_and_what_changed_is(file: Path) -
     assert [taken.lint for taken in files.again()] == [()]
     file.write_text(line(OWNERLESS))
     (again,) = files.again()
-    assert isinstance(again, Refused)
+    assert isinstance(again, RefusedPayload)
     assert again.lint
 
 
@@ -423,4 +367,4 @@ def test_rules_are_applied_after_the_fields_are_changed(file: Path) -> None:
     (taken,) = linted(file, OWNERLESS, edits=edits)
     assert taken.lint == ()
     (refused,) = linted(file, JOBS[1], edits=Edits([], ["owner"], schema=JOB_SCHEMA))
-    assert isinstance(refused, Refused)
+    assert isinstance(refused, RefusedPayload)

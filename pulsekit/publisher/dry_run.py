@@ -1,0 +1,111 @@
+"""What a publish would do: which messages, which bindings match them, and how Treeherder would show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit.bindings.table import BindingTable
+from pulsekit.errors import DocumentError, InvalidPayload, Problem
+from pulsekit.publisher.planning import RefusedPayload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pulsekit.bindings.registration import Binding
+    from pulsekit.publisher.planning import PlannedMessage, PlannedMessages, PublishPlan
+    from pulsekit.treeherder.placed import Placed
+
+__all__ = ["DryRun", "DryRunMessage"]
+
+_SHOWN = {"wrong", "dropped"}  # severities that are a verdict; what is only cosmetic is valid
+
+
+@dataclass(frozen=True, slots=True)
+class DryRunMessage:
+    """Say what would become of one message, or of a payload that would not be sent.
+
+    Attributes:
+        verdict: `valid`, `wrong` (Treeherder would show the job wrong), `dropped` or `invalid`.
+        routing_key: the key, or None if the payload would not be sent.
+        size: bytes of the body.
+        bindings: patterns of the bindings that match one of its keys.
+        project: the project of the job.
+        preview: the job as Treeherder would store it, or None for what is no job.
+        problems: what the schema has against the payload.
+        lint: what Treeherder's rules have against the job.
+    """
+
+    verdict: str
+    routing_key: str | None = None
+    size: int | None = None
+    bindings: tuple[str, ...] = ()
+    project: str = ""
+    preview: dict[str, Any] | None = None
+    problems: Sequence[Problem] = ()
+    lint: Sequence[Placed] = ()
+
+
+class DryRun:
+    """Say what publishing by a plan would do.
+
+    Args:
+        plan: the plan.
+        bindings: those that are known; of other exchanges, too.
+    """
+
+    def __init__(self, plan: PublishPlan, bindings: Iterable[Binding]) -> None:
+        self._plan = plan
+        self._table: BindingTable[str] = BindingTable()
+        for binding in bindings:
+            if binding.exchange == plan.exchange:
+                self._table.add(binding.pattern, binding.pattern)
+
+    @property
+    def has_bindings(self) -> bool:
+        """Whether a binding of the exchange is known."""
+        return len(self._table) > 0
+
+    def messages(self, planned: PlannedMessages | RefusedPayload) -> list[DryRunMessage]:
+        """Return what would become of each message of a payload."""
+        if isinstance(planned, RefusedPayload):
+            return [self._refused(planned)]
+        return [self._message(message, planned.lint) for message in planned]
+
+    def _refused(self, refused: RefusedPayload) -> DryRunMessage:
+        error = refused.error
+        if refused.lint:  # the schema has nothing against what is dropped
+            return DryRunMessage("dropped", lint=refused.lint)
+        if isinstance(error, InvalidPayload):
+            return DryRunMessage("invalid", problems=error.problems)
+        problem = error.problem() if isinstance(error, DocumentError) else Problem("", "message", str(error))
+        return DryRunMessage("invalid", problems=(problem,))
+
+    def _message(self, message: PlannedMessage, lint: Sequence[Placed]) -> DryRunMessage:
+        payload, key, cc = (
+            (*message, ()) if isinstance(message, tuple) else (message.payload, message.routing_key, message.cc)
+        )
+        worst = str(lint[0].finding.severity) if lint else ""
+        project, preview = self._preview(payload)
+        return DryRunMessage(
+            verdict=worst if worst in _SHOWN else "valid",
+            routing_key=key,
+            size=len(payload if isinstance(payload, bytes) else encode_payload(payload)),
+            bindings=tuple(dict.fromkeys(pattern for one in (key, *cc) for pattern in self._table.matches(one))),
+            project=project,
+            preview=preview,
+            lint=lint,
+        )
+
+    def _preview(self, payload: Any) -> tuple[str, dict[str, Any] | None]:
+        if self._plan.linter is None:
+            return "", None
+        from pulsekit.treeherder import preview_job
+
+        job = decode_body(payload) if isinstance(payload, bytes) else payload
+        try:
+            preview = preview_job(job)
+        except InvalidPayload:  # it is sent by force
+            return "", None
+        return job["origin"]["project"], preview

@@ -1,0 +1,108 @@
+"""Following a subscription from Python: what is chosen, recorded, shown and acknowledged, and when it stops."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import inf
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import pulsekit
+from pulsekit.bindings.registration import Binding
+from pulsekit.messages import Gap
+from pulsekit.recordings import Follower, RecordingWriter, Until
+from pulsekit.records.expressions import Filter
+from pulsekit.records.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pulsekit.records.selection import SelectedMessage
+
+BINDING = Binding("exchange/me/v1/jobs", "#")
+QUEUE = "queue/me/jobs"
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+class Shown:
+    """Keep what is shown."""
+
+    def __init__(self) -> None:
+        self.due = inf
+        self.numbers: list[int] = []
+        self.gaps: list[bool] = []
+        self.closed = False
+
+    async def show(self, seen: Sequence[SelectedMessage]) -> None:
+        self.numbers += [one.message.payload["number"] for one in seen]
+
+    def gap(self, gap: Gap, *, at_once: bool) -> None:
+        self.gaps.append(at_once)
+
+    async def settle(self) -> None:
+        """Nothing is ever due."""
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+async def publisher(pulse: pulsekit.Pulse) -> pulsekit.Publisher:
+    await pulse.create_exchange(BINDING.exchange)
+    return pulse.publisher(BINDING.exchange)
+
+
+async def publish(publisher: pulsekit.Publisher, count: int) -> None:
+    async for receipt in publisher.publish_many([({"number": number}, "k") for number in range(count)]):
+        receipt.check()
+
+
+def recorded(path: Path) -> list[Any]:
+    """Read a recording, which must be whole."""
+    return [entry.payload["number"] for entry in pulsekit.read_recording(path) if isinstance(entry, pulsekit.Record)]
+
+
+@pytest.mark.parametrize("records", [True, False])
+async def test_chosen_messages_are_kept_and_all_are_acknowledged(
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, tmp_path: Path, records: bool
+) -> None:
+    path, shown = tmp_path / "jobs.ndjson", Shown()
+    selection = Selection([BINDING], filter=Filter("payload.number >= `2`"))
+    writer = RecordingWriter(pulsekit.Recorder(path)) if records else None
+    follower = Follower(selection, writer, lambda: shown, until=Until(count=3))
+    async with pulse.subscribe(BINDING, queue=QUEUE, prefetch=follower.prefetch, on_gap=follower.on_gap) as consumer:
+        await publish(publisher, 5)
+        await follower.run(consumer)
+        assert (follower.received, follower.chosen) == (5, 3)
+        assert shown.numbers == [2, 3, 4]
+        assert shown.closed
+        assert recorded(path) == [2, 3, 4] if records else not path.exists()
+    async with pulse.subscribe(queue=QUEUE, existing=True) as consumer:
+        assert (await consumer.depth()).total == 0
+
+
+@pytest.mark.parametrize("until", [Until(idle=0.05), Until(duration=0.05)], ids=["idle", "duration"])
+async def test_it_stops_in_time_and_the_recording_is_whole(
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, tmp_path: Path, until: Until
+) -> None:
+    path = tmp_path / "jobs.ndjson.gz"
+    follower = Follower(Selection([BINDING]), RecordingWriter(pulsekit.Recorder(path)), until=until)
+    async with pulse.subscribe(BINDING) as consumer:
+        await follower.run(consumer)
+    assert recorded(path) == []
+
+
+async def test_a_gap_is_shown_at_once_when_no_message_waits(
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher
+) -> None:
+    shown = Shown()
+    follower = Follower(Selection([BINDING]), None, lambda: shown, until=Until(count=1))
+    follower.on_gap(Gap(NOON, NOON, 1, lossy=False))  # before anything shows it
+    async with pulse.subscribe(BINDING) as consumer:
+        await follower.open(consumer)
+        follower.on_gap(Gap(NOON, NOON, 2, lossy=False))
+        follower.busy = True
+        follower.on_gap(Gap(NOON, NOON, 3, lossy=False))
+    assert shown.gaps == [True, False]
