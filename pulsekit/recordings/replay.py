@@ -1,9 +1,9 @@
-"""Send recorded messages again: in the rhythm in which they came, faster, or as fast as can be.
+"""Publish recorded messages again: at the recorded times, faster, or as fast as possible.
 
 replay = Replay(read_recording("jobs.ndjson.gz"), speed=2)
 async for receipt in replay.send(publisher):
     ...
-replay.latest                                      # by how many seconds a message missed its time at most
+replay.latest                                      # the largest delay of a message, in seconds
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ __all__ = ["KeyMap", "Replay", "schedule"]
 def schedule(
     entries: Iterable[Record | Gap], *, speed: float = 1.0, max_gap: float = inf, pace: float | None = None
 ) -> Iterator[tuple[float, Record]]:
-    """Say for each message when it is due, in seconds after the first.
+    """Yield each message with the time when it is due, in seconds after the first.
 
-    A clock that was set back while it was recorded makes no message due before the one in front of it.
+    No message is due before the one in front of it, even if the clock was set back during the recording.
 
     Args:
-        entries: what was recorded; gaps take the time they took.
-        speed: how many times faster; `inf` has all due at once.
-        max_gap: seconds between two messages at most, after they were made faster.
-        pace: seconds between any two messages, whatever was recorded.
+        entries: the entries of a recording; gaps take the time they took.
+        speed: how many times faster; with `inf`, all messages are due at once.
+        max_gap: the most seconds between two messages, after `speed`.
+        pace: seconds between any two messages, instead of the recorded times.
     """
     due, last = 0.0, None
     for number, entry in enumerate(entry for entry in entries if isinstance(entry, Record)):
@@ -54,16 +54,16 @@ def schedule(
 
 
 class KeyMap:
-    """Give routing keys other words to begin with.
+    """Replace the first words of routing keys.
 
-    Of several that fit, the longest beginning counts. What does not fit stays as it is.
+    If several changes fit a key, the one with the most words is used. Other keys stay as they are.
     """
 
     def __init__(self, changes: Iterable[str]) -> None:
-        """Read changes, each `OLD=NEW`: whole words with dots between them; without NEW they are taken away.
+        """Read changes, each `OLD=NEW`: whole words with dots between them; without NEW, OLD is removed.
 
         Raises:
-            ConfigurationError: one is not of this form, or the same words are to become different ones.
+            ConfigurationError: a change has another form, or two changes have the same OLD.
         """
         self._changes: dict[str, str] = {}
         self._used: set[str] = set()
@@ -76,11 +76,11 @@ class KeyMap:
 
     @property
     def unused(self) -> tuple[str, ...]:
-        """The beginnings that no key had so far."""
+        """Each OLD with which no key began so far."""
         return tuple(old for old in self._changes if old not in self._used)
 
     def __call__(self, key: str) -> str:
-        """Return the key that the other becomes."""
+        """Return the changed key."""
         words = key.split(".")
         for size in range(len(words), 0, -1):
             old = ".".join(words[:size])
@@ -92,18 +92,17 @@ class KeyMap:
 
 
 class Replay:
-    """Send what was recorded, each message when it is due.
+    """Publish the messages of a recording, each when it is due.
 
-    A message is never sent before its time. It may be late, because the machine or the broker cannot keep up; then
-    those after it are not put off, but follow as fast as can be until they are in time again. Bodies, keys, headers
-    and properties are sent as they were recorded, message ids among them; only `user_id` is left out, because the
-    broker refuses that of somebody else (406).
+    A message is never published before its time. If the machine or the broker cannot keep up, it is late; the messages
+    after it follow as fast as possible until they are in time again. Bodies, keys, headers and properties are as
+    recorded, message ids included; only `user_id` is left out, because the broker refuses another user's (406).
 
     Attributes:
         count: messages given to the publisher.
         planned: when the last of them was due, in seconds after the first.
-        late: by how many seconds it missed its time.
-        latest: by how many seconds one of them did, at most.
+        late: its delay in seconds.
+        latest: the largest delay of a message in seconds.
     """
 
     def __init__(
@@ -117,16 +116,16 @@ class Replay:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Prepare to send; nothing is read before.
+        """Prepare to publish; `send` reads the entries.
 
         Args:
-            entries: what was recorded, such as `read_recording` gives.
-            speed: how many times faster; `inf` waits for nothing, and then nothing is late.
-            max_gap: seconds that are waited between two messages at most.
-            pace: seconds between any two messages, whatever was recorded.
-            rekey: returns the routing key that is sent for one that was recorded, such as a `KeyMap`.
-            clock: tells the time in seconds.
-            sleep: waits so many seconds.
+            entries: the entries of a recording, as from `read_recording`.
+            speed: how many times faster; `inf` does not wait, and then no message is late.
+            max_gap: the most seconds between two messages.
+            pace: seconds between any two messages, instead of the recorded times.
+            rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`.
+            clock: returns the time in seconds.
+            sleep: waits for a number of seconds.
 
         Raises:
             ConfigurationError: the speed is not above zero.

@@ -1,4 +1,4 @@
-"""How many messages a second pass, by exchange and by how their keys begin, in bounded memory.
+"""Count messages a second, by exchange and by the first words of their keys, in bounded memory.
 
 rates = Rates(words=2)
 rates.add(message.exchange, message.routing_key, len(message.body))
@@ -16,14 +16,14 @@ MOST = 1000  # key prefixes that are counted apart
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Count the messages of one exchange whose keys begin alike.
+    """The count of the messages of one exchange whose keys begin with the same words.
 
     Attributes:
-        exchange: where they were published.
-        prefix: the first words of their keys; None for all those that are not counted apart.
-        messages: how many came in all.
+        exchange: the exchange.
+        prefix: the first words of the keys; None for the sum of all prefixes that are not counted apart.
+        messages: the number of messages.
         size: the bytes of their bodies.
-        rate: how many came a second, since the look before.
+        rate: messages a second since the look before.
     """
 
     exchange: str
@@ -35,13 +35,13 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Hold all counts at one moment.
+    """All counts at one moment.
 
     Attributes:
-        seconds: how long since the look before.
-        messages: how many came in all.
+        seconds: the time since the look before.
+        messages: the number of messages.
         size: the bytes of their bodies.
-        rate: how many came a second, since the look before.
+        rate: messages a second since the look before.
         exchanges: the same for each exchange, busiest first.
         rows: the same for each exchange and prefix, busiest first.
     """
@@ -57,8 +57,8 @@ class Look:
 class Rates:
     """Count messages.
 
-    Task ids in keys, or whatever never comes twice, do not make it grow: when there are more prefixes than `most`,
-    those that fewest messages had are counted together from then on.
+    Words that never come twice, such as task ids, do not make it grow: beyond `most` prefixes, the half with the fewest
+    messages is counted together from then on.
     """
 
     def __init__(self, began: float, *, words: int = 1, most: int = MOST) -> None:
@@ -75,7 +75,7 @@ class Rates:
         self._counts: dict[tuple[str, str | None], list[int]] = {}  # messages, bytes, messages at the last look
 
     def add(self, exchange: str, key: str, size: int) -> None:
-        """Count a message of so many bytes."""
+        """Count a message with a body of `size` bytes."""
         place = (exchange, ".".join(key.split(".", self._words)[: self._words]))
         count = self._counts.get(place)
         if count is None:

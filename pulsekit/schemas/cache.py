@@ -1,9 +1,9 @@
-"""What took long to work out, kept for the next process in a folder of the user's own.
+"""Cache compiled schemas for later processes, in a folder that only the user can write.
 
-What comes out of it is run as code, so nothing is read that anybody else could have written. Every folder on the way
-belongs to the user or root, and no others can write there, or it is sticky, as `/tmp` is; the folder and the file are
-the user's and closed to all others; neither is a link; and the digest of the file is right. What is not so counts as
-not there. Nothing here ever fails: without a home, or on a disk that is full or cannot be written, work is done again.
+Entries are run as code, so an entry is used only if no other user can have written it: each folder above the cache
+belongs to the user or root, and others cannot write there, or it is sticky, as `/tmp` is; the cache and the entry
+belong to the user, and others have no access; neither is a link; and the digest of the entry is correct. All other
+entries are ignored. Caching never fails: without a home, or on a full or read-only disk, the work is done again.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _read(folder: int, name: str) -> bytes | None:
 
 
 def _write(folder: int, name: str, content: bytes) -> None:
-    """Put an entry in its place whole, so that nobody ever reads half of one."""
+    """Write an entry to another name and rename it, so no process reads half of it."""
     if len(content) > MAX_SIZE:
         return
     unfinished = f"{name}.{os.urandom(8).hex()}"

@@ -1,7 +1,7 @@
-"""The drafts of JSON Schema: what a schema may say.
+"""Check that a schema is valid JSON Schema of draft 4, 6 or 7, and resolve its references.
 
-A schema is checked before anything is made of it, so that every mistake in one has a place and words, and nothing in it
-is ever fetched. Source: JSON Schema drafts 4, 6 and 7, core and validation.
+A schema is checked before it is compiled, so each mistake is reported with its place. Nothing is ever fetched.
+Source: JSON Schema drafts 4, 6 and 7, core and validation.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""What compiled schemas need when they run: how they refuse, and their regular expressions.
+"""The names that compiled schemas import: the exception of a refusal, and the table of regular expressions.
 
-Compiled code is a module of its own, shipped or cached, that imports nothing but this: for a valid payload neither
-fastjsonschema nor the schema itself is read.
+Compiled code is a module, shipped or cached, that imports only this one. For a valid payload, neither fastjsonschema
+nor the schema itself is loaded.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENTRY = "validate"  # the function of compiled code that takes the payload
 
 
 class Refused(Exception):
-    """Say that a payload is not valid. Why is for `problems` to find out."""
+    """Raised by a compiled validator if a payload is not valid; `explain` produces the details."""
 
 
 class Patterns(dict[str, re.Pattern[str]]):
