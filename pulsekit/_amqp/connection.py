@@ -36,6 +36,7 @@ from yarl import URL
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error
 from pulsekit._amqp.link import Link
+from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.transport import Transport
 from pulsekit.errors import (
     BrokerRefused,
@@ -158,8 +159,7 @@ class Connection:
         if self._failure is None:
             self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_task(self._task)
         if self._link is not None:
             link, self._link = self._link, None
             await link.close()

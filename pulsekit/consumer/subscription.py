@@ -35,6 +35,7 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
+from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
@@ -177,8 +178,7 @@ class Subscription:
 
     async def _cancel(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_task(self._task)
 
     async def _run(self) -> None:
         """Consume in one epoch after the other, until the connection fails or the broker refuses the subscription."""

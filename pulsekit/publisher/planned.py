@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.types import Outcome
@@ -13,7 +14,7 @@ from pulsekit.publisher.publisher import WINDOW
 from pulsekit.publisher.receipts import Receipt
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 
     from pulsekit.publisher.planning import PlannedMessage, PlannedMessages
     from pulsekit.publisher.publisher import Publisher
@@ -48,7 +49,7 @@ class PlannedPublish:
         planned: Iterable[PlannedMessages | RefusedPayload] | AsyncIterable[PlannedMessages | RefusedPayload],
         *,
         window: int = WINDOW,
-    ) -> AsyncIterator[Receipt]:
+    ) -> AsyncGenerator[Receipt, None]:
         """Publish, and yield receipts in the order of the payloads. The index of a refused payload's receipt is -1.
 
         Args:
@@ -56,11 +57,12 @@ class PlannedPublish:
             window: messages in flight.
         """
         messages = self._streamed(planned) if isinstance(planned, AsyncIterable) else self._messages(planned)
-        async for receipt in self._publisher.publish_many(messages, window=window):
-            for refused in self._refused():
-                yield refused
-            self._order.popleft()
-            yield receipt
+        async with aclosing(self._publisher.publish_many(messages, window=window)) as receipts:
+            async for receipt in receipts:
+                for refused in self._refused():
+                    yield refused
+                self._order.popleft()
+                yield receipt
         for refused in self._refused():
             yield refused
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit.bindings.names import check_exchange
 from pulsekit.errors import BrokerRefused, ConfigurationError, NotOpen, PulsekitError
@@ -19,7 +20,7 @@ from pulsekit.publisher.sender import BATCH, Sender
 from pulsekit.publisher.window import PendingMessage, PublishWindow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -146,7 +147,7 @@ class Publisher:
         window: int = WINDOW,
         mandatory: bool | None = None,
         timeout: float | None = None,
-    ) -> AsyncIterator[Receipt]:
+    ) -> AsyncGenerator[Receipt, None]:
         """Publish messages with many in flight, and yield their receipts in order, each as soon as it is known.
 
         No single message raises: an invalid message has a receipt too. Memory is bounded: at most `window` messages are
@@ -196,8 +197,7 @@ class Publisher:
                     await publish_window.changed()
         finally:
             if feeding is not None and not feeding.done():
-                feeding.cancel()
-                await asyncio.wait([feeding])
+                await end_task(feeding)
         if publish_window.failure is not None:
             raise publish_window.failure
         if isinstance(self._sender.failure, BrokerRefused):

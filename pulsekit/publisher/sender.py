@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.frames import FRAME_MAX
 from pulsekit._amqp.publishing import PublishChannel
+from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome
 from pulsekit.bindings.names import owner
 from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError
@@ -98,8 +99,7 @@ class Sender:
         if left:
             log.warning("%d messages to %s were not confirmed before closing", len(left), self._exchange)
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await end_task(self._task)
         return tuple(message.receipt for message in left if message.receipt is not None)
 
     def _start(self) -> None:

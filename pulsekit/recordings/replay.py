@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import aclosing
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from pulsekit.publisher.publisher import WINDOW
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from pulsekit.messages import Gap
     from pulsekit.publisher.publisher import Publisher
@@ -142,7 +143,7 @@ class Replay:
         self._clock = clock
         self._sleep = sleep
 
-    async def send(self, publisher: Publisher, *, window: int = WINDOW) -> AsyncIterator[Receipt]:
+    async def send(self, publisher: Publisher, *, window: int = WINDOW) -> AsyncGenerator[Receipt, None]:
         """Publish everything, and yield the receipts in order, each as soon as it is known. May be called once.
 
         Raises:
@@ -151,8 +152,9 @@ class Replay:
             NetworkError: the broker could not be reached for the first time.
         """
         source = self._in_time() if self._waits else self._at_once()
-        async for receipt in publisher.publish_many(source, window=window):
-            yield receipt
+        async with aclosing(publisher.publish_many(source, window=window)) as receipts:
+            async for receipt in receipts:
+                yield receipt
 
     def _at_once(self) -> Iterator[Draft]:
         for _, record in self._schedule:

@@ -14,7 +14,7 @@ from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidPayload
 from pulsekit.publisher import DroppedJob, DryRun, PlannedPublish, PublishPlan, RefusedPayload
-from pulsekit.publisher.publisher import Draft
+from pulsekit.publisher.encoder import Draft
 from pulsekit.schemas.edits import Edits
 from pulsekit.treeherder import Linter
 
@@ -124,8 +124,8 @@ def test_without_a_key_or_destination_the_call_is_wrong_not_the_payload() -> Non
 
 
 @pytest.fixture
-def publisher(pulse: pulsekit.Pulse) -> pulsekit.Publisher:
-    return pulse.publisher("exchange/me/v1/jobs")
+def publisher(pulse: pulsekit.Pulse, exchange: str) -> pulsekit.Publisher:
+    return pulse.publisher(exchange)
 
 
 async def test_receipts_come_in_the_order_of_the_payloads_refused_ones_included(

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from support.rabbitmq.broker import PulseUser
+
     from pulsekit.records.selection import SelectedMessage
 
-BINDING = Binding("exchange/me/v1/jobs", "#")
-QUEUE = "queue/me/jobs"
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
@@ -49,9 +49,14 @@ class Shown:
 
 
 @pytest.fixture
-async def publisher(pulse: pulsekit.Pulse) -> pulsekit.Publisher:
-    await pulse.create_exchange(BINDING.exchange)
-    return pulse.publisher(BINDING.exchange)
+def binding(exchange: str) -> Binding:
+    return Binding(exchange, "#")
+
+
+@pytest.fixture
+async def publisher(pulse: pulsekit.Pulse, exchange: str) -> pulsekit.Publisher:
+    await pulse.create_exchange(exchange)
+    return pulse.publisher(exchange)
 
 
 async def publish(publisher: pulsekit.Publisher, count: int) -> None:
@@ -66,41 +71,47 @@ def recorded(path: Path) -> list[Any]:
 
 @pytest.mark.parametrize("records", [True, False])
 async def test_chosen_messages_are_kept_and_all_are_acknowledged(
-    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, tmp_path: Path, records: bool
+    user: PulseUser,
+    pulse: pulsekit.Pulse,
+    publisher: pulsekit.Publisher,
+    binding: Binding,
+    tmp_path: Path,
+    records: bool,
 ) -> None:
+    queue = f"queue/{user.name}/jobs"
     path, shown = tmp_path / "jobs.ndjson", Shown()
-    selection = Selection([BINDING], filter=Filter("payload.number >= `2`"))
+    selection = Selection([binding], filter=Filter("payload.number >= `2`"))
     writer = RecordingWriter(pulsekit.Recorder(path)) if records else None
     follower = Follower(selection, writer, lambda: shown, until=Until(count=3))
-    async with pulse.subscribe(BINDING, queue=QUEUE, prefetch=follower.prefetch, on_gap=follower.on_gap) as consumer:
+    async with pulse.subscribe(binding, queue=queue, prefetch=follower.prefetch, on_gap=follower.on_gap) as consumer:
         await publish(publisher, 5)
         await follower.run(consumer)
         assert (follower.received, follower.chosen) == (5, 3)
         assert shown.numbers == [2, 3, 4]
         assert shown.closed
         assert recorded(path) == [2, 3, 4] if records else not path.exists()
-    async with pulse.subscribe(queue=QUEUE, existing=True) as consumer:
+    async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)) as consumer:
         assert (await consumer.depth()).total == 0
 
 
 @pytest.mark.parametrize("until", [Until(idle=0.05), Until(duration=0.05)], ids=["idle", "duration"])
 async def test_it_stops_in_time_and_the_recording_is_whole(
-    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, tmp_path: Path, until: Until
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, binding: Binding, tmp_path: Path, until: Until
 ) -> None:
     path = tmp_path / "jobs.ndjson.gz"
-    follower = Follower(Selection([BINDING]), RecordingWriter(pulsekit.Recorder(path)), until=until)
-    async with pulse.subscribe(BINDING) as consumer:
+    follower = Follower(Selection([binding]), RecordingWriter(pulsekit.Recorder(path)), until=until)
+    async with pulse.subscribe(binding) as consumer:
         await follower.run(consumer)
     assert recorded(path) == []
 
 
 async def test_a_gap_is_shown_at_once_when_no_message_waits(
-    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, binding: Binding
 ) -> None:
     shown = Shown()
-    follower = Follower(Selection([BINDING]), None, lambda: shown, until=Until(count=1))
+    follower = Follower(Selection([binding]), None, lambda: shown, until=Until(count=1))
     follower.on_gap(Gap(NOON, NOON, 1, lossy=False))  # before anything shows it
-    async with pulse.subscribe(BINDING) as consumer:
+    async with pulse.subscribe(binding) as consumer:
         await follower.open(consumer)
         follower.on_gap(Gap(NOON, NOON, 2, lossy=False))
         follower.busy = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import nullcontext
+from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.ndjson import dump_line
@@ -13,7 +13,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import Output, console, fail, warn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractContextManager
 
     from pulsekit.publisher.receipts import Receipt
@@ -65,8 +65,8 @@ class Receipts:
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
             warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
 
-    async def show_all(self, receipts: AsyncIterator[Receipt], doing: str) -> None:
-        """Show receipts as they come, and a bar of many; however it ends, wait until all is written.
+    async def show_all(self, receipts: AsyncGenerator[Receipt, None], doing: str) -> None:
+        """Show receipts as they come, and a bar of many; however it ends, close their source and wait for the output.
 
         Args:
             receipts: those of payloads that were refused, which is said already, have an index below 0.
@@ -77,14 +77,15 @@ class Receipts:
         """
         try:
             with self._progress(doing) as advance:
-                async for receipt in receipts:
-                    refused = receipt.index < 0
-                    self._show(receipt, told=refused)
-                    if refused:
-                        continue
-                    advance()
-                    if self._outlet.full:
-                        await self._outlet.room()
+                async with aclosing(receipts):
+                    async for receipt in receipts:
+                        refused = receipt.index < 0
+                        self._show(receipt, told=refused)
+                        if refused:
+                            continue
+                        advance()
+                        if self._outlet.full:
+                            await self._outlet.room()
         finally:
             await self._outlet.drain()
             self._out.flush()
