@@ -7,10 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+import pulsekit
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder import lint_job, preview_job
 
@@ -58,12 +59,13 @@ def run(folder: Path, script: str, *arguments: str, **more: str) -> subprocess.C
     ("command", "result", "shown"), [("true", "success", "success"), ("false", "fail", "testfailed")]
 )
 async def test_the_script_shows_a_job_from_pending_to_completed(
-    command: str, result: str, shown: str, folder: Path, pulse_sandbox: PulseSandbox, pulse: Any
+    command: str, result: str, shown: str, folder: Path, pulse_sandbox: PulseSandbox
 ) -> None:
-    await pulse.create_exchange("exchange/me/v1/jobs")
-    async with pulse.subscribe("exchange/me/v1/jobs:treeherder.autoland._") as messages:
-        done = run(folder, 'sh ci.sh "$@"', command, PULSE_URL=pulse_sandbox.url("me"), REVISION=REVISION)
-        jobs = [(await anext(messages)).payload for _ in range(3)]
+    async with pulsekit.connect(pulse_sandbox.url("me")) as pulse:
+        await pulse.create_exchange("exchange/me/v1/jobs")
+        async with pulse.subscribe("exchange/me/v1/jobs:treeherder.autoland._") as messages:
+            done = run(folder, 'sh ci.sh "$@"', command, PULSE_URL=pulse_sandbox.url("me"), REVISION=REVISION)
+            jobs = [(await anext(messages)).payload for _ in range(3)]
     assert done.returncode == (command == "false")
     assert "Treeherder was not told" not in done.stderr
     assert "warning" not in done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.nesting import is_deeper_text
@@ -34,12 +35,12 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
 
 
 def _from_record(text: str, source: str, number: int) -> RoutedMessage | None:
-    if is_deeper_text(text.encode()):
-        raise InvalidMessage("the record is nested too deeply")
-    try:
-        # Not strictly: the payload does not matter here, and may have integers that Python refuses to convert.
-        value: Any = json.loads(text, parse_int=float)
-    except ValueError:
+    value: Any = None
+    with suppress(ValueError):
+        if not is_deeper_text(text.encode()):
+            # Not strictly: the payload does not matter here, and may have integers that Python refuses to convert.
+            value = json.loads(text, parse_int=float)
+    if value is None:
         from pulsekit._documents.document import parse_json  # says where it went wrong
 
         value = parse_json(text, source=source, first_line=number).value

@@ -46,7 +46,10 @@ def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:
         ("x" * 256, "keys.txt:2: routing key 'xxx"),
         ("{}", "keys.txt:2: the record has no text `routing_key`"),
         ("{", "keys.txt:2:2: this is not JSON: "),
-        ('{"routing_key": "a", "payload": ' + "[" * 100_000, "keys.txt:2: this JSON is nested too deeply to be read"),
+        (
+            '{"routing_key": "a", "payload": ' + "[" * 100_000,
+            "keys.txt:2:232: this JSON is nested too deeply: ",
+        ),
         ('{"routing_key": "a", "cc": "b"}', "keys.txt:2: `exchange` of a record must be text, and `cc` a list"),
         ('{"routing_key": "a", "cc": [1]}', "keys.txt:2: `cc` of a record must be a list of keys"),
     ],
