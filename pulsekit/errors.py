@@ -39,7 +39,7 @@ The branches answer the question a caller has: what can I do about it?
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,10 @@ __all__ = [
     "SubscriptionLost",
     "Unreachable",
     "VirtualHostRefused",
+    "fresh",
 ]
+
+ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class PulsekitError(Exception):
@@ -282,3 +285,19 @@ class ConnectTimeout(NetworkError):
 
 class ConnectionLost(NetworkError):
     """Report that an open connection went away."""
+
+
+def fresh(error: ErrorT) -> ErrorT:
+    """Return a copy of a stored exception, to be raised in its place.
+
+    Each `raise` of the same object adds to its traceback, which then keeps every frame that it passed alive. The copy
+    has the type, message, fields, notes and cause of the original, and no traceback.
+    """
+    kind = type(error)
+    copy = kind.__new__(kind, *error.args)  # not kind(…): the arguments of many classes are not `args`
+    for name, value in vars(error).items():
+        setattr(copy, name, list(value) if name == "__notes__" else value)
+    copy.__cause__ = error.__cause__
+    copy.__context__ = error.__context__
+    copy.__suppress_context__ = error.__suppress_context__  # set by the cause
+    return copy

@@ -11,8 +11,8 @@ link, declares what it needs (exchange, queue, bindings), works until its channe
   the broker is final; a refused login or virtual host is retried five times before.
 - Liveness: the link checks four times in two heartbeat intervals whether data have arrived (AMQP 0-9-1 §4.2.7).
 
-Invariants: at most one link is current; epochs ascend; after `_failure` is set, `link()` raises it for every caller and
-no further attempt is made.
+Invariants: at most one link is current; epochs ascend; after `_failure` is set, `link()` raises a copy of it for every
+caller and no further attempt is made.
 
 Example: the broker restarts. The states are READY, BACKING_OFF (0.3 s), CONNECTING, BACKING_OFF (0.7 s), CONNECTING,
 READY; the epoch of the new link is 2.
@@ -45,6 +45,7 @@ from pulsekit.errors import (
     NotOpen,
     PulsekitError,
     VirtualHostRefused,
+    fresh,
 )
 
 if TYPE_CHECKING:
@@ -145,11 +146,11 @@ class Connection:
         """Return the link of the current epoch, when there is one.
 
         Raises:
-            PulsekitError: Raised when the connection failed finally or was closed; every caller gets the same error.
+            PulsekitError: Raised when the connection failed finally or was closed; every caller gets an equal error.
         """
         while True:
             if self._failure is not None:
-                raise self._failure
+                raise fresh(self._failure)
             if self._link is not None and not self._link.is_lost:
                 return self._link
             await self._changed.wait()

@@ -10,7 +10,7 @@ from pulsekit.consumer.handler import HandlerCalls
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.consumer.subscription import Subscription
-from pulsekit.errors import ConfigurationError, NotOpen
+from pulsekit.errors import ConfigurationError, NotOpen, fresh
 
 if TYPE_CHECKING:
     import asyncio
@@ -155,7 +155,7 @@ class Consumer:
             raise NotOpen("the subscription is not open: use `async with pulse.subscribe(…) as messages`")
         while not subscription.buffer:
             if subscription.end is not None:
-                raise subscription.end
+                raise fresh(subscription.end)
             if self._drained:
                 raise StopAsyncIteration
             subscription.arrived.clear()

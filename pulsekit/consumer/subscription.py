@@ -48,6 +48,7 @@ from pulsekit.errors import (
     ResourceLocked,
     SubscriptionLost,
     Unreachable,
+    fresh,
 )
 from pulsekit.messages import Delivered, Gap, Message
 
@@ -138,7 +139,7 @@ class Subscription:
             PulsekitError: Raised when that fails, or the subscription has ended.
         """
         if self.end is not None:
-            raise self.end
+            raise fresh(self.end)
         if self._task is None:
             self._ready = asyncio.get_running_loop().create_future()
             self._lock_deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
@@ -146,6 +147,8 @@ class Subscription:
             self._task = self._tasks.create_task(self._run(), name="consume")
         assert self._ready is not None
         await asyncio.shield(self._ready)
+        if self.end is not None:
+            raise fresh(self.end)
 
     async def close(self, reason: PulsekitError) -> None:
         """Stop consuming and requeue unsettled messages; an exclusive queue is deleted. Closing twice is fine."""
@@ -317,8 +320,7 @@ class Subscription:
         if self.end is None:
             self.end = error
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(self.end)
-            self._ready.exception()  # otherwise asyncio logs it, if open() is not awaited
+            self._ready.set_result(None)
         self.arrived.set()
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit.bindings.names import check_exchange
-from pulsekit.errors import BrokerRefused, ConfigurationError, NotOpen, PulsekitError
+from pulsekit.errors import BrokerRefused, ConfigurationError, NotOpen, PulsekitError, fresh
 from pulsekit.publisher.encoder import Draft, Encoder
 from pulsekit.publisher.sender import BATCH, Sender
 from pulsekit.publisher.window import PendingMessage, PublishWindow
@@ -137,7 +137,7 @@ class Publisher:
         await settled
         receipt = message.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._sender.failure, BrokerRefused):
-            raise self._sender.failure
+            raise fresh(self._sender.failure)
         return receipt.check()
 
     async def publish_many(
@@ -168,7 +168,7 @@ class Publisher:
             ConfigurationError: Raised when the window is smaller than 1.
         """
         if self._sender.failure is not None:
-            raise self._sender.failure
+            raise fresh(self._sender.failure)
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
         publish_window = PublishWindow(
@@ -201,7 +201,7 @@ class Publisher:
         if publish_window.failure is not None:
             raise publish_window.failure
         if isinstance(self._sender.failure, BrokerRefused):
-            raise self._sender.failure
+            raise fresh(self._sender.failure)
 
     def _prepare_some(self, items: Iterator[tuple[int, Item]], window: PublishWindow) -> None:
         """Encode a batch of messages, beyond a full window for a limited time only."""

@@ -33,7 +33,7 @@ from pulsekit._amqp.publishing import PublishChannel
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome
 from pulsekit.bindings.names import owner
-from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError
+from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError, fresh
 
 if TYPE_CHECKING:
     from pulsekit._amqp.connection import Connection
@@ -83,10 +83,12 @@ class Sender:
             PulsekitError: Raised when the connection or the declaration fails, or the sender is closed.
         """
         if self.failure is not None:
-            raise self.failure
+            raise fresh(self.failure)
         self._start()
         assert self._ready is not None
         await asyncio.shield(self._ready)
+        if self.failure is not None:
+            raise fresh(self.failure)
 
     async def close(self, timeout: float) -> tuple[Receipt, ...]:
         """Wait for outcomes, then settle the remaining messages and return their receipts."""
@@ -116,7 +118,7 @@ class Sender:
             PulsekitError: Raised when the sender is closed, or has failed.
         """
         if self.failure is not None:
-            raise self.failure
+            raise fresh(self.failure)
         if self._task is None:
             self._start()
         if not self.pending:
@@ -235,8 +237,7 @@ class Sender:
         if self.failure is None:
             self.failure = error
         if self._ready is not None and not self._ready.done():
-            self._ready.set_exception(self.failure)
-            self._ready.exception()  # otherwise asyncio logs it, if open() is not awaited
+            self._ready.set_result(None)
         for message in list(self.pending):
             if message.sends or isinstance(error, NotOpen):
                 self._settle(message, Outcome.UNKNOWN if message.sends else Outcome.TIMEOUT, str(error))

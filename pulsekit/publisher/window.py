@@ -20,6 +20,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.publishing import OutgoingMessage
+from pulsekit.errors import fresh
 from pulsekit.publisher.receipts import Receipt
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class PendingMessage(OutgoingMessage):
         """Return the receipt, or raise the error."""
         if self.receipt is None:
             assert self.error is not None
-            raise self.error
+            raise fresh(self.error)
         return self.receipt
 
 
@@ -158,7 +159,7 @@ class PublishWindow:
             receipt = messages[0].receipt
             if receipt is None:
                 if messages[0].error is not None and not known:
-                    raise messages[0].error
+                    raise fresh(messages[0].error)
                 break
             known.append(receipt)
             messages.popleft()

@@ -576,3 +576,15 @@ async def test_a_subscription_outside_its_block_says_so(pulse: pulsekit.Pulse, e
         await anext(messages)
     with pytest.raises(pulsekit.NotOpen):
         await messages.open()
+
+
+async def test_a_consumer_that_ended_raises_another_exception_each_time(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = pulse.subscribe(f"{exchange}/missing:#")
+    errors = await asyncio.gather(messages.open(), messages.open(), return_exceptions=True)
+    for wait in (messages.open, messages.__anext__):
+        with pytest.raises(pulsekit.NotFound) as caught:
+            await wait()
+        errors.append(caught.value)
+    assert [type(error) for error in errors] == [pulsekit.NotFound] * 4
+    assert len(set(map(id, errors))) == 4
+    assert len(set(map(str, errors))) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import traceback
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -628,3 +629,27 @@ async def test_a_closed_publisher_says_so(user: PulseUser, exchange: str) -> Non
             await publisher.publish({}, KEY)
     with pytest.raises(pulsekit.NotOpen):
         pulse.publisher(exchange)
+
+
+async def test_a_failed_publisher_raises_another_exception_each_time(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
+    publisher = pulse.publisher(f"exchange/{broker.user().name}/not/there")
+    errors = []
+    for _ in range(2_000):
+        with pytest.raises(pulsekit.NotFound) as caught:
+            await publisher.publish({}, KEY)
+        errors.append(caught.value)
+    assert len(set(map(id, errors))) == 2_000
+    assert len(set(map(str, errors))) == 1
+    assert {error.code for error in errors} == {404}
+    assert max(len(traceback.extract_tb(error.__traceback__)) for error in errors) < 10
+
+
+async def test_each_message_that_waits_for_a_failed_publisher_gets_an_exception(
+    pulse: pulsekit.Pulse, broker: RabbitMQ
+) -> None:
+    publisher = pulse.publisher(f"exchange/{broker.user().name}/not/there")
+    waits = [publisher.open(), publisher.open(), publisher.publish({}, KEY), publisher.publish({}, KEY)]
+    errors = await asyncio.gather(*waits, return_exceptions=True)
+    assert [type(error) for error in errors] == [pulsekit.NotFound] * 4
+    assert len(set(map(id, errors))) == 4
+    assert len(set(map(str, errors))) == 1
