@@ -16,7 +16,7 @@ import orjson
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper_text
 from pulsekit.errors import InvalidMessage
 
-__all__ = ["decode_body", "encode_payload", "read_canonical"]
+__all__ = ["decode_body", "encode_payload", "exact_payload", "read_canonical"]
 
 # What it would write as text though JSON has no form for it; the standard library says so instead.
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
@@ -74,6 +74,14 @@ def encode_payload(payload: Any) -> bytes:
     if is_deeper_text(body):
         raise InvalidMessage(_TOO_DEEP)
     return body
+
+
+def exact_payload(content: Any) -> Any:
+    """Return what a publisher is given for a value that was read: a string is encoded here, since it may be JSON text.
+
+    A publisher refuses JSON text from a program, which probably encoded its payload too early.
+    """
+    return encode_payload(content) if isinstance(content, str) else content
 
 
 def read_canonical(body: bytes) -> Any:

@@ -13,21 +13,22 @@ Example: `encoder.encode(({"state": "running"}, "treeherder.autoland._"), 0, man
 
 from __future__ import annotations
 
+import json
 import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit._amqp.types import Outcome, Properties
-from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit._documents.payloads import decode_body, encode_payload, exact_payload
 from pulsekit.errors import InvalidInput, InvalidPayload
 from pulsekit.messages import CC
 from pulsekit.publisher.receipts import Receipt
 from pulsekit.publisher.window import PendingMessage, UnsentMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
     from pulsekit.records.record import Record
@@ -68,7 +69,7 @@ class Draft:
         """
         properties = replace(record.properties, user_id=None)
         key = record.routing_key if routing_key is None else routing_key
-        return cls(record.content, key, record.cc, record.headers, properties)
+        return cls(exact_payload(record.content), key, record.cc, record.headers, properties)
 
 
 class Encoder:
@@ -92,6 +93,7 @@ class Encoder:
 
         Raises:
             InvalidInput: Raised when the payload violates the schema, or AMQP cannot encode the message.
+            TypeError: Raised when a part of the message has a wrong type.
         """
         message_id = f"{self._id_prefix}{next(self._numbers):012x}"
         encoded_id = _ID_SIZE + message_id.encode()
@@ -102,6 +104,8 @@ class Encoder:
                 encoded_id = encode_id(message_id)
         else:
             payload, routing_key = item
+            if type(routing_key) is not str:
+                _check_types(Draft(payload, routing_key))
             known = self._headers.get((routing_key, mandatory))
             header = known or self._header_for(Draft(None, routing_key), mandatory=mandatory)
         if isinstance(payload, bytes):
@@ -109,6 +113,8 @@ class Encoder:
             if self._schema is not None:
                 self._schema.check(decode_body(body))
         else:
+            if type(payload) is str:
+                _check_text(payload)
             if self._schema is not None:
                 self._schema.check(payload)
             body = encode_payload(payload)
@@ -135,6 +141,7 @@ class Encoder:
 
     def _header_for(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
         """Encode the header of a message, and keep it if other messages may have the same."""
+        _check_types(draft)
         headers, own = draft.headers, draft.properties
         if draft.cc:
             headers = {**headers, CC: list(draft.cc)}
@@ -152,3 +159,43 @@ class Encoder:
                 self._headers.clear()
             self._headers[key, mandatory] = header
         return header
+
+
+def _check_types(draft: Draft) -> None:
+    """Raise a TypeError with the right form if a part of a message other than the payload has a wrong type."""
+    payload = draft.payload
+    key: Any = draft.routing_key
+    cc: Any = draft.cc
+    headers: Any = draft.headers
+    properties: Any = draft.properties
+    if not isinstance(key, str):
+        text = payload if isinstance(payload, str) else "a.b"
+        raise TypeError(
+            f"the routing key is a str, not {_kind(key)}; the payload comes first: publish(payload, {text!r:.80})"
+        )
+    if isinstance(cc, str):
+        raise TypeError(f"cc is a list of routing keys, not a str: cc=[{cc!r:.80}]")
+    if cc and not (isinstance(cc, Sequence) and all(isinstance(one, str) for one in cc)):
+        raise TypeError(f"cc is a list of routing keys, each a str, such as cc=['a.b'], not {cc!r:.80}")
+    if type(headers) is not dict and not isinstance(headers, Mapping):
+        raise TypeError(f"headers is a mapping of names to values, such as headers={{'n': 1}}, not {_kind(headers)}")
+    if not isinstance(properties, Properties):
+        raise TypeError(
+            f"properties is a Properties, not {_kind(properties)}: "
+            "from pulsekit import Properties; properties=Properties(app_id='ci')"
+        )
+
+
+def _check_text(payload: str) -> None:
+    """Raise a TypeError if a payload is the JSON text of an object or list, which would be encoded a second time."""
+    if not payload.lstrip().startswith(("{", "[")):
+        return
+    try:
+        json.loads(payload)
+    except (ValueError, RecursionError):
+        return
+    raise TypeError("the payload is JSON text: pass the object itself, not its JSON text; bytes are sent as they are")
+
+
+def _kind(value: object) -> str:
+    return type(value).__name__

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.payloads import decode_body
+from pulsekit._documents.payloads import decode_body, exact_payload
 from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
 from pulsekit.records.edits import changed, edited
@@ -208,6 +208,7 @@ class PublishPlan:
             schema.check(payload if places is None else places)
         keys = self._keys(payload, record.routing_key if record else None)
         lint = () if checked else self._lint(payload, keys, places, line, None if record else size)
+        payload = exact_payload(payload)
         if record is None and not self.extra_properties:
             return PlannedMessages([(payload, key) for key in keys], lint)
         from pulsekit.publisher.encoder import Draft

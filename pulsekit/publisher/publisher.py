@@ -115,6 +115,7 @@ class Publisher:
         Raises:
             InvalidPayload: Raised when the payload violates the schema. Nothing was sent.
             InvalidMessage: Raised when AMQP cannot encode the message. Nothing was sent.
+            TypeError: Raised when an argument has a wrong type, or the payload is JSON text. Nothing was sent.
             MessageReturned: Raised with `mandatory`, when no queue is bound to the routing key.
             MessageRefused: Raised when the broker sends a negative confirm.
             PublishTimeout: Raised when the broker does not confirm before the deadline.
@@ -123,7 +124,13 @@ class Publisher:
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host.
             NetworkError: Raised when the first connection fails.
         """
-        draft = Draft(payload, routing_key, cc, headers or {}, properties or Properties())
+        draft = Draft(
+            payload,
+            routing_key,
+            cc,
+            {} if headers is None else headers,
+            Properties() if properties is None else properties,
+        )
         message = self._encoder.encode(
             draft,
             0,
@@ -166,6 +173,7 @@ class Publisher:
                 receipts that are known by then.
             NetworkError: Raised when the first connection fails.
             ConfigurationError: Raised when the window is smaller than 1.
+            TypeError: Raised when a part of a message has a wrong type, after the receipts of the messages before it.
         """
         if self._sender.failure is not None:
             raise fresh(self._sender.failure)

@@ -54,6 +54,12 @@ def schedule(
         yield due, entry
 
 
+def _check_speed(speed: object) -> None:
+    if not isinstance(speed, int | float) or not speed > 0:
+        right = "1 is as recorded, 2 twice as fast, math.inf as fast as possible"
+        raise ConfigurationError(f"a speed is a number above zero ({right}), not {speed!r}")
+
+
 class KeyMap:
     """Replace the first words of routing keys.
 
@@ -129,10 +135,9 @@ class Replay:
             sleep: waits for a number of seconds.
 
         Raises:
-            ConfigurationError: the speed is not above zero.
+            ConfigurationError: the speed is not a number above zero.
         """
-        if not speed > 0:
-            raise ConfigurationError(f"a speed is above zero: 1 is as recorded, 2 twice as fast, not {speed}")
+        _check_speed(speed)
         self.count: int = 0
         self.planned: float = 0.0
         self.late: float = 0.0

@@ -143,6 +143,12 @@ async def test_receipts_come_in_the_order_of_the_payloads_refused_ones_included(
     assert not planned.stopped
 
 
+async def test_a_document_that_is_json_text_is_published_as_the_string_it_is(publisher: pulsekit.Publisher) -> None:
+    document = parse_json(json.dumps('{"twice": "encoded"}'))
+    receipts = [receipt async for receipt in PlannedPublish(publisher).send([plan(key="k").take(document)])]
+    assert [str(receipt.outcome) for receipt in receipts] == ["confirmed"]
+
+
 @pytest.mark.parametrize("streamed", [False, True])
 async def test_a_refused_payload_can_be_the_last(publisher: pulsekit.Publisher, streamed: bool) -> None:
     results = [plan(JOB_SCHEMA).take(parse_json(json.dumps(job))) for job in (JOBS[0], BROKEN, JOBS[1])]

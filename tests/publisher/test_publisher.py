@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import traceback
 from contextlib import asynccontextmanager
@@ -653,3 +654,53 @@ async def test_each_message_that_waits_for_a_failed_publisher_gets_an_exception(
     assert [type(error) for error in errors] == [pulsekit.NotFound] * 4
     assert len(set(map(id, errors))) == 4
     assert len(set(map(str, errors))) == 1
+
+
+SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(payload, 'treeherder.autoland._'\)"
+
+
+@pytest.mark.parametrize("schema", [None, "pulse-job"])
+@pytest.mark.parametrize(
+    ("arguments", "options", "right"),
+    [
+        (({}, KEY), {"cc": "route.x"}, r"cc=\['route.x'\]"),
+        (({}, KEY), {"cc": [1]}, r"cc=\['a.b'\]"),
+        (({}, KEY), {"cc": 1}, r"cc=\['a.b'\]"),
+        ((KEY, JOBS[0]), {}, SWAPPED),
+        (({}, None), {}, "routing key is a str, not NoneType"),
+        (({}, KEY), {"properties": {"app_id": "ci"}}, r"properties=Properties\("),
+        (({}, KEY), {"properties": {}}, r"properties=Properties\("),
+        (({}, KEY), {"headers": [("n", 1)]}, "headers is a mapping"),
+        (({}, KEY), {"headers": ""}, "headers is a mapping"),
+        ((json.dumps(JOBS[0]), KEY), {}, "pass the object itself"),
+        ((" [1]\n", KEY), {}, "pass the object itself"),
+    ],
+)
+async def test_arguments_of_a_wrong_type_are_refused_with_the_right_form(
+    pulse: pulsekit.Pulse, exchange: str, schema: str | None, arguments: Any, options: Any, right: str
+) -> None:
+    publisher = pulse.publisher(exchange, schema=schema)
+    with pytest.raises(TypeError, match=right):
+        await publisher.publish(*arguments, **options)
+    draft = Draft(*arguments, **options)
+    for item in [draft] if options else [draft, arguments]:
+        with pytest.raises(TypeError, match=right):
+            await anext(publisher.publish_many([item]))
+    assert publisher.in_flight == 0
+    assert not await pulse.exchange_exists(exchange)  # the publisher never connected
+
+
+@pytest.mark.parametrize("text", ["", "plain", "1", "[brackets] first", "{", "[" * 200_000])
+async def test_a_text_that_is_no_json_object_or_list_is_a_payload(
+    pulse: pulsekit.Pulse, exchange: str, text: str
+) -> None:
+    messages = await listen(pulse, exchange)
+    await pulse.publisher(exchange).publish(text, KEY)
+    assert (await anext(messages)).payload == text
+
+
+async def test_a_recorded_body_that_is_json_text_is_published_again(pulse: pulsekit.Pulse, exchange: str) -> None:
+    messages = await listen(pulse, exchange)
+    record = pulsekit.Record(exchange, KEY, (), '{"twice": "encoded"}', Properties(), {})
+    await anext(pulse.publisher(exchange).publish_many([Draft.from_record(record)]))
+    assert (await anext(messages)).body == b'"{\\"twice\\": \\"encoded\\"}"'

@@ -172,9 +172,9 @@ async def test_damage_is_told_after_what_is_before_it() -> None:
         assert len(publisher.sent) == 1
 
 
-@pytest.mark.parametrize("speed", [0, -1, float("nan")])
-def test_a_speed_is_above_zero(speed: float) -> None:
-    with pytest.raises(ConfigurationError):
+@pytest.mark.parametrize("speed", [0, -1, float("nan"), "max", None])
+def test_a_speed_is_above_zero(speed: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r"math\.inf as fast as possible"):
         Replay([], speed=speed)
 
 
