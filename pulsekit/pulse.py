@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.link import OPERATION_TIMEOUT, Link
@@ -54,6 +55,7 @@ def connect(
     Raises:
         ConfigurationError: Raised when no broker is configured, or the URL is malformed.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
+        TypeError: Raised when `on_state` is an `async def`: it is called and not awaited.
     """
     return Pulse(load_settings().broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
 
@@ -72,6 +74,7 @@ class Pulse:
         timeout: float = CONNECT_TIMEOUT,
         on_state: Callable[[str, State], None] | None = None,
     ) -> None:
+        check_callback("on_state", on_state)
         self.user: str = broker.user
         self._broker = broker
         self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
@@ -177,6 +180,7 @@ class Pulse:
             InvalidPattern: Raised when a pattern is longer than 255 bytes.
             ConfigurationError: Raised without both binding and queue, or if the prefetch is out of range.
             NotOpen: Raised outside the `async with` block.
+            TypeError: Raised when a callback is an `async def`: callbacks are called and not awaited.
         """
         consumer = Consumer(
             self._in,

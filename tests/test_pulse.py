@@ -16,6 +16,8 @@ import pulsekit
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
+    from pulsekit._amqp.connection import State
+
 
 async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
     with pytest.raises(pulsekit.PulsekitError) as caught:
@@ -171,3 +173,11 @@ async def test_the_password_is_in_no_representation(user: PulseUser) -> None:
         ):
             assert user.password not in repr(thing)
             assert quote(user.password, safe="") not in repr(thing)
+
+
+def test_a_callback_for_the_state_cannot_be_a_coroutine_function() -> None:
+    async def on_state(name: str, state: State) -> None:
+        """Accept a state."""
+
+    with pytest.raises(TypeError, match="on_state is called and not awaited"):
+        pulsekit.connect("amqp://me:secret@localhost", on_state=on_state)  # type: ignore[arg-type] # what is tested

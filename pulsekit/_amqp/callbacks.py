@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from typing import TYPE_CHECKING, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["call_safely"]
+__all__ = ["call_safely", "check_callback", "is_defined"]
 
 log = logging.getLogger("pulsekit")
 
 Ts = TypeVarTuple("Ts")
+
+
+def is_defined(function: object, *tests: Callable[[object], bool]) -> bool:
+    """Return whether a function, method, partial or object with `__call__` passes one of the tests of `inspect`."""
+    return any(test(one) for test in tests for one in (function, getattr(function, "__call__", None)))  # noqa: B004
+
+
+def check_callback(name: str, callback: object) -> None:
+    """Check a callback when it is given: it is None, or can be called without `await`.
+
+    Raises:
+        TypeError: Raised when the callback is defined by `async def`, or cannot be called.
+    """
+    if callback is None:
+        return
+    if not callable(callback):
+        raise TypeError(f"{name} is a function, not {type(callback).__name__}")
+    if is_defined(callback, inspect.iscoroutinefunction, inspect.isasyncgenfunction):
+        raise TypeError(
+            f"{name} is called and not awaited, so it cannot be an `async def`: "
+            "give a plain function, which may start a task (asyncio.create_task)"
+        )
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:

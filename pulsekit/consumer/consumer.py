@@ -6,7 +6,8 @@ import logging
 import signal
 from typing import TYPE_CHECKING
 
-from pulsekit.consumer.handler import HandlerCalls
+from pulsekit._amqp.callbacks import check_callback
+from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.consumer.subscription import Subscription
@@ -14,7 +15,7 @@ from pulsekit.errors import ConfigurationError, NotOpen, fresh
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -63,6 +64,9 @@ class Consumer:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
+        check_callback("on_gap", on_gap)
+        check_callback("on_refused", on_refused)
+        check_callback("on_depth", on_depth)
         self._subscription = Subscription(
             connection,
             tasks,
@@ -180,16 +184,22 @@ class Consumer:
         """
         return await self._subscription.depth()
 
-    async def handle(self, handler: Callable[[Message], Awaitable[object]], policy: Policy | None = None) -> None:
+    async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
 
         A message is acknowledged when its handler returns. If the handler raises, the policy decides. Without a policy,
         the message is requeued and the exception is raised here, so that no message is lost or skipped silently. If the
         handler is cancelled, its message is requeued.
 
+        Args:
+            handler: usually an `async def`. A plain function may be given too; while it runs, the event loop waits.
+            policy: what happens to a message whose handler raises.
+
         Raises:
             SubscriptionLost: Raised when the queue was deleted.
+            TypeError: Raised before the first message, when the handler cannot be called, or contains `yield`.
         """
+        check_handler(handler)
         policy = policy or Policy()
         async for message in self:
             await self._calls.call(handler, message, policy, self.queue)

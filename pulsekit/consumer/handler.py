@@ -3,20 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.callbacks import is_defined
 from pulsekit._amqp.types import Settlement
 from pulsekit.consumer.policy import OnFailure, Policy, Retries
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from pulsekit.messages import Message
 
-__all__ = ["HandlerCalls"]
+__all__ = ["HandlerCalls", "check_handler"]
 
 log = logging.getLogger("pulsekit")
+
+
+def check_handler(handler: object) -> None:
+    """Check a handler before it gets a message.
+
+    Raises:
+        TypeError: Raised when the handler cannot be called, or calling it would only make a generator.
+    """
+    if not callable(handler):
+        kind = type(handler).__name__
+        raise TypeError(
+            f"a handler is a function, not {kind}: give the function without calling it, handle(on_message)"
+        )
+    if is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+        raise TypeError("a handler cannot contain `yield`: it would return a generator, and never run")
 
 
 class HandlerCalls:
@@ -32,9 +49,7 @@ class HandlerCalls:
         self.poison = 0
         self._retries = Retries()
 
-    async def call(
-        self, handler: Callable[[Message], Awaitable[object]], message: Message, policy: Policy, queue: str
-    ) -> None:
+    async def call(self, handler: Callable[[Message], object], message: Message, policy: Policy, queue: str) -> None:
         """Call a handler with one message, and settle the message.
 
         Raises:
@@ -47,7 +62,9 @@ class HandlerCalls:
             await self._apply(policy.poison or OnFailure.RAISE, message, policy, reason, queue)
             return
         try:
-            await handler(message)
+            result = handler(message)
+            if inspect.isawaitable(result):
+                await result
         except Exception as error:  # noqa: BLE001 - the policy decides about every exception
             self.failures += 1
             action = policy.failure

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.proxy import Proxy
@@ -12,6 +13,8 @@ from support.samples import JOBS
 import pulsekit
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
     from support.rabbitmq.broker import PulseUser
 
 
@@ -588,3 +591,63 @@ async def test_a_consumer_that_ended_raises_another_exception_each_time(pulse: p
     assert [type(error) for error in errors] == [pulsekit.NotFound] * 4
     assert len(set(map(id, errors))) == 4
     assert len(set(map(str, errors))) == 1
+
+
+class Waits:
+    async def __call__(self, _: object) -> None:
+        """Accept one argument."""
+
+    async def method(self, _: object) -> None:
+        """Accept one argument."""
+
+
+@pytest.mark.parametrize("callback", [Waits(), Waits().method, functools.partial(Waits().method)])
+@pytest.mark.parametrize("name", ["on_gap", "on_refused", "on_depth"])
+async def test_a_callback_that_would_have_to_be_awaited_is_refused(
+    pulse: pulsekit.Pulse, exchange: str, name: str, callback: Any
+) -> None:
+    with pytest.raises(TypeError, match=f"{name} is called and not awaited"):
+        pulse.subscribe(exchange, **{name: callback})
+    with pytest.raises(TypeError, match=f"{name} is a function, not str"):
+        pulse.subscribe(exchange, **{name: "print"})
+
+
+async def test_a_plain_function_can_be_a_handler(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
+    handled = []
+
+    def handler(message: pulsekit.Message) -> None:
+        handled.append(message.payload)
+        if message.payload == 2:
+            raise ValueError("the second")
+
+    queue = f"queue/{user.name}/jobs"
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        for payload in (1, 2):
+            await pulse.publisher(exchange).publish(payload, "k")
+        with pytest.raises(ValueError, match="the second"):
+            await messages.handle(handler)
+    assert handled == [1, 2]
+    async with pulse.subscribe(queue=queue) as messages:
+        message = await anext(messages)
+        assert (message.payload, message.redelivered) == (2, True)  # the first was acknowledged
+
+
+async def yields(_: object) -> AsyncIterator[None]:
+    """Do nothing, as a handler that was written as a generator does."""
+    yield
+
+
+def makes(_: object) -> Iterator[None]:
+    """Do nothing, as a handler that was written as a generator does."""
+    yield
+
+
+@pytest.mark.parametrize("handler", [yields, makes, None, {}])
+async def test_a_handler_that_could_never_run_is_refused_before_the_first_message(
+    pulse: pulsekit.Pulse, exchange: str, handler: Any
+) -> None:
+    async with pulse.subscribe(exchange) as messages:
+        await pulse.publisher(exchange).publish({}, "k")
+        with pytest.raises(TypeError, match="a handler"):
+            await messages.handle(handler)
+        assert (await anext(messages)).payload == {}
