@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp import methods
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
-from pulsekit._amqp.link import OPERATION_TIMEOUT, Link
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.broker import Broker
     from pulsekit._amqp.connection import State
+    from pulsekit._amqp.link import Link
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
@@ -207,19 +208,14 @@ class Pulse:
             PreconditionFailed: Raised when the exchange exists with another type or durability.
         """
         check_exchange(name)
-        await self._request(
-            lambda channel: channel.exchange_declare(
-                exchange=name, exchange_type="topic", durable=True, timeout=OPERATION_TIMEOUT
-            ),
-            f"create the exchange {name}",
-        )
+        await self._request(lambda channel: methods.declare_exchange(channel, name), f"create the exchange {name}")
 
     async def exchange_exists(self, name: str) -> bool:
         """Return whether an exchange exists; any user may ask (exchange.declare, passive)."""
         check_exchange(name)
         try:
             await self._request(
-                lambda channel: channel.exchange_declare(exchange=name, passive=True, timeout=OPERATION_TIMEOUT),
+                lambda channel: methods.declare_exchange(channel, name, passive=True),
                 f"find the exchange {name}",
             )
         except NotFound:
@@ -241,7 +237,7 @@ class Pulse:
         check_exchange(name)
         try:
             await self._request(
-                lambda channel: channel.exchange_delete(exchange=name, if_unused=if_unused, timeout=OPERATION_TIMEOUT),
+                lambda channel: methods.delete_exchange(channel, name, if_unused=if_unused),
                 f"delete the exchange {name}",
             )
         except PreconditionFailed as error:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp import methods
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, DELIVER, FRAME, METHOD, NACK, REJECT, SETTLE, encode_settlement, read_content
@@ -111,20 +112,18 @@ class ConsumeChannel(FrameChannel):
         binding: tuple[str, str] | None = None
         try:
             await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
-            await channel.queue_declare(
+            await methods.declare_queue(
+                channel,
                 declaration.queue,
                 passive=declaration.passive,
                 durable=declaration.durable,
                 exclusive=not declaration.durable,
-                arguments=dict(declaration.arguments) or None,
-                timeout=OPERATION_TIMEOUT,
+                arguments=declaration.arguments,
             )
             for binding in declaration.bindings:
                 exchange, pattern = binding
                 doing = f"bind {exchange} with {pattern!r}"
-                await channel.queue_bind(
-                    declaration.queue, exchange=exchange, routing_key=pattern, timeout=OPERATION_TIMEOUT
-                )
+                await methods.bind_queue(channel, declaration.queue, exchange, pattern)
         except FOREIGN as error:
             await consuming.close()
             refusal = map_error(error, doing)
@@ -148,14 +147,13 @@ class ConsumeChannel(FrameChannel):
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
         self.link.router.connect(self._channel.number, self)
         try:
-            answer = await self._channel.basic_consume(self._queue, _unexpected_delivery, timeout=OPERATION_TIMEOUT)
+            self._tag = await methods.consume(self._channel, self._queue, _unexpected_delivery)
         except FOREIGN as error:
             await self.close()
             raise map_error(error, f"consume {self._queue}") from error
         except BaseException:
             await self.close()
             raise
-        self._tag = answer.consumer_tag or ""
 
     def settle(self, delivery_tag: int, settlement: Settlement) -> None:
         """Settle one delivery (basic.ack, basic.nack, basic.reject). The frame is written with the next flush.
@@ -208,14 +206,14 @@ class ConsumeChannel(FrameChannel):
             NotFound: Raised when the queue does not exist any more.
         """
         try:
-            answer = await self._channel.queue_declare(self._queue, passive=True, timeout=OPERATION_TIMEOUT)
+            ready, _ = await methods.declare_queue(self._channel, self._queue, passive=True)
         except FOREIGN as error:
             raise map_error(error, f"ask for the depth of {self._queue}") from error
-        return answer.message_count or 0, len(self._unsettled)
+        return ready, len(self._unsettled)
 
     async def delete_queue(self) -> None:
         """Delete the queue and its messages (queue.delete)."""
-        await self.link.close_quietly(lambda seconds: self._channel.queue_delete(self._queue, timeout=seconds))
+        await self.link.close_quietly(lambda seconds: methods.delete_queue(self._channel, self._queue, timeout=seconds))
 
     async def close(self) -> None:
         """Close the channel. The broker requeues unsettled deliveries."""

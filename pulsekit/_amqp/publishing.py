@@ -17,10 +17,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
+from pulsekit._amqp import methods
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, NACK, RETURN, SETTLE, encode_id
-from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.types import Outcome, short_string
 
@@ -113,9 +113,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         """
         doing = f"find the exchange {name}" if passive else f"declare the exchange {name}"
         try:
-            await self._channel.exchange_declare(
-                exchange=name, exchange_type="topic", durable=True, passive=passive, timeout=OPERATION_TIMEOUT
-            )
+            await methods.declare_exchange(self._channel, name, passive=passive)
         except FOREIGN as error:
             raise map_error(error, doing) from error
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from time import time
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp import methods
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.getting import GetChannel
-from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.consumer.depth import Limits, QueueDepth
 from pulsekit.errors import NetworkError, PreconditionFailed
@@ -136,7 +136,7 @@ async def purge_queue(pulse: Pulse, name: str) -> int:
     """
     check_queue(name, pulse.user)
     async with _channel(pulse, f"purge {name}") as channel:
-        return (await channel.queue_purge(name, timeout=OPERATION_TIMEOUT)).message_count or 0
+        return await methods.purge_queue(channel, name)
 
 
 async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> int:
@@ -156,8 +156,7 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
     check_queue(name, pulse.user)
     try:
         async with _channel(pulse, f"delete {name}") as channel:
-            gone = await channel.queue_delete(name, if_unused=if_unused, timeout=OPERATION_TIMEOUT)
-            return gone.message_count or 0
+            return await methods.delete_queue(channel, name, if_unused=if_unused)
     except PreconditionFailed as error:
         raise _in_use(name, error.text) from error
 
@@ -183,9 +182,7 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
     check_queue(name, pulse.user)
     async with _channel(pulse, f"unbind {name}") as channel:
         for bound in bindings:
-            await channel.queue_unbind(
-                name, bound.exchange, bound.pattern, dict(bound.arguments), timeout=OPERATION_TIMEOUT
-            )
+            await methods.unbind_queue(channel, name, bound.exchange, bound.pattern, bound.arguments)
 
 
 async def try_queue(pulse: Pulse) -> None:
@@ -196,8 +193,8 @@ async def try_queue(pulse: Pulse) -> None:
     """
     name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
     async with _channel(pulse, f"make {name}") as channel:
-        await channel.queue_declare(name, exclusive=True, auto_delete=True, timeout=OPERATION_TIMEOUT)
-        await channel.queue_delete(name, timeout=OPERATION_TIMEOUT)
+        await methods.declare_queue(channel, name, exclusive=True, auto_delete=True)
+        await methods.delete_queue(channel, name)
 
 
 def _in_use(name: str, text: str = "") -> PreconditionFailed:
@@ -223,5 +220,5 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
 
 
 async def _read_depth(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:
-    seen = await channel.queue_declare(name, passive=True, timeout=OPERATION_TIMEOUT)
-    return QueueDepth(name, seen.message_count or 0, 0, limits, seen.consumer_count or 0)
+    ready, consumers = await methods.declare_queue(channel, name, passive=True)
+    return QueueDepth(name, ready, 0, limits, consumers)
