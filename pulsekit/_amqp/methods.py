@@ -1,8 +1,8 @@
 """The methods that name an exchange or queue, with every name that RabbitMQ accepts.
 
 aiormq builds these methods with pamqp, which refuses characters such as `=`, `{` and `ü`, and exchange names of more
-than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED`
-therefore encode as those of pamqp do, without that check; `bindings.names` checks names before.
+than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED` therefore encode as
+those of pamqp do, without that check. Names are checked by `bindings.names`.
 """
 
 from __future__ import annotations
