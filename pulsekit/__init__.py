@@ -1,7 +1,63 @@
-"""Everything a team needs to get its jobs onto Treeherder over Mozilla Pulse.
+"""Publish jobs to Treeherder over Mozilla Pulse, and consume messages of Pulse.
 
-The names below are resolved when first used (PEP 562): importing asyncio and aio-pika alone takes longer than
-predicting a route.
+Publish one job, then consume it (`pulsekit sandbox` hosts a broker for it):
+
+    import asyncio
+
+    import pulsekit
+
+    JOB = {
+        "taskId": "5b3bb6a5-6d1f-4d3c-9a3b-0f6f2b0f7c11/0",
+        "origin": {"project": "autoland", "revision": "c0ffee0123456789c0ffee0123456789c0ffee01"},
+        "buildSystem": "my-ci",
+        "display": {"jobSymbol": "t", "groupSymbol": "?", "jobName": "unit tests"},
+        "state": "running",
+        "jobKind": "test",
+        "owner": "me@example.com",
+        "version": 1,
+    }
+
+    async def main():
+        async with pulsekit.connect("amqp://me:me@127.0.0.1:5672/") as pulse:
+            exchange = "exchange/me/v1/jobs"
+            async with (
+                pulse.publisher(exchange, schema="pulse-job") as publisher,
+                pulse.subscribe(f"{exchange}:treeherder.#") as consumer,
+            ):
+                await publisher.publish(JOB, "treeherder.autoland._")
+                message = await anext(consumer)
+                print(message.routing_key, message.payload["state"])
+                await message.ack()
+
+    asyncio.run(main())
+
+Connect:
+
+- `connect`: return a `Pulse` for a URL or the settings.
+- `Pulse`: the connections to the broker, which create publishers and consumers.
+- `PulsekitError`: the base class of all exceptions that pulsekit raises on purpose.
+
+Publish and consume:
+
+- `Publisher`: validates messages, publishes them to one exchange, and returns a receipt for each.
+- `Consumer`: iterates over the messages of a queue, or passes each message to a handler.
+- `Queue`: a durable queue to declare and consume.
+- `Policy`: the settlement of messages whose handler fails.
+
+Validate and match:
+
+- `Schema`, `load_schema`: a compiled JSON schema that validates payloads.
+- `Registration`: the exchange, destinations and projects that Treeherder expands into bindings.
+- `BindingTable`: returns the values of all patterns that match a routing key.
+- `topic_matches`: return whether a topic pattern matches a routing key.
+
+Record and replay:
+
+- `Recorder`: writes messages to a recording.
+- `read_recording`: yield the records and gaps of a recording.
+- `Replay`: publishes the records of a recording with the original intervals, or faster.
+
+Names load on first use (PEP 562), because importing asyncio and aio-pika takes longer than predicting a route.
 """
 
 from __future__ import annotations

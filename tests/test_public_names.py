@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
+import itertools
 import pkgutil
+import re
+import textwrap
 
 import pytest
 
 import pulsekit
+from pulsekit.testing import PulseSandbox
 
 MODULES = sorted(
     module.name
@@ -24,6 +29,45 @@ def test_every_public_name_of_the_package_is_there() -> None:
 def test_a_name_that_is_not_public_is_not_there() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         _ = pulsekit.nonsense  # type: ignore[attr-defined] # that is the point
+
+
+def example_of_the_package() -> str:
+    """Return the first indented block of the docstring."""
+    assert pulsekit.__doc__
+    blocks = ["\n".join(lines) for _, lines in itertools.groupby(pulsekit.__doc__.splitlines(), _is_code)]
+    return textwrap.dedent(next(block for block in blocks if block.startswith(("    ", "\n    "))))
+
+
+def _is_code(line: str) -> bool:
+    return not line or line.startswith("    ")
+
+
+def test_the_help_of_the_package_begins_with_an_example_of_public_names() -> None:
+    tree = ast.parse(example_of_the_package())
+    compile(tree, "help(pulsekit)", "exec")
+    used = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pulsekit"
+    }
+    assert used
+    assert used <= set(pulsekit.__all__)
+
+
+def test_the_example_in_the_help_of_the_package_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    url = "amqp://me:me@127.0.0.1:5672/"
+    example = example_of_the_package()
+    assert url in example
+    with PulseSandbox() as sandbox:
+        exec(example.replace(url, sandbox.url("me")), {})
+    assert capsys.readouterr().out == "treeherder.autoland._ running\n"
+
+
+def test_the_help_of_the_package_names_only_public_names() -> None:
+    assert pulsekit.__doc__
+    listed = [name for line in re.findall(r"^- (.*?): ", pulsekit.__doc__, re.MULTILINE) for name in line.split(", ")]
+    assert len(listed) > 10
+    assert {name.strip("`") for name in listed} <= set(pulsekit.__all__)
 
 
 @pytest.mark.parametrize("name", MODULES)
