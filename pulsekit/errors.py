@@ -1,39 +1,39 @@
-"""Every exception pulsekit raises on purpose, in one tree.
+"""The exceptions that pulsekit raises on purpose, in one tree.
 
-The branches answer the question a caller has: what can I do about it?
+Each branch stands for what the caller can do:
 
     PulsekitError
     ├── ConfigurationError        fix the configuration or the call
-    │   ├── InvalidName           a name Pulse cannot have
-    │   ├── InvalidPattern        a binding that no broker would keep
-    │   ├── InsecureConnection    clear text to a host that is not this machine
-    │   ├── SchemaError           a schema that cannot be compiled
-    │   └── NotOpen               used before it was opened, or after it was closed
+    │   ├── InvalidName           the name breaks a rule of Pulse
+    │   ├── InvalidPattern        a broker cannot bind with the pattern
+    │   ├── InsecureConnection    clear text to another machine
+    │   ├── SchemaError           the schema cannot be found or compiled
+    │   └── NotOpen               used outside the `async with` block
     ├── InvalidInput              fix the data
-    │   ├── DocumentError         text that is not YAML, JSON or NDJSON
-    │   ├── DamagedRecording      a recording that was cut off, damaged or changed
-    │   ├── InvalidPayload        a payload the schema refuses, with every problem
-    │   ├── InvalidRegistration   a registration that cannot be expanded
-    │   └── InvalidMessage        a key, header or body AMQP cannot carry
-    ├── BrokerRefused             ask for permission, or create what is missing
-    │   ├── LoginRefused
-    │   ├── VirtualHostRefused
+    │   ├── DocumentError         the text is not YAML, JSON or NDJSON
+    │   ├── DamagedRecording      the recording was truncated, damaged or changed
+    │   ├── InvalidPayload        the payload violates the schema
+    │   ├── InvalidRegistration   the registration cannot be expanded
+    │   └── InvalidMessage        AMQP cannot encode the message
+    ├── BrokerRefused             ask for permission, or create the missing resource
+    │   ├── LoginRefused          the login failed
+    │   ├── VirtualHostRefused    530
     │   ├── AccessRefused         403
     │   ├── NotFound              404
     │   ├── ResourceLocked        405
     │   ├── PreconditionFailed    406
     │   └── SubscriptionLost      the queue was deleted
     ├── NetworkError              try again later
-    │   ├── ConnectTimeout
-    │   ├── ConnectionLost
-    │   └── Unreachable
-    └── PublishError              one message was not confirmed; has the receipt (`pulsekit.publisher.receipts`)
-        ├── MessageReturned       no queue is bound to the key
+    │   ├── ConnectTimeout        no connection before the deadline
+    │   ├── ConnectionLost        an open connection was lost
+    │   └── Unreachable           the connection could not be opened
+    └── PublishError              inspect the receipt, and publish again (`pulsekit.publisher.receipts`)
+        ├── MessageReturned       no queue is bound to the routing key
         ├── MessageRefused        the broker sent a negative confirm
         ├── PublishTimeout        no confirm before the deadline
-        └── OutcomeUnknown        the connection went before the confirm
+        └── OutcomeUnknown        the connection was lost before the confirm
 
-`str()` of each is what a user reads: what happened, and what to do about it.
+`str()` of an exception is the message for the user: what happened, and what to do.
 """
 
 from __future__ import annotations
@@ -79,19 +79,19 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 
 
 class PulsekitError(Exception):
-    """Catch everything pulsekit raises on purpose."""
+    """The base class of all exceptions that pulsekit raises on purpose. Catch it to handle all of them."""
 
 
 class ConfigurationError(PulsekitError):
-    """Report a setting or an argument that has to change before a retry makes sense."""
+    """Raised when a setting or an argument is invalid. Change it: a retry fails again."""
 
 
 class InvalidName(ConfigurationError):
-    """Report an exchange, queue or user name that Pulse cannot have.
+    """Raised when Pulse cannot have an exchange, queue or user of this name. Use `suggestion`, or choose another name.
 
     Attributes:
-        name: the name as it was given.
-        suggestion: a name that would do, or None.
+        name (str): the invalid name.
+        suggestion (str | None): a valid name that is similar, or None.
     """
 
     def __init__(self, name: str, reason: str, suggestion: str | None = None) -> None:
@@ -102,23 +102,23 @@ class InvalidName(ConfigurationError):
 
 
 class InvalidPattern(ConfigurationError):
-    """Report a binding that cannot be written, such as one over 255 bytes."""
+    """Raised when a binding pattern is longer than 255 bytes, or not Unicode text. Correct the pattern."""
 
 
 class InsecureConnection(ConfigurationError):
-    """Refuse to log in over clear text to a host that is not this machine."""
+    """Raised when another machine would be reached over clear text. Use an `amqps://` or `https://` URL."""
 
 
 class SchemaError(ConfigurationError):
-    """Report a schema that cannot be found, read or compiled."""
+    """Raised when a schema cannot be found, read or compiled. Correct the name, the path or the schema."""
 
 
 class NotOpen(ConfigurationError):
-    """Report the use of a resource outside its `async with` block."""
+    """Raised when a resource is used outside its `async with` block. Move the call into the block."""
 
 
 class InvalidInput(PulsekitError):
-    """Report data that has to change before it can be used."""
+    """Raised when input data is invalid. Correct the data."""
 
 
 def place_text(source: object, line: int | None = None, column: int | None = None) -> str:
@@ -127,13 +127,13 @@ def place_text(source: object, line: int | None = None, column: int | None = Non
 
 
 class DocumentError(InvalidInput):
-    """Report text that cannot be read as YAML, JSON or NDJSON.
+    """Raised when a text cannot be parsed as YAML, JSON or NDJSON. Correct the text at `line` and `column`.
 
     Attributes:
-        source: the file name, or `<stdin>`.
-        line: 1-based line, or None when it is not known.
-        column: 1-based column in characters, or None.
-        reason: the words without the place.
+        source (str): the file name, or `<stdin>`.
+        line (int | None): the line from 1, or None if it is unknown.
+        column (int | None): the column in characters from 1, or None if it is unknown.
+        reason (str): the message without file name, line and column.
     """
 
     def __init__(self, reason: str, *, source: str = "", line: int | None = None, column: int | None = None) -> None:
@@ -145,18 +145,18 @@ class DocumentError(InvalidInput):
         super().__init__(f"{place}: {reason}" if place else reason)
 
     def problem(self) -> Problem:
-        """Return the same as a problem of a payload."""
+        """Return the error as a problem of a payload."""
         return Problem("", "syntax", self.reason, line=self.line, column=self.column)
 
 
 class DamagedRecording(InvalidInput):
-    """Report a recording that is not whole.
+    """Raised when a recording was truncated, damaged or changed. Use the `count` messages before the damage.
 
     Attributes:
-        source: the file name.
-        line: 1-based number of the line, unpacked, at which it was noticed.
-        count: how many messages stand before that line, and could be read.
-        reason: the words without the place.
+        source (str): the file name.
+        line (int): the line from 1, after decompression, at which the damage was detected.
+        count (int): the number of readable messages before that line.
+        reason (str): the message without file name and line.
     """
 
     def __init__(self, reason: str, *, source: str, line: int, count: int) -> None:
@@ -170,18 +170,19 @@ class DamagedRecording(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Say what is wrong at one place of a payload, so that a person can mend it.
+    """One violation of a schema, at one value of a payload.
 
     Attributes:
-        pointer: JSON pointer of the value (RFC 6901), empty for the whole payload.
-        rule: the schema keyword that refused it, such as `required` or `enum`.
-        message: one sentence: what was found, what is allowed.
-        found: the offending value, shortened, as JSON.
-        allowed: what the schema allows there, in words.
-        hint: what to change, or empty.
-        line: 1-based line of the value when the payload came from text, else None.
-        column: 1-based column in characters, else None.
-        suggestion: what would mend it, where that is plain: an operation of JSON Patch (RFC 6902), else None.
+        pointer (str): the JSON pointer of the value (RFC 6901); empty for the whole payload.
+        rule (str): the schema keyword that the value violates, such as `required` or `enum`.
+        message (str): one sentence with the value and the allowed values.
+        found (str): the value as JSON, shortened.
+        allowed (str): the allowed values, in words.
+        hint (str): what to change, or empty.
+        line (int | None): the line of the value from 1 if the payload was parsed from a text, else None.
+        column (int | None): the column in characters from 1, else None.
+        suggestion (Mapping[str, Any] | None): an operation of JSON Patch that corrects the value (RFC 6902), or None if
+            there is more than one possible correction.
     """
 
     pointer: str
@@ -195,7 +196,7 @@ class Problem:
     suggestion: Mapping[str, Any] | None = field(default=None, compare=False)
 
     def at(self, line: int | None, column: int | None) -> Problem:
-        """Return the same problem with its place in the text."""
+        """Return the problem with a line and a column."""
         return replace(self, line=line, column=column)
 
     def __str__(self) -> str:
@@ -204,11 +205,11 @@ class Problem:
 
 
 class InvalidPayload(InvalidInput):
-    """Report a payload that its schema refuses.
+    """Raised when a payload violates the schema. Correct the values that `problems` lists.
 
     Attributes:
-        problems: every problem, the most useful first.
-        schema: name of the schema.
+        problems (tuple[Problem, ...]): all violations, the most useful one first.
+        schema (str): the name of the schema, or empty.
     """
 
     def __init__(self, problems: Sequence[Problem], schema: str = "") -> None:
@@ -220,20 +221,20 @@ class InvalidPayload(InvalidInput):
 
 
 class InvalidRegistration(InvalidInput):
-    """Report a registration that Treeherder could not expand into bindings."""
+    """Raised when a registration cannot be expanded into bindings. Correct the registration."""
 
 
 class InvalidMessage(InvalidInput):
-    """Report a routing key, header table or body that AMQP 0-9-1 cannot carry."""
+    """Raised when AMQP 0-9-1 cannot encode or decode a routing key, a header table or a body. Correct the message."""
 
 
 class BrokerRefused(PulsekitError):
-    """Report that the broker understood and said no.
+    """Raised when the broker refuses a request. Ask for the permission, or create the missing resource.
 
     Attributes:
-        code: the AMQP reply code, or None when there is none.
-        text: the broker's own words.
-        binding: exchange and pattern, when a binding was refused.
+        code (int | None): the AMQP reply code, or None if the broker sent none.
+        text (str): the reply text of the broker.
+        binding (tuple[str, str] | None): the exchange and the pattern if the broker refused a binding, else None.
     """
 
     def __init__(self, message: str, *, code: int | None = None, text: str = "") -> None:
@@ -244,47 +245,53 @@ class BrokerRefused(PulsekitError):
 
 
 class LoginRefused(BrokerRefused):
-    """Report a user name or password that the broker does not accept."""
+    """Raised when the broker refuses the user name or the password. Correct the login."""
 
 
 class VirtualHostRefused(BrokerRefused):
-    """Report a virtual host that does not exist or is closed to this user (530)."""
+    """Raised when the virtual host does not exist, or the user has no access to it (530). Correct the URL."""
 
 
 class AccessRefused(BrokerRefused):
-    """Report a missing permission (403)."""
+    """Raised when the user has no permission for a request (403). Use a resource of the user, or ask for permission."""
 
 
 class NotFound(BrokerRefused):
-    """Report an exchange or queue that does not exist (404)."""
+    """Raised when an exchange or a queue does not exist (404). Create it, or correct its name."""
 
 
 class ResourceLocked(BrokerRefused):
-    """Report a queue that belongs to another connection (405)."""
+    """Raised when a queue is exclusive to another connection (405). Close that connection, or use another queue."""
 
 
 class PreconditionFailed(BrokerRefused):
-    """Report something that exists with other properties, or an argument refused (406)."""
+    """Raised when a resource exists with other properties, or an argument is invalid (406).
+
+    Declare the resource with its existing properties, or delete it first.
+    """
 
 
 class SubscriptionLost(BrokerRefused):
-    """Report that the queue is gone: deleted under its consumer (basic.cancel), or while nobody listened."""
+    """Raised when the queue of a consumer was deleted (basic.cancel), or did not exist after a reconnect.
+
+    Subscribe again to create the queue.
+    """
 
 
 class NetworkError(PulsekitError):
-    """Report that the broker could not be reached, or stopped answering."""
+    """Raised when the broker cannot be reached, or does not answer. Try again later."""
 
 
 class Unreachable(NetworkError):
-    """Report that no connection could be opened."""
+    """Raised when a broker, a queue's node or PulseGuardian cannot be reached. Check the URL, or try again later."""
 
 
 class ConnectTimeout(NetworkError):
-    """Report that connecting took longer than allowed."""
+    """Raised when the connection was not opened before the deadline. Try again, or increase the timeout."""
 
 
 class ConnectionLost(NetworkError):
-    """Report that an open connection went away."""
+    """Raised when an open connection was lost, or a request timed out. Try again: the next request reconnects."""
 
 
 def fresh(error: ErrorT) -> ErrorT:

@@ -1,4 +1,4 @@
-"""Receipts: what is known about one published message, and the exceptions that carry a receipt."""
+"""The receipts of published messages, and the exceptions that contain a receipt."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class Receipt:
     """The result of publishing one message.
 
     Attributes:
-        index: the position of the message in its `publish_many`, from 0.
-        message_id: the `message-id` property, which is the same when the message is sent again.
-        exchange: the exchange.
-        routing_key: the routing key.
-        outcome: the outcome.
-        resent: whether the message was sent more than once, after a reconnect. A queue may then contain it twice.
-        detail: the text of the broker, or empty.
-        problems: the schema violations of an invalid payload.
+        index (int): the position of the message in its `publish_many`, from 0.
+        message_id (str): the `message-id` property, which is the same when the message is sent again.
+        exchange (str): the exchange to which the message was published.
+        routing_key (str): the routing key.
+        outcome (Outcome): confirmed, returned, refused, timeout, unknown or invalid.
+        resent (bool): whether the message was sent again after a reconnect. A queue may then contain it twice.
+        detail (str): the text of the broker, or the reason of an invalid message, or empty.
+        problems (tuple[Problem, ...]): the schema violations of an invalid payload.
     """
 
     index: int
@@ -72,10 +72,10 @@ class Receipt:
 
 
 class PublishError(PulsekitError):
-    """Raised when a message was not confirmed.
+    """Raised when a message was not confirmed. Inspect the outcome in `receipt`, then publish the message again.
 
     Attributes:
-        receipt: the receipt of the message, with its id and outcome.
+        receipt (Receipt): the receipt of the message, with its id and outcome.
     """
 
     def __init__(self, message: str, receipt: Receipt) -> None:
@@ -84,16 +84,28 @@ class PublishError(PulsekitError):
 
 
 class MessageReturned(PublishError):
-    """Raised when no queue is bound to the routing key of a mandatory message (basic.return)."""
+    """Raised when no queue is bound to the routing key of a mandatory message (basic.return).
+
+    Correct the routing key, or bind a queue first.
+    """
 
 
 class MessageRefused(PublishError):
-    """Raised after a negative confirm (basic.nack): a queue is full, or the broker had an internal error."""
+    """Raised when the broker sent a negative confirm (basic.nack). Publish the message again later.
+
+    The broker does this if a queue is full, or after an internal error.
+    """
 
 
 class PublishTimeout(PublishError):
-    """Raised when the broker did not confirm before the deadline."""
+    """Raised when the broker did not confirm before the deadline.
+
+    Publish the message again if consumers can receive it twice: the broker may have accepted it.
+    """
 
 
 class OutcomeUnknown(PublishError):
-    """Raised when the connection was lost after the message was sent and before its confirm."""
+    """Raised when the connection was lost after the message was sent and before its confirm.
+
+    Publish the message again if consumers can receive it twice: the broker may have accepted it.
+    """
