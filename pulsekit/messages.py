@@ -1,4 +1,4 @@
-"""Messages that a consumer receives, and gaps in which it received none."""
+"""The messages that a consumer receives, and the gaps between its subscriptions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = [
     "Message",
 ]
 
-_MOST_PROBLEMS = 100  # that are collected of one payload, which may have millions
+_MOST_PROBLEMS = 100  # problems collected per payload, because a payload can have millions
 
 CC = "CC"  # case-sensitive, see https://www.rabbitmq.com/docs/sender-selected
 
@@ -38,7 +38,7 @@ class Gap:
         end: when the consumer was subscribed again.
         epoch: the epoch that began at `end`.
         lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
-            was down; False if a durable queue kept them.
+            was down. False if a durable queue stored them.
     """
 
     start: datetime
@@ -52,7 +52,7 @@ class _Settler(Protocol):
 
 
 class Message:
-    """A message as it was delivered.
+    """A message that the broker delivered.
 
     `payload`, `headers` and `properties` are decoded on first access. Settle each message once, with `ack`, `nack` or
     `reject`. Settling a message of an earlier epoch does nothing, because the broker has already requeued it.
@@ -152,7 +152,7 @@ class Message:
     def problems(self) -> tuple[Problem, ...]:
         """The violations of the subscription's schema; empty if the payload is valid or there is no schema.
 
-        At most a hundred problems are collected; then the last one says so.
+        At most a hundred problems are collected. If there are more, the last problem says so.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -228,7 +228,7 @@ class Delivered(Message):
         return self._properties
 
     def _read_header(self) -> None:
-        from pulsekit._amqp.properties import read_properties  # offline commands never ask
+        from pulsekit._amqp.properties import read_properties  # offline commands do not read headers
 
         self._properties, self._headers = read_properties(self._header)
         self._header = b""

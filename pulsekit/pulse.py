@@ -1,4 +1,4 @@
-"""The entry point of the library: `connect` returns a `Pulse`, which creates publishers and consumers."""
+"""The entry point of the library. `connect` returns a `Pulse`, which creates publishers and consumers."""
 
 from __future__ import annotations
 
@@ -43,14 +43,12 @@ def connect(
     timeout: float = CONNECT_TIMEOUT,
     on_state: Callable[[str, State], None] | None = None,
 ) -> Pulse:
-    """Return a connection to Pulse, to be used with `async with`.
-
-    The connection is opened with the first message or consumer, not before.
+    """Return a `Pulse` for use with `async with`. The first message or consumer opens the connection.
 
     Args:
-        url: `amqps://user:password@host/vhost`. By default it comes from the settings, as on the command line.
+        url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line.
         insecure: allow clear text to another machine.
-        timeout: seconds for connecting, including TLS and login.
+        timeout: the seconds for connecting, including TLS and login.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
 
     Raises:
@@ -62,7 +60,9 @@ def connect(
 
 
 class Pulse:
-    """Two connections to the broker, one per direction, so that a blocked publisher does not stop a consumer.
+    """Two connections to the broker, one for publishers and one for consumers.
+
+    If the broker blocks the publishers, it still delivers messages to the consumers.
 
     Attributes:
         user: the AMQP user, who owns `exchange/<user>/…` and `queue/<user>/…`.
@@ -96,8 +96,8 @@ class Pulse:
     ) -> None:
         """Drain the publishers, stop the consumers and close. After an exception, do not drain.
 
-        Draining takes ten seconds at most, for all publishers together. Close requests that the broker does not answer
-        take three seconds more.
+        Draining lasts at most ten seconds, for all publishers together. Unanswered close requests add at most three
+        seconds.
         """
         assert self._tasks is not None
         self._closed = True
@@ -124,14 +124,14 @@ class Pulse:
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
     ) -> Publisher:
-        """Return a publisher for one exchange. The connection is opened by its first message, or by `open`.
+        """Return a publisher for one exchange. Its first message, or `open`, opens the connection.
 
         Args:
             exchange: `exchange/<user>/<name>`.
             schema: the schema that validates each payload before it is sent: a name such as "pulse-job", a path, or the
                 schema itself.
             mandatory: report messages that the broker cannot route to any queue.
-            timeout: seconds until the outcome of a message, reconnecting included.
+            timeout: the deadline for the outcome of a message in seconds, including reconnects.
 
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange of this name.
@@ -161,17 +161,17 @@ class Pulse:
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         on_depth: Callable[[QueueDepth], None] | None = None,
     ) -> Consumer:
-        """Return a consumer, to be opened by `async with`.
+        """Return a consumer. `async with` opens it.
 
         Args:
             *bindings: `EXCHANGE:PATTERN`, split at the first colon. Without a pattern, every message matches.
             queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. By default
                 the consumer has a private, exclusive queue that the broker deletes with the connection.
-            prefetch: how many messages may be unsettled.
-            schema: the schema that validates each payload when it is read.
+            prefetch: the maximum number of unsettled messages.
+            schema: the schema that validates each payload on first access.
             wait: wait for exchanges that do not exist yet.
             limits: the limits of PulseGuardian, against which the depth of a durable queue is checked.
-            on_gap: called after a reconnect, with the time without a consumer.
+            on_gap: called after a reconnect with the gap, the time without a consumer.
             on_refused: called with each binding that the broker refuses, and the reason. The other bindings are used.
                 Without this callback, or if the broker refuses all bindings, the subscription fails.
             on_depth: called with the depth of a durable queue after each check.
@@ -267,7 +267,7 @@ class Pulse:
             await channel.close()
 
     def _register(self, user: Publisher | Consumer) -> None:
-        """Add a publisher or consumer to those that are closed at the end, and remove closed ones."""
+        """Close this publisher or consumer with the connection. Remove the publishers and consumers that are closed."""
         self._users = [*(other for other in self._users if not other.closed), user]
 
     def _group(self) -> asyncio.TaskGroup:

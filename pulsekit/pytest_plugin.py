@@ -1,11 +1,11 @@
-"""The fixtures that pytest finds when pulsekit is installed.
+"""The fixtures that pytest loads when pulsekit is installed.
 
     @pytest.mark.asyncio
     async def test_my_publisher(pulse_sandbox):
         await my_publisher(pulse_sandbox.url("me"))
         (message,) = await pulse_sandbox.published(1)
 
-`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. `pulse` is a connection to it and needs
+`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. `pulse` is a connection to it. `pulse` needs
 pytest-asyncio, in its strict or its auto mode.
 """
 
@@ -28,13 +28,13 @@ __all__ = ["pulse", "pulse_sandbox"]
 
 @pytest.fixture
 def pulse_sandbox() -> Iterator[PulseSandbox]:
-    """Give each test a Pulse of its own, on a free port, with nothing in it."""
+    """Yield a new, empty sandbox on a free port, for each test."""
     with PulseSandbox() as sandbox:
         yield sandbox
 
 
 async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:
-    """Give a connection to the sandbox, logged in as `me`."""
+    """Yield a connection to the sandbox, logged in as `me`."""
     import pulsekit
 
     async with pulsekit.connect(pulse_sandbox.url("me")) as connection:
@@ -42,7 +42,7 @@ async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:
 
 
 def _unavailable() -> None:
-    """Say what the fixture needs."""
+    """Fail the test with the name of the missing package."""
     pytest.fail("the fixture `pulse` needs pytest-asyncio: install it", pytrace=False)
 
 

@@ -1,7 +1,7 @@
-"""A stand-in for Treeherder: it consumes the jobs of registrations, and reports which ones Treeherder would drop.
+"""A stand-in for Treeherder. It consumes the jobs of registrations, and reports the jobs that Treeherder would drop.
 
-It validates jobs against the schema, which Treeherder does first, and stores nothing. It is an ordinary client, except
-that it creates the exchanges of the registrations with the logins of their owners.
+The stand-in validates jobs against the schema, which is Treeherder's first step, and stores nothing. It is an ordinary
+client, except that it creates the exchanges of the registrations with the logins of their owners.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ USER = "treeherder"
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """What Treeherder would do with one message.
+    """The result of the stand-in for one message.
 
     Attributes:
         message: the message.
-        reason: why Treeherder would drop it; empty if Treeherder would accept it.
+        reason: why Treeherder would drop the message; empty if Treeherder would accept it.
     """
 
     message: Message
@@ -49,11 +49,11 @@ class JobOutcome:
 
 
 class TreeherderStandIn:
-    """A consumer that is bound like Treeherder and validates what arrives.
+    """A consumer that has the bindings of Treeherder and validates the jobs it receives.
 
     Args:
-        login: returns address and login of the broker for the name of a user.
-        registrations: the registrations; every combination of destination and project is bound.
+        login: returns address and login of the broker for a user name.
+        registrations: the registrations. The queue is bound with every combination of destination and project.
         on_outcome: called with each outcome.
 
     Attributes:

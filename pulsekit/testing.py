@@ -1,11 +1,11 @@
-"""A Pulse for tests: the sandbox in a thread, with methods to look into it and to disturb it.
+"""A Pulse for tests: the sandbox in a thread, with methods to inspect it and to inject faults.
 
     with PulseSandbox() as sandbox:
         my_publisher(sandbox.url("me"))
         (message,) = sandbox.wait("published", "returned")
 
-The sandbox runs in a thread of its own, so it serves code that blocks (kombu, pika, subprocesses) as well as asyncio.
-This module does not need pytest; `pulsekit.pytest_plugin` makes fixtures of it.
+The sandbox runs in a separate thread, so it serves blocking code (kombu, pika, subprocesses) as well as asyncio.
+This module does not need pytest. `pulsekit.pytest_plugin` provides it as fixtures.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PulseSandbox", "SandboxEvent"]
 
-_HISTORY = 100_000  # events; a test that causes more uses Sandbox itself
-_START = 10.0  # seconds for what takes milliseconds
+_HISTORY = 100_000  # events; a test with more events uses Sandbox itself
+_START = 10.0  # seconds; starting, stopping and each call need milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class SandboxEvent:
     """One event in the sandbox.
 
     Attributes:
-        kind: what happened, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
-        user: the user who caused the event; empty if the sandbox did.
-        exchange: name of the exchange, if the event concerns one.
-        queue: name of the queue, if the event concerns one.
-        routing_key: routing key of the message or the binding.
-        body: body of the message, if the event concerns one.
-        detail: more, as text, such as why a message was dead-lettered.
+        kind: the kind of the event, such as `published`, `acked`, `queue-declared`, `guardian-warned`.
+        user: the user who caused the event; empty if the sandbox caused it.
+        exchange: the name of the exchange, if the event concerns one.
+        queue: the name of the queue, if the event concerns one.
+        routing_key: the routing key of the message or the binding.
+        body: the body of the message, if the event concerns one.
+        detail: further information as text, such as why a message was dead-lettered.
     """
 
     kind: str
@@ -58,14 +58,14 @@ class SandboxEvent:
 
 
 class PulseSandbox:
-    """A sandbox in a thread, which a test inspects and disturbs.
+    """A sandbox in a thread, in which a test inspects events and injects faults.
 
-    A test waits with `await`, so that the code under test continues, or with `wait` if it has no event loop. All other
-    methods may be called from any thread.
+    A test awaits `published`, `acked` and `until`, so that the code under test continues. A test without an event loop
+    calls `wait`. All other methods are thread-safe.
 
     Args:
-        guardian: the limits of the guardian, by default those of PulseGuardian.
-        users: passwords by name; only these users and `guest` may log in.
+        guardian: the limits of the guardian. The default is the limits of PulseGuardian.
+        users: passwords by user name. Only these users and `guest` may log in. By default, every user may.
     """
 
     def __init__(self, *, guardian: GuardianLimits | None = None, users: Mapping[str, str] | None = None) -> None:
@@ -91,13 +91,13 @@ class PulseSandbox:
         self._thread.join(_START)
 
     def url(self, user: str = "me", vhost: str = "/") -> str:
-        """Return a URL with the login of a user, who has PulseGuardian's permissions; `guest` has all permissions."""
+        """Return a URL with the login of a user. `guest` has all permissions, other users those of PulseGuardian."""
         return self._open.url(user, vhost=vhost)
 
     def publish(
         self, exchange: str, routing_key: str, payload: Any, *, headers: Mapping[str, Any] | None = None
     ) -> int:
-        """Publish a message to an exchange, which is created if necessary; return how many queues it was routed to.
+        """Publish a message, and return the number of queues it was routed to. Create the exchange if necessary.
 
         Args:
             exchange: `exchange/<user>/<name>`.
@@ -113,10 +113,10 @@ class PulseSandbox:
     async def published(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
         """Wait until clients have published `count` messages since the start, and return all of them.
 
-        Messages from `publish` do not count; messages that no queue received do.
+        Messages that no queue received count. Messages from `publish` do not count.
 
         Raises:
-            TimeoutError: there were fewer.
+            TimeoutError: Raised when there were fewer messages before the timeout.
         """
         return await self.until("published", "returned", count=count, timeout=timeout)
 
@@ -129,14 +129,14 @@ class PulseSandbox:
         return await self.until("nacked", count=count, timeout=timeout)
 
     async def dead_lettered(self, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
-        """Wait until `count` messages were dead-lettered, and return all of them; `detail` is the reason."""
+        """Wait until `count` messages were dead-lettered, and return all of them. `detail` is the reason."""
         return await self.until("dead-lettered", count=count, timeout=timeout)
 
     async def until(self, *kinds: Kind, count: int = 1, timeout: float = 5.0) -> list[SandboxEvent]:
         """Wait for `count` events of these kinds since the start, and return all of them.
 
         Raises:
-            TimeoutError: there were fewer events; the text has their number.
+            TimeoutError: Raised when there were fewer events before the timeout. The message has their number.
         """
         return await asyncio.to_thread(self.wait, *kinds, count=count, timeout=timeout)
 
@@ -144,13 +144,13 @@ class PulseSandbox:
         """Do the same as `until`, in a test without an event loop.
 
         Raises:
-            TimeoutError: there were fewer events; the text has their number.
+            TimeoutError: Raised when there were fewer events before the timeout. The message has their number.
         """
         found = self._await(lambda sandbox: sandbox.wait(*kinds, count=count, timeout=timeout), timeout)
         return [_seen(event) for event in found]
 
     def seen(self, *kinds: Kind) -> list[SandboxEvent]:
-        """Return the events so far, of these kinds or of all, oldest first."""
+        """Return the events of these kinds, or all events, the oldest first."""
         found = self._do(lambda sandbox: sandbox.seen(*kinds) if kinds else sandbox.events)
         return [_seen(event) for event in found]
 
@@ -160,11 +160,11 @@ class PulseSandbox:
         return None if found is None else sum(found)
 
     def cut(self, user: str | None = None) -> int:
-        """Abort the connections of one user or of all; return how many."""
+        """Abort the connections of one user, or all connections, and return their number."""
         return int(self._do(lambda sandbox: sandbox.cut(user)))
 
     def delete_queue(self, queue: str) -> bool:
-        """Delete a queue and cancel its consumers, as PulseGuardian does over its limit."""
+        """Delete a queue and cancel its consumers, as PulseGuardian does above its limit."""
         return bool(self._do(lambda sandbox: sandbox.delete_queue(queue)))
 
     def block(self) -> None:
@@ -176,11 +176,11 @@ class PulseSandbox:
         self._do(lambda sandbox: sandbox.unblock())
 
     def refuse(self, refusing: bool = True) -> None:  # noqa: FBT001, FBT002 - a switch
-        """Answer each publish with a negative confirm, or stop doing so."""
+        """Answer each publish with a negative confirm if `refusing` is True, else with a confirm."""
         self._do(lambda sandbox: setattr(sandbox, "refusing", refusing))
 
     def delay(self, seconds: float) -> None:
-        """Delay everything that the sandbox sends."""
+        """Delay all frames that the sandbox sends."""
         self._do(lambda sandbox: setattr(sandbox, "latency", seconds))
 
     @property
