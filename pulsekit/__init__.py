@@ -41,8 +41,8 @@ Publish and consume:
 
 - `Publisher`: validates messages, publishes them to one exchange, and returns a receipt for each.
 - `Consumer`: iterates over the messages of a queue, or passes each message to a handler.
-- `Queue`: a durable queue to declare and consume.
-- `Policy`: the settlement of messages whose handler fails.
+- `Queue`: a named queue to declare and consume.
+- `Policy`: how messages are settled after their handler failed.
 
 Validate and match:
 

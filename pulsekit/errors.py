@@ -1,6 +1,6 @@
 """The exceptions that pulsekit raises on purpose, in one tree.
 
-Each branch stands for what the caller can do:
+Each branch groups exceptions by what the caller can do:
 
     PulsekitError
     ├── ConfigurationError        fix the configuration or the call

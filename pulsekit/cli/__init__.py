@@ -1,6 +1,6 @@
-"""The command line: parse, call the library, render through `output`.
+"""The command line: parse the arguments, call the library, render the result with `output`.
 
-Each command lives in a module of its own, which is imported when the command is called.
+Each command is a separate module, which is imported when the user calls the command.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ __all__ = ["main"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status, one of `exits.ExitCode`.
+    """Run the command line and return its exit code, one of `exit_codes.ExitCode`.
 
-    No exception leaves it but SystemExit: an error ends as a line on stderr. Output that could not be written is an
-    error too; a reader that went away deserves its status, but no words.
+    The only exception that it raises is SystemExit. It prints each other exception as a line on stderr, write errors
+    on stdout included. It prints nothing if the reader of stdout closed the pipe.
 
     Args:
-        argv: arguments without the program's name. Without them, those of the process, which then is the command's own:
-            garbage is not looked for until the command begins, nor when all has ended. That is a sixth of a short life.
+        argv: the arguments without the program's name. The default is the arguments of the process. The command then
+            owns the process, and garbage collection is disabled until the command begins and after it ends. This saves
+            a sixth of the time of a short command.
     """
     own = argv is None
     if own:
@@ -39,20 +40,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
     except SystemExit:
         raise
-    except BaseException as error:  # noqa: BLE001 - nothing above can do better
+    except BaseException as error:  # noqa: BLE001 - the caller is the interpreter
         from pulsekit.cli.exit_codes import report
 
         code = int(report(error))
     _let_go()
     if own:
         gc.enable()
-        if not sys.warnoptions:  # those who ask for warnings want to hear of what was left open
+        if not sys.warnoptions:  # with warnings enabled, the collector must report unclosed resources
             gc.freeze()
     return code
 
 
 def _let_go() -> None:
-    """Keep the interpreter from failing once more, aloud and with a status of its own, on what could not be written."""
+    """Discard unwritten output, so that the interpreter does not fail on it at exit, with another exit code."""
     for stream in (sys.stdout, sys.stderr):
         if stream is None:
             continue

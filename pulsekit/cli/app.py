@@ -1,4 +1,4 @@
-"""The group of commands, each loaded when it is called, and how their help looks."""
+"""The group of all commands, which loads each command on its first call, and the layout of the help."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pulsekit.cli.output.theme import paint
 
 __all__ = ["Command", "Group", "run"]
 
-# Name, module, and what `pulsekit --help` says: listing and completing commands imports none of them. A module has
-# `command`, a function or a Typer application, and `EXAMPLES`, the lines with which its help and that of its own
-# commands begin.
+# Name, module, and summary in `pulsekit --help`, so that listing and completing commands imports no module. A module
+# has `command`, a function or a Typer application, and `EXAMPLES`, the example lines in its help and in the help of
+# its subcommands.
 _COMMANDS = {
     "demo": ("pulsekit.cli.commands.demo", "Show the whole journey of a job on this machine."),
     "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and a job.yml to start from."),
@@ -50,23 +50,23 @@ _HEADING = re.compile(r"^ *(Usage|Examples|Arguments|Options|Commands):", re.MUL
 
 
 class Command(TyperCommand):
-    """A command whose help has its headings set off on a terminal."""
+    """A command whose help has coloured headings on a terminal."""
 
     def get_help(self, ctx: Any) -> str:
-        """Return the help, painted when it goes to a terminal."""
+        """Return the help, with colours if stdout is a terminal."""
         return _set_off(super().get_help(ctx))
 
 
 class Group(TyperGroup):
-    """A group of commands whose help has its headings set off on a terminal."""
+    """A group of commands whose help has coloured headings on a terminal."""
 
     def get_help(self, ctx: Any) -> str:
-        """Return the help, painted when it goes to a terminal."""
+        """Return the help, with colours if stdout is a terminal."""
         return _set_off(super().get_help(ctx))
 
 
 class _Root(Group):
-    """The group itself; keeps typer from turning a closed pipe into exit status 1."""
+    """The group of all commands. If stdout is a closed pipe, it exits with CLOSED_PIPE instead of typer's 1."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _closed_pipe_told():
@@ -78,14 +78,14 @@ class _Root(Group):
 
 
 class _Lazy(Command):
-    """Stand for a command until it is called."""
+    """A placeholder for a command, which imports the module when the command is called."""
 
     def __init__(self, name: str, module: str, summary: str) -> None:
         super().__init__(name, short_help=summary, rich_markup_mode=None)
         self.module = module
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        """Load the command and let it parse its own arguments."""
+        """Load the command, which parses its arguments."""
         context = self.load().make_context(*args, **extra)
         if not gc.isenabled():  # see `main`
             gc.freeze()
@@ -109,12 +109,12 @@ class _Lazy(Command):
 
 
 def run(argv: Sequence[str] | None = None) -> int:
-    """Run a command and return its exit status; errors are raised.
+    """Run a command and return its exit code. Exceptions of the command propagate.
 
     Args:
-        argv: arguments without the program's name; those of the process by default.
+        argv: the arguments without the program's name. The default is the arguments of the process.
     """
-    # Plain help, not typer's boxes: it stays readable in 60 columns, and rich would double the start.
+    # Plain help instead of typer's boxes: it is readable in 60 columns, and rich would double the start-up time.
     app = typer.Typer(cls=_Root, rich_markup_mode=None, add_completion=False, context_settings=_CONTEXT)
     app.callback(invoke_without_command=True, help=_help(_root.__doc__ or "", _EXAMPLES))(_root)
     root = get_command(app)
@@ -150,7 +150,7 @@ def _root(
 
 
 def _help(text: str, examples: str) -> str:
-    r"""Put the examples behind the first paragraph; `\b` keeps their lines as they are."""
+    r"""Insert the examples after the first paragraph. `\b` disables the wrapping of their lines."""
     summary, _, rest = inspect.cleandoc(text).partition("\n\n")
     lines = "\n".join(f"  {line}" for line in examples.strip().splitlines())
     return f"{summary}\n\n\b\nExamples:\n{lines}\n\n{rest}"

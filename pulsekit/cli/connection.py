@@ -1,4 +1,4 @@
-"""From options to a broker: find it, connect, and run the asynchronous part of a command."""
+"""Find the broker that the options name, connect, and run the asynchronous part of a command."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "connect_to", "locate", "run"]
 
-_PATIENCE = 2.0  # seconds for the rest of the output, when a signal has ended the work
+_PATIENCE = 2.0  # seconds for flushing stdout after a signal stopped the command
 
 
 def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Pulse:
-    """Prepare the connection to the broker of `locate`."""
+    """Return an unopened connection to the broker that `locate` finds."""
     from pulsekit.pulse import Pulse
 
     return Pulse(locate(settings, url, insecure=insecure, exchange=exchange))
 
 
 def connect_to(name: str, check: Callable[[str, str | None], object], url: str | None, *, insecure: bool) -> Pulse:
-    """Prepare the connection for a command about one exchange or queue.
+    """Return an unopened connection for a command on one exchange or queue.
 
     Args:
-        name: its name.
-        check: raises InvalidName, with a suggestion for a user, if Pulse cannot have such a name.
-        url: the flag.
-        insecure: the flag.
+        name: the name of the exchange or queue.
+        check: raises InvalidName, with a suggestion for the user, if the name breaks a rule of Pulse.
+        url: the flag `--url`.
+        insecure: the flag `--insecure`.
     """
     from pulsekit._config.settings import load_settings
 
@@ -49,19 +49,19 @@ def connect_to(name: str, check: Callable[[str, str | None], object], url: str |
 
 
 def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Broker:
-    """Return the broker that flags, environment and configuration ask for.
+    """Return the broker that flags, environment or configuration name.
 
-    When they ask for none and this is no CI machine, a sandbox that runs here is used, and that is said.
+    If they name no broker and this is not a CI machine, return a running sandbox of this machine, and print a note.
 
     Args:
-        settings: environment and configuration.
-        url: the flag.
-        insecure: the flag.
-        exchange: what the command is about; its owner logs in on the sandbox.
+        settings: the environment and the configuration.
+        url: the flag `--url`.
+        insecure: the flag `--insecure`.
+        exchange: the exchange of the command. On the sandbox, its owner logs in.
 
     Raises:
-        ConfigurationError: nothing is configured, or a password stands on the command line, where everybody on the
-            machine can read it.
+        ConfigurationError: Raised when no broker is configured, or when `--url` contains a password, which all users
+            of the machine can read.
     """
     from pulsekit._amqp.broker import parse_url
     from pulsekit.bindings.names import owner
@@ -81,13 +81,14 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
 
 
 def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
-    """Run the asynchronous part of a command and return its exit status.
+    """Run the asynchronous part of a command and return its exit code.
 
     Args:
-        work: what there is to do. Ctrl-C ends it with time to put things in order; the second one does not wait.
-        signals: end the work as Ctrl-C does; then the process dies of the signal, as whoever sent it expects.
+        work: the coroutine. The first Ctrl-C cancels it, and it cleans up. The second Ctrl-C exits the process.
+        signals: cancel the coroutine as Ctrl-C does. Then the process exits by the signal, so that its parent process
+            sees the signal as the reason.
     """
-    import asyncio  # not for those who ask for help, or complete a line
+    import asyncio  # help and completion do not need it
     import signal
     import threading
 
@@ -106,7 +107,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
             task.cancel()
 
         for number in signals:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+            if signal.getsignal(number) is not signal.SIG_IGN:  # keep a signal ignored that nohup ignores
                 loop.add_signal_handler(number, end, number)
         with _impatience():
             return await work
@@ -117,7 +118,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         if not caught:
             raise
         if sys.stdout is not None:
-            # A terminal that was stopped, or a pipe that nobody reads, must not keep the process from dying.
+            # The thread ends with the process, which must exit even if a stopped terminal or a full pipe blocks writes.
             flushing = threading.Thread(target=sys.stdout.flush, daemon=True)
             flushing.start()
             flushing.join(_PATIENCE)
@@ -127,13 +128,13 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
 
 @contextmanager
 def _impatience() -> Iterator[None]:
-    """Let the second Ctrl-C end the process there and then.
+    """Exit the process on the second Ctrl-C, within the block.
 
-    Python would raise KeyboardInterrupt in whatever runs at that moment, and then tell of every task left behind.
+    Python would raise KeyboardInterrupt in the code that runs at that moment, and then log every pending task.
     """
     import signal
 
-    usual = signal.getsignal(signal.SIGINT)  # of the event loop: it cancels the work
+    usual = signal.getsignal(signal.SIGINT)  # the handler of the event loop, which cancels the main task
     if not callable(usual) or usual is signal.default_int_handler:  # ignored, or the loop is not in the main thread
         yield
         return
@@ -143,7 +144,7 @@ def _impatience() -> Iterator[None]:
         nonlocal first
         if not first:
             if "rich.live" in sys.modules and sys.stderr is not None and sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # what draws may have hidden the cursor
+                os.write(sys.stderr.fileno(), b"\x1b[?25h")  # show the cursor, which rich may have hidden
             os._exit(ExitCode.INTERRUPTED)
         first = False
         usual(number, frame)

@@ -1,4 +1,4 @@
-"""Exit codes, and the words an error ends with."""
+"""The exit codes, and the error message before the exit."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ __all__ = ["ExitCode", "exit_code", "report"]
 
 
 class ExitCode(IntEnum):
-    """Name what a command's exit status means; scripts rely on the numbers.
+    """The exit code of a command. Scripts depend on the numbers.
 
     Attributes:
-        DONE: done as asked.
-        NEGATIVE: a negative answer: invalid data, no match.
-        USAGE: usage or configuration.
-        PARTLY: partly done: some messages were returned, refused, or are unknown.
-        NETWORK: the broker could not be reached, or did not answer in time.
-        REFUSED: the broker said no: login, permission, not found, precondition.
+        DONE: success.
+        NEGATIVE: a negative result, such as invalid data or no match.
+        USAGE: an error in the arguments or the configuration.
+        PARTLY: partial success: some messages were returned, refused or not confirmed.
+        NETWORK: the broker could not be reached, or did not answer before the deadline.
+        REFUSED: the broker refused the request: login, permission, not found, precondition.
         BUG: a bug in pulsekit.
-        FILE: a local file or disk.
+        FILE: an error of a local file or disk.
         INTERRUPTED: Ctrl-C.
-        CLOSED_PIPE: the reader of the output went away.
+        CLOSED_PIPE: the reader of stdout closed the pipe.
     """
 
     DONE = 0
@@ -42,10 +42,10 @@ class ExitCode(IntEnum):
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """Return the exit status an error ends the process with."""
+    """Return the exit code of an error."""
     from pulsekit.publisher.receipts import PublishError, PublishTimeout  # not loaded unless a command fails
 
-    # The first class that fits decides.
+    # The first class that matches decides, so subclasses precede their base classes.
     codes: tuple[tuple[type[BaseException], ExitCode], ...] = (
         (ConfigurationError, ExitCode.USAGE),
         (typer.TyperException, ExitCode.USAGE),
@@ -65,9 +65,9 @@ def exit_code(error: BaseException) -> ExitCode:
 
 
 def report(error: BaseException) -> ExitCode:
-    """Say on stderr what went wrong and return the exit status.
+    """Print the error on stderr and return its exit code.
 
-    An interruption and a closed pipe need no words. `PULSEKIT_DEBUG=1` adds the traceback.
+    After Ctrl-C or with a closed pipe, print nothing. With `PULSEKIT_DEBUG=1`, print the traceback first.
     """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:  # a task group around one failure
         error = error.exceptions[0]
@@ -82,12 +82,12 @@ def report(error: BaseException) -> ExitCode:
 
 
 def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
-    """Return the message and a hint for the next line."""
+    """Return the message, and a hint for the next line or an empty text."""
     if code is ExitCode.BUG:
         hint = "please report it, with what PULSEKIT_DEBUG=1 adds to this message"
         return f"this is a bug in pulsekit: {type(error).__name__}: {error}", hint
     if isinstance(error, typer.TyperException):
-        context = getattr(error, "ctx", None)  # a usage error knows its command
+        context = getattr(error, "ctx", None)  # the command of a usage error
         return error.format_message(), f"try '{context.command_path} --help'" if context else ""
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__

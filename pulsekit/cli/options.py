@@ -1,6 +1,6 @@
-"""The options that two or more commands have: one letter, one placeholder and one help text for each.
+"""The options of two or more commands, each with one letter, one placeholder and one help text.
 
-What differs from command to command, such as what is refused without `--force`, is in the description of the command.
+The description of a command has the differences, such as what the command refuses without `--force`.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ _UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 
 
 def seconds(text: str) -> float:
-    """Read a duration: `500ms`, `5s`, `2m`, `1h`, `7d`; a bare number is seconds.
+    """Return the seconds of a duration: `500ms`, `5s`, `2m`, `1h`, `7d`. The unit of a bare number is seconds.
 
     Raises:
-        typer.BadParameter: it is none, or zero.
+        typer.BadParameter: Raised when the text is not a duration, or the duration is zero.
     """
     match = re.match(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)?\Z", text.strip())
     if match is None or not float(match[1]):
@@ -41,7 +41,7 @@ def seconds(text: str) -> float:
 
 
 def repeatable(*names: str, metavar: str, help: str) -> Any:  # noqa: A002 - as typer calls it
-    """Return an option that can be given more than once; `help` is a sentence."""
+    """Return a repeatable option; `help` is a sentence."""
     return typer.Option(*names, metavar=metavar, help=f"{help.removesuffix('.')} (repeatable).")
 
 
@@ -51,14 +51,14 @@ def duration(*names: str, help: str) -> Any:  # noqa: A002 - as typer calls it
 
 
 def project_option(option: Callable[..., Any] = typer.Option) -> Any:
-    """Return `--project`, made by `repeatable` where several can be given."""
+    """Return `--project`, created by `repeatable` if a command accepts several."""
     return option(
         "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland, in a registration autoland._."
     )
 
 
 def routing_key_option(option: Callable[..., Any] = typer.Option) -> Any:
-    """Return `--routing-key`, made by `repeatable` where several can be given."""
+    """Return `--routing-key`, created by `repeatable` if a command accepts several."""
     return option("-k", "--routing-key", metavar="KEY", help="Routing key, such as treeherder.autoland._.")
 
 
@@ -68,11 +68,11 @@ def count_option(most: int | None = None) -> Any:
 
 
 def output_option() -> Any:
-    """Return `--output`, for an enumeration of the formats that a command has."""
+    """Return `--output`. The annotation of the parameter has the formats of the command."""
     return typer.Option("-o", "--output", help="How to show results. [default: pretty on a terminal, else ndjson]")
 
 
-# Of the following, `default` says in words what holds without the option.
+# In the following functions, `default` describes the default in words.
 
 
 def every_option(default: str | None = None) -> Any:
@@ -106,7 +106,7 @@ def _with(text: str, default: str | None) -> str:
     return text if default is None else f"{text} [default: {default}]"
 
 
-# Which exchange, and what is sent or received.
+# Options that select exchanges, bindings and messages.
 ExchangeOption = Annotated[str | None, exchange_option("that of pulsekit.yml")]
 BindingOption = Annotated[
     list[str] | None,
@@ -145,7 +145,7 @@ FilterOption = Annotated[
     typer.Option("--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true."),
 ]
 
-# How it is done.
+# Options that change what a command does.
 CountOption = Annotated[int | None, count_option()]
 WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")]
 RequireRouteOption = Annotated[
@@ -155,11 +155,11 @@ DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would b
 ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
-# What is shown.
+# Options that change the output.
 OutputOption = Annotated[Format | None, output_option()]
 FullOption = Annotated[bool, typer.Option("--full", help="Show each message in full.")]
 
-# The broker.
+# Options that select the broker.
 UrlOption = Annotated[
     str | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""`pulsekit bindings`: expand registrations, compare two expansions before a deploy does, and say what is odd."""
+"""`pulsekit bindings`: expand registrations, compare two expansions before a deployment, and lint bindings."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ pulsekit bindings new.yml --lint
 echo "$PULSE_DATA_INGESTION_SOURCES" | pulsekit bindings
 """
 
-_GZIP = b"\x1f\x8b"  # how its files begin (RFC 1952 §2.3.1)
+_GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952 §2.3.1)
 _MARKS = {"": ("", ""), "added": ("+ ", "good"), "removed": ("- ", "bad"), "kept": ("  ", "")}
 _WORDS = {"added": ("would start", "bring"), "removed": ("would stop", "still bring")}
 _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
@@ -94,7 +94,7 @@ def command(
 def _registrations(
     file: str | None, target: Target | None, *, free: bool
 ) -> tuple[tuple[Registration | Binding, ...], str]:
-    """Return the registrations and where they are from; stdin is read when it is free."""
+    """Return the registrations and the name of their source. Read stdin if no other argument uses it."""
     if target is not None:
         if file:
             raise ConfigurationError("--target chooses among the registrations of pulsekit.yml: give it or FILE")
@@ -103,7 +103,7 @@ def _registrations(
         return registrations_from(file), STDIN if file == "-" else file
     if free and is_piped():
         data, source = read_input("-")
-        if data.strip():  # else a script's own stdin, which nobody wrote to
+        if data.strip():  # else the empty stdin of a script
             return read_registrations(data, source=source), source
     registrations, source = configured_registrations()
     if not registrations:
@@ -131,7 +131,7 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
 
 
 def _messages_in(name: str) -> Iterator[RoutedMessage]:
-    """Yield what a file of keys or a recording holds; one that gzip packed is held to its trailer as well."""
+    """Yield the messages of a file of keys or of a recording. Compare a gzip recording with its trailer."""
     from pulsekit.records.routing import read_routed
 
     if name == "-":
@@ -151,7 +151,7 @@ def _messages_in(name: str) -> Iterator[RoutedMessage]:
 
 
 def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -> None:
-    """Show what a deploy would unbind, bind and leave alone."""
+    """Show which bindings a deployment would remove, add and keep."""
     change = diff(before, new)
     for kind, bindings in (("removed", change.removed), ("added", change.added), ("kept", change.kept)):
         for binding in bindings:
@@ -162,14 +162,14 @@ def _compare(shown: Output, before: Sequence[Binding], new: Sequence[Binding]) -
 def _show(shown: Output, binding: Binding, change: str = "") -> None:
     if not shown.pretty:
         shown.record(asdict(binding) | ({"change": change} if change else {}))
-    elif change != "kept":  # a person looks for what changes
+    elif change != "kept":  # in text, show changes only
         shown.line(_MARKS[change], str(binding))
 
 
 def _count(
     shown: Output, before: Sequence[Binding] | None, new: Sequence[Binding], messages: Iterator[RoutedMessage]
 ) -> None:
-    """Show how many messages each binding takes and, when there is a change, how many it brings or loses."""
+    """Show how many messages each binding matches, and with a change, how many would start or stop arriving."""
     from pulsekit.bindings.impact import BindingImpact
 
     impact = BindingImpact(new if before is None else before, new)
@@ -222,7 +222,7 @@ def _row(count: BindingCount, *, changed: bool) -> list[Cell]:
 def _lint(
     shown: Output, registrations: Sequence[Registration | Binding], messages: Iterator[RoutedMessage] | None
 ) -> ExitCode:
-    """Show for each binding what is odd about it; to a person, only where something is."""
+    """Show the findings of each binding. In text, omit bindings without a finding."""
     from pulsekit.bindings.lint import fewest_words, lint
 
     found = lint(registrations, least=None if messages is None else fewest_words(messages))

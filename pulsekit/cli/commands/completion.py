@@ -1,4 +1,4 @@
-"""`pulsekit completion`: the few lines with which a shell asks `suggestions` what could come next."""
+"""`pulsekit completion`: the shell scripts that call `suggestions` to complete a command line."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ pulsekit completion fish | source   # in config.fish
 
 
 class Shell(StrEnum):
-    """Name a shell that can be taught."""
+    """A shell for which there is a completion script."""
 
     BASH = "bash"
     ZSH = "zsh"
     FISH = "fish"
 
 
-# What a shell is answered is put into its line as text and never evaluated: names may come from a cloned repository.
+# The scripts insert suggestions as text and never evaluate them, because names may come from an untrusted repository.
 _SCRIPTS = {
     Shell.BASH: r"""
 _pulsekit() {

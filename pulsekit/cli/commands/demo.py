@@ -1,4 +1,4 @@
-"""`pulsekit demo`: the whole way of a job, in one process on the sandbox, told as it happens."""
+"""`pulsekit demo`: publish jobs on the sandbox, in one process, and explain each step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pulsekit demo
 """
 
 _EXCHANGE = "exchange/me/v1/jobs"
-_WAIT = 5.0  # seconds for what takes milliseconds
+_WAIT = 5.0  # seconds; each step needs milliseconds
 _RESULTS = {"success": "good", "fail": "bad"}
 
 
@@ -151,7 +151,7 @@ async def _show(tail: Consumer) -> None:
 
 
 def _job(project: str, symbol: str, name: str, **more: Any) -> dict[str, Any]:
-    """Make a small job that Treeherder would take."""
+    """Return a small job that Treeherder would accept."""
     import uuid
 
     display: dict[str, Any] = {"jobSymbol": symbol, "groupSymbol": "M" if symbol == "bc" else "?", "jobName": name}

@@ -1,4 +1,4 @@
-"""`pulsekit doctor`: why does it not work, with a hint that solves it."""
+"""`pulsekit doctor`: check configuration, network, login and permissions, and print a hint for each failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pulsekit exchange`: your own topic exchange, before registering or publishing."""
+"""`pulsekit exchange`: create, check and delete topic exchanges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`pulsekit init`: write the two files a project starts from."""
+"""`pulsekit init`: write a configuration file and an example job."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def command(
     if not force and (there := [name for name in (_PROJECT, _JOB) if Path(name).exists()]):
         raise ConfigurationError(f"not written, because it is there: {' and '.join(there)}; --force overwrites")
     user = None
-    with suppress(PulsekitError):  # what is to be overwritten may be broken
+    with suppress(PulsekitError):  # the configuration that --force replaces may be invalid
         user = load_settings().user
     exchange = exchange or f"exchange/{user or 'me'}/v1/jobs"
     texts = {

@@ -1,4 +1,4 @@
-"""`pulsekit match`: predict, offline, which bindings would take a routing key."""
+"""`pulsekit match`: predict, offline, which bindings would match a routing key."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ pulsekit tail exchange/me/v1/jobs | pulsekit match
 """
 
 _ALIGNED = 40  # columns up to which names of bindings are aligned from key to key
-_NEAREST = 3  # misses shown for a key
+_NEAREST = 3  # bindings without a match shown for a key
 
 
-# Tuples, because a data class takes a millisecond of the start.
+# A named tuple, because a data class adds a millisecond to the start-up time.
 class _BindingResult(NamedTuple):
-    """What one binding would do with one message."""
+    """The result of one binding for one message."""
 
     exchange: str
     pattern: str
@@ -45,7 +45,7 @@ class _BindingResult(NamedTuple):
     reason: str
 
     def record(self, key: str) -> dict[str, str | bool]:
-        """Return the line of NDJSON."""
+        """Return the record for NDJSON."""
         return {
             "routing_key": key,
             "exchange": self.exchange,
@@ -55,7 +55,7 @@ class _BindingResult(NamedTuple):
         }
 
     def name(self, *, short: bool) -> str:
-        """Return the binding as a person writes it, or only the pattern."""
+        """Return `EXCHANGE:PATTERN`, or only the pattern."""
         return self.pattern if short or not self.exchange else f"{self.exchange}:{self.pattern}"
 
 
@@ -115,7 +115,7 @@ def command(
 def _bindings(
     binding: list[str], registration: list[str], rule: Rule | None, target: Target | None
 ) -> tuple[list[tuple[str, str]], str]:
-    """Return exchange (empty for any) and pattern of each binding to try, and words on where they are from."""
+    """Return exchange (empty for any) and pattern of each binding to try, and a description of their source."""
     found = [_given(text) for text in binding]
     origins = ["--binding"] if binding else []
     registered: list[Registration | Binding] = []
@@ -131,7 +131,7 @@ def _bindings(
             rules = "the given rule" if rule else "the three rules there have been"
             origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]
     if registered:
-        from pulsekit.bindings.registration import expand  # only for those who have registrations
+        from pulsekit.bindings.registration import expand  # only registrations need it
 
         found += [(one.exchange, one.pattern) for one in expand(under_rule(registered, rule))]
     return list(dict.fromkeys(found)), ", ".join(origins)
@@ -153,7 +153,7 @@ def _given(text: str) -> tuple[str, str]:
 
 
 def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResult:
-    """Try one binding with every key of the message: a queue gets it when any of them fits."""
+    """Match one binding with each key of the message. The broker routes the message if one key matches."""
     if exchange and message.exchange and exchange != message.exchange:
         reason = f"it is on another exchange than the message, {message.exchange}"
         return _BindingResult(exchange, pattern, matched=False, reason=reason)
@@ -169,7 +169,7 @@ def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResul
 def _show(
     shown: Output, message: RoutedMessage, results: list[_BindingResult], least: list[int], *, every: bool, short: bool
 ) -> None:
-    """Show what becomes of a message; `least` are the widths of columns so far, so that they do not jump."""
+    """Show the results of a message. `least` has the column widths so far, so that the columns stay aligned."""
     matches = [result for result in results if result.matched]
     misses = [result for result in results if not result.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
@@ -193,7 +193,7 @@ def _show(
 
 
 def _distance(pattern: str, message: RoutedMessage) -> tuple[int, int, int]:
-    """Order misses as a person would: by the words of the pattern that the key lacks, in any spelling."""
+    """Return a sort key by similarity: first, how many words of the pattern are missing in the key, in any case."""
     wants = {word.casefold().strip() for word in pattern.split(".")} - {"*", "#"}
     has = {word.casefold().strip() for word in message.keys[0].split(".")}
     return len(wants - has), -len(wants & has), abs(pattern.count(".") - message.keys[0].count("."))

@@ -1,4 +1,4 @@
-"""`pulsekit preview`: each job as Treeherder would store it, or on a terminal as it would show it."""
+"""`pulsekit preview`: show each job as Treeherder would store it, or on a terminal as Treeherder would draw it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ pulsekit preview job.yml -o ndjson | jq .job.result
 pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
 
-_FEW = 3  # jobs, whose details fit on a screen
-_MANY = 1000  # jobs that are drawn together
+_FEW = 3  # jobs up to which the details are shown by default, because they fit on a screen
+_MANY = 1000  # jobs in one drawing
 
 
 def command(
@@ -69,7 +69,7 @@ def command(
 
 
 class _Preview:
-    """Show jobs as they come: records at once, pictures of those that came together."""
+    """A reader that shows jobs: records at once, drawings of all jobs that arrived together."""
 
     def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
         self._out, self._print_report = writer(None if chosen is None else Form(chosen))
@@ -80,14 +80,14 @@ class _Preview:
         self._previewed: list[PreviewedJob] = []
         self.payloads = 0
         self._dropped = 0
-        self._next = 0  # index in the file in hand
+        self._next = 0  # index in the current file
 
     def begin(self) -> None:
-        """Count from zero again: a new file."""
+        """Begin the next file: reset the index."""
         self._next = 0
 
     def add(self, document: Document | DocumentError) -> None:
-        """Show one job, or say why Treeherder would drop it."""
+        """Show one job, or the reasons why Treeherder would drop it."""
         if isinstance(document, DocumentError):
             index = self._next
             self._drop(PayloadReport(document.source, index, [document.problem()]))
@@ -99,20 +99,20 @@ class _Preview:
         self._next = index + 1
 
     def flush(self) -> None:
-        """Show what has been kept back: somebody may wait."""
+        """Draw the buffered jobs, and flush stdout."""
         if self._previewed:
             self._draw()
         self._out.flush()
 
     def end(self) -> ExitCode:
-        """Show the rest, sum up, and return the exit status."""
+        """Draw the buffered jobs, print a summary, and return the exit code."""
         self.flush()
         taken = self.payloads - self._dropped
         note(f"Treeherder would drop {self._dropped} and take {taken}, if it knows the projects and the pushes")
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
     def _judge(self, document: Document) -> bool:
-        """Show a job, or why Treeherder would drop it; return False for a line of a recording that is no message."""
+        """Show a job, or why Treeherder would drop it. Return False if the document is not a message of a recording."""
         source, index = document.source, document.index
         try:
             opened = open_document(document if self._edits is None else edited(document, self._edits))
@@ -135,7 +135,7 @@ class _Preview:
 
     def _show(self, report: PayloadReport, project: str, form: dict[str, Any]) -> None:
         if not self._out.pretty:
-            self._out.record(form)  # the loader would make it, had the job not been dropped before
+            self._out.record(form)  # also for a dropped job: the form that the loader would create without the drop
             for finding, line, _ in report.lint:
                 warn(
                     f"{place_text(report.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})"
@@ -153,11 +153,11 @@ class _Preview:
     def _drop(self, report: PayloadReport) -> None:
         self._dropped += 1
         if self._previewed:
-            self._draw()  # in the order of the file
+            self._draw()  # keep the order of the file
         self._print_report(report)
 
     def _draw(self) -> None:
-        from pulsekit.cli.output.jobs import JobDrawing  # rich is only for those who look
+        from pulsekit.cli.output.jobs import JobDrawing  # imports rich, which NDJSON does not need
 
         if self._drawing is None:
             self._drawing = JobDrawing()

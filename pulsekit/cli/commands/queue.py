@@ -1,4 +1,4 @@
-"""`pulsekit queue`: your own queues, without a management API."""
+"""`pulsekit queue`: show, peek, purge and delete queues over AMQP, without a management API."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ pulsekit queue delete queue/me/jobs --yes
 
 command = typer.Typer(cls=Group, help="Look at your queues, into them, and empty or delete them.", add_completion=False)
 
-_STYLES = ("good", "warn", "bad")  # by Depth.level
+_STYLES = ("good", "warn", "bad")  # by QueueDepth.level
 _LEVELS = ("fine", "mailed", "deleted")
-_GLANCE = 1000  # characters; no terminal is wider
+_GLANCE = 1000  # characters of a body shown on one line; terminals are narrower
 _MARKS: dict[str, Cell] = {"stale": ("- ", "bad"), "missing": ("+ ", "good"), "kept": "  "}
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
@@ -255,7 +255,7 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
     async with pulse:
         depth = await queue_depth(pulse, name)
         if not force:
-            check_unused(depth)  # before anybody is asked
+            check_unused(depth)  # before the question
         users = f", and take it from {counted(depth.consumers, 'consumer', ',')}" if depth.consumers else ""
         if not await agreed(f"delete {name} with {counted(depth.ready, 'message', ',')}{users}?", yes=yes):
             return _nothing_done()
@@ -267,7 +267,7 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
 def _bound(
     name: str, guardian: str | None, registration: list[str] | None, rule: Rule | None, *, prune: bool
 ) -> tuple[tuple[Bound, ...] | None, Comparison | None]:
-    """Return what is bound, and how it compares with the registrations, as far as that is asked for."""
+    """Return the bindings that PulseGuardian shows, and their comparison with the registrations, if requested."""
     from pulsekit.bindings.registration import expand
     from pulsekit.queues.guardian import compare, fetch_bindings
 
@@ -371,7 +371,7 @@ def _time_left(depth: QueueDepth, left: float | None, rate: float | None) -> str
 
 
 def _span(length: float) -> str:
-    """Write a length of time in its two largest units."""
+    """Return a duration in its two largest units."""
     for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
         if length >= size:
             return f"{int(length // size)} {unit} {int(length % size // below)} {small}"

@@ -1,4 +1,4 @@
-"""`pulsekit register`: check a registration, and write the bug that asks Treeherder for it."""
+"""`pulsekit register`: check a registration, and write a bug report that requests it from Treeherder."""
 
 from __future__ import annotations
 
@@ -96,14 +96,14 @@ def command(
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What is to be registered, as far as it has been said."""
+    """The requested registration. A field is None or empty if the user has not given it."""
 
     exchange: str | None = None
     destinations: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
 
     def over(self, other: _Wish) -> _Wish:
-        """Return this wish, with what the other one says where this one says nothing."""
+        """Return this wish, with the missing fields from the other one."""
         return _Wish(
             self.exchange or other.exchange, self.destinations or other.destinations, self.projects or other.projects
         )
@@ -113,10 +113,10 @@ _NOTHING = _Wish()
 
 
 def _wishes(common: _Wish, for_staging: _Wish, targets: Sequence[Target], settings: Settings) -> dict[Target, _Wish]:
-    """Return the whole wish for each target: of flags and, for exchange and destinations, of the configuration.
+    """Return the complete wish for each target. The configuration supplies a missing exchange and destinations.
 
     Raises:
-        ConfigurationError: something has not been said.
+        ConfigurationError: Raised when a field is missing.
     """
     wishes = {}
     for target in targets:
@@ -131,7 +131,7 @@ def _wishes(common: _Wish, for_staging: _Wish, targets: Sequence[Target], settin
 
 
 def _configured(settings: Settings, target: Target | None) -> _Wish:
-    """Return what the configuration says, projects included; those are only ever proposed."""
+    """Return the wish in the configuration. Its projects are only a proposal at a terminal."""
     from pulsekit.bindings.registration import Registration
 
     settings = settings.at(target) if target in settings.targets else settings
@@ -141,17 +141,17 @@ def _configured(settings: Settings, target: Target | None) -> _Wish:
 
 
 class _Checks:
-    """Hold a registration to the rules of names, permissions and routing."""
+    """The checks of a registration against the rules of names, permissions and routing."""
 
     def __init__(self, user: str | None, *, force: bool) -> None:
         self.user = user
         self._force = force
 
     def exchange(self, name: str) -> str:
-        """Return the name of an exchange that the user may publish to.
+        """Return the name of an exchange to which the user may publish.
 
         Raises:
-            ConfigurationError: it cannot exist, or belongs to somebody else.
+            ConfigurationError: Raised when the name breaks a rule of Pulse, or the exchange belongs to another user.
         """
         from pulsekit.bindings.names import check_exchange, check_own_exchange, check_user
 
@@ -164,11 +164,11 @@ class _Checks:
         return name
 
     def registration(self, wish: _Wish) -> Registration:
-        """Return the registration, checked.
+        """Return the registration of a wish, after all checks.
 
         Raises:
-            ConfigurationError: the exchange cannot exist, or belongs to somebody else.
-            InvalidRegistration: it cannot be expanded, or a binding takes nothing.
+            ConfigurationError: Raised when the name breaks a rule of Pulse, or the exchange belongs to another user.
+            InvalidRegistration: Raised when the registration cannot be expanded, or a binding can never match.
         """
         from pulsekit.bindings.lint import Severity, lint
         from pulsekit.bindings.registration import Registration
@@ -181,7 +181,7 @@ class _Checks:
         return registration
 
     def print_findings(self, registrations: Iterable[Registration]) -> None:
-        """Print what is odd, and no reason to refuse it."""
+        """Print the findings of the linter that are not errors, or that `--force` allows."""
         from pulsekit.bindings.lint import Severity, lint
 
         for registration in dict.fromkeys(registrations):
@@ -192,14 +192,14 @@ class _Checks:
 
 
 class _Questions:
-    """Ask at a terminal for what no option says."""
+    """The questions at a terminal for the fields that no option supplies."""
 
     def __init__(self, settings: Settings, checks: _Checks) -> None:
         self._settings = settings
         self._checks = checks
 
     def wishes(self, common: _Wish, for_staging: _Wish, chosen: list[Target]) -> dict[Target, _Wish]:
-        """Return the whole wish for each target; whoever gives options is asked for what is missing alone."""
+        """Return the complete wish for each target. If options supply fields, ask for the missing fields only."""
         is_open = common == _NOTHING
         usual = _configured(self._settings, chosen[0] if len(chosen) == 1 else None)
         common = self._whole(common if is_open else common.over(replace(usual, projects=())), usual)

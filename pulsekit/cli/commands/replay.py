@@ -1,4 +1,4 @@
-"""`pulsekit replay`: send a recording to your own exchange, in its rhythm or faster."""
+"""`pulsekit replay`: publish a recording to an exchange, with the recorded intervals or faster."""
 
 from __future__ import annotations
 
@@ -135,12 +135,12 @@ def command(
 
 @dataclass(kw_only=True, slots=True)
 class _Recording:
-    """Read a recording twice: to see whether it is whole, and to send it.
+    """A recording that is read twice, to check that it is complete and to send it.
 
     Attributes:
-        messages: how many are to be sent.
-        recorded: seconds between the first and the last of them when they were recorded.
-        planned: seconds that sending them should take.
+        messages: the number of messages to send.
+        recorded: seconds between the first and the last of these messages in the recording.
+        planned: seconds between the first and the last of these messages in the replay.
     """
 
     file: str
@@ -159,18 +159,18 @@ class _Recording:
         """Yield the messages to send.
 
         Raises:
-            DamagedRecording: the file is not whole, and is not to be salvaged.
-            OSError: it cannot be read.
+            DamagedRecording: Raised when the recording is damaged, unless `salvage` is set.
+            OSError: Raised when the file cannot be read.
         """
         return islice(self._chosen(self._records()), self.count)
 
     def check(self, out: Output | None) -> None:
-        """Read all of it; show what is due when, if there is where to.
+        """Read the complete recording. If there is an output, show each message with its time in the replay.
 
         Raises:
-            ConfigurationError: it has no messages.
-            DamagedRecording: see `records`.
-            OSError: see `records`.
+            ConfigurationError: Raised when there is no message to send.
+            DamagedRecording: Raised when the recording is damaged, unless `salvage` is set.
+            OSError: Raised when the file cannot be read.
         """
         from pulsekit.recordings.replay import schedule
 
@@ -186,7 +186,7 @@ class _Recording:
             if out is not None:
                 _show(out, self.messages, due, key, record)
             self.messages += 1
-        for _ in records:  # what is left out has to be whole, too
+        for _ in records:  # check the messages after --count, too
             pass
         if self.wanted is not None and self.wanted.failures:
             failures = counted(self.wanted.failures, "message", ",")
@@ -200,7 +200,7 @@ class _Recording:
             self.recorded = (last - first).total_seconds()
 
     def words(self) -> str:
-        """Return how much it is."""
+        """Return the number of messages and the durations, as text."""
         planned = "as fast as can be" if self.speed == inf else f"in {self.planned:.1f} s"
         return f"{counted(self.messages, 'message')}, recorded in {self.recorded:.1f} s, {planned}"
 

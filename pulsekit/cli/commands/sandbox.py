@@ -1,4 +1,4 @@
-"""`pulsekit sandbox`: Pulse on this machine, alone or around a command."""
+"""`pulsekit sandbox`: run a Pulse broker on this machine, until Ctrl-C or during a command."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ pulsekit sandbox --port 0 -- pytest
 pulsekit sandbox --fault latency=200ms --fault drop=10s
 """
 
-_SETTLED = 0.3  # seconds without a new binding: then whoever wants the seed has bound everything
+_SETTLED = 0.3  # seconds without a new binding, after which the consumers of the seed are assumed to be complete
 
 
 def command(
@@ -149,14 +149,14 @@ async def _host(
 
 
 async def _around(argv: list[str], url: str) -> int:
-    """Run a command with `PULSE_URL` set, and return its status as a shell would."""
+    """Run a command with `PULSE_URL` set, and return its exit code as a shell would."""
     try:
         process = await asyncio.create_subprocess_exec(*argv, env={**os.environ, "PULSE_URL": url})
     except OSError as error:
         raise ConfigurationError(f"cannot run {argv[0]}: {error.strerror}") from error
     try:
         status = await process.wait()
-    except asyncio.CancelledError:  # Ctrl-C reached the command, too: it may finish
+    except asyncio.CancelledError:  # the command received Ctrl-C, too, and can clean up
         await process.wait()
         raise
     return status if status >= 0 else 128 - status
@@ -172,7 +172,7 @@ def _print_outcome(outcome: JobOutcome) -> None:
 
 
 class _Seed:
-    """Publish a recording once somebody is bound to its exchange: before, nobody would get it."""
+    """A recording to publish once, after a queue is bound to its exchange. Before, the broker would discard it."""
 
     def __init__(self, publisher: Publisher, drafts: list[Draft]) -> None:
         self.publisher = publisher
@@ -181,7 +181,7 @@ class _Seed:
         self._task: asyncio.Task[None] | None = None
 
     def wanted(self) -> None:
-        """Wait for the last of the bindings, then publish, once."""
+        """Note a new binding. Publish the recording when no further binding follows for a short time."""
         if self._task is not None:
             return
         if self._timer is not None:
@@ -199,13 +199,13 @@ class _Seed:
 
 
 class _Watch:
-    """Tell what happens."""
+    """The handlers of the sandbox's events."""
 
     def __init__(self) -> None:
         self.seeds: dict[str, _Seed] = {}
 
     def on_change(self, event: Event) -> None:
-        """Tell what the guardian does, and let a seed know that somebody listens."""
+        """Print an action of the guardian. Trigger the seed of an exchange that a queue was bound to."""
         if event.kind.startswith("guardian-"):
             verb = "warned its owner of" if event.kind == "guardian-warned" else "deleted"
             warn(f"PulseGuardian {verb} {event.queue}: {event.detail}")
@@ -213,7 +213,7 @@ class _Watch:
             self.seeds[event.exchange].wanted()
 
     def print_event(self, event: Event) -> None:
-        """Write a line for whatever happens."""
+        """Print one line for an event."""
         detail = "" if event.detail == event.kind else event.detail
         parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
         print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
@@ -221,7 +221,7 @@ class _Watch:
 
 @dataclass(frozen=True, slots=True)
 class _Faults:
-    """What goes wrong on purpose."""
+    """The faults to inject."""
 
     latency: float = 0.0
     drop: float = 0.0
@@ -246,7 +246,7 @@ class _Faults:
 
 
 class _Inflicted:
-    """Keep the faults going while the block lasts."""
+    """A context that injects the faults."""
 
     def __init__(self, faults: _Faults, sandbox: Sandbox) -> None:
         self._faults = faults
@@ -274,7 +274,7 @@ class _Inflicted:
 
 
 def _read_seed(name: str) -> dict[str, list[Draft]]:
-    """Read a recording, its messages by exchange."""
+    """Return the messages of a recording by exchange."""
     from pulsekit.cli.input.payloads import documents_in
     from pulsekit.publisher.encoder import Draft
     from pulsekit.records.record import is_record, read_record
@@ -298,7 +298,7 @@ def _read_users(path: Path) -> dict[str, str]:
     wanted = "a mapping of user names to passwords is expected, each in quotes"
     try:
         value = parse_yaml(path.read_bytes(), source=str(path)).value
-    except DocumentError as error:  # its words may quote a password
+    except DocumentError as error:  # its message may quote a password
         raise ConfigurationError(f"{path}:{error.line or 1}: {wanted}") from None
     if not isinstance(value, dict) or not all(isinstance(password, str) for password in value.values()):
         raise ConfigurationError(f"{path}: {wanted}")

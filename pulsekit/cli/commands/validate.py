@@ -1,4 +1,4 @@
-"""`pulsekit validate`: every error of every payload, with its place and what to change."""
+"""`pulsekit validate`: show each violation of each payload, with its line and column and a correction."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def command(
     loaded = load_schema(schema or settings.schema)
     linter = None
     if loaded.name == TODAY and not migrate:
-        from pulsekit.treeherder import Linter  # not for other payloads
+        from pulsekit.treeherder import Linter  # only jobs need it
 
         linter = Linter([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
@@ -89,7 +89,7 @@ def command(
 
 
 class _Report:
-    """Judge payloads as they come, and show what is wrong with them."""
+    """A reader that validates each payload when it arrives, and shows its violations."""
 
     def __init__(
         self,
@@ -107,21 +107,21 @@ class _Report:
         self._migrate = migrate
         self._edits = edits
         self._linter = linter
-        self._broken: dict[str, int] = {}  # rules broken, by severity
+        self._broken: dict[str, int] = {}  # number of broken rules by severity
         self._schema = schema
         self._profile = profile
         self.payloads = 0
         self._invalid = 0
-        self._next = 0  # index in the file in hand
+        self._next = 0  # index in the current file
 
     def begin(self) -> None:
-        """Count from zero again: a new file."""
+        """Begin the next file: reset the index."""
         self._next = 0
         if self._linter is not None:
             self._linter.begin()
 
     def add(self, document: Document | DocumentError) -> None:
-        """Judge one payload, or count what could not be read as an invalid one."""
+        """Validate one payload. Count a payload with a parse error as invalid."""
         lint: Sequence[Placed] = ()
         if isinstance(document, DocumentError):
             found: Sequence[Problem] = (document.problem(),)
@@ -148,11 +148,11 @@ class _Report:
         self._write(PayloadReport(document.source, index, found, lint))
 
     def flush(self) -> None:
-        """Hand over what was shown so far to whoever waits for it."""
+        """Flush stdout."""
         self._out.flush()
 
     def end(self) -> ExitCode:
-        """Sum up, and return the exit status."""
+        """Print a summary, and return the exit code."""
         self._out.flush()
         valid = self.payloads - self._invalid
         counts = ", ".join(f"{self._broken[name]} {name}" for name in SEVERITIES if name in self._broken)
@@ -180,12 +180,12 @@ class _Report:
 
 
 def _in_todays_form(document: Document) -> Document:
-    """Return a job, or a record of one, in today's form. Places are those of what was read."""
+    """Return a job, or the record of a job, in today's form. Lines and columns are those of the original text."""
     from pulsekit.schemas.revisions import migrate
 
     value: Any = document.value
     if not (may_be_record(value) and "payload" in value):
         return replace(document, value=migrate(value)[0])
     payload, changes = migrate(value["payload"])
-    # The exact body is that of the former form.
+    # Replace the exact body as well, which has the former form.
     return replace(document, value=replace_payload(value, payload)) if changes else document

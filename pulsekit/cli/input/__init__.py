@@ -1,4 +1,4 @@
-"""What commands read: files, pipes, registrations and answers to questions."""
+"""The input of commands: files, pipes, registrations and answers to questions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions before something is gone for good."""
+"""The questions that commands ask before they delete data."""
 
 from __future__ import annotations
 
@@ -10,32 +10,35 @@ from pulsekit.errors import ConfigurationError
 
 __all__ = ["agreed", "check_can_ask"]
 
-_LINE = 4096  # bytes; what a terminal gives at once is a line
+_LINE = 4096  # bytes; a read from a terminal returns one line
 
 
 def check_can_ask(doing: str, *, yes: bool) -> None:
-    """Let pass when the answer is given already, or somebody is there to give it.
+    """Check that `agreed` can return an answer: the flag was given, or stdin and stderr are a terminal.
 
     Args:
-        doing: what there is to agree to, as in "purge queue/me/q".
-        yes: the flag.
+        doing: the action that needs agreement, such as "purge queue/me/q".
+        yes: the flag `--yes`.
 
     Raises:
-        ConfigurationError: nobody is.
+        ConfigurationError: Raised when the flag is missing and there is no terminal.
     """
     if not yes and not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
         raise ConfigurationError(f"nobody can be asked here: add --yes to {doing} without a question")
 
 
 async def agreed(question: str, *, yes: bool) -> bool:
-    """Ask on the terminal; anything but yes is no. Meanwhile the event loop goes on, so that no connection is lost."""
+    """Ask on the terminal, and return whether the answer was yes.
+
+    The event loop continues during the question, so that connections send heartbeats.
+    """
     if yes:
         return True
     sys.stderr.write(f"{clean(question)} [y/N] ")
     sys.stderr.flush()
-    from pulsekit.recordings.worker import Worker  # loads asyncio, which help and completion do without
+    from pulsekit.recordings.worker import Worker  # imports asyncio, which help and completion do not need
 
-    # Not sys.stdin: a thread that waits in it would keep the interpreter from ending.
+    # Not sys.stdin: a thread that waits in it would block the exit of the interpreter.
     answer: bytes = await Worker("ask").call(lambda: os.read(sys.stdin.fileno(), _LINE))
     if not answer.endswith(b"\n"):  # Ctrl-D
         sys.stderr.write("\n")

@@ -1,6 +1,6 @@
-"""Files and pipes that commands read, with limits.
+"""The files and pipes that commands read, with size limits.
 
-An error of the operating system passes through with the name of the file in it, and ends as exit status 74.
+An OSError propagates with the name of the file. Its exit code is 74.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "is_piped", "read_input", "stdin"]
 
-STDIN = "<stdin>"  # how messages name it
-MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read whole
-_MAX_YAML = 4 * 1024 * 1024  # bytes: more have more characters than are read of YAML
-MAX_LINE = 16 * 1024 * 1024  # bytes of a line that is read alone
+STDIN = "<stdin>"  # the name of stdin in messages
+MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read into memory
+_MAX_YAML = 4 * 1024 * 1024  # bytes; a larger file exceeds the parser's limit of characters
+MAX_LINE = 16 * 1024 * 1024  # bytes of a line of NDJSON
 
 
 def is_piped() -> bool:
-    """Tell whether stdin is a pipe, a socket or a file: something that was meant to be read.
+    """Return whether stdin is a pipe, a socket or a file, and so is meant as input.
 
-    A terminal is not, and neither is `/dev/null`, which schedulers and CI give to what should read nothing.
+    Return False for a terminal, and for `/dev/null`, which is the stdin of commands in schedulers and CI.
     """
     if sys.stdin is None:
         return False
@@ -44,11 +44,11 @@ def stdin() -> BinaryIO:
 
 
 def read_input(name: str) -> tuple[bytes, str]:
-    """Read a file whole, or stdin for `-`; return its bytes and its name for messages.
+    """Return the bytes of a file, or of stdin for `-`, and its name for messages.
 
     Raises:
-        OSError: it cannot be read.
-        DocumentError: it has more than 64 MiB, or 4 MiB where its name says that it is YAML.
+        OSError: Raised when the file cannot be read.
+        DocumentError: Raised when the file is larger than 64 MiB, or than 4 MiB if its suffix is that of YAML.
     """
     source = STDIN if name == "-" else name
     is_yaml = name.lower().endswith((".yml", ".yaml"))
@@ -65,10 +65,10 @@ def read_input(name: str) -> tuple[bytes, str]:
 
 
 def bounded_lines(stream: BinaryIO, source: str = STDIN) -> Iterator[bytes]:
-    """Yield lines as they come, in the memory of one line.
+    """Yield each line as soon as it arrives. At most one line is in memory.
 
     Raises:
-        DocumentError: a line has more than 16 MiB.
+        DocumentError: Raised when a line is longer than 16 MiB.
     """
     number = 0
     while line := stream.readline(MAX_LINE + 1):

@@ -1,4 +1,12 @@
-"""The payloads a command is given: JSON, NDJSON or YAML, from files that may be large or a pipe that may not end."""
+r"""The payloads in the input of a command: JSON, NDJSON or YAML, from large files or an endless pipe.
+
+Plan: a line of NDJSON is one payload, and is yielded before the next line is read, so memory use does not depend on
+the size of the input. JSON and YAML are read to the end of the input first. The suffix of a file decides whether it is
+NDJSON, or else its first lines. A pipe has no suffix, so its first line that is not blank decides.
+
+Example: the pipe `{"a": 1}\n{"a": 2}\n` is NDJSON, because its first line is a JSON object. The pipe `{\n"a": 1}` is
+read to its end, because `{` alone is not.
+"""
 
 from __future__ import annotations
 
@@ -16,44 +24,44 @@ if TYPE_CHECKING:
 
 __all__ = ["Reader", "check_given", "documents_in", "is_ndjson", "piped_documents", "read_all", "read_pipe"]
 
-_CHUNK = 256 * 1024  # bytes read at once; a pipe gives what it has
+_CHUNK = 256 * 1024  # bytes for one read; a read from a pipe returns the available bytes
 
 
 class Reader(Protocol):
-    """Take the payloads of files one after the other.
+    """A consumer of the payloads of one or more files.
 
     Attributes:
-        payloads: how many counted.
+        payloads: the number of payloads so far, without lines that are not messages.
     """
 
     payloads: int
 
     def begin(self) -> None:
-        """Begin a file."""
+        """Begin the next file."""
 
     def add(self, document: Document | DocumentError) -> None:
-        """Take a payload, or the error of one that cannot be read."""
+        """Add a payload, or the parse error of a payload."""
 
     def flush(self) -> None:
-        """Show what is known, before more is waited for."""
+        """Show all results so far, because the next read may block."""
 
 
 def check_given(files: Sequence[str] | None, doing: str) -> None:
-    """Let pass when there are files or a pipe to read.
+    """Check that the command has files or a pipe as input.
 
     Raises:
-        ConfigurationError: there are none.
+        ConfigurationError: Raised when the command has neither.
     """
     if not files and not is_piped():
         raise ConfigurationError(f"nothing to {doing}: name a file or pipe jobs in, as in 'pulsekit {doing} job.yml'")
 
 
 def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:
-    """Give a reader the payloads of files, or of standard input.
+    """Pass the payloads of files, or of stdin, to a reader.
 
     Raises:
-        ConfigurationError: one holds no payload.
-        OSError: one cannot be read.
+        ConfigurationError: Raised when a file has no payload.
+        OSError: Raised when a file cannot be read.
     """
     for name in files or ["-"]:
         before = reader.payloads
@@ -68,15 +76,15 @@ def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:
 
 
 def documents_in(name: str) -> Iterator[Document | DocumentError]:
-    """Yield the payloads of a file; NDJSON in the memory of a line, however many there are.
+    """Yield the payloads of a file. Of NDJSON, at most one line is in memory.
 
-    A line of NDJSON that cannot be read is yielded as its error, and the next one follows.
+    If a line of NDJSON is malformed, yield its error and continue with the next line.
 
     Raises:
-        OSError: the file cannot be read.
-        DocumentError: the text is not JSON or YAML, or too large to be read whole.
+        OSError: Raised when the file cannot be read.
+        DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
-    with open(name, "rb") as file:  # noqa: PTH123 - messages show the name as it was given
+    with open(name, "rb") as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
         if not is_ndjson(file, name):
             yield from parse_documents(read_input(name)[0], source=name)
             return
@@ -92,15 +100,15 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
 
 
 def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
-    """Yield the payloads of standard input: of NDJSON as they come, else when it has ended.
+    """Yield the payloads of stdin: of NDJSON as each line arrives, else after the end of the input.
 
-    A line of NDJSON that cannot be read is yielded as its error, and the next one follows.
+    If a line of NDJSON is malformed, yield its error and continue with the next line.
 
     Args:
-        before_waiting: called each time before more is read, which may take for ever.
+        before_waiting: called before each read, which may block forever.
 
     Raises:
-        DocumentError: the text is not JSON or YAML, or too large to be read whole.
+        DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
     pipe = _Pipe()
     for line in _lines(stdin().fileno(), before_waiting):
@@ -111,13 +119,14 @@ def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document |
 
 
 async def read_pipe() -> tuple[list[Document], AsyncIterator[Document | DocumentError] | None]:
-    """Read standard input beside the event loop: everything there is, or for NDJSON the payloads as they come.
+    """Read stdin in a thread, without blocking the event loop.
 
     Returns:
-        All payloads and None, or an empty list and a stream, in which a line that cannot be read is its error.
+        For JSON and YAML, all payloads and None. For NDJSON, an empty list and a stream, which yields each payload as
+        its line arrives, and the error of each malformed line.
 
     Raises:
-        DocumentError: the text is not JSON or YAML, or too large to be read whole.
+        DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
     from pulsekit.cli.output.streams import read_lines
 
@@ -141,20 +150,20 @@ async def _stream(
 
 
 class _Pipe:
-    """Tell NDJSON by its first line that is not blank, and read its lines as they come; keep all other text."""
+    """A parser for the lines of a pipe. It parses each line of NDJSON at once, and buffers all other text."""
 
     def __init__(self) -> None:
-        self._is_ndjson: bool | None = None  # not known yet
+        self._is_ndjson: bool | None = None  # None until the first line that is not blank
         self._number = 0
         self._index = 0
         self._kept: list[bytes] = []
         self._size = 0
 
     def take(self, line: bytes) -> Document | DocumentError | None:
-        """Take the next line, and return its payload if it is known to be one.
+        """Add the next line. Return its payload or its error if the text is NDJSON, else None.
 
         Raises:
-            DocumentError: there is too much text to be kept.
+            DocumentError: Raised when the buffered text is larger than the limit.
         """
         self._number += 1
         blank = not line or line.isspace()
@@ -178,16 +187,16 @@ class _Pipe:
             return error
 
     def rest(self) -> list[Document]:
-        """Return the payloads of the text that was kept, now that it has ended.
+        """Return the payloads of the buffered text after the end of the input.
 
         Raises:
-            DocumentError: it is not JSON or YAML.
+            DocumentError: Raised when the text is not JSON or YAML.
         """
         return [] if self._is_ndjson else parse_documents(b"\n".join(self._kept), source=STDIN)
 
 
 def _lines(descriptor: int, before_waiting: Callable[[], object]) -> Iterator[bytes]:
-    """Yield the lines of a pipe without their ends; one that is too long is the last, and cut."""
+    """Yield the lines of a pipe without line ends. Truncate a line over the limit, and stop after it."""
     rest = b""
     before_waiting()
     while chunk := os.read(descriptor, _CHUNK):
@@ -201,7 +210,7 @@ def _lines(descriptor: int, before_waiting: Callable[[], object]) -> Iterator[by
 
 
 def is_ndjson(file: BinaryIO, name: str) -> bool:
-    """Tell by its name, else by its first lines, whether a file is to be read line by line; it must be rewound then."""
+    """Return whether a file is NDJSON, by its suffix, or else by its first lines. This moves the file position."""
     if name.lower().endswith((".ndjson", ".jsonl")):
         return True
     if name.lower().endswith((".yml", ".yaml")):
@@ -212,7 +221,7 @@ def is_ndjson(file: BinaryIO, name: str) -> bool:
 
 
 def _is_value(line: bytes) -> bool:
-    """Tell whether a line is an object by itself."""
+    """Return whether a line is a complete JSON object."""
     if not line.lstrip(b"\xef\xbb\xbf \t").startswith(b"{"):
         return False
     try:

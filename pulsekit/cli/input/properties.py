@@ -1,4 +1,4 @@
-"""Further keys, headers and properties of messages that are given on the command line."""
+"""The options for CC keys, headers and properties of messages."""
 
 from __future__ import annotations
 
@@ -15,21 +15,22 @@ if TYPE_CHECKING:
 
 __all__ = ["read_properties"]
 
-# The broker compares user_id with who logs in, and closes the channel when they differ (406).
+# If user_id differs from the user of the connection, the broker closes the channel (406).
+# See https://www.rabbitmq.com/docs/validated-user-id
 _NAMES = tuple(item.name for item in fields(Properties) if item.name != "user_id")
 _NUMBERS = {"delivery_mode": (1, 2), "priority": (0, 255)}
 
 
 def read_properties(cc: Iterable[str], headers: Iterable[str], properties: Iterable[str]) -> ExtraProperties:
-    """Read what is given as options.
+    """Parse the options `--cc`, `--header` and `--property`.
 
     Args:
-        cc: keys.
+        cc: further routing keys.
         headers: `NAME=VALUE`; the value is text.
-        properties: `NAME=VALUE`, the names as in a record.
+        properties: `NAME=VALUE`, with the names of a record.
 
     Raises:
-        ConfigurationError: one has no `=`, an unknown name, or a value that the property cannot have.
+        ConfigurationError: Raised when an option has no `=`, an unknown name, or an invalid value.
     """
     try:
         keys = tuple(map(check_key, cc))

@@ -1,4 +1,4 @@
-"""Registrations that commands are given, in files or by the configuration."""
+"""The registrations in files, in the environment and in the configuration."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["VARIABLE", "configured_registrations", "registrations_from", "under_rule"]
 
-VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # Treeherder's own, "Registration and binding expansion" of the facts
+VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # of Treeherder in 2018, treeherder/services/pulse/sources.py
 
 
 def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
-    """Read the registrations of files, or of stdin for `-`.
+    """Return the registrations of files, or of stdin for `-`.
 
     Raises:
-        OSError: one cannot be read.
-        InvalidInput: one holds no registrations that can be expanded.
+        OSError: Raised when a file cannot be read.
+        InvalidInput: Raised when a file has no registrations, or a registration cannot be expanded.
     """
     from pulsekit.bindings.registration import read_registrations
 
@@ -38,13 +38,13 @@ def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
 
 
 def configured_registrations(target: Target | None = None) -> tuple[tuple[Registration | Binding, ...], str]:
-    """Return the registrations of the environment or a configuration file, and where they are from.
+    """Return the registrations of the environment or else of a configuration file, and the name of that source.
 
-    Those of a target are in the configuration alone.
+    For a target, return those of the configuration.
 
     Raises:
-        ConfigurationError: a configuration file cannot be read.
-        InvalidInput: the registrations cannot be.
+        ConfigurationError: Raised when a configuration file cannot be read.
+        InvalidInput: Raised when the registrations cannot be read.
     """
     if target is None and (text := os.environ.get(VARIABLE)):
         from pulsekit.bindings.registration import read_registrations
@@ -59,10 +59,10 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
 def under_rule(
     registrations: Iterable[Registration | Binding], rule: Rule | None
 ) -> tuple[Registration | Binding, ...]:
-    """Return the registrations with their rule replaced, when there is one to replace it; bindings have none.
+    """Return the registrations with `rule` instead of their own rule, unless it is None. Bindings are unchanged.
 
     Raises:
-        InvalidRegistration: one lacks what the rule needs.
+        InvalidRegistration: Raised when a registration does not have the fields that the rule needs.
     """
     if rule is None:
         return tuple(registrations)

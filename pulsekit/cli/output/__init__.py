@@ -1,4 +1,4 @@
-"""What commands show: rows, screens, reports, colours, and the streams they go to."""
+"""The output of commands: rows, screens, reports, colours and streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that commands write: whole or not at all."""
+"""The files that commands write. A write either completes or leaves no partial file."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["write_new", "write_whole"]
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write a file that does not exist yet.
+    """Write a new file.
 
     Raises:
-        FileExistsError: it does; it is left as it is.
-        OSError: it cannot be written.
+        FileExistsError: Raised when the file exists. It is unchanged.
+        OSError: Raised when the file cannot be written.
     """
     with path.open("x", encoding="utf-8", newline="") as file:
         try:
@@ -26,12 +26,12 @@ def write_new(path: Path, text: str) -> None:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file, or put a new one in place of the old at once: nobody ever reads half of it.
+    """Write a new file, or replace an existing file atomically, so that no reader sees a partial file.
 
-    A link is followed, and the permissions of the old file are kept.
+    If the path is a link, replace its target. The new file has the permissions of the old file.
 
     Raises:
-        OSError: it cannot be written; the old file is as it was.
+        OSError: Raised when the file cannot be written. An existing file is unchanged.
     """
     path = path.resolve()
     beside = path.with_name(f".{path.name}.{os.getpid()}")

@@ -1,4 +1,4 @@
-"""Jobs drawn the way Treeherder shows them: pushes, platforms, groups and symbols, and the details of one job."""
+"""A drawing of jobs in the layout of Treeherder: pushes, platforms, groups and symbols, and the details of one job."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["JobDrawing", "PreviewedJob"]
 
-# Results and states that have a style of their own, in the order of the legend.
+# The results and states with a style, in the order of the legend.
 _STATUSES = (
     "success",
     "testfailed",
@@ -34,20 +34,20 @@ _STATUSES = (
     "pending",
     "unscheduled",
 )
-_UNGROUPED = "?"  # Treeherder draws the jobs of this group without one
+_UNGROUPED = "?"  # Treeherder draws the jobs of this group without a group
 _SHORT = 12  # characters of a revision
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INDENT = "  "
-_LEAST_HEAD = 16  # columns for the head of a row, however narrow the terminal
+_LEAST_HEAD = 16  # columns for the head of a row, even on a narrow terminal
 
 
 @dataclass(frozen=True, slots=True)
 class PreviewedJob:
-    """Hold what is drawn of one job.
+    """One job to draw.
 
     Attributes:
-        project: where it belongs.
-        form: the job as Treeherder stores it, as `pulsekit.treeherder.preview` gives it.
+        project: the project of the job.
+        form: the job as Treeherder stores it, a result of `pulsekit.treeherder.preview_job`.
     """
 
     project: str
@@ -55,44 +55,44 @@ class PreviewedJob:
 
     @property
     def job(self) -> dict[str, Any]:
-        """The fields of the job itself."""
+        """The fields of the job."""
         job: dict[str, Any] = self.form["job"]
         return job
 
     @property
     def status(self) -> str:
-        """What decides the colour: the result, or the state while there is none."""
+        """The result of a completed job, else the state. It selects the colour."""
         job = self.job
         return clean(job["result"] if job["state"] == "completed" else job["state"])
 
     @property
     def symbol(self) -> str:
-        """The symbol as it is shown."""
+        """The symbol, or `?` if the job has none."""
         return clean(self.job["job_symbol"]) or _UNGROUPED
 
     @property
     def group(self) -> str:
-        """The symbol of the group, with its tier unless that is 1; empty when the group is not shown."""
+        """The symbol of the group, with the tier unless it is 1; empty if Treeherder does not draw the group."""
         symbol, tier = clean(self.job["group_symbol"]), self.job["tier"]
         return "" if symbol == _UNGROUPED else symbol if tier == 1 else f"{symbol}[tier {tier}]"
 
     @property
     def platform(self) -> str:
-        """The platform and the options, as the head of a row."""
+        """The platform and the options, which are the head of a row."""
         platform = self.job["build_platform"].get("platform", "unknown")
         return clean(" ".join([platform, *sorted(self.job["option_collection"])]))
 
 
 class JobDrawing:
-    """Draw jobs on stdout."""
+    """A drawing of jobs on stdout."""
 
     def __init__(self) -> None:
         self._console = console()
 
     def overview(self, jobs: Iterable[PreviewedJob]) -> None:
-        """Draw every push with its platforms, groups and symbols; below several jobs, the results in their colours.
+        """Draw each push with its platforms, groups and symbols. For more than one job, add a legend of the results.
 
-        Of several messages about the same job, the one that counts on Treeherder in the end is drawn.
+        Of several messages about one job, draw the state that Treeherder has after all of them.
         """
         shown = _settled(jobs)
         for (project, revision), pushed in _grouped(shown, lambda one: (one.project, one.form["revision"])):
@@ -106,7 +106,7 @@ class JobDrawing:
                 self._line(len(_INDENT), line)
 
     def details(self, previewed: PreviewedJob) -> None:
-        """Draw what Treeherder's panel says about one job: fields, times, machine, links."""
+        """Draw the details of one job as in Treeherder's panel: fields, times, machine, links."""
         job = previewed.job
         shown = f"{previewed.group}({previewed.symbol})" if previewed.group else previewed.symbol
         self._console.print(Rule(_styled(f"{shown} {previewed.status}", previewed.status), align="left", style="dim"))
@@ -114,13 +114,13 @@ class JobDrawing:
         self._aligned([(Text(label, "dim"), Text(clean(value))) for label, value in fields])
         for label, reference, use in _links(job):
             self._line(0, Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
-            # Left to the terminal to wrap, so that it can be copied and followed.
+            # The terminal wraps a URL, so that the user can copy it and click on it.
             self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
 
     def _aligned(self, rows: Sequence[tuple[Text, Text | list[Text]]], indent: int = 0) -> None:
-        """Print rows in two columns: heads, and either a text to be wrapped or pieces to be kept whole.
+        """Print rows in two columns: heads, and either a text that is wrapped or pieces that are not divided.
 
-        What has no place beside a long head goes below it.
+        If a head is too long, its second column begins on the next line.
         """
         most = max(_LEAST_HEAD, self._console.width // 3)
         begin = indent + max((head.cell_len for head, _ in rows if head.cell_len <= most), default=_LEAST_HEAD) + 2
@@ -135,7 +135,7 @@ class JobDrawing:
                 self._line(begin, text, Text(" " * indent).append_text(head) if beside and number == 0 else Text())
 
     def _line(self, column: int, text: Text, before: Text | None = None) -> None:
-        """Print a text from a column on, with something before it."""
+        """Print a text from a column on, with another text before it."""
         line = before or Text()
         line.pad_right(column - line.cell_len)
         line.append_text(text).rstrip()
@@ -143,7 +143,7 @@ class JobDrawing:
 
 
 def _settled(jobs: Iterable[PreviewedJob]) -> list[PreviewedJob]:
-    """Keep of each job the message that counts in the end: none moves it back, and `completed` is final."""
+    """Return the last state of each job. A message cannot move a job to an earlier state, and `completed` is final."""
     last: dict[str, PreviewedJob] = {}
     for previewed in jobs:
         guid = previewed.job["job_guid"]
@@ -164,7 +164,7 @@ def _grouped(jobs: Sequence[PreviewedJob], key: Any) -> list[tuple[Any, list[Pre
 
 
 def _symbols(row: Sequence[PreviewedJob]) -> Iterator[Text]:
-    """Write the groups of a platform side by side, the jobs without a group first; yield what is kept together."""
+    """Yield the symbols of a platform, by group, the jobs without a group first. A yielded text is not divided."""
     for group, jobs in sorted(_grouped(row, lambda one: one.group)):
         pieces = [_styled(one.symbol, one.status) for one in sorted(jobs, key=_natural)]
         if group:
@@ -174,7 +174,7 @@ def _symbols(row: Sequence[PreviewedJob]) -> Iterator[Text]:
 
 
 def _packed(pieces: Iterable[Text], room: int, gap: str = " ") -> list[Text]:
-    """Put as many pieces on each line as there is room for."""
+    """Return lines with as many pieces on each line as fit into `room` columns."""
     lines: list[Text] = []
     for piece in pieces:
         if lines and lines[-1].cell_len + len(gap) + piece.cell_len <= room:
@@ -185,7 +185,7 @@ def _packed(pieces: Iterable[Text], room: int, gap: str = " ") -> list[Text]:
 
 
 def _natural(previewed: PreviewedJob) -> list[tuple[int, str]]:
-    """Sort `bc2` before `bc10`."""
+    """Return a sort key for a symbol, which sorts `bc2` before `bc10`."""
     parts = re.findall(r"\d+|\D+", previewed.symbol, re.ASCII)
     return [(int(part), "") if part.isascii() and part.isdigit() and len(part) < 20 else (-1, part) for part in parts]
 

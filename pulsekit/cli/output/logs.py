@@ -1,4 +1,4 @@
-"""What the library logs while a command runs: warnings on stderr, with the care that all words to a terminal need."""
+"""The log records of the library during a command: warnings on stderr, escaped for the terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Frames(logging.Handler):
 _HANDLERS = {
     "pulsekit": _Told(logging.WARNING),
     "asyncio": _Told(logging.WARNING),
-    # What matters of theirs comes as an error of ours; without a handler they would write to stderr themselves.
+    # pulsekit translates the errors of these libraries. Without a handler, logging would print their records on stderr.
     "aiormq": logging.NullHandler(),
     "aio_pika": logging.NullHandler(),
 }
@@ -32,9 +32,9 @@ _FRAMES = _Frames()
 
 
 def tell_warnings() -> None:
-    """Show on stderr what is logged as a warning or worse. Doing it again is fine.
+    """Print log records on stderr, from the level of a warning on. Calling this twice is fine.
 
-    With `PULSEKIT_DEBUG=frames`, also show a line for each AMQP frame.
+    With `PULSEKIT_DEBUG=frames`, also print a line for each AMQP frame.
     """
     for name, handler in _HANDLERS.items():
         logging.getLogger(name).addHandler(handler)

@@ -1,4 +1,4 @@
-"""What commands show: data on stdout, talk on stderr, and in neither anything that a terminal would obey."""
+"""The output of commands: data on stdout, messages on stderr, and control characters escaped in both."""
 
 from __future__ import annotations
 
@@ -34,35 +34,35 @@ __all__ = [
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
-# C0, DEL and C1, bidi controls, line separators, and surrogates, which no encoding carries.
+# C0, DEL and C1, bidi controls, line separators, and surrogates, which UTF-8 cannot encode.
 _UNSAFE_RANGES = (
     (0, 0x1F), (0x7F, 0x9F), (0x61C, 0x61C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF),
 )  # fmt: skip
 _UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
-# What stands between the user and the last @ of a URL, which may hold any of its other marks unescaped. A URL that was
-# taken for a path has one slash left.
+# The user and the password of a URL, up to its last @. A password can contain `:`, `/` and `@` unescaped. A URL that
+# was parsed as a path has only one slash.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
 _GAP = "  "
-_MOST_MARKS = 8  # characters that share a column, accents and all: a line of nothing else must end somewhere
+_MOST_MARKS = 8  # characters per column, combining characters included: the limit for a line of them
 _LEAST_ROOM = 40  # columns for the last column of a table
 
 
 class Format(StrEnum):
-    """Name how data is shown."""
+    """The format of data on stdout."""
 
     PRETTY = "pretty"
     NDJSON = "ndjson"
 
 
 class Output:
-    """Write data to stdout, for a person or as NDJSON.
+    """A writer of data to stdout, as text for users or as NDJSON.
 
     Args:
-        chosen: what was asked for; without it, a terminal gets `pretty` and anything else NDJSON.
-        live: whether somebody waits for each line; else they are written in blocks.
+        chosen: the format. The default is `pretty` on a terminal, else NDJSON.
+        live: flush each line; else lines are buffered.
 
     Raises:
-        OSError: stdout is closed.
+        OSError: Raised when stdout is closed.
     """
 
     def __init__(self, chosen: Format | None = None, *, live: bool = False) -> None:
@@ -77,16 +77,17 @@ class Output:
         self._width = get_terminal_size().columns if terminal else None
         self.pretty = chosen is Format.PRETTY or (chosen is None and terminal)
         if isinstance(self._stream, TextIOWrapper):
-            self._stream.reconfigure(errors="backslashreplace")  # a locale that lacks a character is no reason to fail
+            self._stream.reconfigure(errors="backslashreplace")  # the encoding of the locale may lack characters
 
     def record(self, value: Any) -> None:
-        """Write one line of NDJSON, in UTF-8 whatever the locale.
+        """Write one line of NDJSON, in UTF-8 for each locale.
 
         Raises:
-            ValueError: the value holds NaN or infinity, which JSON lacks; whoever builds a record keeps them out.
+            ValueError: Raised when the value contains NaN or infinity, which JSON cannot encode. The caller must not
+                pass such a value.
         """
         if self._dump is None:
-            from pulsekit._documents.ndjson import dump_line  # not for those who get text
+            from pulsekit._documents.ndjson import dump_line  # text output does not need it
 
             self._dump = dump_line
         self._stream.buffer.write(self._dump(value).encode() + b"\n")
@@ -94,12 +95,12 @@ class Output:
             self._stream.buffer.flush()
 
     def lines(self, data: bytes) -> None:
-        """Write lines of NDJSON that are whole and encoded, and hand them over to whoever reads stdout."""
+        """Write complete, encoded lines of NDJSON, and flush them."""
         self._stream.buffer.write(data)
         self._stream.buffer.flush()
 
     def flush(self) -> None:
-        """Hand everything written over to whoever reads stdout."""
+        """Flush stdout."""
         self._stream.flush()
 
     def line(self, *cells: Cell) -> None:
@@ -109,12 +110,12 @@ class Output:
             self._stream.flush()
 
     def fitted(self, *cells: Cell) -> None:
-        """Write cells on one line, cut to the width of the terminal; elsewhere, whole."""
+        """Write cells on one line. On a terminal, truncate the line to the width of the terminal."""
         if not self._terminal:
             self.line(*cells)
             return
         width = get_terminal_size().columns
-        most = _MOST_MARKS * width  # before all else: a text may have megabytes
+        most = _MOST_MARKS * width  # truncate first, because a text may have megabytes
         kept = [_styled((text[:most], style)) for text, style in map(_split, cells)]
         whole = all(len(text) <= most for text, _ in map(_split, cells))
         if not whole or sum(columns(text) for text, _ in kept) > width:
@@ -128,9 +129,9 @@ class Output:
         self.line(*kept)
 
     def wrapped(self, *cells: Cell, hang: int = 4) -> None:
-        """Write cells on one line; on a terminal that is too narrow, on several, from the second on indented.
+        """Write cells on one line. On a terminal, wrap it, and indent the lines after the first by `hang` columns.
 
-        What has no space in it is left whole, so that it can be copied.
+        A word is not divided, so that the user can copy it.
         """
         styled = [_styled(cell) for cell in cells]
         if self._width is None or sum(columns(text) for text, _ in styled) <= self._width:
@@ -150,10 +151,14 @@ class Output:
         self.line(*line)
 
     def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:
-        """Write rows of equal length in aligned columns, the first ones at least so wide.
+        """Write rows of equal length in aligned columns.
 
-        On a terminal the last column is wrapped, or goes below its row where little room is left. Elsewhere a row is
-        one line, so that `grep` finds all of it.
+        On a terminal, the last column is wrapped, or begins on the next line if its column would be narrow. Otherwise a
+        row is one line, so that `grep` finds the complete row.
+
+        Args:
+            rows: the rows.
+            least: the minimum widths of the first columns.
         """
         table = [[_styled(cell) for cell in row] for row in rows]
         widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]
@@ -185,46 +190,46 @@ class Output:
 
 
 def clean(text: str) -> str:
-    r"""Return text from outside with each character that a terminal might obey as an escape: `\x1b`, `\u202e`."""
+    r"""Return an untrusted text with its control characters escaped for a terminal, as in `\x1b` or `\u202e`."""
     return text.translate(_escapes()) if _UNSAFE.search(text) else text
 
 
 def note(text: str) -> None:
-    """Say something on stderr."""
+    """Print a note on stderr."""
     _say("", "", text)
 
 
 def warn(text: str) -> None:
-    """Warn on stderr."""
+    """Print a warning on stderr."""
     _say("warning: ", "warn", text)
 
 
 def fail(text: str, hint: str = "") -> None:
-    """Say on stderr what went wrong, and on a line of its own what to do."""
+    """Print an error on stderr, and a hint on the next line."""
     _say("error: ", "bad", text)
     if hint:
         _say("", "", hint)
 
 
 def quote(text: str) -> None:
-    """Repeat lines on stderr as they are, such as a traceback."""
+    """Print lines on stderr without wrapping them, such as a traceback."""
     with suppress(OSError):
         sys.stderr.writelines(f"{clean(_redacted(line))}\n" for line in text.rstrip("\n").split("\n"))
         sys.stderr.flush()
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a rich console in our theme, for what plain lines cannot do: progress, jobs as Treeherder draws them."""
-    from rich.console import Console  # costs as much as all the rest
+    """Return a rich console with the theme of pulsekit, for progress bars, tables and drawings of jobs."""
+    from rich.console import Console  # slow: it doubles the start-up time
     from rich.theme import Theme
 
     class Piped(Console):
         def on_broken_pipe(self) -> None:
-            raise  # noqa: PLE0704 - while it is handled; rich would leave with status 1
+            raise  # noqa: PLE0704 - rich calls this while it handles the error, and would exit with 1
 
     return Piped(
         theme=Theme(rich_styles()),
-        # Without a colour system there is no bold either: NO_COLOR asks for plain text.
+        # Without a colour system, rich writes no bold either, so NO_COLOR produces plain text.
         color_system=None if os.environ.get("NO_COLOR") else "auto",
         stderr=stderr,
         highlight=False,
@@ -235,7 +240,7 @@ def console(*, stderr: bool = False) -> Console:
 
 def _say(prefix: str, style: str, text: str) -> None:
     text = prefix + clean(_redacted(text))
-    with suppress(OSError):  # nobody listens: the exit status says it
+    with suppress(OSError):  # if stderr is closed, only the exit code reports the error
         if sys.stderr.isatty():
             import textwrap
 
@@ -254,13 +259,13 @@ def _styled(cell: Cell) -> tuple[str, str]:
 
 
 def _redacted(text: str) -> str:
-    """Hide the passwords of URLs: words about a mistake quote what was given, which may be a URL in a wrong place."""
+    """Return the text without the passwords of URLs. An error message can quote a URL from any argument."""
     return re.sub(r"\S+", _redacted_word, text) if "@" in text else text
 
 
 def _redacted_word(match: re.Match[str]) -> str:
     before, at, behind = match[0].rpartition("@")
-    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # one look at each character, however many there are
+    return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # linear in the length of the word
 
 
 @cache
@@ -270,7 +275,7 @@ def _escapes() -> dict[int, str]:
 
 
 def _cut(text: str, room: int) -> str:
-    """Return as much of a text as there are columns for."""
+    """Return the beginning of a text that fits into `room` columns."""
     if text.isascii():
         return text[:room]
     for end, character in enumerate(text):
@@ -281,7 +286,7 @@ def _cut(text: str, room: int) -> str:
 
 
 def columns(text: str) -> int:
-    """Return how many columns of a terminal the text takes."""
+    """Return the width of a text in columns of a terminal."""
     if text.isascii():
         return len(text)
     from unicodedata import combining, east_asian_width

@@ -1,4 +1,4 @@
-"""What became of messages: shown as it is known, counted, and told by the exit status."""
+"""The receipts of published messages: show each one when it arrives, count them, and compute the exit code."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Receipts"]
 
-_MANY = 50  # messages: from here on a progress bar tells more than lines do
-_FRAME = 0.1  # seconds between two pictures of it
+_MANY = 50  # messages; from this number on, show a progress bar instead of lines
+_FRAME = 0.1  # seconds between two updates of the bar
 _STYLES = {"confirmed": "good", "returned": "warn"}
 
 
 class Receipts:
-    """Show receipts in the order in which they are given, and count them.
+    """A view of receipts, which shows them in order and counts them.
 
-    Lines of NDJSON are written beside the event loop.
+    A thread writes the lines of NDJSON, so that they do not block the event loop.
 
     Attributes:
-        counts: how many messages had which outcome.
-        total: how many messages are expected, if that is known.
+        counts: the number of messages by outcome.
+        total: the expected number of messages, or None if it is unknown.
     """
 
     def __init__(self, out: Output, *, total: int | None = None) -> None:
-        from pulsekit.cli.output.streams import Outlet  # loads asyncio, which help and completion do without
+        from pulsekit.cli.output.streams import Outlet  # imports asyncio, which help and completion do not need
 
         self.counts: Counter[str] = Counter()
         self.total = total
@@ -66,14 +66,14 @@ class Receipts:
             warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
 
     async def show_all(self, receipts: AsyncGenerator[Receipt, None], doing: str) -> None:
-        """Show receipts as they come, and a bar of many; however it ends, close their source and wait for the output.
+        """Show each receipt when it arrives, or a progress bar for many. In the end, close the source and flush.
 
         Args:
-            receipts: those of payloads that were refused, which is said already, have an index below 0.
-            doing: what the bar is of.
+            receipts: the receipts. An index below 0 marks a payload that was refused and is already reported.
+            doing: the label of the progress bar.
 
         Raises:
-            OSError: something could not be written.
+            OSError: Raised when the output could not be written.
         """
         try:
             with self._progress(doing) as advance:
@@ -91,14 +91,14 @@ class Receipts:
             self._out.flush()
 
     def summary(self) -> str:
-        """Return the counts in words, or nothing."""
+        """Return the counts as text, or an empty text if there are none."""
         return ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items())
 
     def status(self, *, require_route: bool) -> ExitCode:
-        """Return the exit status for what became of the messages.
+        """Return the exit code for the outcomes.
 
         Args:
-            require_route: whether a key that nobody is bound to is a failure.
+            require_route: whether a returned message is a failure.
         """
         counts = self.counts
         sent = sum(counts.values()) - counts["invalid"]
@@ -112,14 +112,14 @@ class Receipts:
         return ExitCode.DONE
 
     def _progress(self, doing: str) -> AbstractContextManager[Callable[[], None]]:
-        """Return a context that gives a function to call for each message; on a terminal it draws a bar of many."""
+        """Return a context with a function to call for each message. On a terminal, draw a bar for many messages."""
         if self.total is None or self.total < _MANY or not sys.stderr.isatty():
             return nullcontext(lambda: None)
         return _Bar(doing, self.total)
 
 
 class _Bar:
-    """Draw a progress bar on stderr while the block lasts."""
+    """A progress bar on stderr within a `with` block."""
 
     def __init__(self, doing: str, total: int) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -146,6 +146,6 @@ class _Bar:
     def _advance(self) -> None:
         self._done += 1
         now = time.monotonic()
-        if now >= self._due:  # nobody sees more than that
+        if now >= self._due:  # more updates are not visible, and cost time
             self._due = now + _FRAME
             self._progress.update(self._task, completed=self._done)

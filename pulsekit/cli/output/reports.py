@@ -1,4 +1,4 @@
-"""How a report on a payload is shown: as lines for a person, as NDJSON, or as annotations of GitHub's CI."""
+"""The formats of a report on a payload: lines for users, NDJSON, or annotations for GitHub Actions."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = ["SEVERITIES", "Form", "PayloadReport", "report_record", "writer"]
 
-SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; not from `jobs`, which is only for who lints
+SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; a copy, because only linting imports the linter
 
 _STYLES = {"dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
 _COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}
 
 
 class Form(StrEnum):
-    """Name how reports are shown."""
+    """The format of reports."""
 
     PRETTY = "pretty"
     NDJSON = "ndjson"
     GITHUB = "github"
 
 
-# A tuple, because a data class takes a millisecond of the start.
+# A named tuple, because a data class adds a millisecond to the start-up time.
 class PayloadReport(NamedTuple):
-    """Say what is wrong with one payload: its file, its number in it, and what schema and linter have against it."""
+    """A report on one payload: its file, its index in the file, its schema violations and the linter's findings."""
 
     source: str
     number: int
@@ -43,10 +43,10 @@ class PayloadReport(NamedTuple):
 
 
 def writer(form: Form | None) -> tuple[Output, Callable[[PayloadReport], None]]:
-    """Return where reports go, and what writes one.
+    """Return an output, and a function that writes a report to it.
 
     Args:
-        form: what was asked for; without it a terminal gets `pretty` and anything else NDJSON.
+        form: the format. The default is `pretty` on a terminal, else NDJSON.
     """
     if form is Form.GITHUB:
         out = Output(Format.PRETTY)
@@ -86,7 +86,7 @@ def report_record(report: PayloadReport) -> dict[str, Any]:
 
 
 def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
-    """Return what a problem suggests, unless JSON has no form for it: it may hold what the payload held."""
+    """Return the suggestion of a problem, or None if JSON cannot encode it: it can contain a value of the payload."""
     if problem.suggestion is not None:
         try:
             dump_line(problem.suggestion)
@@ -107,7 +107,7 @@ def _print_report(out: Output, report: PayloadReport) -> None:
 
 
 def _annotate(out: Output, report: PayloadReport) -> None:
-    """Write GitHub's workflow commands, which mark lines in the changes of a pull request."""
+    """Write workflow commands of GitHub Actions, which annotate lines in the diff of a pull request."""
     for problem in report.problems:
         title = problem.pointer or problem.rule
         _command(out, "error", report.source, problem.line, problem.column, title, _message(problem))

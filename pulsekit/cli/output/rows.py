@@ -1,4 +1,4 @@
-"""How a message looks to a person: one line at a glance, or its payload whole below."""
+"""The text view of a message: one line, and on request the complete payload below."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ if TYPE_CHECKING:
 
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
-_STYLES = ("key", "head", "dim")  # the words of a routing key, in turn
+_STYLES = ("key", "head", "dim")  # styles of the words of a routing key, in rotation
 _RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
-_SYMBOL_WIDTHS = (8, 14)  # columns in which symbols are aligned: those there always are, and the most
-MOST_LAID_OUT = 256 * 1024  # bytes of a body that is shown over several lines
-DEEPEST = 40  # levels of it
-_WIDE = 80  # columns from which there is room for sizes, and for what all exchanges begin with
-_NAME_WIDTH = 16  # the longest is content_encoding
-# A text is not folded, for the terminal does that, and members stay in their order.
+_SYMBOL_WIDTHS = (8, 14)  # minimum and maximum of the columns in which symbols are aligned
+MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown over several lines
+DEEPEST = 40  # levels of the deepest payload that is shown over several lines
+_WIDE = 80  # columns from which sizes and the prefix `exchange/` are shown
+_NAME_WIDTH = 16  # characters of the longest name, content_encoding
+# Do not fold texts, because the terminal wraps them, and keep the order of members.
 _YAML_STYLE = {"default_flow_style": False, "sort_base_mapping_type_on_output": False, "width": 100_000}
 
 
 class Notation(StrEnum):
-    """Name how a payload is written over several lines."""
+    """The notation of a payload that is shown over several lines."""
 
     JSON = "json"
     YAML = "yaml"
 
 
 class Rows:
-    """Write messages one below the other, in columns that only ever get wider.
+    """A writer of messages, one per row. A column widens for a longer value, and never narrows.
 
     Args:
-        output: where to.
-        exchanges: those that messages can come from, as far as they are known; of one alone, its name is left out.
-        marked: whether each message is said to be valid or not.
-        explained: whether it is told below which binding took it, and why.
-        full: whether properties, headers and payload are shown below.
-        notation: how that payload is written.
+        output: the output.
+        exchanges: the exchanges of the subscription. If there is exactly one, rows do not show the exchange.
+        marked: show whether each message is valid.
+        explained: show below which binding matched the message, and why.
+        full: show properties, headers and payload below.
+        notation: the notation of the payload.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class Rows:
         result = (f"{job.result:10} ", _RESULTS.get(job.result, "warn"))
         if self._wide:
             return [*symbol, f"{job.state:9} ", result, job.name]
-        # Only what is completed has a result.
+        # Only a completed job has a result.
         return [*symbol, result if job.result else f"{job.state:10} ", job.name]
 
     def gap(self, gap: Gap) -> None:
-        """Write that nobody listened for a while."""
+        """Write a gap of the subscription."""
         self._output.fitted((f"{gap.end.astimezone():%H:%M:%S}", "dim"), "  ", (f"-- {gap_words(gap)} --", "warn"))
 
     def _exchange(self, name: str) -> str:
@@ -126,7 +126,7 @@ class Rows:
         if not self._full:
             return
         payload = seen.payload if seen.answer is None else json.loads(seen.answer)
-        # Nobody reads megabytes over several lines, nor what is nested so deeply that most of it would be space.
+        # Large payloads are unreadable over several lines, and so are deeply nested ones, because of the indentation.
         if payload is NOT_JSON or len(seen.message.body) > MOST_LAID_OUT or is_deeper(payload, DEEPEST):
             self._output.line(_flat(seen))
             return
@@ -135,7 +135,7 @@ class Rows:
 
 
 def gap_words(gap: Gap) -> str:
-    """Say how long nobody listened, and what that means for messages."""
+    """Return the duration of a gap and its consequence for messages, as text."""
     lasted = (gap.end - gap.start).total_seconds()
     lost = "messages of that time are not shown" if gap.lossy else "its queue kept the messages of that time"
     return f"the connection was lost for {lasted:.1f} s; {lost}"
@@ -151,7 +151,7 @@ def _origin(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
 
 
 def _facts(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
-    """Yield everything about a message but its payload: a name, a text, and a style."""
+    """Yield the name, the text and the style of each property of a message, except its payload."""
     message = seen.message
     yield "exchange", message.exchange, ""
     yield "key", message.routing_key, "key"
@@ -204,7 +204,7 @@ def _size(size: float) -> str:
 
 
 def _flat(seen: SelectedMessage) -> str:
-    """Return what is shown of a message in one line."""
+    """Return the text of a message for one line."""
     if seen.answer is not None:
         return seen.answer
     if seen.envelope is not None:
@@ -217,7 +217,7 @@ def _flat(seen: SelectedMessage) -> str:
 
 
 def _json_lines(payload: Any) -> Iterator[list[Cell]]:
-    """Write a payload over several lines, its keys apart from its values."""
+    """Yield the lines of a payload as JSON, with its keys in colour."""
     for line in json.dumps(payload, ensure_ascii=False, indent=2).split("\n"):
         match = re.match(r'(\s*)("(?:[^"\\]++|\\.)*+")(: )(.*)', line)
         yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]

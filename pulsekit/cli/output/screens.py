@@ -1,4 +1,4 @@
-"""Where messages are shown: as rows, as records, or as a table of how many there are."""
+"""The views of received messages: rows, records, or a table of rates."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["Meter", "Screen", "Sheet"]
 
 _LEAST_ROWS = 3
-_WIDE = 80  # columns from which there is room for what all exchanges begin with
+_WIDE = 80  # columns from which the prefix `exchange/` is shown
 
 
 class Screen(Viewer, Protocol):
-    """A viewer that counts.
+    """A viewer that counts messages.
 
     Attributes:
-        count: messages shown.
-        tells: whether somebody at a terminal sees the gaps that it shows.
+        count: the number of messages shown.
+        tells: whether the viewer shows gaps on a terminal, so that no warning on stderr is needed.
     """
 
     count: int
@@ -47,34 +47,34 @@ class Screen(Viewer, Protocol):
 
 
 class Sheet:
-    """Show one message below the other, as `Screen` says.
+    """A `Screen` that shows one message per row, or writes one record per message.
 
     Attributes:
-        count: messages shown.
-        due: never: each is shown as it comes.
-        tells: whether somebody at a terminal sees the gaps that it shows.
+        count: the number of messages shown.
+        due: never, because each message is shown when it arrives.
+        tells: whether the rows are on a terminal, so that no warning about a gap is needed on stderr.
     """
 
     due = inf
 
     def __init__(self, output: Output, rows: Rows | None) -> None:
-        """Take the rows they are drawn in; without, they are written as records."""
+        """Create a view that writes rows, or records if `rows` is None."""
         self.count = 0
         self._output = output
         self.tells = rows is not None and sys.stdout.isatty()
         self._rows = rows
         self._gaps: deque[Gap] = deque()
         if rows is not None and isinstance(sys.stdout, TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=False)  # many lines in one write; each batch is flushed
+            sys.stdout.reconfigure(line_buffering=False)  # write many lines at once; each batch is flushed
         self._worker = Worker("write standard output")
 
     async def show(self, seen: Sequence[SelectedMessage]) -> None:
         """Show messages."""
-        self.count += len(seen)  # before they can be seen: Ctrl-C may follow the very moment they are
+        self.count += len(seen)  # before the output, because the user can press Ctrl-C as soon as it appears
         gaps = self._take_gaps(seen)
         try:
             if self._rows is None:
-                # Not in the thread: it would compete with this one for the interpreter.
+                # Encode here and not in the worker thread, which would compete for the interpreter lock.
                 lines = b"".join([one.line() for one in seen] if not gaps else _with_gaps(seen, gaps))
                 await self._worker.call(lambda: self._output.lines(lines))
             else:
@@ -88,14 +88,14 @@ class Sheet:
         if not at_once:
             self._gaps.append(gap)
             return
-        # Whether it can be written, whoever writes the next message will see.
+        # Ignore a write error here: the next message raises the same error.
         self._worker.submit(lambda: self._write_gaps([gap])).add_done_callback(_forget)
 
     async def settle(self) -> None:
-        """Do nothing: nothing is ever due."""
+        """Do nothing, because nothing is due."""
 
     async def close(self) -> None:
-        """Show the gaps that no message followed."""
+        """Show the gaps after the last message."""
         gaps, self._gaps = list(self._gaps), deque()
         if gaps:
             await self._worker.call(lambda: self._write_gaps(gaps))
@@ -125,28 +125,28 @@ class Sheet:
 
 
 class Meter:
-    """Show how many messages a second there are, as `Screen` says, again and again.
+    """A `Screen` that shows the rates of messages at regular intervals.
 
     Attributes:
-        count: messages counted.
-        due: when the next look is.
-        tells: never: a gap is said beside the table.
+        count: the number of messages counted.
+        due: the time of the next update, on the clock of the event loop.
+        tells: False, because the table shows no gaps.
     """
 
     tells = False
 
     def __init__(self, output: Output, *, words: int, every: float) -> None:
-        """Show it on an output.
+        """Create a view on an output.
 
         Args:
-            output: where to.
-            words: of a key that are counted together.
-            every: seconds between two looks.
+            output: the output.
+            words: the number of words of a routing key that form a group.
+            every: seconds between two updates.
         """
         from pulsekit.records.rates import Rates
 
         self.count = 0
-        # Somebody at a terminal sees at once that it is there; a record of no time at all helps nobody.
+        # Draw the table at once on a terminal. A record needs an interval, so the first one is due after `every`.
         self.due = asyncio.get_running_loop().time() + (0 if output.pretty else every)
         self._output = output
         self._every = every
@@ -162,13 +162,13 @@ class Meter:
             self._rates.add(message.exchange, message.routing_key, len(message.body))
 
     def gap(self, gap: Gap, *, at_once: bool) -> None:
-        """Show a gap among the records; for a person it is said beside the table."""
+        """Write a gap as a record. The table shows no gaps."""
         del at_once
         if not self._output.pretty:
             self._worker.submit(lambda: self._output.lines(_gap_line(gap))).add_done_callback(_forget)
 
     async def settle(self) -> None:
-        """Look, when it is time to."""
+        """Show the rates if an update is due."""
         now = asyncio.get_running_loop().time()
         if now < self.due:
             return
@@ -176,7 +176,7 @@ class Meter:
         await self._show()
 
     async def close(self) -> None:
-        """Look for the last time, and leave the terminal as it was."""
+        """Show the rates for the last time, and restore the terminal."""
         try:
             await self._show()
         finally:
@@ -197,14 +197,14 @@ class Meter:
         if self._live is None:
             from rich.live import Live
 
-            # What is said meanwhile goes above the table, unless it goes elsewhere.
+            # If stderr is the terminal, print messages above the table.
             talk = sys.stderr is not None and sys.stderr.isatty()
             self._live = Live(console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=talk)
             self._live.start()
         terminal = self._live.console
         room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
         table = _table(look, room, wide=terminal.size.width >= _WIDE)
-        # A terminal writes ^C behind the table: were that on a line of its own, the next table would miss its place.
+        # The terminal echoes ^C after the table. Leave columns for it: on a new line, it would shift the next table.
         self._live.update(Constrain(table, terminal.size.width - 3), refresh=True)
 
 

@@ -1,6 +1,6 @@
-"""Standard input and output beside the event loop, so that a slow pipe never stops heartbeats and confirms.
+"""Read stdin and write stdout in threads, so that a slow pipe does not delay heartbeats and confirms.
 
-The work is done by daemon threads: one that waits for a pipe for ever does not keep the command from ending.
+The threads are daemons, so a thread that waits for a pipe does not block the exit of the command.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet", "read_lines"]
 
-_CHUNK = 256 * 1024  # bytes read at once; a pipe gives what it has
-_MOST = 256 * 1024  # bytes that wait to be written before whoever makes them has to wait, too
+_CHUNK = 256 * 1024  # bytes for one read; a read from a pipe returns the available bytes
+_MOST = 256 * 1024  # bytes in the buffer from which a producer must wait
 
 
 class Outlet:
-    """Write lines beside the event loop, each at once when it is idle; what comes meanwhile goes together.
+    """A writer of lines in a thread.
+
+    Plan: at most one write runs at a time. If none runs, `put` starts a write at once. Otherwise `put` appends to the
+    buffer, and the end of the running write starts a write of the complete buffer. After an error, no write starts, and
+    each method raises the error.
+
+    Example: `put(b"a")` starts a write. `put(b"b")` and `put(b"c")` during this write lead to one write of `b"bc"`.
 
     Args:
-        write: takes bytes, and may block.
+        write: writes bytes, and may block.
     """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:
@@ -38,14 +44,14 @@ class Outlet:
 
     @property
     def full(self) -> bool:
-        """Whether so much waits to be written that `room` should be awaited."""
+        """Whether the buffer is so large that the producer must await `room`."""
         return self._size >= _MOST
 
     def put(self, piece: bytes) -> None:
-        """Have something written.
+        """Write bytes, now or after the running write.
 
         Raises:
-            OSError: what was put before could not be written.
+            OSError: Raised when an earlier write failed.
         """
         if self._error is not None:
             raise self._error
@@ -55,10 +61,10 @@ class Outlet:
             self._begin()
 
     async def room(self) -> None:
-        """Wait until it is not full any more.
+        """Wait until the buffer is below the limit.
 
         Raises:
-            OSError: something could not be written.
+            OSError: Raised when a write failed.
         """
         while self._writing is not None and self.full:
             await asyncio.wait([self._writing])
@@ -66,10 +72,10 @@ class Outlet:
             raise self._error
 
     async def drain(self) -> None:
-        """Wait until everything is written.
+        """Wait until the buffer is empty and no write runs.
 
         Raises:
-            OSError: something could not be written.
+            OSError: Raised when a write failed.
         """
         while self._writing is not None:
             await asyncio.wait([self._writing])
@@ -91,9 +97,10 @@ class Outlet:
 
 
 async def read_lines(stream: BinaryIO, *, limit: int) -> AsyncIterator[bytes]:
-    """Yield the lines of a pipe as they come, without their ends.
+    """Yield each line of a pipe when it arrives, without the line end.
 
-    A line longer than `limit` bytes is yielded cut at a little over the limit, for its reader to refuse.
+    A line longer than `limit` bytes is truncated to a length above the limit, so that the caller can refuse it. It is
+    the last line.
     """
     worker = Worker("read standard input")
     descriptor = stream.fileno()

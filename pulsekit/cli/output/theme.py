@@ -1,8 +1,7 @@
-"""The one palette: every colour that pulsekit shows has a name here, and no other file names one.
+"""The palette. All other files refer to colours by the names of this module.
 
-A terminal does not tell whether it is dark or light. Where it has 256 colours, those of the fixed part are used that
-stand out from black and from white alike, at a contrast of at least 3.5 to 1. Where it has eight, they are the
-terminal's own, which its user has chosen to be legible.
+A program cannot find out whether a terminal is dark or light. With 256 colours, the palette uses fixed colours whose
+contrast with black and with white is at least 3.5 to 1. With eight colours, the theme of the terminal defines them.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ _Style = tuple[str, int | None, int | None]  # attribute; colour among 256; colo
 _GREEN, _RED, _AMBER, _TEAL = (28, 2), (160, 1), (130, 3), (30, 6)
 
 STYLES: Mapping[str, _Style] = {
-    # What is said.
+    # Texts.
     "head": ("bold", None, None),
     "good": ("", *_GREEN),
     "bad": ("", *_RED),
     "warn": ("", *_AMBER),
     "key": ("", *_TEAL),
     "dim": ("dim", None, None),
-    # Results of jobs: Treeherder's colours, as near as terminals come. Failures are bold, to stand out without colours.
+    # Results of jobs, in colours similar to Treeherder's. Failures are bold, which is visible without colours.
     "success": ("", *_GREEN),
     "testfailed": ("bold", 166, 3),
     "busted": ("bold", *_RED),
@@ -39,7 +38,7 @@ STYLES: Mapping[str, _Style] = {
     "running": ("", None, None),
     "pending": ("dim", None, None),
     "unscheduled": ("dim", None, None),
-    # The names by which rich draws a progress bar.
+    # The style names of rich's progress bar.
     "bar.back": ("dim", None, None),
     "bar.complete": ("", *_TEAL),
     "bar.finished": ("", *_GREEN),
@@ -50,24 +49,24 @@ STYLES: Mapping[str, _Style] = {
 }
 
 _ATTRIBUTES = {"bold": "1", "dim": "2"}
-_MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # how TERM says it
+_MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # suffixes of TERM
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:
-    """Return the text in a style when the stream is a terminal that wants colours (`NO_COLOR` is heeded).
+    """Return the text in a style if the stream supports colours, else the text unchanged.
 
-    The text must be clean.
+    The text must have no control characters.
     """
     return sgr(text, style) if style and text and wants_colours(stream) else text
 
 
 def wants_colours(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that wants colours, by `NO_COLOR` and `TERM`."""
+    """Return whether a stream is a terminal with colours, unless `NO_COLOR` or `TERM=dumb` is set."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def sgr(text: str, style: str) -> str:
-    """Return the text in a style, for a terminal that wants colours (ECMA-48, 8.3.117, and xterm's 256 colours)."""
+    """Return the text in a style, for a terminal with colours (ECMA-48, 8.3.117, and xterm's 256 colours)."""
     attribute, deep, basic = STYLES[style]
     codes = [_ATTRIBUTES[attribute]] if attribute else []
     if deep is not None and basic is not None:
@@ -76,7 +75,7 @@ def sgr(text: str, style: str) -> str:
 
 
 def rich_styles() -> dict[str, str]:
-    """Return the palette in rich's words."""
+    """Return the palette in the syntax of rich."""
     many = _has_many_colours()
     return {
         name: " ".join([attribute, "" if deep is None else f"color({deep if many else basic})"]).strip() or "none"

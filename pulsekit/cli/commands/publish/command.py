@@ -1,4 +1,4 @@
-"""`pulsekit publish`: validate everything, then publish with confirms, and say what became of each message."""
+"""`pulsekit publish`: validate all payloads, then publish them with confirms, and show a receipt for each message."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def command(
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
 
     sending = Sending(plan, out, keep_going=keep_going)
-    if files and not sending.read_files(files):  # not within the loop, where Ctrl-C would have to wait for it
+    if files and not sending.read_files(files):  # outside the event loop, so that Ctrl-C interrupts it at once
         return ExitCode.NEGATIVE
 
     async def work() -> int:
@@ -146,7 +146,7 @@ def command(
 
 
 def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
-    """Show what would be sent, and how it would look."""
+    """Show the messages that would be sent, and previews of their jobs."""
     from pulsekit.cli.commands.publish.dry_run import DryRunReport
     from pulsekit.cli.commands.publish.files import Files
     from pulsekit.cli.input.payloads import read_pipe

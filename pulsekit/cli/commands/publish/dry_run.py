@@ -1,4 +1,4 @@
-"""What `publish --dry-run` shows: for each message whether it would be sent, which bindings match, and how it looks."""
+"""The output of `publish --dry-run`: the verdict on each message, the matching bindings, and a preview of the job."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ __all__ = ["DryRunReport"]
 
 _VERDICTS = {"valid": "good", "wrong": "warn", "dropped": "bad", "invalid": "bad"}
 _WIDTH = max(map(len, _VERDICTS))
-_GOOD, _BAD = {"success"}, {"testfailed", "busted", "exception"}  # results, as Treeherder calls them
+_GOOD, _BAD = {"success"}, {"testfailed", "busted", "exception"}  # results, with Treeherder's names
 _SHORT = 12  # characters of a revision
 
 
 class DryRunReport:
-    """Show what would be sent.
+    """A view of the messages that `publish` would send.
 
     Attributes:
-        messages: how many were shown, payloads that would not be sent included.
-        refused: how many of these there are.
+        messages: the number of messages shown, including refused payloads.
+        refused: the number of refused payloads.
     """
 
     def __init__(self, plan: PublishPlan, bindings: Iterable[Binding], out: Output) -> None:
@@ -45,7 +45,7 @@ class DryRunReport:
             note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
 
     def show(self, planned: PlannedMessages | RefusedPayload) -> None:
-        """Show the messages of a payload, or what is wrong with it."""
+        """Show the messages of a payload, or the reasons why it is refused."""
         if isinstance(planned, RefusedPayload):
             self.refused += 1
             print_problems(planned)
@@ -62,7 +62,7 @@ class DryRunReport:
             self.messages += 1
 
     def end(self) -> None:
-        """Sum up."""
+        """Print the findings of the linter and a summary."""
         self._out.flush()
         self._summary.print_all()
         note(f"{self.messages - self.refused} would be sent, {self.refused} not; nothing was (--dry-run)")
@@ -88,7 +88,7 @@ class DryRunReport:
             "size": message.size,
             "bindings": message.bindings,
             "preview": message.preview,
-            # As in the receipts of messages that are sent.
+            # The same fields as in the receipts of sent messages.
             "message_id": None,
             "outcome": "invalid" if message.routing_key is None else None,
             "resent": False,
@@ -101,7 +101,7 @@ def _head(message: DryRunMessage) -> Cell:
 
 
 def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:
-    """Return one line of how a job looks on Treeherder: where, in which row, its symbol in its colour, its name."""
+    """Return one line with a job's project, revision, row, symbol and name, in the colour of its result."""
     job = form["job"]
     status = job["result"] if job["state"] == "completed" else job["state"]
     style = "good" if status in _GOOD else "bad" if status in _BAD else "warn"

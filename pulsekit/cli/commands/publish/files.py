@@ -1,4 +1,14 @@
-"""Files of payloads that `publish` reads twice: to see what is wrong in them, and to send them."""
+"""The files of payloads that `publish` reads twice, to validate the payloads and to send them.
+
+Plan: a file of NDJSON is read in blocks of about a megabyte, any other file as one block. The first pass validates each
+payload, and stores one digest per block, or an empty digest if the block has a refused payload. The second pass reads
+the same blocks. If the digest of a block is equal, its payloads are still valid and are not validated again. If they
+are also plain, which means that `encode_payload` would return the same bytes, each line is sent without parsing it.
+
+Invariant: each payload that is sent was validated in the bytes that are sent.
+
+Example: if a line is added at the end of a file between the passes, only the last block is validated again.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +31,29 @@ if TYPE_CHECKING:
 
 __all__ = ["Files"]
 
-_BLOCK = 1 << 20  # bytes of lines that are compared together with what they were before
-_SPACE = b" \t\r\n"  # of JSON (RFC 8259 §2)
+_BLOCK = 1 << 20  # bytes of lines with one digest
+_SPACE = b" \t\r\n"  # the whitespace of JSON (RFC 8259 §2)
 
 
 class Files:
-    """Read files twice: to see what is wrong in them, and to send them.
+    """The payloads of files, read twice: for validation and for sending.
 
-    They may have changed in between. What is where it was, byte for byte, and was valid is not judged again, nor read
-    where it can be sent as it is written; all else is. NDJSON takes the memory of a megabyte, however long it is.
+    The files may change between the two passes, see the module. One block of NDJSON is in memory.
     """
 
     def __init__(self, names: Sequence[str], plan: PublishPlan) -> None:
         self._names = names
         self._plan = plan
-        # Of each block a digest, empty where something was refused, and whether all of it is sent as it is written.
+        # For each block: its digest, empty if a payload was refused, and whether all its payloads are plain.
         self._seen: list[tuple[bytes, bool]] = []
 
     def judged(self) -> Iterator[PlannedMessages | RefusedPayload]:
-        """Yield what is sent for each payload, or why it is refused.
+        """Yield the planned messages of each payload, or the reason why it is refused.
 
         Raises:
-            OSError: a file cannot be read.
-            DocumentError: one is not JSON or YAML, or is too large to be read whole.
-            ConfigurationError: nothing says which key a payload has.
+            OSError: Raised when a file cannot be read.
+            DocumentError: Raised when a file is not JSON or YAML, or is larger than the limit.
+            ConfigurationError: Raised when a payload has no routing key.
         """
         self._seen.clear()
         for block in _blocks(self._names):
@@ -56,7 +65,7 @@ class Files:
             self._seen.append((block.digest() if valid else b"", plain))
 
     def again(self) -> Iterator[PlannedMessages | RefusedPayload]:
-        """Yield the same once more; raise the same."""
+        """Yield the results of the second pass, and raise the same exceptions."""
         seen = iter(self._seen)
         for block in _blocks(self._names):
             digest, plain = next(seen, (b"", False))
@@ -69,7 +78,7 @@ class Files:
 
 @dataclass(frozen=True, slots=True)
 class _Whole:
-    """Hold a file that cannot be read in parts."""
+    """A block with a complete file, which is not NDJSON."""
 
     source: str
     data: bytes
@@ -87,14 +96,14 @@ class _Whole:
 
 @dataclass(frozen=True, slots=True)
 class _Lines:
-    """Hold some lines of NDJSON.
+    """A block of lines of NDJSON.
 
     Attributes:
         source: the name of the file.
-        before: lines before these.
-        index: payloads before these.
+        before: the number of lines before the block.
+        index: the number of payloads before the block.
         lines: the lines.
-        end: why no more could be read, or None.
+        end: the error after which the file could not be read any further, or None.
     """
 
     source: str
@@ -113,14 +122,14 @@ class _Lines:
             if not text:
                 continue
             try:
-                # Most jobs are valid and written plainly; only what is not needs to know its places.
+                # Most jobs are valid. Parse a line with line and column of each value only after a failure.
                 value = decode_body(text) if checked else read_canonical(text)
                 taken = plan.messages(value, checked=checked, line=number, size=len(text))
                 taken.source = self.source
                 if not checked and plan.edits is None and taken.messages:
                     taken.plain = (
                         type(taken.messages[0]) is tuple
-                    )  # no record; and `encode_payload` would write the same
+                    )  # not a record, so `encode_payload` would return the same bytes
                 yield taken
             except (ValueError, InvalidInput):
                 yield plan.take(self._document(line, number, index))
@@ -129,7 +138,7 @@ class _Lines:
             yield RefusedPayload(self.end, self.end)
 
     def as_written(self, plan: PublishPlan) -> Iterator[PlannedMessages | RefusedPayload]:
-        """Yield the messages of lines that are known to be plain payloads, with their text for a body."""
+        """Yield the messages of lines that are plain payloads. The body of a message is the text of its line."""
         for line in self.lines:
             if text := line.strip(_SPACE):
                 yield PlannedMessages([(text, key) for key in plan.keys(text)], source=self.source)
@@ -143,7 +152,7 @@ class _Lines:
 
 def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
     for name in names:
-        with open(name, "rb", buffering=_BLOCK) as file:  # noqa: PTH123 - messages show the name as it was given
+        with open(name, "rb", buffering=_BLOCK) as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
             if not is_ndjson(file, name):
                 yield _Whole(name, read_input(name)[0])
                 continue

@@ -1,4 +1,4 @@
-"""What `publish` says about payloads on stderr: why one is refused, and which rules the jobs break that are sent."""
+"""The messages of `publish` on stderr: why a payload is refused, and which rules the sent jobs break."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ __all__ = ["LintSummary", "print_problems"]
 
 
 class LintSummary:
-    """Collect what the linter found, and print each rule once, with the number of jobs that break it.
+    """A summary of the linter's findings: each rule once, with the number of jobs that break it.
 
     Args:
-        live: whether the first of each rule is printed at once, for jobs come as they are made.
+        live: print the first finding of each rule at once, for a stream of jobs.
     """
 
     def __init__(self, *, live: bool = False) -> None:
         self._live = live
-        self._counts: dict[str, int] = {}  # jobs, by rule
+        self._counts: dict[str, int] = {}  # number of jobs by rule
         self._first: dict[str, tuple[str, Placed]] = {}
 
     def add(self, source: str, lint: Sequence[Placed]) -> None:
-        """Take what was found in one job.
+        """Add the findings of one job.
 
         Args:
-            source: the file it is from.
-            lint: the findings.
+            source: the file of the job.
+            lint: the findings, grouped by rule.
         """
         before = ""
         for one in lint:
@@ -44,12 +44,12 @@ class LintSummary:
                 self._counts[rule] = 0
                 if self._live:
                     self._print(rule, "")
-            if rule != before:  # those of one rule stand together
+            if rule != before:  # the findings of one rule are adjacent
                 self._counts[rule] += 1
                 before = rule
 
     def print_all(self) -> None:
-        """Print what was collected, the worst first; what was printed already, with its number alone."""
+        """Print each rule, the worst first. For a rule that is already printed, print the number of jobs only."""
         ranks = {rule: SEVERITIES.index(one.finding.severity) for rule, (_, one) in self._first.items()}
         for rule in sorted(ranks, key=ranks.__getitem__):
             count = self._counts[rule]
@@ -65,7 +65,7 @@ class LintSummary:
 
 
 def print_problems(refused: RefusedPayload) -> None:
-    """Say what is wrong with one payload, a line for each problem."""
+    """Print the problems of one payload, one per line."""
     document, error = refused.document, refused.error
     if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):
         place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "

@@ -1,4 +1,4 @@
-"""What `publish` does when it sends: files read twice or a pipe as it comes, and every message accounted for."""
+"""The sending part of `publish`: read files twice or stream a pipe, publish, and count each outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["Sending"]
 
 
 class Sending:
-    """Send what files or a pipe hold, and account for every message."""
+    """A sender of the payloads of files or a pipe, which counts each outcome."""
 
     def __init__(self, plan: PublishPlan, out: Output, *, keep_going: bool) -> None:
         self._plan = plan
@@ -40,23 +40,23 @@ class Sending:
         self._planned: PlannedPublish | None = None
 
     def read_files(self, names: list[str]) -> bool:
-        """Validate files; return False when nothing may be sent.
+        """Validate files. Return False if no message may be sent.
 
         Raises:
-            ConfigurationError: there is nothing in them.
-            InvalidInput: one is not JSON, NDJSON or YAML.
-            OSError: one cannot be read.
+            ConfigurationError: Raised when the files have no payload.
+            InvalidInput: Raised when a file is not JSON, NDJSON or YAML.
+            OSError: Raised when a file cannot be read.
         """
         files = Files(names, self._plan)
         self._again = files.again
         return self._judge(files.judged(), ", ".join(names))
 
     async def read_pipe(self) -> bool:
-        """Validate a pipe that has to be read whole; return False when nothing may be sent.
+        """Validate a pipe of JSON or YAML, or begin to stream a pipe of NDJSON. Return False if no message may be sent.
 
         Raises:
-            ConfigurationError: there is nothing in it.
-            InvalidInput: it is not JSON, NDJSON or YAML.
+            ConfigurationError: Raised when the pipe has no payload.
+            InvalidInput: Raised when the text is not JSON, NDJSON or YAML.
         """
         documents, self._stream = await read_pipe()
         if self._stream is not None:
@@ -67,12 +67,12 @@ class Sending:
         return self._judge(results, STDIN)
 
     async def send(self, publisher: Publisher, window: int) -> None:
-        """Publish, and show receipts in the order of the input as they come."""
+        """Publish the messages, and show each receipt when it arrives, in the order of the input."""
         from pulsekit.publisher.planned import PlannedPublish
 
         began = time.monotonic()
         stream = self._stream
-        # What was changed since it was found to be valid is left out; a stream ends at the first that is invalid.
+        # Skip payloads of files that became invalid after the validation. Stop a stream at the first invalid payload.
         self._planned = PlannedPublish(publisher, keep_going=self._keep_going or stream is None)
         results = self._read_again() if stream is None else self._streamed(stream)
         try:
@@ -86,7 +86,7 @@ class Sending:
                 note(f"{publisher.in_flight} more were on their way, and may or may not have arrived")
 
     def status(self, *, require_route: bool) -> ExitCode:
-        """Return the exit status for what became of the messages."""
+        """Return the exit code for the outcomes of the messages."""
         stopped = self._planned is not None and self._planned.stopped
         return ExitCode.NEGATIVE if stopped else self._receipts.status(require_route=require_route)
 
@@ -116,7 +116,7 @@ class Sending:
     def _read_again(self) -> Iterator[PlannedMessages | RefusedPayload]:
         for result in self._again():
             if isinstance(result, RefusedPayload) and not self._keep_going:
-                print_problems(result)  # it was changed since it was found to be valid
+                print_problems(result)  # the file changed after the validation
             yield result
 
     async def _streamed(

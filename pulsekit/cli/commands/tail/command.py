@@ -1,4 +1,4 @@
-"""`pulsekit tail`: show messages as they come, like Pulse Inspector, on a queue that disturbs nobody."""
+"""`pulsekit tail`: show messages when they arrive, like Pulse Inspector, on a private temporary queue."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
-_LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds in 32 bits
+_LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
 
 
 def command(
@@ -194,11 +194,11 @@ def command(
 
 
 def _recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> RecordingWriter:
-    """Choose a file, and refuse before connecting what would be refused afterwards.
+    """Return a writer for a recording. Detect errors of the file before the connection is opened.
 
     Raises:
-        ConfigurationError: it is there and not to be replaced, or its name does not say that it is a recording.
-        OSError: it cannot be made.
+        ConfigurationError: Raised when the file exists and `replace` is False, or its suffix is not one of a recording.
+        OSError: Raised when the file cannot be created.
     """
     from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.writer import RecordingWriter
@@ -213,7 +213,7 @@ def _recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> Reco
 
 
 def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
-    """Return what a project listens to when nothing is named: its own exchange, at each of its destinations."""
+    """Return the default bindings: the exchange of the configuration, with one pattern for each destination."""
     if settings.exchange is None:
         raise ConfigurationError(
             "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
@@ -230,12 +230,12 @@ def _first_exchange(texts: Sequence[str]) -> str:
 
 
 def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None = None) -> list[Binding]:
-    """Read what is listened to.
+    """Parse the bindings of the arguments.
 
     Args:
-        texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links.
-        patterns: those of the exchanges that have none.
-        user: who logs in, for the suggestion of a name.
+        texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
+        patterns: the patterns for each `EXCHANGE` without a pattern.
+        user: the AMQP user, for the suggestion in an error message.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link
     from pulsekit.bindings.names import check_exchange
@@ -287,6 +287,6 @@ def _print_link(bindings: Sequence[Binding]) -> int:
     from pulsekit.bindings.inspector_link import write_link
 
     out = Output()
-    out.line(write_link(bindings))  # nothing in it is to be escaped: it is percent-encoded
+    out.line(write_link(bindings))  # percent-encoded, so it has no control characters
     out.flush()
     return ExitCode.DONE

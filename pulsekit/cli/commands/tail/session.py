@@ -1,4 +1,4 @@
-"""What `tail` does: subscribe, follow, and say on stderr what happens meanwhile and what came of it."""
+"""The session of `tail`: subscribe, follow the messages, and print warnings and a summary on stderr."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Store"]
 
-_LOOK = 2.0  # seconds between two looks at how far behind it is
-_BEHIND = 1000  # messages from which that is worth a word
+_LOOK = 2.0  # seconds between two checks of the backlog
+_BEHIND = 1000  # messages in the backlog above which a warning is printed
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Name a queue that outlives `tail`.
+    """A queue that remains after `tail` stops.
 
     Attributes:
-        queue: its name.
-        keep: for how many seconds after it was last used; None for a queue that is there, and is taken as it is.
+        queue: the name of the queue.
+        keep: seconds without use after which the broker deletes the queue; None for an existing queue, which is used
+            with its properties.
     """
 
     queue: str
@@ -51,17 +52,17 @@ class Store:
 
 @dataclass
 class Session:
-    """Follow bindings until it is time to end.
+    """A subscription that shows and records messages until a limit is reached.
 
     Attributes:
         pulse: the connection.
-        bindings: what is listened to.
-        selection: which messages are shown and recorded.
-        make_screen: makes what shows them, if anything does.
-        recording: where they are recorded, or None.
-        until: when to end.
-        store: the queue that stays, or None.
-        expected: how many messages should come, or None.
+        bindings: the bindings of the subscription.
+        selection: the selection of messages to show and record.
+        make_screen: creates the viewer, or returns None if messages are not shown.
+        recording: the writer of the recording, or None.
+        until: the limits at which the session stops.
+        store: the queue that remains, or None.
+        expected: the expected number of messages, or None.
     """
 
     pulse: Pulse
@@ -82,14 +83,14 @@ class Session:
         self._talk: asyncio.Future[object] | None = None
 
     async def run(self, *, wait: bool) -> int:
-        """Listen, and return the exit status.
+        """Subscribe, follow the messages, and return the exit code.
 
         Args:
-            wait: for exchanges that do not exist yet.
+            wait: wait for exchanges that do not exist yet.
 
         Raises:
-            PulsekitError: nothing can be listened to, or not any more.
-            OSError: what came cannot be recorded or shown.
+            PulsekitError: Raised when the subscription fails, or ends with an error.
+            OSError: Raised when messages cannot be recorded or shown.
         """
         from pulsekit.consumer.queue import Queue
 
@@ -164,13 +165,13 @@ class Session:
 
     @asynccontextmanager
     async def _watched(self, messages: Consumer) -> AsyncIterator[None]:
-        """Have an eye on how far behind it is, meanwhile."""
+        """Check the backlog within the block."""
         stopped = asyncio.Event()
         task = asyncio.create_task(self._watch(messages, stopped), name="how far behind")
         try:
             yield
         finally:
-            # Not cancelled at once: to cancel a question closes the channel it was asked on, with acks on their way.
+            # Do not cancel at once: the cancellation of a request closes its channel, and acks in flight are lost.
             stopped.set()
             await asyncio.wait([task], timeout=_LOOK)
             task.cancel()
@@ -183,8 +184,8 @@ class Session:
                     await stopped.wait()
                     return
             behind = 0
-            if self._follower.busy or messages.waiting:  # else it has shown all that came
-                with suppress(PulsekitError):  # the connection is away, which is told elsewhere
+            if self._follower.busy or messages.waiting:  # else all messages are shown
+                with suppress(PulsekitError):  # the connection is lost, which `_on_gap` reports
                     behind = (await messages.depth()).ready + messages.waiting
             if behind > max(_BEHIND, 2 * said):
                 said = behind
@@ -194,9 +195,9 @@ class Session:
                 self._say(note, "no longer behind")
 
     def _say(self, say: Callable[[str], None], words: str) -> None:
-        """Say something while messages are shown.
+        """Print a message on stderr, in a thread after the subscription has begun.
 
-        That may have to wait for the same terminal, which may be stopped; the connection must not wait for it.
+        A stopped terminal blocks the write, which must not delay the connection.
         """
         if self._messages is None:
             say(words)
