@@ -193,7 +193,7 @@ def _count(
 
 
 def _record(count: BindingCount, *, changed: bool) -> dict[str, Any]:
-    """Return the line of NDJSON."""
+    """Return the record for NDJSON."""
     moves = {"added": "starts", "removed": "stops"}.get(count.change)
     return (
         asdict(count.binding)

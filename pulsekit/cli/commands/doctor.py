@@ -28,7 +28,7 @@ _STATUS_WIDTH = max(map(len, _STYLES))
 
 def command(
     exchange: ExchangeOption = None,
-    timeout: Annotated[float, timeout_option()] = "10s",  # type: ignore[assignment] # typer hands the default to the parser
+    timeout: Annotated[float, timeout_option()] = "10s",  # type: ignore[assignment] # typer passes the default to the parser
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,

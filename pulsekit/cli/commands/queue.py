@@ -65,7 +65,7 @@ def show(
     name: _Name,
     *,
     watching: Annotated[bool, typer.Option("--watch", help="Look again and again, with the rate of growth.")] = False,
-    every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer hands the default to the parser
+    every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer passes the default to the parser
     count: CountOption = None,
     mail_over: Annotated[
         int, typer.Option(min=1, metavar="N", help="Messages over which PulseGuardian mails you.")

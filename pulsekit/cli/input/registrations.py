@@ -59,7 +59,9 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
 def under_rule(
     registrations: Iterable[Registration | Binding], rule: Rule | None
 ) -> tuple[Registration | Binding, ...]:
-    """Return the registrations with `rule` instead of their own rule, unless it is None. Bindings are unchanged.
+    """Return the registrations with `rule` instead of their own rule. Without a rule, return them unchanged.
+
+    Bindings have no rule, and are unchanged.
 
     Raises:
         InvalidRegistration: Raised when a registration does not have the fields that the rule needs.
