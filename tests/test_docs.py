@@ -28,6 +28,18 @@ def test_every_path_that_a_page_names_exists(page: Path) -> None:
     assert not [path for path in paths if not (ROOT / path).exists()]
 
 
+@pytest.mark.parametrize("page", [*PAGES, Path("README.md"), Path("CONTRIBUTING.md")], ids=str)
+def test_every_link_of_a_page_leads_to_a_file_and_its_heading(page: Path) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for path, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page} links to {path}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)", target.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+            assert anchor in anchors, f"{page} links to {path}#{anchor}"
+
+
 @pytest.mark.parametrize("name", ["reliability.md", "security.md"])
 def test_promises_name_their_tests(name: str) -> None:
     text = (ROOT / "docs" / name).read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The pictures of the README: they are there, and show nothing of the machine on which they were made."""
+"""The pictures of the README and the pages: they are there, and show nothing of the machine on which they were made."""
 
 from __future__ import annotations
 
@@ -24,8 +24,13 @@ def text_of(picture: Path) -> str:
 
 
 def test_every_picture_is_shown_and_made() -> None:
-    shown = re.findall(r"!\[[^\]]+\]\((docs/pictures/[\w.-]+)\)", (ROOT / "README.md").read_text(encoding="utf-8"))
-    assert sorted(shown) == [str(path.relative_to(ROOT)) for path in PICTURES]
+    pages = [ROOT / "README.md", *ROOT.glob("docs/*.md")]
+    shown = {
+        (page.parent / path).relative_to(ROOT)
+        for page in pages
+        for path in re.findall(r"!\[[^\]]+\]\(((?:docs/)?pictures/\w+\.svg)\)", page.read_text(encoding="utf-8"))
+    }
+    assert sorted(shown) == [path.relative_to(ROOT) for path in PICTURES]
     made = runpy.run_path(str(FOLDER / "__main__.py"), run_name="pictures")["SCENES"]
     assert sorted(scene.__name__ for scene in made) == [path.stem for path in PICTURES]
 

@@ -1,4 +1,4 @@
-"""What the README shows is run as it stands."""
+"""What the README and the pages for users show is run as it stands."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pulsekit.cli.exit_codes import ExitCode
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import RabbitMQ
 
-README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[1]
+HELPS = ROOT / "tests" / "cli" / "contract" / "help"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def block_after(marker: str) -> str:
@@ -49,18 +53,30 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
     assert listed == {int(code) for code in ExitCode}
 
 
-def test_every_command_the_readme_names_exists() -> None:
-    from pulsekit.cli.app import _COMMANDS
-
-    named = set(re.findall(r"^pulsekit (\w+)", README, re.MULTILINE))
-    assert named
-    assert named <= set(_COMMANDS)
+@pytest.mark.parametrize("page", ["README.md", "docs/commands.md", "docs/configuration.md"])
+def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:
+    shown = re.findall(r"^pulsekit (.*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert shown
+    for line in shown:
+        words = re.match(r"(\w+)(?: (\w+)(?= |$))?", line)
+        assert words is not None, line
+        helps = [
+            HELPS / f"{'-'.join(filter(None, ('pulsekit', *names)))}.txt"
+            for names in (words.groups(), words.groups()[:1])
+        ]
+        text = next((path for path in helps if path.exists()), helps[0]).read_text(encoding="utf-8")
+        for option in re.findall(r" (--?[a-z][a-z-]*)", line):
+            assert re.search(rf"^ .*{option}\b", text, re.MULTILINE), f"{page}: {line}"
 
 
 def test_the_sample_of_the_configuration_is_understood(tmp_path: Path) -> None:
     from pulsekit._config.settings import load_settings
 
-    (tmp_path / "pulsekit.yml").write_text(re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1])  # type: ignore[index] # it is there
+    sample = re.search(
+        r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert sample is not None
+    (tmp_path / "pulsekit.yml").write_text(sample[1])
     settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
     assert settings.exchange == "exchange/me/v1/jobs"
     assert [binding.pattern for entry in settings.registrations for binding in entry.expand()] == [  # type: ignore[union-attr] # registrations, not bindings
