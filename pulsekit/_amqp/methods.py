@@ -109,7 +109,7 @@ async def purge_queue(channel: aiormq.Channel, name: str) -> int:
 
 
 async def delete_queue(
-    channel: aiormq.Channel, name: str, *, if_unused: bool = False, timeout: float = OPERATION_TIMEOUT
+    channel: aiormq.Channel, name: str, *, if_unused: bool = False, timeout: float | None = None
 ) -> int:
     """Delete a queue and return the number of its messages (queue.delete)."""
     answer = await _request(channel, commands.Queue.Delete, timeout=timeout, queue=name, if_unused=if_unused)
@@ -126,10 +126,8 @@ async def consume(
     return tag
 
 
-async def _request(
-    channel: aiormq.Channel, method: type[Frame], timeout: float = OPERATION_TIMEOUT, **fields: Any
-) -> Any:
-    """Send a method and return its answer.
+async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float | None = None, **fields: Any) -> Any:
+    """Send a method and return its answer. The default timeout is `OPERATION_TIMEOUT`, in seconds.
 
     Raises:
         ConfigurationError: Raised when a field has no encoding in AMQP. Nothing was sent.
@@ -139,4 +137,4 @@ async def _request(
         frame.marshal()  # aiormq's own call would leave its exception to the whole connection
     except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
-    return await channel.rpc(frame, timeout=timeout)
+    return await channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout)

@@ -554,7 +554,7 @@ async def test_a_broker_that_leaves_a_question_unanswered_is_asked_again(
     """What ends a question of aiormq's for want of an answer closes its channel, and must not close more."""
     caplog.set_level(logging.DEBUG, "pulsekit")
     monkeypatch.setattr("pulsekit._amqp.link.OPERATION_TIMEOUT", 0.1)
-    monkeypatch.setattr("pulsekit._amqp.publishing.OPERATION_TIMEOUT", 0.1)
+    monkeypatch.setattr("pulsekit._amqp.methods.OPERATION_TIMEOUT", 0.1)
     monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.1)
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher, other = pulse.publisher(exchange), pulse.publisher(exchange)
