@@ -8,7 +8,7 @@ import subprocess
 from contextlib import ExitStack
 from functools import partial
 from itertools import islice
-from multiprocessing import Pipe, get_context
+from multiprocessing import Pipe, active_children, get_context
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -144,6 +144,9 @@ def published(publisher: Connection) -> tuple[float, float]:
         rate, finished = publisher.recv()
     except EOFError:
         raise Failed("not everything was published") from None
+    finally:
+        for process in active_children():  # it has nothing more to do than to end
+            process.join()
     return rate, finished
 
 

@@ -56,6 +56,8 @@ def running_children() -> list[str]:
             command = (folder / "cmdline").read_text().replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             continue
+        if "multiprocessing.resource_tracker" in command:
+            continue  # multiprocessing starts it with the first spawned process, and it ends with this one
         if parent == os.getpid():
             found.append(f"{folder.name} {command or 'that ended, but was not waited for'}")
     return found

@@ -327,8 +327,6 @@ def test_a_job_that_json_cannot_hold_breaks_the_other_rules_only() -> None:
     assert [one.rule for one in lint_job(loop)] == ["product-name-long"]
 
 
-@pytest.mark.corpus
-@pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
 def test_the_size_decides_whether_it_is_known_or_not() -> None:
     large = but({"labels": ["x" * 40] * 200})
     size = len(encode_payload(large))
@@ -338,6 +336,8 @@ def test_the_size_decides_whether_it_is_known_or_not() -> None:
     assert Linter().lint(GOOD, size=20_000) == ()  # a size that is only an upper limit is worked out
 
 
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
 def test_jobs_that_treeherder_took_break_no_rule() -> None:
     one = Linter()
     jobs = json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
