@@ -150,7 +150,8 @@ def _verify_types(session: nox.Session) -> None:
             success_codes=[0, 1],  # 1 also where only names that are not public lack an annotation
         )
     symbols = json.loads(str(report))["typeCompleteness"]["symbols"]
-    public = [symbol for symbol in symbols if symbol["name"].rpartition(".")[0] in _PUBLIC]
+    named = [(symbol, *symbol["name"].rpartition(".")[::2]) for symbol in symbols]
+    public = [symbol for symbol, home, name in named if home in _PUBLIC and not name.startswith("_")]
     if unknown := [symbol["name"] for symbol in public if symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]]:
         session.error(f"`pyright --verifytypes pulsekit` shows what these names lack: {', '.join(unknown)}")
     if not public:

@@ -38,7 +38,7 @@ class PlannedPublish:
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:
-        self.stopped = False
+        self.stopped: bool = False
         self._publisher = publisher
         self._keep_going = keep_going
         # In the order of the payloads: a receipt for one that was refused, None for a message that was handed over.

@@ -88,8 +88,9 @@ class Follower:
         *,
         until: Until = Until(),
     ) -> None:
-        self.received = self.chosen = 0
-        self.busy = False
+        self.received: int = 0
+        self.chosen: int = 0
+        self.busy: bool = False
         self._selection = selection
         self._writer = writer
         self._make_viewer = viewer

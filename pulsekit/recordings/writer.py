@@ -37,7 +37,7 @@ class RecordingWriter:
     def __init__(self, recorder: Recorder) -> None:
         self.prefetch = _PREFETCH
         self.gaps: deque[Gap] = deque()
-        self.due = inf
+        self.due: float = inf
         self._recorder = recorder
         self._unacknowledged: list[Message] = []
         self._disk = Worker("write the recording")
