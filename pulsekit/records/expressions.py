@@ -45,8 +45,8 @@ class _Expression:
             ConfigurationError: it is not JMESPath, or calls an unknown function; says where.
         """
         self.text = text
-        self.failures = 0
-        self.failure = ""
+        self.failures: int = 0
+        self.failure: str = ""
         self._compiled = _compile(text, name or self._NAME)
 
     def _evaluate(self, record: Mapping[str, Any]) -> tuple[bool, Any]:

@@ -78,13 +78,13 @@ class Selection:
             raise ConfigurationError("only a schema tells what is invalid: name it, as in --schema pulse-job")
         self.schema = schema
         self.query = query
-        self.chooses = filter is not None or query is not None or invalid_only
+        self.chooses: bool = filter is not None or query is not None or invalid_only
         self._filter = filter
         self._invalid_only = invalid_only
         self.unwraps = unwraps
         self.explains = explains
-        self.attribution = MatchedBindings(bindings)
-        self.plain = not (self.chooses or unwraps or schema is not None or explains)
+        self.attribution: MatchedBindings = MatchedBindings(bindings)
+        self.plain: bool = not (self.chooses or unwraps or schema is not None or explains)
 
     @property
     def expressions(self) -> tuple[tuple[str, Filter | Query], ...]:
