@@ -33,7 +33,7 @@ class Child(subprocess.Popen[Any]):
         """
         stat = Path(f"/proc/{self.pid}/stat")  # see proc_pid_stat(5); Z is a process that has ended
         while stat.exists() and stat.read_text().rpartition(")")[2].split()[0] not in "SZ":
-            time.sleep(0.01)
+            time.sleep(0.01)  # between two looks: nothing announces that a process went to sleep
 
 
 def end_children() -> list[str]:
