@@ -246,7 +246,7 @@ def test_a_dry_run_needs_no_broker_and_says_who_would_take_each_message(tmp_path
     pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=ndjson(JOBS[0]))
     assert pretty.status == 0
     assert f"valid    {KEY}  →  {KEY}, treeherder.#" in pretty.out
-    assert "→  nobody" in pretty.out
+    assert "→  no binding" in pretty.out
 
 
 def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> None:
@@ -277,7 +277,7 @@ def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> N
     assert [record["preview"] for record in done.records[2:4]] == [None, None]
     alone = pulsekit("preview", "-o", "ndjson", folder=tmp_path, given=ndjson(JOBS[2] | {"jobInfo": {}}))
     assert done.records[4]["preview"] == alone.records[0]
-    assert "3 would be sent, 3 not" in done.err
+    assert "dry run: 3 messages would be sent, 3 rejected; nothing was sent" in done.err
     pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=given)
     assert "linux64 asan debug  M(bc3) testfailed" in pretty.out
     assert "\ndropped  <stdin>, payload 3\ninvalid  <stdin>, payload 4\n" in pretty.out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import PayloadReport, report_record
@@ -42,7 +43,10 @@ class DryRunReport:
         self._out = out
         self._summary = LintSummary()
         if not self._dry_run.has_bindings:
-            note(f"no registration of {plan.exchange} is configured: who would take a key is not known")
+            note(
+                f"no registration of {plan.exchange} is configured, so its bindings are unknown: "
+                "'pulsekit register --write' adds one"
+            )
 
     def show(self, planned: PlannedMessages | RefusedPayload) -> None:
         """Show the messages of a payload, or the reasons why it is refused."""
@@ -65,7 +69,8 @@ class DryRunReport:
         """Print the findings of the linter and a summary."""
         self._out.flush()
         self._summary.print_all()
-        note(f"{self.messages - self.refused} would be sent, {self.refused} not; nothing was (--dry-run)")
+        sent = counted(self.messages - self.refused, "message")
+        note(f"dry run: {sent} would be sent, {self.refused:,} rejected; nothing was sent")
 
     def _show_refused(self, message: DryRunMessage, refused: RefusedPayload) -> None:
         document = refused.document
@@ -73,9 +78,9 @@ class DryRunReport:
         self._out.line(_head(message), "  ", (f"{document.source}{number}", "dim"))
 
     def _show(self, message: DryRunMessage) -> None:
-        who = ", ".join(message.bindings) if message.bindings else "nobody" if self._dry_run.has_bindings else "?"
+        bindings = ", ".join(message.bindings) or ("no binding" if self._dry_run.has_bindings else "?")
         key = (message.routing_key or "", "key")
-        self._out.line(_head(message), "  ", key, ("  →  ", "dim"), who, (f"  {message.size} bytes", "dim"))
+        self._out.line(_head(message), "  ", key, ("  →  ", "dim"), bindings, (f"  {message.size:,} bytes", "dim"))
         if message.preview is not None:
             self._out.fitted(" " * (_WIDTH + 2), *_glimpse(message.project, message.preview))
 
