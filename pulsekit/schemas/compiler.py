@@ -139,7 +139,7 @@ class _Copier:
         if isinstance(schema, bool):
             return schema
         if "$ref" in schema:
-            return self._reference(self._checked.targets[schema["$ref"]])
+            return self._reference(self._checked.target(schema))
         if within > _MOST_WITHIN:
             return self._reference(schema)
         copied = {}

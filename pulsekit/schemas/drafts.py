@@ -10,20 +10,23 @@ import re
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING, Any, TypeAlias
-from urllib.parse import unquote
 
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper
-from pulsekit._documents.values import pointer_token, pointer_tokens
+from pulsekit._documents.values import pointer_token
 from pulsekit.errors import SchemaError
+from pulsekit.schemas.references import References
 
 if TYPE_CHECKING:
     from pulsekit._documents.values import JSON
 
-__all__ = ["DRAFTS", "KEYWORDS", "TYPES", "CheckedSchema", "Subschema", "check_schema"]
+__all__ = ["DRAFTS", "KEYWORDS", "TYPES", "CheckedSchema", "Subschema", "check_schema", "draft_of"]
 
 Subschema: TypeAlias = "dict[str, Any] | bool"
 
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
+
+# Taskcluster names its own metaschema, and validates with draft 7: `libraries/validate/src/validate.js`.
+_TASKCLUSTER = re.compile(r"(?:https?://[^/]+)?/schemas/common/metaschema\.json#?")
 
 DRAFTS = {4: "draft-04", 6: "draft-06", 7: "draft-07"}
 
@@ -73,12 +76,16 @@ class CheckedSchema:
     Attributes:
         root: the schema as it was given.
         draft: 4, 6 or 7.
-        targets: for each `$ref` in it the subschema it names.
+        targets: for the `id()` of each subschema with a `$ref`, the subschema that it names; see `target`.
     """
 
     root: Subschema
     draft: int
-    targets: dict[str, Subschema] = field(default_factory=dict)
+    targets: dict[int, Subschema] = field(default_factory=dict)
+
+    def target(self, schema: dict[str, Any]) -> Subschema:
+        """Return what the `$ref` of a subschema names. The same text can name different things in different places."""
+        return self.targets[id(schema)]
 
     def has(self, keyword: str) -> bool:
         """Tell whether a keyword decides anything in this draft."""
@@ -97,16 +104,21 @@ def check_schema(root: JSON) -> CheckedSchema:
     """
     if not isinstance(root, dict | bool):
         raise SchemaError("a schema is an object")
-    checked = CheckedSchema(root, _draft(root))
+    checked = CheckedSchema(root, draft_of(root))
     if is_deeper(root, MAX_DEPTH):
         raise SchemaError("the schema is nested too deeply")
     _Checker(checked).check()
     return checked
 
 
-def _draft(root: Subschema) -> int:
+def draft_of(root: Subschema) -> int:
+    """Return the draft that `$schema` names; 7 without one, and for the metaschema of Taskcluster.
+
+    Raises:
+        SchemaError: it is another draft.
+    """
     uri = root.get("$schema", "") if isinstance(root, dict) else ""
-    if uri == "":
+    if uri == "" or (isinstance(uri, str) and _TASKCLUSTER.fullmatch(uri)):
         return 7
     for draft, name in DRAFTS.items():
         if isinstance(uri, str) and re.fullmatch(rf"https?://json-schema\.org/{name}/schema#?", uri):
@@ -123,8 +135,7 @@ class _Checker:
         self._checked = checked
         self._seen: set[int] = set()
         self._left: list[tuple[Any, str]] = [(checked.root, "")]  # the root, and what references lead to
-        self._id_keyword = "id" if checked.draft == 4 else "$id"
-        self._id = checked.root.get(self._id_keyword) if isinstance(checked.root, dict) else None
+        self._references = References(checked.root, checked.draft, KEYWORDS)
 
     def check(self) -> None:
         while self._left:
@@ -137,10 +148,8 @@ class _Checker:
         if id(schema) in self._seen:
             return
         self._seen.add(id(schema))
-        named = where and isinstance(schema.get(self._id_keyword), str)
-        self._need(not named, where, "has an $id of its own, which is not supported; refer to it by its path")
         if "$ref" in schema:  # what stands beside a $ref counts for nothing in these drafts
-            self._reference(schema["$ref"], where)
+            self._reference(schema, f"{where}/$ref")
             return
         for keyword, value in schema.items():
             shape, since = KEYWORDS.get(keyword, ("", 9))
@@ -192,21 +201,14 @@ class _Checker:
             case "format":
                 self._need(isinstance(value, str), where, "must be the name of a format")
 
-    def _reference(self, reference: Any, where: str) -> None:
-        where = f"{where}/$ref"
-        self._need(isinstance(reference, str), where, "must be text")
-        base, _, fragment = reference.partition("#")
-        inside = not base or base == str(self._id).partition("#")[0]
-        self._need(inside, where, f"names {reference!a}, which is outside of this schema; nothing is fetched")
-        tokens = pointer_tokens(unquote(fragment))
-        self._need(tokens is not None, where, f"names {reference!a}, but must be a path such as #/definitions/name")
-        target = self._checked.root
-        for token in tokens or ():
-            target = _member(target, token)
-            self._need(target is not None, where, f"names {reference!a}, which is not in this schema")
-        if reference not in self._checked.targets:
-            self._checked.targets[reference] = target
-            self._left.append((target, unquote(fragment)))  # not at once: references may form a long chain
+    def _reference(self, schema: dict[str, Any], where: str) -> None:
+        self._need(isinstance(schema["$ref"], str), where, "must be text")
+        found = self._references.resolve(schema)
+        if isinstance(found, str):
+            self._need(False, where, found)
+        else:
+            self._checked.targets[id(schema)] = found[0]
+            self._left.append(found)  # not at once: references may form a long chain
 
     def _all(self, schemas: Any, where: str) -> None:
         self._need(isinstance(schemas, list) and schemas, where, "must be a list of schemas, with one at least")
@@ -227,13 +229,6 @@ class _Checker:
     def _need(self, holds: object, where: str, otherwise: str) -> None:
         if not holds:
             raise SchemaError(f"the schema is wrong at {where or 'its top'}: it {otherwise}")
-
-
-def _member(value: Any, token: str) -> Any:
-    """Return one member of an object or list, or None."""
-    if isinstance(value, list):
-        return value[int(token)] if token.isdecimal() and int(token) < len(value) else None
-    return value.get(token) if isinstance(value, dict) else None
 
 
 def _number(value: Any) -> bool:

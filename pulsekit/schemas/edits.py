@@ -226,7 +226,7 @@ class _Places:
                 continue
             seen.add(id(one))
             if "$ref" in one and self._checked:
-                left.append(self._checked.targets[one["$ref"]])
+                left.append(self._checked.target(one))
                 continue
             left += [branch for word in _COMBINING for branch in one.get(word, ())]
             left += [one[word] for word in _CHOOSING if word in one]

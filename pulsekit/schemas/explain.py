@@ -82,7 +82,7 @@ class _Walk:
                     yield Problem(at, "false", "must not be here", brief(value), "nothing", "leave it out")
                 return
             if "$ref" in schema:
-                yield from self.explain(self.checked.targets[schema["$ref"]], value, at)
+                yield from self.explain(self.checked.target(schema), value, at)
                 return
             if id(schema) not in self._keywords:
                 self._keywords[id(schema)] = [word for word in _ORDER if word in schema and self.checked.has(word)]
@@ -257,12 +257,12 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
 
 def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
     """Return the value that a property has by its schema when nobody says another: its default, or its only choice."""
-    followed: set[str] = set()
+    followed: set[int] = set()
     while isinstance(schema, dict) and "$ref" in schema:
-        if schema["$ref"] in followed:
+        if id(schema) in followed:
             return ()  # references that only lead to each other
-        followed.add(schema["$ref"])
-        schema = walk.checked.targets[schema["$ref"]]
+        followed.add(id(schema))
+        schema = walk.checked.target(schema)
     if isinstance(schema, bool):
         return ()
     if "default" in schema:

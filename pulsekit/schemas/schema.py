@@ -11,6 +11,7 @@ There are two profiles. `treeherder` gives the verdict of Python's `jsonschema` 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -19,9 +20,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from pulsekit._documents.document import Document, parse_json, parse_yaml
+from pulsekit._documents.document import Document
 from pulsekit._documents.nesting import is_deeper_text
-from pulsekit.errors import DocumentError, InvalidPayload, Problem, SchemaError
+from pulsekit.errors import InvalidPayload, Problem, SchemaError
 from pulsekit.schemas.revisions import TODAY, migrate
 from pulsekit.schemas.runtime import Refused, bind
 
@@ -38,7 +39,8 @@ __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "ship
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
-_MAX_FILE = 4 * 1024 * 1024  # bytes: five hundred times Treeherder's schema
+# A reference that may name another file, in the JSON that this module writes.
+_NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
 _MOST = 100_000  # problems of one payload, which take some seconds
 
 # What compiled code, or the walk that explains, can raise over a value they did not think of: integers beyond floats,
@@ -168,7 +170,10 @@ _OURS = (
     "_documents/yaml_reader.py",
     "schemas/compiler.py",
     "schemas/drafts.py",
+    "schemas/files.py",
     "schemas/formats.py",
+    "schemas/reading.py",
+    "schemas/references.py",
     "schemas/runtime.py",
     "schemas/schema.py",
 )
@@ -180,7 +185,7 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
 
     Args:
         source: the name of a shipped schema (see `schema_names`), the path of a file of JSON (`.json`) or YAML, or the
-            schema itself, which is copied.
+            schema itself, which is copied. A file may refer to files in its folder and below.
 
     Raises:
         SchemaError: there is no such schema, it cannot be read, or it is not a schema of draft 4, 6 or 7.
@@ -226,40 +231,48 @@ def _load_shipped(name: str) -> Schema:
         compiled: Any = import_module(f"pulsekit.schemas.compiled._{name.replace('-', '_')}")
         if text == compiled.YAML:  # else somebody changes it, in a checkout
             return Schema(compiled.JSON, name, {profile: getattr(compiled, profile) for profile in PROFILES})
-    return _load_document(text.encode(), name, ".yml")
+    return _load_parsed(_parsed(text.encode(), name), name)
 
 
 def _load_file(name: str) -> Schema:
+    from pulsekit.schemas.reading import read_file
+
     try:
-        with Path(name).open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
+        data = read_file(Path(name), name)
     except FileNotFoundError:
         known = ", ".join(schema_names())
         raise SchemaError(f"there is no schema {name!r}: it is neither a file nor one of {known}") from None
-    except (OSError, ValueError) as error:
-        raise SchemaError(f"the schema {name!r} cannot be read: {error}") from error
-    if len(data) > _MAX_FILE:
-        raise SchemaError(f"the schema {name!r} cannot be read: it has more than {_MAX_FILE >> 20} MiB")
-    return _load_document(data, name, Path(name).suffix.lower())
+    text = _parsed(data, name)
+    if not _NAMES_FILE.search(text):
+        return _load_parsed(text, name)
+    from pulsekit.schemas.files import embed_files
+
+    try:
+        return _load_text(json.dumps(embed_files(json.loads(text), Path(name))), name)
+    except SchemaError as error:
+        raise SchemaError(f"{name}: {error}") from None
 
 
 @lru_cache
-def _load_document(data: bytes, name: str, suffix: str) -> Schema:
-    """Load a schema from JSON or YAML."""
+def _load_parsed(text: str, name: str) -> Schema:
+    return Schema(text, name)
+
+
+def _parsed(data: bytes, name: str) -> str:
+    """Return the JSON of a file of JSON or YAML. It is checked, unless it may refer to other files."""
 
     def make() -> bytes:
+        from pulsekit.schemas.reading import parse_schema
+
+        text = json.dumps(parse_schema(data, name))
         try:
-            document = (parse_json if suffix == ".json" else parse_yaml)(data, source=name)
-        except DocumentError as error:
-            raise SchemaError(f"the schema cannot be read: {error}") from error
-        text = json.dumps(document.value)
-        try:
-            _checked(text)
+            if not _NAMES_FILE.search(text):
+                _checked(text)
         except SchemaError as error:
             raise SchemaError(f"{name}: {error}") from None
         return text.encode()
 
-    return Schema(_remembered(make, data, suffix.encode()).decode(), name)
+    return _remembered(make, data, Path(name).suffix.lower().encode()).decode()
 
 
 @lru_cache
