@@ -1,5 +1,6 @@
 """What Treeherder does with a job beyond its schema. This package does no I/O.
 
+Job(project="autoland", …)           # a job with Python's names and types
 lint_job(job)                        # what Treeherder would drop, misread or not show, and what to change
 preview_job(job)                     # the job as Treeherder stores it
 routing_key(job, "treeherder")       # treeherder.autoland._
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit.treeherder.job import Job, JobKind, JobResult, JobState, Link, Log, Machine
     from pulsekit.treeherder.keys import routing_key
     from pulsekit.treeherder.lint import Finding, Linter, lint_job
     from pulsekit.treeherder.preview import preview_job
@@ -22,8 +24,15 @@ if TYPE_CHECKING:
 __all__ = [
     "RULES",
     "Finding",
+    "Job",
+    "JobKind",
+    "JobResult",
+    "JobState",
     "JobSummary",
+    "Link",
     "Linter",
+    "Log",
+    "Machine",
     "Rule",
     "Severity",
     "lint_job",
@@ -35,6 +44,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "pulsekit.treeherder.job": ("Job", "JobKind", "JobResult", "JobState", "Link", "Log", "Machine"),
         "pulsekit.treeherder.keys": ("routing_key",),
         "pulsekit.treeherder.lint": (
             "Finding",
