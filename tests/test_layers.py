@@ -27,7 +27,7 @@ LAYERS = """
     sandbox
     publisher consumer _config
     pulse recordings
-    queues stand_in
+    queues stand_in job_run
     diagnosis
     cli testing
     __main__ __init__

@@ -30,6 +30,7 @@ _COMMANDS = {
     "sandbox": ("pulsekit.cli.commands.sandbox", "Host Pulse on this machine, alone or around a command."),
     "exchange": ("pulsekit.cli.commands.exchange", "Create, check or delete your own topic exchange."),
     "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
+    "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
     "tail": ("pulsekit.cli.commands.tail.command", "Show messages as they come, disturbing nobody."),
     "replay": ("pulsekit.cli.commands.replay", "Send a recording again, in its rhythm or faster."),
     "queue": ("pulsekit.cli.commands.queue", "Look at your queues, into them, empty or delete them."),

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from typing import Any
 from uuid import UUID
 
-from pulsekit.errors import InvalidMessage
+from pulsekit.errors import ConfigurationError, InvalidMessage
 
 __all__ = ["key_follows", "routing_key", "task_of"]
 
@@ -20,8 +20,11 @@ def routing_key(job: Any, destination: str) -> str:
     """Return the key a job is published under: `<destination>.<origin.project>._`.
 
     Raises:
-        InvalidMessage: the job names no project.
+        ConfigurationError: Raised when the destination is empty.
+        InvalidMessage: Raised when the job has no project.
     """
+    if not destination:
+        raise ConfigurationError("a destination is the first word of the routing key: it cannot be empty")
     origin = job.get("origin") if isinstance(job, dict) else None
     project = origin.get("project") if isinstance(origin, dict) else None
     if not isinstance(project, str) or not project:
