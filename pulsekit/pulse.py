@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp import methods
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
+from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
@@ -154,6 +155,7 @@ class Pulse:
         *bindings: str | Binding,
         queue: Queue | str | None = None,
         prefetch: int = PREFETCH,
+        prefetch_bytes: int = PREFETCH_BYTES,
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
         wait: bool = False,
         limits: Limits | None = None,
@@ -168,6 +170,10 @@ class Pulse:
             queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. By default
                 the consumer has a private, exclusive queue that the broker deletes with the connection.
             prefetch: the maximum number of unsettled messages.
+            prefetch_bytes: the maximum size in bytes of the bodies of all unsettled messages. The last message may
+                exceed it, so a larger message is delivered alone. While the limit is reached, the connection is not
+                read, and its other subscriptions wait too; except while another subscription is opened, when up to
+                `prefetch` messages may arrive.
             schema: the schema that validates each payload on first access.
             wait: wait for exchanges that do not exist yet.
             limits: the limits of PulseGuardian, against which the depth of a durable queue is checked.
@@ -179,7 +185,7 @@ class Pulse:
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
             InvalidPattern: Raised when a pattern is longer than 255 bytes.
-            ConfigurationError: Raised without both binding and queue, or if the prefetch is out of range.
+            ConfigurationError: Raised without both binding and queue, or if a limit is out of range.
             NotOpen: Raised outside the `async with` block.
             TypeError: Raised when a callback is an `async def`: callbacks are called and not awaited.
         """
@@ -189,6 +195,7 @@ class Pulse:
             [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
             queue=Queue(queue) if isinstance(queue, str) else queue,
             prefetch=prefetch,
+            prefetch_bytes=prefetch_bytes,
             schema=_schema(schema),
             wait=wait,
             on_gap=on_gap,

@@ -40,7 +40,8 @@ class FrameChannel(ABC):
             method = data[start : start + 4]
             if self._on_method(method, data, start, end):
                 return end + 1
-            self._closing = self._closing or method == CLOSE_CHANNEL
+            if method == CLOSE_CHANNEL:
+                self.connection_lost()
             return 0
         if self._content is None:
             return 0
@@ -48,6 +49,10 @@ class FrameChannel(ABC):
             content, self._content = self._content, None
             self._on_content(content.method, content.header, content.body)
         return end + 1
+
+    def connection_lost(self) -> None:
+        """Send nothing more: the connection or the channel is gone."""
+        self._closing = True
 
     @abstractmethod
     def resumed(self) -> None:

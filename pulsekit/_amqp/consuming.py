@@ -5,12 +5,23 @@ for each. `settle` collects delivery tags, and `_flush` writes them once per ite
 rejections, then one basic.ack with `multiple` for the longest run of acknowledged deliveries from the oldest on, then
 single acks.
 
-Invariants: `_unsettled` holds the delivery tags without an answer, in ascending order; the value is True once the tag
-is in `_acked` and waits for the flush. At most half of the prefetch waits for a flush, so that the broker keeps
-sending.
+The window is limited in messages by the broker (basic.qos) and in bytes here, since RabbitMQ does not implement the
+prefetch size of AMQP. When the unsettled bodies reach the limit, the router stops reading the socket, and a smaller
+prefetch makes the broker send less: a consumer keeps the prefetch it was started with, so a second consumer is started
+with the smaller one before the first is cancelled. When the messages are small again, the prefetch grows in the same
+way. Both are sent without waiting for an answer (`nowait`), since answers arrive behind the deliveries.
+
+Invariants:
+
+- `_unsettled` maps the delivery tags without an answer, in ascending order, to the size of the body. The value is
+  `~size`, which is negative, once the tag is in `_acked` and waits for the flush.
+- `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by one message, and by what one read of
+  the socket returned.
+- At most half of the prefetch waits for a flush, so that the broker keeps sending.
+- After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is behind them.
 
 Example: deliveries 1 to 4 arrived, 1, 2 and 4 are acknowledged. The flush writes ack(2, multiple) and ack(4); 3
-remains.
+remains. With a limit of 64 MiB and messages of 10 MB, delivery 7 stops the reading, and the prefetch becomes 7.
 """
 
 from __future__ import annotations
@@ -22,9 +33,22 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
+from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
-from pulsekit._amqp.frames import ACK, DELIVER, FRAME, METHOD, NACK, REJECT, SETTLE, encode_settlement, read_content
+from pulsekit._amqp.frames import (
+    ACK,
+    DELIVER,
+    FRAME,
+    METHOD,
+    NACK,
+    QOS_OK,
+    REJECT,
+    SETTLE,
+    encode_next_consumer,
+    encode_settlement,
+    read_content,
+)
 from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.types import Delivery, Settlement, short_string
 from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, SubscriptionLost
@@ -39,10 +63,11 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit.errors import PulsekitError
 
-__all__ = ["ConsumeChannel", "QueueDeclaration"]
+__all__ = ["PREFETCH_BYTES", "ConsumeChannel", "QueueDeclaration"]
 
 log = logging.getLogger("pulsekit")
 
+PREFETCH_BYTES = 64 * 1024 * 1024  # of the bodies of unsettled deliveries
 _MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
 
 
@@ -75,22 +100,41 @@ class ConsumeChannel(FrameChannel):
         queue: str,
         prefetch: int,
         on_delivery: Callable[[Delivery], None],
+        *,
+        max_bytes: int = PREFETCH_BYTES,
+        on_lost: Callable[[], None] | None = None,
+        adapts: bool = False,
     ) -> None:
         super().__init__(link, channel)
         self._queue = queue
         self._on_delivery = on_delivery
+        self._on_lost = on_lost
         self._tag = ""
         self._cancelled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._routes: dict[bytes, tuple[str, str]] = {}  # decoded exchange and routing key, by their encoding
-        self._unsettled: dict[int, bool] = {}  # see the module
+        self._unsettled: dict[int, int] = {}  # see the module
+        self._bytes = 0
+        self._max_bytes = max_bytes
         self._acked: list[int] = []
         self._rejections: list[bytes] = []
         self._flushing = False
+        self._max_prefetch = self._prefetch = prefetch
         self._max_unflushed = max(1, prefetch // 2)
+        self._adapts = adapts
+        self._stopping = False
+        self._qos_answers = 0  # basic.qos-ok that we await, and not aiormq
 
     @classmethod
     async def open(
-        cls, link: Link, declaration: QueueDeclaration, *, prefetch: int, on_delivery: Callable[[Delivery], None]
+        cls,
+        link: Link,
+        declaration: QueueDeclaration,
+        *,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        max_bytes: int = PREFETCH_BYTES,
+        on_lost: Callable[[], None] | None = None,
+        adapts: bool = False,
     ) -> ConsumeChannel:
         """Open a channel, declare the queue and bind it. `consume` starts the deliveries.
 
@@ -99,6 +143,9 @@ class ConsumeChannel(FrameChannel):
             declaration: the queue and its bindings.
             prefetch: how many deliveries may be unsettled (basic.qos).
             on_delivery: called with each delivery, in order.
+            max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
+            on_lost: called when the channel or its connection is lost, before any other code runs.
+            adapts: whether the prefetch may follow the size of the messages. That needs a second consumer for a moment.
 
         Raises:
             SubscriptionLost: Raised when a passively declared queue does not exist.
@@ -107,7 +154,16 @@ class ConsumeChannel(FrameChannel):
                 node that is down.
         """
         channel = await link.channel(confirms=False)
-        consuming = cls(link, channel, declaration.queue, prefetch, on_delivery)
+        consuming = cls(
+            link,
+            channel,
+            declaration.queue,
+            prefetch,
+            on_delivery,
+            max_bytes=max_bytes,
+            on_lost=on_lost,
+            adapts=adapts,
+        )
         doing = declaring = f"declare the queue {declaration.queue}"
         binding: tuple[str, str] | None = None
         try:
@@ -147,7 +203,8 @@ class ConsumeChannel(FrameChannel):
         self._channel.on_consumer_cancel_callbacks.add(self._on_cancel)
         self.link.router.connect(self._channel.number, self)
         try:
-            self._tag = await methods.consume(self._channel, self._queue, _unexpected_delivery)
+            with self.link.router.awaiting_answer(self):
+                self._tag = await methods.consume(self._channel, self._queue, _unexpected_delivery)
         except FOREIGN as error:
             await self.close()
             raise map_error(error, f"consume {self._queue}") from error
@@ -163,10 +220,12 @@ class ConsumeChannel(FrameChannel):
         """
         if self._closing or self.link.is_lost:
             raise ConnectionLost("the connection of this delivery is gone")
-        if self._unsettled.get(delivery_tag, True):
+        size = self._unsettled.get(delivery_tag, -1)
+        if size < 0:
             return  # settled before: the broker would close the channel after a second answer (406)
+        self._bytes -= size
         if settlement is Settlement.ACK:
-            self._unsettled[delivery_tag] = True
+            self._unsettled[delivery_tag] = ~size
             self._acked.append(delivery_tag)
         else:
             del self._unsettled[delivery_tag]
@@ -186,7 +245,7 @@ class ConsumeChannel(FrameChannel):
             ends: list[asyncio.Future[Any]] = [end, self._cancelled]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             if end.done():
-                self._closing = True
+                self.connection_lost()
                 return end.result()
             return _queue_deleted(self._queue)
         finally:
@@ -195,6 +254,8 @@ class ConsumeChannel(FrameChannel):
     async def stop(self) -> None:
         """Stop the deliveries (basic.cancel). Those that have arrived can still be settled."""
         self._flush()
+        self._stopping = True
+        self.link.router.resume_reading(self)
         if self._tag and not self._cancelled.done():
             await self.link.close_quietly(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
 
@@ -230,16 +291,61 @@ class ConsumeChannel(FrameChannel):
         if self._closing or not (parts or acked):
             return
         number, unsettled = self._channel.number, self._unsettled
-        oldest = list(takewhile(unsettled.__getitem__, unsettled))
+        if self._prefetch < self._max_prefetch and acked:
+            self._grow(acked)
+        oldest = list(takewhile(set(acked).__contains__, unsettled))
         if oldest:
             parts.append(encode_settlement(number, ACK, oldest[-1], len(oldest) > 1))
             for tag in oldest:
                 del unsettled[tag]
         if len(oldest) < len(acked):
             for tag in acked:
-                if unsettled.pop(tag, False):
+                if unsettled.pop(tag, None) is not None:
                     parts.append(encode_settlement(number, ACK, tag, 0))
         self.link.router.write(b"".join(parts))
+        if self._bytes < self._max_bytes:
+            self.link.router.resume_reading(self)
+
+    def connection_lost(self) -> None:
+        """Send nothing more, and call `on_lost`: the broker requeues all unsettled deliveries."""
+        if not self._closing:
+            self._closing = True
+            call_safely(self._on_lost)
+        self.link.router.resume_reading(self)
+
+    def _accept(self, delivery_tag: int) -> bool:
+        """Slow down the broker after the delivery that reached the limit; return False if the delivery was requeued."""
+        if self._stopping:
+            accepted = self._bytes - self._unsettled[delivery_tag] < self._max_bytes
+            if not accepted:
+                self.settle(delivery_tag, Settlement.REQUEUE)
+            return accepted
+        self.link.router.pause_reading(self)
+        self._change_prefetch(max(1, len(self._unsettled)))
+        return True
+
+    def _grow(self, acked: list[int]) -> None:
+        """Double a reduced prefetch if the messages of the window are small enough."""
+        total = self._bytes + sum(~self._unsettled[tag] for tag in acked)
+        if 4 * self._prefetch * total <= self._max_bytes * len(self._unsettled):
+            self._change_prefetch(min(self._max_prefetch, 2 * self._prefetch))
+
+    def _change_prefetch(self, prefetch: int) -> None:
+        """Replace the consumer by one with another prefetch, unless the difference is small; see the module."""
+        if not self._adapts or self._stopping or not self._tag or self._cancelled.done():
+            return
+        if self._prefetch // 2 < prefetch < min(2 * self._prefetch, self._max_prefetch):
+            return
+        if prefetch == self._prefetch:
+            return
+        former, self._tag = self._tag, methods.consumer_tag()
+        self._prefetch, self._max_unflushed = prefetch, max(1, prefetch // 2)
+        self._channel.consumers[self._tag] = self._channel.consumers.pop(former)
+        self._qos_answers += 1
+        log.debug("the prefetch of %s is %d", self._queue, prefetch)
+        self.link.router.write(
+            encode_next_consumer(self._channel.number, self._queue, prefetch, former=former, tag=self._tag)
+        )
 
     def resumed(self) -> None:
         """Do nothing: settlements are never delayed."""
@@ -262,6 +368,9 @@ class ConsumeChannel(FrameChannel):
         return super().handle_frame(kind, data, start, end)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
+        if method == QOS_OK and self._qos_answers:
+            self._qos_answers -= 1
+            return True
         if method != DELIVER:
             return False
         self._content = IncomingContent(data[start:end])
@@ -275,7 +384,10 @@ class ConsumeChannel(FrameChannel):
         delivery_tag, redelivered = SETTLE.unpack_from(method, at)
         route = method[at + 9 :]
         names = self._routes.get(route) or self._read_route(route)
-        self._unsettled[delivery_tag] = False
+        self._unsettled[delivery_tag] = size = len(body)
+        self._bytes += size
+        if self._bytes >= self._max_bytes and not self._accept(delivery_tag):
+            return
         self._on_delivery(Delivery(*names, header, body, redelivered & 1 == 1, delivery_tag))
 
     def _read_route(self, route: bytes) -> tuple[str, str]:

@@ -52,6 +52,7 @@ __all__ = [
     "LEAST_HEADER",
     "METHOD",
     "NACK",
+    "QOS_OK",
     "REJECT",
     "RETURN",
     "SETTLE",
@@ -60,6 +61,7 @@ __all__ = [
     "describe_frame",
     "encode_get",
     "encode_id",
+    "encode_next_consumer",
     "encode_settlement",
     "read_content",
 ]
@@ -67,6 +69,7 @@ __all__ = [
 METHOD, HEADER, BODY = 1, 2, 3
 ACK, NACK, RETURN, DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78", b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x3c"
 REJECT = b"\x00\x3c\x00\x5a"
+QOS_OK = b"\x00\x3c\x00\x0b"
 GET_OK, GET_EMPTY = b"\x00\x3c\x00\x47", b"\x00\x3c\x00\x48"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
@@ -74,6 +77,8 @@ HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
 _PUBLISH = b"\x00\x3c\x00\x28\x00\x00"  # basic.publish and its reserved short
 _GET = b"\x00\x3c\x00\x46\x00\x00"  # basic.get and its reserved short
+_QOS, _CANCEL = b"\x00\x3c\x00\x0a", b"\x00\x3c\x00\x1e"
+_CONSUME = b"\x00\x3c\x00\x14\x00\x00"  # basic.consume and its reserved short
 _BASIC = b"\x00\x3c\x00\x00"  # class basic, and the weight, which is always 0
 _END = b"\xce"
 FRAME = struct.Struct(">BHI")  # type, channel, size of the payload
@@ -179,6 +184,22 @@ def encode_get(channel: int, queue: str) -> bytes:
     """
     name = encode_short_string("name of the queue", queue)
     return FRAME.pack(METHOD, channel, len(_GET) + len(name) + 1) + _GET + name + b"\x00" + _END
+
+
+def encode_next_consumer(channel: int, queue: str, prefetch: int, *, former: str, tag: str) -> bytes:
+    """Encode basic.qos, basic.consume of a consumer with that prefetch, and basic.cancel of the former consumer.
+
+    Only basic.qos is answered: the two others have the bit `nowait`.
+    """
+    name, new, old = (encode_short_string("name", text) for text in (queue, tag, former))
+    return b"".join(
+        FRAME.pack(METHOD, channel, len(payload)) + payload + _END
+        for payload in (
+            _QOS + struct.pack(">IHB", 0, prefetch, 0),
+            _CONSUME + name + new + b"\x08" + bytes(4),  # nowait, and no arguments
+            _CANCEL + old + b"\x01",
+        )
+    )
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:

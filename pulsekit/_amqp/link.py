@@ -79,11 +79,18 @@ class Link:
     def resumed(self) -> None:
         """Do nothing: aiormq writes to channel 0."""
 
+    def connection_lost(self) -> None:
+        """Do nothing: aiormq reports the loss."""
+
     def _check_alive(self) -> None:
         """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
 
         This counts checks, not seconds: when the program blocks its event loop for a minute, arrived data are unread.
+        While the socket is not read, because a consumer accepts no more data, a loss is found when a heartbeat is sent.
         """
+        if not self.router.reading:
+            self.router.keep_alive()
+            self.router.received_data = True
         self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
         self.router.received_data = False
         if self._silent_checks >= _CHECKS:
@@ -134,7 +141,8 @@ class Link:
         if self.unresponsive:
             return
         try:
-            await request(CLOSE_TIMEOUT)
+            with self.router.awaiting_answer():
+                await request(CLOSE_TIMEOUT)
         except TimeoutError:
             self.unresponsive = True
         except FOREIGN as error:

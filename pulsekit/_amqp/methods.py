@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "bind_queue",
     "consume",
+    "consumer_tag",
     "declare_exchange",
     "declare_queue",
     "delete_exchange",
@@ -116,11 +117,16 @@ async def delete_queue(
     return answer.message_count or 0
 
 
+def consumer_tag() -> str:
+    """Return a new consumer tag."""
+    return f"pulsekit-{secrets.token_hex(8)}"
+
+
 async def consume(
     channel: aiormq.Channel, name: str, on_delivery: Callable[[aiormq.abc.DeliveredMessage], Coroutine[Any, Any, Any]]
 ) -> str:
     """Start a consumer and return its tag (basic.consume)."""
-    tag = f"pulsekit-{secrets.token_hex(8)}"
+    tag = consumer_tag()
     channel.consumers[tag] = on_delivery  # aiormq answers basic.cancel of the consumers it finds here
     await _request(channel, commands.Basic.Consume, queue=name, consumer_tag=tag)
     return tag

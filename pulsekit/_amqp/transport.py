@@ -16,6 +16,8 @@ Invariants:
 - While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
+- While a handler is in `_full`, the socket is not read, so that TCP slows down the broker. Requests are an exception:
+  an answer that is awaited (`awaiting_answer`) arrives behind the deliveries, so the socket is read until then.
 
 Example: channel 5 has a handler. The data are `deliver(5) header(5) body(5) declare-ok(1) deli`. The handler consumes
 the first three frames, aiormq gets declare-ok, and `deli` waits in `_incomplete` for its remaining bytes.
@@ -39,7 +41,7 @@ from pulsekit._amqp.types import short_string
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from yarl import URL
 
@@ -72,6 +74,9 @@ class FrameHandler(Protocol):
     def resumed(self) -> None:
         """Continue writing: the transport accepts data again, after it did not."""
 
+    def connection_lost(self) -> None:
+        """Stop using the channel: its connection was lost."""
+
 
 class FrameRouter(asyncio.StreamReaderProtocol):
     """The protocol of one connection, which dispatches each frame to the handler of its channel, or to aiormq.
@@ -88,6 +93,8 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self.received_data = True
         self._heartbeat_at = 0.0
         self._buffer_full = self._blocked = False
+        self._full: set[FrameHandler] = set()  # handlers that accept no more data
+        self._requests: list[FrameHandler | None] = []  # see `awaiting_answer`
         self._output: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
@@ -136,6 +143,58 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         elif handled and self._time() - self._heartbeat_at > _HEARTBEAT_INTERVAL:
             self._heartbeat_at = self._time()
             super().data_received(HEARTBEAT)
+        if self._full:
+            self._set_reading()  # the stream reader of aiormq may have resumed reading
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Inform the handlers at once, before any message of the lost connection is used."""
+        for handler in list(self._handlers.values()):
+            handler.connection_lost()
+        super().connection_lost(exc)
+
+    @property
+    def reading(self) -> bool:
+        """Whether the socket is read."""
+        return not self._full or any(request not in self._full for request in self._requests)
+
+    def pause_reading(self, handler: FrameHandler) -> None:
+        """Stop reading the socket until the handler accepts more data."""
+        self._full.add(handler)
+        self._set_reading()
+
+    def resume_reading(self, handler: FrameHandler) -> None:
+        """Read the socket again, unless another handler accepts no more data."""
+        if handler in self._full:
+            self._full.remove(handler)
+            self._set_reading()
+
+    @contextlib.contextmanager
+    def awaiting_answer(self, handler: FrameHandler | None = None) -> Iterator[None]:
+        """Read the socket inside the block, although handlers accept no more data: an answer is awaited.
+
+        Args:
+            handler: the handler whose data arrive behind the answer. If it accepts no more, the answer has arrived.
+        """
+        self._requests.append(handler)
+        self._set_reading()
+        try:
+            yield
+        finally:
+            self._requests.remove(handler)
+            self._set_reading()
+
+    def keep_alive(self) -> None:
+        """Pass a heartbeat to aiormq, which would close a connection that is not read as dead."""
+        if self._in_sync:
+            super().data_received(HEARTBEAT)
+
+    def _set_reading(self) -> None:
+        if self._output is None or self._output.is_closing():
+            return
+        if self.reading:
+            self._output.resume_reading()
+        else:
+            self._output.pause_reading()
 
     @property
     def writable(self) -> bool:
@@ -172,7 +231,9 @@ class FrameRouter(asyncio.StreamReaderProtocol):
 
     def disconnect(self, channel: int) -> None:
         """Pass the frames of a channel to aiormq from now on."""
-        self._handlers.pop(channel, None)
+        handler = self._handlers.pop(channel, None)
+        if handler is not None:
+            self.resume_reading(handler)
 
     def write(self, data: bytes) -> None:
         """Send whole frames. On a closed connection this does nothing."""
@@ -253,6 +314,9 @@ class Transport(TransportFactory):
 
     def resumed(self) -> None:
         """Do nothing: aiormq writes to channel 0."""
+
+    def connection_lost(self) -> None:
+        """Do nothing: aiormq reports the loss."""
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; called by aiormq."""

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.signals import FirstSignal
@@ -53,6 +54,7 @@ class Consumer:
         *,
         queue: Queue | None = None,
         prefetch: int = PREFETCH,
+        prefetch_bytes: int = PREFETCH_BYTES,
         schema: Schema | None = None,
         wait: bool = False,
         on_gap: Callable[[Gap], None] | None = None,
@@ -64,6 +66,8 @@ class Consumer:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
+        if prefetch_bytes < 1:
+            raise ConfigurationError(f"prefetch_bytes is a number of bytes, at least 1, not {prefetch_bytes}")
         check_callback("on_gap", on_gap)
         check_callback("on_refused", on_refused)
         check_callback("on_depth", on_depth)
@@ -73,6 +77,7 @@ class Consumer:
             bindings,
             queue=queue,
             prefetch=prefetch,
+            prefetch_bytes=prefetch_bytes,
             schema=schema,
             wait=wait,
             on_gap=on_gap,

@@ -126,16 +126,24 @@ class DepthMonitor:
         """Stop after the current check. Cancelling the check would close its channel."""
         self._stopped.set()
 
-    async def run(self, ask: Callable[[], Awaitable[tuple[int, int]]]) -> None:
-        """Check until the broker does not answer any more, or `stop` is called."""
+    async def run(
+        self, ask: Callable[[], Awaitable[tuple[int, int]]], reading: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Check until `stop` is called.
+
+        Args:
+            ask: returns the numbers of ready and of unsettled messages.
+            reading: whether the connection is read. Otherwise an answer would wait behind large messages.
+        """
         while not self._stopped.is_set():
-            try:
-                depth = QueueDepth(self._queue, *await ask(), self._limits)
-            except PulsekitError as error:
-                log.debug("%s", error)
-                return
-            self._warn(depth)
-            call_safely(self._on_depth, depth)
+            if reading():
+                try:
+                    depth = QueueDepth(self._queue, *await ask(), self._limits)
+                except PulsekitError as error:
+                    log.debug("%s", error)
+                else:
+                    self._warn(depth)
+                    call_safely(self._on_depth, depth)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._limits.interval):
                     await self._stopped.wait()

@@ -12,7 +12,8 @@ Invariants:
 - An exclusive queue has a new name in each epoch. When the network fails silently, the broker keeps the old queue
   locked until it notices (405 RESOURCE_LOCKED). Its messages are lost, so buffered messages remain in the buffer.
 - A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
-  reported and not replaced by an empty one. Buffered messages are dropped, since the broker delivers them again.
+  reported and not replaced by an empty one. Buffered messages are dropped at the moment of the loss, since the broker
+  delivers them again.
 - A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
@@ -88,6 +89,7 @@ class Subscription:
         *,
         queue: Queue | None,
         prefetch: int,
+        prefetch_bytes: int,
         schema: Schema | None,
         wait: bool,
         on_gap: Callable[[Gap], None] | None,
@@ -110,6 +112,9 @@ class Subscription:
         self._arguments = {} if queue is None else queue.declare_arguments
         self._may_expire = "x-expires" in self._arguments
         self._prefetch = prefetch
+        self._prefetch_bytes = prefetch_bytes
+        # A stream would begin at its end for the second consumer, and the type of an existing queue is not known.
+        self._adapts = not self._existing and self._arguments.get("x-queue-type") != "stream"
         self._schema = schema
         self._wait = wait
         self._on_gap = on_gap
@@ -177,7 +182,8 @@ class Subscription:
         """
         if self._channel is None:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
-        return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
+        with self._channel.link.router.awaiting_answer():
+            return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
 
     async def _cancel(self) -> None:
         if self._task is not None:
@@ -234,7 +240,9 @@ class Subscription:
         if not self._durable:
             return await channel.closed()
         monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(monitor.run(channel.depth), name=f"depth of {self.queue}")
+        self._tasks.create_task(
+            monitor.run(channel.depth, lambda: channel.link.router.reading), name=f"depth of {self.queue}"
+        )
         try:
             return await channel.closed()
         finally:
@@ -245,7 +253,7 @@ class Subscription:
         self._epoch = link.epoch
         channel = await self._open_channel(link)
         if self._durable:
-            self.buffer.clear()  # the broker has requeued them and delivers them again
+            self.buffer.clear()  # if the broker cancelled the former consumer
         self._channel = channel  # deliveries may be settled before consume-ok is read
         self._settler = _Settler(self, channel)
         try:
@@ -262,9 +270,16 @@ class Subscription:
             bindings = tuple(binding for binding in self._bindings if binding not in refused)
             declaration = QueueDeclaration(self.queue, self._durable, bindings, self._arguments, passive=self._passive)
             try:
-                channel = await ConsumeChannel.open(
-                    link, declaration, prefetch=self._prefetch, on_delivery=self._on_delivery
-                )
+                with link.router.awaiting_answer():
+                    channel = await ConsumeChannel.open(
+                        link,
+                        declaration,
+                        prefetch=self._prefetch,
+                        on_delivery=self._on_delivery,
+                        max_bytes=self._prefetch_bytes,
+                        on_lost=self._on_lost,
+                        adapts=self._adapts,
+                    )
             except SubscriptionLost as error:
                 if not self._existing or self._was_ready:
                     raise
@@ -315,6 +330,10 @@ class Subscription:
     def _on_delivery(self, delivery: Delivery) -> None:
         self.buffer.append(Delivered(delivery, self._epoch, time.time(), self._settler, self._schema))
         self.arrived.set()
+
+    def _on_lost(self) -> None:
+        if self._durable:
+            self.buffer.clear()  # the broker requeues them and delivers them again
 
     def _finish(self, error: PulsekitError) -> None:
         if self.end is None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "Until", "Viewer"]
 
 _BATCH = 256  # messages recorded and shown together when they come faster than that
+_BATCH_BYTES = 4 * 1024 * 1024  # of their bodies, since their records are in memory at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +183,10 @@ class Follower:
                     if loop.time() >= part.due:
                         await part.settle()
                 continue
-            while len(batch) < most and (more := consumer.take()) is not None:
+            size = len(batch[0].body)
+            while len(batch) < most and size < _BATCH_BYTES and (more := consumer.take()) is not None:
                 batch.append(more)
+                size += len(more.body)
             return batch
 
     async def _close(self) -> None:

@@ -1,0 +1,129 @@
+"""The limit of unsettled bytes: large messages wait in the broker and not in this process."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+import pulsekit
+
+if TYPE_CHECKING:
+    from support.rabbitmq.broker import PulseUser
+
+LIMIT, SIZE = 1 << 20, 100_000
+READ = 256 * 1024  # bytes that asyncio and uvloop read from a socket at a time
+
+
+async def send(pulse: pulsekit.Pulse, exchange: str, count: int, size: int = SIZE) -> None:
+    bodies = ((b"%04d" % number + bytes(size - 4), "k") for number in range(count))
+    async for receipt in pulse.publisher(exchange).publish_many(bodies):
+        receipt.check()
+
+
+def number(message: pulsekit.Message) -> int:
+    return int(message.body[:4])
+
+
+async def full(messages: pulsekit.Consumer, pulse: pulsekit.Pulse, limit: int = LIMIT, size: int = SIZE) -> None:
+    """Wait until the messages in the buffer reach the limit; return some round trips on the other connection later."""
+    while messages.waiting * size < limit:
+        await asyncio.sleep(0.01)
+    for _ in range(5):
+        await pulse.exchange_exists(f"exchange/{pulse.user}/none")
+
+
+@pytest.mark.parametrize("durable", [True, False])
+async def test_unsettled_messages_stay_below_the_limit_in_bytes(
+    pulse: pulsekit.Pulse, exchange: str, *, durable: bool
+) -> None:
+    queue = pulsekit.Queue(f"queue/{pulse.user}/large", durable=durable)
+    async with pulse.subscribe(exchange, queue=queue, prefetch=50, prefetch_bytes=LIMIT) as messages:
+        await send(pulse, exchange, 100)
+        await full(messages, pulse)
+        got, most = [], 0
+        for _ in range(100):
+            most = max(most, messages.waiting * SIZE)
+            message = await anext(messages)
+            got.append(number(message))
+            await message.ack()
+            if len(got) == 60:
+                # The prefetch has followed the size of the messages, so that the connection is read again.
+                depth = await messages.depth()
+                assert depth.ready >= 40 - 2 * LIMIT // SIZE
+        assert got == list(range(100))
+        assert most <= LIMIT + SIZE + READ
+
+
+async def test_a_message_over_the_limit_is_delivered_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
+        await send(pulse, exchange, 4, 3 * LIMIT)
+        for expected in range(4):
+            await full(messages, pulse, size=3 * LIMIT)
+            assert messages.waiting == 1
+            message = await anext(messages)
+            assert number(message) == expected
+            await message.ack()
+
+
+async def test_another_subscription_can_be_opened_while_the_limit_is_reached(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
+        await send(pulse, exchange, 60)
+        await full(messages, pulse)
+        async with asyncio.timeout(5), pulse.subscribe(exchange, prefetch_bytes=LIMIT):
+            pass
+        assert [number(await anext(messages)) for _ in range(10)] == list(range(10))
+
+
+async def test_draining_at_the_limit_gives_back_what_exceeds_it(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/large"
+    got = []
+    async with pulse.subscribe(exchange, queue=queue, prefetch_bytes=LIMIT) as messages:
+        await send(pulse, exchange, 60)
+        await full(messages, pulse)
+        async with asyncio.timeout(5):
+            await messages.drain()
+        assert messages.waiting * SIZE <= LIMIT + SIZE + READ
+        async for message in messages:
+            got.append(number(message))
+            await message.ack()
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        while len(got) < 60:
+            message = await anext(messages)
+            got.append(number(message))
+            await message.ack()
+    assert got == list(range(60))
+
+
+async def test_the_prefetch_grows_again_when_messages_are_small(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/mixed"
+    async with pulse.subscribe(exchange, queue=queue, prefetch=50, prefetch_bytes=LIMIT) as messages:
+        for size, count in (SIZE, 100), (4, 300):
+            await send(pulse, exchange, count, size)
+            for expected in range(count):
+                message = await anext(messages)
+                assert number(message) == expected
+                await message.ack()
+        await send(pulse, exchange, 100, 4)
+        async with asyncio.timeout(5):
+            while messages.waiting < 50:
+                await asyncio.sleep(0.01)
+
+
+@pytest.mark.slow
+async def test_a_connection_that_is_not_read_stays_open(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with (
+        pulsekit.connect(f"{user.url}?heartbeat=1") as consuming,
+        consuming.subscribe(exchange, prefetch_bytes=LIMIT) as messages,
+    ):
+        await send(pulse, exchange, 60)
+        await full(messages, pulse)
+        await asyncio.sleep(10)  # the time after which this client, aiormq or the broker would close the connection
+        for expected in range(60):
+            message = await anext(messages)
+            assert number(message) == expected
+            await message.ack()
+        assert messages.gaps == 0
