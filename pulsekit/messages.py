@@ -34,7 +34,9 @@ class Gap:
     """A time without a consumer: from a lost connection to the next subscription.
 
     Attributes:
-        start: when the loss of the connection was noticed.
+        start: when the loss of the connection was noticed. If `lossy`, a time before that: messages that were published
+            earlier are not missing. The messages that waited in the queue are lost with it, so a consumer that was
+            behind reports a longer gap.
         end: when the consumer was subscribed again.
         epoch: the epoch that began at `end`.
         lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
@@ -49,6 +51,7 @@ class Gap:
 
 class _Settler(Protocol):
     def settle(self, message: Message, settlement: Settlement) -> None: ...
+    def live(self, message: Message) -> bool: ...
 
 
 class Message:
@@ -171,6 +174,11 @@ class Message:
         """The further routing keys of the `CC` header."""
         keys = self.headers.get(CC)
         return tuple(key for key in keys if isinstance(key, str)) if isinstance(keys, list) else ()
+
+    @property
+    def live(self) -> bool:
+        """Whether the message can still be settled. If not, it was settled, or the broker has requeued it."""
+        return self._settler is not None and self._settler.live(self)
 
     def settle(self, settlement: Settlement) -> None:
         """Settle the message; `ack`, `nack` and `reject` call this."""

@@ -33,6 +33,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
+from pulsekit._amqp.backlog import Backlog
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
@@ -115,6 +116,9 @@ class ConsumeChannel(FrameChannel):
         self._unsettled: dict[int, int] = {}  # see the module
         self._bytes = 0
         self._max_bytes = max_bytes
+        self._full = False  # whether the router does not read the socket because of this channel
+        self._backlog = Backlog()
+        self._time = asyncio.get_running_loop().time
         self._acked: list[int] = []
         self._rejections: list[bytes] = []
         self._flushing = False
@@ -291,6 +295,9 @@ class ConsumeChannel(FrameChannel):
         if self._closing or not (parts or acked):
             return
         number, unsettled = self._channel.number, self._unsettled
+        rejected = len(parts)
+        used = len(unsettled) + rejected
+        self._backlog.observe(self._time(), used, used if self._full else self._prefetch, rejected + len(acked))
         if self._prefetch < self._max_prefetch and acked:
             self._grow(acked)
         oldest = list(takewhile(set(acked).__contains__, unsettled))
@@ -303,8 +310,19 @@ class ConsumeChannel(FrameChannel):
                 if unsettled.pop(tag, None) is not None:
                     parts.append(encode_settlement(number, ACK, tag, 0))
         self.link.router.write(b"".join(parts))
-        if self._bytes < self._max_bytes:
+        if self._full and self._bytes < self._max_bytes:
+            self._full = False
             self.link.router.resume_reading(self)
+
+    @property
+    def backlog_since(self) -> float | None:
+        """Since when messages may wait in the queue, by the clock of the event loop; None if it was empty."""
+        unsettled = len(self._unsettled)
+        return self._backlog.since(self._time(), unsettled, unsettled if self._full else self._prefetch)
+
+    def is_unsettled(self, delivery_tag: int) -> bool:
+        """Whether a delivery can be settled: it was not settled before, and the connection exists."""
+        return not (self._closing or self.link.is_lost) and self._unsettled.get(delivery_tag, -1) >= 0
 
     def connection_lost(self) -> None:
         """Send nothing more, and call `on_lost`: the broker requeues all unsettled deliveries."""
@@ -320,7 +338,9 @@ class ConsumeChannel(FrameChannel):
             if not accepted:
                 self.settle(delivery_tag, Settlement.REQUEUE)
             return accepted
+        self._full = True
         self.link.router.pause_reading(self)
+        self._backlog.observe(self._time(), len(self._unsettled), len(self._unsettled))
         self._change_prefetch(max(1, len(self._unsettled)))
         return True
 
@@ -352,6 +372,12 @@ class ConsumeChannel(FrameChannel):
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         """Handle consecutive complete deliveries; frames of an incomplete one are collected."""
+        at = self._handle_frame(kind, data, start, end)
+        if len(self._unsettled) >= self._prefetch:
+            self._backlog.observe(self._time(), len(self._unsettled), self._prefetch)
+        return at
+
+    def _handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         channel, size = self._channel.number, len(data)
         while kind == METHOD and data[start : start + 4] == DELIVER:
             content = read_content(data, end + 1, channel)

@@ -42,6 +42,7 @@ class Link:
         router: the frame router, through which our own channels receive and send frames.
         on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
             unblocks it.
+        alive_at: a time after which data arrived, by the clock of the event loop.
         unresponsive: True once a close request timed out. Later close requests are then skipped.
     """
 
@@ -61,6 +62,7 @@ class Link:
         # From here on aiormq uses this value only as the timeout of channel.close.
         self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
         self._silent_checks = 0  # checks without received data
+        self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
         self.router.connect(0, self)
 
@@ -91,6 +93,9 @@ class Link:
         if not self.router.reading:
             self.router.keep_alive()
             self.router.received_data = True
+        elif self.router.received_data:
+            self.alive_at = self._checked_at
+        self._checked_at = asyncio.get_running_loop().time()
         self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
         self.router.received_data = False
         if self._silent_checks >= _CHECKS:

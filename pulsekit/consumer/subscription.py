@@ -17,6 +17,9 @@ Invariants:
 - A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
+- A gap of a queue that was lost begins where messages may be missing: the broker loses those that waited in the queue,
+  too. See `_oldest_missing`.
+
 Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
 consumer is back at 12:00:02. The buffer is emptied, `on_gap` is called with a gap of two seconds that is not lossy, and
 the broker delivers 2 and 3 again, marked as redelivered.
@@ -66,6 +69,7 @@ __all__ = ["Subscription"]
 
 log = logging.getLogger("pulsekit")
 
+_TRANSIT = 1.0  # seconds from the publisher to this process, without the time in the queue
 _FIRST_PAUSE, _MAX_PAUSE = 0.5, 5.0  # seconds between two attempts to subscribe on the same connection
 
 
@@ -127,7 +131,10 @@ class Subscription:
         self._lock_deadline = 0.0  # until when a lock of the queue may be that of a process that has just ended
         self._lossy = False  # whether messages were lost in the current gap
         self._lost_at: datetime | None = None
+        self._missing_from: datetime | None = None  # messages of before are not missing, if messages were lost
+        self._received = 0.0  # when the last message arrived or the consumer was started, in seconds since 1970
         self._channel: ConsumeChannel | None = None
+        self._dropped: float | None = None  # when the oldest message arrived that was dropped from the buffer
         self._settler: _Settler  # of that channel
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -223,6 +230,7 @@ class Subscription:
                     self._ready.set_result(None)
                 reason = await self._serve(channel)
                 self._lost_at = datetime.now(UTC)
+                self._missing_from = self._oldest_missing(channel)
                 self._channel = None
                 if isinstance(reason, SubscriptionLost) and self._durable:
                     # The queue was deleted, or its node of the cluster is down: the next declaration tells which.
@@ -256,6 +264,7 @@ class Subscription:
             self.buffer.clear()  # if the broker cancelled the former consumer
         self._channel = channel  # deliveries may be settled before consume-ok is read
         self._settler = _Settler(self, channel)
+        self._received = time.time()
         try:
             await channel.consume()
         except BaseException:
@@ -320,19 +329,44 @@ class Subscription:
     def _report_gap(self) -> None:
         if self._lost_at is None:
             return
-        gap = Gap(self._lost_at, datetime.now(UTC), self._epoch, lossy=self._lossy or not self._durable)
-        self._lost_at, self._lossy = None, False
+        lossy = self._lossy or not self._durable
+        start = self._missing_from if lossy and self._missing_from else self._lost_at
+        gap = Gap(start, datetime.now(UTC), self._epoch, lossy=lossy)
+        self._lost_at, self._missing_from, self._lossy = None, None, False
         self.gaps += 1
         level = logging.WARNING if self._on_gap is None else logging.DEBUG
-        log.log(level, "nobody listened on %s from %s to %s", self.queue, gap.start, gap.end)
+        log.log(
+            level,
+            "no consumer was connected to %s; messages from %s to %s may be missing or late",
+            self.queue,
+            gap.start,
+            gap.end,
+        )
         call_safely(self._on_gap, gap)
 
+    def _oldest_missing(self, channel: ConsumeChannel) -> datetime:
+        """Return a time before which no message is missing, if the queue was lost with the connection.
+
+        Until the broker kept messages back, or until data arrived last, every message had been delivered. Messages in
+        the buffer of a durable queue were dropped.
+        """
+        loop_time, now = asyncio.get_running_loop().time(), time.time()
+        oldest = max(self._received, now - (loop_time - channel.link.alive_at))
+        if (since := channel.backlog_since) is not None:
+            oldest = min(oldest, now - (loop_time - since))
+        if self._dropped is not None:
+            oldest = min(oldest, self._dropped)
+            self._dropped = None
+        return datetime.fromtimestamp(oldest - _TRANSIT, UTC)
+
     def _on_delivery(self, delivery: Delivery) -> None:
-        self.buffer.append(Delivered(delivery, self._epoch, time.time(), self._settler, self._schema))
+        self._received = now = time.time()
+        self.buffer.append(Delivered(delivery, self._epoch, now, self._settler, self._schema))
         self.arrived.set()
 
     def _on_lost(self) -> None:
-        if self._durable:
+        if self._durable and self.buffer:
+            self._dropped = self.buffer[0].received.timestamp()
             self.buffer.clear()  # the broker requeues them and delivers them again
 
     def _finish(self, error: PulsekitError) -> None:
@@ -359,3 +393,7 @@ class _Settler:
                 self._channel.settle(message.delivery_tag, settlement)
                 return
         self._subscription.stale += 1
+
+    def live(self, message: Message) -> bool:
+        """Whether a message can still be settled."""
+        return self._channel is self._subscription._channel and self._channel.is_unsettled(message.delivery_tag)  # noqa: SLF001 - same module

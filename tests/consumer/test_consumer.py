@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,6 +12,7 @@ from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
+from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -215,6 +217,66 @@ async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unack
             numbers.add(message.payload["n"])
             await message.ack()
         assert numbers <= set(range(8))  # 0 again, if its ack was on the way when the line was cut
+
+
+async def test_after_a_lost_connection_only_the_message_being_handled_comes_twice(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue = f"queue/{user.name}/safe"
+    handled: list[int] = []
+    live: list[bool] = []
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, queue=queue) as messages,
+    ):
+        await send(pulse, exchange, range(400))
+
+        async def handler(message: pulsekit.Message) -> None:
+            handled.append(message.payload["n"])
+            if handled[-1] == 50 and not live:
+                while (await queue_depth(pulse, queue)).ready != 100:  # until the broker has all acknowledgements
+                    await asyncio.sleep(0.01)
+                live.append(message.live)
+                proxy.cut()
+                while message.live:
+                    await asyncio.sleep(0)
+                live.append(message.live)
+            if handled[-1] == 399:
+                await messages.drain()
+
+        async with asyncio.timeout(20):
+            await messages.handle(handler)
+    assert live == [True, False]
+    assert sorted(handled) == sorted([*range(400), 50])
+    assert messages.stale == 1
+
+
+async def test_a_gap_begins_before_the_messages_that_waited_in_the_queue(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    """The queue is lost with the messages that the consumer had no place for."""
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(exchange, on_gap=gaps.put_nowait, prefetch=10) as messages,
+    ):
+        sent = []
+        for number in range(30):
+            sent.append(datetime.now(UTC))
+            await send(pulse, exchange, range(number, number + 1))
+        first = [await anext(messages) for _ in range(10)]
+        await asyncio.sleep(1.5)  # longer than a message may need from its publisher to its consumer
+        for message in first:
+            await message.ack()
+        for _ in range(10):
+            await anext(messages)
+        proxy.cut()
+        gap = await gaps.get()
+        assert gap.lossy
+        assert gap.start <= sent[20]
+        assert gap.start >= sent[0] - timedelta(seconds=3)
 
 
 async def test_what_comes_together_with_the_answer_to_consume_is_acknowledged_as_well(

@@ -1,0 +1,60 @@
+"""Since when messages may wait in the queue of a consumer, as far as the consumer can see.
+
+Plan: the broker keeps messages back only while the window is used up, that is, while as many deliveries are unsettled
+as the prefetch allows. `observe` is called when deliveries arrive and when they are settled. An acknowledgement needs
+some time to the broker, and the next delivery some time back, so deliveries count as unsettled for `DELAY` after they
+were settled. They are counted in periods of that length: the current one and the one before.
+
+Invariants: `_began` is the time at which the window was used up, if it has been used up from then to `_last` without a
+pause longer than `DELAY`. If the window was free for longer, the broker has sent all that it had.
+
+Example: a prefetch of 2 and a handler that needs a minute. At 12:00:00 three messages arrive at the broker. It sends
+two, the window is used up, and `since` is 12:00:00, also at 12:00:30. At 12:01:00 the first message is acknowledged and
+the third is delivered. The handler acknowledges the others until 12:03:00; at 12:03:01 `since` is None.
+"""
+
+from __future__ import annotations
+
+from math import inf
+
+__all__ = ["DELAY", "Backlog"]
+
+DELAY = 0.25  # seconds for an acknowledgement to the broker and the next delivery back
+
+
+class Backlog:
+    """An observer of the window of one consumer; see the module. All times are of the clock of the event loop."""
+
+    __slots__ = ("_began", "_former", "_last", "_period", "_recent")
+
+    def __init__(self) -> None:
+        self._began: float | None = None
+        self._last = -inf
+        self._period = -inf  # the beginning of the current period
+        self._recent = self._former = 0  # settled in the current period, and in the one before
+
+    def observe(self, now: float, unsettled: int, window: int, settled: int = 0) -> None:
+        """Compare the window with the deliveries in it.
+
+        Args:
+            now: the time.
+            unsettled: the number of unsettled deliveries, with those that are being settled.
+            window: the number of unsettled deliveries at which the broker keeps messages back.
+            settled: the number of deliveries that are being settled.
+        """
+        elapsed = now - self._period
+        if elapsed > DELAY:
+            self._former = self._recent if elapsed <= 2 * DELAY else 0
+            self._recent, self._period = 0, now
+        if unsettled + self._recent + self._former >= window:
+            if self._began is None:
+                self._began = now
+            self._last = now
+        elif now - self._last > DELAY:
+            self._began = None
+        self._recent += settled
+
+    def since(self, now: float, unsettled: int, window: int) -> float | None:
+        """Return the time since which messages may wait in the queue, or None if it was empty until now."""
+        self.observe(now, unsettled, window)
+        return self._began
