@@ -1,4 +1,7 @@
-"""Get the messages of a queue one by one (basic.get), on one channel of one connection.
+"""Get the messages of a queue (basic.get), on one channel of one connection.
+
+Plan: `get` writes all its requests at once. The broker answers them in order, each with a message or with get-empty. A
+consumer would receive more messages than the caller wants, and the broker would mark the rest as redelivered.
 
 aiormq's basic.get is not used: a routing key that is not UTF-8, or a header of an unknown type, closes its connection.
 """
@@ -10,9 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import map_error
-from pulsekit._amqp.frames import GET_EMPTY, GET_OK, SETTLE, encode_get
+from pulsekit._amqp.frames import (
+    ACK,
+    GET_EMPTY,
+    GET_OK,
+    NACK,
+    REJECT,
+    SETTLE,
+    encode_get,
+    encode_settlement,
+)
 from pulsekit._amqp.link import OPERATION_TIMEOUT
-from pulsekit._amqp.types import Delivery, short_string
+from pulsekit._amqp.types import Delivery, Settlement, short_string
+from pulsekit.errors import ConnectionLost
 
 if TYPE_CHECKING:
     import aiormq
@@ -28,36 +41,54 @@ class GetChannel(FrameChannel):
     def __init__(self, link: Link, channel: aiormq.Channel, queue: str) -> None:
         super().__init__(link, channel)
         self._queue = queue
-        self._answer: asyncio.Future[Delivery | None] | None = None
+        self._answers: list[Delivery] = []
+        self._awaited = 0  # requests without an answer
+        self._answered: asyncio.Future[None] | None = None
         link.router.connect(channel.number, self)
 
     def close(self) -> None:
         """Pass the frames of the channel to aiormq again."""
+        self._closing = True
         self.link.router.disconnect(self._channel.number)
 
-    async def get(self) -> Delivery | None:
-        """Return the next message, unsettled, or None if the queue is empty. Calls must not overlap.
+    async def get(self, count: int = 1) -> list[Delivery]:
+        """Return the next messages, unsettled, and fewer than `count` if the queue has fewer. Calls must not overlap.
 
         Raises:
             BrokerRefused: Raised when the queue does not exist, or another user owns it.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         doing = f"get from {self._queue}"
-        answer: asyncio.Future[Delivery | None] = asyncio.get_running_loop().create_future()
-        self._answer = answer
+        self._answers, self._awaited = [], count
+        self._answered = asyncio.get_running_loop().create_future()
         end = asyncio.ensure_future(channel_end(self._channel, doing))
-        self.link.router.write(encode_get(self._channel.number, self._queue))
+        self.link.router.write(encode_get(self._channel.number, self._queue) * count)
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                ends: list[asyncio.Future[Any]] = [end, answer]
+                ends: list[asyncio.Future[Any]] = [end, self._answered]
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         except TimeoutError as error:
             raise map_error(error, doing) from error
         finally:
             end.cancel()
-        if answer.done():
-            return answer.result()
+        if self._answered.done():
+            return self._answers
         raise end.result()
+
+    def settle(self, delivery_tag: int, settlement: Settlement) -> None:
+        """Settle one delivery, once (basic.ack, basic.nack, basic.reject).
+
+        Raises:
+            ConnectionLost: Raised when the channel is closed. The broker has requeued the message.
+        """
+        if self._closing or self.link.is_lost:
+            raise ConnectionLost("the channel of this delivery is closed")
+        method, bits = {
+            Settlement.ACK: (ACK, 0),
+            Settlement.REQUEUE: (NACK, 2),
+            Settlement.REJECT: (REJECT, 0),
+        }[settlement]
+        self.link.router.write(encode_settlement(self._channel.number, method, delivery_tag, bits))
 
     def resumed(self) -> None:
         """Do nothing: requests are never delayed."""
@@ -78,5 +109,8 @@ class GetChannel(FrameChannel):
         self._set_answer(Delivery(exchange, routing_key, header, body, redelivered & 1 == 1, delivery_tag))
 
     def _set_answer(self, delivery: Delivery | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_result(delivery)
+        if delivery is not None:
+            self._answers.append(delivery)
+        self._awaited -= 1
+        if not self._awaited and self._answered is not None and not self._answered.done():
+            self._answered.set_result(None)

@@ -33,7 +33,7 @@ _COMMANDS = {
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
     "tail": ("pulsekit.cli.commands.tail.command", "Show messages as they come, disturbing nobody."),
     "replay": ("pulsekit.cli.commands.replay", "Send a recording again, in its rhythm or faster."),
-    "queue": ("pulsekit.cli.commands.queue", "Look at your queues, into them, empty or delete them."),
+    "queue": ("pulsekit.cli.commands.queue.command", "Look at your queues, take messages out, empty or delete them."),
     "match": ("pulsekit.cli.commands.match", "Say which bindings would take a routing key, and why not."),
     "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
     "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug that asks for it."),

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FilterOption",
-    "ForceOption", "FullOption", "InsecureOption", "OutputOption", "RegistrationOption", "RequireRouteOption",
-    "RuleOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption", "WindowOption", "YesOption",
+    "ForceOption", "FullOption", "InsecureOption", "OutputOption", "QuietOption", "RegistrationOption",
+    "RequireRouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
+    "WindowOption", "YesOption",
     "count_option", "duration", "every_option", "exchange_option", "output_option", "project_option", "repeatable",
     "routing_key_option", "schema_option", "seconds", "timeout_option", "user_option",
 ]  # fmt: skip
@@ -158,6 +159,11 @@ YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 # Options that change the output.
 OutputOption = Annotated[Format | None, output_option()]
 FullOption = Annotated[bool, typer.Option("--full", help="Show each message in full.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")]
+SaveOption = Annotated[
+    str | None,
+    typer.Option("--save", metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too."),
+]
 
 # Options that select the broker.
 UrlOption = Annotated[

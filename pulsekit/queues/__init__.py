@@ -8,7 +8,7 @@ from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
     from pulsekit.queues.guardian import Comparison, compare, fetch_bindings
-    from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, watch
+    from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, watch
 
 __all__ = [
     "Comparison",
@@ -18,6 +18,7 @@ __all__ = [
     "peek",
     "purge_queue",
     "queue_depth",
+    "take",
     "watch",
 ]
 
@@ -34,6 +35,7 @@ __getattr__, __dir__ = lazy_names(
             "queue_depth",
             "peek",
             "purge_queue",
+            "take",
             "watch",
         ),
     },

@@ -1,4 +1,4 @@
-"""Operations on a queue over AMQP: its depth, a look at its messages, purging, unbinding and deleting.
+"""Operations on a queue over AMQP: its depth, peeking, taking messages out, purging, unbinding and deleting.
 
 Users of Pulse have no access to RabbitMQ's management API (https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import time
 from typing import TYPE_CHECKING
 
@@ -25,22 +25,26 @@ if TYPE_CHECKING:
     import aiormq
 
     from pulsekit._amqp.link import Link
+    from pulsekit._amqp.types import Settlement
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.queues.guardian import Bound
 
 __all__ = [
     "PEEK_BYTES",
+    "TAKE_BATCH",
     "check_unused",
     "delete_queue",
     "peek",
     "purge_queue",
     "queue_depth",
+    "take",
     "try_queue",
     "unbind",
     "watch",
 ]
 
+TAKE_BATCH = 50  # messages that `take` requests at once, and that may be unsettled
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in memory
 
 
@@ -115,14 +119,57 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
         getting = GetChannel(link, channel, name)
         size = 0
         try:
-            while len(messages) < count and size <= PEEK_BYTES and (delivery := await getting.get()) is not None:
-                messages.append(Delivered(delivery, link.epoch, time(), None, None))
-                size += len(delivery.body)
+            while len(messages) < count and size <= PEEK_BYTES and (deliveries := await getting.get()):
+                messages.append(Delivered(deliveries[0], link.epoch, time(), None, None))
+                size += len(deliveries[0].body)
         finally:
             getting.close()
         if messages:
             await channel.basic_nack(messages[-1].delivery_tag, multiple=True, requeue=True)
     return messages
+
+
+async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenerator[list[Message], None]:
+    """Yield the messages of a queue in lists of at most `TAKE_BATCH`, until the queue is empty (basic.get).
+
+    An acknowledged message is removed from the queue. The broker requeues a message that was not settled when the
+    generator closes. No message beyond `count` is delivered, so that none is marked as redelivered without need.
+
+    Example:
+        `async for messages in take(pulse, "queue/me/jobs"): save(messages)`, with `await message.ack()` for each.
+
+    Args:
+        pulse: the connection.
+        name: the user's own queue.
+        count: how many messages at most; None for all.
+
+    Raises:
+        InvalidName: Raised when Pulse cannot have a queue of this name.
+        AccessRefused: Raised when the queue is not the user's own.
+        NotFound: Raised when the queue does not exist.
+        ResourceLocked: Raised when the queue is exclusive to another connection.
+        ConnectionLost: Raised when the connection is lost. Messages whose acknowledgement did not reach the broker are
+            in the queue again.
+    """
+    check_queue(name, pulse.user)
+    link = await pulse.link()
+    async with _channel_of(link, f"take messages out of {name}") as channel:
+        getting = GetChannel(link, channel, name)
+        settler = _Settler(getting)
+        try:
+            left = count
+            while left is None or left > 0:
+                wanted = TAKE_BATCH if left is None else min(TAKE_BATCH, left)
+                deliveries = await getting.get(wanted)
+                if deliveries:
+                    yield [Delivered(delivery, link.epoch, time(), settler, None) for delivery in deliveries]
+                if len(deliveries) < wanted:
+                    break
+                left = None if left is None else left - wanted
+            # The broker answers in order, so it has read every acknowledgement before this request.
+            await methods.declare_queue(channel, name, passive=True)
+        finally:
+            getting.close()
 
 
 async def purge_queue(pulse: Pulse, name: str) -> int:
@@ -217,6 +264,20 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
         raise map_error(error, doing) from error
     finally:
         await channel.close()
+
+
+class _Settler:
+    """The settler of messages that `take` yielded."""
+
+    __slots__ = ("_getting",)
+
+    def __init__(self, getting: GetChannel) -> None:
+        self._getting = getting
+
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        """Settle a message. If the connection is lost, do nothing: `take` raises the error."""
+        with suppress(NetworkError):
+            self._getting.settle(message.delivery_tag, settlement)
 
 
 async def _read_depth(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:

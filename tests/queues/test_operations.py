@@ -10,7 +10,7 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit.queues.guardian import Bound
-from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, unbind, watch
+from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, unbind, watch
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -74,6 +74,26 @@ async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypa
 async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
     async with filled(user, 0) as (pulse, queue):
         assert await peek(pulse, queue) == []
+
+
+async def test_a_taken_message_that_is_not_acknowledged_is_in_the_queue_again(user: PulseUser) -> None:
+    async with filled(user, 3) as (pulse, queue):
+        async for messages in take(pulse, queue):
+            await messages[1].ack()
+            await messages[2].reject()
+        assert [message.payload["number"] for message in await peek(pulse, queue)] == [0]
+
+
+async def test_a_connection_lost_before_the_acknowledgement_is_an_error(user: PulseUser) -> None:
+    async with filled(user, 1) as (pulse, queue), Proxy(user.url) as proxy:
+        async with pulsekit.connect(proxy.url) as other:
+            with pytest.raises(pulsekit.ConnectionLost):
+                async for (message,) in take(other, queue, 1):
+                    proxy.cut()
+                    await message.ack()
+        while not (await queue_depth(pulse, queue)).ready:
+            pass
+        assert [message.redelivered for message in await peek(pulse, queue)] == [True]
 
 
 async def test_a_purge_drops_what_waits_and_says_how_many(user: PulseUser) -> None:

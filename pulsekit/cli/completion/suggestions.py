@@ -177,11 +177,6 @@ def _patterns_and_bindings(settings: Settings, context: Any) -> Iterable[str]:
     yield from _bindings(settings, context)
 
 
-def _what_tail_takes(settings: Settings, context: Any) -> Iterable[str]:
-    yield from _bindings(settings, context)
-    yield from _queues(settings)
-
-
 def _keys(settings: Settings, _: Any) -> Iterable[str]:
     """Yield the keys that are bound as they stand."""
     return (one.pattern for one in _expanded(settings) if not {"*", "#"} & set(one.pattern.split(".")))
@@ -242,7 +237,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--staging-project": _projects,
     "--user": _users,
     "keys": _keys,
-    "listen": _what_tail_takes,
+    "listen": _bindings,
     "name": _queues_or_exchanges,
 }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 
-from pulsekit.cli.output.output import clean
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.output.output import clean, note
 from pulsekit.errors import ConfigurationError
 
-__all__ = ["agreed", "check_can_ask"]
+__all__ = ["agreed", "check_can_ask", "nothing_done"]
 
 _LINE = 4096  # bytes; a read from a terminal returns one line
 
@@ -43,3 +44,9 @@ async def agreed(question: str, *, yes: bool) -> bool:
     if not answer.endswith(b"\n"):  # Ctrl-D
         sys.stderr.write("\n")
     return answer.strip().lower() in {b"y", b"yes"}
+
+
+def nothing_done() -> int:
+    """Say that the user declined, and return the exit code."""
+    note("nothing was done")
+    return ExitCode.NEGATIVE

@@ -100,7 +100,7 @@ def test_watching_shows_one_line_a_look_with_the_rate(user: PulseUser, tmp_path:
 
 def test_a_queue_that_does_not_exist_is_refused_by_every_command(user: PulseUser, tmp_path: Path) -> None:
     name = f"queue/{user.name}/none"
-    for command in (("show",), ("show", "--watch"), ("peek",), ("purge", "--yes"), ("delete", "--yes")):
+    for command in (("show",), ("show", "--watch"), ("peek",), ("take",), ("purge", "--yes"), ("delete", "--yes")):
         done = run("queue", *command, name, folder=tmp_path, url=user.url)
         assert (done.status, done.out) == (5, "")
         assert "no queue" in done.err
@@ -108,14 +108,14 @@ def test_a_queue_that_does_not_exist_is_refused_by_every_command(user: PulseUser
 
 def test_somebody_elses_queue_is_neither_emptied_nor_deleted(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
     with filled(user, 1) as name:
-        for command in (("peek",), ("purge", "--yes"), ("delete", "--yes")):
+        for command in (("peek",), ("take",), ("purge", "--yes"), ("delete", "--yes")):
             done = run("queue", *command, name, folder=tmp_path, url=broker.user().url)
             assert (done.status, done.out) == (5, "")
             assert "a user owns" in done.err
         assert ready(user) == 1
 
 
-@pytest.mark.parametrize("action", ["show", "peek", "purge", "delete"])
+@pytest.mark.parametrize("action", ["show", "peek", "take", "purge", "delete"])
 def test_a_name_that_pulse_cannot_have_is_refused_before_connecting_with_a_better_one(
     action: str, tmp_path: Path
 ) -> None:
@@ -179,6 +179,46 @@ def test_an_empty_queue_has_nothing_to_show(user: PulseUser, tmp_path: Path) -> 
         done = run("queue", "peek", name, folder=tmp_path, url=user.url)
     assert (done.status, done.out) == (0, "")
     assert "no message waits" in done.err
+
+
+# take
+
+
+def test_taken_messages_are_shown_in_order_and_removed(user: PulseUser, tmp_path: Path) -> None:
+    with filled(user, 120) as name:
+        first = run("queue", "take", name, "-n", "2", folder=tmp_path, url=user.url)
+        assert ready(user) == 118
+        rest = run("queue", "take", name, folder=tmp_path, url=user.url)
+        assert ready(user) == 0
+        none = run("queue", "take", name, folder=tmp_path, url=user.url)
+    assert [record["routing_key"] for record in first.records] == ["k.0", "k.1"]
+    assert [record["routing_key"] for record in rest.records] == [f"k.{number}" for number in range(2, 120)]
+    assert not any(record["redelivered"] for record in rest.records), "the first run received no more than it removed"
+    assert f"2 messages taken out of {name}, 118 left" in first.err
+    assert (none.status, none.out) == (0, "")
+    assert f"0 messages taken out of {name}, 0 left" in none.err
+
+
+def test_a_taken_message_is_removed_after_it_is_on_disk(user: PulseUser, tmp_path: Path) -> None:
+    with filled(user, 3) as name:
+        done = run("queue", "take", name, "--save", "q.ndjson", "-q", folder=tmp_path, url=user.url)
+        assert (done.status, done.out, ready(user)) == (0, "", 0)
+    recorded = [entry.payload for entry in pulsekit.read_recording(tmp_path / "q.ndjson")]  # type: ignore[union-attr] # no gaps
+    assert [payload["number"] for payload in recorded] == [0, 1, 2]
+
+
+def test_what_cannot_be_shown_or_recorded_stays_in_the_queue(user: PulseUser, tmp_path: Path) -> None:
+    (tmp_path / "q.ndjson").write_text("mine")
+    with filled(user, 3) as name:
+        refused = run("queue", "take", name, "--save", "q.ndjson", folder=tmp_path, url=user.url)
+        assert refused.status == 2
+        with (
+            open("/dev/full", "w", encoding="utf-8") as full,  # noqa: PTH123 - a device
+            start("queue", "take", name, folder=tmp_path, url=user.url, stdout=full) as process,
+        ):
+            assert process.wait(timeout=30) == 74
+        assert ready(user) == 3
+    assert (tmp_path / "q.ndjson").read_text() == "mine"
 
 
 # purge and delete

@@ -18,6 +18,7 @@ import pulsekit as library
 from cli.commands.test_recording import in_thread
 from cli.commands.test_tail import on_a_terminal, screen
 from pulsekit.bindings.inspector_link import read_link, write_link
+from pulsekit.queues.operations import queue_depth
 
 if TYPE_CHECKING:
     import subprocess
@@ -116,8 +117,8 @@ def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_
         (["exchange/me/x", "--keep", "1h"], "--queue"),
         (["exchange/me/x", "--queue", "a", "--keep", "2000h"], "at most"),
         (["exchange/me/x", "--queue", "queue/1/a"], "queue/"),
-        (["queue/me/x", "exchange/me/x"], "alone"),
-        (["queue/me/x", "-b", "a"], "alone"),
+        (["exchange/me/x", "--queue-type", "quorum"], "--queue"),
+        (["exchange/me/x", "--queue", "a", "--queue-type", "stream"], "quorum"),
         (["exchange/me/x", "--rate", "--full"], "--rate"),
         (["exchange/me/x", "--every", "1s"], "--rate"),
     ],
@@ -151,20 +152,33 @@ def test_when_all_bindings_are_refused_each_is_named(user: PulseUser, tmp_path: 
     assert len(done.err.splitlines()) == 2
 
 
-async def test_a_queue_of_ones_own_is_emptied_as_it_is(
-    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
+@pytest.mark.parametrize(
+    "declared", [{}, {"expires": 3600}, {"type": "quorum"}, {"arguments": {"x-max-length": 9}}], ids=str
+)
+async def test_a_queue_of_another_program_keeps_its_messages(
+    user: PulseUser,
+    pulse: library.Pulse,
+    exchange: str,
+    publisher: library.Publisher,
+    tmp_path: Path,
+    declared: dict[str, Any],
 ) -> None:
     queue = f"queue/{user.name}/jobs"
-    async with pulse.subscribe(f"{exchange}:a", queue=library.Queue(queue, expires=600)):
+    async with pulse.subscribe(exchange, queue=library.Queue(queue, **declared)):
         await publisher.publish({}, "a")
-        await publisher.publish({}, "b")
-    for found in (["a"], []):
-        done = pulsekit("tail", queue, "--idle", "1s", "--explain", folder=tmp_path, url=user.url)
-        assert [record["routing_key"] for record in done.records] == found
-        assert f"out of {queue}" in done.err
-    missing = pulsekit("tail", f"{queue}s", folder=tmp_path, url=user.url)
-    assert missing.status == 5
-    assert f"there is no queue {queue}s" in missing.err
+    idle = ("--filter", "routing_key == 'x'", "--idle", "100ms")
+    for arguments, status in (
+        ([queue], 2),
+        ([exchange, queue], 2),
+        ([exchange, "--queue", "jobs"], 5),
+        ([exchange, "--queue", queue, "--queue-type", "quorum"], 5),
+    ):
+        done = pulsekit("tail", *arguments, *idle, folder=tmp_path, url=user.url)
+        assert (done.status, done.out) == (status, "")
+        for other in ("show", "peek", "take"):
+            assert f"pulsekit queue {other} {queue}" in done.err
+        assert "delete" not in done.err
+    assert (await queue_depth(pulse, queue)).ready == 1
 
 
 # what is chosen
@@ -268,7 +282,7 @@ async def test_a_queue_that_stays_goes_on_where_it_was(
     assert f"queue/{user.name}/mine kept 2 messages" in done.err
     other = pulsekit("tail", exchange, "--queue", "mine", "--keep", "6m", folder=tmp_path, url=user.url)
     assert other.status == 5
-    assert "--keep" in other.err
+    assert "repeat --keep" in other.err
 
 
 async def test_a_queue_that_stays_takes_more_bindings_without_losing_anything(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import signal
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,8 @@ from pulsekit.cli.options import (
     FullOption,
     InsecureOption,
     OutputOption,
+    QuietOption,
+    SaveOption,
     TargetOption,
     UrlOption,
     duration,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
     from pulsekit.cli.commands.tail.session import Store
     from pulsekit.cli.output.screens import Screen
     from pulsekit.pulse import Pulse
-    from pulsekit.recordings.writer import RecordingWriter
     from pulsekit.records.expressions import Filter, Query
 
 __all__ = ["EXAMPLES", "command"]
@@ -59,12 +59,19 @@ _KEEP = 3600.0  # seconds
 _LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
 
 
+class QueueType(StrEnum):
+    """The types of a durable queue."""
+
+    CLASSIC = "classic"
+    QUORUM = "quorum"
+
+
 def command(
     listen: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[EXCHANGE[:PATTERN]|LINK|QUEUE]...",
-            help="What to listen to; a link of Pulse Inspector; or a queue of yours, whose messages are taken out.",
+            metavar="[EXCHANGE[:PATTERN]|LINK]...",
+            help="What to listen to, or a link of Pulse Inspector.",
         ),
     ] = None,
     patterns: BindingOption = None,
@@ -95,15 +102,16 @@ def command(
     ] = None,
     queue: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Use a queue of yours that stays, and go on there next time."),
+        typer.Option(metavar="NAME", help="Create a queue that stays, and continue with it next time."),
     ] = None,
     keep: Annotated[float | None, duration("--keep", help="How long --queue stays. [default: 1h]")] = None,
-    save: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too."),
+    queue_type: Annotated[
+        QueueType | None,
+        typer.Option(metavar="TYPE", help="classic or quorum: the type of --queue. [default: the broker decides]"),
     ] = None,
+    save: SaveOption = None,
     force: ForceOption = False,
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")] = False,
+    quiet: QuietOption = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and end.")] = False,
     output: OutputOption = None,
@@ -112,24 +120,24 @@ def command(
 ) -> int:
     """Show the messages of one or more exchanges as they come.
 
-    The queue is tail's own and gone when it ends: nobody else gets a message less. A pattern without wildcards shows
-    one key; --binding is for each EXCHANGE that is given without a pattern; without both, everything is shown. In the
-    shell, quote patterns: it expands '*' itself. With --schema, each message is marked valid or not. Without
-    EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses is
-    named, the others go on, and the exit status is 3.
+    tail has a queue of its own, which is deleted when it stops: other consumers are not affected. A pattern without
+    wildcards shows one key; --binding is for each EXCHANGE that is given without a pattern; without both, everything is
+    shown. In the shell, quote patterns: it expands '*' itself. With --schema, each message is marked valid or not.
+    Without EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses
+    is named, the others go on, and the exit status is 3.
 
     --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
-    With --queue nothing is lost while tail does not run, for as long as --keep says: begin again with the same name.
 
-    With a QUEUE, such as queue/me/jobs, its messages are taken out of it, also those that --filter leaves out; to
-    look at them without that there is 'pulsekit queue peek'.
+    With --queue, a queue of tail's own stores messages while tail does not run, for the time of --keep. To continue,
+    run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not create:
+    'pulsekit queue show', 'peek' and 'take' are for these.
 
     A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
     A file that exists is only replaced with --force.
     """
     from pulsekit._config.settings import load_settings
-    from pulsekit.bindings.names import check_queue
-    from pulsekit.cli.commands.tail.session import Session, Store
+    from pulsekit.cli.commands.tail.session import Session
+    from pulsekit.cli.output.recordings import new_recording
     from pulsekit.recordings.follow import Until
     from pulsekit.records.selection import Selection
     from pulsekit.schemas.schema import load_schema
@@ -138,23 +146,25 @@ def command(
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
     if listen and target:
         raise ConfigurationError("--target says what to listen to: give it or EXCHANGE")
-    if keep is not None and queue is None:
-        raise ConfigurationError("--keep is how long a --queue stays: name it, as in --queue jobs")
+    if (keep is not None or queue_type is not None) and queue is None:
+        raise ConfigurationError("--keep and --queue-type describe a --queue: name it, as in --queue jobs")
     if not rate and (every is not None or words is not None):
         raise ConfigurationError("--every and --words are for --rate")
     if rate and (quiet or query or explain or full or yaml):
         raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
     settings = load_settings().at(target)
     texts = listen or _own(settings, patterns)
-    taken = texts[0] if texts[0].startswith("queue/") else None
-    if taken is not None and (len(texts) > 1 or patterns or queue or link):
-        raise ConfigurationError(f"{taken} is taken as it is: alone, without --queue, --binding and --link")
+    for text in texts:
+        if text.startswith("queue/"):
+            raise ConfigurationError(
+                f"tail removes no messages from a queue that it did not create. {other_ways(text)}"
+            )
     if link:
         return _print_link(_bindings(texts, patterns))
     wanted, projection = _expressions(chosen, query)
     pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
-    bindings = [] if taken else _bindings(texts, patterns, pulse.user)
-    store = Store(check_queue(taken, pulse.user)) if taken else _store(pulse, queue, keep)
+    bindings = _bindings(texts, patterns, pulse.user)
+    store = _store(pulse, queue, keep, queue_type)
     selection = Selection(
         bindings,
         filter=wanted,
@@ -164,7 +174,7 @@ def command(
         unwraps=unwrap,
         explains=explain,
     )
-    recording = None if save is None else _recording(save, bindings, replace=force)
+    recording = None if save is None else new_recording(save, bindings, replace=force)
     out = None if quiet else Output(output)
 
     def screen() -> Screen | None:
@@ -187,29 +197,22 @@ def command(
     try:
         return run(session.run(wait=wait), signals=(signal.SIGTERM, signal.SIGHUP))
     except PreconditionFailed as error:
-        if store is None or taken:
+        if store is None:
             raise
-        hint = f"{store.queue} is there already, made otherwise: give --keep as you did then, or delete it first"
-        raise PreconditionFailed(f"{hint} (pulsekit queue delete {store.queue})", code=error.code) from error
+        raise PreconditionFailed(
+            f"{store.queue} exists, and tail did not create it like this ({error.text}). If tail created it, repeat "
+            f"--keep and --queue-type as they were then. {other_ways(store.queue)}",
+            code=error.code,
+            text=error.text,
+        ) from error
 
 
-def _recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> RecordingWriter:
-    """Return a writer for a recording. Detect errors of the file before the connection is opened.
-
-    Raises:
-        ConfigurationError: Raised when the file exists and `replace` is False, or its suffix is not one of a recording.
-        OSError: Raised when the file cannot be created.
-    """
-    from pulsekit.recordings.recorder import Recorder
-    from pulsekit.recordings.writer import RecordingWriter
-
-    recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
-    if recorder.path.exists() and not replace:
-        raise ConfigurationError(f"{path} is there already: give another name, or replace it with --force")
-    if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):
-        reason = errno.EACCES if recorder.path.parent.is_dir() else errno.ENOENT
-        raise OSError(reason, os.strerror(reason), path)
-    return RecordingWriter(recorder)
+def other_ways(queue: str) -> str:
+    """Return the commands that look at a queue, or remove messages from it, as sentences."""
+    return (
+        f"To look at the queue, run 'pulsekit queue show {queue}' or 'pulsekit queue peek {queue}'. "
+        f"To take messages out of it, run 'pulsekit queue take {queue}'"
+    )
 
 
 def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
@@ -270,7 +273,7 @@ def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, 
     )
 
 
-def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
+def _store(pulse: Pulse, queue: str | None, keep: float | None, queue_type: QueueType | None) -> Store | None:
     from pulsekit.bindings.names import check_queue, queue_name
     from pulsekit.cli.commands.tail.session import Store
 
@@ -280,7 +283,7 @@ def _store(pulse: Pulse, queue: str | None, keep: float | None) -> Store | None:
     keep = keep or _KEEP
     if not 0.001 <= keep <= _LONGEST:
         raise ConfigurationError(f"a broker keeps a queue for at most {_LONGEST / 3600:.0f}h, and at least 1ms")
-    return Store(name, keep)
+    return Store(name, keep, None if queue_type is None else queue_type.value)
 
 
 def _print_link(bindings: Sequence[Binding]) -> int:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
+    from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
     from pulsekit.pulse import Pulse
@@ -34,20 +35,31 @@ __all__ = ["Session", "Store"]
 
 _LOOK = 2.0  # seconds between two checks of the backlog
 _BEHIND = 1000  # messages in the backlog above which a warning is printed
+_MARK = {"x-max-length": 10_000_000}  # messages; no queue on Pulse reaches this, PulseGuardian deletes it long before
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """A queue that remains after `tail` stops.
+    """A queue that remains after `tail` stops, and with which a later `tail` continues.
+
+    RabbitMQ refuses a declaration whose arguments differ from those of the queue (406). Every queue that tail declares
+    has the argument `_MARK`, and queues of other programs do not. So tail continues with its own queues only.
 
     Attributes:
         queue: the name of the queue.
-        keep: seconds without use after which the broker deletes the queue; None for an existing queue, which is used
-            with its properties.
+        keep: seconds without use after which the broker deletes the queue.
+        type: "classic" or "quorum", or None for the default of the broker.
     """
 
     queue: str
-    keep: float | None = None
+    keep: float
+    type: Literal["classic", "quorum"] | None = None
+
+    def declaration(self) -> Queue:
+        """Return the queue as tail declares it."""
+        from pulsekit.consumer.queue import Queue
+
+        return Queue(self.queue, type=self.type, expires=self.keep, arguments=_MARK)
 
 
 @dataclass
@@ -92,14 +104,12 @@ class Session:
             PulsekitError: Raised when the subscription fails, or ends with an error.
             OSError: Raised when messages cannot be recorded or shown.
         """
-        from pulsekit.consumer.queue import Queue
-
         store, follower = self.store, self._follower
         async with (
             self.pulse as pulse,
             pulse.subscribe(
                 *self.bindings,
-                queue=Queue(store.queue, expires=store.keep, existing=store.keep is None) if store else None,
+                queue=None if store is None else store.declaration(),
                 prefetch=follower.prefetch,
                 wait=wait,
                 on_gap=self._on_gap,
@@ -109,11 +119,8 @@ class Session:
             self._messages = messages
             await follower.open(messages)
             standing = [binding for binding in self.bindings if binding not in self._refused]
-            if standing:
-                note(f"listening on {', '.join(map(str, standing))}")
-            else:
-                note(f"taking messages out of {messages.queue}: its other consumers do not get them")
-            if store is not None and store.keep and (kept := await messages.depth()).total:
+            note(f"listening on {', '.join(map(str, standing))}")
+            if store is not None and (kept := await messages.depth()).total:
                 note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
             began = time.monotonic()
             try:
@@ -146,9 +153,9 @@ class Session:
             words.append(f"{self.recording.count} recorded in {self.recording.path}")
         if words:
             note(", ".join(words))
-        if self.store is not None and self.store.keep:
+        if self.store is not None:
             span = _span_words(self.store.keep)
-            note(f"{self.store.queue} stays for {span}: begin again by then, and nothing is lost")
+            note(f"{self.store.queue} stays for {span}: run tail again by then to continue where it stopped")
         for name, expression in self.selection.expressions:
             if expression.failures:
                 failures = counted(expression.failures, "message", ",")

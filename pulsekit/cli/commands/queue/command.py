@@ -1,0 +1,201 @@
+"""`pulsekit queue`: show, peek, take, purge and delete over AMQP, without a management API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pulsekit._documents.suggestions import counted
+from pulsekit.bindings.names import check_queue
+from pulsekit.cli.app import Command, Group
+from pulsekit.cli.connection import connect_to, run
+from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.confirm import agreed, check_can_ask, nothing_done
+from pulsekit.cli.options import (
+    CountOption,
+    ForceOption,
+    FullOption,
+    InsecureOption,
+    OutputOption,
+    QuietOption,
+    RegistrationOption,
+    RuleOption,
+    SaveOption,
+    UrlOption,
+    YesOption,
+    count_option,
+    every_option,
+)
+from pulsekit.cli.output.output import Output, note
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from pulsekit.pulse import Pulse
+
+__all__ = ["EXAMPLES", "command"]
+
+EXAMPLES = """\
+pulsekit queue show queue/me/jobs --watch
+pulsekit queue peek queue/me/jobs -n 3
+pulsekit queue take queue/me/jobs --save jobs.ndjson.gz
+pulsekit queue purge queue/me/jobs
+pulsekit queue delete queue/me/jobs --yes
+"""
+
+command = typer.Typer(
+    cls=Group, help="Look at your queues, take messages out, empty or delete them.", add_completion=False
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
+
+
+@command.command(cls=Command)
+def show(
+    name: _Name,
+    *,
+    watching: Annotated[bool, typer.Option("--watch", help="Look again and again, with the rate of growth.")] = False,
+    every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer passes the default to the parser
+    count: CountOption = None,
+    mail_over: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Messages over which PulseGuardian mails you.")
+    ] = 2000,
+    delete_over: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Messages over which it deletes the queue.")
+    ] = 8000,
+    guardian: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Ask this PulseGuardian for the bindings too."),
+    ] = None,
+    registration: RegistrationOption = None,
+    rule: RuleOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Unbind what is not in the registrations, after showing it.")
+    ] = False,
+    yes: YesOption = False,
+    output: OutputOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Show how many messages wait in a queue, who consumes it, and how near PulseGuardian's limits are.
+
+    Messages that consumers have taken and not yet acknowledged count for PulseGuardian too, but nobody outside sees
+    them. With --registration, what PulseGuardian says is bound is compared with what they expand to.
+
+    Exit status 5 when there is no such queue, or no more.
+    """
+    from pulsekit.cli.commands.queue.show import bindings_of, watch
+    from pulsekit.cli.commands.queue.show import show as show_once
+    from pulsekit.consumer.depth import Limits
+
+    limits = Limits(mail_over, delete_over, every)
+    if watching and (guardian or prune):
+        raise ConfigurationError("--watch looks at the depth alone: leave --guardian and --prune out")
+    if (prune or registration) and not guardian:
+        raise ConfigurationError("only PulseGuardian knows what is bound: give its address with --guardian URL")
+    if prune:
+        check_can_ask(f"prune {name}", yes=yes)
+    pulse = connect_to(name, check_queue, url, insecure=insecure)
+    shown = Output(output, live=watching)
+    if watching:
+        return run(watch(pulse, name, limits, shown, count))
+    bound, change = bindings_of(name, guardian, registration, rule, prune=prune)
+    return run(show_once(pulse, name, limits, shown, bound, change, prune=prune, yes=yes))
+
+
+@command.command(cls=Command)
+def peek(
+    name: _Name,
+    *,
+    count: Annotated[int, count_option(most=10_000)] = 10,
+    full: FullOption = False,
+    output: OutputOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Show the first messages of a queue and leave them in it.
+
+    They are taken and put back where they were; what stays is that they are marked as redelivered. While that happens
+    its consumers do not get them, and a quorum queue counts a delivery.
+    """
+    from pulsekit.cli.commands.queue.messages import peek as look
+
+    return run(look(connect_to(name, check_queue, url, insecure=insecure), name, count, Output(output), full=full))
+
+
+@command.command(cls=Command)
+def take(
+    name: _Name,
+    *,
+    count: CountOption = None,
+    save: SaveOption = None,
+    force: ForceOption = False,
+    full: FullOption = False,
+    quiet: QuietOption = False,
+    output: OutputOption = None,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Show the messages of a queue and remove them from it, until the queue is empty.
+
+    Each message is removed after it was shown. With --save, it is removed after it is on the disk. If the command
+    stops early, the other messages stay in the queue. A file that exists is only replaced with --force.
+
+    'pulsekit queue peek' shows messages and leaves them in the queue.
+    """
+    from pulsekit.cli.commands.queue.messages import take as remove
+    from pulsekit.cli.output.recordings import new_recording
+
+    if quiet and save is None:
+        raise ConfigurationError("--quiet shows nothing: name a file with --save, or use 'pulsekit queue purge'")
+    pulse = connect_to(name, check_queue, url, insecure=insecure)
+    recording = None if save is None else new_recording(save, [], replace=force)
+    return run(remove(pulse, name, count, None if quiet else Output(output), recording, full=full))
+
+
+@command.command(cls=Command)
+def purge(name: _Name, *, yes: YesOption = False, url: UrlOption = None, insecure: InsecureOption = False) -> int:
+    """Drop all messages that wait in a queue; those that consumers have taken stay."""
+    check_can_ask(f"purge {name}", yes=yes)
+    return run(_purge(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes))
+
+
+@command.command(cls=Command)
+def delete(
+    name: _Name,
+    *,
+    yes: YesOption = False,
+    force: ForceOption = False,
+    url: UrlOption = None,
+    insecure: InsecureOption = False,
+) -> int:
+    """Delete a queue with all that is in it; without --force, not while it has consumers."""
+    check_can_ask(f"delete {name}", yes=yes)
+    return run(_delete(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes, force=force))
+
+
+async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
+    from pulsekit.queues.operations import purge_queue, queue_depth
+
+    async with pulse:
+        waiting = (await queue_depth(pulse, name)).ready
+        if not await agreed(f"drop {counted(waiting, 'message', ',')} from {name}?", yes=yes):
+            return nothing_done()
+        gone = await purge_queue(pulse, name)
+    note(f"{counted(gone, 'message', ',')} dropped from {name}")
+    return ExitCode.DONE
+
+
+async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
+    from pulsekit.queues.operations import check_unused, delete_queue, queue_depth
+
+    async with pulse:
+        depth = await queue_depth(pulse, name)
+        if not force:
+            check_unused(depth)  # before the question
+        users = f", and take it from {counted(depth.consumers, 'consumer', ',')}" if depth.consumers else ""
+        if not await agreed(f"delete {name} with {counted(depth.ready, 'message', ',')}{users}?", yes=yes):
+            return nothing_done()
+        gone = await delete_queue(pulse, name, if_unused=not force)
+    note(f"{name} is deleted, and {counted(gone, 'message', ',')} with it")
+    return ExitCode.DONE
