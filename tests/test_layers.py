@@ -21,6 +21,7 @@ LAYERS = """
     __version__ _lazy errors
     _amqp _documents
     bindings schemas
+    catalogue
     messages
     records
     treeherder

@@ -34,7 +34,16 @@ if TYPE_CHECKING:
     from pulsekit.schemas.revisions import Change
     from pulsekit.schemas.runtime import Validator
 
-__all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names", "shipped_text"]
+__all__ = [
+    "PROFILES",
+    "Profile",
+    "Schema",
+    "load_schema",
+    "load_shipped_schema",
+    "schema_names",
+    "shipped_folder",
+    "shipped_text",
+]
 
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
@@ -193,7 +202,7 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
     if isinstance(source, str) and source in schema_names():
         return _load_shipped(source)
     if isinstance(source, str | Path):
-        return _load_file(str(source))
+        return _load_file(Path(source), str(source))
     try:
         text = json.dumps(source)
     except (TypeError, ValueError) as error:
@@ -209,10 +218,10 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
 @lru_cache(maxsize=1)
 def schema_names() -> tuple[str, ...]:
     """Return the names of the shipped schemas."""
-    return tuple(sorted(path.stem for path in _shipped_folder().iterdir() if path.suffix == ".yml"))
+    return tuple(sorted(path.stem for path in shipped_folder().iterdir() if path.suffix == ".yml"))
 
 
-def _shipped_folder() -> Path:
+def shipped_folder() -> Path:
     """Return the folder of the shipped schemas: within the package when installed, beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_schemas"
@@ -221,7 +230,7 @@ def _shipped_folder() -> Path:
 
 def shipped_text(name: str) -> str:
     """Return the YAML of a shipped schema."""
-    return (_shipped_folder() / f"{name}.yml").read_text(encoding="utf-8")
+    return (shipped_folder() / f"{name}.yml").read_text(encoding="utf-8")
 
 
 @lru_cache
@@ -234,11 +243,23 @@ def _load_shipped(name: str) -> Schema:
     return _load_parsed(_parsed(text.encode(), name), name)
 
 
-def _load_file(name: str) -> Schema:
+def load_shipped_schema(name: str) -> Schema:
+    """Return a schema that comes with the package.
+
+    Args:
+        name: one of `schema_names`, or a file below the folder `messages`, such as `hgpushes/v1.json`.
+
+    Raises:
+        SchemaError: there is no such schema.
+    """
+    return _load_shipped(name) if name in schema_names() else _load_file(shipped_folder() / "messages" / name, name)
+
+
+def _load_file(path: Path, name: str) -> Schema:
     from pulsekit.schemas.reading import read_file
 
     try:
-        data = read_file(Path(name), name)
+        data = read_file(path, name)
     except FileNotFoundError:
         known = ", ".join(schema_names())
         raise SchemaError(f"there is no schema {name!r}: it is neither a file nor one of {known}") from None
@@ -248,7 +269,7 @@ def _load_file(name: str) -> Schema:
     from pulsekit.schemas.files import embed_files
 
     try:
-        return _load_text(json.dumps(embed_files(json.loads(text), Path(name))), name)
+        return _load_text(json.dumps(embed_files(json.loads(text), path)), name)
     except SchemaError as error:
         raise SchemaError(f"{name}: {error}") from None
 

@@ -1,0 +1,198 @@
+"""Binding patterns of known exchanges: build one from named fields, and find out why one can never match."""
+
+from __future__ import annotations
+
+import re
+from itertools import product
+from typing import TYPE_CHECKING
+
+from pulsekit._documents.suggestions import Guesses, counted
+from pulsekit.bindings.coverage import word_limit
+from pulsekit.bindings.matching import check_pattern, words_of
+from pulsekit.bindings.registration import Binding
+from pulsekit.catalogue.exchanges import ROUTE, KeyField, KnownExchange, find_exchange, full_name
+from pulsekit.errors import ConfigurationError, InvalidName
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["KnownLayouts", "bindings", "pattern", "patterns"]
+
+_MOST = 1000  # patterns of one call; PulseGuardian limits messages of a queue, a broker its bindings by memory
+_NOT_GITHUB = re.compile(r"[^A-Za-z0-9._%-]")  # characters that Taskcluster removes from names of GitHub
+
+
+def pattern(exchange: str, /, *, route: str | None = None, **fields: str) -> str:
+    """Return the pattern for messages whose routing key has these fields.
+
+    Args:
+        exchange: an exchange of the catalogue: its full name, the name without `exchange/`, or its alias.
+        route: the route of a further key `route.<route>`, instead of fields.
+        fields: the value of each field, such as `schedulerId="gecko-level-3"`.
+
+    Raises:
+        ConfigurationError: Raised when there is no such exchange or field, or a field never has the value.
+    """
+    (found,) = patterns(exchange, {name: [value] for name, value in fields.items()}, [route] if route else ())
+    return found
+
+
+def bindings(
+    exchange: str, fields: Mapping[str, Sequence[str]] | None = None, routes: Sequence[str] = ()
+) -> tuple[Binding, ...]:
+    """Return the bindings for messages whose routing key has these fields; see `patterns`."""
+    return tuple(Binding(full_name(exchange), found) for found in patterns(exchange, fields or {}, routes))
+
+
+def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the patterns which together match the messages that have one of the values in each field.
+
+    Args:
+        exchange: see `pattern`.
+        fields: the values of each field: of several, one must match.
+        routes: routes of further keys. A message that has one of the routes also matches.
+
+    Raises:
+        ConfigurationError: Raised when there is no such exchange or field, or a field never has a value.
+    """
+    known = find_exchange(exchange)
+    if known is None:
+        full_name(exchange)  # raises with the nearest name
+        raise InvalidName(exchange, "is not in the catalogue, so its fields have no names; give a pattern instead")
+    if routes and not known.routes:
+        raise ConfigurationError(f"messages of {known.name} have no routes; see pulsekit exchange show {known.alias}")
+    found = [check_pattern(f"{ROUTE}.{route}") for route in routes]
+    if fields or not routes:
+        found += _from_fields(known, fields)
+    return tuple(dict.fromkeys(found))
+
+
+def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -> list[str]:
+    names = [field.name for field in exchange.fields]
+    for name in fields:
+        if name not in names:
+            guess = Guesses().nearest(name, names)
+            meant = f"did you mean {guess!r}? " if guess else ""
+            raise ConfigurationError(
+                f"keys of {exchange.name} have no field {name!r}; {meant}There are {_listed(names)}"
+            )
+    if not fields:
+        return ["#"]
+    if exchange.separator != "." and fields.keys() != set(names):
+        raise ConfigurationError(
+            f"the key of {exchange.name} is one word, {exchange.layout}, of which a pattern cannot match a part: "
+            f"give {_listed(names)}, or choose messages with --filter \"key.{next(iter(fields))} == '…'\""
+        )
+    choices = [
+        [_word(field, value) for value in fields[field.name]] if field.name in fields else [_default(field)]
+        for field in exchange.fields
+    ]
+    sizes = 1
+    for choice in choices:
+        sizes *= len(choice)
+    if sizes > _MOST:
+        raise ConfigurationError(f"these fields make {sizes:,} bindings; a queue may have {_MOST:,} from one call")
+    return [check_pattern(_joined(exchange, words)) for words in product(*choices)]
+
+
+def _joined(exchange: KnownExchange, words: Sequence[str]) -> str:
+    """Join words. Stars before a last `#` are left out, because keys always have all fields."""
+    kept = list(words)
+    if kept[-1] == "#":
+        while len(kept) > 1 and kept[-2] == "*":
+            del kept[-2]
+    return exchange.separator.join(kept)
+
+
+def _default(field: KeyField) -> str:
+    return field.constant or ("#" if field.many else "*")
+
+
+def _word(field: KeyField, value: str) -> str:
+    """Return the word of a pattern for the value of a field.
+
+    Raises:
+        ConfigurationError: Raised when no key has the value in this field.
+    """
+    if value == "*" or (field.many and value == "#"):
+        return value
+    if field.dots:
+        value = _NOT_GITHUB.sub("", value).replace(".", field.dots)
+    reason = field.refusal(value)
+    if not value:
+        reason = f"{field.name} is empty; a field without a value is written _"
+    elif "." in value and not field.many:
+        reason = f"{field.name} is one word, and a word has no dot"
+    elif not reason and {"*", "#"} & set(value) and not field.many:
+        reason = "* and # are wildcards only as whole words"
+    if reason:
+        raise ConfigurationError(f"no key has {field.name}={value}: {reason}")
+    return value
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
+
+
+class KnownLayouts:
+    """What the catalogue says about the routing keys of an exchange, for `pulsekit.bindings.lint`."""
+
+    def has(self, exchange: str) -> bool:
+        """Return whether the catalogue has an exchange of this full name."""
+        return find_exchange(exchange) is not None
+
+    def mismatch(self, exchange: str, pattern: str) -> tuple[str, str] | None:
+        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one.
+
+        Args:
+            exchange: the full name of the exchange.
+            pattern: the pattern.
+        """
+        known = find_exchange(exchange)
+        if known is None:
+            return None
+        words = words_of(pattern)
+        fields = known.fields if known.separator == "." else (KeyField("key", "", many=True),)
+        route = (KeyField(ROUTE, "", constant=ROUTE), KeyField("route", "", many=True))
+        if _can_match(words, fields) or (known.routes and _can_match(words, route)):
+            return None
+        return _reason(words, fields, word_limit(pattern)), f"keys are {known.layout}"
+
+
+def _can_match(words: Sequence[str], fields: Sequence[KeyField]) -> bool:
+    """Return whether a key of these fields can match the words of a pattern.
+
+    `ahead` are the fields that the next word of a key can be in, after the words of the pattern so far; one more than
+    the fields means the end of the key. A `#` may match any number of words, so it adds all later fields. A field of
+    several words may continue with the next word.
+    """
+    ahead = {0}
+    for word in words:
+        if word == "#":
+            ahead = set(range(min(ahead), len(fields) + 1)) if ahead else ahead
+            continue
+        following = set()
+        for at in ahead:
+            if at < len(fields) and (word == "*" or fields[at].many or not fields[at].refusal(word)):
+                following.add(at + 1)
+            if at and at == len(fields) and fields[at - 1].many:
+                following.add(at)
+        ahead = following
+    return len(fields) in ahead
+
+
+def _reason(words: Sequence[str], fields: Sequence[KeyField], most: int | None) -> str:
+    """Return the first reason for which no key of these fields matches."""
+    many = fields[-1].many
+    if most is not None and most < len(fields):
+        more = " or more" if many else ""
+        return f"it matches nothing: it has {counted(most, 'word')}, and a key has {len(fields)}{more}"
+    for number, word in enumerate(words):
+        if word == "#" or number >= len(fields):
+            break
+        reason = "" if word == "*" or fields[number].many else fields[number].refusal(word)
+        if reason:
+            return f"it matches nothing: word {number + 1} is {word!r}, and {reason}"
+    if not many and sum(word != "#" for word in words) > len(fields):
+        return f"it matches nothing: it has {counted(len(words), 'word')}, and a key has {len(fields)}"
+    return "it matches nothing: no key has these words behind its '#'"
