@@ -5,6 +5,9 @@ lint_job(job)                        # what Treeherder would drop, misread or no
 preview_job(job)                     # the job as Treeherder stores it
 routing_key(job, "treeherder")       # treeherder.autoland._
 summarize(job)                       # the main fields for one line of a screen
+recognize(value)                     # a task, a message about a task, a graph of tasks, a push, or None for a job
+predict_job(message)                 # the job that Treeherder makes of a message about a task
+resolve_push(message, repositories)  # the repository that a push belongs to
 """
 
 from __future__ import annotations
@@ -18,11 +21,19 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.keys import routing_key
     from pulsekit.treeherder.lint import Finding, Linter, lint_job
     from pulsekit.treeherder.preview import preview_job
+    from pulsekit.treeherder.pushes import PushResolution, resolve_push
+    from pulsekit.treeherder.repositories import Repositories, Repository, read_repositories
     from pulsekit.treeherder.rules import RULES, Rule, Severity
+    from pulsekit.treeherder.subjects import PushMessage, TaskDefinition, TaskGraph, TaskMessage, recognize
     from pulsekit.treeherder.summary import JobSummary, summarize
+    from pulsekit.treeherder.task_rules import PROJECT_RULES, PUSH_RULES, TASK_RULES
+    from pulsekit.treeherder.tasks import TaskPrediction, predict_job
 
 __all__ = [
+    "PROJECT_RULES",
+    "PUSH_RULES",
     "RULES",
+    "TASK_RULES",
     "Finding",
     "Job",
     "JobKind",
@@ -33,10 +44,22 @@ __all__ = [
     "Linter",
     "Log",
     "Machine",
+    "PushMessage",
+    "PushResolution",
+    "Repositories",
+    "Repository",
     "Rule",
     "Severity",
+    "TaskDefinition",
+    "TaskGraph",
+    "TaskMessage",
+    "TaskPrediction",
     "lint_job",
+    "predict_job",
     "preview_job",
+    "read_repositories",
+    "recognize",
+    "resolve_push",
     "routing_key",
     "summarize",
 ]
@@ -52,6 +75,11 @@ __getattr__, __dir__ = lazy_names(
             "lint_job",
         ),
         "pulsekit.treeherder.preview": ("preview_job",),
+        "pulsekit.treeherder.pushes": ("PushResolution", "resolve_push"),
+        "pulsekit.treeherder.repositories": ("Repositories", "Repository", "read_repositories"),
+        "pulsekit.treeherder.subjects": ("PushMessage", "TaskDefinition", "TaskGraph", "TaskMessage", "recognize"),
+        "pulsekit.treeherder.task_rules": ("PROJECT_RULES", "PUSH_RULES", "TASK_RULES"),
+        "pulsekit.treeherder.tasks": ("TaskPrediction", "predict_job"),
         "pulsekit.treeherder.rules": (
             "RULES",
             "Rule",

@@ -1,0 +1,423 @@
+"""The shipped schema 'treeherder-task', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
+
+from pulsekit.schemas.runtime import Patterns, Refused
+NoneType = type(None)
+REGEX_PATTERNS = Patterns()
+strict_names_0 = frozenset(['symbol'])
+strict_names_1 = frozenset(['platform'])
+
+def strict(data):
+    """Raise `Refused` unless the payload is valid."""
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not strict_names_0 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'symbol' in data_keys:
+            data_keys.remove('symbol')
+            data__symbol = data['symbol']
+            if not isinstance(data__symbol, str):
+                raise Refused
+            if isinstance(data__symbol, str):
+                data__symbol_len = len(data__symbol)
+                if data__symbol_len < 0:
+                    raise Refused
+                if data__symbol_len > 25:
+                    raise Refused
+        if 'groupSymbol' in data_keys:
+            data_keys.remove('groupSymbol')
+            data__groupSymbol = data['groupSymbol']
+            if not isinstance(data__groupSymbol, str):
+                raise Refused
+            if isinstance(data__groupSymbol, str):
+                data__groupSymbol_len = len(data__groupSymbol)
+                if data__groupSymbol_len < 1:
+                    raise Refused
+                if data__groupSymbol_len > 25:
+                    raise Refused
+        if 'groupName' in data_keys:
+            data_keys.remove('groupName')
+            data__groupName = data['groupName']
+            if not isinstance(data__groupName, str):
+                raise Refused
+            if isinstance(data__groupName, str):
+                data__groupName_len = len(data__groupName)
+                if data__groupName_len < 1:
+                    raise Refused
+                if data__groupName_len > 255:
+                    raise Refused
+        if 'machine' in data_keys:
+            data_keys.remove('machine')
+            data__machine = data['machine']
+            if not isinstance(data__machine, dict):
+                raise Refused
+            data__machine_is_dict = isinstance(data__machine, dict)
+            if data__machine_is_dict:
+                data__machine__missing_keys = not strict_names_1 <= data__machine.keys()
+                if data__machine__missing_keys:
+                    raise Refused
+                data__machine_keys = set(data__machine.keys())
+                if 'platform' in data__machine_keys:
+                    data__machine_keys.remove('platform')
+                    data__machine__platform = data__machine['platform']
+                    if not isinstance(data__machine__platform, str):
+                        raise Refused
+                    if isinstance(data__machine__platform, str):
+                        data__machine__platform_len = len(data__machine__platform)
+                        if data__machine__platform_len < 1:
+                            raise Refused
+                        if data__machine__platform_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__platform):
+                            raise Refused
+                if 'os' in data__machine_keys:
+                    data__machine_keys.remove('os')
+                    data__machine__os = data__machine['os']
+                    if not isinstance(data__machine__os, str):
+                        raise Refused
+                    if isinstance(data__machine__os, str):
+                        data__machine__os_len = len(data__machine__os)
+                        if data__machine__os_len < 1:
+                            raise Refused
+                        if data__machine__os_len > 25:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__os):
+                            raise Refused
+                if 'architecture' in data__machine_keys:
+                    data__machine_keys.remove('architecture')
+                    data__machine__architecture = data__machine['architecture']
+                    if not isinstance(data__machine__architecture, str):
+                        raise Refused
+                    if isinstance(data__machine__architecture, str):
+                        data__machine__architecture_len = len(data__machine__architecture)
+                        if data__machine__architecture_len < 1:
+                            raise Refused
+                        if data__machine__architecture_len > 25:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__architecture):
+                            raise Refused
+                if data__machine_keys:
+                    raise Refused
+        if 'labels' in data_keys:
+            data_keys.remove('labels')
+            data__labels = data['labels']
+            if not isinstance(data__labels, (list, tuple)):
+                raise Refused
+            data__labels_is_list = isinstance(data__labels, (list, tuple))
+            if data__labels_is_list:
+                data__labels_len = len(data__labels)
+                for data__labels_x, data__labels_item in enumerate(data__labels):
+                    if not isinstance(data__labels_item, str):
+                        raise Refused
+                    if isinstance(data__labels_item, str):
+                        data__labels_item_len = len(data__labels_item)
+                        if data__labels_item_len < 1:
+                            raise Refused
+                        if data__labels_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__labels_item):
+                            raise Refused
+        if 'tier' in data_keys:
+            data_keys.remove('tier')
+            data__tier = data['tier']
+            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+                raise Refused
+            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
+                if data__tier < 1:
+                    raise Refused
+                if data__tier > 3:
+                    raise Refused
+        if 'jobKind' in data_keys:
+            data_keys.remove('jobKind')
+            data__jobKind = data['jobKind']
+            if not isinstance(data__jobKind, str):
+                raise Refused
+            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+                raise Refused
+        if 'reason' in data_keys:
+            data_keys.remove('reason')
+            data__reason = data['reason']
+            if not isinstance(data__reason, str):
+                raise Refused
+            if isinstance(data__reason, str):
+                data__reason_len = len(data__reason)
+                if data__reason_len < 1:
+                    raise Refused
+                if data__reason_len > 125:
+                    raise Refused
+        if 'productName' in data_keys:
+            data_keys.remove('productName')
+            data__productName = data['productName']
+            if not isinstance(data__productName, str):
+                raise Refused
+            if isinstance(data__productName, str):
+                data__productName_len = len(data__productName)
+                if data__productName_len < 1:
+                    raise Refused
+                if data__productName_len > 125:
+                    raise Refused
+    return data
+treeherder_names_0 = frozenset(['symbol'])
+treeherder_names_1 = frozenset(['platform'])
+
+def treeherder(data):
+    """Raise `Refused` unless the payload is valid."""
+    if not isinstance(data, dict):
+        raise Refused
+    data_is_dict = isinstance(data, dict)
+    if data_is_dict:
+        data__missing_keys = not treeherder_names_0 <= data.keys()
+        if data__missing_keys:
+            raise Refused
+        data_keys = set(data.keys())
+        if 'symbol' in data_keys:
+            data_keys.remove('symbol')
+            data__symbol = data['symbol']
+            if not isinstance(data__symbol, str):
+                raise Refused
+            if isinstance(data__symbol, str):
+                data__symbol_len = len(data__symbol)
+                if data__symbol_len < 0:
+                    raise Refused
+                if data__symbol_len > 25:
+                    raise Refused
+        if 'groupSymbol' in data_keys:
+            data_keys.remove('groupSymbol')
+            data__groupSymbol = data['groupSymbol']
+            if not isinstance(data__groupSymbol, str):
+                raise Refused
+            if isinstance(data__groupSymbol, str):
+                data__groupSymbol_len = len(data__groupSymbol)
+                if data__groupSymbol_len < 1:
+                    raise Refused
+                if data__groupSymbol_len > 25:
+                    raise Refused
+        if 'groupName' in data_keys:
+            data_keys.remove('groupName')
+            data__groupName = data['groupName']
+            if not isinstance(data__groupName, str):
+                raise Refused
+            if isinstance(data__groupName, str):
+                data__groupName_len = len(data__groupName)
+                if data__groupName_len < 1:
+                    raise Refused
+                if data__groupName_len > 255:
+                    raise Refused
+        if 'machine' in data_keys:
+            data_keys.remove('machine')
+            data__machine = data['machine']
+            if not isinstance(data__machine, dict):
+                raise Refused
+            data__machine_is_dict = isinstance(data__machine, dict)
+            if data__machine_is_dict:
+                data__machine__missing_keys = not treeherder_names_1 <= data__machine.keys()
+                if data__machine__missing_keys:
+                    raise Refused
+                data__machine_keys = set(data__machine.keys())
+                if 'platform' in data__machine_keys:
+                    data__machine_keys.remove('platform')
+                    data__machine__platform = data__machine['platform']
+                    if not isinstance(data__machine__platform, str):
+                        raise Refused
+                    if isinstance(data__machine__platform, str):
+                        data__machine__platform_len = len(data__machine__platform)
+                        if data__machine__platform_len < 1:
+                            raise Refused
+                        if data__machine__platform_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__platform):
+                            raise Refused
+                if 'os' in data__machine_keys:
+                    data__machine_keys.remove('os')
+                    data__machine__os = data__machine['os']
+                    if not isinstance(data__machine__os, str):
+                        raise Refused
+                    if isinstance(data__machine__os, str):
+                        data__machine__os_len = len(data__machine__os)
+                        if data__machine__os_len < 1:
+                            raise Refused
+                        if data__machine__os_len > 25:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__os):
+                            raise Refused
+                if 'architecture' in data__machine_keys:
+                    data__machine_keys.remove('architecture')
+                    data__machine__architecture = data__machine['architecture']
+                    if not isinstance(data__machine__architecture, str):
+                        raise Refused
+                    if isinstance(data__machine__architecture, str):
+                        data__machine__architecture_len = len(data__machine__architecture)
+                        if data__machine__architecture_len < 1:
+                            raise Refused
+                        if data__machine__architecture_len > 25:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__architecture):
+                            raise Refused
+                if data__machine_keys:
+                    raise Refused
+        if 'labels' in data_keys:
+            data_keys.remove('labels')
+            data__labels = data['labels']
+            if not isinstance(data__labels, (list, tuple)):
+                raise Refused
+            data__labels_is_list = isinstance(data__labels, (list, tuple))
+            if data__labels_is_list:
+                data__labels_len = len(data__labels)
+                for data__labels_x, data__labels_item in enumerate(data__labels):
+                    if not isinstance(data__labels_item, str):
+                        raise Refused
+                    if isinstance(data__labels_item, str):
+                        data__labels_item_len = len(data__labels_item)
+                        if data__labels_item_len < 1:
+                            raise Refused
+                        if data__labels_item_len > 50:
+                            raise Refused
+                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__labels_item):
+                            raise Refused
+        if 'tier' in data_keys:
+            data_keys.remove('tier')
+            data__tier = data['tier']
+            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+                raise Refused
+            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
+                if data__tier < 1:
+                    raise Refused
+                if data__tier > 3:
+                    raise Refused
+        if 'jobKind' in data_keys:
+            data_keys.remove('jobKind')
+            data__jobKind = data['jobKind']
+            if not isinstance(data__jobKind, str):
+                raise Refused
+            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+                raise Refused
+        if 'reason' in data_keys:
+            data_keys.remove('reason')
+            data__reason = data['reason']
+            if not isinstance(data__reason, str):
+                raise Refused
+            if isinstance(data__reason, str):
+                data__reason_len = len(data__reason)
+                if data__reason_len < 1:
+                    raise Refused
+                if data__reason_len > 125:
+                    raise Refused
+        if 'productName' in data_keys:
+            data_keys.remove('productName')
+            data__productName = data['productName']
+            if not isinstance(data__productName, str):
+                raise Refused
+            if isinstance(data__productName, str):
+                data__productName_len = len(data__productName)
+                if data__productName_len < 1:
+                    raise Refused
+                if data__productName_len > 125:
+                    raise Refused
+    return data
+
+YAML = (
+    '# How a Taskcluster task appears on Treeherder: the object `extra.treeherder` of its definition.\n'
+    '#\n'
+    "# The structure and every limit are those of Treeherder's own schema (`schemas/task-treeherder-config.yml`); the words are\n"
+    "# pulsekit's. Treeherder drops the messages of a task whose object does not fit, with one line in its own log.\n"
+    '$schema: http://json-schema.org/draft-07/schema#\n'
+    'title: extra.treeherder of a task\n'
+    'description: The symbol, group and platform under which Treeherder shows a task.\n'
+    'type: object\n'
+    'additionalProperties: true # others are ignored, except `collection`: its keys are the labels if `labels` has none\n'
+    'required: [symbol]\n'
+    '\n'
+    'properties:\n'
+    '  # The symbol, and the group around it.\n'
+    '  symbol:\n'
+    '    title: Symbol\n'
+    '    description: The text of the link to the job, such as "bc3". Quote a number in YAML.\n'
+    '    type: string\n'
+    '    minLength: 0\n'
+    '    maxLength: 25\n'
+    '  groupSymbol:\n'
+    '    title: Group symbol\n'
+    '    description: The symbol before the brackets around jobs of one kind, such as "M". Without it, the job has no group.\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 25\n'
+    '  groupName:\n'
+    '    title: Group name\n'
+    '    description: The full name of the group, such as "Mochitests".\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 255\n'
+    '\n'
+    '  # The row of the push.\n'
+    '  machine:\n'
+    '    title: Machine\n'
+    '    description: The platform is the head of the row. The default is the worker type of the task.\n'
+    '    type: object\n'
+    '    additionalProperties: false\n'
+    '    required: [platform]\n'
+    '    properties:\n'
+    '      platform:\n'
+    '        title: Platform\n'
+    '        description: The name of the platform, such as "linux64". Treeherder knows the order of the usual ones.\n'
+    '        type: string\n'
+    "        pattern: '^[A-Za-z0-9_-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 50\n'
+    '      os:\n'
+    '        title: Operating system\n'
+    '        type: string\n'
+    "        pattern: '^[A-Za-z0-9_-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 25\n'
+    '      architecture:\n'
+    '        title: Architecture\n'
+    '        type: string\n'
+    "        pattern: '^[A-Za-z0-9_-]+$'\n"
+    '        minLength: 1\n'
+    '        maxLength: 25\n'
+    '  labels:\n'
+    '    title: Labels\n'
+    '    description: The options of the platform, such as "debug" or "asan". The default is "opt".\n'
+    '    type: array\n'
+    '    uniqueItems: false\n'
+    '    items:\n'
+    '      title: Label\n'
+    '      type: string\n'
+    "      pattern: '^[A-Za-z0-9_-]+$'\n"
+    '      minLength: 1\n'
+    '      maxLength: 50\n'
+    '\n'
+    '  # How much the job matters, and what it is.\n'
+    '  tier:\n'
+    '    title: Tier\n'
+    '    description: 1 for jobs that close the tree when they fail; 3 is hidden at first. The default is 1.\n'
+    '    type: integer\n'
+    '    minimum: 1\n'
+    '    maximum: 3\n'
+    '  jobKind:\n'
+    '    title: Kind of job\n'
+    '    description: A failed "test" is shown as testfailed, a failed "build" or "other" as busted. The default is "other".\n'
+    '    type: string\n'
+    '    default: other\n'
+    '    enum: [build, test, other]\n'
+    '  reason:\n'
+    '    title: Reason\n'
+    '    description: Why the job exists, such as "scheduled", which is the default.\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 125\n'
+    '  productName:\n'
+    '    title: Product\n'
+    '    description: The product, such as "firefox".\n'
+    '    type: string\n'
+    '    minLength: 1\n'
+    '    maxLength: 125\n'
+)
+JSON = (
+    '{"$schema": "http://json-schema.org/draft-07/schema#", "title": "extra.treeherder of a task", "description": "The symbol, group and platform under which Treeherder shows a task.", "type": "object", "additionalProperties": true, "required": ["symbol"], "properties": {"symbol": {"title": "Symbol", "description": "The text of the link to the job, such as \\"bc3\\". Quote a number in YAML.", "type": "string", "minLength": 0, "maxLength": 25}, "groupSymbol": {"title": "Group symbol", "description": "The symbol before the brackets around jobs of one kind, such as \\"M\\". Without it, the job has no group.", "type": "string", "minLength": 1, "maxLength": 25}, "groupName": {"title": "Group name", "description": "The full name of the group, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}, "machine": {"title": "Machine", "description": "The platform is the head of the row. The default is the worker type of the task.", "type": "object", "additionalProperties": false, "required": ["platform"], "properties": {"platform": {"title": "Platform", "description": "The name of the platform, such as \\"linux64\\". Treeherder knows the order of the usual ones.", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}, "os": {"title": "Operating system", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"title": "Architecture", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}}}, "labels": {"title": "Labels", "description": "The options of the platform, such as \\"debug\\" or \\"asan\\". The default is \\"opt\\".", "type": "array", "uniqueItems": false, "items": {"title": "Label", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}}, "tier": {"title": "Tier", "description": "1 for jobs that close the tree when they fail; 3 is hidden at first. The default is 1.", "type": "integer", "minimum": 1, "maximum": 3}, "jobKind": {"title": "Kind of job", "description": "A failed \\"test\\" is shown as testfailed, a failed \\"build\\" or \\"other\\" as busted. The default is \\"other\\".", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "reason": {"title": "Reason", "description": "Why the job exists, such as \\"scheduled\\", which is the default.", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"title": "Product", "description": "The product, such as \\"firefox\\".", "type": "string", "minLength": 1, "maxLength": 125}}}'
+)
+
+__all__ = ["JSON", "YAML", "strict", "treeherder"]

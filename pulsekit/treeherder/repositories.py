@@ -1,0 +1,148 @@
+"""The repositories that a Treeherder knows, from its own data or from a list, and the rules about them.
+
+    repositories = read_repositories(value)      # plain JSON or YAML, in one of these forms:
+
+    - Treeherder's fixtures `repository.json` and, in the same list or another value, `repository_branch.json`;
+    - the answer of `/api/repository/` of a Treeherder;
+    - a list: names, or objects with `name`, `url`, `active`, `branches`, `accepts_pull_requests`.
+
+Source: `treeherder/model/models.py` of Treeherder, and its `treeherder/model/fixtures/`, as of August 2026.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._documents.suggestions import Guesses, brief, described
+from pulsekit.errors import ConfigurationError
+from pulsekit.treeherder.task_rules import dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from pulsekit.treeherder.lint import Finding
+
+__all__ = ["Repositories", "Repository", "read_repositories"]
+
+_ACTIVE = "active"
+_BRANCHES = "model.repositorybranch"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository of Treeherder.
+
+    Attributes:
+        name: the name, which is the project of jobs and tasks.
+        url: the URL, or empty if it is unknown.
+        active: whether Treeherder stores jobs and pushes of it.
+        branches: the branches of a Git repository; one may end in `*`.
+        accepts_pull_requests: whether Treeherder stores its pull requests.
+    """
+
+    name: str
+    url: str = ""
+    active: bool = True
+    branches: tuple[str, ...] = ()
+    accepts_pull_requests: bool = False
+
+
+class Repositories:
+    """The repositories of a Treeherder.
+
+    Args:
+        repositories: all of them, also those that are not active.
+    """
+
+    def __init__(self, repositories: Iterable[Repository]) -> None:
+        self._by_name = {one.name: one for one in repositories}
+
+    def __iter__(self) -> Iterator[Repository]:
+        return iter(self._by_name.values())
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> Repository | None:
+        """Return the repository of a name, or None."""
+        return self._by_name.get(name)
+
+    def at(self, url: str) -> list[Repository]:
+        """Return the active repositories of a URL. A URL matches exactly, as in Treeherder."""
+        return [one for one in self if one.url == url and one.active]
+
+    def check_project(self, project: str, pointer: str) -> Finding | None:
+        """Return a finding if Treeherder stores no jobs of a project, else None.
+
+        Args:
+            project: the name of the repository.
+            pointer: the JSON pointer of the name, for the finding.
+        """
+        found = self._by_name.get(project)
+        if found is None:
+            near = Guesses().nearest(project, self._by_name)
+            hint = f"did you mean {near!r}?" if near else ""
+            return dropped("project-unknown", pointer, f"{brief(project)} is not a repository of Treeherder", hint)
+        if not found.active:
+            return dropped("project-inactive", pointer, f"{brief(project)} is not active")
+        return None
+
+
+def read_repositories(*values: Any) -> Repositories:
+    """Read repositories from one value or several, such as both fixtures of Treeherder.
+
+    Raises:
+        ConfigurationError: Raised when a value has none of the forms, or a branch has no repository.
+    """
+    found: dict[Any, Repository] = {}
+    branches: list[dict[str, Any]] = []
+    for value in values:
+        if not isinstance(value, list):
+            raise ConfigurationError(f"{described(value)} is not a list of repositories")
+        for entry in value:
+            if isinstance(entry, dict) and entry.get("model") == _BRANCHES:
+                branches.append(_object(entry.get("fields")))
+            else:
+                key, repository = _read(entry)
+                found[key] = repository
+    for branch in branches:
+        owner, name = _key(branch.get("repository")), branch.get("branch")
+        if owner not in found or not isinstance(name, str):
+            raise ConfigurationError(f"no repository has the branch {brief(branch)}: add repository.json")
+        found[owner] = replace(found[owner], branches=(*found[owner].branches, name))
+    return Repositories(found.values())
+
+
+def _read(entry: Any) -> tuple[Any, Repository]:
+    """Return a repository, and the key by which branches refer to it."""
+    if isinstance(entry, str):
+        return entry, Repository(entry)
+    fields = _object(entry)
+    key = _key(entry.get("pk", entry.get("id")))
+    if "model" in entry:
+        fields = _object(entry.get("fields"))
+    name, url, branches = fields.get("name"), fields.get("url", ""), fields.get("branches", fields.get("branch")) or []
+    if isinstance(branches, str):
+        branches = branches.split(",")  # as in Treeherder until 2023
+    if not isinstance(name, str) or not isinstance(url, str) or not isinstance(branches, list):
+        raise ConfigurationError(f"{brief(entry)} is not a repository: it has a name, a url and branches")
+    active = fields.get("active", fields.get("active_status", _ACTIVE))
+    return name if key is None else key, Repository(
+        name,
+        url,
+        active in {True, _ACTIVE} if isinstance(active, str | bool) else False,
+        tuple(branch for branch in branches if isinstance(branch, str)),
+        fields.get("accepts_pull_requests") is True,
+    )
+
+
+def _key(value: Any) -> Any:
+    """Return a primary key, or None: a name, if the fixture has natural keys."""
+    return value if isinstance(value, int | str) else None
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ConfigurationError(f"{described(value)} is not a repository")
+    return value

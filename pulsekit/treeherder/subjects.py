@@ -1,0 +1,231 @@
+"""What a JSON value is to Treeherder, by its shape: a task, a message about a task, a graph of tasks, or a push.
+
+    subject = recognize(value)         # TaskMessage, TaskDefinition, TaskGraph, PushMessage, or None for a job
+
+Each subject keeps the JSON pointers of its parts, so that findings have a place in the text.
+Sources: the message schemas of Taskcluster's queue and of taskcluster-github; `task-graph.json` of Taskgraph
+(https://taskcluster-taskgraph.readthedocs.io/); `hgpushes` (https://mozilla-version-control-tools.readthedocs.io/).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pulsekit._documents.values import pointer_token
+from pulsekit.records.payload import may_be_record, open_payload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Subject: TypeAlias = "TaskMessage | TaskDefinition | TaskGraph | PushMessage"
+
+__all__ = [
+    "EXCHANGES",
+    "ROOT_URL",
+    "PushMessage",
+    "TaskDefinition",
+    "TaskGraph",
+    "TaskMessage",
+    "normalize_task",
+    "recognize",
+]
+
+ROOT_URL = "https://firefox-ci-tc.services.mozilla.com"
+_QUEUE = "exchange/taskcluster-queue/"
+_PREFIX = f"{_QUEUE}v1/task-"
+_STATES = ("defined", "pending", "running", "completed", "failed", "exception")
+EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # that Treeherder binds, in the order of a task's life
+
+_GITHUB = "exchange/taskcluster-github/v1/"
+_HG = "exchange/hgpushes/v1"
+_ANY_TASK = "A" * 22  # a slug id: that of the UUID of zeros
+_SLUG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
+_OF_JOBS = frozenset({"display", "buildSystem", "origin", "jobKind"})
+# Fields of a definition. Two of them are enough, because a definition that is not complete is a task, too.
+_OF_TASKS = frozenset(
+    {
+        "created", "deadline", "dependencies", "expires", "extra", "metadata", "payload", "priority", "provisionerId",
+        "requires", "retries", "routes", "schedulerId", "scopes", "tags", "taskGroupId", "taskQueueId", "workerType",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class TaskMessage:
+    """A message of Taskcluster's queue about a task, with the definition of the task.
+
+    Attributes:
+        exchange: the exchange of the message.
+        payload: the body of the message: plain JSON.
+        task: the definition: plain JSON, as the queue's API returns it or as a file has it. None if it is unknown.
+        root_url: the root URL of the Taskcluster deployment.
+        payload_at: the JSON pointer of the body in the text from which it was read.
+        task_at: the JSON pointer of the definition in that text.
+        has_times: False for a message made up for a preview, whose run has no times and whose task may not have one.
+    """
+
+    exchange: str
+    payload: Any
+    task: Any = None
+    root_url: str = ROOT_URL
+    payload_at: str = ""
+    task_at: str = ""
+    has_times: bool = True
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task, or an empty text if the message has none."""
+        status = self.payload.get("status") if isinstance(self.payload, dict) else None
+        task_id = status.get("taskId") if isinstance(status, dict) else None
+        return task_id if isinstance(task_id, str) else ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDefinition:
+    """The definition of a task, without a message.
+
+    Attributes:
+        task: the definition: plain JSON.
+        task_id: the id of the task, or empty.
+        label: the label of the task in its graph, or empty.
+        task_at: the JSON pointer of the definition in the text from which it was read.
+    """
+
+    task: Any
+    task_id: str = ""
+    label: str = ""
+    task_at: str = ""
+
+    def messages(self, root_url: str = ROOT_URL) -> Iterator[TaskMessage]:
+        """Yield a message for each exchange that Treeherder binds, as the queue would publish them, but without times.
+
+        Args:
+            root_url: the root URL of the Taskcluster deployment.
+        """
+        for exchange, state in zip(EXCHANGES, _STATES, strict=True):
+            runs = [] if state == "defined" else [{"runId": 0, "state": state, "reasonCreated": "scheduled"}]
+            payload = {"status": {"taskId": self.task_id or _ANY_TASK, "runs": runs}, "runId": 0}
+            yield TaskMessage(exchange, payload, self.task, root_url, task_at=self.task_at, has_times=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskGraph:
+    """The tasks of a decision task's `task-graph.json`, or of another file of Taskgraph.
+
+    Attributes:
+        tasks: the definitions, in the order of the file.
+    """
+
+    tasks: tuple[TaskDefinition, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PushMessage:
+    """A message about a push.
+
+    Attributes:
+        exchange: the exchange of the message.
+        payload: the body of the message: plain JSON.
+        payload_at: the JSON pointer of the body in the text from which it was read.
+    """
+
+    exchange: str
+    payload: Any
+    payload_at: str = ""
+
+
+def normalize_task(task: Any) -> Any:
+    """Return a definition in the form in which the queue's API returns it, for one from a file or a graph.
+
+    The queue derives `provisionerId` and `workerType` from `taskQueueId`, and fills in missing `routes` and `payload`.
+    The definition that is given is not changed.
+    """
+    if not isinstance(task, dict):
+        return task
+    added: dict[str, Any] = {name: empty for name, empty in (("routes", []), ("payload", {})) if name not in task}
+    queue = task.get("taskQueueId")
+    if isinstance(queue, str) and len(parts := queue.split("/")) == 2:
+        added["provisionerId"], added["workerType"] = parts
+    return task | added if added else task
+
+
+def recognize(value: Any) -> Subject | None:
+    """Return what a JSON value is to Treeherder, or None for a job, the record of a job, and everything else.
+
+    Raises:
+        InvalidInput: Raised when the value is a record that cannot be read.
+    """
+    if not isinstance(value, dict) or not _OF_JOBS.isdisjoint(value):
+        return None
+    if "message" in value and "task" in value:
+        return _message(value["message"], "/message", value["task"], "/task")
+    if "exchange" in value or may_be_record(value):
+        return _message(value, "", value.get("task"), "/task")
+    if found := _body(value):
+        return found
+    if len(_OF_TASKS.intersection(value)) > 1:
+        return TaskDefinition(value)
+    if _is_entry(value):
+        return _definition("", value, "")
+    if value and all(map(_is_entry, value.values())):
+        return TaskGraph(tuple(_definition(key, entry, f"/{pointer_token(key)}") for key, entry in value.items()))
+    return None
+
+
+def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
+    """Return the subject of a message: of a record, of `{"exchange", "payload", …}`, or of a body."""
+    if not isinstance(value, dict) or "exchange" not in value:
+        found = _body(value)
+        if isinstance(found, TaskMessage):
+            return TaskMessage(found.exchange, value, task, payload_at=at, task_at=task_at)
+        return TaskMessage("", value, task, payload_at=at, task_at=task_at) if at else None
+    exchange, root_url = value["exchange"], value.get("root_url")
+    if not isinstance(exchange, str):
+        return None
+    is_push = "/hgpushes/" in exchange or exchange in {f"{_GITHUB}push", f"{_GITHUB}pull-request"}
+    if not (is_push or exchange.startswith(_QUEUE) or at):
+        return None
+    payload, name = value.get("payload"), "payload"
+    if payload is None and may_be_record(value) and (opened := open_payload(value)):
+        payload, name = opened.value, "body"
+    if is_push:
+        return PushMessage(exchange, payload, f"{at}/{name}")
+    root = root_url if isinstance(root_url, str) else ROOT_URL
+    return TaskMessage(exchange, payload, task, root, f"{at}/{name}", task_at)
+
+
+def _body(value: Any) -> TaskMessage | PushMessage | None:
+    """Return the subject of a body without an exchange, which follows from its fields."""
+    if not isinstance(value, dict):
+        return None
+    status, details, payload = value.get("status"), value.get("details"), value.get("payload")
+    if isinstance(status, dict) and "taskId" in status and "runId" in value:
+        return TaskMessage(_exchange_of(status, value["runId"]), value)
+    if isinstance(details, dict) and "event.base.repo.branch" in details:
+        return PushMessage(f"{_GITHUB}{'pull-request' if 'event.pullNumber' in details else 'push'}", value)
+    if isinstance(payload, dict) and "pushlog_pushes" in payload:
+        return PushMessage(_HG, value)
+    return None
+
+
+def _exchange_of(status: dict[str, Any], number: Any) -> str:
+    """Return the exchange of the message about a run, by the state of the run."""
+    runs = status.get("runs")
+    if isinstance(runs, list) and isinstance(number, int) and -len(runs) <= number < len(runs):
+        state = runs[number].get("state") if isinstance(runs[number], dict) else None
+        return f"{_PREFIX}{state}" if isinstance(state, str) else ""
+    return EXCHANGES[0] if not runs else ""
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("task"), dict)
+
+
+def _definition(key: str, entry: dict[str, Any], at: str) -> TaskDefinition:
+    """Return the definition in an entry of a graph, whose key is the label or the id of the task."""
+    ids = (entry.get("task_id"), entry.get("taskId"), key)
+    task_id = next((one for one in ids if isinstance(one, str) and _SLUG.fullmatch(one)), "")
+    label = entry.get("label", key)
+    return TaskDefinition(entry["task"], task_id, label if isinstance(label, str) else key, f"{at}/task")

@@ -1,0 +1,365 @@
+"""The job that Treeherder makes of a message about a Taskcluster task, or the rules by which it drops the message.
+
+    message = TaskMessage("exchange/taskcluster-queue/v1/task-failed", payload, task)
+    predicted = predict_job(message)
+    predicted.job              # the payload in the form of `pulse-job`, or None
+    predicted.findings         # why Treeherder drops the message
+
+The job then passes through Treeherder's loader as any other: `preview_job` and `lint_job` apply to it. Treeherder gets
+the definition of the task from the queue. The content of message and definition never raises.
+Source: `treeherder/etl/taskcluster_pulse/handler.py` and `parse_route.py` of Treeherder, as of August 2026.
+"""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from pulsekit._documents.suggestions import brief, described
+from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder.subjects import EXCHANGES, normalize_task
+from pulsekit.treeherder.task_route import TaskRoute, find_route
+from pulsekit.treeherder.task_rules import MAIN_BRANCHES, MOBILE_PROJECTS, DroppedError, dropped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulsekit.treeherder.lint import Finding
+    from pulsekit.treeherder.subjects import TaskMessage
+
+__all__ = ["TaskPrediction", "predict_job"]
+
+ResultT = TypeVar("ResultT")
+
+_PREFIX = "exchange/taskcluster-queue/v1/task-"
+_SCHEMA = "treeherder-task"
+_PROBLEMS_MAX = 20  # findings about one extra.treeherder
+_NAME_MAX = 139  # characters of a name that Treeherder keeps
+_LATER = frozenset({"relative-datestamp", "$fromNow"})  # a time that Taskgraph or JSON-e computes later
+
+# For the fields of a job, the place in the definition of the task from which Treeherder copies them.
+_TASK_SOURCES = {
+    "/owner": "/metadata/owner",
+    "/timeScheduled": "/created",
+    "/display/jobName": "/metadata/name",
+    "/display/jobSymbol": "/extra/treeherder/symbol",
+    "/display/groupSymbol": "/extra/treeherder/groupSymbol",
+    "/display/groupName": "/extra/treeherder/groupName",
+    "/jobInfo/summary": "/metadata/description",
+    "/buildMachine": "/extra/treeherder/machine",
+    **{f"/{name}": f"/extra/treeherder/{name}" for name in ("tier", "jobKind", "reason", "productName")},
+}
+_RUN_SOURCES = {
+    "/state": "/state",
+    "/result": "/reasonResolved",
+    "/timeStarted": "/started",
+    "/timeCompleted": "/resolved",
+    "/buildMachine/name": "/workerId",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPrediction:
+    """What Treeherder's handler makes of a message about a task.
+
+    Attributes:
+        job: the job, in the form of `pulse-job`, or None if the handler drops the message. Links to artifacts are
+            absent: they are known only online.
+        findings: the rules by which the handler drops the message, in the order in which it applies them.
+        assumptions: what the handler asks from other services, in a sentence each.
+        task_at: the JSON pointer of the definition.
+        run_at: the JSON pointer of the run, or empty.
+        route_at: the JSON pointer of the route, or empty.
+        labels_at: the JSON pointer of the labels, or empty.
+    """
+
+    job: dict[str, Any] | None
+    findings: tuple[Finding, ...]
+    assumptions: tuple[str, ...] = ()
+    task_at: str = ""
+    run_at: str = ""
+    route_at: str = ""
+    labels_at: str = ""
+
+    def source(self, pointer: str) -> str:
+        """Return the JSON pointer of the value from which Treeherder copied a field of the job, or an empty text."""
+        if pointer.startswith("/origin"):
+            return self.route_at
+        if pointer.startswith("/labels"):
+            return self.labels_at
+        if pointer in _RUN_SOURCES:
+            return self.run_at and self.run_at + _RUN_SOURCES[pointer]
+        rest = ""
+        while pointer and pointer not in _TASK_SOURCES:
+            pointer, _, last = pointer.rpartition("/")
+            rest = f"/{last}{rest}"
+        return self.task_at + _TASK_SOURCES[pointer] + rest if pointer else ""
+
+
+class _Run(NamedTuple):
+    """A run, with the last word of its exchange, its number, and why the run after it was created."""
+
+    kind: str
+    number: int
+    content: dict[str, Any]
+    after: Any
+
+
+def predict_job(message: TaskMessage) -> TaskPrediction:
+    """Return the job that Treeherder makes of a message, field by field, or the rules by which it drops the message.
+
+    If several rules drop the message, the first finding is Treeherder's reason; the others would be next.
+    """
+    return _Handler(message).predict()
+
+
+class _Handler:
+    """Treeherder's handler for one message. Where Treeherder's stops, it notes the rule and looks for further ones.
+
+    `_in_task` and `_in_message` read a value as Treeherder's Python does, by indexing, and make a finding of a failure.
+    The JSON pointer of a value is built for a finding only, because most messages have none.
+    """
+
+    def __init__(self, message: TaskMessage) -> None:
+        self._message = message
+        self._task = normalize_task(message.task)
+        self._findings: list[Finding] = []
+        self._assumptions: list[str] = []
+        self._run_at = self._labels_at = ""
+
+    def predict(self) -> TaskPrediction:
+        """Return the job, or the rules that drop the message in the order in which the handler applies them."""
+        task_id = self._try(self._task_id)
+        if self._message.task is None:
+            self._assumptions.append("the definition of the task, which the queue has, leads to a job")
+            self._check_exchange()
+            self._try(self._run)
+            return self._prediction(None, None)
+        route = self._try(lambda: find_route(self._in_task("routes"), f"{self._message.task_at}/routes"))
+        if route is not None and route.project in MOBILE_PROJECTS:
+            self._try(lambda: self._check_branch(route.project))
+        config = self._try(self._config)
+        self._check_exchange()
+        run = self._try(self._run)
+        if task_id is None or route is None or config is None or run is None:
+            self._try(self._definition)  # what else is absent
+            return self._prediction(None, route)
+        return self._prediction(self._try(lambda: self._job(task_id, route, config, run)), route)
+
+    def _prediction(self, job: dict[str, Any] | None, route: TaskRoute | None) -> TaskPrediction:
+        return TaskPrediction(
+            None if self._findings else job,
+            tuple(self._findings),
+            tuple(self._assumptions),
+            self._message.task_at,
+            self._run_at,
+            "" if route is None else route.pointer,
+            self._labels_at,
+        )
+
+    def _try(self, step: Callable[[], ResultT]) -> ResultT | None:
+        """Return the result of a step, or note the rule by which the handler drops the message there."""
+        try:
+            return step()
+        except DroppedError as error:
+            self._findings.append(error.finding)
+            return None
+
+    def _in_task(self, *path: str) -> Any:
+        return _indexed(self._task, path, "task-incomplete", self._message.task_at)
+
+    def _in_message(self, *path: str | int) -> Any:
+        return _indexed(self._message.payload, path, "message-incomplete", self._message.payload_at)
+
+    def _incomplete(self, path: str, message: str) -> DroppedError:
+        return DroppedError("task-incomplete", self._message.task_at + path, message)
+
+    def _task_id(self) -> tuple[str, str]:
+        """Return the slug id of the task, and its UUID."""
+        slug = self._in_message("status", "taskId")
+        try:
+            if isinstance(slug, str):
+                return slug, str(UUID(bytes=urlsafe_b64decode(f"{slug}==")))
+        except ValueError:
+            pass
+        pointer = f"{self._message.payload_at}/status/taskId"
+        raise DroppedError("message-incomplete", pointer, f"{described(slug)} is not the id of a task")
+
+    def _check_branch(self, project: str) -> None:
+        """Apply the rule for projects on GitHub whose tasks Treeherder ignores unless they belong to main."""
+        payload = self._in_task("payload")
+        env = payload.get("env", {}) if isinstance(payload, dict) else None
+        if not isinstance(env, dict):
+            raise self._incomplete("/payload", "the payload, or its env, is not an object")
+        base = env.get("MOBILE_BASE_REPOSITORY")
+        if not base:
+            self._assumptions.append(f"the decision task of the group belongs to main or master of {project}")
+            return
+        if not isinstance(base, str) or "/" not in base:
+            raise self._incomplete("/payload/env/MOBILE_BASE_REPOSITORY", f"{brief(base)} is not a URL")
+        if base.rpartition("/")[2] not in MOBILE_PROJECTS or "MOBILE_HEAD_REPOSITORY" not in env:
+            return
+        at = f"{self._message.task_at}/payload/env"
+        if (head := env["MOBILE_HEAD_REPOSITORY"]) != base:
+            message = f"{brief(head)} is not {brief(base)}"
+            raise DroppedError("project-mobile-branch", f"{at}/MOBILE_HEAD_REPOSITORY", message)
+        if (branch := env.get("MOBILE_HEAD_REF", MAIN_BRANCHES[0])) not in MAIN_BRANCHES:
+            message = f"{brief(branch)} is neither master nor main"
+            raise DroppedError("project-mobile-branch", f"{at}/MOBILE_HEAD_REF", message)
+
+    def _config(self) -> dict[str, Any]:
+        """Return `extra.treeherder`, which is valid."""
+        extra = self._task.get("extra", {}) if isinstance(self._task, dict) else self._in_task("extra")
+        if not isinstance(extra, dict):
+            raise self._incomplete("/extra", f"{described(extra)} is not an object")
+        config: dict[str, Any] = extra.get("treeherder", {})
+        at = f"{self._message.task_at}/extra/treeherder"
+        if not config:
+            if "treeherder" in extra:
+                raise DroppedError("treeherder-missing", at, "extra.treeherder is empty")
+            raise DroppedError("treeherder-missing", self._message.task_at, "extra.treeherder is missing")
+        schema = load_schema(_SCHEMA)
+        if schema.is_valid(config, "treeherder"):
+            return config
+        *others, last = (
+            DroppedError("treeherder-invalid", at + problem.pointer, problem.message, problem.hint)
+            for problem in schema.problems(config, "treeherder", most=_PROBLEMS_MAX)
+        )
+        self._findings += [error.finding for error in others]
+        raise last
+
+    def _definition(self) -> dict[str, Any]:
+        """Return what the handler reads of a definition besides its routes and `extra.treeherder`."""
+        name = self._in_task("metadata", "name")
+        if not isinstance(name, str):
+            raise self._incomplete("/metadata/name", f"{described(name)} is not text")
+        return {
+            "owner": self._in_task("metadata", "owner"),
+            "name": name[:_NAME_MAX],
+            "created": self._in_task("created"),
+            "description": self._in_task("metadata", "description"),
+            "workerType": self._in_task("workerType"),
+        }
+
+    def _check_exchange(self) -> None:
+        if self._message.exchange not in EXCHANGES:
+            message = f"{brief(self._message.exchange)} is not an exchange that Treeherder binds"
+            self._findings.append(dropped("exchange-unknown", "", message))
+
+    def _run(self) -> _Run:
+        """Return the run of the message. A task that is only defined has none: Treeherder counts it as run 0."""
+        kind = self._message.exchange.removeprefix(_PREFIX)
+        if kind == "defined":
+            return _Run(kind, 0, {"state": "unscheduled"}, None)
+        number, runs = self._in_message("runId"), self._in_message("status", "runs")
+        if not isinstance(number, int) or not isinstance(runs, list):
+            raise DroppedError("message-incomplete", self._message.payload_at, "runId or runs has another type")
+        self._of_run(number, "state")
+        self._run_at = f"{self._message.payload_at}/status/runs/{number}"
+        if kind == "exception" and self._of_run(number, "reasonCreated") == "exception":
+            raise DroppedError("run-never-scheduled", f"{self._run_at}/reasonCreated", "the task was never scheduled")
+        after = self._of_run(number + 1, "reasonCreated") if kind == "exception" and len(runs) > number + 1 else None
+        return _Run(kind, number, runs[number], after)
+
+    def _of_run(self, number: int, name: str) -> Any:
+        return self._in_message("status", "runs", number, name)
+
+    def _job(self, task_id: tuple[str, str], route: TaskRoute, config: dict[str, Any], run: _Run) -> dict[str, Any]:
+        slug, uuid = task_id
+        kind, number, content, after = run
+        job = self._common(f"{uuid}/{number}", number, route, config, content)
+        if self._message.has_times:
+            if kind in {"running", "completed", "failed"} or (kind == "exception" and content.get("started")):
+                job["timeStarted"] = self._of_run(number, "started")
+            if kind in {"completed", "failed", "exception"}:
+                job["timeCompleted"] = self._of_run(number, "resolved")
+        if kind in {"completed", "failed"}:
+            log = f"task/{slug}/runs/{brief(self._of_run(number, 'runId'))}/artifacts/public/logs/live_backing.log"
+            url = f"{self._message.root_url.rstrip('/')}/api/queue/v1/{log}"
+            job["logs"] = [{"name": "live_backing_log", "url": url}]
+        elif kind == "exception":
+            job["logs"] = []
+            job["isRetried"] = after in ("retry", "task-retry")
+        return job
+
+    def _common(
+        self, guid: str, number: int, route: TaskRoute, config: dict[str, Any], run: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return the fields that a job has in every state."""
+        task = self._definition()
+        state, result = _state(run)
+        machine = config.get("machine", {})
+        display = {
+            "jobSymbol": config["symbol"],
+            "groupSymbol": config.get("groupSymbol", "?"),
+            "jobName": task["name"],
+        }
+        if "groupName" in config:  # the schema refuses an empty one, and an empty productName
+            display["groupName"] = config["groupName"]
+        job: dict[str, Any] = {
+            "buildSystem": "taskcluster",
+            "owner": task["owner"],
+            "taskId": guid,
+            "retryId": number,
+            "isRetried": False,
+            "display": display,
+            "state": state,
+            "result": result,
+            "tier": config.get("tier", 1),
+            "timeScheduled": task["created"],
+            "jobKind": config.get("jobKind", "other"),
+            "reason": config.get("reason", "scheduled"),
+            "jobInfo": {"links": [], "summary": task["description"]},
+            "version": 1,
+            "origin": {"project": route.project, "revision": route.revision, "id": route.push},
+            "labels": self._labels(config),
+            "buildMachine": {
+                "name": run.get("workerId", "unknown"),
+                "platform": machine.get("platform", task["workerType"]),
+                "os": machine.get("os", "-"),
+                "architecture": machine.get("architecture", "-"),
+            },
+        }
+        if "productName" in config:
+            job["productName"] = config["productName"]
+        created = task["created"]
+        if not self._message.has_times and isinstance(created, dict) and not _LATER.isdisjoint(created):
+            del job["timeScheduled"]
+        return job
+
+    def _labels(self, config: dict[str, Any]) -> list[str]:
+        name = "labels" if config.get("labels") else "collection"
+        labels = config.get(name)
+        self._labels_at = f"{self._message.task_at}/extra/treeherder/{name}"
+        if not labels:
+            return ["opt"]
+        if name == "collection" and not isinstance(labels, dict):
+            raise self._incomplete("/extra/treeherder/collection", f"{described(labels)} is not an object")
+        return list(labels)
+
+
+def _indexed(value: Any, path: tuple[str | int, ...], rule: str, at: str) -> Any:
+    """Return `value[a][b]…` for a path, or raise the rule that applies if a part is absent."""
+    try:
+        for key in path:
+            value = value[key]
+    except (LookupError, TypeError):
+        name = brief(key)
+        where = "".join(f"/{part}" for part in path[: path.index(key)])
+        raise DroppedError(rule, at + where, f"{name} is missing from {described(value)}") from None
+    return value
+
+
+def _state(run: dict[str, Any]) -> tuple[Any, str]:
+    """Return the state and the result of a run, as a job has them."""
+    state = run["state"]
+    if state == "completed":
+        return state, "success"
+    if state == "failed":
+        return "completed", "fail"
+    if state == "exception":
+        reason = run.get("reasonResolved")
+        return "completed", reason if reason in ("canceled", "superseded") else "exception"
+    return state, "unknown"
