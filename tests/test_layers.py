@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = """
     __version__ _lazy errors
     _amqp _documents
-    bindings schemas
+    bindings schemas _http
     catalogue
     messages
     records

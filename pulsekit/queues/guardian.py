@@ -7,17 +7,15 @@ AMQP has no method that lists bindings, and users of Pulse have no access to Rab
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from pulsekit._amqp.broker import is_loopback
+from pulsekit._http import check_site, fetch
 from pulsekit.bindings.names import check_queue
-from pulsekit.errors import ConfigurationError, InsecureConnection, NetworkError, NotFound, Unreachable
+from pulsekit.errors import NetworkError
 
 if TYPE_CHECKING:
-    import http.client
     from collections.abc import Iterable, Mapping
 
     from pulsekit.bindings.registration import Binding
@@ -26,7 +24,6 @@ __all__ = ["Bound", "Comparison", "compare", "fetch_bindings"]
 
 TIMEOUT = 10.0  # seconds for the complete answer
 MAX_BYTES = 8 * 1024 * 1024  # of an answer: tens of thousands of bindings
-_CHUNK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +72,7 @@ def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
 
 
 def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[Bound, ...]:
-    """Return the bindings of a queue from PulseGuardian's web site. This blocks for at most about twice the timeout.
+    """Return the bindings of a queue from PulseGuardian's web site. This blocks for at most the timeout.
 
     PulseGuardian lists a queue some seconds after it was created. For an unknown queue it returns no bindings.
 
@@ -91,78 +88,15 @@ def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[
         NotFound: Raised when the site has no such page.
         NetworkError: Raised when the site cannot be reached, or its answer is not a list of bindings.
     """
-    address = f"{_checked(site)}/queue/{quote(check_queue(queue))}/bindings"
+    address = f"{check_site(site, 'PulseGuardian')}/queue/{quote(check_queue(queue))}/bindings"
     try:
-        answer = json.loads(_read(address, timeout))
+        answer = json.loads(fetch(address, timeout=timeout, max_bytes=MAX_BYTES).check())
         listed = answer["bindings"]
         found = [_bound(entry) for entry in listed]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NetworkError(f"what {address} answers is no list of bindings: is it PulseGuardian?") from error
     # Every queue is bound to the default exchange, and cannot be unbound from it.
     return tuple(one for one in found if one.exchange)
-
-
-def _checked(site: str) -> str:
-    """Return the URL without a trailing slash, if requests may be sent to it."""
-    try:
-        parts = urlsplit(site)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        host = None
-    if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment or not site.isprintable():
-        raise ConfigurationError("the address of PulseGuardian is written https://HOST/")
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError("the address of PulseGuardian has a login, and the site wants none: https://HOST/")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise InsecureConnection(f"what {site} answers could be anybody's: use https://")
-    return site.rstrip("/")
-
-
-def _read(address: str, timeout: float) -> bytes:
-    """Return a whole page, with limits of time and size and without redirects."""
-    import http.client
-    import urllib.error
-    import urllib.request
-
-    class Stay(urllib.request.HTTPRedirectHandler):
-        """Refuse redirects, which could lead to clear text or to another machine of the network."""
-
-        def redirect_request(self, *_: Any) -> None:
-            return None
-
-    handlers: list[urllib.request.BaseHandler] = [Stay()]
-    if is_loopback(urlsplit(address).hostname or ""):
-        handlers.append(urllib.request.ProxyHandler({}))
-    opener = urllib.request.build_opener(*handlers)
-    end = time.monotonic() + timeout
-    request = urllib.request.Request(address, headers={"Accept": "application/json", "User-Agent": "pulsekit"})  # noqa: S310 - checked to be http or https
-    try:
-        with opener.open(request, timeout=timeout) as response:
-            return _body(response, address, end)
-    except urllib.error.HTTPError as error:
-        with error:
-            moved = f", and points to {error.headers.get('Location')}" if 300 <= error.code < 400 else ""
-            words = f"{address} answers {error.code} {error.reason}{moved}"
-        kind = NotFound if error.code == 404 else Unreachable
-        raise kind(words) from error
-    except TimeoutError as error:
-        raise Unreachable(f"{address} did not answer within {timeout:g} s") from error
-    except (OSError, ValueError, http.client.HTTPException) as error:  # URLError is an OSError
-        reason = getattr(error, "reason", error)
-        raise Unreachable(f"cannot read {address}: {reason}") from error
-
-
-def _body(response: http.client.HTTPResponse, address: str, end: float) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    while part := response.read1(_CHUNK):
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BYTES:
-            raise NetworkError(f"what {address} answers has over {MAX_BYTES} bytes: is it PulseGuardian?")
-        if time.monotonic() > end:
-            raise TimeoutError
-    return b"".join(parts)
 
 
 def _bound(entry: Any) -> Bound:

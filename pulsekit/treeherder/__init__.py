@@ -26,11 +26,10 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.rules import RULES, Rule, Severity
     from pulsekit.treeherder.subjects import PushMessage, TaskDefinition, TaskGraph, TaskMessage, recognize
     from pulsekit.treeherder.summary import JobSummary, summarize
-    from pulsekit.treeherder.task_rules import PROJECT_RULES, PUSH_RULES, TASK_RULES
+    from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
     from pulsekit.treeherder.tasks import TaskPrediction, predict_job
 
 __all__ = [
-    "PROJECT_RULES",
     "PUSH_RULES",
     "RULES",
     "TASK_RULES",
@@ -78,7 +77,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.treeherder.pushes": ("PushResolution", "resolve_push"),
         "pulsekit.treeherder.repositories": ("Repositories", "Repository", "read_repositories"),
         "pulsekit.treeherder.subjects": ("PushMessage", "TaskDefinition", "TaskGraph", "TaskMessage", "recognize"),
-        "pulsekit.treeherder.task_rules": ("PROJECT_RULES", "PUSH_RULES", "TASK_RULES"),
+        "pulsekit.treeherder.task_rules": ("PUSH_RULES", "TASK_RULES"),
         "pulsekit.treeherder.tasks": ("TaskPrediction", "predict_job"),
         "pulsekit.treeherder.rules": (
             "RULES",

@@ -1,4 +1,4 @@
-"""The repositories that a Treeherder knows, from its own data or from a list, and the rules about them.
+"""The repositories that a Treeherder knows, from its own data or from a list.
 
     repositories = read_repositories(value)      # plain JSON or YAML, in one of these forms:
 
@@ -14,14 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.suggestions import Guesses, brief, described
+from pulsekit._documents.suggestions import brief, described
 from pulsekit.errors import ConfigurationError
-from pulsekit.treeherder.task_rules import dropped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-    from pulsekit.treeherder.lint import Finding
 
 __all__ = ["Repositories", "Repository", "read_repositories"]
 
@@ -72,21 +69,10 @@ class Repositories:
         """Return the active repositories of a URL. A URL matches exactly, as in Treeherder."""
         return [one for one in self if one.url == url and one.active]
 
-    def check_project(self, project: str, pointer: str) -> Finding | None:
-        """Return a finding if Treeherder stores no jobs of a project, else None.
-
-        Args:
-            project: the name of the repository.
-            pointer: the JSON pointer of the name, for the finding.
-        """
-        found = self._by_name.get(project)
-        if found is None:
-            near = Guesses().nearest(project, self._by_name)
-            hint = f"did you mean {near!r}?" if near else ""
-            return dropped("project-unknown", pointer, f"{brief(project)} is not a repository of Treeherder", hint)
-        if not found.active:
-            return dropped("project-inactive", pointer, f"{brief(project)} is not active")
-        return None
+    @property
+    def active(self) -> dict[str, bool]:
+        """Whether each repository is active, by its name."""
+        return {one.name: one.active for one in self}
 
 
 def read_repositories(*values: Any) -> Repositories:

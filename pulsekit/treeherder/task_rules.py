@@ -12,7 +12,6 @@ from pulsekit.treeherder.rules import Rule, Severity
 __all__ = [
     "MAIN_BRANCHES",
     "MOBILE_PROJECTS",
-    "PROJECT_RULES",
     "PUSH_RULES",
     "ROUTE",
     "TASK_RULES",
@@ -106,19 +105,6 @@ TASK_RULES = (
     ),
 )
 
-PROJECT_RULES = (
-    _rule(
-        "project-unknown",
-        "Treeherder stores jobs of repositories that it knows. Checked with `--repositories`.",
-        "use the name of a repository of Treeherder, or ask its team to add one",
-    ),
-    _rule(
-        "project-inactive",
-        "Treeherder stores no jobs and pushes of a repository that is not active. Checked with `--repositories`.",
-        "use an active repository, or ask Treeherder's team to activate it",
-    ),
-)
-
 PUSH_RULES = (
     _rule(
         "push-exchange",
@@ -151,7 +137,7 @@ PUSH_RULES = (
     ),
 )
 
-_ALL = {rule.name: rule for rule in (*TASK_RULES, *PROJECT_RULES, *PUSH_RULES)}
+_ALL = {rule.name: rule for rule in (*TASK_RULES, *PUSH_RULES)}
 
 
 class DroppedError(Exception):

@@ -20,11 +20,14 @@ class Site:
     Attributes:
         url: where it is.
         asked: the paths, in order.
+        pages: for some paths, a status and a body.
+        status, headers, body: the answer to all other paths.
     """
 
     def __init__(self, port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         self.asked: list[str] = []
+        self.pages: dict[str, tuple[int, bytes]] = {}
         self.status = 200
         self.headers: Mapping[str, str] = {}
         self.body = b"{}"
@@ -59,12 +62,13 @@ def site() -> Iterator[Site]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             here.asked.append(self.path)
-            self.send_response(here.status)
+            status, body = here.pages.get(self.path, (here.status, here.body))
+            self.send_response(status)
             for name, value in here.headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Length", str(len(here.body)))
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(here.body)
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -220,12 +220,8 @@ def test_other_forms_are_refused(value: Any) -> None:
         read_repositories(value)
 
 
-def test_a_project_is_known_and_active_or_has_a_finding() -> None:
+def test_repositories_have_a_state_by_name() -> None:
     known = read_repositories(FIXTURE)
-    assert known.check_project("autoland", "/origin/project") is None
-    unknown, inactive = (known.check_project(name, "/origin/project") for name in ("autolnad", "fx"))
-    assert unknown is not None
-    assert inactive is not None
-    assert (unknown.rule, unknown.severity, unknown.pointer) == ("project-unknown", "dropped", "/origin/project")
-    assert "did you mean 'autoland'?" in unknown.hint
-    assert (inactive.rule, inactive.message) == ("project-inactive", '"fx" is not active')
+    assert known.active == {"autoland": True, "fx": False}
+    assert known.get("fx") == Repository("fx", "https://github.com/m/fx", active=False, accepts_pull_requests=True)
+    assert known.get("x") is None

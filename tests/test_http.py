@@ -1,0 +1,61 @@
+"""Pages of web sites: the deadline, the limit, and what is not followed. `tests/queues/test_guardian.py` has more."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from support.site_on_loopback import site
+
+import pulsekit
+from pulsekit._http import check_site, fetch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[str]:
+    """Serve an answer that begins with these bytes, and goes on with a byte now and then for as long as it is read."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(head)
+                while True:
+                    time.sleep(0.02)
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()  # the client has closed the connection
+
+
+@pytest.mark.parametrize(
+    "head", [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"]
+)
+def test_a_site_that_sends_a_byte_now_and_then_is_not_waited_for(head: bytes) -> None:
+    with dripping(head) as url:
+        began = time.monotonic()
+        with pytest.raises(pulsekit.Unreachable, match=r"did not answer within 0\.3 s"):
+            fetch(url, timeout=0.3, max_bytes=1_000_000)
+        assert time.monotonic() - began < 5
+
+
+def test_every_status_is_an_answer_with_its_body() -> None:
+    with site() as running:
+        running.status, running.body = 404, b'{"code": "ResourceNotFound"}'
+        answer = fetch(f"{running.url}/x", timeout=10, max_bytes=100)
+        assert (answer.status, answer.body) == (404, running.body)
+        with pytest.raises(pulsekit.NotFound, match="404 Not Found"):
+            answer.check()
+
+
+def test_a_url_keeps_its_path_and_loses_its_last_slash() -> None:
+    assert check_site("https://example.com/a/", "X") == "https://example.com/a"
