@@ -42,6 +42,7 @@ class GetChannel(FrameChannel):
         super().__init__(link, channel)
         self._queue = queue
         self._answers: list[Delivery] = []
+        self._unsettled: set[int] = set()  # delivery tags without a settlement
         self._awaited = 0  # requests without an answer
         self._answered: asyncio.Future[None] | None = None
         link.router.connect(channel.number, self)
@@ -76,19 +77,26 @@ class GetChannel(FrameChannel):
         raise end.result()
 
     def settle(self, delivery_tag: int, settlement: Settlement) -> None:
-        """Settle one delivery, once (basic.ack, basic.nack, basic.reject).
+        """Settle one delivery (basic.ack, basic.nack, basic.reject). Settling it again does nothing.
 
         Raises:
             ConnectionLost: Raised when the channel is closed. The broker has requeued the message.
         """
         if self._closing or self.link.is_lost:
             raise ConnectionLost("the channel of this delivery is closed")
+        if delivery_tag not in self._unsettled:
+            return  # the broker would close the channel after a second answer (406)
+        self._unsettled.remove(delivery_tag)
         method, bits = {
             Settlement.ACK: (ACK, 0),
             Settlement.REQUEUE: (NACK, 2),
             Settlement.REJECT: (REJECT, 0),
         }[settlement]
         self.link.router.write(encode_settlement(self._channel.number, method, delivery_tag, bits))
+
+    def is_unsettled(self, delivery_tag: int) -> bool:
+        """Return whether a delivery can still be settled."""
+        return not self._closing and not self.link.is_lost and delivery_tag in self._unsettled
 
     def resumed(self) -> None:
         """Do nothing: requests are never delayed."""
@@ -111,6 +119,7 @@ class GetChannel(FrameChannel):
     def _set_answer(self, delivery: Delivery | None) -> None:
         if delivery is not None:
             self._answers.append(delivery)
+            self._unsettled.add(delivery.delivery_tag)
         self._awaited -= 1
         if not self._awaited and self._answered is not None and not self._answered.done():
             self._answered.set_result(None)

@@ -25,11 +25,11 @@ __all__ = ["connect", "connect_to", "locate", "run"]
 _PATIENCE = 2.0  # seconds for flushing stdout after a signal stopped the command
 
 
-def connect(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Pulse:
+def connect(settings: Settings, url: str | None, *, insecure: bool) -> Pulse:
     """Return an unopened connection to the broker that `locate` finds."""
     from pulsekit.pulse import Pulse
 
-    return Pulse(locate(settings, url, insecure=insecure, exchange=exchange))
+    return Pulse(locate(settings, url, insecure=insecure))
 
 
 def connect_to(name: str, check: Callable[[str, str | None], object], url: str | None, *, insecure: bool) -> Pulse:
@@ -43,12 +43,12 @@ def connect_to(name: str, check: Callable[[str, str | None], object], url: str |
     """
     from pulsekit._config.settings import load_settings
 
-    pulse = connect(load_settings(), url, insecure=insecure, exchange=name)
+    pulse = connect(load_settings(), url, insecure=insecure)
     check(name, pulse.user)
     return pulse
 
 
-def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str | None = None) -> Broker:
+def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
     """Return the broker that flags, environment or configuration name.
 
     If they name no broker and this is not a CI machine, return a running sandbox of this machine, and print a note.
@@ -57,14 +57,12 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
         settings: the environment and the configuration.
         url: the flag `--url`.
         insecure: the flag `--insecure`.
-        exchange: the exchange of the command. On the sandbox, its owner logs in.
 
     Raises:
         ConfigurationError: Raised when no broker is configured, or when `--url` contains a password, which all users
             of the machine can read.
     """
     from pulsekit._amqp.broker import parse_url
-    from pulsekit.bindings.names import owner
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError(
@@ -73,7 +71,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool, exchange: str
     if url is None and not settings.names_a_broker and not settings.in_ci:
         from pulsekit._config.discovery import find_sandbox
 
-        sandbox = find_sandbox(owner(exchange or "") or "me")
+        sandbox = find_sandbox()
         if sandbox is not None:
             note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
             return sandbox

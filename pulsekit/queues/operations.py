@@ -279,6 +279,10 @@ class _Settler:
         with suppress(NetworkError):
             self._getting.settle(message.delivery_tag, settlement)
 
+    def live(self, message: Message) -> bool:
+        """Return whether a message can still be settled."""
+        return self._getting.is_unsettled(message.delivery_tag)
+
 
 async def _read_depth(channel: aiormq.Channel, name: str, limits: Limits) -> QueueDepth:
     ready, consumers = await methods.declare_queue(channel, name, passive=True)

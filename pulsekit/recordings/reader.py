@@ -22,12 +22,13 @@ from pulsekit.records.record import is_metadata, is_record, read_gap, read_recor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from typing import Any, BinaryIO
 
     from pulsekit.messages import Gap
     from pulsekit.records.record import Record
 
-__all__ = ["read_recording"]
+__all__ = ["is_gzip", "read_recording"]
 
 _MAX_LINE = 512 * 1024 * 1024  # bytes: RabbitMQ's largest message has 128 MiB, and stands in a record once or twice
 _CHUNK = 64 * 1024
@@ -48,9 +49,8 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     """
     check = _Check(str(path))
     with Path(path).open("rb") as file:
-        packed = file.peek(len(_MAGIC)).startswith(_MAGIC)
         try:
-            for line in _lines(_unpacked(file) if packed else iter(lambda: file.read(_CHUNK), b"")):
+            for line in _lines(_unpacked(file) if _begins_with_magic(file) else iter(lambda: file.read(_CHUNK), b"")):
                 if (entry := check.read(line)) is not None:
                     yield entry
             check.end()
@@ -58,6 +58,20 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
             raise check.damage(f"what gzip packed is damaged here ({error})") from error
         except (EOFError, ValueError, InvalidMessage) as error:
             raise check.damage(str(error)) from error
+
+
+def is_gzip(path: str | Path) -> bool:
+    """Return True if the first bytes of a file say that gzip compressed it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return _begins_with_magic(file)
+
+
+def _begins_with_magic(file: BufferedReader) -> bool:
+    return file.peek(len(_MAGIC)).startswith(_MAGIC)
 
 
 class _Check:

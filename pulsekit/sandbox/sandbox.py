@@ -17,7 +17,7 @@ from pulsekit.sandbox.guardian import Guardian, GuardianLimits
 from pulsekit.sandbox.model.broker import DEFAULT_MEMORY_LIMIT, Broker
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.messages import Message
-from pulsekit.sandbox.model.users import ADMINISTRATOR, Users
+from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER, Users
 from pulsekit.sandbox.server import Connection, Server
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ class Sandbox:
         port: 0 chooses a free port.
         password: the password of all users, `guest` included, except those in `users`.
         users: passwords by name; only these users and `guest` may log in.
+        default_user: the user of commands that find this sandbox because no broker is configured.
         vhosts: names of the virtual hosts.
         guardian: the limits of the guardian, or None for no guardian.
         memory_limit: bytes of messages above which publishers are blocked.
@@ -61,6 +62,7 @@ class Sandbox:
         port: int = 0,
         password: str | None = None,
         users: Mapping[str, str] | None = None,
+        default_user: str = DEFAULT_USER,
         vhosts: Iterable[str] = ("/", "communitytc"),
         guardian: GuardianLimits | None = GuardianLimits(),  # noqa: B008 - frozen
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
@@ -74,6 +76,7 @@ class Sandbox:
         self._host, self._port = host, port
         self._password, self._users_given = password, dict(users or {})
         self._users = Users(password, users)
+        self._default_user = default_user
         self._vhosts = tuple(vhosts)
         self._limits = guardian
         self._memory_limit = memory_limit
@@ -92,6 +95,7 @@ class Sandbox:
             users=self._users,
             vhosts=self._vhosts,
             memory_limit=self._memory_limit,
+            default_user=self._default_user,
             clock=asyncio.get_running_loop().time,
         )
         if self._history.maxlen:
@@ -266,7 +270,11 @@ class Sandbox:
         self._open_broker().refusing = refusing
 
     def _each_connection(self, user: str | None, action: Callable[[Connection], None]) -> int:
-        chosen = [each for each in self._open_server().connections if user in {None, each.session.user.name}]
+        chosen = [
+            connection
+            for connection in self._open_server().connections
+            if not connection.session.closed and user in {None, connection.session.user.name}
+        ]
         for connection in chosen:
             action(connection)
         return len(chosen)

@@ -7,6 +7,7 @@ iteration of the event loop are one write.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 from pulsekit.sandbox.protocol.sessions import Session
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Server"]
 
 _WRITE_BUFFER = 1 << 18
+_CLOSE_SECONDS = 0.5  # for clients to answer the last Connection.Close; on loopback they need milliseconds
 
 
 class Connection(asyncio.Protocol):
@@ -57,10 +59,10 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End the session."""
         del exc
-        self._server.connections.discard(self)
         self.session.lost()
         if self._flush is not None:
             self._flush.cancel()
+        self._server.closed(self)
 
     def cut(self) -> None:
         """Abort the connection, as a network failure does."""
@@ -110,6 +112,13 @@ class Server:
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._alarm: asyncio.TimerHandle | None = None
+        self._all_closed: asyncio.Event | None = None
+
+    def closed(self, connection: Connection) -> None:
+        """Forget a connection whose socket is closed."""
+        self.connections.discard(connection)
+        if self._all_closed is not None and not self.connections:
+            self._all_closed.set()
 
     async def start(self, host: str, port: int) -> int:
         """Listen and return the port."""
@@ -119,9 +128,20 @@ class Server:
         return int(self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
-        """Abort all connections and stop listening."""
+        """Stop listening, and close all connections as a RabbitMQ that shuts down does.
+
+        Clients get Connection.Close with code 320. Connections that are still open after half a second are aborted.
+        """
         if self._server is not None:
             self._server.close()
+        self.latency = 0.0
+        for connection in list(self.connections):
+            connection.session.close(320, "broker forced connection closure with reason 'shutdown'")
+        if self.connections:
+            self._all_closed = asyncio.Event()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_SECONDS):
+                    await self._all_closed.wait()
         for connection in list(self.connections):
             connection.cut()
         if self._server is not None:

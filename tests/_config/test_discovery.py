@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
 import socketserver
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
+import pulsekit
+from pulsekit._config import discovery
 from pulsekit._config.discovery import find_sandbox
+from pulsekit._config.settings import load_settings
+from pulsekit.cli.connection import locate
+from pulsekit.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,16 +22,43 @@ if TYPE_CHECKING:
 
 def test_a_sandbox_on_this_machine_is_found(pulse_sandbox: PulseSandbox) -> None:
     port = int(pulse_sandbox.url().rpartition(":")[2].rstrip("/"))
-    broker = find_sandbox("you", port=port)
+    broker = find_sandbox(port=port)
     assert broker is not None
-    assert (broker.host, broker.port, broker.user) == ("127.0.0.1", port, "you")
+    assert (broker.host, broker.port, broker.user) == ("127.0.0.1", port, "me")
+
+
+async def test_commands_log_in_as_the_user_of_the_sandbox_and_not_as_the_owner_of_an_exchange(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with Sandbox(default_user="ci") as sandbox:
+        found = await asyncio.to_thread(find_sandbox, port=sandbox.port)
+        monkeypatch.setattr(discovery, "find_sandbox", lambda: found)
+        broker = locate(load_settings(), None, insecure=False)
+        assert broker.user == "ci"
+        async with pulsekit.Pulse(broker) as pulse:
+            await pulse.create_exchange("exchange/ci/v1/jobs")
+            sandbox.declare_exchange("exchange/bob/v1/jobs")
+            with pytest.raises(pulsekit.AccessRefused, match="refused for user 'ci'"):
+                await pulse.publisher("exchange/bob/v1/jobs").publish({}, "k")
 
 
 def test_where_nothing_listens_nothing_is_found() -> None:
-    assert find_sandbox("you", port=1) is None
+    assert find_sandbox(port=1) is None
 
 
-@pytest.fixture(params=[b"HTTP/1.1 400 Bad Request\r\n\r\n", b"x" * 100_000, b""])
+START = b"\x01\x00\x00\x00\x00\x00\x10\x00\x0a\x00\x0a\x00\x09"
+NO_SANDBOX = [
+    b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    b"x" * 100_000,
+    b"",
+    b"\x01\x00\x00\xff\xff\xff\xff\x00\x0a\x00\x0a" + b"x" * 100_000,
+    START,
+    START + b"\xff" * 50,
+    START + b"\x00\x00\x00\x06\x01xS\x00\x00\x00\xce",
+]
+
+
+@pytest.fixture(params=NO_SANDBOX)
 def somebody_else(request: pytest.FixtureRequest) -> Iterator[int]:
     """Something that is not a sandbox."""
 
@@ -43,9 +76,9 @@ def somebody_else(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def test_what_is_not_a_sandbox_is_left_alone(somebody_else: int) -> None:
-    assert find_sandbox("you", port=somebody_else) is None
+    assert find_sandbox(port=somebody_else) is None
 
 
 @pytest.mark.rabbitmq
 def test_a_real_rabbitmq_is_not_taken_for_a_sandbox(rabbitmq: object) -> None:
-    assert find_sandbox("guest", port=rabbitmq.port) is None  # type: ignore[attr-defined] # a broker of tests
+    assert find_sandbox(port=rabbitmq.port) is None  # type: ignore[attr-defined] # a broker of tests

@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pamqp.commands import Basic, Confirm, Exchange, Queue, Tx
+from pamqp.commands import Basic, Confirm, Connection, Exchange, Queue, Tx
 from support.raw_client import Login, RawClient, connect, content
 
 if TYPE_CHECKING:
@@ -61,6 +61,27 @@ async def publish(wire: RawClient, exchange: str, key: str, *datas: bytes, **opt
         wire.send(*content(exchange, key, data, **options))
         verdicts.append((await wire.next()).name)
     return verdicts
+
+
+async def test_a_client_that_still_sends_after_its_close_reads_close_ok(address) -> None:
+    async with connect(address.host, address.port, Login()) as wire:
+        wire.send(Connection.Close(200, "bye", 0, 0))
+        for _ in range(20):
+            wire.publish("", "nowhere", b"x" * 100_000)
+            await wire.writer.drain()
+            await asyncio.sleep(0.005)  # else all frames are sent before the broker reads Close
+        assert (await wire.next()).name == "Connection.CloseOk"
+        wire.publish("", "nowhere", b"x" * 100_000)
+        await wire.writer.drain()
+
+
+async def test_a_payload_may_be_as_large_as_frame_max(wire, name) -> None:
+    await declare(wire, name)
+    method, head = content("", name, b"x" * 131_072)[:2]
+    wire.send(method, head, b"\x03\x00\x01" + (131_072).to_bytes(4, "big") + b"x" * 131_072 + b"\xce")
+    assert [len(body) for body in await bodies(wire, name, 1)] == [131_072 - 8]  # the rest is in a second frame
+    wire.send(b"\x03\x00\x01" + (131_073).to_bytes(4, "big"), b"x" * 131_074)
+    assert "{frame_too_large,131073,131064}" in (await wire.until_close()).reply_text
 
 
 async def test_messages_given_back_in_any_order_keep_theirs(wire, name) -> None:
@@ -297,6 +318,29 @@ async def test_arguments_are_compared_alike(wire, name, first, second, code) -> 
     await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=first))
     answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=second))
     assert getattr(answer, "reply_code", None) == code
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "text"),
+    [
+        ({"x-max-length": 3}, {"x-max-length": 4}, "received '4' but current is '3'"),
+        ({"x-max-length": 1}, {"x-max-length": 100_000}, "received '100000' but current is '1'"),
+        ({"x-dead-letter-exchange": "a"}, {"x-dead-letter-exchange": "b"}, "received 'b' but current is 'a'"),
+        (
+            {"x-single-active-consumer": True},
+            {"x-single-active-consumer": False},
+            "received 'false' but current is 'true'",
+        ),
+        ({}, {"x-max-length": 4}, "received the value '4' of type 'byte' but current is none"),
+        ({"x-max-length": 4}, {}, "received none but current is the value '4' of type 'byte'"),
+    ],
+)
+async def test_a_refused_argument_is_quoted_alike(wire, name, first, second, text) -> None:
+    await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=first))
+    close = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=second))
+    argument = next(iter(first | second))
+    problem = f"inequivalent arg '{argument}' for queue '{name}' in vhost '/': {text}"
+    assert close.reply_text == f"PRECONDITION_FAILED - {problem}"
 
 
 @pytest.mark.parametrize(

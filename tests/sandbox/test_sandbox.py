@@ -217,11 +217,18 @@ async def test_outside_its_block_it_says_so() -> None:
             sandbox.queue_depth("q", vhost="nope")
 
 
-async def test_it_ends_with_clients_connected() -> None:
+async def test_it_closes_its_connections_as_a_rabbitmq_that_shuts_down() -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with Sandbox() as sandbox:
             wires = [await stack.enter_async_context(connect(sandbox.host, sandbox.port, Login())) for _ in range(3)]
-        assert [await wire.next() for wire in wires] == [None] * 3
+            handshake = await stack.enter_async_context(connect(sandbox.host, sandbox.port))
+            began = time.perf_counter()
+        assert time.perf_counter() - began < 2  # although these clients do not answer
+        for wire in wires:
+            close = await wire.next()
+            assert (close.reply_code, close.reply_text.partition(" - ")[0]) == (320, "CONNECTION_FORCED")
+            assert await wire.next() is None
+        assert await handshake.next() is None
 
 
 async def test_a_thousand_idle_connections_are_no_trouble(sandbox) -> None:

@@ -86,6 +86,13 @@ class RawClient:
             assert value is not None, f"the connection ended before {kind.__name__}"
             assert not isinstance(value, (commands.Connection.Close, commands.Channel.Close)), render(value)
 
+    async def until_close(self, timeout: float = 5.0) -> Any:
+        """Return the next Close of the connection or a channel."""
+        while True:
+            value = await self.next(timeout)
+            if value is None or isinstance(value, (commands.Connection.Close, commands.Channel.Close)):
+                return value
+
     async def call(self, value: base.Frame, channel: int = 1) -> Any:
         """Send a method and return its answer."""
         self.send(value, channel=channel)

@@ -51,7 +51,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
         from pulsekit._config.settings import load_settings
 
         settings = load_settings()
-        return settings, locate(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
+        return settings, locate(settings, url, insecure=insecure)
 
     def show(finding: CheckResult) -> None:
         if shown.pretty:

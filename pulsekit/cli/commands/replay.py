@@ -105,7 +105,7 @@ def command(
     name = exchange or settings.exchange
     if name is None:
         raise ConfigurationError("no exchange: give --exchange exchange/<user>/<name>, or write it into pulsekit.yml")
-    pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=name)
+    pulse = None if dry_run else connect(settings, url, insecure=insecure)
     check_exchange(name, pulse.user if pulse else None)
     recording = _Recording(
         file=file,

@@ -70,7 +70,7 @@ def command(
         raise ConfigurationError(
             "no exchange: give --exchange exchange/<user>/<name> or --target, or write it into pulsekit.yml"
         )
-    broker = locate(settings, url, insecure=insecure, exchange=to)
+    broker = locate(settings, url, insecure=insecure)
     check_exchange(to, broker.user)
     names = destinations or settings.destinations
     if not names:

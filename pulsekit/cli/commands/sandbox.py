@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import secrets
 import signal
 from collections import defaultdict
 from contextlib import AsyncExitStack
@@ -18,14 +19,18 @@ from pulsekit._config.discovery import SANDBOX_PORT, login_at
 from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import RegistrationOption, repeatable, seconds, user_option
+from pulsekit.cli.options import RegistrationOption, repeatable, seconds
 from pulsekit.cli.output.output import clean, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError
+from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher.encoder import Draft
     from pulsekit.publisher.publisher import Publisher
+    from pulsekit.records.record import Record
     from pulsekit.sandbox import Event, Sandbox
     from pulsekit.stand_in import JobOutcome
 
@@ -58,7 +63,10 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="Only these may log in: YAML, name: password."),
     ] = None,
-    user: Annotated[str, user_option()] = "me",
+    user: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The user of PULSE_URL. Default: me, or the first user of --users."),
+    ] = None,
     registration: RegistrationOption = None,
     seed: Annotated[
         str | None,
@@ -78,7 +86,8 @@ def command(
 
     It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
     is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
-    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user.
+    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user, and so
+    do commands in other terminals if no broker is configured.
 
     With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each message.
     """
@@ -88,11 +97,16 @@ def command(
     registrations = [*registrations_from(*registration or ())]
     watch = _Watch()
     recorded = _read_seed(seed) if seed else {}
+    logins = _read_users(users) if users else None
+    user = _chosen_user(user, logins)
+    if logins is not None:
+        _add_internal_users(logins, registrations, recorded)
     sandbox = Sandbox(
         host=host,
         port=port,
         password=_first_line(password_file) if password_file else None,
-        users=_read_users(users) if users else None,
+        users=logins,
+        default_user=user,
         guardian=GuardianLimits(warn=warn_limit, delete=delete_limit),
         on_event=watch.print_event if verbose else None,
         on_change=watch.on_change,
@@ -273,23 +287,59 @@ class _Inflicted:
         self._again()
 
 
+def _chosen_user(user: str | None, logins: dict[str, str] | None) -> str:
+    """Return the user of PULSE_URL: `--user`, or else the first user who may log in.
+
+    Raises:
+        ConfigurationError: Raised when that user may not log in.
+    """
+    if user is None:
+        user = next(iter(logins), ADMINISTRATOR) if logins is not None else DEFAULT_USER
+    if logins is not None and user not in logins and user != ADMINISTRATOR:
+        raise ConfigurationError(f"--user {user}: the file of --users does not have this user; add it, or name another")
+    return user
+
+
+def _add_internal_users(
+    logins: dict[str, str], registrations: list[Registration | Binding], recorded: dict[str, list[Draft]]
+) -> None:
+    """Let the sandbox itself log in as Treeherder and as the owners of exchanges, with passwords that it alone has."""
+    from pulsekit.bindings.names import owner
+    from pulsekit.stand_in import USER
+
+    names = [owner(exchange) for exchange in (*(each.exchange for each in registrations), *recorded)]
+    for name in (*names, USER if registrations else None):
+        if name is not None:
+            logins.setdefault(name, secrets.token_urlsafe())
+
+
 def _read_seed(name: str) -> dict[str, list[Draft]]:
     """Return the messages of a recording by exchange."""
-    from pulsekit.cli.input.payloads import documents_in
     from pulsekit.publisher.encoder import Draft
-    from pulsekit.records.record import is_record, read_record
 
     found: defaultdict[str, list[Draft]] = defaultdict(list)
+    for record in _records(name):
+        found[check_exchange(record.exchange)].append(Draft.from_record(record))
+    if not found:
+        raise ConfigurationError(f"--seed {name}: there is no recorded message in it")
+    return dict(found)
+
+
+def _records(name: str) -> Iterator[Record]:
+    """Yield the messages of a recording. A recording that gzip compressed is compared with its trailer."""
+    from pulsekit.cli.input.payloads import documents_in
+    from pulsekit.recordings.reader import is_gzip, read_recording
+    from pulsekit.records.record import Record, is_record, read_record
+
+    if is_gzip(name):
+        yield from (entry for entry in read_recording(name) if isinstance(entry, Record))
+        return
     for document in documents_in(name):
         if isinstance(document, DocumentError):
             raise document
         value: Any = document.value
         if is_record(value):
-            record = read_record(value)
-            found[check_exchange(record.exchange)].append(Draft.from_record(record))
-    if not found:
-        raise ConfigurationError(f"--seed {name}: there is no recorded message in it")
-    return dict(found)
+            yield read_record(value)
 
 
 def _read_users(path: Path) -> dict[str, str]:

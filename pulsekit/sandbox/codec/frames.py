@@ -69,8 +69,11 @@ class Splitter:
     0-9-1 §4.2.3). TCP delivers it in any number of pieces. `split` puts the rest of the previous call before the new
     bytes, steps over the complete frames by position, copies only their payloads, and keeps the rest.
 
-    Invariants: `_rest` starts at the first byte of a frame, and is shorter than `frame_max`, because a length is
-    checked as soon as the seven bytes before the payload are there.
+    Invariants: `_rest` starts at the first byte of a frame, and is at most 7 bytes longer than `frame_max`, because a
+    length is checked as soon as the seven bytes before the payload are there.
+
+    A payload may be as large as `frame_max`, as in RabbitMQ, although the specification counts the 8 bytes around it.
+    amqpstorm sends such frames. The text of the refusal has the limit of the specification, as RabbitMQ's has.
 
     Example: `split(b"\x08\0\0\0\0\0\0\xce" + b"\x01\0")` yields `(8, 0, b"")`, a heartbeat, and keeps `b"\x01\0"`.
     """
@@ -91,7 +94,7 @@ class Splitter:
         offset, size = 0, len(data)
         while size - offset >= 7:
             kind, channel, length = _PREFIX.unpack_from(data, offset)
-            if length > self.frame_max - 8:
+            if length > self.frame_max:
                 raise frame_error(f"type {kind}, all octets = <<>>: {{frame_too_large,{length},{self.frame_max - 8}}}")
             start = offset + 7
             stop = start + length

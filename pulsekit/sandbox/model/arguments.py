@@ -84,7 +84,10 @@ def check_equivalent(current: Table, received: Table, names: Iterable[str], reso
         Refusal: 406, the first argument that differs.
     """
     for name in names:
-        if (name in current) != (name in received) or current.get(name) != received.get(name):
+        if name in current and name in received:
+            if current[name] != received[name] or isinstance(current[name], bool) != isinstance(received[name], bool):
+                raise inequivalent(name, resource, f"'{_plain(received[name])}'", f"'{_plain(current[name])}'")
+        elif name in current or name in received:
             raise inequivalent(name, resource, _describe(received, name), _describe(current, name))
 
 
@@ -109,9 +112,11 @@ def yes_no(value: bool) -> str:  # noqa: FBT001 - a formatter of booleans
 def _describe(arguments: Table, name: str) -> str:
     if name not in arguments:
         return "none"
-    value = arguments[name]
-    text = str(value).lower() if isinstance(value, bool) else str(value)
-    return f"the value '{text}' of type '{TYPE_NAMES[arguments.letters[name]]}'"
+    return f"the value '{_plain(arguments[name])}' of type '{TYPE_NAMES[arguments.letters[name]]}'"
+
+
+def _plain(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _integer(value: object, kind: str, _: Table) -> str:

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from pulsekit.sandbox.model.timers import Timers
-from pulsekit.sandbox.model.users import Users
+from pulsekit.sandbox.model.users import DEFAULT_USER, Users
 from pulsekit.sandbox.model.virtual_hosts import VirtualHost
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ class Broker:
         users: the users who may log in.
         vhosts: names of the virtual hosts.
         memory_limit: bytes of messages above which publishers are blocked.
+        default_user: the user that the server properties propose.
         clock: seconds, for timers.
 
     Attributes:
@@ -48,11 +49,13 @@ class Broker:
         users: Users | None = None,
         vhosts: Iterable[str] = ("/", "communitytc"),
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
+        default_user: str = DEFAULT_USER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.users = users or Users()
         self.timers = Timers(clock)
         self.memory_limit = memory_limit
+        self.default_user = default_user
         self.memory_used = 0
         self.refusing = False
         self.observers: list[Observer] = []

@@ -14,9 +14,10 @@ from pulsekit.sandbox.refusals import access_refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ADMINISTRATOR", "Permission", "User", "Users"]
+__all__ = ["ADMINISTRATOR", "DEFAULT_USER", "Permission", "User", "Users"]
 
 ADMINISTRATOR = "guest"
+DEFAULT_USER = "me"
 Permission: TypeAlias = Literal["configure", "write", "read"]
 
 

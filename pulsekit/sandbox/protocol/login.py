@@ -7,14 +7,21 @@ from typing import Any, Final
 from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.refusals import Refusal
 
-__all__ = ["MECHANISMS", "PRODUCT", "credentials", "server_properties"]
+__all__ = ["MECHANISMS", "PLATFORM", "credentials", "server_properties"]
 
 MECHANISMS: Final = "AMQPLAIN PLAIN"
-PRODUCT: Final = "pulsekit sandbox"
+PLATFORM: Final = "pulsekit sandbox"
 
 
-def server_properties() -> dict[str, Any]:
-    """Return the server properties; clients need RabbitMQ's capabilities to use confirms."""
+def server_properties(default_user: str) -> dict[str, Any]:
+    """Return the server properties; clients need RabbitMQ's capabilities to use confirms.
+
+    `product` is that of RabbitMQ, because clients decide by it: for kombu, it is the reason to set the prefetch for
+    each consumer. pulsekit's commands recognise the sandbox by `platform`, and log in as `default_user`.
+
+    Args:
+        default_user: the user of commands without a configured broker.
+    """
     return {
         "capabilities": dict.fromkeys(
             (
@@ -31,8 +38,10 @@ def server_properties() -> dict[str, Any]:
             True,
         ),
         "cluster_name": "sandbox",
+        "default_user": default_user,
         "information": "Pulse for trying and testing; everything is in memory and ends with it",
-        "product": PRODUCT,
+        "platform": PLATFORM,
+        "product": "RabbitMQ",
         "version": "3.10.8",  # the RabbitMQ that the sandbox behaves like; clients compare versions
     }
 

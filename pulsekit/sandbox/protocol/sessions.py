@@ -8,7 +8,9 @@ Each state is named after what has to come next:
 `header`, `start`, `tune` and `open` are the handshake; timers end it after 10 seconds before TuneOk or 10 seconds
 after. In `running`, frames go to their channel by number. In `closing`, the broker has sent Connection.Close; for three
 seconds it ignores everything except CloseOk and the client's own Close. `unreadable` replaces `closing` after bytes
-that are not frames: nothing is decoded any more. `closed` is final.
+that are not frames: nothing is decoded any more. `closed` is final. After the client's own Close, the socket of a
+closed session stays open for three more seconds, and all bytes are discarded. Otherwise, TCP would reset the connection
+of a client that still sends, and the client would not read CloseOk.
 
 Invariants: `receive` raises nothing. A Refusal closes the channel if it is a soft one on an open channel, else the
 connection. During the handshake it ends the connection without a Close, unless login or virtual host are refused.
@@ -118,7 +120,7 @@ class Session:
                 channel = self._channels.get(number)  # none in any other state than running
                 if channel is None or kind > frames.BODY or payload[:2] == _CHANNEL_CLASS:
                     self._frame(kind, number, payload)
-                    if self.finished:
+                    if self._state == "closed":
                         break
                     continue
                 try:
@@ -150,7 +152,12 @@ class Session:
     @property
     def paused(self) -> bool:
         """True while the server should read nothing from the client."""
-        return self._blocked or (self.congested and self._unsent > _UNSENT_ANSWERS)
+        return not self.closed and (self._blocked or (self.congested and self._unsent > _UNSENT_ANSWERS))
+
+    @property
+    def closed(self) -> bool:
+        """True after the end of the session; its socket may be open for a few more seconds."""
+        return self._state == "closed"
 
     def finish(self) -> None:
         """Close the connection without Connection.Close."""
@@ -160,10 +167,10 @@ class Session:
 
     def lost(self) -> None:
         """Close channels and delete exclusive queues after the end of the connection; calling twice is fine."""
+        self._timer.cancel()
         if self._state == "closed":
             return
         self._state = "closed"
-        self._timer.cancel()
         self.broker.sessions.discard(self)
         self._cleanup()
         if self._opened:
@@ -230,7 +237,8 @@ class Session:
             self.finish()
             return b""
         self._state = "start"
-        self._send(commands.Connection.Start, 0, 9, login.server_properties(), login.MECHANISMS, "en_US")
+        properties = login.server_properties(self.broker.default_user)
+        self._send(commands.Connection.Start, 0, 9, properties, login.MECHANISMS, "en_US")
         return more
 
     def _frame(self, kind: int, number: int, payload: bytes) -> None:
@@ -282,16 +290,15 @@ class Session:
         ids = frames.method_ids(payload) if kind == frames.METHOD else (0, 0)
         if self._state == "closing":
             if ids == (10, 50):
-                self._send(commands.Connection.CloseOk)
-            if ids in {(10, 50), (10, 51)}:
+                self._close_ok()
+            elif ids == (10, 51):
                 self.finish()
             return
         try:
             method = _method(kind, number, payload)
             if isinstance(method, commands.Connection.Close):
                 self._cleanup()
-                self._send(commands.Connection.CloseOk)
-                self.finish()
+                self._close_ok()
                 return
             self._handshake(method)
         except Refusal as refusal:
@@ -399,6 +406,12 @@ class Session:
         self._cleanup()
         self._send(commands.Connection.Close, refusal.code, refusal.text, *ids)
         self._timer.cancel()
+        self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
+
+    def _close_ok(self) -> None:
+        """Answer the client's Close, and discard what the client still sends."""
+        self._send(commands.Connection.CloseOk)
+        self.lost()
         self._timer = self.broker.timers.after(_CLOSE_SECONDS, self.finish)
 
     def _cleanup(self) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import sys
@@ -13,6 +14,7 @@ import pulsekit as library
 
 if TYPE_CHECKING:
     import subprocess
+    from collections.abc import Callable
     from pathlib import Path
 
 EXCHANGE = "exchange/me/v1/jobs"
@@ -90,10 +92,13 @@ def test_the_stand_in_for_treeherder_tells_what_it_takes_and_drops(tmp_path: Pat
     assert "/tier" in dropped
 
 
-async def test_a_recording_is_published_once_somebody_is_bound(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
+async def test_a_recording_is_published_once_somebody_is_bound(
+    compress: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     records = [{"exchange": EXCHANGE, "routing_key": f"k.{number}", "payload": {"n": number}} for number in range(3)]
-    (tmp_path / "seed.ndjson").write_text("".join(json.dumps(record) + "\n" for record in records))
-    with start("sandbox", "--port", "0", "--seed", "seed.ndjson", folder=tmp_path) as sandbox:
+    (tmp_path / "seed").write_bytes(compress("".join(json.dumps(record) + "\n" for record in records).encode()))
+    with start("sandbox", "--port", "0", "--seed", "seed", folder=tmp_path) as sandbox:
         async with library.connect(url_of(sandbox)) as pulse, pulse.subscribe(EXCHANGE) as messages:
             got = [await anext(messages) for _ in range(3)]
             assert [(message.routing_key, message.payload["n"]) for message in got] == [
@@ -196,6 +201,38 @@ async def test_a_password_of_the_users_is_for_the_command_and_not_for_the_screen
     assert "PULSE_PASSWORD" in done.err
     assert "w0rd" not in done.out + done.err
     assert (tmp_path / "given").read_text() == shown.replace("me@", "me:pa%3Ass%2Fw0rd@")
+
+
+async def test_users_of_a_file_need_not_have_the_users_that_the_sandbox_itself_needs(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("ann: 'secret'\n")
+    registration = {"exchange": EXCHANGE, "destinations": ["treeherder"], "projects": [f"{PROJECT}._"]}
+    (tmp_path / "registration.json").write_text(json.dumps(registration))
+    record = {"exchange": "exchange/bob/v1/jobs", "routing_key": "k", "payload": {}}
+    (tmp_path / "seed.ndjson").write_text(json.dumps(record))
+    options = ("--users", "users", "--registration", "registration.json", "--seed", "seed.ndjson")
+    with start("sandbox", "--port", "0", *options, folder=tmp_path) as sandbox:
+        url = url_of(sandbox)
+        assert url.startswith("amqp://ann@")  # the first of the file
+        words(sandbox)
+        assert "treeherder is bound" in words(sandbox)
+        async with (
+            library.connect(url.replace("ann@", "ann:secret@")) as pulse,
+            pulse.subscribe("exchange/bob/v1/jobs") as messages,
+        ):
+            assert (await anext(messages)).routing_key == "k"
+        for stranger in ("treeherder", "bob", "me"):
+            async with library.connect(url.replace("ann@", f"{stranger}:sandbox@")) as pulse:
+                with pytest.raises(library.LoginRefused):
+                    await pulse.create_exchange(f"exchange/{stranger}/x")
+        sandbox.terminate()
+        sandbox.communicate()
+
+
+def test_a_user_that_may_not_log_in_is_no_user_of_the_url(tmp_path: Path) -> None:
+    (tmp_path / "users").write_text("ann: 'secret'\n")
+    done = pulsekit("sandbox", "--port", "0", "--users", "users", "--user", "eve", folder=tmp_path)
+    assert done.status == 2
+    assert "--user eve" in done.err
 
 
 def test_the_url_that_is_shown_leads_in_with_the_password_beside_it(tmp_path: Path) -> None:

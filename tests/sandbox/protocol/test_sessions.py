@@ -6,6 +6,8 @@ from pamqp.commands import Basic, Channel, Confirm, Connection, Queue
 from support.raw_client import CAPABILITIES, content
 from support.sandbox_in_memory import Client, World
 
+from pulsekit._config.discovery import SANDBOX_PLATFORM
+
 
 @pytest.fixture
 def world() -> World:
@@ -20,14 +22,14 @@ def test_another_protocol_is_told_which_one_is_spoken(world, header) -> None:
     assert client.session.finished
 
 
-def test_a_session_introduces_itself_as_the_sandbox_with_the_capabilities_of_rabbitmq(world) -> None:
+def test_a_session_introduces_itself_as_rabbitmq_on_the_platform_sandbox(world) -> None:
     client = Client(world)
     for byte in b"AMQP\x00\x00\x09\x01":
         client.session.receive(bytes((byte,)))
     start = client.read()[0]
     assert (start.version_major, start.version_minor) == (0, 9)
     assert set(start.mechanisms.split()) == {"AMQPLAIN", "PLAIN"}
-    assert start.server_properties["product"] == "pulsekit sandbox"
+    assert (start.server_properties["product"], start.server_properties["platform"]) == ("RabbitMQ", SANDBOX_PLATFORM)
     assert start.server_properties["capabilities"]["publisher_confirms"] is True
 
 
@@ -64,8 +66,18 @@ def test_a_client_that_closes_is_answered_after_its_queues_are_gone(world) -> No
     client = world.connect()
     client.call(Queue.Declare(queue="q", exclusive=True))
     assert client.call(Connection.Close(200, "bye", 0, 0)) == ["Connection.CloseOk"]
-    assert client.session.finished
     assert not world.broker.vhosts["/"].queues
+
+
+def test_a_client_that_keeps_its_socket_open_after_close_ok_is_ended(world) -> None:
+    client = world.connect()
+    client.call(Connection.Close(200, "bye", 0, 0))
+    assert client.call(Queue.Declare(queue="late"), b"not a frame") == []
+    assert not client.session.finished
+    assert not world.broker.vhosts["/"].queues
+    world.advance(5)
+    assert client.session.finished
+    assert world.kinds().count("disconnected") == 1
 
 
 def test_a_stream_that_lost_its_frames_is_read_no_more(world) -> None:

@@ -104,7 +104,7 @@ def command(
 
         extra_properties = read_properties(cc or (), headers or (), properties or ())
     settings = load_settings().at(target)
-    pulse = None if dry_run else connect(settings, url, insecure=insecure, exchange=exchange or settings.exchange)
+    pulse = None if dry_run else connect(settings, url, insecure=insecure)
     loaded = None if unchecked else load_schema(schema or settings.schema)
     linter = None
     if loaded is not None and loaded.name == TODAY:

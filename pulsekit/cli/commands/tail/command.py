@@ -162,7 +162,7 @@ def command(
     if link:
         return _print_link(_bindings(texts, patterns))
     wanted, projection = _expressions(chosen, query)
-    pulse = connect(settings, url, insecure=insecure, exchange=_first_exchange(texts))
+    pulse = connect(settings, url, insecure=insecure)
     bindings = _bindings(texts, patterns, pulse.user)
     store = _store(pulse, queue, keep, queue_type)
     selection = Selection(
@@ -224,12 +224,6 @@ def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
     if patterns:
         return [settings.exchange]
     return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
-
-
-def _first_exchange(texts: Sequence[str]) -> str:
-    from pulsekit.bindings.inspector_link import is_link, read_link
-
-    return read_link(texts[0])[0].exchange if is_link(texts[0]) else texts[0].partition(":")[0]
 
 
 def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None = None) -> list[Binding]:
