@@ -27,6 +27,7 @@ remains. With a limit of 64 MiB and messages of 10 MB, delivery 7 stops the read
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -39,6 +40,7 @@ from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import (
     ACK,
+    CANCEL_OK,
     DELIVER,
     FRAME,
     METHOD,
@@ -46,6 +48,7 @@ from pulsekit._amqp.frames import (
     QOS_OK,
     REJECT,
     SETTLE,
+    encode_cancel,
     encode_next_consumer,
     encode_settlement,
     read_content,
@@ -55,7 +58,7 @@ from pulsekit._amqp.types import Delivery, Settlement, short_string
 from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, SubscriptionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import aiormq
     import aiormq.abc
@@ -126,6 +129,7 @@ class ConsumeChannel(FrameChannel):
         self._max_unflushed = max(1, prefetch // 2)
         self._adapts = adapts
         self._stopping = False
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # cancel-ok has arrived
         self._qos_answers = 0  # basic.qos-ok that we await, and not aiormq
 
     @classmethod
@@ -255,13 +259,36 @@ class ConsumeChannel(FrameChannel):
         finally:
             end.cancel()
 
-    async def stop(self) -> None:
-        """Stop the deliveries (basic.cancel). Those that have arrived can still be settled."""
+    async def stop(self, *, give_back: Iterable[int] | None = None) -> None:
+        """Stop the deliveries (basic.cancel). Those that have arrived can still be settled. Stopping twice is fine.
+
+        basic.cancel is written at once, and not by aiormq: deliveries that are requeued before it would come again, and
+        a request of aiormq that is cancelled or times out closes the channel.
+
+        Args:
+            give_back: the tags of deliveries to requeue. Deliveries that arrive from now on are then requeued, too.
+        """
         self._flush()
-        self._stopping = True
-        self.link.router.resume_reading(self)
-        if self._tag and not self._cancelled.done():
-            await self.link.close_quietly(lambda seconds: self._channel.basic_cancel(self._tag, timeout=seconds))
+        if give_back is not None:
+            self._max_bytes = 0
+        if not self._stopping:
+            self._stopping = True
+            self.link.router.resume_reading(self)
+            if self._closing or not self._tag or self._cancelled.done():
+                self._stopped.set_result(None)
+            else:
+                self._channel.consumers.pop(self._tag, None)
+                self.link.router.write(encode_cancel(self._channel.number, self._tag))
+        with contextlib.suppress(ConnectionLost):
+            for delivery_tag in give_back or ():
+                self.settle(delivery_tag, Settlement.REQUEUE)
+        await self.link.close_quietly(self._wait_until_stopped)
+
+    async def _wait_until_stopped(self, seconds: float) -> None:
+        ends: list[asyncio.Future[Any]] = [self._stopped, self._channel.closing]
+        done, _ = await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if not done:
+            raise TimeoutError
 
     async def depth(self) -> tuple[int, int]:
         """Return how many messages are ready in the queue (queue.declare, passive), and how many are unsettled here.
@@ -396,6 +423,10 @@ class ConsumeChannel(FrameChannel):
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:
         if method == QOS_OK and self._qos_answers:
             self._qos_answers -= 1
+            return True
+        if method == CANCEL_OK and self._stopping:
+            if not self._stopped.done():
+                self._stopped.set_result(None)
             return True
         if method != DELIVER:
             return False

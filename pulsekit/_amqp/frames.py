@@ -40,6 +40,7 @@ __all__ = [
     "ACK",
     "BLOCKED",
     "BODY",
+    "CANCEL_OK",
     "CLOSE_CHANNEL",
     "CLOSE_CONNECTION",
     "DELIVER",
@@ -59,6 +60,7 @@ __all__ = [
     "UNBLOCKED",
     "PublishHeader",
     "describe_frame",
+    "encode_cancel",
     "encode_get",
     "encode_id",
     "encode_next_consumer",
@@ -69,7 +71,7 @@ __all__ = [
 METHOD, HEADER, BODY = 1, 2, 3
 ACK, NACK, RETURN, DELIVER = b"\x00\x3c\x00\x50", b"\x00\x3c\x00\x78", b"\x00\x3c\x00\x32", b"\x00\x3c\x00\x3c"
 REJECT = b"\x00\x3c\x00\x5a"
-QOS_OK = b"\x00\x3c\x00\x0b"
+QOS_OK, CANCEL_OK = b"\x00\x3c\x00\x0b", b"\x00\x3c\x00\x1f"
 GET_OK, GET_EMPTY = b"\x00\x3c\x00\x47", b"\x00\x3c\x00\x48"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
@@ -191,15 +193,19 @@ def encode_next_consumer(channel: int, queue: str, prefetch: int, *, former: str
 
     Only basic.qos is answered: the two others have the bit `nowait`.
     """
-    name, new, old = (encode_short_string("name", text) for text in (queue, tag, former))
-    return b"".join(
-        FRAME.pack(METHOD, channel, len(payload)) + payload + _END
-        for payload in (
-            _QOS + struct.pack(">IHB", 0, prefetch, 0),
-            _CONSUME + name + new + b"\x08" + bytes(4),  # nowait, and no arguments
-            _CANCEL + old + b"\x01",
-        )
-    )
+    name, new = encode_short_string("name of the queue", queue), encode_short_string("consumer tag", tag)
+    qos = _QOS + struct.pack(">IHB", 0, prefetch, 0)
+    consume = _CONSUME + name + new + b"\x08" + bytes(4)  # nowait, and no arguments
+    return _method(channel, qos) + _method(channel, consume) + encode_cancel(channel, former, nowait=True)
+
+
+def encode_cancel(channel: int, tag: str, *, nowait: bool = False) -> bytes:
+    """Encode basic.cancel."""
+    return _method(channel, _CANCEL + encode_short_string("consumer tag", tag) + bytes((nowait,)))
+
+
+def _method(channel: int, payload: bytes) -> bytes:
+    return FRAME.pack(METHOD, channel, len(payload)) + payload + _END
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:

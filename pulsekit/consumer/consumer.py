@@ -89,6 +89,7 @@ class Consumer:
         self._calls = HandlerCalls()
         self._signals = FirstSignal(self._begin_to_drain)
         self._drained = False
+        self._drains_now = False
 
     @property
     def queue(self) -> str:
@@ -209,27 +210,35 @@ class Consumer:
         async for message in self:
             await self._calls.call(handler, message, policy, self.queue)
 
-    async def drain(self) -> None:
+    async def drain(self, *, now: bool = False) -> None:
         """Stop the deliveries (basic.cancel). The messages that have arrived are still returned, then iteration ends.
 
-        A reconnect does not start the deliveries again. Leaving the block requeues unsettled messages.
+        A reconnect does not start the deliveries again. Leaving the block requeues unsettled messages. Draining again,
+        with `now`, is fine.
+
+        Args:
+            now: requeue the messages that have arrived and were not returned. Iteration ends at once, and `handle`
+                after the current message.
         """
         self._drained = True
-        await self._subscription.stop()
+        await self._subscription.stop(now=now)
 
-    def drain_on(self, *signals: signal.Signals) -> None:
+    def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
         """Drain when the process receives one of these signals, so that a handler can finish its message.
 
-        From the first signal on, the former signal handlers are in place again: a second SIGINT interrupts as usual,
-        even while a handler blocks the event loop. Call this in the main thread, inside the block of the consumer.
+        One signal drains every consumer for which this was called. From then on, the former signal handlers are in
+        place again: a second SIGINT interrupts as usual, even while a handler blocks the event loop. Call this in the
+        main thread, inside the block of the consumer.
 
         Args:
             *signals: SIGINT and SIGTERM by default.
+            now: requeue the messages that have arrived and were not returned, see `drain`.
         """
+        self._drains_now = now
         self._signals.install(*(signals or (signal.SIGINT, signal.SIGTERM)))
 
     def _begin_to_drain(self, number: signal.Signals) -> None:
         if self._subscription.end is not None:
             return
         log.warning("%s: draining %s; again to leave at once", number.name, self.queue)
-        self._draining = self._tasks.create_task(self.drain(), name="drain")
+        self._draining = self._tasks.create_task(self.drain(now=self._drains_now), name="drain")

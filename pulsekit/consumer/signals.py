@@ -1,4 +1,11 @@
-"""Call a function on the first signal, and restore the former handlers for the second."""
+"""Call functions on the first signal, and restore the former handlers for the second.
+
+Several users may wait for the same signal. The first signal calls all of them, and removes their handlers for all their
+signals, so that the next signal has the effect that it had before.
+
+Invariants: `_waiting` has the users of a signal while the handler of this module is installed for it, and `_former` has
+the handler that was there before. Both are of the process, as signal handlers are.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FirstSignal"]
 
+_waiting: dict[int, list[FirstSignal]] = {}
+_former: dict[int, Any] = {}
+
 
 class FirstSignal:
     """Signal handlers that are removed by the first signal.
@@ -21,22 +31,33 @@ class FirstSignal:
 
     def __init__(self, on_signal: Callable[[signal.Signals], None]) -> None:
         self._on_signal = on_signal
-        self._former: dict[signal.Signals, Any] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def install(self, *signals: signal.Signals) -> None:
         """Install the handlers; the function will be called in the running event loop. Call it in the main thread."""
         self.restore()
-        loop = asyncio.get_running_loop()
-
-        def on_signal(number: int, _: object) -> None:
-            self.restore()
-            loop.call_soon_threadsafe(self._on_signal, signal.Signals(number))
-
+        self._loop = asyncio.get_running_loop()
         for number in signals:
-            self._former[number] = signal.signal(number, on_signal)
+            if number not in _waiting:
+                _former[number] = signal.signal(number, _on_first)
+            _waiting.setdefault(number, []).append(self)
 
     def restore(self) -> None:
-        """Restore the former handlers. Doing it again is fine."""
-        for number, former in self._former.items():
-            signal.signal(number, former or signal.SIG_DFL)
-        self._former = {}
+        """Restore the former handlers, unless others wait for the same signals. Doing it again is fine."""
+        for number, waiting in list(_waiting.items()):
+            if self not in waiting:
+                continue
+            waiting.remove(self)
+            if not waiting:
+                del _waiting[number]
+                signal.signal(number, _former.pop(number) or signal.SIG_DFL)
+
+    def _received(self, number: int) -> None:
+        self.restore()
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_signal, signal.Signals(number))
+
+
+def _on_first(number: int, _: object) -> None:
+    for waiting in list(_waiting.get(number, ())):
+        waiting._received(number)  # noqa: SLF001 - same module

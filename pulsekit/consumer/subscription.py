@@ -173,11 +173,22 @@ class Subscription:
                 await channel.delete_queue()
             await channel.close()
 
-    async def stop(self) -> None:
-        """Stop deliveries (basic.cancel), also after a reconnect. Messages that have arrived can still be settled."""
+    async def stop(self, *, now: bool = False) -> None:
+        """Stop deliveries (basic.cancel), also after a reconnect. Messages that have arrived can still be settled.
+
+        Args:
+            now: requeue the messages in the buffer.
+        """
+        buffered = [message.delivery_tag for message in self.buffer if message.live]
+        if now:
+            self.buffer.clear()
+        self.arrived.set()
+        channel = self._channel
+        if channel is not None:
+            await channel.stop(give_back=buffered if now else None)
         await self._cancel()
-        if self._channel is not None:
-            await self._channel.stop()
+        if self._channel is not None and self._channel is not channel:
+            await self._channel.stop(give_back=() if now else None)
         self.arrived.set()
 
     async def depth(self) -> QueueDepth:

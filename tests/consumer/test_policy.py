@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +14,7 @@ from support.samples import JOBS
 
 import pulsekit
 from pulsekit import OnFailure, Policy
+from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -176,6 +177,49 @@ async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
         while 5 not in rest:
             rest.append((await anext(messages)).payload["n"])
     assert handled + rest == list(range(6))
+
+
+async def test_one_signal_drains_every_consumer(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with AsyncExitStack() as stack:
+        consumers = [await stack.enter_async_context(pulse.subscribe(exchange)) for _ in range(3)]
+        for consumer in consumers:
+            consumer.drain_on(signal.SIGTERM, now=True)
+        await send(pulse, exchange, *({"n": number} for number in range(5)))
+        handled: list[int] = []
+
+        async def handler(message: pulsekit.Message) -> None:
+            handled.append(message.payload["n"])
+            if len(handled) == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(10):  # turns of the event loop, in which the signal arrives
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(consumer.handle(handler) for consumer in consumers))
+        assert len(handled) <= 3
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+async def test_draining_now_finishes_one_message_and_gives_back_the_others_at_once(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    queue = f"queue/{pulse.user}/q"
+    handled: list[int] = []
+    async with pulse.subscribe(exchange, queue=queue, prefetch=50) as messages:
+        await send(pulse, exchange, *({"n": number} for number in range(100)))
+
+        async def handler(message: pulsekit.Message) -> None:
+            handled.append(message.payload["n"])
+            if len(handled) == 3:
+                await messages.drain(now=True)
+                while (await queue_depth(pulse, queue)).ready < 97:  # while this message is not settled
+                    await asyncio.sleep(0.01)
+
+        async with asyncio.timeout(5):
+            await messages.handle(handler)
+    assert handled == [0, 1, 2]
+    async with pulse.subscribe(queue=queue) as messages:
+        assert [(await anext(messages)).payload["n"] for _ in range(97)] == list(range(3, 100))
 
 
 _SERVICE = """
