@@ -5,7 +5,8 @@
         await my_publisher(pulse_sandbox.url("me"))
         (message,) = await pulse_sandbox.published(1)
 
-`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. `pulse` is a connection to it. `pulse` needs
+`pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. The mark `pulse_sandbox` has arguments for it, as in
+`@pytest.mark.pulse_sandbox(rabbitmq=4)`. `pulse` is a connection to it. `pulse` needs
 pytest-asyncio, in its strict or its auto mode.
 """
 
@@ -26,10 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["pulse", "pulse_sandbox"]
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the mark."""
+    config.addinivalue_line("markers", "pulse_sandbox(**options): the arguments of PulseSandbox for `pulse_sandbox`")
+
+
 @pytest.fixture
-def pulse_sandbox() -> Iterator[PulseSandbox]:
-    """Yield a new, empty sandbox on a free port, for each test."""
-    with PulseSandbox() as sandbox:
+def pulse_sandbox(request: pytest.FixtureRequest) -> Iterator[PulseSandbox]:
+    """Yield a new, empty sandbox on a free port, for each test. The mark `pulse_sandbox` has its arguments."""
+    mark = request.node.get_closest_marker("pulse_sandbox")
+    with PulseSandbox(**(mark.kwargs if mark else {})) as sandbox:
         yield sandbox
 
 

@@ -14,7 +14,7 @@ import asyncio
 import json
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -66,10 +66,17 @@ class PulseSandbox:
     Args:
         guardian: the limits of the guardian. The default is the limits of PulseGuardian.
         users: passwords by user name. Only these users and `guest` may log in. By default, every user may.
+        rabbitmq: the major version of RabbitMQ whose answers clients get: 3 for 3.10.8, 4 for 4.0.5.
     """
 
-    def __init__(self, *, guardian: GuardianLimits | None = None, users: Mapping[str, str] | None = None) -> None:
-        self._options: dict[str, Any] = {"history": _HISTORY, "users": users}
+    def __init__(
+        self,
+        *,
+        guardian: GuardianLimits | None = None,
+        users: Mapping[str, str] | None = None,
+        rabbitmq: Literal[3, 4] = 3,
+    ) -> None:
+        self._options: dict[str, Any] = {"history": _HISTORY, "users": users, "rabbitmq": rabbitmq}
         if guardian is not None:
             self._options["guardian"] = guardian
         self._loop: asyncio.AbstractEventLoop | None = None

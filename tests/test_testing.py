@@ -56,6 +56,16 @@ async def test_a_dead_letter_is_seen_with_its_reason(pulse_sandbox: PulseSandbox
     assert "rejected" in letter.detail
 
 
+@pytest.mark.pulse_sandbox(rabbitmq=4, users={"ann": "secret"})
+async def test_the_mark_has_the_arguments_of_the_sandbox(pulse_sandbox: PulseSandbox) -> None:
+    async with pulsekit.connect(pulse_sandbox.url("ann")) as ann:
+        with pytest.raises(pulsekit.AccessRefused, match="configure access to exchange"):  # the words of RabbitMQ 4
+            await ann.create_exchange("exchange/bob/x")
+    async with pulsekit.connect(pulse_sandbox.url("me")) as me:
+        with pytest.raises(pulsekit.LoginRefused):
+            await me.create_exchange("exchange/me/x")
+
+
 async def test_a_cut_connection_comes_back(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
     publisher = pulse.publisher(EXCHANGE)
     await publisher.publish({}, "k")

@@ -16,7 +16,7 @@ Kind: TypeAlias = Literal[
     "connected", "disconnected", "refused", "blocked", "unblocked",
     "exchange-declared", "exchange-deleted", "queue-declared", "queue-deleted", "bound", "unbound",
     "published", "returned", "delivered", "acked", "nacked", "dead-lettered", "dropped",
-    "guardian-warned", "guardian-deleted", "note",
+    "guardian-warned", "guardian-deleted",
 ]  # fmt: skip
 
 

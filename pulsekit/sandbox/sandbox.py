@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from pamqp.commands import Basic
@@ -18,6 +18,7 @@ from pulsekit.sandbox.model.broker import DEFAULT_MEMORY_LIMIT, Broker
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.messages import Message
 from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER, Users
+from pulsekit.sandbox.releases import release
 from pulsekit.sandbox.server import Connection, Server
 
 if TYPE_CHECKING:
@@ -47,12 +48,13 @@ class Sandbox:
         guardian: the limits of the guardian, or None for no guardian.
         memory_limit: bytes of messages above which publishers are blocked.
         heartbeat: seconds that are proposed to clients.
+        rabbitmq: the major version of RabbitMQ whose answers clients get: 3 for 3.10.8, 4 for 4.0.5.
         history: how many events are kept for `events` and `wait`; 0 keeps none, which is faster.
         on_event: called with every event, in the event loop; it must not block.
         on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
-        ConfigurationError: a public address without a password.
+        ConfigurationError: a public address without a password, or an unknown version of RabbitMQ.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Sandbox:
         guardian: GuardianLimits | None = GuardianLimits(),  # noqa: B008 - frozen
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         heartbeat: int = 60,
+        rabbitmq: Literal[3, 4] = 3,
         history: int = 0,
         on_event: Observer | None = None,
         on_change: Observer | None = None,
@@ -81,6 +84,7 @@ class Sandbox:
         self._limits = guardian
         self._memory_limit = memory_limit
         self._heartbeat = heartbeat
+        self._release = release(rabbitmq)
         self._history: deque[Event] = deque(maxlen=history)
         self._on_event = on_event
         self._on_change = on_change
@@ -96,6 +100,7 @@ class Sandbox:
             vhosts=self._vhosts,
             memory_limit=self._memory_limit,
             default_user=self._default_user,
+            release=self._release,
             clock=asyncio.get_running_loop().time,
         )
         if self._history.maxlen:

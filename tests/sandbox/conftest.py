@@ -31,6 +31,13 @@ async def sandbox() -> AsyncIterator[Sandbox]:
         yield opened
 
 
+@pytest.fixture
+async def sandbox_4() -> AsyncIterator[Sandbox]:
+    """A sandbox that answers as RabbitMQ 4.0."""
+    async with Sandbox(history=10_000, rabbitmq=4) as opened:
+        yield opened
+
+
 @pytest.fixture(scope="session")
 def rabbitmq_with_pulse(rabbitmq: RabbitMQ) -> RabbitMQ:
     """A real RabbitMQ with the user `pulse` of the questions."""
@@ -39,11 +46,11 @@ def rabbitmq_with_pulse(rabbitmq: RabbitMQ) -> RabbitMQ:
     return rabbitmq
 
 
-@pytest.fixture(params=["sandbox", pytest.param("rabbitmq_with_pulse", marks=pytest.mark.rabbitmq)])
+@pytest.fixture(params=["sandbox", "sandbox_4", pytest.param("rabbitmq_with_pulse", marks=pytest.mark.rabbitmq)])
 def address(request: pytest.FixtureRequest) -> Address:
     """Each broker in turn."""
     broker = request.getfixturevalue(request.param)
     # The sandbox answers at the next turn of its loop; RabbitMQ was listened to for 1.5 s when the table was made.
-    if request.param == "sandbox":
-        return Address(broker.host, broker.port, 0.1, VERSION)
+    if request.param.startswith("sandbox"):
+        return Address(broker.host, broker.port, 0.1, (4, 0, 5) if request.param == "sandbox_4" else VERSION)
     return Address(broker.host, broker.port, 1.5, broker.version)

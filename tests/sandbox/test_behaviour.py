@@ -7,8 +7,9 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pamqp.commands import Basic, Confirm, Connection, Exchange, Queue, Tx
-from support.raw_client import Login, RawClient, connect, content
+from pamqp import body
+from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
+from support.raw_client import Login, RawClient, connect, content, shake_hands
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -79,9 +80,39 @@ async def test_a_payload_may_be_as_large_as_frame_max(wire, name) -> None:
     await declare(wire, name)
     method, head = content("", name, b"x" * 131_072)[:2]
     wire.send(method, head, b"\x03\x00\x01" + (131_072).to_bytes(4, "big") + b"x" * 131_072 + b"\xce")
-    assert [len(body) for body in await bodies(wire, name, 1)] == [131_072 - 8]  # the rest is in a second frame
+    assert [len(data) for data in await bodies(wire, name, 1)] == [131_072 - 8]  # the rest is in a second frame
     wire.send(b"\x03\x00\x01" + (131_073).to_bytes(4, "big"), b"x" * 131_074)
     assert "{frame_too_large,131073,131064}" in (await wire.until_close()).reply_text
+
+
+async def test_rabbitmq_4_refuses_a_message_over_16_mib_and_keeps_the_connection(wire, name, address) -> None:
+    await wire.call(Confirm.Select())
+    await declare(wire, name)
+    size = 16 * 1024 * 1024 + 1
+    method, head = content("", name, b"x" * size)[:2]
+    wire.send(method, head)
+    for start in range(0, size, 131_064):
+        wire.send(body.ContentBody(b"x" * min(131_064, size - start)))
+        await wire.writer.drain()
+    answer = await wire.next(20)
+    if address.version < (4,):
+        assert answer.name == "Basic.Ack"
+        return
+    assert (answer.name, answer.reply_code) == ("Channel.Close", 406)
+    assert answer.reply_text.endswith("message size 16777217 is larger than configured max size 16777216")
+    wire.send(Channel.CloseOk())
+    assert (await wire.call(Channel.Open())).name == "Channel.OpenOk"
+
+
+async def test_rabbitmq_4_logs_in_a_client_without_a_name_as_guest(address) -> None:
+    async with connect(address.host, address.port) as wire:
+        opened = await shake_hands(wire, Login(mechanism="ANONYMOUS"))
+        if address.version < (4,):
+            assert opened is None
+            return
+        await wire.call(Channel.Open())
+        wire.publish("", "nowhere", user_id="ann")
+        assert "authenticated user was 'guest'" in (await wire.until_close()).reply_text
 
 
 async def test_messages_given_back_in_any_order_keep_theirs(wire, name) -> None:

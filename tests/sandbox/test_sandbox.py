@@ -204,6 +204,11 @@ def test_limits_that_contradict_each_other_are_refused() -> None:
         GuardianLimits(warn=2, delete=1)
 
 
+def test_an_unknown_version_of_rabbitmq_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="3 and 4"):
+        Sandbox(rabbitmq=5)
+
+
 async def test_outside_its_block_it_says_so() -> None:
     sandbox = Sandbox()
     with pytest.raises(NotOpen, match="async with"):

@@ -80,6 +80,9 @@ def command(
     delete_limit: Annotated[
         int, typer.Option("--delete", min=0, metavar="N", help="Delete a queue over so many.")
     ] = 8000,
+    rabbitmq: Annotated[
+        int, typer.Option(min=3, max=4, metavar="3|4", help="Answer as RabbitMQ 3.10 or as RabbitMQ 4.0.")
+    ] = 3,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for each thing that happens.")] = False,
 ) -> int:
     """Host Pulse on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
@@ -107,6 +110,7 @@ def command(
         password=_first_line(password_file) if password_file else None,
         users=logins,
         default_user=user,
+        rabbitmq=4 if rabbitmq == 4 else 3,
         guardian=GuardianLimits(warn=warn_limit, delete=delete_limit),
         on_event=watch.print_event if verbose else None,
         on_change=watch.on_change,

@@ -11,6 +11,8 @@ from pulsekit.sandbox.refusals import inequivalent, invalid_argument, preconditi
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pulsekit.sandbox.releases import Release
+
 __all__ = [
     "EXCHANGE_ARGUMENTS",
     "LONGEST",
@@ -39,17 +41,20 @@ class QueueOptions:
     dead_letter_key: str | None = None
     max_priority: int = 0
     single_active_consumer: bool = False
+    queue_type: str = "classic"
+    delivery_limit: int | None = None
 
     @classmethod
-    def read(cls, arguments: Table, resource: str) -> QueueOptions:
+    def read(cls, arguments: Table, resource: str, release: Release) -> QueueOptions:
         """Check the arguments of a queue in RabbitMQ's order.
 
         Args:
             arguments: as declared; unknown arguments are ignored.
             resource: `queue '…' in vhost '…'`, for the text.
+            release: the release of RabbitMQ, for the default delivery limit.
 
         Raises:
-            Refusal: 406, a value is invalid.
+            Refusal: 406, a value is invalid, or the type of queue does not support an argument.
         """
         values: dict[str, Any] = {}
         for name, (option, check) in QUEUE_ARGUMENTS.items():
@@ -59,6 +64,12 @@ class QueueOptions:
                     raise invalid_argument(name, resource, fault)
                 if option:
                     values[option] = arguments[name]
+        kind = values.get("queue_type", "classic")
+        for name in _UNSUPPORTED[kind]:
+            if name in arguments:
+                raise precondition_failed(f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
+        if kind == "quorum":
+            values["delivery_limit"] = _delivery_limit(arguments, release)
         return cls(**values)
 
 
@@ -77,18 +88,51 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
     return value
 
 
-def check_equivalent(current: Table, received: Table, names: Iterable[str], resource: str) -> None:
+def _delivery_limit(arguments: Table, release: Release) -> int | None:
+    """Return how often a quorum queue requeues a message. RabbitMQ accepts any value; text means no limit."""
+    if "x-delivery-limit" not in arguments:
+        return release.delivery_limit
+    value = arguments["x-delivery-limit"]
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return None if value < 0 and release.negative_is_unlimited else value
+
+
+def check_equivalent(
+    current: Table, received: Table, names: Iterable[str], resource: str, *, default_type: str | None = None
+) -> None:
     """Compare the named arguments; integers of different types can be equal.
+
+    Args:
+        current: the arguments of the existing exchange or queue.
+        received: the arguments of the declaration.
+        names: the arguments to compare.
+        resource: `queue '…' in vhost '…'`, for the text.
+        default_type: the `x-queue-type` of a declaration without one, or None if it counts as absent.
 
     Raises:
         Refusal: 406, the first argument that differs.
     """
     for name in names:
-        if name in current and name in received:
+        if name == "x-queue-type":
+            _check_same_type(current, received, resource, default_type)
+        elif name in current and name in received:
             if current[name] != received[name] or isinstance(current[name], bool) != isinstance(received[name], bool):
                 raise inequivalent(name, resource, f"'{_plain(received[name])}'", f"'{_plain(current[name])}'")
         elif name in current or name in received:
             raise inequivalent(name, resource, _describe(received, name), _describe(current, name))
+
+
+def _check_same_type(current: Table, received: Table, resource: str, default_type: str | None) -> None:
+    ours, theirs = current.get("x-queue-type"), received.get("x-queue-type")
+    if (ours or "classic") == (theirs or "classic"):
+        return
+    ours, theirs = ours or default_type, theirs or default_type
+    if ours and theirs:
+        raise inequivalent("x-queue-type", resource, f"'{theirs}'", f"'{ours}'")
+    raise inequivalent(
+        "x-queue-type", resource, _describe(received, "x-queue-type"), _describe(current, "x-queue-type")
+    )
 
 
 def consumer_priority(arguments: Table, resource: str) -> int:
@@ -152,7 +196,20 @@ def _overflow(value: object, kind: str, arguments: Table) -> str:
 
 
 def _mode(value: object, kind: str, arguments: Table) -> str:
-    return _text(value, kind, arguments) or ("" if value in {"default", "lazy"} else "invalid_queue_mode")
+    return _text(value, kind, arguments) or (
+        "" if value in {"default", "lazy"} else f"\"unsupported queue mode '{value}'\""
+    )
+
+
+def _strategy(value: object, kind: str, arguments: Table) -> str:
+    return _text(value, kind, arguments) or (
+        "" if value in {"at-most-once", "at-least-once"} else "invalid_dlx_strategy"
+    )
+
+
+def _anything(value: object, kind: str, _: Table) -> str:
+    del value, kind
+    return ""
 
 
 def _boolean(value: object, kind: str, _: Table) -> str:
@@ -177,8 +234,15 @@ QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] 
     "x-overflow": ("overflow", _overflow),
     "x-queue-mode": ("", _mode),
     "x-single-active-consumer": ("single_active_consumer", _boolean),
-    "x-queue-type": ("", _queue_type),
+    "x-queue-type": ("queue_type", _queue_type),
+    "x-delivery-limit": ("", _anything),
+    "x-dead-letter-strategy": ("", _strategy),
 }
 """The arguments of a queue, in the order in which RabbitMQ checks and compares them."""
+
+_UNSUPPORTED: Final = {
+    "classic": ("x-delivery-limit", "x-dead-letter-strategy"),
+    "quorum": ("x-max-priority", "x-queue-mode"),
+}
 
 EXCHANGE_ARGUMENTS: Final = ("alternate-exchange",)

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 from pulsekit.sandbox.model.timers import Timers
 from pulsekit.sandbox.model.users import DEFAULT_USER, Users
 from pulsekit.sandbox.model.virtual_hosts import VirtualHost
+from pulsekit.sandbox.releases import DEFAULT_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Protocol
 
     from pulsekit.sandbox.events import Event, Observer
+    from pulsekit.sandbox.releases import Release
 
     class _Session(Protocol):
         def unblock(self) -> None: ...
@@ -32,6 +34,7 @@ class Broker:
         vhosts: names of the virtual hosts.
         memory_limit: bytes of messages above which publishers are blocked.
         default_user: the user that the server properties propose.
+        release: the release of RabbitMQ whose answers the broker gives.
         clock: seconds, for timers.
 
     Attributes:
@@ -50,18 +53,20 @@ class Broker:
         vhosts: Iterable[str] = ("/", "communitytc"),
         memory_limit: int = DEFAULT_MEMORY_LIMIT,
         default_user: str = DEFAULT_USER,
+        release: Release = DEFAULT_RELEASE,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.users = users or Users()
         self.timers = Timers(clock)
         self.memory_limit = memory_limit
         self.default_user = default_user
+        self.release = release
         self.memory_used = 0
         self.refusing = False
         self.observers: list[Observer] = []
         self.change_observers: list[Observer] = []
         self.sessions: set[_Session] = set()
-        self.vhosts = {name: VirtualHost(name, self.timers, self.use_memory, self.emit) for name in vhosts}
+        self.vhosts = {name: VirtualHost(name, self.timers, self.use_memory, self.emit, release) for name in vhosts}
         self._block_reason = ""
         self._memory_alarm = False
 

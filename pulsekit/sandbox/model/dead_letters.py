@@ -9,6 +9,9 @@ Example: a message expires in `retry`, is routed to `work`, and is rejected ther
 
 A message that returned to a queue without any rejection would circulate for ever. RabbitMQ drops it, and so does the
 sandbox: `is_cycle` looks for the queue in `x-death`, from the newest table up to the first rejection.
+
+RabbitMQ 4 also describes the last death in `x-last-death-*`, and keeps the header `CC` although the dead letter is not
+routed by it. RabbitMQ 3 removes `CC` from a dead letter that gets a new routing key.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchan
         exchange: the queue's dead-letter exchange.
     """
     key = queue.options.dead_letter_key
+    modern = queue.vhost.release.last_death
     fields = message.properties.raw_headers
     deaths = _x_death(message)
     expiration = message.properties.text("expiration")
@@ -45,21 +49,23 @@ def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchan
     else:
         headers = message.properties.headers if fields else {}
         further = headers.get("CC")
+        keys = [key for key in further if key in message.keys] if isinstance(further, list) else []
         known = {
             "count": 1,
             "reason": reason,
             "queue": queue.name,
             "time": tables.Timestamp(time.time()),
             "exchange": message.exchange,
-            "routing-keys": [message.routing_key, *(further if isinstance(further, list) else ())],
+            "routing-keys": [message.routing_key, *keys],
         }
         if expiration is not None:
             known["original-expiration"] = expiration
         if "x-first-death-queue" not in headers:
-            for name, value in (("reason", reason), ("queue", queue.name), ("exchange", message.exchange)):
-                fields = tables.set_field(fields, f"x-first-death-{name}", tables.long_string(value))
+            fields = _describe(fields, "x-first-death", queue, message, reason)
+    if modern:
+        fields = _describe(fields, "x-last-death", queue, message, reason)
     fields = tables.set_field(fields, "x-death", tables.encode_field([known, *deaths]))
-    if key is not None:
+    if key is not None and not modern:
         fields = tables.drop_field(fields, "CC")
     header = message.properties.edit(len(message.body), headers=fields, expiration=None)
     return Message(
@@ -70,6 +76,13 @@ def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchan
         address=frames.short_string(exchange) + frames.short_string(message.routing_key if key is None else key),
         keys=message.keys if key is None else (key,),
     )
+
+
+def _describe(fields: bytes, prefix: str, queue: Queue, message: Message, reason: DeadLetterReason) -> bytes:
+    """Return encoded fields with reason, queue and exchange of a death."""
+    for name, value in (("reason", reason), ("queue", queue.name), ("exchange", message.exchange)):
+        fields = tables.set_field(fields, f"{prefix}-{name}", tables.long_string(value))
+    return fields
 
 
 def is_cycle(message: Message, reason: DeadLetterReason, queue: str) -> bool:

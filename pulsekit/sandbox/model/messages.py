@@ -120,9 +120,10 @@ class Entry:
         priority: the priority in a queue with priorities, else 0.
         expires: time of the broker's clock at which the message expires, or None.
         redelivered: True after a requeue.
+        requeues: the number of requeues, which quorum queues limit.
     """
 
-    __slots__ = ("expires", "message", "position", "priority", "redelivered")
+    __slots__ = ("expires", "message", "position", "priority", "redelivered", "requeues")
 
     def __init__(self, message: Message, position: int, priority: int, expires: float | None) -> None:
         self.message: Message = message
@@ -130,6 +131,7 @@ class Entry:
         self.priority: int = priority
         self.expires: float | None = expires
         self.redelivered: bool = False
+        self.requeues: int = 0
 
     def __lt__(self, other: Entry) -> bool:
         return self.position < other.position

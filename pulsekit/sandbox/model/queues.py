@@ -16,6 +16,11 @@ is set to the time at which the head expires; another, `_queue_timer`, deletes a
 Example: 1, 2 and 3 are published to a queue with `x-max-length: 2` whose consumer has a prefetch of 1. Message 1 is
 delivered, 2 and 3 are ready. When 4 is published, 2 is dropped, or dead-lettered with the reason `maxlen`. When 1 is
 requeued, there are three ready messages, and 1 is dropped.
+
+A quorum queue differs in what clients see: a requeued message does not return to its original position. If the queue
+has a delivery limit, requeued messages precede all others, in the order of their requeues; each requeue counts, and a
+message over the limit is dead-lettered or dropped. Without a limit, a requeued message goes to the end. The number of
+requeues is in the header `x-delivery-count`. See https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling.
 """
 
 from __future__ import annotations
@@ -33,10 +38,13 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.codec.tables import Table
     from pulsekit.sandbox.model.bindings import Binding
     from pulsekit.sandbox.model.timers import Timer, Timers
+    from pulsekit.sandbox.releases import Release
 
 __all__ = ["Consumer", "DeadLetterReason", "Queue", "QueueVirtualHost"]
 
-DeadLetterReason: TypeAlias = Literal["rejected", "expired", "maxlen"]
+_FIRST_POSITION = -(1 << 62)  # before every position of a new message
+
+DeadLetterReason: TypeAlias = Literal["rejected", "expired", "maxlen", "delivery_limit"]
 
 
 class Consumer(Protocol):
@@ -60,6 +68,7 @@ class QueueVirtualHost(Protocol):
 
     name: str
     timers: Timers
+    release: Release
 
     def use_memory(self, cost: int) -> None:
         """Add to the memory that messages use; a negative cost frees memory."""
@@ -72,7 +81,7 @@ class QueueVirtualHost(Protocol):
 
 
 class Queue:
-    """A classic queue.
+    """A classic queue or a quorum queue.
 
     Args:
         vhost: the virtual host.
@@ -99,13 +108,14 @@ class Queue:
         self.durable = durable
         self.auto_delete = auto_delete
         self.arguments = arguments
-        self.options = QueueOptions.read(arguments, str(self))
+        self.options = QueueOptions.read(arguments, str(self), vhost.release)
         self.backlog = Backlog()
         self.unacked = 0
         self.consumers: list[Consumer] = []
         self.sources: dict[Binding[Any, Any], None] = {}
         self.deleted = False
         self._position = 0
+        self._first_position = _FIRST_POSITION
         self._dispatching = False
         self._last_used = 0.0
         self._message_timer: Timer | None = None
@@ -116,6 +126,11 @@ class Queue:
 
     def __str__(self) -> str:
         return f"queue '{self.name}' in vhost '{self.vhost.name}'"
+
+    @property
+    def quorum(self) -> bool:
+        """True for a quorum queue."""
+        return self.options.queue_type == "quorum"
 
     @property
     def depth(self) -> int:
@@ -145,7 +160,8 @@ class Queue:
         ):
             if received != current:
                 raise inequivalent(name, str(self), yes_no(received), yes_no(current))
-        check_equivalent(self.arguments, arguments, QUEUE_ARGUMENTS, str(self))
+        default_type = self.vhost.release.default_queue_type
+        check_equivalent(self.arguments, arguments, QUEUE_ARGUMENTS, str(self), default_type=default_type)
 
     def touch(self) -> None:
         """Restart the time of `x-expires`: the queue was declared or read, or lost its last consumer."""
@@ -197,24 +213,43 @@ class Queue:
             self.vhost.dead_letter(self, entry.message, "rejected")
 
     def requeue(self, entries: Iterable[Entry]) -> None:
-        """Return messages to their original positions."""
+        """Return messages to their original positions, or in a quorum queue to the front or the end."""
+        limit, over_limit = self.options.delivery_limit, []
         for entry in entries:
+            entry.requeues += 1
             if self.deleted:
                 self.acked(entry)
-                continue
-            self.unacked -= 1
-            entry.redelivered = True
-            self.backlog.requeue(entry)
+            elif limit is not None and entry.requeues > limit:
+                self.acked(entry)
+                over_limit.append(entry)
+            else:
+                self.unacked -= 1
+                entry.redelivered = True
+                self._make_ready_again(entry)
         self._apply_limits()
         self.dispatch()
+        for entry in over_limit:
+            self.vhost.dead_letter(self, entry.message, "delivery_limit")
+
+    def _make_ready_again(self, entry: Entry) -> None:
+        if not self.quorum:
+            self.backlog.requeue(entry)
+        elif self.options.delivery_limit is not None:
+            self._first_position += 1
+            entry.position = self._first_position
+            self.backlog.requeue(entry)
+        else:
+            self._position += 1
+            entry.position = self._position
+            self.backlog.append(entry)
 
     def add_consumer(self, consumer: Consumer) -> None:
         """Add a consumer; the caller calls `dispatch`.
 
         Raises:
-            Refusal: 403, this or another consumer is exclusive.
+            Refusal: 403, this or another consumer is exclusive; a quorum queue ignores that.
         """
-        if self.consumers and (consumer.exclusive or self.consumers[0].exclusive):
+        if self.consumers and not self.quorum and (consumer.exclusive or self.consumers[0].exclusive):
             raise access_refused(f"{self} in exclusive use")
         if self.options.single_active_consumer:
             self.consumers.append(consumer)

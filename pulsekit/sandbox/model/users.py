@@ -14,6 +14,8 @@ from pulsekit.sandbox.refusals import access_refused
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulsekit.sandbox.model.virtual_hosts import VirtualHost
+
 __all__ = ["ADMINISTRATOR", "DEFAULT_USER", "Permission", "User", "Users"]
 
 ADMINISTRATOR = "guest"
@@ -36,14 +38,14 @@ class User:
         self._own = (f"queue/{name}/", f"exchange/{name}/")
         self._read = (f"queue/{name}/", "exchange/")
 
-    def check(self, permission: Permission, kind: str, name: str, vhost: str) -> None:
+    def check(self, permission: Permission, kind: str, name: str, vhost: VirtualHost) -> None:
         """Check that the user has a permission.
 
         Args:
             permission: what the operation needs.
             kind: `queue` or `exchange`.
             name: of the resource; permissions apply to the default exchange under the name `amq.default`.
-            vhost: for the text.
+            vhost: the virtual host, for the text.
 
         Raises:
             Refusal: 403, the user does not have the permission.
@@ -52,7 +54,8 @@ class User:
             return
         name = name or "amq.default"
         if not name.startswith(self._read if permission == "read" else self._own):
-            raise access_refused(f"access to {kind} '{name}' in vhost '{vhost}' refused for user '{self.name}'")
+            access = f"{permission} access" if vhost.release.names_permission else "access"
+            raise access_refused(f"{access} to {kind} '{name}' in vhost '{vhost.name}' refused for user '{self.name}'")
 
 
 class Users:

@@ -14,6 +14,7 @@ from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.dead_letters import dead_letter, is_cycle
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES, Exchange
 from pulsekit.sandbox.refusals import not_found
+from pulsekit.sandbox.releases import DEFAULT_RELEASE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.model.messages import Message
     from pulsekit.sandbox.model.queues import DeadLetterReason, Queue
     from pulsekit.sandbox.model.timers import Timers
+    from pulsekit.sandbox.releases import Release
 
 __all__ = ["VirtualHost"]
 
@@ -54,13 +56,22 @@ class VirtualHost:
         timers: the timers of the broker.
         use_memory: called with each change of the memory in use.
         emit: called with each event.
+        release: the release of RabbitMQ whose answers the broker gives.
     """
 
-    def __init__(self, name: str, timers: Timers, use_memory: Callable[[int], None], emit: Observer) -> None:
+    def __init__(
+        self,
+        name: str,
+        timers: Timers,
+        use_memory: Callable[[int], None],
+        emit: Observer,
+        release: Release = DEFAULT_RELEASE,
+    ) -> None:
         self.name = name
         self.timers = timers
         self.use_memory = use_memory
         self.emit = emit
+        self.release = release
         self.queues: dict[str, Queue] = {}
         self.exchanges: dict[str, Exchange] = {"": _Default(self)}
         for exchange, kind in _PREDECLARED.items():

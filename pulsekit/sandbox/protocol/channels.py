@@ -91,7 +91,7 @@ class Channel:
             publish = frames.publish(payload)
             if publish.immediate:
                 raise Refusal(540, "immediate=true")
-            self._assembly = ContentAssembler(publish)
+            self._assembly = ContentAssembler(publish, self._vhost.release.max_message)
         elif payload[:4] == _ACK and len(payload) == 13:
             self._deliveries.settle(int.from_bytes(payload[4:12], "big"), "acked", multiple=bool(payload[12] & 1))
         else:
@@ -191,7 +191,7 @@ class Channel:
 
     def _readable(self, name: str) -> Queue:
         name = self._name(name)
-        self._connection.user.check("read", "queue", name, self._vhost.name)
+        self._connection.user.check("read", "queue", name, self._vhost)
         return self._vhost.queue(name, self._connection)
 
     # consuming

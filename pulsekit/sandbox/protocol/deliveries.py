@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from pamqp import commands
 
-from pulsekit.sandbox.codec import frames
-from pulsekit.sandbox.codec.tables import Table
+from pulsekit.sandbox.codec import frames, tables
 from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.queues import Queue
 from pulsekit.sandbox.protocol.consumers import ChannelConsumer, Unsettled, UnsettledDeliveries
@@ -93,8 +92,11 @@ class Deliveries:
         """Add a consumer; the caller sends ConsumeOk and then dispatches the queue.
 
         Raises:
-            Refusal: 403, the queue is in exclusive use.
+            Refusal: 403, the queue is in exclusive use; 540, the channel has a prefetch for all consumers together, and
+                the queue is a quorum queue.
         """
+        if self._shared_prefetch and queue.quorum:
+            raise Refusal(540, f"{queue} does not support global qos")
         consumer = ChannelConsumer(
             queue,
             tag,
@@ -121,7 +123,7 @@ class Deliveries:
             raise precondition_failed("reply consumer cannot acknowledge")
         vhost, name = self._connection.vhost, server_name(REPLY_TO + ".")
         self._reply_queue = Queue(
-            vhost, name, owner=self._connection, durable=False, auto_delete=True, arguments=Table()
+            vhost, name, owner=self._connection, durable=False, auto_delete=True, arguments=tables.Table()
         )
         vhost.add_queue(self._reply_queue)
         return self._reply_queue
@@ -212,9 +214,8 @@ class Deliveries:
 
     def _send(self, method: bytes, unsettled: Unsettled, *, no_ack: bool) -> None:
         message = unsettled.entry.message
-        self._connection.send(
-            method + frames.content(self._channel, message.header, message.body, self._connection.frame_max)
-        )
+        header = _counted_header(unsettled) if unsettled.queue.quorum else message.header
+        self._connection.send(method + frames.content(self._channel, header, message.body, self._connection.frame_max))
         if no_ack:
             unsettled.queue.acked(unsettled.entry)
         else:
@@ -263,3 +264,14 @@ class Deliveries:
                 detail=detail,
             )
         )
+
+
+def _counted_header(unsettled: Unsettled) -> bytes:
+    """Return the content header of a delivery from a quorum queue, with the number of requeues in a header."""
+    message, count = unsettled.entry.message, unsettled.entry.requeues
+    counts_first = unsettled.consumer is None and unsettled.queue.vhost.release.counts_first_get
+    if not count and not counts_first:
+        return message.header
+    value = tables.encode_field(count)
+    fields = tables.set_field(message.properties.raw_headers, "x-delivery-count", value, first=False)
+    return message.properties.edit(len(message.body), headers=fields)

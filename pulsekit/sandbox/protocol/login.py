@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pulsekit.sandbox.codec import tables
+from pulsekit.sandbox.model.users import ADMINISTRATOR
 from pulsekit.sandbox.refusals import Refusal
 
-__all__ = ["MECHANISMS", "PLATFORM", "credentials", "server_properties"]
+if TYPE_CHECKING:
+    from pulsekit.sandbox.releases import Release
 
-MECHANISMS: Final = "AMQPLAIN PLAIN"
+__all__ = ["PLATFORM", "credentials", "server_properties"]
+
 PLATFORM: Final = "pulsekit sandbox"
 
 
-def server_properties(default_user: str) -> dict[str, Any]:
+def server_properties(release: Release, default_user: str) -> dict[str, Any]:
     """Return the server properties; clients need RabbitMQ's capabilities to use confirms.
 
     `product` is that of RabbitMQ, because clients decide by it: for kombu, it is the reason to set the prefetch for
     each consumer. pulsekit's commands recognise the sandbox by `platform`, and log in as `default_user`.
 
     Args:
+        release: the release of RabbitMQ whose answers the sandbox gives; clients compare versions.
         default_user: the user of commands without a configured broker.
     """
     return {
@@ -42,12 +46,19 @@ def server_properties(default_user: str) -> dict[str, Any]:
         "information": "Pulse for trying and testing; everything is in memory and ends with it",
         "platform": PLATFORM,
         "product": "RabbitMQ",
-        "version": "3.10.8",  # the RabbitMQ that the sandbox behaves like; clients compare versions
+        "version": release.version,
     }
 
 
-def credentials(mechanism: str, response: str) -> tuple[str, str] | None:
-    """Return user name and password, or None if they are malformed."""
+def credentials(release: Release, mechanism: str, response: str) -> tuple[str, str] | None:
+    """Return user name and password, or None if they are malformed or the release does not offer the mechanism.
+
+    ANONYMOUS logs in as the user and with the password of `anonymous_login_user` in a new RabbitMQ, which are `guest`.
+    """
+    if mechanism not in release.mechanisms.split():
+        return None
+    if mechanism == "ANONYMOUS":
+        return ADMINISTRATOR, ADMINISTRATOR
     if mechanism == "PLAIN":
         parts = response.split("\0")
         return (parts[1], parts[2]) if len(parts) == 3 else None

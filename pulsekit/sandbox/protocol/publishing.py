@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["REPLY_TO", "ContentAssembler", "PublishConnection", "Publisher"]
 
 REPLY_TO: Final = "amq.rabbitmq.reply-to"
-_MAX_MESSAGE: Final = 134_217_728  # RabbitMQ's default of max_message_size
 
 
 class ContentAssembler:
@@ -45,10 +44,15 @@ class ContentAssembler:
     Invariant: until the message is complete, `_missing` is the announced size minus the bytes received.
 
     Example: after a header with size 10, body frames of 4 and 6 bytes complete the message; 4 and 7 bytes never do.
+
+    Args:
+        publish: the fields of the Basic.Publish.
+        max_message: bytes of the largest body, RabbitMQ's `max_message_size`.
     """
 
-    def __init__(self, publish: frames.Publish) -> None:
+    def __init__(self, publish: frames.Publish, max_message: int) -> None:
         self.publish = publish
+        self._max_message = max_message
         self.header = b""
         self.body = b""
         self._missing = 0
@@ -72,9 +76,9 @@ class ContentAssembler:
                 raise Refusal(505, f"expected content header for class 60, got one for class {wrong} instead")
             self.header = payload
             self._missing = int.from_bytes(payload[4:12], "big")
-            if self._missing > _MAX_MESSAGE:
+            if self._missing > self._max_message:
                 raise precondition_failed(
-                    f"message size {self._missing} is larger than configured max size {_MAX_MESSAGE}"
+                    f"message size {self._missing} is larger than configured max size {self._max_message}"
                 )
             return self._missing == 0
         if kind != frames.BODY:
@@ -146,7 +150,7 @@ class Publisher:
             Refusal: 403, no permission or an internal exchange; 404, no such exchange; 406, an invalid property.
         """
         publish, vhost = assembly.publish, self._vhost
-        self._user.check("write", "exchange", publish.exchange, vhost.name)
+        self._user.check("write", "exchange", publish.exchange, vhost)
         if vhost.exchange(publish.exchange).internal:
             raise access_refused(f"cannot publish to internal exchange '{publish.exchange}' in vhost '{vhost.name}'")
         message = Message.received(publish, assembly.header, assembly.body)

@@ -233,12 +233,13 @@ class Session:
             return b""
         head, more = self._head[:8], self._head[8:]
         if head != frames.PROTOCOL_HEADER:
-            self.send(frames.PROTOCOL_HEADER)
+            self.send(self.broker.release.protocol)
             self.finish()
             return b""
         self._state = "start"
-        properties = login.server_properties(self.broker.default_user)
-        self._send(commands.Connection.Start, 0, 9, properties, login.MECHANISMS, "en_US")
+        release = self.broker.release
+        properties = login.server_properties(release, self.broker.default_user)
+        self._send(commands.Connection.Start, 0, 9, properties, release.mechanisms, "en_US")
         return more
 
     def _frame(self, kind: int, number: int, payload: bytes) -> None:
@@ -320,7 +321,7 @@ class Session:
         capabilities = method.client_properties.get("capabilities")
         self._capabilities = capabilities if isinstance(capabilities, dict) else {}
         self.cancel_notify = bool(self._capabilities.get("consumer_cancel_notify"))
-        credentials = login.credentials(method.mechanism, method.response)
+        credentials = login.credentials(self.broker.release, method.mechanism, method.response)
         user = None if credentials is None else self.broker.users.login(*credentials)
         if user is None:
             name = credentials[0] if credentials else ""

@@ -55,8 +55,8 @@ class Topology(NamedTuple):
         """Create an exchange, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: 503, unknown type; 403, the default exchange, a reserved name or no permission; 404, a passive
-                declaration of an exchange that does not exist; 406, a property differs.
+            Refusal: 503, or 406 in RabbitMQ 4, unknown type; 403, the default exchange, a reserved name or no
+                permission; 404, a passive declaration of an exchange that does not exist; 406, a property differs.
         """
         name, vhost = method.exchange, self.vhost
         if method.passive:
@@ -66,7 +66,8 @@ class Topology(NamedTuple):
         arguments = arguments_of(method)
         kind = EXCHANGE_TYPES.get(method.exchange_type)
         if kind is None:
-            raise Refusal(503, f"unknown exchange type '{method.exchange_type}'")
+            code = 406 if vhost.release.bad_type_closes_channel else 503
+            raise Refusal(code, f"unknown exchange type '{method.exchange_type}'")
         _not_default(name)
         self._check("configure", "exchange", name)
         exchange = vhost.exchanges.get(name)
@@ -141,14 +142,11 @@ class Topology(NamedTuple):
         if dead_letter_exchange is not None:
             self._check("read", "queue", name)
             self._check("write", "exchange", dead_letter_exchange)
-        if arguments.get("x-queue-type") == "quorum" and (not method.durable or method.exclusive):
-            unfit = "exclusive-queue" if method.durable else "non-durable"
-            raise precondition_failed(f"invalid property '{unfit}' for {resource}")
         queue = Queue(
             vhost, name, owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
         )
-        if arguments.get("x-queue-type") == "quorum":
-            vhost.emit(Event("note", vhost.name, self.user.name, queue=name, detail="quorum taken as classic"))
+        if queue.quorum and (unfit := _unfit_for_quorum(method)):
+            raise precondition_failed(f"invalid property '{unfit}' for {resource}")
         vhost.add_queue(queue, self.user.name)
         return queue
 
@@ -225,7 +223,16 @@ class Topology(NamedTuple):
         )
 
     def _check(self, permission: Permission, kind: str, name: str) -> None:
-        self.user.check(permission, kind, name, self.vhost.name)
+        self.user.check(permission, kind, name, self.vhost)
+
+
+def _unfit_for_quorum(method: commands.Queue.Declare) -> str:
+    """Return the property that a quorum queue cannot have, or the empty string."""
+    if method.auto_delete:
+        return "auto-delete"
+    if method.exclusive:
+        return "exclusive-owner"
+    return "" if method.durable else "non-durable"
 
 
 def _not_default(name: str) -> None:

@@ -5,9 +5,11 @@ import json
 import signal
 import sys
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 from support.command import environment, pulsekit, start
+from support.raw_client import connect
 from support.samples import JOBS
 
 import pulsekit as library
@@ -130,9 +132,21 @@ async def test_dropped_connections_come_back(tmp_path: Path) -> None:
         sandbox.communicate()
 
 
+@pytest.mark.parametrize(("options", "version"), [((), "3.10.8"), (("--rabbitmq", "4"), "4.0.5")])
+async def test_it_is_the_rabbitmq_that_was_asked_for(options: tuple[str, ...], version: str, tmp_path: Path) -> None:
+    with start("sandbox", "--port", "0", *options, folder=tmp_path) as sandbox:
+        url = urlsplit(url_of(sandbox))
+        async with connect(url.hostname or "", url.port or 0) as wire:
+            wire.raw(b"AMQP\x00\x00\x09\x01")
+            assert (await wire.next()).server_properties["version"] == version
+        sandbox.terminate()
+        sandbox.communicate()
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "hint"),
     [
+        (["--rabbitmq", "5"], 2, "--rabbitmq"),
         (["--host", "0.0.0.0"], 2, "password"),
         (["--fault", "gravity"], 2, "latency=200ms"),
         (["--fault", "latency"], 2, "latency=200ms"),

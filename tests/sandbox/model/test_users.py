@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from pulsekit.sandbox.model.broker import Broker
 from pulsekit.sandbox.model.users import User, Users
 from pulsekit.sandbox.refusals import Refusal
 
@@ -10,7 +11,7 @@ ME = User("me")
 
 def allowed(user, permission, kind, name) -> bool:
     try:
-        user.check(permission, kind, name, "/")
+        user.check(permission, kind, name, Broker().vhosts["/"])
     except Refusal:
         return False
     return True

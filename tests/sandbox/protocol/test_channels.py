@@ -231,13 +231,6 @@ def test_rarer_misuse_is_answered_as_rabbitmq_does(client, frames, answer) -> No
     assert client.call(*frames) == [answer]
 
 
-def test_a_quorum_queue_is_taken_as_a_classic_one_and_said_so(world) -> None:
-    client = world.connect()
-    declare = Queue.Declare(queue="q", durable=True, arguments={"x-queue-type": "quorum"})
-    assert client.call(declare) == ["Queue.DeclareOk"]
-    assert "note" in world.kinds()
-
-
 def test_a_stream_is_refused(world) -> None:
     client = world.connect()
     declare = Queue.Declare(queue="q", durable=True, arguments={"x-queue-type": "stream"})

@@ -7,6 +7,8 @@ from support.raw_client import CAPABILITIES, content
 from support.sandbox_in_memory import Client, World
 
 from pulsekit._config.discovery import SANDBOX_PLATFORM
+from pulsekit.sandbox.model.users import Users
+from pulsekit.sandbox.releases import RELEASES
 
 
 @pytest.fixture
@@ -31,6 +33,14 @@ def test_a_session_introduces_itself_as_rabbitmq_on_the_platform_sandbox(world) 
     assert set(start.mechanisms.split()) == {"AMQPLAIN", "PLAIN"}
     assert (start.server_properties["product"], start.server_properties["platform"]) == ("RabbitMQ", SANDBOX_PLATFORM)
     assert start.server_properties["capabilities"]["publisher_confirms"] is True
+
+
+@pytest.mark.parametrize("known", [{"password": "secret"}, {"known": {"guest": "changed"}}])
+def test_a_login_without_a_name_does_not_replace_a_password(known) -> None:
+    client = Client(World(release=RELEASES[4], users=Users(**known)))
+    client.session.receive(b"AMQP\x00\x00\x09\x01")
+    client.send(Connection.StartOk({"capabilities": dict(CAPABILITIES)}, "ANONYMOUS", "", "en_US"))
+    assert client.names()[-1] == "Connection.Close 403"
 
 
 def test_frames_may_come_byte_by_byte(world) -> None:
