@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pulsekit._amqp.types import Delivery
+    from pulsekit.catalogue.keys import Key
     from pulsekit.errors import Problem
     from pulsekit.schemas.schema import Schema
 
@@ -71,6 +72,7 @@ class Message:
 
     __slots__ = (
         "_headers",
+        "_key",
         "_payload",
         "_problems",
         "_properties",
@@ -179,6 +181,20 @@ class Message:
     def live(self) -> bool:
         """Whether the message can still be settled. If not, it was settled, or the broker has requeued it."""
         return self._settler is not None and self._settler.live(self)
+
+    @property
+    def key(self) -> Key:
+        """The named fields of the routing key, such as `key.taskId`, if the exchange is in `pulsekit.catalogue`.
+
+        Empty for a key of another form. For other exchanges, no field exists.
+        """
+        try:
+            return self._key
+        except AttributeError:  # not read before; messages whose key is not read do not spend time on it
+            from pulsekit.catalogue.keys import read_key
+
+            self._key: Key = read_key(self.exchange, self.routing_key)
+            return self._key
 
     def settle(self, settlement: Settlement) -> None:
         """Settle the message; `ack`, `nack` and `reject` call this."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         message_schema,
     )
     from pulsekit.catalogue.keys import Key, read_key
-    from pulsekit.catalogue.patterns import KnownLayouts, bindings, pattern, patterns
+    from pulsekit.catalogue.layouts import KnownLayouts, bindings, pattern, patterns
 
 __all__ = [
     "Key",
@@ -52,6 +52,6 @@ __getattr__, __dir__ = lazy_names(
             "message_schema",
         ),
         "pulsekit.catalogue.keys": ("Key", "read_key"),
-        "pulsekit.catalogue.patterns": ("KnownLayouts", "bindings", "pattern", "patterns"),
+        "pulsekit.catalogue.layouts": ("KnownLayouts", "bindings", "pattern", "patterns"),
     },
 )

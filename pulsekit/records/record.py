@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from math import isfinite
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import orjson
 
@@ -43,6 +44,10 @@ __all__ = [
 
 VERSION = 1
 
+_MOST_EXCHANGES = 4096  # exchanges remembered; their names can be any on other brokers
+
+_KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
+_key_readers: dict[str, _KeyReader] = {}  # by exchange
 _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
 _properties = attrgetter(*_PROPERTY_NAMES)
 # The hour 24 behind a date of ISO 8601 and any separator, which Python reads from 3.14 on.
@@ -317,6 +322,17 @@ def _timestamp(when: datetime) -> str:
     return f"{text[:-6]}Z"
 
 
+def _find_key_reader(exchange: str) -> _KeyReader:
+    """Return the function that names the fields of a key, and remember it; None for an exchange that is not known."""
+    from pulsekit.catalogue.exchanges import find_exchange  # reads the catalogue, which only records of messages need
+
+    if len(_key_readers) >= _MOST_EXCHANGES:
+        _key_readers.clear()
+    known = find_exchange(exchange)
+    _key_readers[exchange] = reader = known.read_key if known is not None and known.name == exchange else None
+    return reader
+
+
 def _head(message: Message) -> dict[str, Any]:
     """Return all of a delivery but its body."""
     unreadable = {}
@@ -324,7 +340,7 @@ def _head(message: Message) -> dict[str, Any]:
         headers, found = message.headers, message.properties
     except InvalidMessage as error:  # of one message, which is no reason to lose the others
         headers, found, unreadable = {}, Properties(), {"unreadable": str(error)}
-    return {
+    record = {
         "v": VERSION,
         "exchange": message.exchange,
         "routing_key": message.routing_key,
@@ -339,6 +355,13 @@ def _head(message: Message) -> dict[str, Any]:
         "headers": {name: _to_json(value) for name, value in headers.items()} if headers else {},
         **unreadable,
     }
+    try:
+        read_key = _key_readers[message.exchange]
+    except KeyError:
+        read_key = _find_key_reader(message.exchange)
+    if read_key is not None and (key := read_key(message.routing_key)) is not None:
+        record["key"] = key
+    return record
 
 
 def _exact_body(body: bytes, *, wanted: bool) -> dict[str, str]:

@@ -84,7 +84,9 @@ def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -
             f"give {_listed(names)}, or choose messages with --filter \"key.{next(iter(fields))} == '…'\""
         )
     choices = [
-        [_word(field, value) for value in fields[field.name]] if field.name in fields else [_default(field)]
+        [_word(field, value, exchange.separator) for value in fields[field.name]]
+        if field.name in fields
+        else [_default(field)]
         for field in exchange.fields
     ]
     sizes = 1
@@ -108,21 +110,21 @@ def _default(field: KeyField) -> str:
     return field.constant or ("#" if field.many else "*")
 
 
-def _word(field: KeyField, value: str) -> str:
+def _word(field: KeyField, value: str, separator: str) -> str:
     """Return the word of a pattern for the value of a field.
 
     Raises:
         ConfigurationError: Raised when no key has the value in this field.
     """
-    if value == "*" or (field.many and value == "#"):
+    if separator == "." and (value == "*" or (field.many and value == "#")):
         return value
     if field.dots:
         value = _NOT_GITHUB.sub("", value).replace(".", field.dots)
     reason = field.refusal(value)
     if not value:
         reason = f"{field.name} is empty; a field without a value is written _"
-    elif "." in value and not field.many:
-        reason = f"{field.name} is one word, and a word has no dot"
+    elif separator in value and not field.many:
+        reason = f"{field.name} is one word, and a word has no {separator!r}"
     elif not reason and {"*", "#"} & set(value) and not field.many:
         reason = "* and # are wildcards only as whole words"
     if reason:

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import pytest
+
+from pulsekit.bindings import Binding, topic_matches
+from pulsekit.catalogue import KnownLayouts, bindings, known_exchanges, pattern, patterns
+from pulsekit.errors import ConfigurationError, InvalidName
+
+FAILED = "exchange/taskcluster-queue/v1/task-failed"
+TASK, GROUP = "fN1SbArXTPSVFNUvaOlinQ", "XrWNyFwpT2in-wLY9frb-w"
+KEY = f"primary.{TASK}.0._._.gecko-t.t-linux.gecko-level-3.{GROUP}._"
+
+
+@pytest.mark.parametrize(
+    ("exchange", "fields", "expected"),
+    [
+        ("task-failed", {"schedulerId": "gecko-level-3"}, "primary.*.*.*.*.*.*.gecko-level-3.#"),
+        ("task-failed", {"taskGroupId": GROUP}, f"primary.*.*.*.*.*.*.*.{GROUP}.#"),
+        ("task-failed", {"taskId": TASK, "runId": "_"}, f"primary.{TASK}._.#"),
+        ("task-failed", {"reserved": "a.b"}, "primary.*.*.*.*.*.*.*.*.a.b"),
+        ("task-failed", {"workerId": "*"}, "primary.#"),
+        ("task-failed", {}, "#"),
+        ("hgpushes", {"repository": "integration/autoland"}, "integration/autoland"),
+        ("github-push", {"repository": "mozilla.github.io"}, "primary.*.mozilla%github%io"),
+        ("github-push", {"organization": "mo zilla!"}, "primary.mozilla.*"),
+        ("github-pull-request", {"action": "opened"}, "primary.*.*.opened"),
+        ("github-webhooks", {"organization": "a", "repository": "b.c", "event": "push"}, "a/b.c/push"),
+        ("notification", {"topic": "a.b"}, "primary.a.b"),
+        ("hook-created", {"reserved": "#"}, "#"),
+    ],
+)
+def test_fields_make_a_pattern(exchange: str, fields: dict[str, str], expected: str) -> None:
+    assert pattern(exchange, **fields) == expected
+    assert KnownLayouts().mismatch(bindings(exchange)[0].exchange, expected) is None
+
+
+def test_a_pattern_of_fields_matches_keys_with_these_fields_alone() -> None:
+    by_scheduler = pattern("task-failed", schedulerId="gecko-level-3")
+    assert topic_matches(by_scheduler, KEY)
+    assert not topic_matches(by_scheduler, KEY.replace("gecko-level-3", "gecko-level-1"))
+    assert not topic_matches(by_scheduler, KEY.replace("gecko-level-3.", "x.").replace("t-linux", "gecko-level-3"))
+
+
+def test_several_values_of_a_field_make_several_bindings() -> None:
+    fields = {"provisionerId": ["gecko-1", "gecko-3"], "schedulerId": ["a", "b", "a"]}
+    assert bindings("task-failed", fields) == tuple(
+        Binding(FAILED, f"primary.*.*.*.*.{provisioner}.*.{scheduler}.#")
+        for provisioner in ("gecko-1", "gecko-3")
+        for scheduler in ("a", "b")
+    )
+
+
+def test_a_route_makes_a_binding_beside_those_of_fields() -> None:
+    assert pattern("task-failed", route="index.gecko.v2.#") == "route.index.gecko.v2.#"
+    assert patterns("task-failed", {"runId": ["1"]}, ["a.b", "c"]) == ("route.a.b", "route.c", "primary.*.1.#")
+
+
+@pytest.mark.parametrize(
+    ("exchange", "fields", "words"),
+    [
+        (
+            "task-failed",
+            {"taskID": TASK},
+            "have no field 'taskID'; did you mean 'taskId'. There are routingKeyKind, taskId",
+        ),
+        ("task-failed", {"taskId": "gecko"}, "no key has taskId=gecko: taskId is an id of 22 characters"),
+        ("task-failed", {"runId": "first"}, "runId is a number from 0 to 1000"),
+        ("task-failed", {"routingKeyKind": "route"}, "routingKeyKind is always 'primary'"),
+        ("task-failed", {"taskGroupId": "_"}, "taskGroupId always has a value"),
+        ("task-failed", {"workerType": "a.b"}, "workerType is one word, and a word has no '.'"),
+        ("task-failed", {"workerType": "a*"}, "workerType is at most 38 letters"),
+        ("task-failed", {"workerType": ""}, "workerType is empty; a field without a value is written _"),
+        ("github-pull-request", {"action": "open*"}, "wildcards only as whole words"),
+        (
+            "github-webhooks",
+            {"event": "push"},
+            "give organization, repository, event, or choose messages with --filter",
+        ),
+    ],
+)
+def test_a_field_that_no_key_can_have_is_an_error_with_the_reason(
+    exchange: str, fields: dict[str, str], words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        pattern(exchange, **fields)
+
+
+def test_only_some_exchanges_have_routes() -> None:
+    with pytest.raises(ConfigurationError, match="messages of exchange/hgpushes/v1 have no routes"):
+        pattern("hgpushes", route="a")
+
+
+def test_the_fields_of_an_exchange_that_is_not_known_have_no_names() -> None:
+    with pytest.raises(InvalidName, match="is not in the catalogue"):
+        pattern("exchange/me/v1/jobs", project="try")
+    with pytest.raises(InvalidName, match="did you mean 'task-failed'"):
+        pattern("task-faild")
+
+
+def test_the_number_of_bindings_has_a_limit() -> None:
+    many = [f"w{number}" for number in range(40)]
+    with pytest.raises(ConfigurationError, match="make 1,600 bindings"):
+        patterns("task-failed", {"workerId": many, "workerGroup": many})
+
+
+@pytest.mark.parametrize(
+    ("exchange", "written", "reason"),
+    [
+        (FAILED, "primary.*.gecko-level-3.#", "word 3 is 'gecko-level-3', and runId is a number from 0 to 1000"),
+        (FAILED, "gecko-level-3.#", "word 1 is 'gecko-level-3', and routingKeyKind is always 'primary'"),
+        (FAILED, "primary._.#", "word 2 is '_', and taskId always has a value"),
+        (FAILED, "primary.*.*", "it has 3 words, and a key has 10 or more"),
+        (FAILED, "", "it has 0 words, and a key has 10 or more"),
+        (FAILED, "primary.*.*.*.*.*.*.gecko-level-3.*", "it has 9 words"),
+        (FAILED, "route", "it has 1 word"),
+        ("exchange/taskcluster-github/v1/push", "primary.mozilla.*.*", "it has 4 words, and a key has 3"),
+        ("exchange/taskcluster-github/v1/push", "#.primary.x.y.z", "word"),
+        ("exchange/taskcluster-github/v1/push", "#.moz illa.y", "no key has these words behind its '#'"),
+        ("exchange/taskcluster-github/v1/push", "route.a", "it has 2 words, and a key has 3"),
+        ("exchange/hgpushes/v1", "", "it has 0 words, and a key has 1 or more"),
+    ],
+)
+def test_a_pattern_that_no_key_can_match_is_found_with_the_reason(exchange: str, written: str, reason: str) -> None:
+    found = KnownLayouts().mismatch(exchange, written)
+    assert found
+    assert reason in found[0]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "written"),
+    [
+        (FAILED, "#"),
+        (FAILED, "#.#"),
+        (FAILED, "primary.#"),
+        (FAILED, "#.gecko-level-3.#"),
+        (FAILED, "*.*.*.*.*.*.*.gecko-level-3.*.*"),
+        (FAILED, "primary.*.*.*.*.*.*.*.*.*.more.words"),
+        (FAILED, f"#.{GROUP}._"),
+        (FAILED, "primary.*._._._.#"),
+        (FAILED, "route.#"),
+        (FAILED, "route.index.*"),
+        (FAILED, "*.index"),
+        (FAILED, KEY),
+        ("exchange/hgpushes/v1", "try"),
+        ("exchange/hgpushes/v1", "releases/a.b"),
+        ("exchange/github-webhooks/v1", "mozilla/treeherder/push"),
+        ("exchange/taskcluster-auth/v1/role-created", "_"),
+        ("exchange/me/v1/jobs", "anything.at.all"),
+    ],
+)
+def test_a_pattern_that_a_key_can_match_has_no_finding(exchange: str, written: str) -> None:
+    assert KnownLayouts().mismatch(exchange, written) is None
+
+
+def test_every_exchange_has_a_pattern_for_each_of_its_fields() -> None:
+    for known in known_exchanges():
+        for field in known.fields:
+            if not field.constant and known.separator == ".":
+                value = {"slug": TASK}.get(field.form) or (TASK if "Q-T" in field.form else "1")
+                assert value in pattern(known.alias, **{field.name: value})
