@@ -2,13 +2,13 @@
 
 The plan of `covers`: build one key that the narrower pattern matches and that is the hardest for the wider one; the
 wider pattern covers the narrower if it matches that key. The key is never written out. `states` are the places in the
-wider pattern that can have been reached after its words so far, as in a nondeterministic automaton, and `_step` moves
-them on by one word. The hardest words are: for a literal, the literal; for `*`, a word that no pattern names; for `#`,
-either no word or so many unnamed words that only an attempt inside a `#` survives.
+wider pattern that can be reached with the words so far, as in a nondeterministic automaton, and `_step` advances them
+by one word. The hardest words are: for a literal, the literal; for `*`, a word that no pattern names; for `#`, either
+no word, or more unnamed words than any attempt outside a `#` can match.
 
-Example: does `a.#.c` cover `a.*.c`? After a: places 1 and 2 (behind the `#`). After an unnamed word: the `#` takes it,
-so again 1 and 2. After c: place 3, the end. It does. For `a.*` and `a.#`: the `#` becomes three unnamed words, of which
-`a.*` matches one; then no place is left, so it does not.
+Example: does `a.#.c` cover `a.*.c`? After a: places 1 and 2 (behind the `#`). After an unnamed word: the `#` matches
+it, so again 1 and 2. After c: place 3, the end. So it does. Does `a.*` cover `a.#`? The `#` becomes three unnamed
+words, of which `a.*` matches one. Then no place is left, so it does not.
 
 The invariant: of two places from which only stars lead to a `#`, the later one matches every key that the earlier one
 does. So `_settled` keeps only the last of them, and the set stays small.
@@ -27,28 +27,28 @@ __all__ = ["covers", "sample_key", "takes_everything", "word_limit"]
 
 
 def covers(wider: str, narrower: str) -> bool:
-    """Tell whether the wider pattern matches every key that the narrower one matches.
+    """Return whether the wider pattern matches every key that the narrower one matches.
 
-    Exact for keys of any length, beyond the 255 bytes of AMQP, too. Takes at most as many steps as the words of the
-    narrower pattern times the square of those of the wider.
+    The result is exact for keys of any length, also beyond the 255 bytes of AMQP. The number of steps is at most the
+    number of words of the narrower pattern times the square of that of the wider one.
     """
     wants = _ordered(words_of(wider))
     return all(_covers(wants, _ordered(has)) for has in _without_the_empty_key(words_of(narrower)))
 
 
 def takes_everything(pattern: str) -> bool:
-    """Tell whether a pattern matches every key, the empty one included, as `#` and `#.#` do."""
+    """Return whether a pattern matches every key, the empty one included, as `#` and `#.#` do."""
     return covers(pattern, "#")
 
 
 def word_limit(pattern: str) -> int | None:
-    """Return how many words a matching key can have at most, or None if there is no limit."""
+    """Return the largest number of words of a matching key, or None if there is no limit."""
     words = words_of(pattern)
     return None if "#" in words else len(words)
 
 
 def sample_key(pattern: str) -> str:
-    """Return one of the shortest keys that the pattern matches; each pattern that covers it matches the key, too.
+    """Return one of the shortest keys that the pattern matches. Each pattern that covers it matches the key.
 
     A `*` of the pattern is a `*` in the key, where it is an ordinary word that no pattern can name.
     """
@@ -56,7 +56,7 @@ def sample_key(pattern: str) -> str:
 
 
 def _ordered(words: Iterable[str]) -> list[str]:
-    """Put the stars of each run of wildcards first, then one `#`. The meaning stays: `#.*` and `*.#` match the same."""
+    """Sort each run of wildcards: first the stars, then one `#`. `#.*` and `*.#` match the same keys."""
     ordered: list[str] = []
     many = False
     for word in words:
@@ -71,7 +71,7 @@ def _ordered(words: Iterable[str]) -> list[str]:
 
 
 def _without_the_empty_key(words: list[str]) -> list[list[str]]:
-    """Return patterns that together match the same keys, and of which none needs just one, empty word.
+    """Return patterns that together match the same keys, and of which none requires exactly one, empty word.
 
     A key of one empty word does not exist: the empty key has no words. So `#.` becomes `*.#.`.
     """
@@ -83,7 +83,7 @@ def _without_the_empty_key(words: list[str]) -> list[list[str]]:
 
 
 def _covers(wants: Sequence[str], has: Sequence[str]) -> bool:
-    """Walk the hardest key of `has` through `wants`, and tell whether it arrives at the end."""
+    """Match the hardest key of `has` with `wants`, and return whether it reaches the end."""
     region = _regions(wants)
     states = _settled({0}, wants, region)
     for word in has:
@@ -100,7 +100,7 @@ def _covers(wants: Sequence[str], has: Sequence[str]) -> bool:
 
 
 def _regions(wants: Sequence[str]) -> frozenset[int]:
-    """Return the places from which stars alone, or nothing, lead to a `#`."""
+    """Return the places from which only stars, or nothing, lead to a `#`."""
     region: set[int] = set()
     inside = False
     for at in range(len(wants) - 1, -1, -1):
@@ -127,7 +127,7 @@ def _step(states: set[int], word: str, wants: Sequence[str]) -> set[int]:
 
 
 def _settled(states: set[int], wants: Sequence[str], region: frozenset[int]) -> set[int]:
-    """Add the places behind each `#`, which may match no word, and drop those that a later place replaces."""
+    """Add the places behind each `#`, which may match no word, and remove the places that a later one replaces."""
     states |= {at + 1 for at in states if _is_many(at, wants)}
     furthest = max((at for at in states if at in region), default=0)
     return {at for at in states if at >= furthest}

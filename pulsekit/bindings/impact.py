@@ -1,7 +1,7 @@
-"""Count the messages that would start or stop arriving when bindings change, in the memory of the bindings alone.
+"""Count the messages that would start or stop arriving when bindings change, in memory for the bindings only.
 
-A queue gets a message once, however many of its bindings match: a message starts to arrive if a new binding matches and
-no old one does.
+A queue receives a message once, however many of its bindings match: a message starts to arrive if a new binding matches
+and no old one does.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ _EXAMPLES = 3  # keys kept for each binding
 
 @dataclass(slots=True)
 class BindingCount:
-    """Count what a change means for the messages of one binding.
+    """The effect of a change on the messages of one binding.
 
     Attributes:
         binding: the binding.
         change: `added`, `removed` or `kept`.
-        takes: messages that it takes.
-        moves: of those, the ones that would start to arrive through an added one, or stop with a removed one, because
-            no other binding brings them before or afterwards.
-        examples: the first few routing keys of those that move, or that are taken when it is kept; each once.
+        takes: the number of messages that the binding matches.
+        moves: the number of these messages that would start to arrive if the binding is added, or stop if it is
+            removed, because no other binding matches them before or after the change.
+        examples: the first few different routing keys of the messages that move; for a kept binding, of those it
+            matches.
     """
 
     binding: Binding
@@ -44,19 +45,19 @@ class BindingCount:
 
 
 class BindingImpact:
-    """Compare what arrives before and after a change of bindings, message by message.
+    """A comparison, message by message, of what arrives before and after a change of bindings.
 
     Args:
-        old: what is bound now.
-        new: what would be bound.
+        old: the bindings before the change.
+        new: the bindings after the change.
 
     Attributes:
-        counts: one for each binding: those removed, those added, those kept.
-        messages: how many were counted, of which
-        starts: so many would start to arrive,
-        stops: so many would stop,
-        stays: so many arrive before and after,
-        misses: and so many neither before nor after.
+        counts: one for each binding: first the removed, then the added, then the kept ones.
+        messages: the number of messages counted.
+        starts: the number of messages that would start to arrive.
+        stops: the number that would stop arriving.
+        stays: the number that arrive before and after the change.
+        misses: the number that arrive neither before nor after.
     """
 
     def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
@@ -73,7 +74,7 @@ class BindingImpact:
             table.add(count.binding.pattern, number)
 
     def count(self, message: RoutedMessage) -> None:
-        """Count one message; when its exchange is not known, as if it had been published to each that is bound."""
+        """Count one message. If its exchange is unknown, count it for each exchange that has a binding."""
         tables = [self._tables.get(message.exchange)] if message.exchange else self._tables.values()
         kinds = {self._count(table, message.keys) for table in tables if table is not None}
         self.messages += 1
@@ -83,7 +84,7 @@ class BindingImpact:
         self.misses += kinds <= {""}
 
     def _count(self, table: BindingTable[int], keys: tuple[str, ...]) -> str:
-        """Count a message for the bindings of one exchange, and return what becomes of it there."""
+        """Count a message for the bindings of one exchange, and return its change, empty if none matches."""
         numbers = table.matches(keys[0])
         for key in keys[1:]:
             numbers += table.matches(key)

@@ -1,4 +1,4 @@
-"""Links to Pulse Inspector, Taskcluster's page that shows messages of Pulse: the query has the bindings.
+"""Links to Pulse Inspector, a page of Taskcluster that shows Pulse messages. The query has the bindings.
 
 `…/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.%23`, percent-encoded or
 not. Source: `ui/src/views/PulseMessages/index.jsx` of Taskcluster.
@@ -24,18 +24,18 @@ _NAME = re.compile(r"bindings\[(\d{1,9})\]\[(exchange|pattern)\]\Z")
 
 
 def is_link(text: str) -> bool:
-    """Tell whether a text is meant as a link rather than as an exchange."""
+    """Return whether a text is a link and not the name of an exchange."""
     return text.lower().startswith(("http://", "https://", "?bindings"))
 
 
 def read_link(link: str) -> tuple[Binding, ...]:
-    """Return the bindings of a link, each once, in its order; a missing pattern is `#`, as on the page.
+    """Return the bindings of a link in its order, without duplicates. A missing pattern is `#`, as on the page.
 
-    A `#` that is not encoded belongs to its pattern, though a browser would end the address there. Of a link nothing
-    is fetched.
+    A `#` that is not encoded belongs to its pattern, although a browser would end the address there. The page is not
+    fetched.
 
     Raises:
-        ConfigurationError: it has no bindings, or one of them cannot be; says which.
+        ConfigurationError: Raised when the link has no binding, or an invalid one, which the message names.
     """
     found: dict[int, dict[str, str]] = {}
     for part in link.partition("?")[2].split("&"):
@@ -45,12 +45,12 @@ def read_link(link: str) -> tuple[Binding, ...]:
             found.setdefault(int(match[1]), {})[match[2]] = _decoded(value)
     if not found:
         raise ConfigurationError(
-            f"{link!r:.80} is no link of Pulse Inspector: it has no ?bindings[0][exchange]=…&bindings[0][pattern]=…"
+            f"{link!r:.80} is not a link of Pulse Inspector: it has no ?bindings[0][exchange]=…&bindings[0][pattern]=…"
         )
     bindings: dict[Binding, None] = {}
     for number, parts in sorted(found.items()):
         if not parts.get("exchange"):
-            raise ConfigurationError(f"bindings[{number}] of the link names no exchange")
+            raise ConfigurationError(f"bindings[{number}] of the link has no exchange")
         try:
             bindings[Binding(parts["exchange"], parts.get("pattern", "#"))] = None
         except (InvalidName, InvalidPattern) as error:

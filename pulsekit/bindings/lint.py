@@ -1,4 +1,4 @@
-"""Find mistakes in bindings before they are bound: bindings that match nothing, or add nothing to the others."""
+"""Find mistakes in bindings before they are bound: bindings that can never match, or that other bindings cover."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = ["BindingFinding", "Severity", "fewest_words", "lint"]
 
-_JOB_WORDS = 3  # <destination>.<project>._, as the documentation has it and `publish` writes it
+_JOB_WORDS = 3  # <destination>.<project>._, as in the documentation and from `publish`
 _SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
-# Exchanges that carry other things than jobs, by their owner, and the shortest of their keys: `route.<route>` in CC of
+# The fewest words of a key, by the owner of an exchange whose messages are no jobs: `route.<route>` in CC of
 # Taskcluster, and the name of a repository in hgpushes.
 _OTHER_WORDS = {"taskcluster": 2, "hgpushes": 1}
-_REPOSITORY = re.compile(r"[\w-]*\Z")  # as the job schema has `origin.project`; a binding is of no project
+_REPOSITORY = re.compile(r"[\w-]*\Z")  # `origin.project` in the job schema; empty for a binding, which has no project
 
 
 class Severity(StrEnum):
-    """Name how much a finding matters.
+    """The importance of a finding.
 
     Attributes:
-        WRONG: the binding does not do what it is for.
+        WRONG: the binding can never match what it is meant for.
         COSMETIC: without the binding, the same messages would arrive.
-        NOTE: it may well be meant.
+        NOTE: the binding may be intended.
     """
 
     WRONG = "wrong"
@@ -45,12 +45,12 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BindingFinding:
-    """Say one thing about one binding.
+    """One finding about one binding.
 
     Attributes:
         rule: `too-short`, `half-wildcard`, `no-repository`, `duplicate`, `shadowed` or `everything`.
-        severity: how much it matters.
-        message: one sentence: what is so.
+        severity: the importance.
+        message: one sentence that describes the finding.
         hint: what to write instead, or empty.
     """
 
@@ -65,7 +65,7 @@ class BindingFinding:
 
 @dataclass(slots=True)
 class _Place:
-    """How often a binding was written, the fewest words of the keys it is for, and the project it was made from."""
+    """The number of occurrences of a binding, the fewest words of the keys to match, and its project."""
 
     times: int
     least: int
@@ -76,12 +76,12 @@ class _Place:
 def lint(
     registrations: Iterable[Registration | Binding], *, least: Mapping[str, int] | None = None
 ) -> dict[Binding, tuple[BindingFinding, ...]]:
-    """Return for each binding, in order of expansion, what is odd about it; the worst first.
+    """Return the findings of each binding, the worst first. The bindings are in the order of expansion.
 
     Args:
-        registrations: what is to be bound, not yet expanded: afterwards a duplicate cannot be seen.
-        least: words of the shortest key by exchange, with that of any exchange under the empty name. Without it, and
-            for other exchanges, keys are as jobs have them: `<destination>.<project>._`.
+        registrations: the registrations before their expansion, which removes duplicates.
+        least: the number of words of the shortest key by exchange; under the empty name, that for every exchange. By
+            default, and for other exchanges, keys have the form of a job's key: `<destination>.<project>._`.
     """
     places = _places(registrations, least or {})
     tables: dict[str, BindingTable[str]] = {}
@@ -98,7 +98,7 @@ def lint(
 
 
 def fewest_words(messages: Iterable[RoutedMessage]) -> dict[str, int]:
-    """Return for each exchange the words of the shortest key that was published there, CC included, for `lint`."""
+    """Return the number of words of the shortest key of each exchange, CC included, for `lint`."""
     fewest: dict[str, int] = {}
     for message in messages:
         for key in message.keys:
@@ -130,7 +130,10 @@ def _least(one: Registration | Binding) -> int:
 
 
 def _shadow(binding: Binding, table: BindingTable[str], order: Mapping[Binding, int]) -> str | None:
-    """Return the widest other pattern that takes all this one takes; of two that take the same, the first is wider."""
+    """Return the widest other pattern that covers this one.
+
+    Of two patterns that match the same keys, the first is wider.
+    """
     widest: str | None = None
     for other in table.matches(sample_key(binding.pattern)):
         if other == binding.pattern or not covers(other, binding.pattern):
@@ -150,17 +153,17 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     is_job = place.least == _JOB_WORDS and not place.given
     if is_job:
         keys = "the key of a job, <destination>.<project>._,"
-    message = f"it takes nothing: it has {counted(most, 'word')}, and {keys} has {place.least} or more"
+    message = f"can never match: it has {counted(most, 'word')}, and {keys} has {place.least} or more"
     hint = ""
     if is_job and most == _JOB_WORDS - 1:
-        hint = f"write {(place.project or pattern.rpartition('.')[2]) + '._'!r} for the project"
+        hint = f"use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
     return BindingFinding("too-short", Severity.WRONG, message, hint)
 
 
 def _half_wildcard(pattern: str) -> BindingFinding | None:
     for word in pattern.split("."):
         if len(word) > 1 and not {"*", "#"}.isdisjoint(word):
-            message = f"the word {word!r} takes only itself: * and # are wildcards as whole words alone"
+            message = f"the word {word!r} matches only itself: * and # are wildcards only as complete words"
             return BindingFinding("half-wildcard", Severity.WRONG, message)
     return None
 
@@ -169,7 +172,9 @@ def _no_repository(place: _Place) -> BindingFinding | None:
     name = place.project.partition(".")[0]
     if place.given or _REPOSITORY.match(name) or not {"*", "#"}.isdisjoint(name):
         return None
-    message = f"it takes no job: {name!r} is no repository, whose names have letters, digits, - and _ alone"
+    message = (
+        f"can never match a job: {name!r} is not the name of a repository, which has only letters, digits, - and _"
+    )
     return BindingFinding("no-repository", Severity.WRONG, message)
 
 
@@ -177,23 +182,23 @@ def _duplicate(place: _Place) -> BindingFinding | None:
     if place.times == 1:
         return None
     times = "twice" if place.times == 2 else f"{place.times} times"
-    return BindingFinding("duplicate", Severity.COSMETIC, f"it stands here {times}; a broker keeps it once")
+    return BindingFinding("duplicate", Severity.COSMETIC, f"is listed {times}; the broker binds it once")
 
 
 def _shadowed(pattern: str, wider: str | None) -> BindingFinding | None:
     if wider is None:
         return None
     if covers(pattern, wider):
-        return BindingFinding("shadowed", Severity.COSMETIC, f"it takes the same keys as {wider!r}")
-    return BindingFinding("shadowed", Severity.COSMETIC, f"{wider!r} takes every key that it takes")
+        return BindingFinding("shadowed", Severity.COSMETIC, f"matches the same keys as {wider!r}")
+    return BindingFinding("shadowed", Severity.COSMETIC, f"{wider!r} matches every key that this binding matches")
 
 
 def _everything(pattern: str) -> BindingFinding | None:
     if not takes_everything(pattern):
         return None
-    message = "it takes every message of the exchange, whatever its key"
+    message = "matches every message of the exchange, whatever its key"
     if pattern == "#.#":
-        message += ", as '#' alone would: the documentation of Treeherder recommends it for all jobs"
+        message += ", as '#' does; Treeherder's documentation recommends it for all jobs"
     elif pattern != "#":
-        message += ", as '#' alone would"
+        message += ", as '#' does"
     return BindingFinding("everything", Severity.NOTE, message)

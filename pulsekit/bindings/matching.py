@@ -22,11 +22,11 @@ _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
 
 
 class RoutedMessage(NamedTuple):
-    """Hold the part of a message that a broker routes by.
+    """The parts of a message that a broker uses for routing.
 
     Attributes:
-        keys: the routing key, then those of CC.
-        exchange: where it was published, or empty when that is not known: then it may have been any.
+        keys: the routing key, then the keys of CC.
+        exchange: the exchange of the message, or empty if it is unknown.
     """
 
     keys: tuple[str, ...]
@@ -34,7 +34,7 @@ class RoutedMessage(NamedTuple):
 
 
 def topic_matches(pattern: str, key: str) -> bool:
-    """Tell whether a topic exchange would route the key to a queue bound with the pattern.
+    """Return whether a topic exchange would route the key to a queue bound with the pattern.
 
     Two positions, `at` in the pattern and `here` in the key, advance together. At a `#`, the pattern advances alone; if
     a later word does not match, the walk resumes behind the last `#`, which matches one word more than before.
@@ -67,7 +67,7 @@ def check_key(key: str) -> str:
     """Return the routing key if AMQP can carry it.
 
     Raises:
-        InvalidMessage: it is over 255 bytes, or is not Unicode text.
+        InvalidMessage: Raised when the key is longer than 255 bytes, or not Unicode text.
     """
     fault = _fault(key)
     if fault:
@@ -79,7 +79,7 @@ def check_pattern(pattern: str) -> str:
     """Return the pattern if a broker can bind with it.
 
     Raises:
-        InvalidPattern: it is over 255 bytes, or is not Unicode text.
+        InvalidPattern: Raised when the pattern is longer than 255 bytes, or not Unicode text.
     """
     fault = _fault(pattern)
     if fault:
@@ -93,11 +93,11 @@ class Explanation:
 
     Attributes:
         matched: the result of `topic_matches`.
-        reason: one line for a person.
+        reason: the explanation, on one line.
         words: each pattern word with the key words it matched; without a match, those of the furthest attempt.
-        word: 1-based index of the first key word that did not match, None when matched.
-        wanted: the pattern word there, None when the pattern had ended.
-        found: the key word there, None when the key had ended.
+        word: the number, from 1, of the first key word that did not match; None if the key matched.
+        wanted: the pattern word at this place; None if the pattern has ended.
+        found: the key word at this place; None if the key has ended.
     """
 
     matched: bool
@@ -114,10 +114,10 @@ class Explanation:
 def explain_match(pattern: str, key: str) -> Explanation:
     """Match word by word and return the reason.
 
-    All states that matching can reach are worked out (`_attempts`): a state (2, 3) means that two words of the pattern
-    have matched three words of the key. The key matches if the state at both ends is reached. Otherwise the reason
-    describes the attempt that used most of the pattern; among those, one that stops at a word which differs only in
-    case, spaces or dashes, then one that would line up the two ends.
+    `_attempts` computes all states that matching can reach: a state (2, 3) means that two words of the pattern have
+    matched three words of the key. The key matches if the state at both ends is reached. Otherwise the reason describes
+    the attempt that used most of the pattern. Of several, it prefers one that stops at a word that differs only in
+    case, spaces or dashes, then one that would align the two ends.
     """
     wants, has = words_of(pattern), words_of(key)
     came_from = _attempts(wants, has)
@@ -145,17 +145,17 @@ def _fault(text: str) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return f"{text!r} is not valid Unicode text: it holds half of a surrogate pair"
-    return f"'{text[:40]}…' has {size} bytes, AMQP allows {_MAX_BYTES}" if size > _MAX_BYTES else ""
+        return f"{text!r} is not valid Unicode text: it contains half of a surrogate pair"
+    return f"'{text[:40]}…' has {size} bytes; AMQP allows {_MAX_BYTES}" if size > _MAX_BYTES else ""
 
 
 # explain
 
-_State = tuple[int, int]  # words of the pattern and of the key that are used up
+_State = tuple[int, int]  # the number of used words of the pattern and of the key
 
 
 def _attempts(wants: Sequence[str], has: Sequence[str]) -> dict[_State, _State | None]:
-    """Map each state that can be reached to one it is reached from, so `_alignment` can walk back."""
+    """Map each state that can be reached to one of its predecessors, for `_alignment`."""
     came_from: dict[_State, _State | None] = {(0, 0): None}
     for at, want in enumerate(wants):
         for here in range(len(has) + 1):
@@ -195,7 +195,7 @@ def _parting(came_from: dict[_State, _State | None], wants: Sequence[str], has: 
 
 
 def _match_reason(words: Sequence[tuple[str, tuple[str, ...]]]) -> str:
-    wild = [f"{want} takes {_quote('.'.join(took)) if took else 'nothing'}" for want, took in words if want in _WILD]
+    wild = [f"{want} matches {_quote('.'.join(took)) if took else 'nothing'}" for want, took in words if want in _WILD]
     return ", ".join(wild) if wild else "the same words"
 
 
@@ -203,20 +203,20 @@ def _mismatch_reason(wants: Sequence[str], has: Sequence[str], at: int, here: in
     if at == len(wants):
         rest = _quote(".".join(has[here:]))
         return (
-            f"pattern ends after word {here}, key goes on with {rest}"
+            f"pattern ends after word {here}, key continues with {rest}"
             if wants
-            else "the empty pattern takes only the empty key"
+            else "the empty pattern matches only the empty key"
         )
     if here == len(has):
         rest = _quote(".".join(wants[at:]))
         return (
-            f"key ends after word {here}, pattern still wants {rest}" if has else f"key is empty, pattern wants {rest}"
+            f"key ends after word {here}, pattern requires {rest}" if has else f"key is empty, pattern requires {rest}"
         )
     likeness = _likeness(wants[at], has[here])
     if not likeness and sorted(wants) == sorted(has):
         likeness = "the same words in another order"
     hint = f" ({likeness})" if likeness else ""
-    return f"word {here + 1}: pattern wants {_quote(wants[at])}, key has {_quote(has[here])}{hint}"
+    return f"word {here + 1}: pattern requires {_quote(wants[at])}, key has {_quote(has[here])}{hint}"
 
 
 def _likeness(want: str, word: str) -> str:

@@ -1,7 +1,7 @@
-"""Names on Pulse: exchanges, queues and users, and who may use which.
+"""Names of exchanges, queues and users on Pulse, and their owners.
 
-PulseGuardian gives each user the names `exchange/<user>/…` and `queue/<user>/…`. Names outside that scheme cannot exist
-on Pulse, so they are refused before anything is sent.
+A Pulse user owns the names `exchange/<user>/…` and `queue/<user>/…`. Other names cannot exist on Pulse, so they are
+refused before anything is sent.
 Source: `pulseguardian/management.py` and `pulseguardian/model/pulse_user.py` of PulseGuardian.
 """
 
@@ -21,7 +21,8 @@ def check_user(user: str) -> str:
     """Return the user name if PulseGuardian could have created it.
 
     Raises:
-        InvalidName: it does not begin with a letter, or has a character other than letters, digits, `.`, `_` and `-`.
+        InvalidName: Raised when the name does not begin with a letter, or has a character other than letters, digits,
+            `.`, `_` and `-`.
     """
     if not _USER.match(user):
         raise InvalidName(user, "is not a Pulse user name: a letter, then letters, digits, '.', '_' or '-'")
@@ -33,10 +34,10 @@ def check_exchange(name: str, user: str | None = None) -> str:
 
     Args:
         name: such as `exchange/me/v1/jobs`.
-        user: whose name a suggestion should carry.
+        user: the user name for a suggestion.
 
     Raises:
-        InvalidName: it is not `exchange/<user>/<name>`; the error suggests one that is.
+        InvalidName: Raised when the name is not `exchange/<user>/<name>`. The error suggests a valid name.
     """
     return _check("exchange", name, user)
 
@@ -45,11 +46,11 @@ def check_own_exchange(name: str, user: str) -> str:
     """Return the exchange name if the user may declare the exchange and publish to it.
 
     Raises:
-        InvalidName: it cannot exist on Pulse, or belongs to somebody else.
+        InvalidName: Raised when the name cannot exist on Pulse, or belongs to another user.
     """
     theirs = owner(check_exchange(name, user))
     if theirs != user:
-        reason = f"belongs to {theirs!r}, and PulseGuardian lets {user!r} publish to exchange/{user}/… alone"
+        reason = f"belongs to {theirs!r}; PulseGuardian permits {user!r} to publish only to exchange/{user}/…"
         raise InvalidName(name, reason, f"exchange/{user}/{name.split('/', 2)[2]}")
     return name
 
@@ -58,35 +59,35 @@ def check_queue(name: str, user: str | None = None) -> str:
     """Return the queue name if it can exist on Pulse.
 
     Raises:
-        InvalidName: it is not `queue/<user>/<name>`; the error suggests one that is.
+        InvalidName: Raised when the name is not `queue/<user>/<name>`. The error suggests a valid name.
     """
     return _check("queue", name, user)
 
 
 def queue_name(user: str, name: str) -> str:
-    """Build `queue/<user>/<name>`.
+    """Return `queue/<user>/<name>`.
 
     Raises:
-        InvalidName: the result cannot exist on Pulse.
+        InvalidName: Raised when the result cannot exist on Pulse.
     """
     return check_queue(f"queue/{user}/{name}", user)
 
 
 def owner(name: str) -> str | None:
-    """Return the user in an exchange or queue name, or None when it has no such place."""
+    """Return the user in the name of an exchange or a queue, or None if the name has none."""
     parts = name.split("/", 2)
     return parts[1] if len(parts) == 3 and parts[0] in {"exchange", "queue"} else None
 
 
 def _check(kind: str, name: str, user: str | None) -> str:
     if "\0" in name:
-        raise InvalidName(name, "has a zero byte, which no name may have")
+        raise InvalidName(name, "contains a zero byte, which is not allowed")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
         raise InvalidName(name, "is not valid Unicode text") from None
     if size > _MAX_BYTES:
-        raise InvalidName(name[:40] + "…", f"has {size} bytes, a name may have {_MAX_BYTES}")
+        raise InvalidName(name[:40] + "…", f"has {size} bytes; a name can have at most {_MAX_BYTES}")
     parts = name.split("/", 2)
     if len(parts) == 3 and parts[0] == kind and _USER.match(parts[1]) and parts[2]:
         return name
@@ -94,7 +95,7 @@ def _check(kind: str, name: str, user: str | None) -> str:
 
 
 def _suggest(kind: str, name: str, user: str | None) -> str | None:
-    """Guess the name that was meant: the prefix forgotten, misspelt, or only a part of it given."""
+    """Return the probably intended name, if the prefix is missing, incomplete or misspelt."""
     owner_, rest = user, [part for part in name.split("/") if part]
     if rest and rest[0].lower().rstrip("s") in {"exchange", "queue", "exchnage", "excahnge"}:
         del rest[0]

@@ -1,6 +1,6 @@
-"""Read every form in which registrations are written into plain values with their positions.
+"""Read all forms of registrations as plain values with their positions. `registration` interprets the values.
 
-`registration` gives the values their meaning. Source: `treeherder/services/pulse/` and its history.
+Source: `treeherder/services/pulse/` and its history.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ __all__ = ["EXAMPLE", "Entry", "read_entries"]
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
 
 _ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
-_MAX_LITERAL = 1 << 18  # characters; a syntax tree takes some hundred times the memory of its text
+_MAX_LITERAL = 1 << 18  # characters; a syntax tree needs some hundred times the memory of its text
 _MAX_NESTING = 8  # of lists and keys around a registration
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Hold what stands for a registration, whether it can be one or not.
+    """A value in the place of a registration, valid or not.
 
     Attributes:
-        value: a text, an object, or something else that nobody can expand.
-        place: where it stood, for messages, such as `jobs.yml:3:1: registration 2: `.
+        value: a text, an object, or a value that cannot be expanded.
+        place: its position for messages, such as `jobs.yml:3:1: registration 2: `.
     """
 
     value: Any
@@ -39,19 +39,19 @@ class Entry:
 
 
 def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
-    """Yield what stands for a registration, in order.
+    """Yield the values in the places of registrations, in order.
 
-    That is YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case one;
-    the block of Treeherder's documentation, which is Python, also as an assignment; the value of
-    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; and strings, one or a list or one a line.
+    The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
+    one; the block of Treeherder's documentation, which is Python, also as an assignment; the value of
+    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; strings: one, a list, or one per line.
 
     Args:
         text: the text; bytes are UTF-8.
-        source: where it comes from, for messages.
+        source: the name of the source, for messages.
 
     Raises:
-        DocumentError: it is none of these; the error tells of the form that came furthest.
-        InvalidRegistration: there is nothing in it.
+        DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
+        InvalidRegistration: Raised when the text is empty.
     """
     if isinstance(text, bytes):
         try:
@@ -64,7 +64,7 @@ def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
-        raise InvalidRegistration(f"{source}: there is no registration in it; one looks like {EXAMPLE}")
+        raise InvalidRegistration(f"{source} contains no registration; the form is {EXAMPLE}")
     if all(map(_stands_alone, [line for _, line in lines])):
         for number, line in lines:
             document = _parse(line, source, number) if line.startswith("{") else _Parsed(line, source, number)
@@ -75,7 +75,7 @@ def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
 
 
 class _Parsed:
-    """A value that is no `Document`: all it knows is the line it began on."""
+    """A value that is not a `Document`, with the number of its first line."""
 
     __slots__ = ("line", "source", "value")
 
@@ -89,14 +89,14 @@ class _Parsed:
 
 
 def _stands_alone(line: str) -> bool:
-    """Tell whether a line is a whole registration: an object, or a string without quotes."""
+    """Return whether a line is a complete registration: an object, or a string without quotes."""
     if line.startswith("{"):
         return line.endswith("}")
     return not (line[0] in "-[('\"" or (line.endswith(":") and "/" not in line) or any(map(str.isspace, line)))
 
 
 def _unquoted(text: str) -> str:
-    """Take the shell's quotes off a value that holds JSON."""
+    """Remove the shell's quotes from a value that contains JSON."""
     bare = text.strip().removesuffix(";")
     quote = bare[:1]
     if not quote or quote not in "'\"" or not bare.endswith(quote) or not bare[1:].lstrip().startswith(("[", "{")):
@@ -105,8 +105,8 @@ def _unquoted(text: str) -> str:
 
 
 def _parse(text: str, source: str, line: int) -> Document | _Parsed:
-    """Read a value as JSON, as Python or as YAML, whichever it is; else tell of the one that came furthest."""
-    from pulsekit._documents.document import parse_json, parse_yaml  # only for those who have registrations
+    """Parse a value as JSON, Python or YAML. If none succeeds, raise the error of the one that parsed furthest."""
+    from pulsekit._documents.document import parse_json, parse_yaml  # slow to import, and only registrations need it
 
     attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
     if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):
@@ -121,36 +121,38 @@ def _parse(text: str, source: str, line: int) -> Document | _Parsed:
             return attempt()
         except DocumentError as error:
             errors.append(error)
-    errors = errors[:2]  # what begins with a bracket was hardly meant as YAML
+    errors = errors[:2]  # a text that begins with a bracket is probably not meant as YAML
     raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
 
 
 def _parse_python(text: str, source: str, line: int) -> _Parsed:
-    """Read Python literals, one or several with commas between, as the documentation writes them."""
-    import ast  # only for what is not JSON
+    """Parse Python literals, one or several with commas between them, as in the documentation."""
+    import ast  # only for texts that are not JSON
     import warnings
 
     text = text.rstrip()
     if len(text) > _MAX_LITERAL:
-        raise DocumentError(f"over {_MAX_LITERAL} characters of Python: write JSON", source=source, line=line)
+        raise DocumentError(
+            f"more than {_MAX_LITERAL:,} characters of Python: write JSON instead", source=source, line=line
+        )
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an unknown escape in a string is no concern of ours
+            warnings.simplefilter("ignore")  # for example, of an unknown escape in a string
             value = ast.literal_eval(f"[{text}\n]")
     except SyntaxError as error:
         at, column, words = error.lineno or 1, error.offset, error.msg
-        if at > text.count("\n") + 1:  # the bracket that we put around it
+        if at > text.count("\n") + 1:  # the bracket that is added above
             at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
             words = "a bracket, brace or quote is never closed"
         reason = f"this is not a Python literal: {words}"
         raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
     except (ValueError, TypeError, MemoryError, RecursionError):
-        raise DocumentError("this is not a Python literal: only texts, lists and dicts are", source=source) from None
+        raise DocumentError("this is not a Python literal: use only texts, lists and dicts", source=source) from None
     return _Parsed(value[0] if len(value) == 1 else value, source, line)
 
 
 def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Entry]:
-    """Yield what stands for a registration; the pointer says where in the document it is."""
+    """Yield the values in the places of registrations. The pointer is the position in the document."""
     if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
         for at, item in enumerate(value):
             yield from _items(document, item, f"{pointer}/{at}")
@@ -165,7 +167,7 @@ def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[E
 
 
 def _wrapper(value: dict[Any, Any]) -> str | None:
-    """Return the key under which the registrations are, when the object is not one itself."""
+    """Return the key that contains the registrations, or None if the object is a registration itself."""
     if "registrations" in value:
         return "registrations"
     only = next(iter(value)) if len(value) == 1 else None

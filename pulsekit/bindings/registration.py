@@ -1,4 +1,4 @@
-"""Registrations, and the bindings they expand to. `parsing` reads the forms in which they are written.
+"""Registrations, and the bindings that they expand to. `parsing` reads all forms of them.
 
 A publisher registers an exchange with destinations and projects; Treeherder binds its queue once for every combination.
 Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/services/pulse/`.
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
 _PROPERTIES = ("exchange", "destinations", "projects", "rule")
-_MAX_BINDINGS = 100_000  # of one registration: far beyond what a broker would bear on one queue
+_MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Bind a queue to an exchange for the keys a pattern takes.
+    """A binding to an exchange for the routing keys that a pattern matches.
 
     Attributes:
         exchange: such as `exchange/me/v1/jobs`.
@@ -43,11 +43,11 @@ class Binding:
 
     @classmethod
     def parse(cls, text: str) -> Binding:
-        """Read `EXCHANGE:PATTERN`, split at the first `:`; without one the pattern is `#`.
+        """Parse `EXCHANGE:PATTERN`, split at the first `:`. Without a `:`, the pattern is `#`.
 
         Raises:
-            InvalidName: the exchange cannot exist on Pulse.
-            InvalidPattern: no broker can bind with the pattern.
+            InvalidName: Raised when the exchange cannot exist on Pulse.
+            InvalidPattern: Raised when a broker cannot bind with the pattern.
         """
         exchange, colon, pattern = text.partition(":")
         return cls(exchange, pattern) if colon else cls(exchange)
@@ -58,16 +58,17 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Registration:
-    """Register the jobs of an exchange with Treeherder.
+    """A registration of the jobs of an exchange with Treeherder.
 
     Attributes:
         exchange: such as `exchange/me/v1/jobs`.
         destinations: first parts of the keys, such as `treeherder`; wildcards are allowed.
         projects: last parts of the keys, such as `mozilla-inbound._`; wildcards are allowed.
-        rule: how the two make a pattern. `any.project` uses no destinations.
+        rule: how a destination and a project form a pattern. `any.project` uses no destinations.
 
     Raises:
-        InvalidRegistration: it could not be expanded; says which part, and what to write instead.
+        InvalidRegistration: Raised when the registration cannot be expanded. The message names the part and a
+            correction.
     """
 
     exchange: str
@@ -77,14 +78,16 @@ class Registration:
 
     def __post_init__(self) -> None:
         if not isinstance(self.exchange, str):
-            raise InvalidRegistration(f"exchange: {self.exchange!r:.40} is not text; write one registration for each")
+            raise InvalidRegistration(
+                f"exchange: {self.exchange!r:.40} is not text; write one registration for each exchange"
+            )
         try:
             check_exchange(self.exchange)
             object.__setattr__(self, "rule", Rule(self.rule))
         except InvalidName as error:
             raise InvalidRegistration(f"exchange: {error}") from error
         except ValueError:
-            raise InvalidRegistration(f"rule: {self.rule!r} is none of {', '.join(Rule)}") from None
+            raise InvalidRegistration(f"rule: {self.rule!r} is not one of {', '.join(Rule)}") from None
         destinations, projects = _listed("destinations", self.destinations), _listed("projects", self.projects)
         if not projects:
             raise InvalidRegistration("projects: the list is empty; write ['#'] for every project")
@@ -93,7 +96,7 @@ class Registration:
                 f"destinations: the list is empty; write ['#'] for every destination, or the rule {Rule.ANY_PROJECT}"
             )
         if len(destinations) * len(projects) > _MAX_BINDINGS:
-            raise InvalidRegistration(f"it would expand to more than {_MAX_BINDINGS:,} bindings")
+            raise InvalidRegistration(f"the registration expands to more than {_MAX_BINDINGS:,} bindings; split it")
         try:
             check_pattern(".".join(max(texts, key=_size, default="#") for texts in (destinations, projects)))
         except InvalidPattern as error:
@@ -102,7 +105,7 @@ class Registration:
         object.__setattr__(self, "projects", projects)
 
     def patterns(self) -> list[str]:
-        """Return the pattern of each destination and project, destination by destination, also where two are equal."""
+        """Return the pattern of each destination and project, ordered by destination, with duplicates."""
         if self.rule is Rule.ANY_PROJECT:
             return [f"#.{project}" for project in self.projects]
         pairs = [(target, project) for target in self.destinations for project in self.projects]
@@ -111,15 +114,15 @@ class Registration:
         return [f"{target}.{project}" for target, project in pairs]
 
     def expand(self) -> tuple[Binding, ...]:
-        """Return one binding for each destination and project, destination by destination, each once."""
+        """Return one binding for each destination and project, ordered by destination, without duplicates."""
         return tuple(Binding(self.exchange, pattern) for pattern in dict.fromkeys(self.patterns()))
 
 
 @dataclass(frozen=True, slots=True)
 class BindingDiff:
-    """Say what a deploy would bind, unbind and leave alone.
+    """The bindings that a deployment would add, remove and keep.
 
-    In 2018 a deploy compared `project` with `#.project` while pruning, and unbound everything.
+    In 2018, a deployment compared `project` with `#.project` when it pruned bindings, and unbound all of them.
 
     Attributes:
         added: bindings that only the new ones have, in their order.
@@ -133,7 +136,7 @@ class BindingDiff:
 
 
 def expand(registrations: Iterable[Registration | Binding]) -> tuple[Binding, ...]:
-    """Return the bindings of all registrations in order, each once; bindings stand for themselves."""
+    """Return the bindings of all registrations in order, without duplicates. A `Binding` is returned as it is."""
     bindings: dict[Binding, None] = {}
     for registration in registrations:
         bindings.update(dict.fromkeys([registration] if isinstance(registration, Binding) else registration.expand()))
@@ -141,7 +144,7 @@ def expand(registrations: Iterable[Registration | Binding]) -> tuple[Binding, ..
 
 
 def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
-    """Compare two sets of bindings as a broker sees them: exchange and pattern, letter by letter."""
+    """Compare two sets of bindings as a broker does: exchanges and patterns as exact texts."""
     before, after = dict.fromkeys(old), dict.fromkeys(new)
     return BindingDiff(
         added=tuple(binding for binding in after if binding not in before),
@@ -151,21 +154,21 @@ def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
 
 
 def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration | Binding, ...]:
-    """Read registrations in any form that is met in configuration.
+    """Read registrations in any form that configurations use.
 
-    That is YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case one;
-    the block of Treeherder's documentation, which is Python, also as an assignment; the value of
-    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; and strings `exchange.key:key`, one or a list or one a line,
-    which are bindings already, as are `EXCHANGE:PATTERN` and objects with `exchange` and `pattern`. An object with
-    `projects` alone is of 2018 and means the rule `any.project`.
+    The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
+    one; the block of Treeherder's documentation, which is Python, also as an assignment; the value of
+    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; strings `exchange.key:key`: one, a list, or one per line.
+    Such strings, `EXCHANGE:PATTERN`, and objects with `exchange` and `pattern` are bindings. An object with `projects`
+    but without `destinations` is a form of 2018 and means the rule `any.project`.
 
     Args:
         text: the text; bytes are UTF-8.
-        source: where it comes from, for messages.
+        source: the name of the source, for messages.
 
     Raises:
-        DocumentError: it is none of these; the error tells of the form that came furthest.
-        InvalidRegistration: a registration has an unknown property, lacks one, or has one of the wrong type.
+        DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
+        InvalidRegistration: Raised when a registration has an unknown property, lacks one, or has one of a wrong type.
     """
     found: list[Registration | Binding] = []
     for entry in read_entries(text, source=source):
@@ -185,25 +188,25 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
         return [Binding(**value)]
     for name in [name for name in value if name not in _PROPERTIES]:
         near = next((known for known in _PROPERTIES if str(name).lower()[:5] == known[:5]), None)
-        hint = f"did you mean {near!r}?" if near else f"known are {', '.join(_PROPERTIES)}"
+        hint = f"did you mean {near!r}?" if near else f"the properties are {', '.join(_PROPERTIES)}"
         raise InvalidRegistration(f"unknown property {name!r:.40}; {hint}")
     for name in ("exchange", "projects"):
         if name not in value:
-            raise InvalidRegistration(f"{name} is missing; a registration looks like {EXAMPLE}")
+            raise InvalidRegistration(f"{name} is missing; the form of a registration is {EXAMPLE}")
     implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
     rule = value.get("rule", implied)
     return [Registration(value["exchange"], value.get("destinations", ()), value["projects"], rule)]
 
 
 def _from_string(text: str) -> list[Registration | Binding]:
-    """Read `exchange.key:key`, where the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
+    """Parse `exchange.key:key`, in which the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
     exchange, dot, keys = text.partition(".")
     if ":" in exchange:
         return [Binding.parse(text)]
     if not exchange.startswith("exchange/") and not dot:
         raise _no_registration(text)
     if not dot:
-        raise InvalidRegistration(f"{text!r:.80} names no key; write '{text:.80}.#' for every key")
+        raise InvalidRegistration(f"{text!r:.80} has no key; write '{text:.80}.#' for every key")
     patterns = keys.split(":")
     if "" in patterns:
         raise InvalidRegistration(f"{text!r:.80} has an empty key; keys are separated by single colons")
@@ -216,23 +219,23 @@ def _from_string(text: str) -> list[Registration | Binding]:
 
 def _no_registration(value: Any) -> InvalidRegistration:
     shown = "nothing" if value is None else f"{value!r:.40}"
-    return InvalidRegistration(f"{shown} is no registration; one looks like {EXAMPLE}")
+    return InvalidRegistration(f"{shown} is not a registration; the form is {EXAMPLE}")
 
 
 def _listed(name: str, value: object) -> tuple[str, ...]:
-    """Check a list of texts and return it as a tuple."""
+    """Check a list of texts, and return it as a tuple."""
     if isinstance(value, str):
         raise InvalidRegistration(f"{name}: {value!r:.80} is text, not a list; write [{value!r:.80}]")
     if not isinstance(value, Sequence):
         raise InvalidRegistration(f"{name}: {value!r:.40} is not a list of texts")
     for number, item in enumerate(value, 1):
         if item is None:
-            hint = "in YAML a '#' without quotes begins a comment"
+            hint = "in YAML, a '#' without quotes begins a comment"
             raise InvalidRegistration(f"{name}: item {number} is empty; {hint}")
         if not isinstance(item, str):
             raise InvalidRegistration(f"{name}: item {number}, {item!r:.40}, is not text; put it in quotes")
         if not item:
-            raise InvalidRegistration(f"{name}: item {number} is the empty text; write '#' for anything")
+            raise InvalidRegistration(f"{name}: item {number} is an empty text; write '#' to match everything")
         try:
             check_pattern(item)
         except InvalidPattern as error:

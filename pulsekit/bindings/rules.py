@@ -8,12 +8,12 @@ __all__ = ["Rule"]
 
 
 class Rule(StrEnum):
-    """Name how destinations and projects make a pattern; each rule was Treeherder's for a time.
+    """How a destination and a project form a pattern. Treeherder has used each rule for some time.
 
     Attributes:
         DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.
         PROJECT_DESTINATION: `<project>.<destination>`, of 2015.
-        ANY_PROJECT: `#.<project>`, of 2018, whatever the destinations.
+        ANY_PROJECT: `#.<project>`, of 2018, without the destinations.
     """
 
     DESTINATION_PROJECT = "destination.project"

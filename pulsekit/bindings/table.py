@@ -6,17 +6,17 @@ The plan: patterns share a tree of words. `a.b`, `a.*` and `a.#.c` make
                   ├*─ _Bound(a.*)
                   └#─ _Bound(a.#.c)     one word left: c
 
-A lookup walks the key word by word with the list of all nodes reached so far (`_walk`). From each node it follows the
-branch of the word, `*`, and `#`, which also matches no word.
+A lookup reads the key word by word, with a list of all nodes that it has reached (`_walk`). From each node it follows
+the branches of the word, of `*`, and of `#`, which also matches no word.
 
 The invariants:
-- A node is in the list once for each word, however many ways lead to it, so a key of n words costs at most n times the
-  nodes, whatever the patterns. A node behind a `#` stays in the list until the key ends.
+- For each word, a node is in the list once, however many ways lead to it. So the cost of a key is at most its number of
+  words times the number of nodes, whatever the patterns. A node behind a `#` stays in the list until the key ends.
 - A branch that only one pattern uses is a `_Bound` without further nodes; a second pattern with the same beginning
-  turns it into a node (`_shared`). Nothing follows a `#` in what is left of a `_Bound`, so one comparison decides it.
+  turns it into a node (`_shared`). In the rest of a `_Bound`, nothing follows a `#`, so one comparison decides.
 - Removing a pattern removes each node that no other pattern uses.
-- The memo holds answers for the table as it is: each change clears it. `_MEMO_KEYS` and `_MEMO_VALUES` bound it; when
-  either is reached, it is cleared and begins anew.
+- The memo has answers for the current table: each change clears it. `_MEMO_KEYS` and `_MEMO_VALUES` limit it: when it
+  reaches one of them, it is cleared.
 """
 
 from __future__ import annotations
@@ -36,23 +36,24 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _MEMO_KEYS = 8192
-_MEMO_VALUES = 1 << 18  # in all its answers together: each may hold as many as the table
-_MEMO_LENGTH = 255  # of a key; a broker carries none that is longer (AMQP 0-9-1 §4.2.5.3)
+_MEMO_VALUES = 1 << 18  # in all answers together; one answer can have as many as the table
+_MEMO_LENGTH = 255  # bytes of the longest routing key (AMQP 0-9-1 §4.2.5.3)
 
 
 class BindingTable(Generic[T]):
-    """Hold (pattern, value) pairs and find the values whose patterns match a key.
+    """A table of (pattern, value) pairs, which finds the values whose patterns match a key.
 
-    A lookup costs the part of the table that the words of the key reach; adding or removing a pair costs the words of
-    its pattern. A bounded number of answers is cached until the table changes. Not thread-safe.
+    The cost of a lookup depends on the part of the table that the words of the key reach, and the cost of adding or
+    removing a pair on the words of its pattern. A bounded number of answers is cached until the table changes. The
+    table is not thread-safe.
     """
 
     __slots__ = ("_count", "_entries", "_memo", "_memo_values", "_most", "_root")
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
-        self._entries: dict[tuple[str, T], int] = {}  # to the number that orders the answers
-        self._most = 0  # entries, since room was last made for them
+        self._entries: dict[tuple[str, T], int] = {}  # the number by which answers are sorted
+        self._most = 0  # the largest number of entries since the dict was last copied
         self._count = 0
         self._memo: dict[str, list[T]] = {}
         self._memo_values = 0
@@ -71,7 +72,7 @@ class BindingTable(Generic[T]):
         """Add a pair, or return False if the table already has it.
 
         Raises:
-            InvalidPattern: no broker can bind with the pattern.
+            InvalidPattern: Raised when a broker cannot bind with the pattern.
         """
         entry = (check_pattern(pattern), value)
         if entry in self._entries:
@@ -115,19 +116,19 @@ class BindingTable(Generic[T]):
 
 
 def _compact(items: dict[K, V], most: int) -> tuple[dict[K, V], int]:
-    """Copy a dict that lost half of its items: it does not shrink by itself, and iterating it stays slow."""
+    """Copy a dict that lost half of its items: a dict does not shrink by itself, and iterating it stays slow."""
     if 2 * len(items) >= most:
         return items, most
     return items.copy(), len(items)
 
 
 class _Bound(Generic[T]):
-    """A pattern and the values bound with it; in the tree, also a branch that only this pattern uses.
+    """A pattern and the values bound with it. In the tree, also a branch that only this pattern uses.
 
     Attributes:
-        pattern: the whole pattern.
-        left: how many of its words are behind this place in the tree; negative if the last of them is a `#`.
-        entries: number and value, or all numbers with their values, ascending.
+        pattern: the complete pattern.
+        left: the number of its words behind this place in the tree; negative if the last of them is a `#`.
+        entries: one number and its value, or all numbers with their values, ascending.
         most: the largest number of values since the dict was last copied.
     """
 
@@ -146,7 +147,7 @@ class _Bound(Generic[T]):
         self.most = max(self.most, len(self.entries))
 
     def drop(self, number: int) -> bool:
-        """Remove a value; return whether it was the last."""
+        """Remove a value, and return whether it was the last one."""
         if isinstance(self.entries, tuple):
             return True
         del self.entries[number]
@@ -154,7 +155,7 @@ class _Bound(Generic[T]):
         return not self.entries
 
     def takes(self, words: list[str], here: int) -> bool:
-        """Tell whether the words that are left match the words of the key from `here` on."""
+        """Return whether the rest of the pattern matches the words of the key from `here` on."""
         left = self.left
         if left < 0:
             end = here - left - 1
@@ -162,7 +163,7 @@ class _Bound(Generic[T]):
         return left == len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[here:]))
 
     def takes_end(self, words: list[str], here: int) -> bool:
-        """Tell the same of a branch behind `#`: the words that are left then match the last words of the key."""
+        """Return the same for a branch behind a `#`: the rest of the pattern must match the last words of the key."""
         left = self.left
         return left <= len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[-left:]))
 
@@ -243,12 +244,12 @@ def _insert(node: _Node[T], pattern: str, entry: tuple[int, T]) -> None:
 
 
 def _is_plain(word: str, rest: list[str]) -> bool:
-    """Tell whether a branch for the word can be a `_Bound` with the rest."""
+    """Return whether a branch for the word can be a `_Bound` with the rest."""
     return "#" not in rest or (rest.index("#") == len(rest) - 1 and word != "#")
 
 
 def _shared(bound: _Bound[T]) -> _Node[T]:
-    """Return a node in place of the branch, for a second pattern to use, with the branch one word further down."""
+    """Return a node that replaces the branch, so that a second pattern can use it. The branch moves one word down."""
     node: _Node[T] = _Node()
     left = abs(bound.left)
     if left:
@@ -260,7 +261,7 @@ def _shared(bound: _Bound[T]) -> _Node[T]:
 
 
 def _delete(root: _Node[T], pattern: str, number: int) -> None:
-    """Remove an existing entry, and each node that nothing else uses."""
+    """Remove an existing entry, and each node that no other entry uses."""
     branch: _Branch[T] | None = root
     way: list[tuple[_Node[T], str]] = []
     for word in words_of(pattern):
@@ -288,12 +289,12 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
     """Return the patterns that match the words; some may be in the list twice."""
     found: list[_Bound[T]] = []
     level = [root]
-    stay: dict[_Node[T], None] = {}  # nodes behind a `#`: once reached, they are reached at every further word
+    stay: dict[_Node[T], None] = {}  # nodes behind a `#`: once reached, they stay reached for every further word
     for here, word in enumerate((*words, None)):
         ahead: list[_Node[T]] = []
         for node in level:
             branch = node.many
-            if branch is not None:  # a `#` may match no word: the node behind it gets this same word
+            if branch is not None:  # a `#` may match no word: the node behind it receives the same word
                 if isinstance(branch, _Bound):
                     if branch.takes_end(words, here):
                         found.append(branch)
@@ -310,7 +311,7 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
                     ahead.append(branch)
                 elif branch.takes(words, here + 1):
                     found.append(branch)
-            branch = node.one  # the same again: a loop over the two makes the walk a tenth to a fifth slower
+            branch = node.one  # repeated code: a loop over both branches would be 10 to 20 % slower
             if branch is not None:
                 if isinstance(branch, _Node):
                     ahead.append(branch)

@@ -52,8 +52,8 @@ def test_an_empty_pattern_is_not_a_missing_one() -> None:
 @pytest.mark.parametrize(
     ("link", "words"),
     [
-        ("https://tc.example/pulse-messages", "no link of Pulse Inspector"),
-        ("https://tc.example/?bindings[0][pattern]=a", r"bindings\[0\] of the link names no exchange"),
+        ("https://tc.example/pulse-messages", "not a link of Pulse Inspector"),
+        ("https://tc.example/?bindings[0][pattern]=a", r"bindings\[0\] of the link has no exchange"),
         ("https://tc.example/?bindings[1][exchange]=v1/jobs", r"bindings\[1\] of the link: .*exchange/<user>"),
         ("https://tc.example/?bindings[0][exchange]=%ff", "not UTF-8"),
     ],

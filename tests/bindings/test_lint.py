@@ -38,12 +38,12 @@ def test_a_project_without_the_reserved_word_takes_no_job() -> None:
     assert words(Registration(JOBS, ["treeherder"], ["autoland"])) == {
         "treeherder.autoland": [
             (
-                "it takes nothing: it has 2 words, and the key of a job, <destination>.<project>._, has 3 or more; "
-                "write 'autoland._' for the project"
+                "can never match: it has 2 words, and the key of a job, <destination>.<project>._, has 3 or more; "
+                "use project 'autoland._'"
             )
         ]
     }
-    assert words(Binding(JOBS, "treeherder.*"))["treeherder.*"][0].endswith("write '*._' for the project")
+    assert words(Binding(JOBS, "treeherder.*"))["treeherder.*"][0].endswith("use project '*._'")
 
 
 @pytest.mark.parametrize(
@@ -74,25 +74,27 @@ def test_given_keys_decide_what_is_too_short() -> None:
     )
     assert least == {"": 2, JOBS: 3}
     assert words(Binding(JOBS, "a"), Binding(JOBS, "a.b"), least=least) == {
-        "a": ["it takes nothing: it has 1 word, and every key given has 2 or more"],
+        "a": ["can never match: it has 1 word, and every key given has 2 or more"],
         "a.b": [],
     }
     assert words(Binding(JOBS, "a.b"), least={JOBS: 3}) == {
-        "a.b": ["it takes nothing: it has 2 words, and every key given has 3 or more"]
+        "a.b": ["can never match: it has 2 words, and every key given has 3 or more"]
     }
     assert fewest_words([RoutedMessage(("",))]) == {"": 0}
 
 
 def test_a_star_within_a_word_is_no_wildcard() -> None:
     assert words(Binding(JOBS, "treeherder.mozilla-*._")) == {
-        "treeherder.mozilla-*._": ["the word 'mozilla-*' takes only itself: * and # are wildcards as whole words alone"]
+        "treeherder.mozilla-*._": [
+            "the word 'mozilla-*' matches only itself: * and # are wildcards only as complete words"
+        ]
     }
     assert rules("treeherder.##") == {"treeherder.##": ["too-short", "half-wildcard"]}
 
 
 def test_a_project_that_no_repository_can_be_named_takes_no_job() -> None:
     assert words(Registration(JOBS, ["treeherder"], ["releases/esr._"]))["treeherder.releases/esr._"] == [
-        "it takes no job: 'releases/esr' is no repository, whose names have letters, digits, - and _ alone"
+        "can never match a job: 'releases/esr' is not the name of a repository, which has only letters, digits, - and _"
     ]
     for project in ("*._", "#", "é-1._", "try.#"):
         assert not any("repository" in one for one in words(Registration(JOBS, ["t h"], [project]))[f"t h.{project}"])
@@ -102,16 +104,16 @@ def test_a_project_that_no_repository_can_be_named_takes_no_job() -> None:
 
 def test_what_is_written_twice_is_said_however_it_came_about() -> None:
     doubled = words(Registration(JOBS, ["a", "a.b"], ["b.c.d", "c.d"]), Binding(JOBS, "a.c.d"), Binding(JOBS, "a.c.d"))
-    assert doubled["a.b.c.d"] == ["it stands here twice; a broker keeps it once"]
-    assert doubled["a.c.d"] == ["it stands here 3 times; a broker keeps it once"]
+    assert doubled["a.b.c.d"] == ["is listed twice; the broker binds it once"]
+    assert doubled["a.c.d"] == ["is listed 3 times; the broker binds it once"]
     assert doubled["a.b.b.c.d"] == []
 
 
 def test_a_pattern_is_in_the_shadow_of_the_widest_that_takes_all_its_keys() -> None:
     found = words(Binding(JOBS, "th.try._"), Binding(JOBS, "th.*._"), Binding(JOBS, "th.#"), Binding(JOBS, "x.try._"))
     assert found == {
-        "th.try._": ["'th.#' takes every key that it takes"],
-        "th.*._": ["'th.#' takes every key that it takes"],
+        "th.try._": ["'th.#' matches every key that this binding matches"],
+        "th.*._": ["'th.#' matches every key that this binding matches"],
         "th.#": [],
         "x.try._": [],
     }
@@ -119,7 +121,7 @@ def test_a_pattern_is_in_the_shadow_of_the_widest_that_takes_all_its_keys() -> N
 
 def test_of_two_spellings_of_the_same_the_second_is_superfluous() -> None:
     assert rules("a.#.*", "a.*.#") == {"a.#.*": [], "a.*.#": ["shadowed"]}
-    assert words(Binding(JOBS, "a.#.*"), Binding(JOBS, "a.*.#"))["a.*.#"] == ["it takes the same keys as 'a.#.*'"]
+    assert words(Binding(JOBS, "a.#.*"), Binding(JOBS, "a.*.#"))["a.*.#"] == ["matches the same keys as 'a.#.*'"]
 
 
 def test_the_same_pattern_on_another_exchange_is_another_matter() -> None:
@@ -131,10 +133,10 @@ def test_the_documentations_pattern_for_all_jobs_is_explained_as_everything() ->
     [finding] = found[Binding(JOBS, "#.#")]
     assert (finding.rule, finding.severity) == ("everything", Severity.NOTE)
     assert finding.message == (
-        "it takes every message of the exchange, whatever its key, as '#' alone would: "
-        "the documentation of Treeherder recommends it for all jobs"
+        "matches every message of the exchange, whatever its key, as '#' does; "
+        "Treeherder's documentation recommends it for all jobs"
     )
-    assert words(Binding(JOBS, "#")) == {"#": ["it takes every message of the exchange, whatever its key"]}
+    assert words(Binding(JOBS, "#")) == {"#": ["matches every message of the exchange, whatever its key"]}
 
 
 def test_what_takes_nothing_is_wrong_and_what_adds_nothing_is_cosmetic() -> None:

@@ -105,13 +105,13 @@ def test_many_hashes_against_a_long_key_cost_next_to_nothing() -> None:
 
 def test_a_key_of_255_bytes_is_the_longest() -> None:
     assert check_key("é" * 127 + "x") == "é" * 127 + "x"
-    with pytest.raises(InvalidMessage, match=r"routing key 'ééé.*256 bytes, AMQP allows 255"):
+    with pytest.raises(InvalidMessage, match=r"routing key 'ééé.*256 bytes; AMQP allows 255"):
         check_key("é" * 128)
 
 
 def test_a_pattern_of_255_bytes_is_the_longest() -> None:
     assert check_pattern("#" * 255) == "#" * 255
-    with pytest.raises(InvalidPattern, match=r"pattern '###.*256 bytes, AMQP allows 255"):
+    with pytest.raises(InvalidPattern, match=r"pattern '###.*256 bytes; AMQP allows 255"):
         check_pattern("#" * 256)
 
 
@@ -147,32 +147,32 @@ def test_an_explanation_has_the_verdict_of_the_matcher_and_an_alignment_that_hol
         (
             "treeherder.mozilla-inbound._",
             "treeherder.autoland._",
-            "word 2: pattern wants 'mozilla-inbound', key has 'autoland'",
+            "word 2: pattern requires 'mozilla-inbound', key has 'autoland'",
         ),
-        ("treeherder.autoland._", "treeherder.autoland", "key ends after word 2, pattern still wants '_'"),
-        ("treeherder.autoland", "treeherder.autoland._", "pattern ends after word 2, key goes on with '_'"),
-        ("#.autoland", "treeherder.autoland._", "pattern ends after word 2, key goes on with '_'"),
-        ("a.#.b", "a.c.d", "word 3: pattern wants 'b', key has 'd'"),
-        ("#.a.b.c", "x.a.b.d", "word 4: pattern wants 'c', key has 'd'"),
-        ("a.*.c", "a", "key ends after word 1, pattern still wants '*.c'"),
-        ("a.x", "a.", "word 2: pattern wants 'x', key has an empty word"),
-        ("a.", "a.x", "word 2: pattern wants an empty word, key has 'x'"),
-        ("a", "a.", "pattern ends after word 1, key goes on with an empty word"),
-        ("*", "", "key is empty, pattern wants '*'"),
-        ("", "a", "the empty pattern takes only the empty key"),
+        ("treeherder.autoland._", "treeherder.autoland", "key ends after word 2, pattern requires '_'"),
+        ("treeherder.autoland", "treeherder.autoland._", "pattern ends after word 2, key continues with '_'"),
+        ("#.autoland", "treeherder.autoland._", "pattern ends after word 2, key continues with '_'"),
+        ("a.#.b", "a.c.d", "word 3: pattern requires 'b', key has 'd'"),
+        ("#.a.b.c", "x.a.b.d", "word 4: pattern requires 'c', key has 'd'"),
+        ("a.*.c", "a", "key ends after word 1, pattern requires '*.c'"),
+        ("a.x", "a.", "word 2: pattern requires 'x', key has an empty word"),
+        ("a.", "a.x", "word 2: pattern requires an empty word, key has 'x'"),
+        ("a", "a.", "pattern ends after word 1, key continues with an empty word"),
+        ("*", "", "key is empty, pattern requires '*'"),
+        ("", "a", "the empty pattern matches only the empty key"),
         (
             "Treeherder.*",
             "treeherder.x",
-            "word 1: pattern wants 'Treeherder', key has 'treeherder' (they differ only in case)",
+            "word 1: pattern requires 'Treeherder', key has 'treeherder' (they differ only in case)",
         ),
-        ("#.try", "x.Try.y", "word 2: pattern wants 'try', key has 'Try' (they differ only in case)"),
-        ("try ", "try", "word 1: pattern wants 'try ', key has 'try' (they differ only in spaces around the word)"),
-        ("a_b", "a-b", "word 1: pattern wants 'a_b', key has 'a-b' (they differ only in - and _)"),
-        ("try._.th", "th.try._", "word 1: pattern wants 'try', key has 'th' (the same words in another order)"),
+        ("#.try", "x.Try.y", "word 2: pattern requires 'try', key has 'Try' (they differ only in case)"),
+        ("try ", "try", "word 1: pattern requires 'try ', key has 'try' (they differ only in spaces around the word)"),
+        ("a_b", "a-b", "word 1: pattern requires 'a_b', key has 'a-b' (they differ only in - and _)"),
+        ("try._.th", "th.try._", "word 1: pattern requires 'try', key has 'th' (the same words in another order)"),
         ("a.b", "a.b", "the same words"),
-        ("*.b.#", "a.b", "* takes 'a', # takes nothing"),
-        ("#", "a.b", "# takes 'a.b'"),
-        ("a\u202eb", "a", "word 1: pattern wants 'a\\u202eb', key has 'a'"),
+        ("*.b.#", "a.b", "* matches 'a', # matches nothing"),
+        ("#", "a.b", "# matches 'a.b'"),
+        ("a\u202eb", "a", "word 1: pattern requires 'a\\u202eb', key has 'a'"),
     ],
 )
 def test_an_explanation_says_where_the_two_part(pattern: str, key: str, reason: str) -> None:

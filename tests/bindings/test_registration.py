@@ -89,13 +89,13 @@ def test_registrations_with_the_same_lists_are_equal_and_can_be_keys() -> None:
             (JOBS, [], ["b"]),
             "destinations: the list is empty; write ['#'] for every destination, or the rule any.project",
         ),
-        ((JOBS, ["a", ""], ["b"]), "destinations: item 2 is the empty text; write '#'"),
+        ((JOBS, ["a", ""], ["b"]), "destinations: item 2 is an empty text; write '#'"),
         ((JOBS, ["a"], ["b", 1.5]), "projects: item 2, 1.5, is not text; put it in quotes"),
-        ((JOBS, ["a"], [None]), "projects: item 1 is empty; in YAML a '#' without quotes begins a comment"),
+        ((JOBS, ["a"], [None]), "projects: item 1 is empty; in YAML, a '#' without quotes begins a comment"),
         ((JOBS, ["a"], ["\ud800"]), "projects: item 1: pattern '\\ud800' is not valid Unicode"),
         ((JOBS, ["a" * 200], ["b" * 55]), "destination and project together: pattern 'aaa"),
-        ((JOBS, ["a"] * 400, ["b"] * 300), "it would expand to more than 100,000 bindings"),
-        ((JOBS, ["a"], ["b"], "project"), "rule: 'project' is none of destination.project, project.destination, any"),
+        ((JOBS, ["a"] * 400, ["b"] * 300), "the registration expands to more than 100,000 bindings"),
+        ((JOBS, ["a"], ["b"], "project"), "rule: 'project' is not one of destination.project, project.destination, "),
     ],
 )
 def test_a_registration_that_cannot_be_expanded_says_what_to_write(arguments, words) -> None:
@@ -162,11 +162,11 @@ def test_an_empty_list_registers_nothing() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "jobs.yml: there is no registration in it; one looks like {"),
-        ("\n# nothing\n", "jobs.yml: there is no registration in it"),
-        ("hello world", "jobs.yml:1:1: 'hello world' is no registration; one looks like {"),
-        ("registrations:", "nothing is no registration"),
-        (f"{JOBS}.#\n{JOBS}\n", f"jobs.yml:2:1: '{JOBS}' names no key; write '{JOBS}.#' for every key"),
+        ("", "jobs.yml contains no registration; the form is {"),
+        ("\n# nothing\n", "jobs.yml contains no registration"),
+        ("hello world", "jobs.yml:1:1: 'hello world' is not a registration; the form is {"),
+        ("registrations:", "nothing is not a registration"),
+        (f"{JOBS}.#\n{JOBS}\n", f"jobs.yml:2:1: '{JOBS}' has no key; write '{JOBS}.#' for every key"),
         (f"{JOBS}.a::b", f"jobs.yml:1:1: '{JOBS}.a::b' has an empty key"),
         (
             "exchange/my.user/jobs.#",
@@ -175,7 +175,7 @@ def test_an_empty_list_registers_nothing() -> None:
         ("exchange/my.user/jobs.#", 'for an exchange with a dot in its name write {"exchange": …, "pattern": …}'),
         (
             '{"destinations": ["a"], "projects": ["b"]}',
-            "jobs.yml:1:1: exchange is missing; a registration looks like {",
+            "jobs.yml:1:1: exchange is missing; the form of a registration is {",
         ),
         (f'{{"exchange": "{JOBS}"}}', "jobs.yml:1:1: projects is missing"),
         (
@@ -184,13 +184,13 @@ def test_an_empty_list_registers_nothing() -> None:
         ),
         (
             f'{{"exchange": "{JOBS}", "queue": 1}}',
-            "unknown property 'queue'; known are exchange, destinations, projects",
+            "unknown property 'queue'; the properties are exchange, destinations, projects",
         ),
         (f"exchange: {JOBS}\nprojects: try\n", "jobs.yml:1:1: projects: 'try' is text, not a list; write ['try']"),
-        (f"exchange: {JOBS}\nprojects:\n- #\n", "in YAML a '#' without quotes begins a comment"),
+        (f"exchange: {JOBS}\nprojects:\n- #\n", "in YAML, a '#' without quotes begins a comment"),
         (f"[{{'exchange': '{JOBS}', 'projects': 'try'}},]", "registration 1: projects: 'try' is text"),
-        (f"[{AS_JSON}, 7]", "registration 2: 7 is no registration"),
-        ("[[[[[[[[[[[[7]]]]]]]]]]]]", "is no registration"),
+        (f"[{AS_JSON}, 7]", "registration 2: 7 is not a registration"),
+        ("[[[[[[[[[[[[7]]]]]]]]]]]]", "is not a registration"),
     ],
 )
 def test_a_registration_that_cannot_be_read_says_where_and_what_to_write(text: str, words: str) -> None:

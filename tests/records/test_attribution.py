@@ -41,8 +41,8 @@ def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Mess
 def test_the_reason_names_the_key_that_was_taken() -> None:
     reasons = MatchedBindings(EVERYTHING).reasons(message("treeherder.try._", "other", "route.x"))
     assert [(reason.binding.pattern, reason.key, reason.words) for reason in reasons] == [
-        ("treeherder.#", "treeherder.try._", "# takes 'try._'"),
-        ("route.*", "route.x", "* takes 'x'"),
+        ("treeherder.#", "treeherder.try._", "# matches 'try._'"),
+        ("route.*", "route.x", "* matches 'x'"),
     ]
 
 

@@ -51,7 +51,7 @@ def test_what_is_asked_for_only_adds_to_the_record(more: dict[str, Any]) -> None
 
 def test_an_explanation_has_binding_key_and_reason() -> None:
     (record,) = records(Selection(BINDINGS, explains=True), message({}, "x", "a.b"))
-    assert record["reasons"] == [{"binding": f"{EXCHANGE}:a.#", "key": "a.b", "reason": "# takes 'b'"}]
+    assert record["reasons"] == [{"binding": f"{EXCHANGE}:a.#", "key": "a.b", "reason": "# matches 'b'"}]
 
 
 def test_a_filter_sees_the_whole_record() -> None:

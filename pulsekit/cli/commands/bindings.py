@@ -36,38 +36,40 @@ echo "$PULSE_DATA_INGESTION_SOURCES" | pulsekit bindings
 
 _GZIP = b"\x1f\x8b"  # the first bytes of a gzip file (RFC 1952 §2.3.1)
 _MARKS = {"": ("", ""), "added": ("+ ", "good"), "removed": ("- ", "bad"), "kept": ("  ", "")}
-_WORDS = {"added": ("would start", "bring"), "removed": ("would stop", "still bring")}
+_WORDS = {"added": ("would start", "already match"), "removed": ("would stop", "still match")}
 _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
 
 
 def command(
-    file: Annotated[str | None, typer.Argument(metavar="[FILE]", help="Registrations; - is a pipe.")] = None,
+    file: Annotated[
+        str | None, typer.Argument(metavar="[FILE]", help="A file of registrations, or - for stdin.")
+    ] = None,
     *,
     old: Annotated[
         str | None,
-        typer.Option("--diff", metavar="OLD", help="Show what changes from these registrations."),
+        typer.Option("--diff", metavar="OLD", help="Show the changes from these registrations."),
     ] = None,
-    check: Annotated[bool, typer.Option("--lint", help="Show which bindings take nothing or add nothing.")] = False,
+    check: Annotated[bool, typer.Option("--lint", help="Show bindings that can never match, or add nothing.")] = False,
     keys: Annotated[list[str] | None, routing_key_option(repeatable)] = None,
     key_files: Annotated[
-        list[str] | None, repeatable("--keys", metavar="FILE", help="Keys, one a line, or a recording.")
+        list[str] | None, repeatable("--keys", metavar="FILE", help="Read keys, one per line, or a recording.")
     ] = None,
     rule: RuleOption = None,
     target: TargetOption = None,
     output: OutputOption = None,
 ) -> int:
-    """Expand registrations into the bindings Treeherder makes of them; compare two, or say what is odd about one.
+    """Expand registrations into the bindings of Treeherder. Compare two registrations, or find mistakes in one.
 
-    FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without it, a pipe is
-    read, else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
+    FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
+    else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
 
-    With keys or a recording, each binding tells how many messages it takes; with --diff, how many would start or stop
-    arriving; with --lint, the shortest key decides what no key can match.
+    With keys or a recording, show how many messages each binding matches, or with --diff, how many would start or stop
+    arriving. With --lint, the shortest key decides which bindings can never match.
 
-    Exit status: 1 when --lint finds a binding that takes nothing, else 0.
+    Exit code: 1 if --lint finds a binding that can never match, else 0.
     """
     if old is not None and check:
-        raise ConfigurationError("--diff shows a change and --lint what is odd: give one of them")
+        raise ConfigurationError("--diff and --lint cannot be combined: run the command twice")
     if [file, old, *(key_files or ())].count("-") > 1:
         raise ConfigurationError("only one of FILE, OLD and --keys can be stdin")
     registrations, origin = _registrations(file, target, free="-" not in (old, *(key_files or ())))
@@ -87,7 +89,7 @@ def command(
     else:
         _compare(shown, before, new)
     if before and set(before).isdisjoint(new):
-        warn("nothing is kept: every binding there was would be unbound")
+        warn("no binding is kept: a deployment would unbind all old bindings")
     return ExitCode.DONE
 
 
@@ -97,7 +99,9 @@ def _registrations(
     """Return the registrations and the name of their source. Read stdin if no other argument uses it."""
     if target is not None:
         if file:
-            raise ConfigurationError("--target chooses among the registrations of pulsekit.yml: give it or FILE")
+            raise ConfigurationError(
+                "--target selects registrations of pulsekit.yml, so it cannot be combined with FILE"
+            )
         return configured_registrations(target)
     if file:
         return registrations_from(file), STDIN if file == "-" else file
@@ -108,7 +112,7 @@ def _registrations(
     registrations, source = configured_registrations()
     if not registrations:
         raise ConfigurationError(
-            f"no registrations: give a FILE or a pipe, set {VARIABLE}, or write them into pulsekit.yml"
+            f"no registrations: give a FILE, pipe them, set {VARIABLE}, or add them to pulsekit.yml"
         )
     return registrations, source
 
@@ -126,7 +130,7 @@ def _messages(keys: list[str], files: list[str]) -> Iterator[RoutedMessage]:
             yield message
     if none:
         raise ConfigurationError(
-            f"no keys in {', '.join(files)}: one a line is expected, or one record of `pulsekit tail`"
+            f"no keys in {', '.join(files)}: write one key per line, or one record of 'pulsekit tail'"
         )
 
 
@@ -182,13 +186,13 @@ def _count(
         shown.table(rows)
     total = counted(impact.messages, "message")
     if before is None:
-        note(f"{total}: {impact.stays} taken, {impact.misses} not")
+        note(f"{total}: {impact.stays:,} matched, {impact.misses:,} not matched")
     else:
         changes = Counter(count.change for count in impact.counts)
         note(f"{changes['removed']} removed, {changes['added']} added, {changes['kept']} kept")
         note(
-            f"{total}: {impact.starts} would start to arrive, {impact.stops} would stop, "
-            f"{impact.stays} arrive either way, {impact.misses} not at all"
+            f"{total}: {impact.starts:,} would start to arrive, {impact.stops:,} would stop, "
+            f"{impact.stays:,} arrive before and after, {impact.misses:,} never arrive"
         )
 
 
@@ -209,12 +213,12 @@ def _row(count: BindingCount, *, changed: bool) -> list[Cell]:
     would, others = _WORDS.get(count.change, ("", ""))
     number = count.moves if would else count.takes
     if not count.takes:
-        text = "takes none"
+        text = "no match"
     elif not number:
-        text = f"none {would}: other bindings {others} the {count.takes} it takes"
+        text = f"none {would}: other bindings {others} all {count.takes:,}"
     else:
         such_as = ", such as" if number > len(count.examples) else ":"
-        text = f"{number} {would}" if would else f"takes {number}"
+        text = f"{number:,} {would}" if would else f"matches {number:,}"
         text += f"{such_as} {', '.join(count.examples)}"
     return [(f"{mark}{count.binding}", style), (text, "" if count.moves else "dim")]
 
@@ -235,5 +239,5 @@ def _lint(
         shown.table(rows)
     counts = Counter(str(finding.severity) for findings in found.values() for finding in findings)
     text = ", ".join(f"{counts[severity]} {severity}" for severity in _STYLES if counts[severity])
-    note(f"{counted(len(found), 'binding')}: {text or 'nothing odd about them'}")
+    note(f"{counted(len(found), 'binding')}: {text or 'no findings'}")
     return ExitCode.NEGATIVE if counts["wrong"] else ExitCode.DONE

@@ -60,44 +60,48 @@ class _BindingResult(NamedTuple):
 
 
 def command(
-    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys; none reads a pipe.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys. [default: stdin]")] = None,
     *,
     binding: BindingOption = None,
     registration: RegistrationOption = None,
     rule: RuleOption = None,
     target: TargetOption = None,
-    every: Annotated[bool, typer.Option("--all", help="Show every miss, not only the nearest.")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="Show all bindings that do not match, not only the nearest.")
+    ] = False,
     output: OutputOption = None,
 ) -> int:
-    """Say which bindings would take a routing key, and why the others would not.
+    """Show which bindings match a routing key, and why the others do not. No broker is needed.
 
-    Without KEY, keys or records are read from a pipe, one a line. A record also counts with its CC keys, and only on
-    its own exchange.
+    Without KEY, read keys or records from stdin, one per line. For a record, also match its CC keys, and only the
+    bindings of its exchange.
 
-    Bindings come from --binding, as PATTERN or EXCHANGE:PATTERN, and --registration, else from the configuration, else
-    from the documentation's example under the three rules that Treeherder has had.
+    The bindings are those of --binding, as PATTERN or EXCHANGE:PATTERN, and of --registration, else those of the
+    configuration, else the example of Treeherder's documentation under the three rules that Treeherder has used.
 
-    Exit status: 0 when every key is taken by a binding, else 1.
+    Exit code: 0 if a binding matches every key, else 1.
     """
     live = not keys
     if live and not is_piped():
-        raise ConfigurationError("no KEY: try 'pulsekit match treeherder.mozilla-inbound._', or pipe keys, one a line")
+        raise ConfigurationError(
+            "no KEY: run 'pulsekit match treeherder.mozilla-inbound._', or pipe keys, one per line"
+        )
     if live and "-" in (registration or ()):
-        raise ConfigurationError("--registration - leaves no stdin for keys: give them as arguments")
+        raise ConfigurationError("--registration - reads stdin: give the keys as arguments")
     bindings, origin = _bindings(binding or [], registration or [], rule, target)
     exchanges = {exchange for exchange, _ in bindings}
     only = next(iter(exchanges)) if len(exchanges) == 1 else ""
-    note(f"trying {counted(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
+    note(f"matching {counted(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
     if any("*" in words or "#" in words for words in (key.split(".") for key in keys or ())):
-        note("in a key, * and # are words like any other; wildcards belong into bindings")
+        note("in a key, * and # are ordinary words; only in bindings are they wildcards")
     shown = Output(output, live=live)
-    total = taken = 0
-    least = [len("takes"), 0] if live or len(keys or ()) > 1 else []
+    total = matched = 0
+    least = [len("match"), 0] if live or len(keys or ()) > 1 else []
     given = [RoutedMessage((check_key(key),)) for key in keys or ()]
     for message in given or read_routed(bounded_lines(stdin()), source=STDIN):
         results = [_judge(message, exchange, pattern) for exchange, pattern in bindings]
         total += 1
-        taken += any(result.matched for result in results)
+        matched += any(result.matched for result in results)
         if shown.pretty:
             if total > 1:
                 shown.line()
@@ -106,10 +110,10 @@ def command(
             for result in results:
                 shown.record(result.record(message.keys[0]))
     if not total:
-        raise ConfigurationError("no keys in the input: one a line is expected, or one record of `pulsekit tail`")
+        raise ConfigurationError("no keys on stdin: write one key per line, or one record of 'pulsekit tail'")
     if total > 1:
-        note(f"{total} keys: {taken} taken, {total - taken} not")
-    return ExitCode.DONE if taken == total else ExitCode.NEGATIVE
+        note(f"{total:,} keys: {matched:,} matched, {total - matched:,} not matched")
+    return ExitCode.DONE if matched == total else ExitCode.NEGATIVE
 
 
 def _bindings(
@@ -128,8 +132,10 @@ def _bindings(
         origins.append(source)
         if not (configured or target):
             registered += _documented()
-            rules = "the given rule" if rule else "the three rules there have been"
-            origins = [f"the documentation's example by {rules}; --binding or --registration FILE try others"]
+            rules = "the given rule" if rule else "the three rules that it has used"
+            origins = [
+                f"the example of Treeherder's documentation under {rules}; use --binding or --registration for others"
+            ]
     if registered:
         from pulsekit.bindings.registration import expand  # only registrations need it
 
@@ -155,7 +161,7 @@ def _given(text: str) -> tuple[str, str]:
 def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResult:
     """Match one binding with each key of the message. The broker routes the message if one key matches."""
     if exchange and message.exchange and exchange != message.exchange:
-        reason = f"it is on another exchange than the message, {message.exchange}"
+        reason = f"the message is on another exchange, {message.exchange}"
         return _BindingResult(exchange, pattern, matched=False, reason=reason)
     first = explain_match(pattern, message.keys[0])
     if first.matched:
@@ -174,12 +180,12 @@ def _show(
     misses = [result for result in results if not result.matched]
     nearest = misses if every else nsmallest(_NEAREST, misses, key=lambda miss: _distance(miss.pattern, message))
     count = counted(len(results), "binding")
-    summary = (f"taken by {len(matches)} of {count}", "good") if matches else (f"taken by none of {count}", "bad")
+    summary = (f"matched by {len(matches):,} of {count}", "good") if matches else (f"matched by none of {count}", "bad")
     shown.line((message.keys[0] or "(the empty key)", "head"), "  ", summary)
     if len(message.keys) > 1:
         shown.line(("CC " + ", ".join(message.keys[1:]), "dim"))
     rows: list[list[Cell]] = [
-        [("takes", "good") if result.matched else ("no", "bad"), result.name(short=short), (result.reason, "dim")]
+        [("match", "good") if result.matched else ("no", "bad"), result.name(short=short), (result.reason, "dim")]
         for result in (*matches, *nearest)
     ]
     if rows:
@@ -189,7 +195,7 @@ def _show(
             )
         shown.table(rows, least=least)
     if len(nearest) < len(misses):
-        shown.line((f"… and {len(misses) - len(nearest)} more misses, see --all", "dim"))
+        shown.line((f"… and {len(misses) - len(nearest):,} more do not match; --all shows them", "dim"))
 
 
 def _distance(pattern: str, message: RoutedMessage) -> tuple[int, int, int]:

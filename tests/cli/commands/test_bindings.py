@@ -89,7 +89,7 @@ def test_a_deploy_that_unbinds_everything_is_warned_of(call, folder) -> None:
     (folder / "old").write_text(f"{JOBS}.#.try")
     (folder / "new").write_text(f"{JOBS}.try")
     assert (
-        "warning: nothing is kept: every binding there was would be unbound"
+        "warning: no binding is kept: a deployment would unbind all old bindings"
         in call("bindings", "new", "--diff", "old").err
     )
     assert "warning" not in call("bindings", "new", "--diff", "new").err
@@ -104,7 +104,7 @@ def test_one_of_the_two_may_be_piped(call, files) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "error: no registrations: give a FILE or a pipe, set PULSE_DATA_INGESTION_SOURCES, or write them into"),
+        ([], 2, "error: no registrations: give a FILE, pipe them, set PULSE_DATA_INGESTION_SOURCES, or add them to"),
         (["nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
         (["bad.yml"], 1, "error: bad.yml:2:11: the alias *all is not read"),
         (["-", "--diff", "-"], 2, "error: only one of FILE, OLD and --keys can be stdin"),
@@ -173,13 +173,13 @@ def test_a_diff_says_which_messages_would_start_and_stop_arriving(call, files, f
     ]
     assert result.err == (
         "1 removed, 1 added, 1 kept\n"
-        "5 messages: 1 would start to arrive, 2 would stop, 1 arrive either way, 1 not at all\n"
+        "5 messages: 1 would start to arrive, 2 would stop, 1 arrive before and after, 1 never arrive\n"
     )
 
 
 def test_a_recording_counts_on_its_exchange_with_all_its_keys(call, files) -> None:
     result = call("bindings", "new.yml", "--diff", "old.txt", "--keys", "-", stdin=RECORDING)
-    assert "3 messages: 0 would start to arrive, 1 would stop, 1 arrive either way, 1 not at all" in result.err
+    assert "3 messages: 0 would start to arrive, 1 would stop, 1 arrive before and after, 1 never arrive" in result.err
 
 
 def test_a_recording_may_be_packed(call, files, folder) -> None:
@@ -205,11 +205,11 @@ def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
     keys = [f"--routing-key={key}" for key in ("a.x", "b.x", "b.y", "d.1", "d.2", "d.3", "d.4")]
     assert call("bindings", "new", "--diff", "old", *keys, "-o", "pretty").out == (
         f"- {JOBS}:b.#  1 would stop: b.y\n"
-        f"- {JOBS}:c    takes none\n"
-        f"+ {JOBS}:*.x  none would start: other bindings bring the 2 it takes\n"
+        f"- {JOBS}:c    no match\n"
+        f"+ {JOBS}:*.x  none would start: other bindings already match all 2\n"
         f"+ {JOBS}:d.#  4 would start, such as d.1, d.2, d.3\n"
-        f"+ {JOBS}:e    takes none\n"
-        f"  {JOBS}:a.#  takes 1: a.x\n"
+        f"+ {JOBS}:e    no match\n"
+        f"  {JOBS}:a.#  matches 1: a.x\n"
     )
 
 
@@ -219,7 +219,7 @@ def test_without_a_diff_each_binding_says_how_much_it_takes(call, files) -> None
         {"exchange": JOBS, "pattern": "treeherder.try", "takes": 1, "examples": ["treeherder.try"]},
         {"exchange": JOBS, "pattern": "treeherder.autoland", "takes": 0, "examples": []},
     ]
-    assert result.err == "2 messages: 1 taken, 1 not\n"
+    assert result.err == "2 messages: 1 matched, 1 not matched\n"
 
 
 # lint
@@ -239,7 +239,7 @@ def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
     assert found["treeherder.try._"][1] == {
         "rule": "shadowed",
         "severity": "cosmetic",
-        "message": "'treeherder.#' takes every key that it takes",
+        "message": "'treeherder.#' matches every key that this binding matches",
         "hint": "",
     }
     assert result.err == "3 bindings: 1 wrong, 3 cosmetic\n"
@@ -248,18 +248,18 @@ def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
 def test_lint_of_what_only_adds_nothing_is_no_failure(call) -> None:
     result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c:a.#")
     assert (result.code, result.err) == (0, "2 bindings: 1 cosmetic\n")
-    assert result.out == f"cosmetic  {JOBS}:a.b.c  'a.#' takes every key that it takes\n"
+    assert result.out == f"cosmetic  {JOBS}:a.b.c  'a.#' matches every key that this binding matches\n"
 
 
 def test_lint_of_what_is_as_it_should_be_says_so(call) -> None:
     result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c")
-    assert (result.code, result.out, result.err) == (0, "", "1 binding: nothing odd about them\n")
+    assert (result.code, result.out, result.err) == (0, "", "1 binding: no findings\n")
 
 
 def test_lint_explains_what_the_documentation_recommends_for_everything(call) -> None:
     result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.#.#")
     assert result.code == 0
-    assert "it takes every message of the exchange, whatever its key, as '#' alone would" in result.out
+    assert "matches every message of the exchange, whatever its key, as '#' does" in result.out
 
 
 def test_lint_measures_patterns_by_the_keys_it_is_given(call) -> None:
@@ -273,7 +273,7 @@ def test_lint_fits_a_narrow_terminal(on_terminal, folder, columns) -> None:
     result = on_terminal("bindings", "odd.yml", "--lint", columns=columns)
     assert result.code == 1
     assert max(map(len, result.out.splitlines())) <= columns
-    assert "write 'autoland._'" in " ".join(result.out.split())
+    assert "use project 'autoland._'" in " ".join(result.out.split())
 
 
 # targets
@@ -302,13 +302,13 @@ def test_a_target_has_bindings_of_its_own(call, folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["new.yml", "--diff", "old.txt", "--lint"], 2, "--diff shows a change and --lint what is odd: give one"),
+        (["new.yml", "--diff", "old.txt", "--lint"], 2, "--diff and --lint cannot be combined"),
         (["-", "--keys", "-"], 2, "only one of FILE, OLD and --keys can be stdin"),
-        (["new.yml", "--target", "staging"], 2, "--target chooses among the registrations of pulsekit.yml"),
+        (["new.yml", "--target", "staging"], 2, "--target selects registrations of pulsekit.yml"),
         (["--target", "staging"], 2, "no target 'staging': there is no pulsekit.yml; write `targets: {staging:"),
         (["--target", "dev"], 2, "'dev' is not one of 'staging', 'production'"),
         (["new.yml", "--keys", "nowhere.txt"], 74, "error: nowhere.txt: No such file or directory"),
-        (["new.yml", "--keys", "empty.txt"], 2, "no keys in empty.txt: one a line is expected"),
+        (["new.yml", "--keys", "empty.txt"], 2, "no keys in empty.txt: write one key per line"),
         (["new.yml", "--keys", "bad.txt"], 1, "error: bad.txt:2: routing key 'xxx"),
         (["new.yml", "-k", "x" * 256], 1, "error: routing key 'xxx"),
     ],

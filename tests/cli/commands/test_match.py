@@ -40,17 +40,19 @@ def test_without_configuration_the_documented_example_is_tried_under_three_rules
             "exchange": JOBS,
             "pattern": "mozilla-inbound._.treeherder",
             "matched": False,
-            "reason": "word 1: pattern wants 'mozilla-inbound', key has 'treeherder' (the same words in another order)",
+            "reason": (
+                "word 1: pattern requires 'mozilla-inbound', key has 'treeherder' (the same words in another order)"
+            ),
         },
         {
             "routing_key": KEY,
             "exchange": JOBS,
             "pattern": "#.mozilla-inbound._",
             "matched": True,
-            "reason": "# takes 'treeherder'",
+            "reason": "# matches 'treeherder'",
         },
     ]
-    assert "trying 3 bindings on exchange/me/v1/jobs from the documentation's example by the three rules" in result.err
+    assert "matching 3 bindings on exchange/me/v1/jobs from the example of Treeherder's documentation" in result.err
 
 
 def test_one_rule_can_be_picked(call) -> None:
@@ -70,14 +72,14 @@ def test_every_key_has_to_be_taken(call) -> None:
     result = call("match", "a.b", "a.c", "d", "--binding", "a.*", "--binding", "*.c")
     assert result.code == 1
     assert [record["matched"] for record in records(result.out)] == [True, False, True, True, False, False]
-    assert result.err.endswith("3 keys: 2 taken, 1 not\n")
+    assert result.err.endswith("3 keys: 2 matched, 1 not matched\n")
     assert call("match", "a.b", "a.c", "--binding", "a.*").code == 0
 
 
 def test_the_empty_key_is_a_key(call) -> None:
     assert call("match", "", "--binding", "#").code == 0
     assert call("match", "", "--binding", "*").code == 1
-    assert "(the empty key)  taken by none" in call("match", "", "--binding", "*", "-o", "pretty").out
+    assert "(the empty key)  matched by none" in call("match", "", "--binding", "*", "-o", "pretty").out
 
 
 def test_a_registration_file_is_expanded(call, folder) -> None:
@@ -89,7 +91,7 @@ def test_a_registration_file_is_expanded(call, folder) -> None:
         (JOBS, "treeherder.try", True),
         (JOBS, "treeherder.autoland", False),
     ]
-    assert "trying 3 bindings from --binding, jobs.yml" in result.err
+    assert "matching 3 bindings from --binding, jobs.yml" in result.err
 
 
 def test_a_rule_that_a_registration_cannot_follow_is_said(call, folder) -> None:
@@ -113,7 +115,7 @@ def test_the_variable_goes_before_the_file(call, folder, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_DATA_INGESTION_SOURCES", f'["{JOBS}.a"]')
     result = call("match", "a")
     assert result.code == 0
-    assert "trying 1 binding on exchange/me/v1/jobs from $PULSE_DATA_INGESTION_SOURCES" in result.err
+    assert "matching 1 binding on exchange/me/v1/jobs from $PULSE_DATA_INGESTION_SOURCES" in result.err
 
 
 def test_the_same_binding_given_twice_is_tried_once(call) -> None:
@@ -136,23 +138,23 @@ def test_a_person_sees_matches_then_the_nearest_misses(call) -> None:
     options = [option for pattern in patterns for option in ("--binding", pattern)]
     result = call("match", "treeherder.try", "-o", "pretty", *options)
     assert result.out.splitlines() == [
-        "treeherder.try  taken by 2 of 7 bindings",
-        "takes  treeherder.#               # takes 'try'",
-        "takes  treeherder.*               * takes 'try'",
+        "treeherder.try  matched by 2 of 7 bindings",
+        "match  treeherder.#               # matches 'try'",
+        "match  treeherder.*               * matches 'try'",
         (
             "no     Treeherder.try             "
-            "word 1: pattern wants 'Treeherder', key has 'treeherder' (they differ only in case)"
+            "word 1: pattern requires 'Treeherder', key has 'treeherder' (they differ only in case)"
         ),
-        "no     #.q                        word 2: pattern wants 'q', key has 'try'",
-        "no     treeherder.autoland.linux  word 2: pattern wants 'autoland', key has 'try'",
-        "… and 2 more misses, see --all",
+        "no     #.q                        word 2: pattern requires 'q', key has 'try'",
+        "no     treeherder.autoland.linux  word 2: pattern requires 'autoland', key has 'try'",
+        "… and 2 more do not match; --all shows them",
     ]
     assert "x.y.z" in call("match", "treeherder.try", "-o", "pretty", "--all", *options).out
 
 
 def test_exchanges_are_shown_when_there_are_several(call) -> None:
     out = call("match", "a", "--binding", f"{JOBS}:a", "--binding", "exchange/you/x:a", "-o", "pretty").out
-    assert f"takes  {JOBS}:a" in out
+    assert f"match  {JOBS}:a" in out
     assert "exchange/me" not in call("match", "a", "--binding", f"{JOBS}:a", "-o", "pretty").out
 
 
@@ -161,7 +163,7 @@ def test_several_keys_are_set_apart(call) -> None:
 
 
 def test_a_wildcard_in_a_key_is_pointed_out(call) -> None:
-    assert "in a key, * and # are words like any other" in call("match", "a.#", "--binding", "a.b").err
+    assert "in a key, * and # are ordinary words" in call("match", "a.#", "--binding", "a.b").err
     assert "words like any other" not in call("match", "a.b#", "--binding", "a.b").err
 
 
@@ -180,7 +182,7 @@ def test_records_count_with_their_cc_keys(call) -> None:
     assert result.code == 0
     assert [(line["routing_key"], line["matched"], line["reason"]) for line in records(result.out)] == [
         ("x", True, "CC key 'route.b': the same words"),
-        ("x", False, "word 1: pattern wants 'y', key has 'x'"),
+        ("x", False, "word 1: pattern requires 'y', key has 'x'"),
     ]
     assert "\nCC route.a, route.b\n" in call("match", "--binding", "y", "-o", "pretty", stdin=record).out
 
@@ -189,7 +191,7 @@ def test_records_count_on_their_own_exchange(call) -> None:
     record = json.dumps({"routing_key": "a", "exchange": JOBS, "payload": 1})
     result = call("match", "--binding", "exchange/you/x:#", "--binding", f"{JOBS}:b", stdin=record)
     assert result.code == 1
-    assert records(result.out)[0]["reason"] == f"it is on another exchange than the message, {JOBS}"
+    assert records(result.out)[0]["reason"] == f"the message is on another exchange, {JOBS}"
     assert call("match", "--binding", f"{JOBS}:#", stdin=record).code == 0
     assert call("match", "--binding", "#", stdin=record).code == 0
 
@@ -295,7 +297,7 @@ def test_an_interruption_ends_it_quietly(folder) -> None:
         env=environment(),
     ) as process:
         assert process.stderr is not None
-        assert process.stderr.readline() == "trying 1 binding from --binding\n"
+        assert process.stderr.readline() == "matching 1 binding from --binding\n"
         process.wait_until_asleep()
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == ""
@@ -352,7 +354,7 @@ def test_yaml_is_loaded_where_yaml_is_read(spawn, folder) -> None:
         (["a", "--registration", "nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
         (["a", "--registration", "."], 74, "error: .: Is a directory"),
         (["a", "--registration", "bad.yml"], 1, "error: bad.yml:1:1: unknown property 'job'"),
-        (["--registration", "-"], 2, "error: --registration - leaves no stdin for keys"),
+        (["--registration", "-"], 2, "error: --registration - reads stdin"),
     ],
 )
 def test_what_cannot_be_tried_ends_with_one_line(call, folder, arguments, code, words) -> None:

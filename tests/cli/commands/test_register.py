@@ -92,14 +92,14 @@ def test_exchange_and_destinations_are_those_of_the_project_unless_said_otherwis
         (
             [*FLAGS, "--user", "you"],
             2,
-            "lets 'you' publish to exchange/you/… alone; did you mean 'exchange/you/v1/jobs'? (--user NAME says who",
+            "'you' to publish only to exchange/you/…; did you mean 'exchange/you/v1/jobs'? (--user NAME says who",
         ),
         ([*FLAGS, "--user", "1you"], 2, "'1you' is not a Pulse user name"),
-        ([*FLAGS, "-d", ""], 1, "destinations: item 2 is the empty text; write '#' for anything"),
+        ([*FLAGS, "-d", ""], 1, "destinations: item 2 is an empty text; write '#' to match everything"),
         ([*FLAGS, "-p", "x" * 250], 1, "destination and project together: pattern 'treeherder.xxx"),
-        ([*FLAGS, "-p", "try"], 1, "'treeherder.try': it takes nothing: it has 2 words"),
-        ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' takes only itself"),
-        ([*FLAGS, "--staging-project", "try"], 1, "'treeherder.try': it takes nothing"),
+        ([*FLAGS, "-p", "try"], 1, "'treeherder.try': can never match: it has 2 words"),
+        ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
+        ([*FLAGS, "--staging-project", "try"], 1, "'treeherder.try': can never match"),
         ([*FLAGS, "extra"], 2, "unexpected extra argument"),
     ],
 )
@@ -121,15 +121,15 @@ def test_who_logs_in_is_who_publishes(call, monkeypatch) -> None:
 def test_what_is_odd_may_be_forced_and_is_said(call) -> None:
     result = call("register", *FLAGS, "-p", "try", "--force")
     assert result.code == 0
-    assert "warning: 'treeherder.try': it takes nothing" in result.err
+    assert "warning: 'treeherder.try': can never match" in result.err
 
 
 def test_what_adds_nothing_is_said_and_what_takes_everything_explained(call) -> None:
     result = call("register", *FLAGS, "-p", "#")
     assert result.code == 0
-    assert "warning: 'treeherder.autoland._': 'treeherder.#' takes every key that it takes" in result.err
+    assert "warning: 'treeherder.autoland._': 'treeherder.#' matches every key that this binding matches" in result.err
     everything = call("register", "-e", JOBS, "-d", "#", "-p", "#")
-    assert "'#.#': it takes every message of the exchange, whatever its key, as '#' alone would" in everything.err
+    assert "'#.#': matches every message of the exchange, whatever its key, as '#' does" in everything.err
 
 
 # --write
@@ -177,7 +177,7 @@ def test_at_a_terminal_it_asks_and_asks_again(on_terminal, folder) -> None:
     said = " ".join(result.out.split())
     assert "Exchange [exchange/me/v1/jobs]:" in said
     assert "did you mean 'exchange/<user>/v1/jobs'?" in said
-    assert "write 'autoland._' for the project" in said
+    assert "use project 'autoland._'" in said
     assert "error: 'prod' is none of staging, production and both" in said
     assert '"projects": ["autoland._", "try._"]' in said
     assert "For staging:" in said

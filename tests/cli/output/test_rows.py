@@ -93,8 +93,8 @@ def test_an_explanation_names_the_binding_and_the_key(capsys: pytest.CaptureFixt
     lines = drawn(
         capsys, message({}), message({}, "x", headers={"CC": ["treeherder.y"]}), message({}, "z"), explained=True
     )
-    assert f"{EXCHANGE}:treeherder.#  (# takes 'try._')" in lines[1]
-    assert "(# takes 'y' for its CC key treeherder.y)" in lines[3]
+    assert f"{EXCHANGE}:treeherder.#  (# matches 'try._')" in lines[1]
+    assert "(# matches 'y' for its CC key treeherder.y)" in lines[3]
     assert "none of these" in lines[5]
 
 
