@@ -81,7 +81,9 @@ def check_site(url: str, name: str) -> str:
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(f"the address of {name} has a login, and the site wants none: https://HOST/")
     if parts.scheme == "http" and not is_loopback(host):
-        raise InsecureConnection(f"what {url} answers could be anybody's: use https://")
+        raise InsecureConnection(
+            f"{url} is clear text to another machine, and any machine on the way can change it: use https://"
+        )
     return url.rstrip("/")
 
 
@@ -114,7 +116,7 @@ def fetch(address: str, *, timeout: float, max_bytes: int) -> Answer:
         except Exception as error:  # noqa: BLE001 - raised again below
             results.append(error)
 
-    late = Unreachable(f"{address} did not answer within {timeout:g} s")
+    late = Unreachable(f"{address} did not answer within {timeout:.3g} s")
     thread = threading.Thread(target=run, name="pulsekit HTTP", daemon=True)
     thread.start()
     try:

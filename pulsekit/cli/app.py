@@ -38,6 +38,7 @@ _COMMANDS = {
     "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
     "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug that asks for it."),
     "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
+    "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
     "doctor": ("pulsekit.cli.commands.doctor", "Find out why it does not work, one check after the other."),
     "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),
     "completion": ("pulsekit.cli.commands.completion", "Teach your shell to complete names and options."),

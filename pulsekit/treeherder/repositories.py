@@ -49,7 +49,7 @@ class Repositories:
     """The repositories of a Treeherder.
 
     Args:
-        repositories: all of them, also those that are not active.
+        repositories: all repositories, including inactive ones.
     """
 
     def __init__(self, repositories: Iterable[Repository]) -> None:

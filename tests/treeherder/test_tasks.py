@@ -6,9 +6,11 @@ The UUID of a slug id is from `echo 'DF9vTi-OTBudejtvDR4qTA==' | tr -- '-_' '+/'
 from __future__ import annotations
 
 import json
+import re
 from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,8 +21,10 @@ from support.samples import CORPUS, REVISION
 from pulsekit.errors import InvalidPayload
 from pulsekit.treeherder import preview_job
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage, normalize_task, recognize
-from pulsekit.treeherder.task_rules import TASK_RULES
+from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
 from pulsekit.treeherder.tasks import TaskPrediction, predict_job
+
+DOCS = Path(__file__).parents[2] / "docs" / "why.md"
 
 SLUG = "DF9vTi-OTBudejtvDR4qTA"
 UUID = "0c5f6f4e-2f8e-4c1b-9d7a-3b6f0d1e2a4c"
@@ -526,3 +530,17 @@ def _check(predicted: TaskPrediction) -> None:
     assert not predicted.findings
     with suppress(InvalidPayload):  # the loader drops the job, with problems
         preview_job(predicted.job)
+
+
+# the documentation
+
+
+def test_the_documentation_has_the_tables_of_rules() -> None:
+    rows = [f"| `{rule.name}` | {rule.about} | {rule.hint} |" for rule in (*TASK_RULES, *PUSH_RULES)]
+    assert re.findall(r"^\| `[\w-]+` \| .* \| .* \|$", DOCS.read_text(encoding="utf-8"), re.MULTILINE)[7:] == rows
+
+
+def test_the_sample_of_the_documentation_works(capsys: pytest.CaptureFixture[str]) -> None:
+    (sample,) = re.findall(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    exec(sample, {})
+    assert "task-failed route-missing /routes none of 1 route begins" in capsys.readouterr().out

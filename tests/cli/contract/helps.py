@@ -23,7 +23,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
         (name, *inner)
         for name in (
             "demo", "init", "sandbox", "exchange", "publish", "run", "tail", "replay", "queue",
-            "match", "bindings", "register", "preview", "doctor", "validate", "completion",
+            "match", "bindings", "register", "preview", "why", "doctor", "validate", "completion",
         )
         for inner in ((), *((one,) for one in _GROUPS.get(name, ())))
     ),

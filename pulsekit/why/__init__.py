@@ -1,0 +1,43 @@
+"""Why is a task not on Treeherder? The steps behind `pulsekit why`, with the evidence of each.
+
+target = read_target("https://firefox-ci-tc.services.mozilla.com/tasks/A35mWTRuQmyj88yMnIF0fA")
+explanation = explain(target, OnlineEvidence(timeout=30))
+explanation.failed                   # the first step that failed, with what to change, or None
+
+`OnlineEvidence` reads public pages of Taskcluster and Treeherder without a login. This blocks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pulsekit._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from pulsekit.why.evidence import Evidence, OnlineEvidence, Page, SavedEvidence
+    from pulsekit.why.steps import STEPS, Explanation, Step, StepStatus, TaskReason, explain
+    from pulsekit.why.target import Target, read_target
+
+__all__ = [
+    "STEPS",
+    "Evidence",
+    "Explanation",
+    "OnlineEvidence",
+    "Page",
+    "SavedEvidence",
+    "Step",
+    "StepStatus",
+    "Target",
+    "TaskReason",
+    "explain",
+    "read_target",
+]
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "pulsekit.why.evidence": ("Evidence", "OnlineEvidence", "Page", "SavedEvidence"),
+        "pulsekit.why.steps": ("STEPS", "Explanation", "Step", "StepStatus", "TaskReason", "explain"),
+        "pulsekit.why.target": ("Target", "read_target"),
+    },
+)

@@ -1,0 +1,369 @@
+"""The steps from a task to its job on Treeherder, each with its evidence, up to the first that failed.
+
+Pure logic: pages come from an `Evidence`, predictions from `pulsekit.treeherder`.
+Sources: the API of Taskcluster's queue (https://docs.taskcluster.net/docs/reference/platform/queue/api), and
+`treeherder/webapp/api/` of Treeherder, as of August 2026.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from pulsekit._documents.suggestions import Guesses, brief, counted
+from pulsekit.errors import ConfigurationError, InvalidPayload
+from pulsekit.treeherder.preview import preview_job
+from pulsekit.treeherder.repositories import read_repositories
+from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage
+from pulsekit.treeherder.tasks import predict_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pulsekit.treeherder.tasks import TaskPrediction
+    from pulsekit.why.evidence import Evidence, Page
+    from pulsekit.why.target import Target
+
+__all__ = ["STEPS", "Explanation", "Step", "StepStatus", "TaskReason", "explain"]
+
+STEPS = ("task", "route", "treeherder", "project", "push", "run", "job")  # of a task, in their order
+
+_PAGE = 200  # tasks of a group in one answer
+_MOST_PAGES = 50  # of a group: 10,000 tasks
+_COMMUNITY = "https://community-tc.services.mozilla.com"
+
+
+class StepStatus(StrEnum):
+    """The status of a step."""
+
+    OK = "ok"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step on the way of a task to Treeherder.
+
+    Attributes:
+        name: one of `STEPS`; of a group `group`, `project`, `push` or `tasks`.
+        status: the status. `unknown` if a page could not be read.
+        detail: what was found.
+        hint: what to change or to run if the step failed; otherwise empty.
+        address: the URL of the evidence, or empty.
+    """
+
+    name: str
+    status: StepStatus
+    detail: str
+    hint: str = ""
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskReason:
+    """Why a task of a group would not be on Treeherder.
+
+    Attributes:
+        task_id: the id of the task.
+        name: the name of the task, or empty.
+        rule: the rule by which Treeherder drops the messages of the task.
+        message: what was found.
+        hint: what to change.
+    """
+
+    task_id: str
+    name: str
+    rule: str
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a task is not on Treeherder, or how it is shown.
+
+    Attributes:
+        target: what was asked.
+        steps: the steps, up to the first that did not succeed.
+        job: the job as Treeherder should store it, see `preview_job`, or None if a step before failed.
+        tasks: for a group, the tasks that would not be shown.
+        link: the URL of the job on Treeherder, or empty.
+    """
+
+    target: Target
+    steps: tuple[Step, ...]
+    job: dict[str, Any] | None = None
+    tasks: tuple[TaskReason, ...] = ()
+    link: str = ""
+
+    @property
+    def failed(self) -> Step | None:
+        """The step that did not succeed, or None."""
+        return next((step for step in self.steps if step.status is not StepStatus.OK), None)
+
+
+def explain(target: Target, evidence: Evidence) -> Explanation:
+    """Return the steps from a task to its job on Treeherder, up to the first that did not succeed.
+
+    Never raises because of the pages.
+
+    Args:
+        target: a task or a group.
+        evidence: where the pages come from.
+    """
+    ladder = _Ladder(target, evidence)
+    steps = []
+    for step in ladder.of_group() if target.group_id else ladder.of_task():
+        steps.append(step)
+        if step.status is not StepStatus.OK:
+            break
+    return Explanation(target, tuple(steps), ladder.form, tuple(ladder.tasks), ladder.link)
+
+
+class _Ladder:
+    """The steps, one after the other. Each reads the pages that it needs, so a failure saves the later requests."""
+
+    def __init__(self, target: Target, evidence: Evidence) -> None:
+        self._target = target
+        self._evidence = evidence
+        self._queue = f"{target.root_url}/api/queue/v1"
+        self._definition: Any = None
+        self._project = self._revision = ""
+        self.form: dict[str, Any] | None = None
+        self.tasks: list[TaskReason] = []
+        self.link = ""
+
+    def of_task(self) -> Iterator[Step]:
+        yield self._task()
+        predicted = _predict(self._definition, self._target.task_id)
+        yield _definition_step("route", predicted, ("route-",), "/routes")
+        yield _definition_step("treeherder", predicted, ("treeherder-",), "/extra")
+        if predicted.job is None:
+            finding = predicted.findings[0]
+            yield Step("run", StepStatus.FAILED, f"{finding.pointer}: {finding.message}", finding.hint)
+            return
+        self._project, self._revision = predicted.job["origin"]["project"], predicted.job["origin"]["revision"]
+        yield self._repository()
+        yield self._push()
+        yield self._run()
+        yield self._job()
+
+    def of_group(self) -> Iterator[Step]:
+        entries: list[Any] = []
+        address = f"{self._queue}/task-group/{self._target.group_id}/list"
+        query: dict[str, Any] = {"limit": _PAGE}
+        for number in range(_MOST_PAGES):
+            page = self._evidence.page(f"group-{number}", f"{address}?{urlencode(query)}")
+            listed = page.value.get("tasks") if isinstance(page.value, dict) else None
+            if page.status == 404:
+                what = f"Taskcluster at {self._target.root_url} has no task group {self._target.group_id}"
+                yield _failed("group", page, what, _other_deployment(self._target.root_url))
+            if page.error or not isinstance(listed, list):
+                yield _unread("group", page)
+            entries += listed or []
+            token = page.value.get("continuationToken")
+            if not isinstance(token, str):
+                break
+            query["continuationToken"] = token
+        yield Step("group", StepStatus.OK, f"has {counted(len(entries), 'task', ',')}", "", address)
+        shown = list(self._shown(entries))
+        if shown:
+            self._project, self._revision = shown[0]
+            yield self._repository()
+            yield self._push()
+        if self.tasks:
+            what = f"{len(self.tasks):,} of {counted(len(entries), 'task', ',')} would not be on Treeherder"
+            yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
+        else:
+            yield Step(
+                "tasks", StepStatus.OK, "each task leads to a job; `pulsekit why TASK_ID` asks about one of them"
+            )
+
+    def _shown(self, entries: list[Any]) -> Iterator[tuple[str, str]]:
+        """Yield project and revision of each task that Treeherder would show, and note why it would not show others."""
+        for entry in entries:
+            task, status = (entry.get("task"), entry.get("status")) if isinstance(entry, dict) else (None, None)
+            task_id = status.get("taskId") if isinstance(status, dict) else None
+            task_id = task_id if isinstance(task_id, str) else ""
+            predicted = _predict(task, task_id)
+            reasons = [(one.rule, one.message, one.hint) for one in predicted.findings]
+            if predicted.job is not None:
+                try:
+                    preview_job(predicted.job)
+                except InvalidPayload as error:
+                    reasons = [(one.rule, f"{one.pointer}: {one.message}", one.hint) for one in error.problems]
+                else:
+                    origin = predicted.job["origin"]
+                    yield origin["project"], origin["revision"]
+            if reasons:
+                self.tasks.append(TaskReason(task_id, _name(task), *reasons[0]))
+
+    def _task(self) -> Step:
+        page = self._evidence.page("task", f"{self._queue}/task/{self._target.task_id}")
+        if page.status == 404:
+            what = f"Taskcluster at {self._target.root_url} has no task {self._target.task_id}"
+            return _failed("task", page, what, _other_deployment(self._target.root_url))
+        if page.error or not isinstance(page.value, dict):
+            return _unread("task", page)
+        self._definition = page.value
+        return Step("task", StepStatus.OK, f"exists: {_name(page.value) or 'without a name'}", "", page.address)
+
+    def _repository(self) -> Step:
+        page = self._evidence.page("repositories", f"{self._target.treeherder}/api/repository/")
+        try:
+            repositories = read_repositories(page.value)
+        except ConfigurationError:
+            return _unread("project", page)
+        found = repositories.get(self._project)
+        if found is None:
+            near = Guesses().nearest(self._project, repositories.active)
+            hint = (
+                f"did you mean {near!r}? Correct the route" if near else "ask Treeherder's team to add the repository"
+            )
+            return _failed("project", page, f"{brief(self._project)} is not a repository of Treeherder", hint)
+        if not found.active:
+            hint = "ask Treeherder's team to activate the repository"
+            return _failed(
+                "project", page, f"{brief(self._project)} is a repository of Treeherder, but not active", hint
+            )
+        return Step(
+            "project", StepStatus.OK, f"{self._project} is an active repository ({found.url})", "", page.address
+        )
+
+    def _push(self) -> Step:
+        query = urlencode({"revision": self._revision})
+        address = f"{self._target.treeherder}/api/project/{quote(self._project, safe='')}/push/?{query}"
+        page = self._evidence.page("push", address)
+        pushes = page.value.get("results") if isinstance(page.value, dict) else None
+        if page.error or not (_are_objects(pushes) or page.status == 404):
+            return _unread("push", page)
+        if not pushes:
+            hint = (
+                "check that the route names the head of a push. Treeherder reads pushes from Pulse, and retries a job "
+                "without its push for some minutes; after that, ask Treeherder's team to ingest the push"
+            )
+            return _failed("push", page, f"Treeherder has no push of {self._revision} on {self._project}", hint)
+        detail = f"Treeherder has the push of {self._revision[:12]} (id {brief(pushes[0].get('id'))})"
+        return Step("push", StepStatus.OK, detail, "", page.address)
+
+    def _run(self) -> Step:
+        page = self._evidence.page("status", f"{self._queue}/task/{self._target.task_id}/status")
+        status = page.value.get("status") if isinstance(page.value, dict) else None
+        if page.error or not isinstance(status, dict) or not isinstance(runs := status.get("runs"), list):
+            return _unread("run", page)
+        number = len(runs) - 1 if self._target.run is None else self._target.run
+        if number >= len(runs) and runs:
+            what = f"the task has no run {number}, but {counted(len(runs), 'run')}, numbered from 0"
+            return _failed("run", page, what, f"ask about run {len(runs) - 1}")
+        run = runs[number] if runs else {"state": "defined"}
+        state = run.get("state") if isinstance(run, dict) else None
+        exchange = f"{EXCHANGES[0].removesuffix('defined')}{state}"
+        message = TaskMessage(
+            exchange, {"status": status, "runId": max(0, number)}, self._definition, self._target.root_url
+        )
+        predicted = predict_job(message)
+        if predicted.job is None:
+            finding = predicted.findings[0]
+            return _failed("run", page, f"run {max(0, number)} is {state}: {finding.message}", finding.hint)
+        try:
+            self.form = preview_job(predicted.job)
+        except InvalidPayload as error:
+            problem = error.problems[0]
+            place = predicted.source(problem.pointer) or problem.pointer
+            return _failed("run", page, f"Treeherder drops the job: {place}: {problem.message}", problem.hint)
+        job = self.form["job"]
+        return Step("run", StepStatus.OK, f"run {max(0, number)} leads to the job {_shown_as(job)}", "", page.address)
+
+    def _job(self) -> Step:
+        assert self.form is not None
+        job = self.form["job"]
+        task_id, run = job["taskcluster_task_id"], job["taskcluster_retry_id"]
+        query = urlencode({"task_id": task_id, "retry_id": run})
+        page = self._evidence.page("job", f"{self._target.treeherder}/api/jobs/?{query}")
+        found = _jobs(page.value)
+        if page.error or found is None:
+            return _unread("job", page)
+        if not found:
+            hint = (
+                "wait some minutes, and ask again. If the job does not appear, ask Treeherder's team, with the file of "
+                "--save FILE"
+            )
+            return _failed("job", page, f"Treeherder has not stored run {run} of the task", hint)
+        stored = found[0]
+        query = urlencode({"repo": self._project, "revision": self._revision, "selectedTaskRun": f"{task_id}.{run}"})
+        self.link = f"{self._target.treeherder}/jobs?{query}"
+        detail = f"Treeherder shows {_shown_as(stored)}"
+        if (stored.get("state"), stored.get("result")) != (job["state"], job["result"]):
+            hint = "wait some minutes, and ask again: Treeherder processes a message after the other"
+            return _failed("job", page, f"{detail}, but the run is {job['state']} {job['result']}", hint)
+        return Step("job", StepStatus.OK, detail, "", page.address)
+
+
+def _predict(task: Any, task_id: str) -> TaskPrediction:
+    """Return the prediction for a definition, whatever state it is in."""
+    return predict_job(list(TaskDefinition({} if task is None else task, task_id).messages())[1])
+
+
+def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...], part: str) -> Step:
+    """Return a step on a part of the definition, by the rules about it."""
+    for finding in predicted.findings:
+        if finding.rule.startswith(rules) or (finding.rule == "task-incomplete" and finding.pointer.startswith(part)):
+            place = f"{finding.pointer}: " if finding.pointer else ""
+            return Step(name, StepStatus.FAILED, f"{place}{finding.message}", finding.hint)
+    if name == "route":
+        detail = "there is one tc-treeherder route"
+        if predicted.job is not None:
+            origin = predicted.job["origin"]
+            detail = f"the route names {origin['project']} and {origin['revision']}"
+        return Step(name, StepStatus.OK, detail)
+    return Step(name, StepStatus.OK, "extra.treeherder is valid")
+
+
+def _failed(name: str, page: Page, detail: str, hint: str) -> Step:
+    return Step(name, StepStatus.FAILED, detail, hint, page.address)
+
+
+def _unread(name: str, page: Page) -> Step:
+    what = page.error or f"{page.address} answers something else than expected"
+    return Step(name, StepStatus.UNKNOWN, what, "try again later, or check --root-url and --treeherder", page.address)
+
+
+def _other_deployment(root_url: str) -> str:
+    other = "" if root_url == _COMMUNITY else f", or ask another deployment: --root-url {_COMMUNITY}"
+    return f"check the id: a task is deleted when it expires{other}"
+
+
+def _name(task: Any) -> str:
+    metadata = task.get("metadata") if isinstance(task, dict) else None
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    return name if isinstance(name, str) else ""
+
+
+def _jobs(value: Any) -> list[dict[str, Any]] | None:
+    """Return the jobs of an answer of Treeherder, whose rows have the names of their columns beside them."""
+    rows = value.get("results") if isinstance(value, dict) else None
+    if not isinstance(rows, list):
+        return None
+    names = value.get("job_property_names")
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        rows = [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in rows]
+    return rows if _are_objects(rows) else None
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
+
+
+def _shown_as(job: dict[str, Any]) -> str:
+    """Return a job in one line: group, symbol, state and result. The names are those of the loader, or of the API."""
+
+    def text(*names: str) -> str:
+        return next((str(job[name]) for name in names if isinstance(job.get(name), str)), "")
+
+    symbol, group = text("job_symbol", "job_type_symbol"), text("group_symbol", "job_group_symbol")
+    shown = symbol if group in {"", "?"} else f"{group}({symbol})"
+    state, result = text("state"), text("result")
+    return f"{shown or 'without a symbol'}, {result if state == 'completed' else state}"
