@@ -59,7 +59,8 @@ class Message:
     """A message that the broker delivered.
 
     `payload`, `headers` and `properties` are decoded on first access. Settle each message once, with `ack`, `nack` or
-    `reject`. Settling a message of an earlier epoch does nothing, because the broker has already requeued it.
+    `reject`. Settling a message of an earlier epoch does nothing, because the broker has already requeued it. `settle`
+    may be called in any thread; settlements of one thread stay in order.
 
     Attributes:
         exchange: the exchange to which the message was published.

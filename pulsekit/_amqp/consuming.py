@@ -121,7 +121,8 @@ class ConsumeChannel(FrameChannel):
         self._max_bytes = max_bytes
         self._full = False  # whether the router does not read the socket because of this channel
         self._backlog = Backlog()
-        self._time = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._acked: list[int] = []
         self._rejections: list[bytes] = []
         self._flushing = False
@@ -244,7 +245,7 @@ class ConsumeChannel(FrameChannel):
             self._flush()
         elif not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     async def closed(self) -> PulsekitError:
         """Wait until the channel is closed or the broker cancels the consumer, and return the reason."""

@@ -86,7 +86,7 @@ class Consumer:
             on_depth=on_depth,
         )
         self._tasks = tasks
-        self._calls = HandlerCalls()
+        self._calls = HandlerCalls(lambda: self._subscription.heartbeat)
         self._signals = FirstSignal(self._begin_to_drain)
         self._drained = False
         self._drains_now = False
@@ -198,7 +198,8 @@ class Consumer:
         handler is cancelled, its message is requeued.
 
         Args:
-            handler: usually an `async def`. A plain function may be given too; while it runs, the event loop waits.
+            handler: usually an `async def`. A plain function may be given too; while it runs, the event loop waits, and
+                a handler that blocks it for a quarter of the heartbeat interval is named in a warning.
             policy: what happens to a message whose handler raises.
 
         Raises:

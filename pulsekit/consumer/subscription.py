@@ -34,8 +34,10 @@ import secrets
 import time
 from collections import deque
 from datetime import UTC, datetime
+from threading import get_ident
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
@@ -202,6 +204,11 @@ class Subscription:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
         with self._channel.link.router.awaiting_answer():
             return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
+
+    @property
+    def heartbeat(self) -> float:
+        """The heartbeat interval of the connection in seconds, or the default without a connection."""
+        return self._channel.link.heartbeat if self._channel is not None else HEARTBEAT
 
     async def _cancel(self) -> None:
         if self._task is not None:
@@ -391,14 +398,22 @@ class Subscription:
 class _Settler:
     """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
 
-    __slots__ = ("_channel", "_subscription")
+    __slots__ = ("_channel", "_loop", "_subscription", "_thread")
 
     def __init__(self, subscription: Subscription, channel: ConsumeChannel) -> None:
         self._subscription = subscription
         self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
 
     def settle(self, message: Message, settlement: Settlement) -> None:
-        """Settle a message, or count it as stale."""
+        """Settle a message, or count it as stale. Another thread passes it to the thread of the event loop."""
+        if get_ident() != self._thread:
+            try:
+                self._loop.call_soon_threadsafe(self.settle, message, settlement)
+            except RuntimeError:  # the event loop is closed, and the broker has requeued the message
+                self._subscription.stale += 1
+            return
         if self._channel is self._subscription._channel:  # noqa: SLF001 - same module
             with contextlib.suppress(NetworkError):
                 self._channel.settle(message.delivery_tag, settlement)

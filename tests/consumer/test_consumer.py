@@ -12,6 +12,7 @@ from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
+from pulsekit._amqp.types import Settlement
 from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
@@ -277,6 +278,29 @@ async def test_a_gap_begins_before_the_messages_that_waited_in_the_queue(
         assert gap.lossy
         assert gap.start <= sent[20]
         assert gap.start >= sent[0] - timedelta(seconds=3)
+
+
+async def test_another_thread_can_settle_messages(pulse: pulsekit.Pulse, exchange: str) -> None:
+    queue = f"queue/{pulse.user}/q"
+    async with pulse.subscribe(exchange, queue=queue, prefetch=50) as messages:
+        await send(pulse, exchange, range(200))
+        got: list[int] = []
+        for _ in range(20):
+            batch = [await anext(messages) for _ in range(10)]
+            got += [message.payload["n"] for message in batch]
+            await batch[0].ack()
+
+            def settle(batch: list[pulsekit.Message] = batch) -> None:
+                for message in batch:  # the first one again, which does nothing
+                    message.settle(Settlement.ACK)
+
+            threads = [asyncio.to_thread(settle), asyncio.to_thread(settle)]
+            await asyncio.gather(*threads)
+        assert got == list(range(200))
+        assert messages.stale == 0
+        while (depth := await messages.depth()).total:
+            assert depth.ready == 0
+    assert (await queue_depth(pulse, queue)).total == 0
 
 
 async def test_what_comes_together_with_the_answer_to_consume_is_acknowledged_as_well(

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,37 @@ async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
         while 5 not in rest:
             rest.append((await anext(messages)).payload["n"])
     assert handled + rest == list(range(6))
+
+
+async def test_a_handler_that_blocks_the_event_loop_is_named(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def waiting(_: pulsekit.Message) -> None:
+        await asyncio.sleep(0.4)
+        await messages.drain()
+
+    async def blocking(_: pulsekit.Message) -> None:
+        await asyncio.sleep(0)
+        time.sleep(0.4)
+        await messages.drain()
+
+    async def blocking_first(_: pulsekit.Message) -> None:
+        time.sleep(0.4)
+        await messages.drain()
+
+    def plain(_: pulsekit.Message) -> None:
+        time.sleep(0.4)
+        asyncio.get_running_loop().create_task(messages.drain())
+
+    async with pulsekit.connect(f"{user.url}?heartbeat=1") as own:
+        for handler in (waiting, blocking, blocking_first, plain):
+            async with own.subscribe(exchange) as messages:
+                await send(pulse, exchange, {"n": 0})
+                await messages.handle(handler)
+    named = [record.getMessage() for record in caplog.records if "blocked the event loop" in record.getMessage()]
+    assert len(named) == 3
+    for handler, warning in zip((blocking, blocking_first, plain), named, strict=True):
+        assert f"the handler {handler.__qualname__} blocked the event loop for 0." in warning
 
 
 async def test_one_signal_drains_every_consumer(pulse: pulsekit.Pulse, exchange: str) -> None:
