@@ -12,7 +12,7 @@ from pulsekit._documents.payloads import decode_body
 from pulsekit.errors import InvalidPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Generator, Mapping
 
     from pulsekit._amqp.types import Delivery
     from pulsekit.catalogue.keys import Key
@@ -48,6 +48,19 @@ class Gap:
     end: datetime
     epoch: int
     lossy: bool
+
+
+class Settled:
+    """The result of `ack`, `nack` and `reject`, which settle at once. Awaiting it is allowed and does not wait."""
+
+    __slots__ = ()
+
+    def __await__(self) -> Generator[None, None, None]:
+        return
+        yield
+
+
+_SETTLED = Settled()
 
 
 class _Settler(Protocol):
@@ -202,17 +215,20 @@ class Message:
         if self._settler is not None:
             self._settler.settle(self, settlement)
 
-    async def ack(self) -> None:
+    def ack(self) -> Settled:
         """Acknowledge the message (basic.ack)."""
         self.settle(Settlement.ACK)
+        return _SETTLED
 
-    async def nack(self) -> None:
+    def nack(self) -> Settled:
         """Requeue the message: the broker delivers it again (basic.nack with requeue)."""
         self.settle(Settlement.REQUEUE)
+        return _SETTLED
 
-    async def reject(self) -> None:
+    def reject(self) -> Settled:
         """Reject the message: the broker dead-letters or discards it (basic.reject)."""
         self.settle(Settlement.REJECT)
+        return _SETTLED
 
     def __repr__(self) -> str:
         return f"<Message {self.exchange} {self.routing_key!r} {len(self.body)} bytes>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 from typing import TYPE_CHECKING
@@ -15,7 +16,6 @@ from pulsekit.consumer.subscription import Subscription
 from pulsekit.errors import ConfigurationError, NotOpen, fresh
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Callable, Sequence
     from types import TracebackType
     from typing import Self
@@ -235,8 +235,11 @@ class Consumer:
             *signals: SIGINT and SIGTERM by default.
             now: requeue the messages that have arrived and were not returned, see `drain`.
         """
+        self._drain_on(asyncio.get_running_loop(), signals, now=now)
+
+    def _drain_on(self, loop: asyncio.AbstractEventLoop, signals: Sequence[signal.Signals], *, now: bool) -> None:
         self._drains_now = now
-        self._signals.install(*(signals or (signal.SIGINT, signal.SIGTERM)))
+        self._signals.install(loop, *(signals or (signal.SIGINT, signal.SIGTERM)))
 
     def _begin_to_drain(self, number: signal.Signals) -> None:
         if self._subscription.end is not None:

@@ -9,11 +9,11 @@ the handler that was there before. Both are of the process, as signal handlers a
 
 from __future__ import annotations
 
-import asyncio
 import signal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
 __all__ = ["FirstSignal"]
@@ -33,10 +33,10 @@ class FirstSignal:
         self._on_signal = on_signal
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def install(self, *signals: signal.Signals) -> None:
-        """Install the handlers; the function will be called in the running event loop. Call it in the main thread."""
+    def install(self, loop: asyncio.AbstractEventLoop, *signals: signal.Signals) -> None:
+        """Install the handlers; the function will be called in the event loop. Call this in the main thread."""
         self.restore()
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         for number in signals:
             if number not in _waiting:
                 _former[number] = signal.signal(number, _on_first)

@@ -1,0 +1,377 @@
+"""The library without an event loop: publish, consume, threads, signals, forks and the exit of the interpreter."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.children import Child
+from support.proxy import Proxy
+from support.samples import JOBS
+
+import pulsekit
+import pulsekit.sync
+from pulsekit.consumer import OnFailure, Policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.rabbitmq.broker import PulseUser
+
+    from pulsekit.messages import Message
+
+
+@pytest.fixture
+def pulse(user: PulseUser) -> Iterator[pulsekit.sync.Pulse]:
+    """A connection of the user whose methods block."""
+    with pulsekit.sync.connect(user.url) as connection:
+        yield connection
+
+
+@pytest.fixture
+def exchange(pulse: pulsekit.sync.Pulse, exchange: str) -> str:
+    pulse.create_exchange(exchange)
+    return exchange
+
+
+def queue_of(pulse: pulsekit.sync.Pulse) -> str:
+    return f"queue/{pulse.user}/jobs"
+
+
+def send(pulse: pulsekit.sync.Pulse, exchange: str, count: int) -> None:
+    for receipt in pulse.publisher(exchange).publish_many(({"n": n}, "a.b") for n in range(count)):
+        receipt.check()
+
+
+def numbers(messages: pulsekit.sync.Consumer, count: int) -> list[int]:
+    """Consume and acknowledge a number of messages."""
+    found = []
+    for message in messages:
+        found.append(message.payload["n"])
+        message.ack()
+        if len(found) == count:
+            break
+    return found
+
+
+def threads() -> list[threading.Thread]:
+    """Return the background threads of this module."""
+    return [thread for thread in threading.enumerate() if thread.name == "pulsekit"]
+
+
+def run_child(program: str, *arguments: str) -> Child:
+    return Child([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_published_messages_arrive_in_order(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.publisher(exchange) as publisher, pulse.subscribe(f"{exchange}:#") as messages:
+        receipt = publisher.publish({"n": 0}, "a.b", headers={"h": 1})
+        assert receipt.outcome is pulsekit.Outcome.CONFIRMED
+        receipts = list(publisher.publish_many((({"n": n}, "a.b") for n in range(1, 1000)), window=16))
+        assert [receipt.index for receipt in receipts] == list(range(999))
+        assert numbers(messages, 1000) == list(range(1000))
+        assert messages.receive(timeout=0) is None
+        assert publisher.in_flight == 0
+
+
+def test_errors_are_those_of_the_asynchronous_library(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    publisher = pulse.publisher(exchange, schema="pulse-job", mandatory=True)
+    with pytest.raises(pulsekit.InvalidPayload):
+        publisher.publish({}, "a.b")
+    with pytest.raises(pulsekit.MessageReturned):
+        publisher.publish(JOBS[0], "a.b")
+    with pytest.raises(pulsekit.InvalidName):
+        pulse.publisher("no-exchange")
+    with pytest.raises(pulsekit.NotFound), pulse.subscribe("exchange/nobody/x:#"):
+        pass
+    with pytest.raises(TypeError, match="unexpected keyword argument 'lazy'"):
+        pulse.subscribe(exchange, lazy=True)  # type: ignore[call-arg] # that is the test
+
+
+def test_an_exception_of_the_iterable_comes_after_the_receipts(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    def jobs() -> Iterator[tuple[Any, str]]:
+        assert threading.current_thread() is threading.main_thread()
+        for n in range(100):
+            yield {"n": n}, "a.b"
+        raise LookupError("no more rows")
+
+    receipts = []
+    with pulse.subscribe(f"{exchange}:#") as messages:
+        with pytest.raises(LookupError, match="no more rows"):
+            for receipt in pulse.publisher(exchange).publish_many(jobs()):
+                receipts.append(receipt.check())
+        assert len(receipts) == 100
+        assert len(numbers(messages, 100)) == 100
+
+
+def test_publish_many_reads_two_windows_ahead_at_most(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    read = 0
+
+    def jobs() -> Iterator[tuple[Any, str]]:
+        nonlocal read
+        for n in range(1000):
+            read += 1
+            yield {"n": n}, "a.b"
+
+    for known, _ in enumerate(pulse.publisher(exchange).publish_many(jobs(), window=8)):
+        assert read - known <= 17
+
+
+def test_a_slow_iterable_delays_no_message(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#") as messages:
+
+        def jobs() -> Iterator[tuple[Any, str]]:
+            for n in range(3):
+                yield {"n": n}, "a.b"
+                assert numbers(messages, 1) == [n]  # it arrives before the next one is asked for
+
+        assert len(list(pulse.publisher(exchange).publish_many(jobs()))) == 3
+
+
+def test_threads_share_a_publisher(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    publisher = pulse.publisher(exchange)
+    outcomes: list[pulsekit.Outcome] = []
+
+    def publish(thread: int) -> None:
+        outcomes.extend(publisher.publish({"n": 100 * thread + n}, "a.b").outcome for n in range(25))
+
+    with pulse.subscribe(f"{exchange}:#") as messages:
+        threads = [threading.Thread(target=publish, args=[number]) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert outcomes == [pulsekit.Outcome.CONFIRMED] * 100
+        assert sorted(numbers(messages, 100)) == sorted(100 * thread + n for thread in range(4) for n in range(25))
+
+
+def test_a_handler_runs_in_the_thread_of_the_caller(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+        send(pulse, exchange, 3)
+        handled = []
+
+        def on_message(message: Message) -> None:
+            assert threading.current_thread() is threading.main_thread()
+            handled.append(message.payload["n"])
+            if len(handled) == 3:
+                messages.drain()
+
+        messages.handle(on_message)
+        assert handled == [0, 1, 2]
+        assert messages.depth().total == 0
+
+
+def test_a_policy_decides_when_the_handler_raises(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+        send(pulse, exchange, 2)
+        handled = []
+
+        def on_message(message: Message) -> None:
+            handled.append(message.payload["n"])
+            if message.payload["n"] == 0 and len(handled) < 3:
+                raise LookupError
+            if sorted(handled) == [0, 0, 1]:
+                messages.drain()
+
+        messages.handle(on_message, Policy(failure=OnFailure.REQUEUE, delay=0))
+        assert messages.failures == 1
+        with pytest.raises(LookupError, match="stop the line"):
+            send(pulse, exchange, 1)
+            with pulse.subscribe(queue=queue_of(pulse)) as others:
+                others.handle(stop_the_line)
+
+
+def stop_the_line(_: Message) -> None:
+    raise LookupError("stop the line")
+
+
+def test_an_async_handler_is_refused(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    async def on_message(_: Message) -> None: ...
+
+    with pulse.subscribe(exchange) as messages, pytest.raises(TypeError, match="async def"):
+        messages.handle(on_message)
+
+
+async def test_messages_of_a_lost_connection_are_not_returned(user: PulseUser, exchange: str) -> None:
+    loop = asyncio.get_running_loop()
+
+    def consume(url: str, cut: Callable[[], None]) -> list[int]:
+        lost = threading.Event()
+
+        def on_state(name: str, state: pulsekit.State) -> None:
+            if name == "consumer" and state == "backing off":
+                lost.set()
+
+        with (
+            pulsekit.sync.connect(url, on_state=on_state) as pulse,
+            pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages,
+        ):
+            send(pulse, exchange, 200)
+            found = [next(messages).payload["n"]]  # others have arrived with it
+            loop.call_soon_threadsafe(cut)
+            assert lost.wait(10)
+            return found + numbers(messages, 200)
+
+    async with Proxy(user.url) as proxy:
+        found = await asyncio.to_thread(consume, proxy.url, proxy.cut)
+    assert found == [0, *range(200)]
+
+
+def test_a_callback_that_waits_for_the_background_thread_is_an_error(user: PulseUser) -> None:
+    failures: list[pulsekit.ConfigurationError] = []
+
+    def on_state(*_: object) -> None:
+        try:
+            pulse.exchange_exists("exchange/x/y")
+        except pulsekit.ConfigurationError as error:
+            failures.append(error)
+
+    with pulsekit.sync.connect(user.url, on_state=on_state) as pulse:
+        pulse.exchange_exists("exchange/x/y")
+    assert "background thread" in str(failures[0])
+
+
+def test_a_closed_connection_says_so(user: PulseUser, exchange: str) -> None:
+    before = threads()
+    pulse = pulsekit.sync.connect(user.url)
+    publisher = pulse.publisher(exchange)
+    publisher.publish({"n": 0}, "a.b")
+    assert len(threads()) == len(before) + 1
+    pulse.close()
+    pulse.close()
+    with pytest.raises(pulsekit.NotOpen, match=r"pulsekit\.sync\.connect\(\) again"):
+        publisher.publish({"n": 1}, "a.b")
+    assert threads() == before
+
+
+def test_asynchronous_functions_run_with_the_connection(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    from pulsekit.queues import peek
+
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)):
+        pass
+    send(pulse, exchange, 2)
+    assert [message.payload for message in pulse.run(peek, queue_of(pulse))] == [{"n": 0}, {"n": 1}]
+
+
+PUBLISH_IN_TWO_PROCESSES = """
+import os, sys, threading
+import pulsekit.sync
+pulse = pulsekit.sync.connect(sys.argv[1])
+publisher = pulse.publisher(sys.argv[2])
+publisher.publish({"n": 0}, "a.b")
+messages = pulse.subscribe(sys.argv[2]).__enter__()
+pulse._lock.acquire()  # as if another thread used the connection at the moment of the fork
+child = os.fork()
+if child:
+    pulse._lock.release()
+    assert os.waitpid(child, 0)[1] == 0
+    publisher.publish({"n": 2}, "a.b")
+    assert next(messages).payload == {"n": 1}
+else:
+    publisher.publish({"n": 1}, "a.b")
+    try:
+        messages.receive()
+    except pulsekit.NotOpen as error:
+        assert "subscribe again" in str(error)
+        assert len([one for one in threading.enumerate() if one.name == "pulsekit"]) == 1
+    else:
+        os._exit(1)
+"""
+
+
+def test_a_forked_process_publishes_over_its_own_connection(
+    pulse: pulsekit.sync.Pulse, user: PulseUser, exchange: str
+) -> None:
+    with pulse.subscribe(f"{exchange}:#") as messages, run_child(PUBLISH_IN_TWO_PROCESSES, user.url, exchange) as child:
+        assert child.communicate() == ("", "")
+        assert child.returncode == 0
+        assert numbers(messages, 3) == [0, 1, 2]
+
+
+LEAVE_OPEN = """
+import sys
+import pulsekit.sync
+pulse = pulsekit.sync.connect(sys.argv[1])
+pulse.publisher(sys.argv[2]).publish({"n": 0}, "a.b")
+messages = pulse.subscribe(sys.argv[2] + ":#").__enter__()
+pulse.publisher(sys.argv[2]).publish({"n": 1}, "a.b")
+"""
+
+
+def test_the_interpreter_exits_without_close(user: PulseUser, exchange: str) -> None:
+    with run_child(LEAVE_OPEN, user.url, exchange) as child:
+        assert child.communicate() == ("", "")
+    assert child.returncode == 0
+
+
+WAIT = """
+import sys
+import pulsekit.sync
+with pulsekit.sync.connect(sys.argv[1]) as pulse:
+    with pulse.subscribe(sys.argv[2] + ":#", queue=f"queue/{pulse.user}/jobs") as messages:
+        print("waiting", flush=True)
+        try:
+            next(messages) if sys.argv[3] == "iterate" else messages.handle(print)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("way", ["iterate", "handle"])
+def test_ctrl_c_interrupts_a_wait(user: PulseUser, exchange: str, way: str) -> None:
+    with run_child(WAIT, user.url, exchange, way) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "waiting\n"
+        child.wait_until_asleep()
+        child.send_signal(signal.SIGINT)
+        assert child.communicate() == ("interrupted\n", "")
+    assert child.returncode == 0
+
+
+DRAIN = """
+import sys
+import pulsekit.sync
+with pulsekit.sync.connect(sys.argv[1]) as pulse:
+    with pulse.subscribe(sys.argv[2] + ":#", queue=f"queue/{pulse.user}/jobs") as messages:
+        messages.drain_on()
+        for message in messages:
+            print("working", flush=True)
+            assert sys.stdin.readline() == "done\\n"
+            message.ack()
+        print("drained", flush=True)
+"""
+
+
+def test_a_signal_lets_the_current_message_finish(pulse: pulsekit.sync.Pulse, user: PulseUser, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)):
+        pass
+    send(pulse, exchange, 1)
+    command = [sys.executable, "-c", DRAIN, user.url, exchange]
+    with Child(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "working\n"
+        child.send_signal(signal.SIGTERM)
+        out, _ = child.communicate("done\n")
+    assert out == "drained\n"
+    assert child.returncode == 0
+    with pulse.subscribe(queue=pulsekit.Queue(queue_of(pulse), existing=True)) as messages:
+        assert messages.depth().total == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "test"), [("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")]
+)
+def test_greenlets_in_the_place_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, module: str, test: str) -> None:
+    class Patched:
+        """The part of the module that tells whether threads are replaced."""
+
+    setattr(Patched, test, staticmethod(lambda _: True))
+    monkeypatch.setitem(sys.modules, module, Patched())  # type: ignore[arg-type] # any object can be a module
+    pulse = pulsekit.sync.connect("amqp://me:me@127.0.0.1:1/")
+    with pytest.raises(pulsekit.ConfigurationError, match=f"{module.partition('.')[0]} has replaced threads"):
+        pulse.publisher("exchange/me/x")
