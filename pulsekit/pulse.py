@@ -9,7 +9,6 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.consuming import PREFETCH_BYTES
-from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
@@ -265,13 +264,7 @@ class Pulse:
         return await self._out.link()
 
     async def _request(self, request: Callable[[aiormq.Channel], Any], doing: str) -> None:
-        channel = await (await self.link()).channel(confirms=False)
-        try:
-            await request(channel)
-        except FOREIGN as error:
-            raise map_error(error, doing) from error
-        finally:
-            await channel.close()
+        await (await self.link()).ask(request, doing)
 
     def _register(self, user: Publisher | Consumer) -> None:
         """Close this publisher or consumer with the connection. Remove the publishers and consumers that are closed."""

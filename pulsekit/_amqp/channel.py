@@ -2,9 +2,10 @@
 
 aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
 `FrameChannel.handle_frame`, which either handles the frame and returns the offset behind it, or returns 0, and then
-aiormq gets the frame. A method with content arrives as a method frame, one content header and as many body frames as
-its size needs (AMQP 0-9-1 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection:
-`channel_end` returns why it ended, and the owner opens another channel on the next connection.
+aiormq gets the frame. aiormq gets channel.close too, after its fields were read into `FrameChannel.ended_by`. A method
+with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1
+§4.2.6); `IncomingContent` collects them. A channel is bound to one connection: `FrameChannel.ended` returns why it
+ended, and the owner opens another channel on the next connection.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import map_error
 from pulsekit._amqp.frames import BODY, CLOSE_CHANNEL, HEADER, LEAST_HEADER, METHOD
 from pulsekit.errors import ConnectionLost, PulsekitError
@@ -26,12 +28,18 @@ __all__ = ["FrameChannel", "IncomingContent", "channel_end"]
 
 
 class FrameChannel(ABC):
-    """The frame handler of one channel, which collects methods with content and dispatches them to its subclass."""
+    """The frame handler of one channel, which collects methods with content and dispatches them to its subclass.
+
+    Attributes:
+        link: the connection of the channel.
+        ended_by: the channel.close of the broker, once it has arrived.
+    """
 
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
         self.link = link
         self._channel = channel
         self._content: IncomingContent | None = None  # incomplete
+        self.ended_by: Close | None = None
         self._closing = False  # the broker closes the connection if a frame is sent after channel.close (504)
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
@@ -41,6 +49,7 @@ class FrameChannel(ABC):
             if self._on_method(method, data, start, end):
                 return end + 1
             if method == CLOSE_CHANNEL:
+                self.ended_by = Close.read(data[start:end])
                 self.connection_lost()
             return 0
         if self._content is None:
@@ -53,6 +62,11 @@ class FrameChannel(ABC):
     def connection_lost(self) -> None:
         """Send nothing more: the connection or the channel is gone."""
         self._closing = True
+
+    async def ended(self, doing: str) -> PulsekitError:
+        """Wait until the channel is closed, and return the reason for an owner that opens another channel."""
+        reason = await channel_end(self._channel, doing, reconnects=True)
+        return reason if self.ended_by is None else self.ended_by.error(doing)
 
     @abstractmethod
     def resumed(self) -> None:
@@ -99,11 +113,11 @@ class IncomingContent:
         return self._missing <= 0
 
 
-async def channel_end(channel: aiormq.Channel, doing: str) -> PulsekitError:
+async def channel_end(channel: aiormq.Channel, doing: str, *, reconnects: bool = False) -> PulsekitError:
     """Wait until the channel is closed, and return the reason."""
     closing = channel.closing
     await asyncio.wait([closing])
     error = None if closing.cancelled() else closing.exception()
     if error is None or isinstance(error, asyncio.CancelledError):
         return ConnectionLost("the channel was closed")
-    return map_error(error, doing)
+    return map_error(error, doing, reconnects=reconnects)

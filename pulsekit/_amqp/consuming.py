@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp import methods
 from pulsekit._amqp.backlog import Backlog
 from pulsekit._amqp.callbacks import call_safely
-from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
+from pulsekit._amqp.channel import FrameChannel, IncomingContent
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import (
     ACK,
@@ -55,7 +55,7 @@ from pulsekit._amqp.frames import (
 )
 from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.types import Delivery, Settlement, short_string
-from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, SubscriptionLost
+from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -65,9 +65,8 @@ if TYPE_CHECKING:
     from pamqp import commands
 
     from pulsekit._amqp.link import Link
-    from pulsekit.errors import PulsekitError
 
-__all__ = ["PREFETCH_BYTES", "ConsumeChannel", "QueueDeclaration"]
+__all__ = ["PREFETCH_BYTES", "ConsumeChannel", "QueueDeclaration", "delete_queue_quietly"]
 
 log = logging.getLogger("pulsekit")
 
@@ -191,7 +190,7 @@ class ConsumeChannel(FrameChannel):
                 await methods.bind_queue(channel, declaration.queue, exchange, pattern)
         except FOREIGN as error:
             await consuming.close()
-            refusal = map_error(error, doing)
+            refusal = map_error(error, doing, reconnects=True)
             if declaration.passive and doing is declaring and isinstance(refusal, NotFound):
                 raise _queue_deleted(declaration.queue) from error
             if isinstance(refusal, BrokerRefused):
@@ -216,7 +215,7 @@ class ConsumeChannel(FrameChannel):
                 self._tag = await methods.consume(self._channel, self._queue, _unexpected_delivery)
         except FOREIGN as error:
             await self.close()
-            raise map_error(error, f"consume {self._queue}") from error
+            raise map_error(error, f"consume {self._queue}", reconnects=True) from error
         except BaseException:
             await self.close()
             raise
@@ -249,7 +248,7 @@ class ConsumeChannel(FrameChannel):
 
     async def closed(self) -> PulsekitError:
         """Wait until the channel is closed or the broker cancels the consumer, and return the reason."""
-        end = asyncio.ensure_future(channel_end(self._channel, f"consume {self._queue}"))
+        end = asyncio.ensure_future(self.ended(f"consume {self._queue}"))
         try:
             ends: list[asyncio.Future[Any]] = [end, self._cancelled]
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -294,25 +293,29 @@ class ConsumeChannel(FrameChannel):
     async def depth(self) -> tuple[int, int]:
         """Return how many messages are ready in the queue (queue.declare, passive), and how many are unsettled here.
 
+        The question has its own channel: a refusal, a timeout or a cancellation does not affect the deliveries.
+
         Raises:
+            ConfigurationError: Raised when the connection has as many channels as the broker allows.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
             NotFound: Raised when the queue does not exist any more.
         """
-        try:
-            ready, _ = await methods.declare_queue(self._channel, self._queue, passive=True)
-        except FOREIGN as error:
-            raise map_error(error, f"ask for the depth of {self._queue}") from error
+        ready, _ = await self.link.ask(
+            lambda channel: methods.declare_queue(channel, self._queue, passive=True),
+            f"ask for the depth of {self._queue}",
+        )
         return ready, len(self._unsettled)
 
-    async def delete_queue(self) -> None:
-        """Delete the queue and its messages (queue.delete)."""
-        await self.link.close_quietly(lambda seconds: methods.delete_queue(self._channel, self._queue, timeout=seconds))
+    @property
+    def oldest_unsettled(self) -> int | None:
+        """The delivery tag of the oldest delivery that is not settled, or None."""
+        return next((tag for tag, size in self._unsettled.items() if size >= 0), None)
 
     async def close(self) -> None:
         """Close the channel. The broker requeues unsettled deliveries."""
         self._flush()
         self._closing = True
-        self.link.router.disconnect(self._channel.number)
+        self.link.router.disconnect(self._channel.number, self)
         await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _flush(self) -> None:
@@ -459,6 +462,17 @@ class ConsumeChannel(FrameChannel):
     def _on_cancel(self, _: commands.Basic.Cancel) -> None:
         if not self._cancelled.done():
             self._cancelled.set_result(None)
+
+
+async def delete_queue_quietly(link: Link, queue: str) -> None:
+    """Delete a queue and its messages (queue.delete), and ignore errors."""
+
+    async def delete(seconds: float) -> None:
+        async with asyncio.timeout(seconds):
+            await link.ask(lambda channel: methods.delete_queue(channel, queue), f"delete {queue}")
+
+    with contextlib.suppress(PulsekitError):
+        await link.close_quietly(delete)
 
 
 def _queue_deleted(queue: str) -> SubscriptionLost:

@@ -13,8 +13,8 @@ import aio_pika.exceptions
 import aiormq.exceptions as amqp
 import pamqp.exceptions
 
+from pulsekit._amqp.closes import Close
 from pulsekit.errors import (
-    AccessRefused,
     BrokerRefused,
     ConnectionLost,
     ConnectTimeout,
@@ -22,9 +22,7 @@ from pulsekit.errors import (
     LoginRefused,
     NetworkError,
     NotFound,
-    PreconditionFailed,
     PulsekitError,
-    ResourceLocked,
     Unreachable,
     VirtualHostRefused,
 )
@@ -46,10 +44,6 @@ FOREIGN: tuple[type[Exception], ...] = (
 _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | InvalidMessage], int | None], ...] = (
     (amqp.ProbableAuthenticationError, LoginRefused, 403),
     (amqp.AuthenticationError, LoginRefused, None),
-    (amqp.ChannelAccessRefused, AccessRefused, 403),
-    (amqp.ChannelNotFoundEntity, NotFound, 404),
-    (amqp.ChannelLockedResource, ResourceLocked, 405),
-    (amqp.ChannelPreconditionFailed, PreconditionFailed, 406),
     (amqp.DuplicateConsumerTag, BrokerRefused, 530),
     (amqp.ChannelClosed, ConnectionLost, None),
     (amqp.AMQPChannelError, ConnectionLost, None),
@@ -69,26 +63,38 @@ _PLACES: tuple[tuple[type[BaseException], type[BrokerRefused | NetworkError | In
     (OSError, ConnectionLost, None),
 )
 
-_NODE_DOWN = "is down or inaccessible"  # RabbitMQ's text for a queue on a node that is down
+# What aiormq raises for channel.close. `closes` decides what each close means.
+_CHANNEL_CODES: tuple[tuple[type[BaseException], int], ...] = (
+    (amqp.ChannelAccessRefused, 403),
+    (amqp.ChannelNotFoundEntity, 404),
+    (amqp.ChannelLockedResource, 405),
+    (amqp.ChannelPreconditionFailed, 406),
+)
+
 _CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
 
 
-def map_error(error: BaseException, doing: str) -> PulsekitError:
+def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> PulsekitError:
     """Return the pulsekit exception for an error of an operation; the caller raises it `from` the error.
 
     Args:
         error: the exception of an operation on an open connection.
         doing: the operation, such as "declare exchange/me/v1/jobs".
+        reconnects: whether the caller goes on with the next connection. Then the end of the connection is never final,
+            whatever its code: another user of the connection may have caused it.
     """
     if isinstance(error, PulsekitError):
         return error
     text = _words(error)
-    if isinstance(error, amqp.ChannelNotFoundEntity) and _NODE_DOWN in text:  # a 404, but the queue exists
-        return Unreachable(f"cannot {doing}: {text}")
+    for closed, reply_code in _CHANNEL_CODES:
+        if isinstance(error, closed):
+            return Close(reply_code, text).error(doing)
+    if reconnects and isinstance(error, amqp.AMQPConnectionError):
+        return ConnectionLost(f"cannot {doing}: {text}")
     for theirs, ours, code in _PLACES:
         if isinstance(error, theirs):
             if issubclass(ours, BrokerRefused):
-                return ours(f"cannot {doing}: {_hint(ours, text)}", code=code, text=text)
+                return ours(f"cannot {doing}: {text}", code=code, text=text)
             if ours is ConnectTimeout:
                 return ConnectionLost(f"cannot {doing}: the broker did not answer in time")
             return ours(f"cannot {doing}: {text}")
@@ -151,21 +157,6 @@ def _network_words(error: BaseException, broker: Broker) -> str:
         guess = _CLIENT_CERTIFICATE if broker.tls else f"does port {broker.port} expect TLS (amqps://)?"
         return f"the connection was closed during the handshake: {guess}"
     return _words(error)
-
-
-def _hint(ours: type[BrokerRefused], text: str) -> str:
-    """Return the broker's text, with what the user can do."""
-    if ours is AccessRefused:
-        return (
-            f"{text}; on Pulse a user owns exchange/<user>/… and queue/<user>/… alone, and may bind to any exchange/…"
-        )
-    if ours is NotFound:
-        return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
-    if (
-        ours is PreconditionFailed and "inequivalent arg" in text
-    ):  # 406 is also the code for a message that is too large
-        return f"{text}; it exists with other properties: delete it, or use it as it is"
-    return text
 
 
 def _words(error: BaseException) -> str:

@@ -50,7 +50,7 @@ class GetChannel(FrameChannel):
     def close(self) -> None:
         """Pass the frames of the channel to aiormq again."""
         self._closing = True
-        self.link.router.disconnect(self._channel.number)
+        self.link.router.disconnect(self._channel.number, self)
 
     async def get(self, count: int = 1) -> list[Delivery]:
         """Return the next messages, unsettled, and fewer than `count` if the queue has fewer. Calls must not overlap.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import aiormq
 
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.types import short_string
-from pulsekit.errors import ConnectionLost
+from pulsekit.errors import ConfigurationError, ConnectionLost
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,8 +24,11 @@ __all__ = ["Link"]
 
 log = logging.getLogger("pulsekit")
 
+AnswerT = TypeVar("AnswerT")
+
 OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
 CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
+_CHANNELS = 65535  # open at once, if the broker states no limit: a channel number has two bytes
 _CHECKS = 4  # for received data, in two heartbeat intervals
 
 
@@ -42,8 +45,11 @@ class Link:
         router: the frame router, through which our own channels receive and send frames.
         on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
             unblocks it.
+        blocked: the broker's reason while it blocks the connection (connection.blocked), else None.
+        channel_max: how many channels may be open at once (connection.tune).
         alive_at: a time after which data arrived, by the clock of the event loop.
-        unresponsive: True once a close request timed out. Later close requests are then skipped.
+        unresponsive: True once a close request timed out. Later close requests are then skipped, until the
+            broker answers another request.
     """
 
     def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, transport: Transport) -> None:
@@ -51,6 +57,7 @@ class Link:
             raise ConnectionLost("the connection went while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
         self.unresponsive = False
+        self.blocked: str | None = None
         self.epoch = epoch
         self.user = user
         self.router = transport.router
@@ -58,6 +65,7 @@ class Link:
         self._aiormq = connection.transport.connection
         self.server: dict[str, object] = dict(self._aiormq.server_properties or {})
         self.frame_max: int = self._aiormq.connection_tune.frame_max or FRAME_MAX  # 0 means no limit
+        self.channel_max: int = self._aiormq.connection_tune.channel_max or _CHANNELS
         self.heartbeat: int = self._aiormq.connection_tune.heartbeat
         # From here on aiormq uses this value only as the timeout of channel.close.
         self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
@@ -105,6 +113,7 @@ class Link:
             self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
 
     def _report_blocked(self, reason: str | None) -> None:
+        self.blocked = reason
         if self.on_blocked is not None:
             self.on_blocked(reason)
 
@@ -123,19 +132,49 @@ class Link:
         The channel is aiormq's, because aio-pika's connection keeps a reference to every channel it has opened.
 
         Raises:
+            ConfigurationError: Raised when the connection has as many channels as the broker allows. Nothing was sent:
+                the broker would close the connection (530).
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
+        if len(self._aiormq.channels) >= self.channel_max:
+            raise ConfigurationError(
+                f"this connection has {self.channel_max:,} channels, as many as the broker allows (channel_max): close "
+                "publishers and consumers that are no longer used, or open another connection with pulsekit.connect()"
+            )
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
                 channel = await self._aiormq.channel(publisher_confirms=confirms)
         except FOREIGN as error:
-            raise map_error(error, "open a channel") from error
+            raise map_error(error, "open a channel", reconnects=True) from error
         except RuntimeError as error:  # aiormq raises this when the connection is closed
             if not self.is_lost:
                 raise
             raise map_error(error, "open a channel") from error
         assert isinstance(channel, aiormq.Channel)
+        self.unresponsive = False
         return channel
+
+    async def ask(self, question: Callable[[aiormq.Channel], Awaitable[AnswerT]], doing: str) -> AnswerT:
+        """Return the answer to a question, on a channel of its own.
+
+        A question that is refused, cancelled or not answered costs its channel and nothing else.
+
+        Args:
+            question: sends methods on the channel and waits for the answers.
+            doing: the operation, for the message of an error.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses the question.
+            ConfigurationError: Raised when the connection has as many channels as the broker allows.
+            ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
+        """
+        channel = await self.channel(confirms=False)
+        try:
+            return await question(channel)
+        except FOREIGN as error:
+            raise map_error(error, doing) from error
+        finally:
+            await channel.close()
 
     async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
         """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.

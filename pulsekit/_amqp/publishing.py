@@ -18,7 +18,7 @@ import logging
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from pulsekit._amqp import methods
-from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
+from pulsekit._amqp.channel import FrameChannel, IncomingContent
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, NACK, RETURN, SETTLE, encode_id
 from pulsekit._amqp.properties import read_properties
@@ -115,7 +115,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         try:
             await methods.declare_exchange(self._channel, name, passive=passive)
         except FOREIGN as error:
-            raise map_error(error, doing) from error
+            raise map_error(error, doing, reconnects=True) from error
 
     @property
     def writable(self) -> bool:
@@ -153,7 +153,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     async def closed(self) -> PulsekitError:
         """Wait until the channel is closed, and return the reason. Every message that was sent has its outcome then."""
-        reason = await channel_end(self._channel, "publish")
+        reason = await self.ended("publish")
         self._end()
         return reason
 
@@ -164,7 +164,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     def _end(self) -> None:
         self._closing = True
-        self.link.router.disconnect(self._channel.number)
+        self.link.router.disconnect(self._channel.number, self)
         outstanding, self._outstanding = self._outstanding, {}
         for message in outstanding.values():
             self._on_outcome(message, Outcome.UNKNOWN)

@@ -229,11 +229,11 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         """Offer the frames of a channel to its handler first."""
         self._handlers[channel] = handler
 
-    def disconnect(self, channel: int) -> None:
-        """Pass the frames of a channel to aiormq from now on."""
-        handler = self._handlers.pop(channel, None)
-        if handler is not None:
-            self.resume_reading(handler)
+    def disconnect(self, channel: int, handler: FrameHandler) -> None:
+        """Pass the frames of a channel to aiormq from now on, unless its number has been given to another channel."""
+        if self._handlers.get(channel) is handler:
+            del self._handlers[channel]
+        self.resume_reading(handler)
 
     def write(self, data: bytes) -> None:
         """Send whole frames. On a closed connection this does nothing."""

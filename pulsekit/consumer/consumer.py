@@ -107,6 +107,15 @@ class Consumer:
         return self._subscription.stale
 
     @property
+    def ack_timeouts(self) -> int:
+        """How many times the broker closed the channel because a message was not settled in time.
+
+        This is RabbitMQ's `consumer_timeout`, 30 minutes by default. The consumer subscribes again, and the broker
+        delivers all unsettled messages again (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
+        """
+        return self._subscription.ack_timeouts
+
+    @property
     def failures(self) -> int:
         """How many calls of a handler raised an exception."""
         return self._calls.failures

@@ -123,7 +123,7 @@ class DepthMonitor:
         self._stopped = asyncio.Event()
 
     def stop(self) -> None:
-        """Stop after the current check. Cancelling the check would close its channel."""
+        """Stop after the current check."""
         self._stopped.set()
 
     async def run(

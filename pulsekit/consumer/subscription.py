@@ -11,6 +11,8 @@ Invariants:
   the message already.
 - An exclusive queue has a new name in each epoch. When the network fails silently, the broker keeps the old queue
   locked until it notices (405 RESOURCE_LOCKED). Its messages are lost, so buffered messages remain in the buffer.
+- If only the channel closes, an exclusive queue is used again, with its messages. No queue is left behind: without a
+  consumer it would fill up until the connection ends.
 - A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
   reported and not replaced by an empty one. Buffered messages are dropped at the moment of the loss, since the broker
   delivers them again.
@@ -40,7 +42,7 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
-from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration
+from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration, delete_queue_quietly
 from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
@@ -82,6 +84,7 @@ class Subscription:
         queue: the name of the queue, which changes with each epoch if the queue is exclusive.
         gaps: how many times no consumer was connected.
         stale: how many messages were settled after their channel had closed.
+        ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
         buffer: messages that arrived and were not returned to the caller.
         arrived: set when a message arrives, and when the subscription ends.
         end: the reason for the end, or None.
@@ -106,6 +109,7 @@ class Subscription:
         self.queue = queue.name if queue is not None else ""
         self.gaps = 0
         self.stale = 0
+        self.ack_timeouts = 0
         self.buffer: deque[Message] = deque()
         self.arrived = asyncio.Event()
         self.end: PulsekitError | None = None
@@ -135,6 +139,8 @@ class Subscription:
         self._lost_at: datetime | None = None
         self._missing_from: datetime | None = None  # messages of before are not missing, if messages were lost
         self._received = 0.0  # when the last message arrived or the consumer was started, in seconds since 1970
+        self._lost_epoch = 0  # of the last channel
+        self._idle_link: Link | None = None  # on which an exclusive queue exists while it has no channel
         self._channel: ConsumeChannel | None = None
         self._dropped: float | None = None  # when the oldest message arrived that was dropped from the buffer
         self._settler: _Settler  # of that channel
@@ -169,11 +175,13 @@ class Subscription:
         self._finish(reason)
         channel, self._channel = self._channel, None
         await self._cancel()
+        link, self._idle_link = self._idle_link, None
         if channel is not None:
+            link = None if self._durable else channel.link
             await channel.stop()
-            if not self._durable:
-                await channel.delete_queue()
             await channel.close()
+        if link is not None:
+            await delete_queue_quietly(link, self.queue)
 
     async def stop(self, *, now: bool = False) -> None:
         """Stop deliveries (basic.cancel), also after a reconnect. Messages that have arrived can still be settled.
@@ -218,6 +226,7 @@ class Subscription:
         """Consume in one epoch after the other, until the connection fails or the broker refuses the subscription."""
         assert self._ready is not None
         pause = _FIRST_PAUSE
+        time_now = asyncio.get_running_loop().time
         try:
             while self.end is None:
                 link = await self._connection.link()
@@ -226,7 +235,7 @@ class Subscription:
                 except (NotFound, ResourceLocked) as error:
                     if not self._may_appear(error, pause):
                         raise
-                    await self._pause(link, pause)
+                    await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)
                     continue
                 except SubscriptionLost:
@@ -237,19 +246,21 @@ class Subscription:
                 except NetworkError as error:
                     if isinstance(error, Unreachable) and not self._ready.done():
                         raise  # the queue is on a node that is down
-                    log.debug("%s", error)
-                    await self._pause(link, pause)
+                    await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)
                     continue
-                pause = _FIRST_PAUSE
                 self._passive = self._durable
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
+                since = time_now()
                 reason = await self._serve(channel)
-                self._lost_at = datetime.now(UTC)
+                self._lost_at, self._lost_epoch = datetime.now(UTC), link.epoch
                 self._missing_from = self._oldest_missing(channel)
                 self._channel = None
+                self._idle_link = None if self._durable else link
+                if time_now() - since >= _MAX_PAUSE:
+                    pause = _FIRST_PAUSE
                 if isinstance(reason, SubscriptionLost) and self._durable:
                     # The queue was deleted, or its node of the cluster is down: the next declaration tells which.
                     log.warning("the broker cancelled the consumer of %s", self.queue)
@@ -258,8 +269,17 @@ class Subscription:
                 elif isinstance(reason, BrokerRefused):
                     await channel.close()
                     raise reason
+                elif channel.ended_by is not None and channel.ended_by.ack_timeout is not None:
+                    self.ack_timeouts += 1
+                    log.warning("%s", self._ack_timeout_words(channel, channel.ended_by.ack_timeout))
+                    pause = _FIRST_PAUSE
+                else:
+                    await self._pause(link, pause, reason)
+                    pause = min(_MAX_PAUSE, pause * 2)
         except PulsekitError as error:
             self._finish(error)
+            if self._idle_link is not None:
+                await delete_queue_quietly(self._idle_link, self.queue)
 
     async def _serve(self, channel: ConsumeChannel) -> PulsekitError:
         """Wait until the channel ends, and monitor the depth of a durable queue meanwhile."""
@@ -274,20 +294,39 @@ class Subscription:
         finally:
             monitor.stop()
 
+    def _ack_timeout_words(self, channel: ConsumeChannel, seconds: float) -> str:
+        """Say which delivery the broker waited for, and what the user can do."""
+        tag = channel.oldest_unsettled
+        delivery = "a delivery" if tag is None else f"delivery {tag}"
+        within = f"within {seconds:,g} s" if seconds else "in time"
+        return (
+            f"the broker closed the channel of {self.queue}: {delivery} was not settled {within}, the broker's "
+            "consumer_timeout; it delivers all unsettled messages again: settle each message sooner, or have "
+            "consumer_timeout increased"
+        )
+
     async def _subscribe(self, link: Link) -> ConsumeChannel:
-        self.queue = self._queue.name if self._queue else queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
+        if self._queue is not None:
+            self.queue = self._queue.name
+        elif self._epoch != link.epoch:
+            self.queue = queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
-        channel = await self._open_channel(link)
-        if self._durable:
-            self.buffer.clear()  # if the broker cancelled the former consumer
-        self._channel = channel  # deliveries may be settled before consume-ok is read
-        self._settler = _Settler(self, channel)
-        self._received = time.time()
         try:
+            channel = await self._open_channel(link)
+            # The broker has requeued what this queue delivered before, and delivers it again.
+            kept = [] if self._durable else [message for message in self.buffer if message.epoch != link.epoch]
+            self.buffer.clear()
+            self.buffer.extend(kept)
+            self._channel = channel  # deliveries may be settled before consume-ok is read
+            self._settler = _Settler(self, channel)
+            self._received = time.time()
             await channel.consume()
         except BaseException:
-            self._channel = None
+            self._channel = self._idle_link = None
+            if self._queue is None:
+                await delete_queue_quietly(link, self.queue)
             raise
+        self._idle_link = None
         return channel
 
     async def _open_channel(self, link: Link) -> ConsumeChannel:
@@ -339,7 +378,10 @@ class Subscription:
             return self._wait
         return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._lock_deadline
 
-    async def _pause(self, link: Link, seconds: float) -> None:
+    async def _pause(self, link: Link, seconds: float, error: PulsekitError) -> None:
+        """Wait before the next attempt on the same connection, and say at the first one why."""
+        first = seconds == _FIRST_PAUSE and not link.is_lost
+        log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await link.lost()
@@ -347,7 +389,8 @@ class Subscription:
     def _report_gap(self) -> None:
         if self._lost_at is None:
             return
-        lossy = self._lossy or not self._durable
+        kept = self._durable or self._lost_epoch == self._epoch  # the queue, with its messages
+        lossy = self._lossy or not kept
         start = self._missing_from if lossy and self._missing_from else self._lost_at
         gap = Gap(start, datetime.now(UTC), self._epoch, lossy=lossy)
         self._lost_at, self._missing_from, self._lossy = None, None, False

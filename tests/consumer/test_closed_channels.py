@@ -1,0 +1,180 @@
+"""A subscription whose channel the broker closes, and questions that cost their own channel only."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from support.proxy import Proxy
+
+import pulsekit
+from pulsekit._amqp import methods
+from pulsekit._amqp.frames import ACK, encode_settlement
+from pulsekit.queues import queue_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from support.rabbitmq.broker import PulseUser
+    from support.rabbitmq.node import PrivateNode
+
+
+async def send(pulse: pulsekit.Pulse, exchange: str, numbers: range) -> None:
+    async for receipt in pulse.publisher(exchange).publish_many(({"n": n}, "k") for n in numbers):
+        receipt.check()
+
+
+async def queue_exists(pulse: pulsekit.Pulse, name: str) -> bool:
+    try:
+        await queue_depth(pulse, name)
+    except pulsekit.NotFound:
+        return False
+    except pulsekit.ResourceLocked:
+        return True
+    return True
+
+
+def close_channel(messages: pulsekit.Consumer) -> None:
+    """Acknowledge a delivery that does not exist, for which the broker closes the channel (406)."""
+    channel = messages._subscription._channel
+    assert channel is not None
+    channel.link.router.write(encode_settlement(channel._channel.number, ACK, 2**40, 0))
+
+
+@pytest.fixture
+def short_ack_timeout(rabbitmq_node: PrivateNode) -> Iterator[PrivateNode]:
+    """A RabbitMQ whose consumer_timeout is a quarter of a second, for the channels that are opened within the test."""
+    rabbitmq_node.eval(
+        "application:set_env(rabbit, consumer_timeout, 250)", "application:set_env(rabbit, channel_tick_interval, 50)"
+    )
+    yield rabbitmq_node
+    rabbitmq_node.eval(
+        "application:set_env(rabbit, consumer_timeout, 1800000)",
+        "application:set_env(rabbit, channel_tick_interval, 60000)",
+    )
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["durable", "private"])
+async def test_a_message_that_is_settled_too_late_is_delivered_again_and_counted(
+    short_ack_timeout: PrivateNode, caplog: pytest.LogCaptureFixture, named: bool
+) -> None:
+    user = short_ack_timeout.user()
+    exchange, gaps = f"exchange/{user.name}/x", asyncio.Queue[pulsekit.Gap]()
+    queue = f"queue/{user.name}/slow" if named else None
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages:
+            name = messages.queue
+            await send(pulse, exchange, range(3))
+            await (await anext(messages)).ack()
+            late = await anext(messages)
+            gap = await gaps.get()
+            assert (gap.epoch, gap.lossy, messages.ack_timeouts, messages.queue) == (1, False, 1, name)
+            await late.ack()
+            assert messages.stale == 1
+            again = [await anext(messages) for _ in range(2)]
+            assert [(message.payload["n"], message.redelivered) for message in again] == [(1, True), (2, True)]
+            for message in again:
+                await message.ack()
+            assert (await messages.depth()).total == 0
+    (warning,) = [record.getMessage() for record in caplog.records if "consumer_timeout" in record.getMessage()]
+    assert f"the channel of {name}: delivery 2 was not settled within 0.25 s" in warning
+    assert not any("delete" in record.getMessage() for record in caplog.records)
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["durable", "private"])
+async def test_a_channel_that_the_broker_closes_is_opened_again_and_loses_nothing(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, named: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    queue = f"queue/{user.name}/q" if named else None
+    async with pulse.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages:
+        name = messages.queue
+        await send(pulse, exchange, range(3))
+        first = await anext(messages)
+        close_channel(messages)
+        gap = await gaps.get()
+        assert (messages.queue, gap.lossy) == (name, False)
+        await first.ack()
+        assert messages.stale == 1
+        assert [(await anext(messages)).payload["n"] for _ in range(3)] == [0, 1, 2]
+    assert await queue_exists(pulse, name) is named
+    assert "unknown delivery tag" in caplog.text
+
+
+@pytest.mark.parametrize("gives_up", ["the library", "the caller"])
+async def test_a_question_without_an_answer_costs_the_subscription_nothing(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, gives_up: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if gives_up == "the library":
+        monkeypatch.setattr(methods, "OPERATION_TIMEOUT", 0.05)
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as slow,
+        slow.subscribe(exchange, queue=f"queue/{user.name}/q") as messages,
+    ):
+        await send(pulse, exchange, range(100))
+        got = [await anext(messages) for _ in range(100)]
+        channel = messages._subscription._channel
+        assert channel is not None
+        question = await channel.link.channel(confirms=False)  # opened before the broker stops answering
+        monkeypatch.setattr(channel.link, "channel", lambda **_: asyncio.sleep(0, question))
+        proxy.hold_answers()
+        with pytest.raises((pulsekit.ConnectionLost, TimeoutError)):
+            async with asyncio.timeout(0.05 if gives_up == "the caller" else None):
+                await messages.depth()
+        monkeypatch.undo()
+        for message in got:
+            await message.ack()
+        proxy.release_answers()
+        assert (await messages.depth()).total == 0
+        assert (messages.stale, messages.gaps) == (0, 0)
+
+
+async def test_attempts_to_subscribe_leave_no_queue_behind(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
+    missing, names = f"exchange/{user.name}/missing", list[str]()
+    await pulse.create_exchange(exchange)
+    declare = methods.declare_queue
+
+    async def declaring(channel: object, name: str, **options: object) -> tuple[int, int]:
+        if not options.get("passive"):
+            names.append(name)
+        return await declare(channel, name, **options)  # type: ignore[arg-type]  # passed on
+
+    monkeypatch.setattr(methods, "declare_queue", declaring)
+    with pytest.raises(pulsekit.NotFound):
+        await pulse.subscribe(exchange, missing).open()
+    waiting = pulse.subscribe(exchange, missing, wait=True)
+    opening = asyncio.ensure_future(waiting.open())
+    while len(names) < 4:
+        await asyncio.sleep(0.01)
+    opening.cancel()
+    await waiting.close()
+    assert [await queue_exists(pulse, name) for name in dict.fromkeys(names)] == [False, False]
+
+
+async def test_a_broker_that_does_not_answer_a_cancel_still_gets_the_acknowledgements(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.05)
+    queue = f"queue/{user.name}/q"
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as slow,
+        slow.subscribe(exchange, queue=queue) as messages,
+    ):
+        await send(pulse, exchange, range(10))
+        got = [await anext(messages) for _ in range(10)]
+        proxy.hold_answers()
+        await messages.drain()
+        for message in got:
+            await message.ack()
+        proxy.release_answers()
+        while (await queue_depth(pulse, queue)).consumers:
+            await asyncio.sleep(0)
+        assert (messages.stale, messages.gaps) == (0, 0)
+    assert (await queue_depth(pulse, queue)).ready == 0
