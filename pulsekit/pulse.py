@@ -123,6 +123,7 @@ class Pulse:
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
+        on_recreated: Callable[[str], None] | None = None,
     ) -> Publisher:
         """Return a publisher for one exchange. Its first message, or `open`, opens the connection.
 
@@ -132,6 +133,8 @@ class Pulse:
                 schema itself.
             mandatory: report messages that the broker cannot route to any queue.
             timeout: the deadline for the outcome of a message in seconds, including reconnects.
+            on_recreated: called with the name of the user's exchange when it had been deleted, and is created again
+                after a reconnect. It then has no bindings.
 
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange of this name.
@@ -145,6 +148,7 @@ class Pulse:
             schema=_schema(schema),
             mandatory=mandatory,
             timeout=timeout,
+            on_recreated=on_recreated,
         )
         self._register(publisher)
         return publisher

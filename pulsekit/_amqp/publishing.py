@@ -6,7 +6,7 @@ frames of a whole batch at once. The broker answers with basic.ack and basic.nac
 basic.return before its ack.
 
 Invariants: tags in `_outstanding` ascend; every message that was sent gets exactly one outcome; when the channel
-ends, what is still outstanding gets the outcome UNKNOWN.
+ends, each message that is still outstanding gets the outcome UNKNOWN and is in `unanswered`.
 
 Example: tags 1, 2 and 3 are sent; the broker returns the message of tag 2, then sends ack(3, multiple). The outcomes
 are CONFIRMED for 1, RETURNED for 2, CONFIRMED for 3.
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit.errors import PulsekitError
 
-__all__ = ["OnOutcome", "OutgoingMessage", "PublishChannel"]
+__all__ = ["OnOutcome", "OutgoingMessage", "OutgoingMessageT", "PublishChannel"]
 
 log = logging.getLogger("pulsekit")
 
@@ -68,7 +68,12 @@ class OnOutcome(Protocol[_OutgoingMessageT_contra]):
 
 
 class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
-    """A channel in confirm mode, on which messages are published; see the module."""
+    """A channel in confirm mode, on which messages are published; see the module.
+
+    Attributes:
+        unanswered: the messages that had no answer when the channel ended, in order.
+        forgot: whether messages without an answer were discarded, see `forget`.
+    """
 
     def __init__(
         self,
@@ -80,6 +85,8 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         super().__init__(link, channel)
         self._on_outcome = on_outcome
         self._on_writable = on_writable
+        self.unanswered: tuple[OutgoingMessageT, ...] = ()
+        self.forgot = False
         self._oldest = 1  # no tag below is outstanding
         self._next = 1  # the tag of the next message
         self._outstanding: dict[int, OutgoingMessageT] = {}  # by delivery tag, ascending
@@ -119,8 +126,8 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     @property
     def writable(self) -> bool:
-        """Whether the connection accepts messages. Otherwise `send` would only fill the write buffer."""
-        return self.link.router.writable
+        """Whether channel and connection accept messages. Otherwise `send` would only fill the write buffer."""
+        return not self._closing and self.link.router.writable
 
     def resumed(self) -> None:
         """Call `on_writable`."""
@@ -148,6 +155,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         """
         if len(self._outstanding) <= _MAX_LATE:
             return
+        self.forgot = True
         self._outstanding = {tag: message for tag, message in self._outstanding.items() if not late(message)}
         self._returned = {tag: text for tag, text in self._returned.items() if tag in self._outstanding}
 
@@ -165,8 +173,8 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
     def _end(self) -> None:
         self._closing = True
         self.link.router.disconnect(self._channel.number, self)
-        outstanding, self._outstanding = self._outstanding, {}
-        for message in outstanding.values():
+        self.unanswered, self._outstanding = tuple(self._outstanding.values()), {}
+        for message in self.unanswered:
             self._on_outcome(message, Outcome.UNKNOWN)
 
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:

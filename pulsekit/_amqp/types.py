@@ -31,11 +31,14 @@ class Outcome(enum.StrEnum):
 
     Attributes:
         CONFIRMED: the broker accepted the message (basic.ack). With `mandatory`, it was routed to at least one queue.
+            Without, the broker also confirms a message that it discards because no queue is bound to its key.
         RETURNED: no queue is bound to the routing key, and the broker returned the message (basic.return). This needs
             `mandatory`.
-        REFUSED: the broker could not accept the message (basic.nack).
+        REFUSED: the broker did not accept the message: it sent a negative confirm (basic.nack), or closed the channel
+            because of this message.
         TIMEOUT: the broker did not answer before the deadline.
-        UNKNOWN: the connection was lost after the message was sent and before the broker answered.
+        UNKNOWN: the message was sent, and its connection was lost before the broker answered. If the broker refuses the
+            second copy of such a message (basic.nack), the first copy may still have arrived.
         INVALID: the message violates its schema, or AMQP cannot encode it. It was not sent.
     """
 

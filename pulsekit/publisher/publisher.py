@@ -11,6 +11,7 @@ from collections.abc import AsyncIterable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit.bindings.names import check_exchange
@@ -20,7 +21,7 @@ from pulsekit.publisher.sender import BATCH, Sender
 from pulsekit.publisher.window import PendingMessage, PublishWindow
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -46,7 +47,15 @@ class Publisher:
     id, until their deadline. Delivery is therefore at least once, and `Receipt.resent` marks possible duplicates. Every
     publish has an outcome by its deadline.
 
+    A message that the broker refuses by closing the channel, for example because of an invalid property, is refused
+    alone. The other messages are sent again on another channel.
+
     A publisher belongs to one event loop.
+
+    Attributes:
+        exchange: the name of the exchange.
+        mandatory: whether a message that the broker cannot route to any queue is returned, instead of confirmed and
+            discarded. `publish` and `publish_many` can override it.
     """
 
     def __init__(
@@ -58,12 +67,14 @@ class Publisher:
         schema: Schema | None = None,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
+        on_recreated: Callable[[str], None] | None = None,
     ) -> None:
+        check_callback("on_recreated", on_recreated)
         self.exchange: str = check_exchange(exchange)
-        self._sender = Sender(connection, tasks, self.exchange)
+        self.mandatory: bool = mandatory
+        self._sender = Sender(connection, tasks, self.exchange, on_recreated)
         self._encoder = Encoder(self.exchange, schema)
         self._tasks = tasks
-        self._mandatory = mandatory
         self._timeout = timeout
 
     @property
@@ -75,6 +86,14 @@ class Publisher:
     def in_flight(self) -> int:
         """The number of messages that were accepted and have no outcome yet."""
         return len(self._sender.pending)
+
+    @property
+    def recreated(self) -> int:
+        """How many times the user's exchange had been deleted, and was created again after a reconnect.
+
+        The exchange then has no bindings. Until queues are bound to it again, the broker discards messages.
+        """
+        return self._sender.recreated
 
     async def open(self) -> None:
         """Connect and declare the exchange now, instead of with the first message.
@@ -117,7 +136,7 @@ class Publisher:
             InvalidMessage: Raised when AMQP cannot encode the message. Nothing was sent.
             TypeError: Raised when an argument has a wrong type, or the payload is JSON text. Nothing was sent.
             MessageReturned: Raised with `mandatory`, when no queue is bound to the routing key.
-            MessageRefused: Raised when the broker sends a negative confirm.
+            MessageRefused: Raised when the broker refuses the message: a negative confirm, or a closed channel.
             PublishTimeout: Raised when the broker does not confirm before the deadline.
             OutcomeUnknown: Raised when the connection is lost before the confirm, and the deadline passes before the
                 message can be sent again.
@@ -134,7 +153,7 @@ class Publisher:
         message = self._encoder.encode(
             draft,
             0,
-            self._mandatory if mandatory is None else mandatory,
+            self.mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
         )
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -181,7 +200,7 @@ class Publisher:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
         publish_window = PublishWindow(
             window,
-            mandatory=self._mandatory if mandatory is None else mandatory,
+            mandatory=self.mandatory if mandatory is None else mandatory,
             timeout=self._timeout if timeout is None else timeout,
         )
         items, feeding = None, None

@@ -31,9 +31,13 @@ class Receipt:
         exchange (str): the exchange to which the message was published.
         routing_key (str): the routing key.
         outcome (Outcome): confirmed, returned, refused, timeout, unknown or invalid.
-        resent (bool): whether the message was sent again after a reconnect. A queue may then contain it twice.
-        detail (str): the text of the broker, or the reason of an invalid message, or empty.
+        resent (bool): whether the message was sent again after its connection or channel had closed. A queue may then
+            contain it twice.
+        detail (str): the text of the broker, the reason of an invalid message, what a message waited for until its
+            deadline, or empty.
         problems (tuple[Problem, ...]): the schema violations of an invalid payload.
+        sent (bool): whether the message was written to a connection. If not, it has not arrived and will not arrive.
+            If so, it may arrive after the deadline.
     """
 
     index: int
@@ -44,15 +48,16 @@ class Receipt:
     resent: bool = False
     detail: str = ""
     problems: tuple[Problem, ...] = ()
+    sent: bool = False
 
     def check(self) -> Receipt:
         """Return the receipt if the message was confirmed.
 
         Raises:
             MessageReturned: Raised when no queue is bound to the routing key.
-            MessageRefused: Raised when the broker sent a negative confirm.
+            MessageRefused: Raised when the broker refused the message.
             PublishTimeout: Raised when the broker did not confirm before the deadline.
-            OutcomeUnknown: Raised when the connection was lost before the confirm.
+            OutcomeUnknown: Raised when the message was sent, and may or may not have arrived.
             InvalidPayload: Raised when the payload violates the schema.
             InvalidMessage: Raised when AMQP cannot encode the message.
         """
@@ -65,10 +70,13 @@ class Receipt:
         if self.outcome is Outcome.RETURNED:
             raise MessageReturned(f"{where} was returned: no queue is bound to this key{detail}", self)
         if self.outcome is Outcome.REFUSED:
-            raise MessageRefused(f"{where} was refused by the broker{detail}", self)
+            advice = (
+                "correct the message" if detail else "a queue is full, or the broker failed: publish it again later"
+            )
+            raise MessageRefused(f"{where} was refused by the broker{detail}: {advice}", self)
         if self.outcome is Outcome.TIMEOUT:
             raise PublishTimeout(f"{where} was not confirmed in time{detail}", self)
-        raise OutcomeUnknown(f"{where} may or may not have arrived: the connection was lost{detail}", self)
+        raise OutcomeUnknown(f"{where} may or may not have arrived{detail or ': the connection was lost'}", self)
 
 
 class PublishError(PulsekitError):
@@ -91,21 +99,26 @@ class MessageReturned(PublishError):
 
 
 class MessageRefused(PublishError):
-    """Raised when the broker sent a negative confirm (basic.nack). Publish the message again later.
+    """Raised when the broker refused the message.
 
-    The broker does this if a queue is full, or after an internal error.
+    If the receipt has a `detail`, the broker closed the channel because of this message (channel.close), for example
+    because of an invalid property or the size: correct the message. Otherwise the broker sent a negative confirm
+    (basic.nack), because a queue is full or after an internal error: publish the message again later.
     """
 
 
 class PublishTimeout(PublishError):
-    """Raised when the broker did not confirm before the deadline.
+    """Raised when the broker did not confirm before the deadline. `detail` of the receipt says what it waited for.
 
-    Publish the message again if consumers can receive it twice: the broker may have accepted it.
+    If the message was not `sent`, publish it again. If it was, publish it again if consumers can receive it twice: the
+    broker may have accepted it.
     """
 
 
 class OutcomeUnknown(PublishError):
-    """Raised when the connection was lost after the message was sent and before its confirm.
+    """Raised when the message was sent, and its connection was lost before the confirm.
+
+    This is also raised when such a message was sent again and the broker refused the second copy (basic.nack).
 
     Publish the message again if consumers can receive it twice: the broker may have accepted it.
     """

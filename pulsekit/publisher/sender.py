@@ -7,8 +7,10 @@ Plan: a message is accepted, sent and settled.
   of the event loop, when 64 messages wait, or when the connection becomes writable again.
 - `_on_outcome` is called by the channel with the broker's answer, and `_settle` gives the message its receipt and
   removes it from `pending`.
-- `_run` opens a channel on each new connection. The outbox then starts as a copy of `pending`: whatever has no
-  receipt is sent again, in order and with the same message id.
+- `_run` opens a channel on each new connection, and another one if the broker closes the channel. The outbox then
+  starts as a copy of `pending`: each message without a receipt is sent again, in order and with the same message id.
+- If the broker closed the channel because of a message, `isolation` finds it: the message is refused, and the others
+  are sent again.
 - One timer is set for the earliest deadline of `pending`.
 
 Invariants: `_outbox` is a part of `pending`, apart from messages that timed out since the last flush; a message gets
@@ -28,16 +30,22 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.closes import Concern
+from pulsekit._amqp.connection import State
 from pulsekit._amqp.frames import FRAME_MAX
-from pulsekit._amqp.publishing import PublishChannel
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome
-from pulsekit.bindings.names import owner
-from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError, fresh
+from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, NotOpen, PulsekitError, fresh
+from pulsekit.publisher.channels import ChannelOpener
+from pulsekit.publisher.isolation import Isolation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pulsekit._amqp.closes import Close
     from pulsekit._amqp.connection import Connection
     from pulsekit._amqp.link import Link
+    from pulsekit._amqp.publishing import PublishChannel
     from pulsekit.publisher.receipts import Receipt
     from pulsekit.publisher.window import PendingMessage
 
@@ -46,7 +54,7 @@ __all__ = ["Sender"]
 log = logging.getLogger("pulsekit")
 
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
-_CHANNEL_PAUSE = 1.0  # seconds before a channel that failed on an open connection is opened again
+_FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
 
@@ -59,13 +67,21 @@ class Sender:
         time: the clock of the deadlines.
     """
 
-    def __init__(self, connection: Connection, tasks: asyncio.TaskGroup, exchange: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        tasks: asyncio.TaskGroup,
+        exchange: str,
+        on_recreated: Callable[[str], None] | None = None,
+    ) -> None:
         self.pending: dict[PendingMessage, None] = {}  # an ordered set
         self.failure: PulsekitError | None = None
         self.time = monotonic  # the clock of the event loop, once it runs
         self._connection = connection
         self._tasks = tasks
         self._exchange = exchange
+        self._channels: ChannelOpener[PendingMessage] = ChannelOpener(exchange, on_recreated)
+        self._isolation: Isolation[PendingMessage] = Isolation()
         self._outbox: list[PendingMessage] = []
         self._timer: asyncio.TimerHandle | None = None  # for the earliest deadline
         self._timer_at = inf
@@ -75,6 +91,11 @@ class Sender:
         self._task: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def recreated(self) -> int:
+        """How many times the exchange was created again after it had been deleted."""
+        return self._channels.recreated
 
     async def open(self) -> None:
         """Connect and declare the exchange, if that has not happened yet.
@@ -147,6 +168,8 @@ class Sender:
         batch = [message for message in batch if not message.settled]
         if self._channel.link.frame_max < FRAME_MAX:
             batch = [message for message in batch if self._fits(message, self._channel.link.frame_max)]
+        if self._isolation.size is not None:
+            batch, self._outbox = self._isolation.split(batch)
         for message in batch:
             message.sends += 1
             message.in_flight = True
@@ -162,9 +185,13 @@ class Sender:
 
     def _on_outcome(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         message.in_flight = False
-        # A message with a receipt has timed out. One with an unknown outcome is sent again on the next connection.
+        # A message with a receipt has timed out. One with an unknown outcome is sent again on the next channel.
         if message.receipt is None and outcome is not Outcome.UNKNOWN:
+            if outcome is Outcome.REFUSED and message.sends > 1:
+                outcome, detail = Outcome.UNKNOWN, "it was sent twice, and the broker refused only the second copy"
             self._settle(message, outcome, detail)
+        if self._isolation.size is not None and self._isolation.answered(message):
+            self.flush_soon()
 
     def _settle(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         del self.pending[message]
@@ -184,7 +211,9 @@ class Sender:
         for message in [message for message in self.pending if message.deadline <= now]:
             # If the message was sent on a lost connection, the broker may have it.
             lost = message.sends > 0 and not message.in_flight
-            self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT)
+            self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
+            if self._isolation.answered(message):
+                self.flush_soon()
         # Free the memory of settled messages also while the broker accepts or confirms nothing.
         self._outbox = [message for message in self._outbox if not message.settled]
         if self._channel is not None:
@@ -192,30 +221,52 @@ class Sender:
         if self.pending:
             self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
 
+    def _wait_words(self, message: PendingMessage) -> str:
+        """Say whether a message without an answer was sent, and what it waited for."""
+        if self._channel is None:
+            away = self._connection.state not in {State.READY, State.BLOCKED}
+            waited = "no connection to the broker" if away else "no channel on the connection"
+        elif (reason := self._channel.link.blocked) is not None:
+            waited = f"the broker blocks publishers: {reason}"
+        elif not self._channel.writable:
+            waited = "the broker does not read from the connection"
+        elif message.in_flight:
+            waited = "the broker sent no confirm"
+        else:
+            waited = "it waited for other messages"
+        return f"{'sent' if message.sends else 'not sent'}; {waited}"
+
     async def _run(self) -> None:
-        """Publish on one connection after the other, until the connection fails or the broker refuses the exchange."""
+        """Publish on one channel after the other, until the connection fails or the broker refuses the exchange."""
         assert self._ready is not None
+        pause = _FIRST_PAUSE
         try:
             while self.failure is None:
                 link = await self._connection.link()
                 try:
-                    channel = await self._set_up(link)
-                except NetworkError as error:
-                    log.debug("%s", error)
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(_CHANNEL_PAUSE):
-                            await link.lost()
+                    channel = await self._channels.open(link, self._on_outcome, self.flush)
+                except (NetworkError, ConfigurationError) as error:
+                    if isinstance(error, ConfigurationError) and not self._ready.done():
+                        raise
+                    pause = await self._pause(link, pause, error)
                     continue
                 self._channel = channel
                 if not self._ready.done():
                     self._ready.set_result(None)
                 self._outbox = list(self.pending)
                 self.flush_soon()
+                since = self.time()
                 reason = await channel.closed()
                 self._channel = None
                 self._outbox.clear()
-                if isinstance(reason, BrokerRefused):
+                if self.time() - since >= _MAX_PAUSE:
+                    pause = _FIRST_PAUSE
+                if channel.ended_by is not None and channel.ended_by.concern is Concern.MESSAGE:
+                    self._isolate(channel, channel.ended_by)
+                elif isinstance(reason, BrokerRefused):
                     raise reason
+                elif not link.is_lost:
+                    pause = await self._pause(link, pause, reason)
         except PulsekitError as error:
             self._fail(error)
         finally:
@@ -223,14 +274,23 @@ class Sender:
                 channel, self._channel = self._channel, None
                 await channel.close()
 
-    async def _set_up(self, link: Link) -> PublishChannel[PendingMessage]:
-        channel: PublishChannel[PendingMessage] = await PublishChannel.open(link, self._on_outcome, self.flush)
-        try:
-            await channel.declare_exchange(self._exchange, passive=owner(self._exchange) != link.user)
-        except BaseException:
-            await channel.close()
-            raise
-        return channel
+    def _isolate(self, channel: PublishChannel[PendingMessage], close: Close) -> None:
+        """Settle the message for which the broker closed the channel, or reduce the groups until it is known."""
+        unanswered = channel.unanswered
+        if channel.forgot:  # messages that are not in `unanswered`, so that no message is known to be alone
+            unanswered *= 2
+        refused = self._isolation.closed(unanswered)
+        if refused is not None and not refused.settled:
+            self._settle(refused, Outcome.REFUSED, close.text)
+
+    async def _pause(self, link: Link, seconds: float, error: PulsekitError) -> float:
+        """Wait before another channel is opened on the same connection; return the seconds for the next time."""
+        first = seconds == _FIRST_PAUSE and not link.is_lost
+        log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await link.lost()
+        return _FIRST_PAUSE if link.is_lost else min(_MAX_PAUSE, seconds * 2)
 
     def _fail(self, error: PulsekitError) -> None:
         """Stop finally: messages that were sent are settled as unknown, the others get the error."""

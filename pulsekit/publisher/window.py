@@ -41,8 +41,8 @@ class PendingMessage(OutgoingMessage):
         index: the position among the messages of one `publish_many`.
         timeout: seconds from acceptance to the deadline.
         deadline: the deadline on the clock of the event loop.
-        sends: the number of connections on which the message was sent.
-        in_flight: whether the message was sent on the current connection and has no answer yet.
+        sends: the number of channels on which the message was sent.
+        in_flight: whether the message was sent on the current channel and has no answer yet.
         on_settled: called once the message has a receipt or an error.
     """
 
@@ -72,7 +72,9 @@ class PendingMessage(OutgoingMessage):
     def settle(self, outcome: Outcome, detail: str) -> None:
         """Set the receipt, and free the body: a late message may stay referenced by its channel."""
         to = self.header
-        self.receipt = Receipt(self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail)
+        self.receipt = Receipt(
+            self.index, self.id, to.exchange, to.routing_key, outcome, self.sends > 1, detail, sent=self.sends > 0
+        )
         self.body = b""
         if self.on_settled is not None:
             self.on_settled()

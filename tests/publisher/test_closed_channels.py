@@ -1,0 +1,279 @@
+"""Publishing while the broker refuses single messages, closes channels and connections, or does not confirm."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiormq.exceptions import ChannelClosed
+from support.proxy import Proxy
+
+import pulsekit
+from pulsekit import Draft, Outcome, Properties
+from pulsekit._amqp import methods
+from pulsekit.queues import queue_depth
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.loopback import SandboxBroker
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.node import PrivateNode
+
+KEY = "k"
+REFUSED = {  # what the broker refuses, and its words
+    "expiration": (Properties(expiration="1h"), "invalid expiration"),
+    "user": (Properties(user_id="somebody"), "user_id property set to 'somebody'"),
+}
+
+
+async def confirmed(receipts: Any) -> list[pulsekit.Receipt]:
+    return [receipt async for receipt in receipts]
+
+
+@pytest.fixture
+async def queue(pulse: pulsekit.Pulse, user: PulseUser, exchange: str) -> str:
+    """A durable queue that is bound to the exchange."""
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
+        return messages.queue
+
+
+async def read(pulse: pulsekit.Pulse, queue: str) -> list[pulsekit.Message]:
+    """Return all messages of a queue."""
+    count = (await queue_depth(pulse, queue)).ready
+    async with pulse.subscribe(queue=queue, prefetch=5000) as messages:
+        return [await anext(messages) for _ in range(count)]
+
+
+@pytest.mark.parametrize("bad", [{0}, {150}, {299}, {3, 4, 200}], ids=str)
+@pytest.mark.parametrize("kind", REFUSED)
+async def test_only_the_message_is_refused_and_its_neighbours_arrive(
+    pulse: pulsekit.Pulse, exchange: str, queue: str, kind: str, bad: set[int]
+) -> None:
+    properties, words = REFUSED[kind]
+    drafts = [Draft({"n": n}, KEY, properties=properties if n in bad else Properties()) for n in range(300)]
+    publisher = pulse.publisher(exchange, mandatory=True)
+    receipts = await confirmed(publisher.publish_many(drafts))
+    assert {receipt.index for receipt in receipts if receipt.outcome is Outcome.REFUSED} == bad
+    assert all(words in receipts[n].detail and receipts[n].sent for n in bad)
+    assert {receipt.outcome for receipt in receipts if receipt.index not in bad} == {Outcome.CONFIRMED}
+    found = await read(pulse, queue)
+    assert {message.payload["n"] for message in found} == set(range(300)) - bad
+    ids = {message.payload["n"]: message.properties.message_id for message in found}
+    assert all(ids[message.payload["n"]] == message.properties.message_id for message in found)
+    assert all(ids[receipt.index] == receipt.message_id for receipt in receipts if receipt.index not in bad)
+    assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+
+
+async def test_if_every_message_is_refused_each_has_its_receipt(pulse: pulsekit.Pulse, exchange: str) -> None:
+    publisher = pulse.publisher(exchange)
+    drafts = [Draft({}, KEY, properties=Properties(expiration="never")) for _ in range(30)]
+    assert {receipt.outcome for receipt in await confirmed(publisher.publish_many(drafts))} == {Outcome.REFUSED}
+    with pytest.raises(pulsekit.MessageRefused, match=r"invalid expiration.*correct the message"):
+        await publisher.publish({}, KEY, properties=Properties(expiration="never"))
+    assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+
+
+@pytest.fixture
+def small_messages(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker whose max_message_size is 10,000 bytes for the channels that are opened within the test."""
+    if broker.kind == "sandbox":
+        monkeypatch.setattr("pulsekit.sandbox.protocol.publishing._MAX_MESSAGE", 10_000)
+        yield
+        return
+    before = broker.eval("persistent_term:get(max_message_size, none)")
+    broker.eval("application:set_env(rabbit, max_message_size, 10000)", "persistent_term:put(max_message_size, 10000)")
+    yield
+    restore = (
+        "persistent_term:erase(max_message_size)"
+        if before == "none"
+        else f"persistent_term:put(max_message_size, {before})"
+    )
+    broker.eval("application:unset_env(rabbit, max_message_size)", restore)
+
+
+@pytest.mark.usefixtures("small_messages")
+async def test_a_message_that_is_too_large_for_the_broker_is_refused_alone(
+    pulse: pulsekit.Pulse, exchange: str, queue: str
+) -> None:
+    publisher = pulse.publisher(exchange)
+    drafts = [Draft(b"x" * (10_001 if n == 20 else 10_000), KEY) for n in range(40)]
+    receipts = await confirmed(publisher.publish_many(drafts))
+    assert [receipt.index for receipt in receipts if receipt.outcome is not Outcome.CONFIRMED] == [20]
+    assert "message size 10001" in receipts[20].detail
+    assert {len(message.body) for message in await read(pulse, queue)} == {10_000}
+
+
+@pytest.fixture
+def three_channels(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A broker that allows three channels on the connections that are opened within the test."""
+    if broker.kind == "sandbox":
+        monkeypatch.setattr("pulsekit.sandbox.protocol.sessions._CHANNEL_MAX", 3)
+        yield
+        return
+    before = broker.eval("{ok, Most} = application:get_env(rabbit, channel_max)", "Most")
+    broker.eval("application:set_env(rabbit, channel_max, 3)")
+    yield
+    broker.eval(f"application:set_env(rabbit, channel_max, {before})")
+
+
+@pytest.mark.usefixtures("three_channels")
+async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(user: PulseUser, exchange: str) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        publishers = [pulse.publisher(exchange) for _ in range(3)]
+        for publisher in publishers:
+            await publisher.open()
+        link = await pulse.link()
+        with pytest.raises(pulsekit.ConfigurationError, match=r"3 channels.*channel_max.*close publishers"):
+            await pulse.publisher(exchange).open()
+        with pytest.raises(pulsekit.ConfigurationError, match="channel_max"):
+            await pulse.exchange_exists(exchange)
+        for publisher in publishers:
+            assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+        await publishers.pop().close()
+        assert await pulse.exchange_exists(exchange)
+        assert await pulse.link() is link
+        # Another client's mistake: the broker closes the connection (530). No publisher takes it for its own refusal.
+        await pulse.publisher(exchange).open()
+        link.channel_max = 9
+        with pytest.raises(pulsekit.ConnectionLost, match="channel_max"):
+            await link.channel(confirms=False)
+        for publisher in publishers:
+            assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+
+
+async def test_a_timeout_says_whether_the_message_was_sent_and_what_it_waited_for(
+    user: PulseUser, exchange: str
+) -> None:
+    async def timed_out(publisher: pulsekit.Publisher) -> tuple[bool, str]:
+        with pytest.raises(pulsekit.PublishTimeout) as caught:
+            await publisher.publish({}, KEY, timeout=0.05)
+        assert caught.value.receipt.detail in str(caught.value)
+        return caught.value.receipt.sent, caught.value.receipt.detail
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        assert await timed_out(publisher) == (True, "sent; the broker sent no confirm")
+        proxy.refuse()
+        proxy.cut()
+        while pulse._out.state == "ready":
+            await asyncio.sleep(0)
+        assert await timed_out(publisher) == (False, "not sent; no connection to the broker")
+
+
+@pytest.fixture
+def block(
+    broker: RabbitMQ | SandboxBroker, sandbox: SandboxBroker, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], None]]:
+    """Call it to make the broker block publishers, until the end of the test."""
+    if broker.kind == "sandbox":
+        yield sandbox._sandbox.block
+        sandbox._sandbox.unblock()
+        return
+    node: PrivateNode = request.getfixturevalue("rabbitmq_node")
+    alarm = "{{resource_limit, memory, node()}, []}"
+    yield lambda: node.eval(f"rabbit_alarm:set_alarm({alarm})") and None
+    node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+
+
+async def test_a_timeout_names_the_reason_for_which_the_broker_blocks(
+    pulse: pulsekit.Pulse, exchange: str, block: Callable[[], None]
+) -> None:
+    publisher = pulse.publisher(exchange)
+    await publisher.open()
+    await asyncio.to_thread(block)
+    # The broker reports the alarm to those who publish. RabbitMQ does not read the first message, the sandbox does.
+    first = asyncio.ensure_future(publisher.publish_many([({}, KEY)], timeout=0.5).__anext__())
+    while pulse._out.state != "blocked":
+        await asyncio.sleep(0.01)
+    with pytest.raises(pulsekit.PublishTimeout) as later:
+        await publisher.publish({}, KEY, timeout=0.05)
+    late, early = later.value.receipt, await first
+    assert late.detail.startswith("not sent; the broker blocks publishers: ")
+    assert (late.sent, early.sent) == (False, True)
+    if early.outcome is Outcome.TIMEOUT:
+        assert early.detail == "sent; the broker blocks publishers: low on memory"
+
+
+async def test_an_exchange_that_is_created_again_is_reported(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen: list[str] = []
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange, mandatory=True, on_recreated=seen.append)
+        assert publisher.mandatory
+        await publisher.open()
+        for deleted in (False, True):
+            proxy.refuse()
+            proxy.cut()
+            if deleted:
+                await pulse.delete_exchange(exchange)
+            proxy.accept()
+            with pytest.raises(pulsekit.MessageReturned):
+                await publisher.publish({}, KEY)
+            assert (publisher.recreated, seen) == (int(deleted), [exchange] * deleted)
+    assert ("created again without its bindings" in caplog.text) is True
+
+
+async def test_an_exchange_that_came_back_with_another_type_is_refused(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse
+) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange)
+        await publisher.open()
+        proxy.refuse()
+        proxy.cut()
+        await pulse.delete_exchange(exchange)
+        channel = await (await pulse.link()).channel(confirms=False)
+        await channel.exchange_declare(exchange=exchange, exchange_type="direct", durable=True)
+        proxy.accept()
+        with pytest.raises(pulsekit.PreconditionFailed, match="which loses its bindings"):
+            await publisher.publish({}, KEY)
+
+
+async def test_a_negative_confirm_of_the_second_copy_leaves_the_outcome_unknown(
+    user: PulseUser, exchange: str, pulse: pulsekit.Pulse
+) -> None:
+    """The first copy fills the queue, its confirm is lost with the connection, and the second copy is rejected."""
+    await pulse.create_exchange(exchange)
+    full = pulsekit.Queue(f"queue/{user.name}/q", arguments={"x-max-length": 1, "x-overflow": "reject-publish"})
+    async with pulse.subscribe(exchange, queue=full):
+        pass
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        publisher = shaky.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        publishing = asyncio.ensure_future(publisher.publish({}, KEY))
+        while not (await queue_depth(pulse, full.name)).ready:
+            await asyncio.sleep(0.01)
+        proxy.cut()
+        proxy.release_answers()
+        with pytest.raises(pulsekit.OutcomeUnknown, match="refused only the second copy") as caught:
+            await publishing
+        assert caught.value.receipt.resent
+        with pytest.raises(pulsekit.MessageRefused, match="publish it again later"):
+            await publisher.publish({}, KEY)
+    assert (await queue_depth(pulse, full.name)).ready == 1
+
+
+@pytest.mark.parametrize("what", ["publisher", "subscription"])
+async def test_attempts_that_fail_for_a_passing_reason_are_visible_and_end_with_the_caller(
+    pulse: pulsekit.Pulse, exchange: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise ChannelClosed(541, "INTERNAL_ERROR - a node is starting")
+
+    await pulse.create_exchange(exchange)
+    monkeypatch.setattr(methods, "declare_exchange" if what == "publisher" else "declare_queue", fails)
+    one = pulse.publisher(exchange) if what == "publisher" else pulse.subscribe(exchange)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await one.open()
+    assert "INTERNAL_ERROR - a node is starting; trying again" in caplog.text
+    monkeypatch.undo()
+    await one.open()
+    await one.close()
