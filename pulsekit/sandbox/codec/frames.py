@@ -17,7 +17,7 @@ from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.refusals import frame_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from pamqp.base import Frame
 
@@ -69,8 +69,8 @@ class Splitter:
     0-9-1 §4.2.3). TCP delivers it in any number of pieces. `split` puts the rest of the previous call before the new
     bytes, steps over the complete frames by position, copies only their payloads, and keeps the rest.
 
-    Invariants: `_rest` starts at the first byte of a frame, and is at most 7 bytes longer than `frame_max`, because a
-    length is checked as soon as the seven bytes before the payload are there.
+    Invariants: `_rest` starts at the first byte of a frame. Unless the caller stopped early, it is at most 7 bytes
+    longer than `frame_max`, because a length is checked as soon as the seven bytes before the payload are there.
 
     A payload may be as large as `frame_max`, as in RabbitMQ, although the specification counts the 8 bytes around it.
     amqpstorm sends such frames. The text of the refusal has the limit of the specification, as RabbitMQ's has.
@@ -82,8 +82,10 @@ class Splitter:
         self.frame_max = frame_max
         self._rest = b""
 
-    def split(self, data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    def split(self, data: bytes) -> Generator[tuple[int, int, bytes]]:
         """Yield type, channel and payload of every complete frame.
+
+        If the caller closes the generator early, the next call continues with the next frame.
 
         Raises:
             Refusal: 501, the stream is not AMQP; nothing after these bytes can be read.
@@ -92,22 +94,24 @@ class Splitter:
             data = self._rest + data
             self._rest = b""
         offset, size = 0, len(data)
-        while size - offset >= 7:
-            kind, channel, length = _PREFIX.unpack_from(data, offset)
-            if length > self.frame_max:
-                raise frame_error(f"type {kind}, all octets = <<>>: {{frame_too_large,{length},{self.frame_max - 8}}}")
-            start = offset + 7
-            stop = start + length
-            if stop >= size:
-                break
-            payload = data[start:stop]
-            if data[stop] != 0xCE:
-                raise frame_error(
-                    f"type {kind}, all octets = {_erlang_binary(payload)}: {{invalid_frame_end_marker,{data[stop]}}}"
-                )
-            yield kind, channel, payload
-            offset = stop + 1
-        self._rest = data[offset:]
+        try:
+            while size - offset >= 7:
+                kind, channel, length = _PREFIX.unpack_from(data, offset)
+                if length > self.frame_max:
+                    limit = self.frame_max - 8
+                    raise frame_error(f"type {kind}, all octets = <<>>: {{frame_too_large,{length},{limit}}}")
+                start = offset + 7
+                stop = start + length
+                if stop >= size:
+                    break
+                payload, end = data[start:stop], data[stop]
+                if end != 0xCE:
+                    octets = _erlang_binary(payload)
+                    raise frame_error(f"type {kind}, all octets = {octets}: {{invalid_frame_end_marker,{end}}}")
+                offset = stop + 1
+                yield kind, channel, payload
+        finally:
+            self._rest = data[offset:]
 
 
 def unknown(kind: int, payload: bytes) -> Refusal:

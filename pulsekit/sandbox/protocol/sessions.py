@@ -18,7 +18,10 @@ Channels and exclusive queues exist only in `running`; `lost` and `_close` remov
 
 Output is collected in `_out` until the caller takes it with `data_to_send`; `wake` is called when the first bytes are
 added. If a client reads slowly (`congested`) or much is unsent, deliveries wait in their queues; `_deliveries_wait`
-then makes `drained` dispatch them. If even answers pile up, or the broker blocks publishers, `paused` stops reading.
+then makes `drained` dispatch them. If more than 4 MiB of answers are unsent, the rest of the input waits in the
+splitter (`_input_waits`), and `paused` stops reading: a few bytes of Basic.Get can ask for gigabytes. So a session
+buffers at most 4 MiB and one message for a client that does not read. `paused` also stops reading while the broker
+blocks publishers.
 
 Example: the bytes of Channel.Open and Basic.Consume arrive in one call of `receive`. `wake` is called once, and
 `data_to_send` returns OpenOk, ConsumeOk and the first deliveries.
@@ -99,6 +102,7 @@ class Session:
         self._unsent = 0
         self.congested = False
         self._deliveries_wait = False
+        self._input_waits = False
         self._blocked = False
         self._heartbeat = 0.0
         self._silent_intervals = 0
@@ -115,24 +119,30 @@ class Session:
             data = self._protocol_header(data)
         if self._state in {"header", "unreadable", "closed"}:
             return
+        stream = self._splitter.split(data)
         try:
-            for kind, number, payload in self._splitter.split(data):
+            for kind, number, payload in stream:
                 channel = self._channels.get(number)  # none in any other state than running
                 if channel is None or kind > frames.BODY or payload[:2] == _CHANNEL_CLASS:
                     self._frame(kind, number, payload)
                     if self._state == "closed":
                         break
-                    continue
-                try:
-                    channel.receive(kind, payload)
-                except Refusal as refusal:
-                    self._refuse(refusal, number, channel.ids)
+                else:
+                    try:
+                        channel.receive(kind, payload)
+                    except Refusal as refusal:
+                        self._refuse(refusal, number, channel.ids)
+                if self._unsent > _UNSENT_ANSWERS:
+                    self._input_waits = True
+                    break
         except Refusal as refusal:
             self._refuse(refusal, 0, (0, 0))
             self._state = "unreadable"  # where the next frame starts is unknown
         except Exception as error:  # noqa: BLE001 - a client must get a Close after any error
             _log.exception("the sandbox failed on a frame")
             self._refuse(Refusal(541, f"{type(error).__name__}"), 0, (0, 0))
+        finally:
+            stream.close()
         self._confirm()
 
     def data_to_send(self) -> bytes:
@@ -143,7 +153,10 @@ class Session:
         return data
 
     def drained(self) -> None:
-        """Dispatch deliveries that had to wait, because the output was sent."""
+        """Continue with input and deliveries that had to wait, because the output was sent."""
+        if self._input_waits and not self.congested and self._unsent <= _UNSENT_ANSWERS:
+            self._input_waits = False
+            self.receive(b"")
         if self._deliveries_wait and self.takes_deliveries():
             self._deliveries_wait = False
             for channel in list(self._channels.values()):
@@ -152,7 +165,7 @@ class Session:
     @property
     def paused(self) -> bool:
         """True while the server should read nothing from the client."""
-        return not self.closed and (self._blocked or (self.congested and self._unsent > _UNSENT_ANSWERS))
+        return not self.closed and (self._blocked or self._input_waits)
 
     @property
     def closed(self) -> bool:

@@ -155,10 +155,30 @@ def test_a_client_that_asks_without_reading_is_not_read_for_ever(world) -> None:
     client = world.connect()
     client.session.congested = True
     while not client.session.paused:
-        client.send(Basic.Qos(prefetch_count=1))
+        client.send(*[Basic.Qos(prefetch_count=1)] * 1000)
     assert len(client.session.data_to_send()) < 5_000_000
+    client.session.drained()
+    assert client.session.paused
     client.session.congested = False
+    client.session.drained()
     assert not client.session.paused
+
+
+def test_a_few_bytes_do_not_ask_for_more_than_a_client_reads(world) -> None:
+    client, size = world.connect(), 100_000
+    client.call(Queue.Declare(queue="q"))
+    for _ in range(500):
+        client.publish("", "q", b"x" * size)
+    client.send(*[Basic.Get(queue="q", no_ack=True)] * 500, Queue.Declare(queue="last"))
+    assert client.session.paused
+    largest = total = 0
+    while data := client.session.data_to_send():
+        largest, total = max(largest, len(data)), total + data.count(b"x" * size)
+        client.session.drained()
+    assert total == 500
+    assert largest < (1 << 22) + 2 * size
+    assert not client.session.paused
+    assert "last" in world.broker.vhosts["/"].queues
 
 
 def test_a_publisher_is_blocked_at_its_next_publish_and_told_so(world) -> None:
