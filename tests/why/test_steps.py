@@ -177,7 +177,7 @@ def test_one_deadline_covers_all_requests(stand: Stand, monkeypatch: pytest.Monk
     began = time.monotonic()
     explain(Target(SLUG, root_url=stand.url, treeherder=stand.url), online)
     assert len(given) == 5
-    assert given == sorted(given, reverse=True)
+    assert given == sorted(set(given), reverse=True)
     assert 20 - given[-1] <= time.monotonic() - began
     late = OnlineEvidence(0.001)
     late.page("a", f"{stand.url}/a")
