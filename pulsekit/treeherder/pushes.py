@@ -61,7 +61,9 @@ def resolve_push(message: PushMessage, repositories: Repositories | None = None)
         found = None if repositories is None else _find(repositories, kind, url, branch, message.payload_at)
     except DroppedError as error:
         return PushResolution(url, branch, findings=(error.finding,))
-    assumptions = (assumption,) if repositories else (assumption, "an active repository has the URL and the branch")
+    assumptions = (
+        (assumption,) if repositories is not None else (assumption, "an active repository has the URL and the branch")
+    )
     return PushResolution(url, branch, found, (), assumptions)
 
 
@@ -103,7 +105,8 @@ def _read_github(message: PushMessage, kind: str) -> tuple[str, str | None, str]
 
 def _find(repositories: Repositories, kind: str, url: str, branch: str | None, at: str) -> Repository:
     """Return the only active repository of a push."""
-    candidates = repositories.at(url)
+    known = repositories.at(url)
+    candidates = [one for one in known if one.active]
     if kind == "hg":
         found = [one for one in candidates if not any(name.endswith("*") for name in one.branches)]
     elif kind == "pull-request":
@@ -122,8 +125,8 @@ def _find(repositories: Repositories, kind: str, url: str, branch: str | None, a
     elif candidates:
         branches = sorted({name for one in candidates for name in one.branches})
         text = f"no active repository at {brief(url)}{of_branch}; branches are {', '.join(branches) or 'unknown'}"
-    elif inactive := next((one for one in repositories if one.url == url), None):
-        text = f"{inactive.name} at {brief(url)} is not active"
+    elif known:
+        text = f"{known[0].name} at {brief(url)} is not active"
     else:
         text = f"no repository has the URL {brief(url)}"
     raise DroppedError("push-unsupported", at, text)

@@ -11,6 +11,7 @@ Source: `treeherder/model/models.py` of Treeherder, and its `treeherder/model/fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ class Repository:
     accepts_pull_requests: bool = False
 
 
-class Repositories:
-    """The repositories of a Treeherder.
+class Repositories(Mapping[str, bool]):
+    """The repositories of a Treeherder: for each name whether the repository is active.
 
     Args:
         repositories: all repositories, including inactive ones.
@@ -55,24 +56,22 @@ class Repositories:
     def __init__(self, repositories: Iterable[Repository]) -> None:
         self._by_name = {one.name: one for one in repositories}
 
-    def __iter__(self) -> Iterator[Repository]:
-        return iter(self._by_name.values())
+    def __getitem__(self, name: str) -> bool:
+        return self._by_name[name].active
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
 
     def __len__(self) -> int:
         return len(self._by_name)
 
-    def get(self, name: str) -> Repository | None:
+    def find(self, name: str) -> Repository | None:
         """Return the repository of a name, or None."""
         return self._by_name.get(name)
 
     def at(self, url: str) -> list[Repository]:
-        """Return the active repositories of a URL. A URL matches exactly, as in Treeherder."""
-        return [one for one in self if one.url == url and one.active]
-
-    @property
-    def active(self) -> dict[str, bool]:
-        """Whether each repository is active, by its name."""
-        return {one.name: one.active for one in self}
+        """Return the repositories of a URL. A URL matches exactly, as in Treeherder."""
+        return [one for one in self._by_name.values() if one.url == url]
 
 
 def read_repositories(*values: Any) -> Repositories:

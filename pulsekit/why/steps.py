@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from pulsekit._documents.suggestions import Guesses, brief, counted
 from pulsekit.errors import ConfigurationError, InvalidPayload
-from pulsekit.treeherder.preview import preview_job
+from pulsekit.treeherder import preview_job
 from pulsekit.treeherder.repositories import read_repositories
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage
 from pulsekit.treeherder.tasks import predict_job
@@ -217,9 +217,9 @@ class _Ladder:
             repositories = read_repositories(page.value)
         except ConfigurationError:
             return _unread("project", page)
-        found = repositories.get(self._project)
+        found = repositories.find(self._project)
         if found is None:
-            near = Guesses().nearest(self._project, repositories.active)
+            near = Guesses().nearest(self._project, repositories)
             hint = (
                 f"did you mean {near!r}? Correct the route" if near else "ask Treeherder's team to add the repository"
             )

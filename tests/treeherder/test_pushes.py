@@ -76,7 +76,7 @@ def test_a_push_belongs_to_the_one_active_repository_of_its_url_and_branch(
 ) -> None:
     resolved = resolve_push(message, REPOSITORIES)
     assert resolved.findings == ()
-    assert resolved.repository == REPOSITORIES.get(repository)
+    assert resolved.repository == REPOSITORIES.find(repository)
     assert resolve_push(message).findings == ()
 
 
@@ -209,11 +209,13 @@ EXPECTED = [
     ],
 )
 def test_repositories_are_read_from_fixtures_answers_and_lists(values: list[Any]) -> None:
-    assert list(read_repositories(*values)) == EXPECTED
+    found = read_repositories(*values)
+    assert [found.find(name) for name in found] == EXPECTED
 
 
 def test_a_list_may_have_names_alone() -> None:
-    assert list(read_repositories(["autoland", "try"])) == [Repository("autoland"), Repository("try")]
+    found = read_repositories(["autoland", "try"])
+    assert [found.find(name) for name in found] == [Repository("autoland"), Repository("try")]
 
 
 @pytest.mark.parametrize("value", [{}, "autoland", None, [1], [{}], [{"name": 1}], [{"name": "a", "url": 1}], BRANCHES])
@@ -224,6 +226,6 @@ def test_other_forms_are_refused(value: Any) -> None:
 
 def test_repositories_have_a_state_by_name() -> None:
     known = read_repositories(FIXTURE)
-    assert known.active == {"autoland": True, "fx": False}
-    assert known.get("fx") == Repository("fx", "https://github.com/m/fx", active=False, accepts_pull_requests=True)
-    assert known.get("x") is None
+    assert dict(known) == {"autoland": True, "fx": False}
+    assert known.find("fx") == Repository("fx", "https://github.com/m/fx", active=False, accepts_pull_requests=True)
+    assert known.find("x") is None
