@@ -75,7 +75,10 @@ class Sandbox:
         on_change: Observer | None = None,
     ) -> None:
         if not _is_loopback(host) and not password:
-            raise ConfigurationError(f"the sandbox listens on {host!r} only with a password, give it one")
+            raise ConfigurationError(
+                f"the sandbox listens on {host!r}, which is not loopback, only with a password: "
+                "set password=, or --password-file on the command line"
+            )
         self._host, self._port = host, port
         self._password, self._users_given = password, dict(users or {})
         self._users = Users(password, users)

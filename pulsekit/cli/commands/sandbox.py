@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import re
 import secrets
 import signal
+import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -16,11 +18,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pulsekit._config.discovery import SANDBOX_PORT, login_at
-from pulsekit.bindings.names import check_exchange
+from pulsekit.bindings.names import check_exchange, check_user
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import RegistrationOption, repeatable, seconds
-from pulsekit.cli.output.output import clean, note, warn
+from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER
 
@@ -89,14 +91,18 @@ def command(
 
     It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
     is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
-    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user, and so
-    do commands in other terminals if no broker is configured.
+    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user, and so do commands
+    in other terminals if no broker is configured.
 
     With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each message.
     """
     from pulsekit.cli.input.registrations import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox
 
+    if warn_limit > delete_limit:
+        raise ConfigurationError(
+            f"--warn {warn_limit:,} is above --delete {delete_limit:,}: PulseGuardian warns before it deletes a queue"
+        )
     registrations = [*registrations_from(*registration or ())]
     watch = _Watch()
     recorded = _read_seed(seed) if seed else {}
@@ -139,8 +145,9 @@ async def _host(
         try:
             await stack.enter_async_context(sandbox)
         except OSError as error:
+            hint = "; --port 0 picks a free port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else ""
             raise ConfigurationError(
-                f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}; --port 0 picks a free port"
+                f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}{hint}"
             ) from error
         url = sandbox.url(user)
         shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
@@ -160,6 +167,10 @@ async def _host(
         stack.enter_context(faults.inflicted(sandbox))
         if argv:
             return await _around(argv, url)
+        if sys.stderr is not None and sys.stderr.isatty():
+            found = not private and (sandbox.host, sandbox.port) == ("127.0.0.1", SANDBOX_PORT)
+            used = "commands on this machine use it if no broker is configured; " if found else ""
+            note(f"the sandbox is ready: {used}Ctrl-C stops it, and all messages are lost")
         ended = asyncio.Event()
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
         await ended.wait()
@@ -221,6 +232,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.seeds: dict[str, _Seed] = {}
+        self._shown = Output(live=True)
 
     def on_change(self, event: Event) -> None:
         """Print an action of the guardian. Trigger the seed of an exchange that a queue was bound to."""
@@ -234,7 +246,7 @@ class _Watch:
         """Print one line for an event."""
         detail = "" if event.detail == event.kind else event.detail
         parts = (event.kind, event.user, event.exchange, event.queue, event.routing_key, detail)
-        print(clean("  ".join(part for part in parts if part)), flush=True)  # noqa: T201 - data on stdout
+        self._shown.wrapped("  ".join(part for part in parts if part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +264,10 @@ class _Faults:
         for text in texts:
             name, _, value = text.partition("=")
             if name in {"latency", "drop"} and value:
-                values[name] = seconds(value)
+                try:
+                    values[name] = seconds(value)
+                except typer.BadParameter as error:
+                    raise ConfigurationError(f"--fault {text}: {error.message}") from None
             elif name in {"refuse", "blocked"} and not value:
                 values[name] = True
             else:
@@ -296,10 +311,13 @@ def _chosen_user(user: str | None, logins: dict[str, str] | None) -> str:
 
     Raises:
         ConfigurationError: Raised when that user may not log in.
+        InvalidName: Raised when PulseGuardian cannot create a user with that name.
     """
     if user is None:
-        user = next(iter(logins), ADMINISTRATOR) if logins is not None else DEFAULT_USER
-    if logins is not None and user not in logins and user != ADMINISTRATOR:
+        return next(iter(logins), ADMINISTRATOR) if logins is not None else DEFAULT_USER
+    if logins is None:
+        return check_user(user)
+    if user not in logins and user != ADMINISTRATOR:
         raise ConfigurationError(f"--user {user}: the file of --users does not have this user; add it, or name another")
     return user
 

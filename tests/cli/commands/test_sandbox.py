@@ -152,7 +152,10 @@ async def test_it_is_the_rabbitmq_that_was_asked_for(options: tuple[str, ...], v
         (["--fault", "latency"], 2, "latency=200ms"),
         (["--seed", "missing.ndjson"], 74, "missing.ndjson"),
         (["--registration", "missing.json"], 74, "missing.json"),
-        (["--warn", "10", "--delete", "5"], 2, "warn"),
+        (["--warn", "10", "--delete", "5"], 2, "--warn 10 is above --delete 5"),
+        (["--fault", "drop=0"], 2, "--fault drop=0: '0' is not a duration"),
+        (["--user", "a/b"], 2, "is not a Pulse user name"),
+        (["--user", ""], 2, "is not a Pulse user name"),
         (["--port", "99999"], 2, "--port"),
     ],
 )
