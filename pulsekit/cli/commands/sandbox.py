@@ -331,7 +331,7 @@ def _add_internal_users(
 
     names = [owner(exchange) for exchange in (*(each.exchange for each in registrations), *recorded)]
     for name in (*names, USER if registrations else None):
-        if name is not None:
+        if name not in {None, ADMINISTRATOR}:  # guest has a password already
             logins.setdefault(name, secrets.token_urlsafe())
 
 
