@@ -224,8 +224,8 @@ async def test_users_of_a_file_need_not_have_the_users_that_the_sandbox_itself_n
     (tmp_path / "users").write_text("ann: 'secret'\n")
     registration = {"exchange": EXCHANGE, "destinations": ["treeherder"], "projects": [f"{PROJECT}._"]}
     (tmp_path / "registration.json").write_text(json.dumps(registration))
-    record = {"exchange": "exchange/bob/v1/jobs", "routing_key": "k", "payload": {}}
-    (tmp_path / "seed.ndjson").write_text(json.dumps(record))
+    records = [{"exchange": f"exchange/{user}/v1/jobs", "routing_key": "k", "payload": {}} for user in ("bob", "guest")]
+    (tmp_path / "seed.ndjson").write_text("".join(json.dumps(record) + "\n" for record in records))
     options = ("--users", "users", "--registration", "registration.json", "--seed", "seed.ndjson")
     with start("sandbox", "--port", "0", *options, folder=tmp_path) as sandbox:
         url = url_of(sandbox)
@@ -237,6 +237,8 @@ async def test_users_of_a_file_need_not_have_the_users_that_the_sandbox_itself_n
             pulse.subscribe("exchange/bob/v1/jobs") as messages,
         ):
             assert (await anext(messages)).routing_key == "k"
+        async with library.connect(url.replace("ann@", "guest:guest@")) as guest:
+            await guest.create_exchange("exchange/ann/x")
         for stranger in ("treeherder", "bob", "me"):
             async with library.connect(url.replace("ann@", f"{stranger}:sandbox@")) as pulse:
                 with pytest.raises(library.LoginRefused):
