@@ -188,3 +188,21 @@ async def test_exclusive_consumers_are_not_exclusive(wire, name) -> None:
     await wire.call(quorum(name))
     for tag in "tu":
         assert (await wire.call(Basic.Consume(queue=name, consumer_tag=tag, exclusive=True))).name == "Basic.ConsumeOk"
+
+
+@pytest.mark.parametrize("overflow", ["drop-head", "reject-publish-dlx"])
+async def test_a_full_queue_drops_its_oldest_messages(wire, name, overflow) -> None:
+    await wire.call(quorum(name, max_length=2, overflow=overflow))
+    assert await publish(wire, "", name, b"1", b"2", b"3", b"4", b"5") == ["Basic.Ack"] * 5
+    assert await bodies(wire, name, 2) == [b"4", b"5"]
+
+
+async def test_a_full_queue_refuses_messages_after_it_exceeded_its_limit(wire, name) -> None:
+    await wire.call(quorum(name, max_length=2, overflow="reject-publish"))
+    datas = [str(number).encode() for number in range(200)]
+    confirmed = 0
+    while (await publish(wire, "", name, datas[confirmed]))[0] == "Basic.Ack":
+        confirmed += 1
+        await asyncio.sleep(0.01)  # a RabbitMQ refuses messages a moment after that
+    assert confirmed >= 3
+    assert await bodies(wire, name, confirmed) == datas[:confirmed]

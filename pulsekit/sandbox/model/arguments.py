@@ -70,6 +70,8 @@ class QueueOptions:
                 raise precondition_failed(f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
         if kind == "quorum":
             values["delivery_limit"] = _delivery_limit(arguments, release)
+            if values.get("overflow") == "reject-publish-dlx":
+                values["overflow"] = "drop-head"  # accepted, but without the effect that it has in a classic queue
         return cls(**values)
 
 

@@ -173,7 +173,9 @@ class Queue:
     def enqueue(self, message: Message) -> bool:
         """Add a message; return False if a limit refuses it."""
         options = self.options
-        if self._limited and options.overflow != "drop-head" and self._exceeds_limits(1, len(message.body)):
+        # A quorum queue refuses messages only after it exceeded its limit.
+        more, more_bytes = (0, 0) if self.quorum else (1, len(message.body))
+        if self._limited and options.overflow != "drop-head" and self._exceeds_limits(more, more_bytes):
             if options.overflow == "reject-publish-dlx":
                 self.vhost.dead_letter(self, message, "maxlen")
             return False
