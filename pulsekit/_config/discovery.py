@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["SANDBOX_PASSWORD", "SANDBOX_PLATFORM", "SANDBOX_PORT", "find_sandbox", "login_at"]
 
-SANDBOX_PORT = 5695  # not RabbitMQ's 5672: what listens there may be somebody's real broker
+SANDBOX_PORT = 5695  # not RabbitMQ's 5672, where a real broker may listen
 SANDBOX_PLATFORM = "pulsekit sandbox"
-SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - any will do there
+SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - any password works there
 
 _HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1 §4.2.2
 _TIMEOUT = 0.5  # seconds: it is this machine

@@ -145,7 +145,7 @@ async def _host(
         try:
             await stack.enter_async_context(sandbox)
         except OSError as error:
-            hint = "; --port 0 picks a free port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else ""
+            hint = "; add --port 0 to use a free port" if error.errno in {errno.EADDRINUSE, errno.EACCES} else ""
             raise ConfigurationError(
                 f"cannot listen on {sandbox.host}:{sandbox.port}: {error.strerror}{hint}"
             ) from error

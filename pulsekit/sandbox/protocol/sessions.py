@@ -16,7 +16,7 @@ Invariants: `receive` raises nothing. A Refusal closes the channel if it is a so
 connection. During the handshake it ends the connection without a Close, unless login or virtual host are refused.
 Channels and exclusive queues exist only in `running`; `lost` and `_close` remove them. Confirms precede any Close.
 
-Output is collected in `_out` until the caller takes it with `data_to_send`; `wake` is called when the first bytes are
+Output is collected in `_out` until the caller calls `data_to_send`; `wake` is called when the first bytes are
 added. If a client reads slowly (`congested`) or much is unsent, deliveries wait in their queues; `_deliveries_wait`
 then makes `drained` dispatch them. If more than 4 MiB of answers are unsent, the rest of the input waits in the
 splitter (`_input_waits`), and `paused` stops reading: a few bytes of Basic.Get can ask for gigabytes. So a session
