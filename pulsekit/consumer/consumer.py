@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
-    from pulsekit.errors import BrokerRefused
+    from pulsekit.errors import BrokerRefused, PulsekitError
     from pulsekit.messages import Gap, Message
     from pulsekit.schemas.schema import Schema
 
@@ -105,6 +105,11 @@ class Consumer:
     def stale(self) -> int:
         """How many messages were settled too late, after their connection was lost."""
         return self._subscription.stale
+
+    @property
+    def problem(self) -> PulsekitError | None:
+        """Why the last attempt to subscribe on an open connection failed, while another one follows; else None."""
+        return self._subscription.problem
 
     @property
     def ack_timeouts(self) -> int:

@@ -84,6 +84,7 @@ class Subscription:
         queue: the name of the queue, which changes with each epoch if the queue is exclusive.
         gaps: how many times no consumer was connected.
         stale: how many messages were settled after their channel had closed.
+        problem: why the last attempt to subscribe failed while another one follows, or None.
         ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
         buffer: messages that arrived and were not returned to the caller.
         arrived: set when a message arrives, and when the subscription ends.
@@ -109,6 +110,7 @@ class Subscription:
         self.queue = queue.name if queue is not None else ""
         self.gaps = 0
         self.stale = 0
+        self.problem: PulsekitError | None = None
         self.ack_timeouts = 0
         self.buffer: deque[Message] = deque()
         self.arrived = asyncio.Event()
@@ -250,6 +252,7 @@ class Subscription:
                     pause = min(_MAX_PAUSE, pause * 2)
                     continue
                 self._passive = self._durable
+                self.problem = None
                 self._report_gap()
                 if not self._ready.done():
                     self._ready.set_result(None)
@@ -380,6 +383,7 @@ class Subscription:
 
     async def _pause(self, link: Link, seconds: float, error: PulsekitError) -> None:
         """Wait before the next attempt on the same connection, and say at the first one why."""
+        self.problem = error
         first = seconds == _FIRST_PAUSE and not link.is_lost
         log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)
         with contextlib.suppress(TimeoutError):

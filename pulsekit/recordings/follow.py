@@ -14,6 +14,7 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from pulsekit.consumer.consumer import PREFETCH
+from pulsekit.errors import ConnectTimeout, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Follower", "Until", "Viewer"]
 
+_LOOK = 0.1  # seconds between two checks whether the first attempt to subscribe has failed
 _BATCH = 256  # messages recorded and shown together when they come faster than that
 _BATCH_BYTES = 4 * 1024 * 1024  # of their bodies, since their records are in memory at the same time
 
@@ -98,6 +100,8 @@ class Follower:
         self._viewer: Viewer | None = None
         self._until = until
         self._consumer: Consumer | None = None
+        self._began: float | None = None  # when `connect` was called
+        self._connected = True  # unless `connect` returned False
         self._last = 0.0  # when the last chosen message came
 
     @property
@@ -111,6 +115,40 @@ class Follower:
             self._writer.gaps.append(gap)
         if self._viewer is not None and self._consumer is not None:
             self._viewer.gap(gap, at_once=not self.busy and not self._consumer.waiting)
+
+    async def connect(self, consumer: Consumer) -> bool:
+        """Open the consumer, and count the duration from now on instead of from `run` on.
+
+        Duration and idle time end this too, while attempts to subscribe fail or an exchange is waited for. The first
+        attempt is not interrupted: it has a deadline, and its error is more useful.
+
+        Returns:
+            Whether the consumer is open. If not, it still waited for an exchange when it was time to stop.
+
+        Raises:
+            ConnectTimeout: Raised when it was time to stop before the consumer was open, for another reason.
+            PulsekitError: Raised when the consumer cannot be opened.
+        """
+        time = asyncio.get_running_loop().time
+        self._began = time()
+        end = self._began + min(inf if limit is None else limit for limit in (self._until.duration, self._until.idle))
+        while True:
+            try:
+                async with asyncio.timeout_at(None if end == inf else end) as timeout:
+                    await consumer.open()
+            except TimeoutError:
+                if not timeout.expired():
+                    raise
+            else:
+                return True
+            if (problem := consumer.problem) is None:
+                end = time() + _LOOK
+                continue
+            await consumer.close()
+            if isinstance(problem, NotFound):
+                self._connected = False
+                return False
+            raise ConnectTimeout(f"no subscription within {time() - self._began:.3g} s: {problem}") from problem
 
     async def open(self, consumer: Consumer) -> None:
         """Begin the recording, and make the viewer.
@@ -126,15 +164,21 @@ class Follower:
     async def run(self, consumer: Consumer) -> None:
         """Follow until it is time to stop, then close recording and viewer.
 
+        If `connect` returned False, this only writes the recording without messages.
+
         Raises:
             PulsekitError: the subscription failed.
             OSError: messages cannot be recorded or shown.
         """
         if self._consumer is None:
             await self.open(consumer)
+        if self._began is None:
+            self._began = asyncio.get_running_loop().time()
+        duration = self._until.duration
         try:
-            async with asyncio.timeout(self._until.duration) as limit:
-                await self._follow(consumer)
+            async with asyncio.timeout_at(None if duration is None else self._began + duration) as limit:
+                if self._connected:
+                    await self._follow(consumer)
         except TimeoutError:
             if not limit.expired():
                 raise

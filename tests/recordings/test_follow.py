@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiormq.exceptions import ChannelClosed
 
 import pulsekit
 from pulsekit.bindings.registration import Binding
@@ -103,6 +105,49 @@ async def test_it_stops_in_time_and_the_recording_is_whole(
     async with pulse.subscribe(binding) as consumer:
         await follower.run(consumer)
     assert recorded(path) == []
+
+
+@pytest.mark.parametrize("until", [Until(idle=1), Until(duration=1)], ids=["idle", "duration"])
+async def test_it_stops_in_time_while_it_waits_for_an_exchange(
+    pulse: pulsekit.Pulse, exchange: str, tmp_path: Path, until: Until
+) -> None:
+    path, missing = tmp_path / "jobs.ndjson.gz", Binding(exchange, "#")
+    follower = Follower(Selection([missing]), RecordingWriter(pulsekit.Recorder(path)), until=until)
+    consumer = pulse.subscribe(missing, wait=True)
+    async with asyncio.timeout(5):
+        assert not await follower.connect(consumer)
+        await follower.run(consumer)
+    assert recorded(path) == []
+
+
+@pytest.mark.parametrize("until", [Until(idle=1), Until(duration=1)], ids=["idle", "duration"])
+async def test_a_subscription_that_fails_until_the_end_is_an_error(
+    pulse: pulsekit.Pulse,
+    publisher: pulsekit.Publisher,
+    binding: Binding,
+    monkeypatch: pytest.MonkeyPatch,
+    until: Until,
+) -> None:
+    async def fails(*_: object, **__: object) -> None:
+        raise ChannelClosed(541, "INTERNAL_ERROR - a node is starting")
+
+    monkeypatch.setattr("pulsekit._amqp.methods.declare_queue", fails)
+    follower = Follower(Selection([binding]), until=until)
+    with pytest.raises(pulsekit.ConnectTimeout, match=r"no subscription within 1[.\d]* s.*INTERNAL_ERROR"):
+        await follower.connect(pulse.subscribe(binding))
+
+
+async def test_the_duration_counts_from_the_start_and_not_from_the_subscription(
+    pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, binding: Binding
+) -> None:
+    follower = Follower(Selection([binding]), until=Until(duration=1))
+    consumer = pulse.subscribe(binding)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await follower.connect(consumer)
+    await asyncio.sleep(began + 1 - loop.time())  # what opening may need
+    async with asyncio.timeout(0.5):
+        await follower.run(consumer)
 
 
 async def test_a_gap_is_shown_at_once_when_no_message_waits(

@@ -239,6 +239,16 @@ async def test_fewer_messages_than_expected_are_a_negative_answer(
         assert ("1 came, 2 were expected" in err) == bool(status)
 
 
+def test_a_duration_ends_the_wait_for_an_exchange_which_is_visible(
+    user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    done = pulsekit("tail", exchange, "--wait", "--for", "2s", "--expect", "1", folder=tmp_path, url=user.url)
+    assert done.status == 1
+    assert f"no exchange '{exchange}'" in done.err
+    assert "trying again" in done.err
+    assert "0 came, 1 were expected" in done.err
+
+
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, None])
 async def test_its_queue_is_gone_however_it_ends(
     end: signal.Signals | None,

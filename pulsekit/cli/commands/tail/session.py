@@ -105,32 +105,41 @@ class Session:
             OSError: Raised when messages cannot be recorded or shown.
         """
         store, follower = self.store, self._follower
-        async with (
-            self.pulse as pulse,
-            pulse.subscribe(
+        async with self.pulse as pulse:
+            messages = pulse.subscribe(
                 *self.bindings,
                 queue=None if store is None else store.declaration(),
                 prefetch=follower.prefetch,
                 wait=wait,
                 on_gap=self._on_gap,
                 on_refused=self._on_refused,
-            ) as messages,
-        ):
-            self._messages = messages
-            await follower.open(messages)
-            standing = [binding for binding in self.bindings if binding not in self._refused]
-            note(f"listening on {', '.join(map(str, standing))}")
-            if store is not None and (kept := await messages.depth()).total:
-                note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
+            )
             began = time.monotonic()
-            try:
-                async with self._watched(messages):
-                    await follower.run(messages)
-            finally:
-                if self._talk is not None:
-                    await self._talk
+            if await follower.connect(messages):
+                async with messages:
+                    await self._follow(messages)
+            else:
+                await follower.run(messages)
                 self._sum_up(time.monotonic() - began)
         return self._status()
+
+    async def _follow(self, messages: Consumer) -> None:
+        """Follow the messages of an open consumer, and say what was done."""
+        store, follower = self.store, self._follower
+        self._messages = messages
+        await follower.open(messages)
+        standing = [binding for binding in self.bindings if binding not in self._refused]
+        note(f"listening on {', '.join(map(str, standing))}")
+        if store is not None and (kept := await messages.depth()).total:
+            note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
+        began = time.monotonic()
+        try:
+            async with self._watched(messages):
+                await follower.run(messages)
+        finally:
+            if self._talk is not None:
+                await self._talk
+            self._sum_up(time.monotonic() - began)
 
     def _open_screen(self) -> Screen | None:
         self._screen = self.make_screen()
