@@ -22,6 +22,7 @@ __all__ = ["Receipts"]
 
 _MANY = 50  # messages; from this number on, show a progress bar instead of lines
 _FRAME = 0.1  # seconds between two updates of the bar
+_EXPLAINED = {"invalid", "returned"}  # outcomes whose reason is printed as an error or a warning
 _STYLES = {"confirmed": "good", "returned": "warn"}
 
 
@@ -56,12 +57,17 @@ class Receipts:
                 "routing_key": receipt.routing_key,
                 "outcome": receipt.outcome,
                 "resent": receipt.resent,
+                "sent": receipt.sent,
+                "detail": receipt.detail,
             }
             self._outlet.put(f"{dump_line(line)}\n".encode())
         elif self.total is None or self.total < _MANY or receipt.outcome not in _STYLES:
             resent = "  (sent again after a reconnect)" if receipt.resent else ""
+            detail = f"  ({receipt.detail})" if receipt.detail and receipt.outcome not in _EXPLAINED else ""
             style = _STYLES.get(receipt.outcome, "bad")
-            self._out.line((f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent, "dim"))
+            self._out.line(
+                (f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent + detail, "dim")
+            )
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
             warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
 
