@@ -29,9 +29,9 @@ Each branch groups exceptions by what the caller can do:
     │   └── Unreachable           the connection could not be opened
     └── PublishError              inspect the receipt, and publish again (`pulsekit.publisher.receipts`)
         ├── MessageReturned       no queue is bound to the routing key
-        ├── MessageRefused        the broker sent a negative confirm
+        ├── MessageRefused        the broker refused the message
         ├── PublishTimeout        no confirm before the deadline
-        └── OutcomeUnknown        the connection was lost before the confirm
+        └── OutcomeUnknown        the message may or may not have arrived
 
 `str()` of an exception is the message for the user: what happened, and what to do.
 """

@@ -123,6 +123,7 @@ class Pulse:
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
+        overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
     ) -> Publisher:
         """Return a publisher for one exchange. Its first message, or `open`, opens the connection.
@@ -133,6 +134,9 @@ class Pulse:
                 schema itself.
             mandatory: report messages that the broker cannot route to any queue.
             timeout: the deadline for the outcome of a message in seconds, including reconnects.
+            overflow_rejects: whether a negative confirm (basic.nack) means that a full queue rejected the message
+                (`x-overflow` is `reject-publish`), so that the outcome is refused. By default, the outcome is unknown:
+                the broker also sends a negative confirm for a queue whose node failed and that may have the message.
             on_recreated: called with the name of the user's exchange when it had been deleted, and is created again
                 after a reconnect. It then has no bindings.
 
@@ -148,6 +152,7 @@ class Pulse:
             schema=_schema(schema),
             mandatory=mandatory,
             timeout=timeout,
+            overflow_rejects=overflow_rejects,
             on_recreated=on_recreated,
         )
         self._register(publisher)

@@ -75,10 +75,12 @@ async def test_a_cut_connection_comes_back(pulse_sandbox: PulseSandbox, pulse: p
 
 
 async def test_a_refused_publish_is_an_error(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
-    publisher = pulse.publisher(EXCHANGE)
+    publisher = pulse.publisher(EXCHANGE, overflow_rejects=True)
     pulse_sandbox.refuse()
     with pytest.raises(pulsekit.MessageRefused):
         await publisher.publish({}, "k")
+    with pytest.raises(pulsekit.OutcomeUnknown):
+        await pulse.publisher(EXCHANGE).publish({}, "k")
     pulse_sandbox.refuse(False)
     await publisher.publish({}, "k")
 

@@ -34,11 +34,12 @@ class Outcome(enum.StrEnum):
             Without, the broker also confirms a message that it discards because no queue is bound to its key.
         RETURNED: no queue is bound to the routing key, and the broker returned the message (basic.return). This needs
             `mandatory`.
-        REFUSED: the broker did not accept the message: it sent a negative confirm (basic.nack), or closed the channel
-            because of this message.
+        REFUSED: the broker closed the channel because of this message; or a full queue rejected it (basic.nack, with
+            `overflow_rejects` of the publisher).
         TIMEOUT: the broker did not answer before the deadline.
-        UNKNOWN: the message was sent, and its connection was lost before the broker answered. If the broker refuses the
-            second copy of such a message (basic.nack), the first copy may still have arrived.
+        UNKNOWN: the message was sent, and its connection was lost before the broker answered, or the broker sent a
+            negative confirm (basic.nack). The message may have arrived: when the node of a queue fails, the broker
+            sends negative confirms also for messages that the queue has stored.
         INVALID: the message violates its schema, or AMQP cannot encode it. It was not sent.
     """
 

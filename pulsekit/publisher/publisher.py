@@ -67,12 +67,15 @@ class Publisher:
         schema: Schema | None = None,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
+        overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
     ) -> None:
         check_callback("on_recreated", on_recreated)
         self.exchange: str = check_exchange(exchange)
         self.mandatory: bool = mandatory
-        self._sender = Sender(connection, tasks, self.exchange, on_recreated)
+        self._sender = Sender(
+            connection, tasks, self.exchange, overflow_rejects=overflow_rejects, on_recreated=on_recreated
+        )
         self._encoder = Encoder(self.exchange, schema)
         self._tasks = tasks
         self._timeout = timeout
@@ -136,10 +139,11 @@ class Publisher:
             InvalidMessage: Raised when AMQP cannot encode the message. Nothing was sent.
             TypeError: Raised when an argument has a wrong type, or the payload is JSON text. Nothing was sent.
             MessageReturned: Raised with `mandatory`, when no queue is bound to the routing key.
-            MessageRefused: Raised when the broker refuses the message: a negative confirm, or a closed channel.
+            MessageRefused: Raised when the broker closes the channel because of the message, or with `overflow_rejects`
+                of the publisher, when the broker sends a negative confirm.
             PublishTimeout: Raised when the broker does not confirm before the deadline.
             OutcomeUnknown: Raised when the connection is lost before the confirm, and the deadline passes before the
-                message can be sent again.
+                message can be sent again; or when the broker sends a negative confirm.
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host.
             NetworkError: Raised when the first connection fails.
         """

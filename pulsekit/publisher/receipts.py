@@ -70,9 +70,7 @@ class Receipt:
         if self.outcome is Outcome.RETURNED:
             raise MessageReturned(f"{where} was returned: no queue is bound to this key{detail}", self)
         if self.outcome is Outcome.REFUSED:
-            advice = (
-                "correct the message" if detail else "a queue is full, or the broker failed: publish it again later"
-            )
+            advice = "correct the message" if detail else "a queue is full, publish it again later"
             raise MessageRefused(f"{where} was refused by the broker{detail}: {advice}", self)
         if self.outcome is Outcome.TIMEOUT:
             raise PublishTimeout(f"{where} was not confirmed in time{detail}", self)
@@ -102,8 +100,8 @@ class MessageRefused(PublishError):
     """Raised when the broker refused the message.
 
     If the receipt has a `detail`, the broker closed the channel because of this message (channel.close), for example
-    because of an invalid property or the size: correct the message. Otherwise the broker sent a negative confirm
-    (basic.nack), because a queue is full or after an internal error: publish the message again later.
+    because of an invalid property or the size: correct the message. Otherwise a full queue rejected the message
+    (basic.nack, with `overflow_rejects` of the publisher): publish the message again later.
     """
 
 
@@ -118,7 +116,8 @@ class PublishTimeout(PublishError):
 class OutcomeUnknown(PublishError):
     """Raised when the message was sent, and its connection was lost before the confirm.
 
-    This is also raised when such a message was sent again and the broker refused the second copy (basic.nack).
+    This is also raised after a negative confirm (basic.nack): a queue is full and has rejected the message, or the node
+    of a queue failed, which may have stored it. `overflow_rejects` of the publisher says that it is the first.
 
     Publish the message again if consumers can receive it twice: the broker may have accepted it.
     """

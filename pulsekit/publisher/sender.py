@@ -72,6 +72,8 @@ class Sender:
         connection: Connection,
         tasks: asyncio.TaskGroup,
         exchange: str,
+        *,
+        overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
     ) -> None:
         self.pending: dict[PendingMessage, None] = {}  # an ordered set
@@ -80,6 +82,7 @@ class Sender:
         self._connection = connection
         self._tasks = tasks
         self._exchange = exchange
+        self._overflow_rejects = overflow_rejects  # whether only a full queue sends negative confirms
         self._channels: ChannelOpener[PendingMessage] = ChannelOpener(exchange, on_recreated)
         self._isolation: Isolation[PendingMessage] = Isolation()
         self._outbox: list[PendingMessage] = []
@@ -187,11 +190,19 @@ class Sender:
         message.in_flight = False
         # A message with a receipt has timed out. One with an unknown outcome is sent again on the next channel.
         if message.receipt is None and outcome is not Outcome.UNKNOWN:
-            if outcome is Outcome.REFUSED and message.sends > 1:
-                outcome, detail = Outcome.UNKNOWN, "it was sent twice, and the broker refused only the second copy"
+            if outcome is Outcome.REFUSED:
+                outcome, detail = self._on_nack(message)
             self._settle(message, outcome, detail)
         if self._isolation.size is not None and self._isolation.answered(message):
             self.flush_soon()
+
+    def _on_nack(self, message: PendingMessage) -> tuple[Outcome, str]:
+        """Return the outcome of a negative confirm: a queue that rejects is known, and this is the only copy."""
+        if message.sends > 1:
+            return Outcome.UNKNOWN, "negative confirm of the second copy; the first may have arrived"
+        if not self._overflow_rejects:
+            return Outcome.UNKNOWN, "negative confirm; a queue is full, or a node of the broker failed"
+        return Outcome.REFUSED, ""
 
     def _settle(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         del self.pending[message]

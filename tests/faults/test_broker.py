@@ -119,7 +119,7 @@ async def test_a_queue_that_is_full_refuses(rabbitmq: RabbitMQ, figures: Callabl
     stage = Stage(rabbitmq, arguments={"x-max-length": 100, "x-overflow": "reject-publish"})
     account = Account()
     async with pulsekit.connect(stage.user.url) as pulse:
-        await publish(pulse.publisher(stage.exchange, mandatory=True), account, 1000)
+        await publish(pulse.publisher(stage.exchange, mandatory=True, overflow_rejects=True), account, 1000)
     stage.drain(account)
     totals = account.close()
     assert totals.confirmed == totals.received == 1000 - totals.refused - totals.returned
