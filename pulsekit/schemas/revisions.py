@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FORMER", "TODAY", "Change", "migrate"]
+__all__ = ["FORMER", "TODAY", "Change", "migrate", "revision_of"]
 
 TODAY = "pulse-job"
 FORMER = "pulse-job-2020"
@@ -52,3 +52,10 @@ def migrate(job: Any) -> tuple[Any, tuple[Change, ...]]:
     changes = [Change(name, None) for name in _GONE if name in origin] + [Change(name, "id") for name in numbers]
     kept = {"id" if name in _NUMBERS else name: value for name, value in origin.items() if name not in _GONE}
     return job | {"origin": kept}, tuple(changes)
+
+
+def revision_of(payload: Any) -> str:
+    """Return the name of the revision that a payload follows, or the empty text if it is no job."""
+    if not isinstance(payload, dict) or payload.keys().isdisjoint({"taskId", "display"}):
+        return ""
+    return FORMER if migrate(payload)[1] else TODAY

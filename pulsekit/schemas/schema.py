@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pulsekit.schemas.runtime import Validator
 
 __all__ = [
+    "MOST_PROBLEMS",
     "PROFILES",
     "Profile",
     "Schema",
@@ -50,7 +51,7 @@ PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
 # A reference that may name another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
-_MOST = 100_000  # problems of one payload, which take some seconds
+MOST_PROBLEMS = 100_000  # problems of one payload, which take some seconds
 
 # What compiled code, or the walk that explains, can raise over a value they did not think of: integers beyond floats,
 # NaN, keys that are no text, deep nesting.
@@ -110,7 +111,7 @@ class Schema:
             return not self._explain(value, profile)
         return True
 
-    def problems(self, payload: Any, profile: Profile = "strict", *, most: int = _MOST) -> tuple[Problem, ...]:
+    def problems(self, payload: Any, profile: Profile = "strict", *, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         """Return every problem of the payload, in its own order; none when it is valid.
 
         Those of a `Document` carry line and column.
@@ -130,7 +131,7 @@ class Schema:
         found = self._explain(payload.value, profile, most) or _UNEXPLAINED
         return tuple(problem.at(*payload.place(problem.pointer)) for problem in found)
 
-    def _explain(self, value: Any, profile: Profile, most: int = _MOST) -> tuple[Problem, ...]:
+    def _explain(self, value: Any, profile: Profile, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         from pulsekit.schemas.explain import list_problems
 
         try:

@@ -1,7 +1,8 @@
 """What Treeherder does with a job beyond its schema. This package does no I/O.
 
 Job(project="autoland", …)           # a job with Python's names and types
-lint_job(job)                        # what Treeherder would drop, misread or not show, and what to change
+judge(job)                           # the verdict: stored or dropped, why, and how it is stored
+lint_job(job)                        # the rules that a job breaks, and what to change
 preview_job(job)                     # the job as Treeherder stores it
 routing_key(job, "treeherder")       # treeherder.autoland._
 summarize(job)                       # the main fields for one line of a screen
@@ -17,10 +18,10 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit.treeherder.context import Context
     from pulsekit.treeherder.job import Job, JobKind, JobResult, JobState, Link, Log, Machine
     from pulsekit.treeherder.keys import routing_key
     from pulsekit.treeherder.lint import Finding, Linter, lint_job
-    from pulsekit.treeherder.preview import preview_job
     from pulsekit.treeherder.pushes import PushResolution, resolve_push
     from pulsekit.treeherder.repositories import Repositories, Repository, read_repositories
     from pulsekit.treeherder.rules import RULES, Rule, Severity
@@ -28,17 +29,21 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.summary import JobSummary, summarize
     from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
     from pulsekit.treeherder.tasks import TaskPrediction, predict_job
+    from pulsekit.treeherder.verdict import RULES_AS_OF, Judge, TreeherderOutcome, Verdict, judge, preview_job
 
 __all__ = [
     "PUSH_RULES",
     "RULES",
+    "RULES_AS_OF",
     "TASK_RULES",
+    "Context",
     "Finding",
     "Job",
     "JobKind",
     "JobResult",
     "JobState",
     "JobSummary",
+    "Judge",
     "Link",
     "Linter",
     "Log",
@@ -53,6 +58,9 @@ __all__ = [
     "TaskGraph",
     "TaskMessage",
     "TaskPrediction",
+    "TreeherderOutcome",
+    "Verdict",
+    "judge",
     "lint_job",
     "predict_job",
     "preview_job",
@@ -66,6 +74,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        "pulsekit.treeherder.context": ("Context",),
         "pulsekit.treeherder.job": ("Job", "JobKind", "JobResult", "JobState", "Link", "Log", "Machine"),
         "pulsekit.treeherder.keys": ("routing_key",),
         "pulsekit.treeherder.lint": (
@@ -73,12 +82,19 @@ __getattr__, __dir__ = lazy_names(
             "Linter",
             "lint_job",
         ),
-        "pulsekit.treeherder.preview": ("preview_job",),
         "pulsekit.treeherder.pushes": ("PushResolution", "resolve_push"),
         "pulsekit.treeherder.repositories": ("Repositories", "Repository", "read_repositories"),
         "pulsekit.treeherder.subjects": ("PushMessage", "TaskDefinition", "TaskGraph", "TaskMessage", "recognize"),
         "pulsekit.treeherder.task_rules": ("PUSH_RULES", "TASK_RULES"),
         "pulsekit.treeherder.tasks": ("TaskPrediction", "predict_job"),
+        "pulsekit.treeherder.verdict": (
+            "RULES_AS_OF",
+            "Judge",
+            "TreeherderOutcome",
+            "Verdict",
+            "judge",
+            "preview_job",
+        ),
         "pulsekit.treeherder.rules": (
             "RULES",
             "Rule",

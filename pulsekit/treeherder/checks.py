@@ -12,15 +12,25 @@ from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief, counted
 from pulsekit.errors import InvalidMessage
 from pulsekit.treeherder.keys import key_follows, task_of
-from pulsekit.treeherder.rules import LOG_URL_MAX, MESSAGE_MAX, OWNER_MAX, PARSED_LOGS, PRODUCT_NAME_MAX, SYMBOL_MAX
+from pulsekit.treeherder.rules import (
+    LOG_URL_MAX,
+    MESSAGE_MAX,
+    OWNER_CUT,
+    OWNER_MAX,
+    PARSED_LOGS,
+    PRODUCT_NAME_MAX,
+    SYMBOL_MAX,
+)
 from pulsekit.treeherder.times import FIELDS, read_time
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from pulsekit.treeherder.context import Context
     from pulsekit.treeherder.times import Moment
 
-    Breach: TypeAlias = tuple[str, str]  # a JSON pointer, and what is wrong there
+    # A JSON pointer, what is wrong there, and an operation of JSON Patch that corrects it and keeps the meaning.
+    Breach: TypeAlias = tuple[str, str] | tuple[str, str, Mapping[str, Any]]
 
 __all__ = ["CHECKS", "STATES", "Reading"]
 
@@ -39,23 +49,26 @@ class Reading:
     Attributes:
         job: the whole of it.
         key: the routing key it travels under, or None when that is not known.
+        context: what else is known.
         state: its state when the schema knows it, else empty.
         result: its result, or empty.
         logs: those that are objects, with their numbers.
         size: how many bytes the message has at most, when that is known.
     """
 
-    __slots__ = ("_times", "job", "key", "logs", "result", "size", "state")
+    __slots__ = ("_odd", "_times", "context", "job", "key", "logs", "result", "size", "state")
 
-    def __init__(self, job: dict[str, Any], key: str | None = None, size: int | None = None) -> None:
+    def __init__(self, job: dict[str, Any], key: str | None, size: int | None, context: Context) -> None:
         self.job = job
         self.key = key
         self.size = size
+        self.context = context
         state = self.text("state")
         self.state = state if state in STATES else ""
         self.result = self.text("result")
         self.logs = _objects(job.get("logs"))
         self._times: dict[str, Moment | None] | None = None
+        self._odd: list[tuple[str, Moment | None]] = []
 
     @property
     def links(self) -> Sequence[tuple[int, dict[str, Any]]]:
@@ -66,8 +79,18 @@ class Reading:
     def times(self) -> dict[str, Moment | None]:
         """Those that are text, with what they were read as, in the order in which they should happen."""
         if self._times is None:
-            self._times = {name: read_time(text) for name in FIELDS if isinstance(text := self.job.get(name), str)}
+            self._times = {
+                name: read_time(text, self.context.today)
+                for name in FIELDS
+                if isinstance(text := self.job.get(name), str)
+            }
+            self._odd = [(name, one) for name, one in self._times.items() if one is None or not (one[1] and one[2])]
         return self._times
+
+    @property
+    def odd_times(self) -> Sequence[tuple[str, Moment | None]]:
+        """The times that cannot be read, or that lack a zone or a part of their date."""
+        return self._odd if self._times is not None or self.times else ()
 
     def text(self, name: str) -> str:
         """Return a property that is text, else the empty text."""
@@ -90,10 +113,29 @@ def _owner_missing(reading: Reading) -> Sequence[Breach]:
 
 def _time_unreadable(reading: Reading) -> Sequence[Breach]:
     return [
-        (f"/{name}", f"{brief(reading.job[name])} is no full date and time that Treeherder can read")
-        for name, moment in reading.times.items()
+        (f"/{name}", f"{brief(reading.job[name])} is no date or time that Treeherder can read")
+        for name, moment in reading.odd_times
         if moment is None
     ]
+
+
+def _time_incomplete(reading: Reading) -> Sequence[Breach]:
+    return [
+        (f"/{name}", f"{brief(reading.job[name])} has no full date: Treeherder adds the day on which it reads the job")
+        for name, moment in reading.odd_times
+        if moment is not None and not moment.complete
+    ]
+
+
+def _project_unknown(reading: Reading) -> Sequence[Breach]:
+    known = reading.context.repositories
+    if known is None:
+        return ()
+    project = reading.object("origin").get("project")
+    if not isinstance(project, str) or known.get(project):
+        return ()
+    what = "is not active" if project in known else "is unknown"
+    return [("/origin/project", f"the repository {brief(project)} {what} at Treeherder")]
 
 
 def _task_id_form(reading: Reading) -> Sequence[Breach]:
@@ -105,7 +147,7 @@ def _task_id_form(reading: Reading) -> Sequence[Breach]:
 
 def _key_mismatch(reading: Reading) -> Sequence[Breach]:
     project = reading.object("origin").get("project")
-    if reading.key is None or not isinstance(project, str) or key_follows(reading.key, project):
+    if reading.key is None or not isinstance(project, str) or key_follows(reading.key, project, reading.context.rule):
         return ()
     return [("/origin/project", f"the routing key {brief(reading.key)} is not that of a job of {brief(project)}")]
 
@@ -136,7 +178,7 @@ def _times_disordered(reading: Reading) -> Sequence[Breach]:
     found: list[Breach] = []
     before = earlier = None
     for name, moment in reading.times.items():
-        if moment is None:
+        if moment is None or not moment.complete:
             continue
         if earlier is not None and moment.seconds < earlier:
             found.append((f"/{name}", f"is {counted(earlier - moment.seconds, 'second')} before {before}"))
@@ -158,12 +200,18 @@ def _symbol_long(reading: Reading) -> Sequence[Breach]:
 
 def _product_name_long(reading: Reading) -> Sequence[Breach]:
     size = len(reading.text("productName"))
-    return () if size <= PRODUCT_NAME_MAX else [("/productName", f"has {size} characters")]
+    if size <= PRODUCT_NAME_MAX:
+        return ()
+    return [("/productName", f"has {size} characters", _cut(reading, "productName", PRODUCT_NAME_MAX))]
 
 
 def _owner_long(reading: Reading) -> Sequence[Breach]:
     size = len(reading.text("owner"))
-    return () if size <= OWNER_MAX else [("/owner", f"has {size} characters")]
+    return () if size <= OWNER_MAX else [("/owner", f"has {size} characters", _cut(reading, "owner", OWNER_CUT))]
+
+
+def _cut(reading: Reading, name: str, size: int) -> Mapping[str, Any]:
+    return {"op": "replace", "path": f"/{name}", "value": reading.text(name)[:size]}
 
 
 def _log_url_long(reading: Reading) -> Sequence[Breach]:
@@ -191,9 +239,13 @@ def _time_missing(reading: Reading) -> Sequence[Breach]:
 
 def _time_zone_missing(reading: Reading) -> Sequence[Breach]:
     return [
-        (f"/{name}", f"{brief(reading.job[name])} has no zone")
-        for name, moment in reading.times.items()
-        if moment is not None and not moment.zoned
+        (
+            f"/{name}",
+            f"{brief(reading.job[name])} has no zone",
+            {"op": "replace", "path": f"/{name}", "value": moment.text},
+        )
+        for name, moment in reading.odd_times
+        if moment is not None and moment.complete and not moment.zoned
     ]
 
 
@@ -222,7 +274,9 @@ def _machine_unnamed(reading: Reading) -> Sequence[Breach]:
 
 
 def _summary_unused(reading: Reading) -> Sequence[Breach]:
-    return [("/jobInfo/summary", "is never shown")] if "summary" in reading.object("jobInfo") else ()
+    if "summary" not in reading.object("jobInfo"):
+        return ()
+    return [("/jobInfo/summary", "is never shown", {"op": "remove", "path": "/jobInfo/summary"})]
 
 
 def _message_large(reading: Reading) -> Sequence[Breach]:
@@ -253,6 +307,8 @@ def _digits(chunk: Any) -> int:
 CHECKS: dict[str, Callable[[Reading], Sequence[Breach]]] = {
     "owner-missing": _owner_missing,
     "time-unreadable": _time_unreadable,
+    "project-unknown": _project_unknown,
+    "time-incomplete": _time_incomplete,
     "task-id-form": _task_id_form,
     "key-mismatch": _key_mismatch,
     "result-early": _result_early,
@@ -261,8 +317,8 @@ CHECKS: dict[str, Callable[[Reading], Sequence[Breach]]] = {
     "times-disordered": _times_disordered,
     "symbol-long": _symbol_long,
     "product-name-long": _product_name_long,
-    "owner-long": _owner_long,
     "log-url-long": _log_url_long,
+    "owner-long": _owner_long,
     "time-missing": _time_missing,
     "time-zone-missing": _time_zone_missing,
     "result-kind": _result_kind,

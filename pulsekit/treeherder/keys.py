@@ -9,6 +9,7 @@ from base64 import urlsafe_b64encode
 from typing import Any
 from uuid import UUID
 
+from pulsekit.bindings.rules import Rule
 from pulsekit.errors import ConfigurationError, InvalidMessage
 
 __all__ = ["key_follows", "routing_key", "task_of"]
@@ -35,9 +36,18 @@ def routing_key(job: Any, destination: str) -> str:
     return f"{destination}.{project}.{_RESERVED}"
 
 
-def key_follows(key: str, project: str) -> bool:
-    """Tell whether a key can be that of a job of the project: a destination of one word or more, then the project."""
-    return project in key.split(".")[1:]
+def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
+    """Return whether a key can be that of a job of the project.
+
+    Args:
+        key: the routing key.
+        project: the project of the job.
+        rule: the rule by which the key is registered. By default, a destination of one word or more comes first.
+    """
+    words = key.split(".")
+    if rule is Rule.ANY_PROJECT:
+        return project in words
+    return project in (words[:-1] if rule is Rule.PROJECT_DESTINATION else words[1:])
 
 
 def task_of(task_id: str) -> tuple[str, int] | None:

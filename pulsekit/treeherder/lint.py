@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import Guesses, brief
-from pulsekit.errors import ConfigurationError
+from pulsekit.errors import ConfigurationError, Problem
 from pulsekit.treeherder.checks import CHECKS, STATES, Reading
+from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.rules import RULES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pulsekit.treeherder.rules import Rule, Severity
 
-__all__ = ["Finding", "Linter", "lint_job"]
+__all__ = ["RULES_BY_NAME", "Finding", "Linter", "lint_job", "make_finding"]
 
-_RULES = {rule.name: rule for rule in RULES}
-_ORDER = list(_RULES)
-_BACKWARDS = _RULES["state-backwards"]  # the one rule that needs more than one job
+RULES_BY_NAME = {rule.name: rule for rule in RULES}
+_ORDER = list(RULES_BY_NAME)
+_BACKWARDS = RULES_BY_NAME["state-backwards"]  # the one rule that needs more than one job
 _REMEMBERED = 50_000  # jobs of one file whose states are compared, at least; twice as many take 20 MB
 
 
@@ -34,6 +35,8 @@ class Finding:
         pointer: JSON pointer of the value (RFC 6901), empty for what is missing or the whole job.
         message: what was found.
         hint: what to change.
+        suggestion: an operation of JSON Patch (RFC 6902) that removes the finding and keeps what Treeherder stores, or
+            None.
     """
 
     rule: str
@@ -41,6 +44,11 @@ class Finding:
     pointer: str
     message: str
     hint: str
+    suggestion: Mapping[str, Any] | None = field(default=None, compare=False)
+
+    def problem(self) -> Problem:
+        """Return the finding as a problem of the payload."""
+        return Problem(self.pointer, self.rule, self.message, hint=self.hint, suggestion=self.suggestion)
 
     def __str__(self) -> str:
         return f"{self.pointer or 'payload'}: {self.message} ({self.hint})"
@@ -58,11 +66,11 @@ class Linter:
 
     def __init__(self, off: Iterable[str] = ()) -> None:
         off = frozenset(off)
-        for name in sorted(off.difference(_RULES)):
-            near = Guesses().nearest(name, _RULES)
-            meant = f"did you mean {near!r}?" if near else f"rules are {', '.join(_RULES)}"
+        for name in sorted(off.difference(RULES_BY_NAME)):
+            near = Guesses().nearest(name, RULES_BY_NAME)
+            meant = f"did you mean {near!r}?" if near else f"rules are {', '.join(RULES_BY_NAME)}"
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
-        self._checks = [(_RULES[name], check) for name, check in CHECKS.items() if name not in off]
+        self._checks = [(RULES_BY_NAME[name], check) for name, check in CHECKS.items() if name not in off]
         self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
         # Two dicts: removing the oldest entry of one dict again and again is slow, because it leaves gaps to skip.
         self._reached: dict[str, int] = {}
@@ -72,7 +80,14 @@ class Linter:
         """Forget the jobs seen so far: a new file begins."""
         self._reached, self._reached_before = {}, {}
 
-    def lint(self, job: Any, key: str | None = None, *, size: int | None = None) -> tuple[Finding, ...]:
+    def lint(
+        self,
+        job: Any,
+        key: str | None = None,
+        *,
+        size: int | None = None,
+        context: Context = NOTHING,
+    ) -> tuple[Finding, ...]:
         """Return what is wrong with a job, the worst first; nothing for a payload that is no object.
 
         Never raises, whatever the payload. Whether the schema takes it is another question.
@@ -81,16 +96,17 @@ class Linter:
             job: plain JSON.
             key: the routing key it travels under, when that is known.
             size: how many bytes the message has at most, when that is known, to save the time to find out.
+            context: what is known beside the job; its routing key replaces `key`.
         """
         if not isinstance(job, dict):
             return ()
-        reading = Reading(job, key, size)
+        reading = Reading(job, context.routing_key or key, size, context)
         found: list[Finding] = []
         for rule, check in self._checks:
             if breaches := check(reading):
-                found += [_finding(rule, *breach) for breach in breaches]
+                found += [make_finding(rule, *breach) for breach in breaches]
         if self._backwards is not None and (message := self._went_back(reading.text("taskId"), reading.state)):
-            found.append(_finding(self._backwards, "/state", message))
+            found.append(make_finding(self._backwards, "/state", message))
         if len(found) > 1:
             found.sort(key=_rank)
         return tuple(found)
@@ -125,6 +141,13 @@ def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tu
         ConfigurationError: there is no rule of such a name.
     """
     return Linter(off).lint(job, key)
+
+
+def make_finding(rule: Rule, pointer: str, message: str, suggestion: Mapping[str, Any] | None = None) -> Finding:
+    """Return the finding for a rule that is broken at a pointer."""
+    if suggestion is None:
+        return _finding(rule, pointer, message)
+    return Finding(rule.name, rule.severity, pointer, message, rule.hint, suggestion)
 
 
 @lru_cache(128)  # most of the jobs of a file break the same rules in the same way

@@ -6,65 +6,37 @@ Source: `treeherder/etl/job_loader.py`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import InvalidPayload, Problem
-from pulsekit.treeherder.checks import CHECKS, Reading
 from pulsekit.treeherder.keys import task_of
-from pulsekit.treeherder.rules import OWNER_CUT, OWNER_MAX, RULES
-from pulsekit.treeherder.times import FIELDS
+from pulsekit.treeherder.times import FIELDS, read_time
 
-__all__ = ["preview_job"]
+if TYPE_CHECKING:
+    from datetime import date
 
-_SCHEMA = "pulse-job"
-_UNREADABLE = next(rule for rule in RULES if rule.name == "time-unreadable")
+__all__ = ["stored_form"]
+
 _UNKNOWN = "unknown"
 # What is shown under another name than it is sent; a failed test under yet another.
 _RESULTS = {"fail": "busted", "canceled": "usercancel"}
 _TEST_RESULTS = _RESULTS | {"fail": "testfailed"}
 
 
-def preview_job(job: Any) -> dict[str, Any]:
-    """Return the job in the form in which Treeherder stores it: `{"job": {…}, "superseded": […], "revision": …}`.
+def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any]:
+    """Return the form in which Treeherder stores a job: `{"job": {…}, "superseded": […], "revision": …}`.
 
-    The names are Treeherder's; times are seconds since 1970 in UTC. The same job gives the same form on every day and
-    machine; the job is not changed, and shares no list or object with the form. A job without owner, which Treeherder
-    drops, is shown with an unknown one: `lint` tells.
+    The job is not changed, and shares no list or object with the form.
 
     Args:
-        job: plain JSON.
-
-    Raises:
-        InvalidPayload: Treeherder's schema refuses it, or it has a time that cannot be read: there is nothing to see.
+        job: a job that Treeherder accepts, with an owner that the loader has cut.
+        today: the day on which Treeherder reads the job; by default today.
     """
-    from pulsekit.schemas.schema import load_schema  # only for those who preview
-
-    if isinstance(job, dict) and isinstance(owner := job.get("owner"), str) and len(owner) > OWNER_MAX:
-        job = job | {"owner": owner[:OWNER_CUT]}  # before it is validated
-    schema = load_schema(_SCHEMA)
-    schema.check(job, "treeherder")
-    reading = Reading(job)
-    problems = [
-        Problem(pointer, _UNREADABLE.name, message, hint=_UNREADABLE.hint)
-        for pointer, message in CHECKS[_UNREADABLE.name](reading)
-    ]
-    try:
-        symbol = f"{job['display']['jobSymbol']}{job['display'].get('chunkId', '')}"
-    except ValueError:  # an integer that neither Treeherder's Python nor ours writes out
-        problems.append(Problem("/display/chunkId", "integer", "has more digits than can be written"))
-    if problems:
-        raise InvalidPayload(problems, schema.name)
-    times = {FIELDS[name]: moment.seconds for name, moment in reading.times.items() if moment is not None}
-    return _transformed(job, symbol, times)
-
-
-def _transformed(job: dict[str, Any], symbol: str, times: dict[str, int]) -> dict[str, Any]:
     display, links = job["display"], job.get("jobInfo", {}).get("links", [])
     run, build = job.get("runMachine"), job.get("buildMachine")
     form = {
         "job_guid": job["taskId"],
         "name": display["jobName"],
-        "job_symbol": symbol,
+        "job_symbol": f"{display['jobSymbol']}{display.get('chunkId', '')}",
         "group_name": display.get("groupName", _UNKNOWN),
         "group_symbol": display["groupSymbol"],
         "product_name": job.get("productName", _UNKNOWN),
@@ -89,7 +61,11 @@ def _transformed(job: dict[str, Any], symbol: str, times: dict[str, int]) -> dic
             for link in links
             if "perfherder-data" in link["url"] and link["url"].endswith(".json")
         ],
-        **times,
+        **{
+            name: moment.seconds
+            for field, name in FIELDS.items()
+            if field in job and (moment := read_time(job[field], today))
+        },
         "build_platform": _platform(build or run),
         "machine_platform": _platform(run or build),
     }

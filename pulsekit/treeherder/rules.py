@@ -70,6 +70,21 @@ _DROPPED, _WRONG, _COSMETIC = Severity
 
 RULES = (
     Rule(
+        "content-type",
+        _DROPPED,
+        "A body is decoded only if the content type of its message is `application/json`, without parameters. A body "
+        "of any other type, or of none, reaches the loader as text. Looked at where the properties are known.",
+        "send it with content_type application/json",
+    ),
+    Rule(
+        "content-encoding",
+        _DROPPED,
+        "A body is decoded by `content_encoding` and decompressed by the header `compression`. If they do not fit the "
+        "body, the message is dropped. Under the name `gzip`, kombu expects zlib's format. Looked at where they are "
+        "known.",
+        "send UTF-8 JSON without content_encoding and compression",
+    ),
+    Rule(
         "owner-missing",
         _DROPPED,
         "The loader looks at `owner` before it validates: without one the job is dropped, though the schema allows it.",
@@ -78,7 +93,20 @@ RULES = (
     Rule(
         "time-unreadable",
         _DROPPED,
-        "A time that cannot be read drops the job; one without its day is read as today's.",
+        "A time that dateutil cannot read drops the job.",
+        "write it as in 2026-11-23T18:00:00Z",
+    ),
+    Rule(
+        "project-unknown",
+        _DROPPED,
+        "`origin.project` has to be an active repository. Looked at where the repositories are known.",
+        "ask the maintainers of that Treeherder to add or activate the repository",
+    ),
+    Rule(
+        "time-incomplete",
+        _WRONG,
+        "A time without year, month or day, such as `10:00`, `Monday` or `2025`, is accepted. The missing parts are "
+        "those of the day on which Treeherder reads the job.",
         "write it as in 2026-11-23T18:00:00Z",
     ),
     Rule(
@@ -138,16 +166,16 @@ RULES = (
         "shorten it",
     ),
     Rule(
-        "owner-long",
-        _WRONG,
-        f"An owner over {OWNER_MAX} characters is cut to {OWNER_CUT} before the schema is asked.",
-        "shorten it",
-    ),
-    Rule(
         "log-url-long",
         _WRONG,
         f"Links to logs are cut at {LOG_URL_MAX} characters, those of `jobInfo` that become logs included.",
         "shorten the URL, or leave it to a redirect",
+    ),
+    Rule(
+        "owner-long",
+        _COSMETIC,
+        f"An owner over {OWNER_MAX} characters is cut to {OWNER_CUT} before the schema is applied.",
+        "shorten it",
     ),
     Rule(
         "time-missing",

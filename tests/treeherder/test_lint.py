@@ -76,7 +76,9 @@ def sized(size: int) -> dict[str, Any]:
 BREACHES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("owner-missing", but(without="owner"), [""]),
     ("time-unreadable", but({"timeStarted": "soon"}), ["/timeStarted"]),
-    ("time-unreadable", but({"timeScheduled": "18:00", "timeCompleted": ""}), ["/timeScheduled", "/timeCompleted"]),
+    ("time-unreadable", but({"timeScheduled": "24:00", "timeCompleted": ""}), ["/timeScheduled", "/timeCompleted"]),
+    ("time-incomplete", but({"timeScheduled": "10:00", "timeCompleted": "2025"}), ["/timeScheduled", "/timeCompleted"]),
+    ("time-incomplete", but({"timeScheduled": "Monday", "timeCompleted": "-1"}), ["/timeScheduled", "/timeCompleted"]),
     ("time-unreadable", but({"timeStarted": "2026-11-23T18:00:60Z"}), ["/timeStarted"]),
     ("task-id-form", but({"taskId": "build-7"}), ["/taskId"]),
     ("task-id-form", but({"taskId": GOOD["taskId"].removesuffix("/0")}), ["/taskId"]),
@@ -148,9 +150,9 @@ def test_a_job_that_keeps_the_rules_is_left_alone(job: dict[str, Any]) -> None:
 
 
 def test_every_rule_is_tried() -> None:
-    of_several_jobs, of_the_key = "state-backwards", "key-mismatch"
-    tried = {rule for rule, _, _ in BREACHES} | {of_several_jobs, of_the_key}
-    assert tried == {rule.name for rule in RULES} == {*CHECKS, of_several_jobs}
+    of_several_jobs, of_messages = "state-backwards", {"content-type", "content-encoding"}  # see test_verdict.py
+    tried = {rule for rule, _, _ in BREACHES} | {of_several_jobs, "key-mismatch", "project-unknown"} | of_messages
+    assert tried == {rule.name for rule in RULES} == {*CHECKS, of_several_jobs} | of_messages
 
 
 def test_times_are_compared_over_one_that_is_missing() -> None:
@@ -277,7 +279,10 @@ def test_the_rules_that_need_a_key_or_a_file_can_be_switched_off_too() -> None:
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("owner-mising", "did you mean 'owner-missing'"), ("nonsense", "rules are owner-missing, time-unreadable, task-")],
+    [
+        ("owner-mising", "did you mean 'owner-missing'"),
+        ("nonsense", "rules are content-type, content-encoding, owner-missing, "),
+    ],
 )
 def test_a_rule_that_there_is_not_cannot_be_switched_off(name: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=f"'{name}'.*{words}"):

@@ -1,11 +1,11 @@
-"""dateutil is the oracle: Treeherder reads times with it."""
+"""Treeherder reads times with dateutil, so usual forms, which are not read with it, are compared with it."""
 
 from __future__ import annotations
 
 import random
 import warnings
 from calendar import timegm
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,18 +42,18 @@ NOON = 1795435200  # 2026-11-23T12:00:00Z
     ],
 )
 def test_a_time_with_a_zone_is_read_in_whole_seconds(text: str) -> None:
-    assert read_time(text) == (NOON, True)
+    assert read_time(text) == (NOON, True, True)
 
 
 @pytest.mark.parametrize(
     "text", ["2026-11-23T12:00:00", "2026-11-23 12:00", "23-Nov-2026 12:00:00", "2026-11-23 12:00 PST"]
 )
 def test_a_time_without_a_zone_that_is_known_counts_as_utc(text: str) -> None:
-    assert read_time(text) == (NOON, False)
+    assert read_time(text) == (NOON, False, True)
 
 
 def test_a_date_alone_is_midnight() -> None:
-    assert read_time("2026-11-23") == (NOON - 12 * 3600, False)
+    assert read_time("2026-11-23") == (NOON - 12 * 3600, False, True)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +86,35 @@ def test_a_very_long_text_is_no_time() -> None:
     assert read_time("2" * 1_000_000) is None
 
 
-@pytest.mark.parametrize("text", ["12:00", "12:00:00Z", "2026-11", "Nov 2026", "Monday", "2026", "10"])
-def test_what_would_mean_something_else_tomorrow_is_not_read(text: str) -> None:
-    assert _on(text, datetime(2004, 2, 3)) != _on(text, datetime(2001, 5, 17))  # noqa: DTZ001 - what lacks a zone
-    assert read_time(text) is None
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("12:00", "2026-11-29T12:00:00Z"),
+        ("12:00:00Z", "2026-11-29T12:00:00Z"),
+        ("Monday", "2026-11-30T00:00:00Z"),
+        ("2025", "2025-11-29T00:00:00Z"),
+        ("2025-02", "2025-02-28T00:00:00Z"),
+        ("-1", "2026-11-01T00:00:00Z"),
+        ("29", "2026-11-29T00:00:00Z"),
+        ("Nov 2026", "2026-11-29T00:00:00Z"),
+        ("23 Nov", "2026-11-23T00:00:00Z"),
+    ],
+)
+def test_missing_parts_are_those_of_the_day_of_reading(text: str, expected: str) -> None:
+    moment = read_time(text, date(2026, 11, 29))
+    assert moment is not None
+    assert (moment.text, moment.complete) == (expected, False)
+
+
+def test_a_day_that_this_month_does_not_have_cannot_be_read() -> None:
+    assert read_time("31", date(2026, 11, 29)) is None
+    assert read_time("31", date(2026, 12, 29)) is not None
+
+
+def test_a_full_time_is_complete_on_every_day() -> None:
+    for day in (date(2000, 2, 1), date(2026, 1, 31), date(2026, 11, 29), date(2028, 2, 29)):
+        for text in ("2026-11-23 12:00", "Mon, 23 Nov 2026 12:00:00 GMT", "20261123T12"):
+            assert read_time(text, day) == (NOON, "GMT" in text, True)
 
 
 @given(
@@ -100,28 +125,28 @@ def test_what_would_mean_something_else_tomorrow_is_not_read(text: str) -> None:
 def test_every_time_the_standard_library_writes_is_read(when: datetime, minutes: int, precision: str) -> None:
     moment = when.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     whole = moment.replace(microsecond=0) - datetime(1970, 1, 1, tzinfo=UTC)
-    assert read_time(moment.isoformat(timespec=precision)) == (whole // timedelta(seconds=1), True)
+    assert read_time(moment.isoformat(timespec=precision)) == (whole // timedelta(seconds=1), True, True)
 
 
 def test_usual_and_unusual_forms_are_read_as_treeherder_does() -> None:
     read = 0
-    for text in _texts(random.Random(20261123), 6000):
-        expected = _oracle(text)
-        assert (text, read_time(text)) == (text, expected)
+    for text in _texts(random.Random(20261123), 2000):
+        expected, found = _oracle(text), read_time(text)
+        assert (text, found and found[:2]) == (text, expected)
         read += expected is not None
-    assert 1000 < read < 5500
+    assert 300 < read < 1800
 
 
-def test_nothing_is_read_as_another_time_than_treeherder_does() -> None:
-    rng = random.Random(20261124)
+def test_damaged_forms_are_read_as_treeherder_does() -> None:
+    rng, day = random.Random(20261124), datetime(2026, 11, 29)  # noqa: DTZ001 - as dateutil has it
     read = 0
-    for text in _texts(rng, 6000):
+    for text in _texts(rng, 2000):
         at = rng.randrange(len(text) + 1)
         damaged = text[:at] + rng.choice(["", *"0123456789:-+.,/TZ aApPmM"]) + text[at + rng.choice([0, 1]) :]
-        if (found := read_time(damaged)) is not None:
-            assert (damaged, found) == (damaged, _oracle(damaged))
-            read += 1
-    assert read > 500
+        found = read_time(damaged, day.date())
+        assert (damaged, found and found[:2]) == (damaged, _on(damaged, day))
+        read += found is not None
+    assert read > 300
 
 
 def _oracle(text: str) -> tuple[int, bool] | None:

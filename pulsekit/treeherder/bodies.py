@@ -1,0 +1,112 @@
+"""Read the body of a message as kombu does for Treeherder.
+
+The steps of kombu and its AMQP client: text is decoded by the property `content_encoding` if Python has an encoding of
+this name; then the body is decompressed by the header `compression`; then it is decoded by the content type. Only
+`application/json`, exactly, has a JSON decoder that is enabled: a body of any other type reaches Treeherder as text.
+Source: `amqp/abstract_channel.py` of py-amqp; `kombu/message.py`, `compression.py` and `serialization.py` of kombu.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._documents.payloads import decode_body
+from pulsekit._documents.suggestions import brief
+from pulsekit.errors import DocumentError, InvalidInput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    # Decompresses at most a number of bytes, and returns them and whether the end was reached.
+    _Decompress: TypeAlias = Callable[[bytes, int], tuple[bytes, bool]]
+
+__all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "read_body"]
+
+JSON_TYPE = "application/json"
+_MOST = 64 * 1024 * 1024  # bytes of a body after it was decompressed; RabbitMQ 4 accepts 16 MiB before
+
+
+class UnreadableBody(InvalidInput):
+    """Raised when `content_encoding` or `compression` does not fit the body."""
+
+
+class BodyTooLarge(InvalidInput):
+    """Raised when a compressed body is larger than `_MOST` bytes, so that it is not read."""
+
+
+def read_body(body: bytes, content_encoding: str | None = None, compression: Any = None) -> Any:
+    """Return the payload of a body of the content type `application/json`.
+
+    Raises:
+        UnreadableBody: Raised when the encoding or the compression does not fit the body.
+        BodyTooLarge: Raised when the decompressed body is too large.
+        DocumentError: Raised when the body is not JSON.
+    """
+    text: bytes | str = body
+    if content_encoding and content_encoding.lower() not in {"utf-8", "utf8"}:
+        with suppress(Exception):  # py-amqp leaves a body that does not fit as it is; codecs raise what they like
+            text = body.decode(content_encoding)
+    if compression:
+        if isinstance(text, str):
+            raise UnreadableBody(
+                f"it is decoded as {brief(content_encoding)} first, and then there is nothing to decompress"
+            )
+        text = _decompressed(text, compression)
+    if isinstance(text, str):
+        text = text.encode("utf-8", "surrogatepass")
+    if text.startswith(BOM_UTF8):
+        raise DocumentError("the body begins with a byte order mark (U+FEFF), which Treeherder's reader refuses")
+    return decode_body(text)
+
+
+def _decompressed(body: bytes, name: Any) -> bytes:
+    decompress = _METHODS.get(name) if isinstance(name, str) else None
+    if decompress is None:
+        raise UnreadableBody(f'the header "compression" is {brief(name)}, which kombu does not know')
+    try:
+        data, ended = decompress(body, _MOST + 1)
+    except Exception as error:
+        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is not: {error}') from error
+    if len(data) > _MOST:
+        raise BodyTooLarge(f"the body has more than {_MOST >> 20} MiB after it was decompressed")
+    if not ended:
+        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is cut off')
+    return data
+
+
+def _zlib(body: bytes, most: int) -> tuple[bytes, bool]:
+    import zlib
+
+    reader = zlib.decompressobj()
+    return reader.decompress(body, most), reader.eof
+
+
+def _bz2(body: bytes, most: int) -> tuple[bytes, bool]:
+    import bz2
+
+    reader = bz2.BZ2Decompressor()
+    return reader.decompress(body, most), reader.eof
+
+
+def _lzma(body: bytes, most: int) -> tuple[bytes, bool]:
+    import lzma
+
+    reader = lzma.LZMADecompressor()
+    return reader.decompress(body, most), reader.eof
+
+
+# Under the name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
+_METHODS: dict[str, _Decompress] = {
+    "application/x-gzip": _zlib,
+    "gzip": _zlib,
+    "zlib": _zlib,
+    "application/x-bz2": _bz2,
+    "bzip2": _bz2,
+    "bzip": _bz2,
+    "application/x-lzma": _lzma,
+    "lzma": _lzma,
+    "xz": _lzma,
+}

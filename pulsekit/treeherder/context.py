@@ -1,0 +1,44 @@
+"""What is known about a message beside its payload."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import date
+
+    from pulsekit.bindings.rules import Rule
+    from pulsekit.schemas.schema import Profile
+
+__all__ = ["NOTHING", "Context"]
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What is known about a message beside its payload; None is not known.
+
+    Attributes:
+        content_type: the property of the message; empty if the message has none.
+        content_encoding: the property of the message; empty if the message has none.
+        compression: the header of kombu of this name; empty if the message has none.
+        routing_key: the routing key.
+        rule: the rule by which the exchange is registered.
+        profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also asserts dates
+            and URIs. The outcome is always that of Treeherder.
+        repositories: for each repository of Treeherder whether it is active.
+        today: the day on which Treeherder reads the job; by default today in UTC.
+    """
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    compression: Any = None
+    routing_key: str | None = None
+    rule: Rule | None = None
+    profile: Profile = "treeherder"
+    repositories: Mapping[str, bool] | None = None
+    today: date | None = None
+
+
+NOTHING = Context()

@@ -1,0 +1,263 @@
+"""The verdict on a job: what Treeherder does with it, and why.
+
+    judge(job).outcome                        # "stored", "dropped", "ignored" or "unknown"
+    judge(message).findings                   # also looks at content type, encoding and routing key
+    judge(body, context=Context(content_type="text/plain"))
+
+Commands, publishers, consumers and the stand-in for Treeherder all ask here, so they cannot disagree. The steps are
+those of Treeherder's loader: kombu decodes the body (`bodies`), an owner of more than 50 characters is cut, the schema
+is applied, and then the rules beyond it (`rules`). An owner that is missing drops the job before the schema is applied.
+Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module does no I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from pulsekit._documents.payloads import encode_payload
+from pulsekit._documents.suggestions import brief
+from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload, Problem
+from pulsekit.schemas.revisions import TODAY, revision_of
+from pulsekit.schemas.schema import MOST_PROBLEMS, load_schema
+from pulsekit.treeherder.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, read_body
+from pulsekit.treeherder.context import NOTHING, Context
+from pulsekit.treeherder.lint import RULES_BY_NAME, Linter, make_finding
+from pulsekit.treeherder.rules import OWNER_CUT, OWNER_MAX, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit.messages import Message
+    from pulsekit.records.record import Record
+    from pulsekit.schemas.schema import Profile
+    from pulsekit.treeherder.lint import Finding
+
+__all__ = ["RULES_AS_OF", "TreeherderOutcome", "Judge", "Verdict", "judge", "preview_job", "with_cut_owner"]
+
+RULES_AS_OF = date(2026, 8, 1)  # the day of Treeherder's source from which rules and schema are
+
+TreeherderOutcome: TypeAlias = Literal["stored", "dropped", "ignored", "unknown"]
+
+_PUSH = "the push of origin.revision exists"
+_PROJECT = "origin.project is an active repository"
+_CONTENT_TYPE = "the content type of the message is application/json"
+_COMPRESSION = "compression"  # kombu's header
+
+_ASSUMED = {  # by whether the content type and the repositories are known
+    (type_known, projects_known): (
+        _PUSH,
+        *([] if projects_known else [_PROJECT]),
+        *([] if type_known else [_CONTENT_TYPE]),
+    )
+    for type_known in (True, False)
+    for projects_known in (True, False)
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What Treeherder does with a job, and why.
+
+    Attributes:
+        outcome: `stored`; `dropped`, of which the publisher is not notified; `ignored`, because a later state of the
+            job was stored; `unknown`, if that cannot be determined.
+        problems: the violations of the schema, in the profile of the context.
+        findings: the rules that the job breaks, the worst first.
+        revision: the revision of the schema that the payload follows, such as `pulse-job`; empty if it is no job.
+        assumptions: what is not known, and was assumed for the outcome `stored`.
+        rules_as_of: the day of Treeherder's source from which the rules are.
+    """
+
+    outcome: TreeherderOutcome
+    problems: tuple[Problem, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    revision: str = TODAY
+    assumptions: tuple[str, ...] = ()
+    rules_as_of: date = RULES_AS_OF
+    _payload: Any = field(default=None, repr=False, compare=False)
+    _today: date | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def job(self) -> dict[str, Any] | None:
+        """The job as Treeherder stores it: `{"job": {…}, "superseded": […], "revision": …}`, or None if it does not.
+
+        The names are Treeherder's; times are seconds since 1970 in UTC. The payload is not changed.
+        """
+        if self.outcome != "stored":
+            return None
+        from pulsekit.treeherder.preview import stored_form  # only for programs that show jobs
+
+        return stored_form(with_cut_owner(self._payload), self._today)
+
+    @property
+    def reasons(self) -> tuple[Problem, ...]:
+        """What speaks against publishing the job: the problems, and the findings for which Treeherder drops it."""
+        dropping = [one for one in self.findings if one.severity is Severity.DROPPED] if self.findings else ()
+        return (*self.problems, *(one.problem() for one in dropping)) if dropping else self.problems
+
+
+class Judge:
+    """Judge the jobs of one stream, such as a file, and find states that go backwards among them.
+
+    Args:
+        off: names of rules that are not applied; verdicts are given as if Treeherder did not have them.
+
+    Raises:
+        ConfigurationError: Raised when there is no rule of such a name.
+    """
+
+    def __init__(self, off: Iterable[str] = ()) -> None:
+        self._off = frozenset(off)
+        self._linter = Linter(self._off)
+        self._schema = load_schema(TODAY)
+
+    def begin(self) -> None:
+        """Forget the jobs so far: a new stream begins."""
+        self._linter.begin()
+
+    def judge(
+        self, subject: Any, context: Context | None = None, *, size: int | None = None, most: int = MOST_PROBLEMS
+    ) -> Verdict:
+        """Return the verdict on a job. Never raises because of the subject.
+
+        Args:
+            subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`. What a message or
+                record says about itself replaces what the context says.
+            context: what is known beside the subject; by default nothing.
+            size: the size of the body in bytes, or more, if it is known.
+            most: the largest number of problems that are collected, because a payload can have millions.
+        """
+        context = context or NOTHING
+        if type(subject) is not dict:
+            try:
+                subject, context = _opened(subject, context)
+            except InvalidMessage as error:
+                return Verdict("unknown", (Problem("", "header", str(error)),), revision="")
+            size = len(subject) if isinstance(subject, bytes) else size
+        findings: tuple[Finding, ...] = ()
+        if (kind := context.content_type) is not None and kind != JSON_TYPE and "content-type" not in self._off:
+            message = f"the content type of the message is {brief(kind)}" if kind else "the message has no content type"
+            findings = (make_finding(RULES_BY_NAME["content-type"], "", message),)
+        if isinstance(subject, bytes):
+            try:
+                subject = read_body(subject, context.content_encoding, context.compression)
+            except BodyTooLarge as error:
+                return Verdict("unknown", (Problem("", "size", str(error)),), findings, "")
+            except UnreadableBody as error:
+                findings += (make_finding(RULES_BY_NAME["content-encoding"], "", str(error)),)
+                return Verdict("dropped", (), findings, "")
+            except DocumentError as error:
+                return Verdict("dropped", (error.problem(),), findings, "")
+        return self._judge(subject, context, findings, size, most)
+
+    def _judge(
+        self, payload: Any, context: Context, findings: tuple[Finding, ...], size: int | None, most: int
+    ) -> Verdict:
+        problems = self._problems(payload, context.profile, most)
+        if size is None and not problems:
+            try:
+                size = len(encode_payload(payload))
+            except InvalidMessage as error:
+                problems = (Problem("", "json", str(error)),)
+        findings += self._linter.lint(payload, size=size, context=context)
+        outcome: TreeherderOutcome = "stored"
+        refused = problems and (context.profile == "treeherder" or self._problems(payload, "treeherder", 1))
+        if refused or (findings and findings[0].severity is Severity.DROPPED):
+            outcome = "dropped"
+        elif findings and any(one.rule == "state-backwards" for one in findings):
+            outcome = "ignored"
+        assumed = outcome == "stored"
+        return Verdict(
+            outcome,
+            problems,
+            findings,
+            revision_of(payload) if problems else TODAY,
+            _ASSUMED[context.content_type is not None, context.repositories is not None] if assumed else (),
+            RULES_AS_OF,
+            payload,
+            context.today,
+        )
+
+    def _problems(self, payload: Any, profile: Profile, most: int) -> tuple[Problem, ...]:
+        """Return the violations of the schema by a job, whose owner is cut as the loader does."""
+        if self._schema.is_valid(payload, profile):
+            return ()
+        return self._schema.problems(with_cut_owner(payload), profile, most=most)
+
+
+def judge(subject: Any, *, context: Context | None = None, off: Iterable[str] = ()) -> Verdict:
+    """Return the verdict on a single job: what Treeherder does with it, and why. Never raises because of the subject.
+
+    Args:
+        subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`.
+        context: what is known beside the subject; by default nothing.
+        off: names of rules that are not applied.
+
+    Raises:
+        ConfigurationError: Raised when there is no rule of such a name.
+    """
+    return _single(frozenset(off)).judge(subject, context)
+
+
+@lru_cache(16)
+def _single(off: frozenset[str]) -> Judge:
+    """Return what judges single jobs: it does not compare states, and so it remembers nothing."""
+    return Judge({*off, "state-backwards"})
+
+
+def preview_job(job: Any) -> dict[str, Any]:
+    """Return the job in the form in which Treeherder stores it, which is `job` of the verdict.
+
+    Args:
+        job: plain JSON.
+
+    Raises:
+        InvalidPayload: Raised when Treeherder drops the job.
+    """
+    verdict = judge(job)
+    form = verdict.job
+    if form is None:
+        raise InvalidPayload(verdict.reasons, TODAY)
+    return form
+
+
+def with_cut_owner(payload: Any) -> Any:
+    """Return a payload as the loader passes it to the schema: with its owner cut to 49 characters if it has over 50."""
+    if isinstance(payload, dict) and isinstance(owner := payload.get("owner"), str) and len(owner) > OWNER_MAX:
+        return payload | {"owner": owner[:OWNER_CUT]}
+    return payload
+
+
+def _opened(subject: Any, context: Context) -> tuple[Any, Context]:
+    """Return the body or the payload of a subject, and what is known beside it.
+
+    Raises:
+        InvalidMessage: Raised when the content header of a message is malformed.
+    """
+    if subject is None or isinstance(subject, bytes | dict | list | str | int | float):
+        return subject, context
+    from pulsekit.messages import Message
+    from pulsekit.records.record import Record
+
+    if isinstance(subject, Message):
+        return subject.body, _described(subject, context, complete=True)
+    if isinstance(subject, Record):
+        # A record of a delivery has all properties of its message; one that was written by hand need not have them.
+        return subject.content, _described(subject, context, complete=subject.received is not None)
+    return subject, context
+
+
+def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:
+    """Return the context with what a message says about itself; if that is complete, a missing property is none."""
+    properties, compression = message.properties, message.headers.get(_COMPRESSION)
+    missing = "" if complete else None
+    return replace(
+        context,
+        content_type=properties.content_type or (missing if missing is not None else context.content_type),
+        content_encoding=properties.content_encoding or (missing if missing is not None else context.content_encoding),
+        compression=compression or (missing if missing is not None else context.compression),
+        routing_key=message.routing_key,
+    )
