@@ -331,7 +331,9 @@ class ConsumeChannel(FrameChannel):
         self._backlog.observe(self._time(), used, used if self._full else self._prefetch, rejected + len(acked))
         if self._prefetch < self._max_prefetch and acked:
             self._grow(acked)
-        oldest = list(takewhile(set(acked).__contains__, unsettled))
+        first = next(iter(unsettled), 0)
+        in_order = acked == list(range(first, first + len(acked)))
+        oldest = acked if in_order else list(takewhile(set(acked).__contains__, unsettled))
         if oldest:
             parts.append(encode_settlement(number, ACK, oldest[-1], len(oldest) > 1))
             for tag in oldest:

@@ -222,8 +222,9 @@ class Consumer:
         """
         check_handler(handler)
         policy = policy or Policy()
-        async for message in self:
-            await self._calls.call(handler, message, policy, self.queue)
+        with self._calls.watchdog.watch(handler):
+            async for message in self:
+                await self._calls.call(handler, message, policy, self.queue)
 
     async def drain(self, *, now: bool = False) -> None:
         """Stop the deliveries (basic.cancel). The messages that have arrived are still returned, then iteration ends.

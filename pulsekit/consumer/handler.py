@@ -5,24 +5,21 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import types
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import is_defined
 from pulsekit._amqp.types import Settlement
 from pulsekit.consumer.policy import OnFailure, Policy, Retries
+from pulsekit.consumer.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from pulsekit.messages import Message
 
 __all__ = ["HandlerCalls", "check_handler"]
 
 log = logging.getLogger("pulsekit")
-
-_SHORT = 0.25  # seconds that are short for any heartbeat interval, which is at least one second
 
 
 def check_handler(handler: object) -> None:
@@ -46,13 +43,14 @@ class HandlerCalls:
     Attributes:
         failures: how many calls raised an exception.
         poison: how many messages the policy kept from a handler.
+        watchdog: names a handler that blocks the event loop.
     """
 
     def __init__(self, heartbeat: Callable[[], float]) -> None:
         self.failures = 0
         self.poison = 0
         self._retries = Retries()
-        self._heartbeat = heartbeat
+        self.watchdog = Watchdog(heartbeat)
 
     async def call(self, handler: Callable[[Message], object], message: Message, policy: Policy, queue: str) -> None:
         """Call a handler with one message, and settle the message.
@@ -66,23 +64,16 @@ class HandlerCalls:
             self.poison += 1
             await self._apply(policy.poison or OnFailure.RAISE, message, policy, reason, queue)
             return
+        watchdog = self.watchdog
+        watchdog.message = message
+        watchdog.running += 1
         try:
-            began = perf_counter()
-            result, waits_for = None, None
             try:
                 result = handler(message)
-                if type(result) is types.CoroutineType:
-                    try:
-                        waits_for = result.send(None)
-                    except StopIteration:
-                        result = None
+                if inspect.isawaitable(result):
+                    await result
             finally:
-                if perf_counter() - began > _SHORT:
-                    self._warn(perf_counter() - began, handler, message, queue)
-            if type(result) is types.CoroutineType:
-                await self._resume(result, waits_for, lambda seconds: self._warn(seconds, handler, message, queue))
-            elif result is not None and inspect.isawaitable(result):
-                await result
+                watchdog.running -= 1
         except Exception as error:  # noqa: BLE001 - the policy decides about every exception
             self.failures += 1
             action = policy.failure
@@ -96,50 +87,6 @@ class HandlerCalls:
         else:
             self._retries.forget(message)
             await message.ack()
-
-    @staticmethod
-    @types.coroutine
-    def _resume(
-        coroutine: types.CoroutineType[Any, Any, Any], waits_for: Any, on_long: Callable[[float], None]
-    ) -> Generator[Any, Any, None]:
-        """Await the rest of a coroutine that has begun, and measure each step between two suspensions.
-
-        Args:
-            coroutine: the coroutine.
-            waits_for: what it waits for.
-            on_long: called with the seconds of each step that is not short.
-        """
-        while True:
-            error: BaseException | None = None
-            try:
-                yield waits_for
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as thrown:  # noqa: BLE001 - such as a cancellation, which the coroutine gets
-                error = thrown
-            began = perf_counter()
-            try:
-                waits_for = coroutine.send(None) if error is None else coroutine.throw(error)
-            except StopIteration:
-                return
-            finally:
-                if perf_counter() - began > _SHORT:
-                    on_long(perf_counter() - began)
-
-    def _warn(self, seconds: float, handler: Callable[[Message], object], message: Message, queue: str) -> None:
-        """Log a warning if the event loop was blocked for a considerable part of the heartbeat interval."""
-        if seconds < self._heartbeat() / 4:
-            return
-        log.warning(
-            "the handler %s blocked the event loop for %.1f s at %s of %s; the connection is lost if no heartbeat is "
-            "sent for %d s: run blocking code in a thread, with `await asyncio.to_thread(function)`",
-            getattr(handler, "__qualname__", type(handler).__name__),
-            seconds,
-            message,
-            queue,
-            2 * self._heartbeat(),
-        )
 
     async def _apply(self, action: OnFailure, message: Message, policy: Policy, reason: Exception, queue: str) -> None:
         if action is not OnFailure.RAISE:

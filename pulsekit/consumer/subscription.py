@@ -462,8 +462,11 @@ class _Settler:
                 self._subscription.stale += 1
             return
         if self._channel is self._subscription._channel:  # noqa: SLF001 - same module
-            with contextlib.suppress(NetworkError):
+            try:
                 self._channel.settle(message.delivery_tag, settlement)
+            except NetworkError:
+                pass
+            else:
                 return
         self._subscription.stale += 1
 

@@ -1,0 +1,76 @@
+"""A warning that names the handler which blocked the event loop.
+
+Plan: while messages are handled, a timer fires sixteen times in a heartbeat interval. If it fires late, the event loop
+was blocked for at least that time. The handler is named if it ran since the timer fired last. Nothing is measured for a
+single message.
+
+Example: with a heartbeat of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s, fires at
+least 16.25 s late, more than a quarter of the heartbeat interval without one period.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pulsekit.messages import Message
+
+__all__ = ["Watchdog"]
+
+log = logging.getLogger("pulsekit")
+
+_TICKS = 16  # in one heartbeat interval
+_LIMIT = 0.25  # of a heartbeat interval, for which a handler may block the event loop
+
+
+class Watchdog:
+    """A watchdog for the handlers of one consumer.
+
+    Attributes:
+        message: the last message that was given to a handler.
+        running: how many calls of a handler have begun and not ended.
+    """
+
+    def __init__(self, heartbeat: Callable[[], float]) -> None:
+        self.message: Message | None = None
+        self.running = 0
+        self._heartbeat = heartbeat
+        self._seen: Message | None = None  # `message` when the timer fired last
+
+    @contextmanager
+    def watch(self, handler: object) -> Iterator[None]:
+        """Name this handler if it blocks the event loop inside the block."""
+        name = getattr(handler, "__qualname__", type(handler).__name__)
+        loop = asyncio.get_running_loop()
+        due = loop.time()
+        timer: asyncio.TimerHandle
+
+        def check() -> None:
+            nonlocal due, timer
+            heartbeat, now = self._heartbeat(), loop.time()
+            period, late = heartbeat / _TICKS, now - due
+            active = self.running or self.message is not self._seen
+            if active and late >= heartbeat * _LIMIT - period:
+                log.warning(
+                    "the handler %s blocked the event loop for %.1f s, at or before %s; the connection is lost if no "
+                    "heartbeat is sent for %d s: run blocking code in a thread (await asyncio.to_thread(function))",
+                    name,
+                    late,
+                    self.message,
+                    2 * heartbeat,
+                )
+            self._seen, due = self.message, now + period
+            timer = loop.call_at(due, check)
+
+        timer = loop.call_at(due, check)
+        try:
+            yield
+        finally:
+            check()
+            timer.cancel()
+            self.message = self._seen = None
