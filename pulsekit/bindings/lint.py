@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.matching import RoutedMessage
     from pulsekit.bindings.registration import Registration
 
-__all__ = ["BindingFinding", "Severity", "fewest_words", "lint"]
+__all__ = ["BindingFinding", "KeyLayouts", "Severity", "fewest_words", "lint"]
 
 _JOB_WORDS = 3  # <destination>.<project>._, as in the documentation and from `publish`
 _SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
@@ -48,7 +48,7 @@ class BindingFinding:
     """One finding about one binding.
 
     Attributes:
-        rule: `too-short`, `half-wildcard`, `no-repository`, `duplicate`, `shadowed` or `everything`.
+        rule: `position`, `too-short`, `half-wildcard`, `no-repository`, `duplicate`, `shadowed` or `everything`.
         severity: the importance.
         message: one sentence that describes the finding.
         hint: what to write instead, or empty.
@@ -63,6 +63,16 @@ class BindingFinding:
         return f"{self.message}; {self.hint}" if self.hint else self.message
 
 
+class KeyLayouts(Protocol):
+    """The fields of routing keys, by exchange; `pulsekit.catalogue.KnownLayouts` has those of known exchanges."""
+
+    def has(self, exchange: str) -> bool:
+        """Return whether the fields of an exchange are known."""
+
+    def mismatch(self, exchange: str, pattern: str) -> tuple[str, str] | None:
+        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one."""
+
+
 @dataclass(slots=True)
 class _Place:
     """The number of occurrences of a binding, the fewest words of the keys to match, and its project."""
@@ -74,7 +84,10 @@ class _Place:
 
 
 def lint(
-    registrations: Iterable[Registration | Binding], *, least: Mapping[str, int] | None = None
+    registrations: Iterable[Registration | Binding],
+    *,
+    least: Mapping[str, int] | None = None,
+    layouts: KeyLayouts | None = None,
 ) -> dict[Binding, tuple[BindingFinding, ...]]:
     """Return the findings of each binding, the worst first. The bindings are in the order of expansion.
 
@@ -82,6 +95,7 @@ def lint(
         registrations: the registrations before their expansion, which removes duplicates.
         least: the number of words of the shortest key by exchange; under the empty name, that for every exchange. By
             default, and for other exchanges, keys have the form of a job's key: `<destination>.<project>._`.
+        layouts: the fields of keys. A pattern for one of its exchanges is compared with them, field by field.
     """
     places = _places(registrations, least or {})
     tables: dict[str, BindingTable[str]] = {}
@@ -91,7 +105,14 @@ def lint(
     found: dict[Binding, tuple[BindingFinding, ...]] = {}
     for binding, place in places.items():
         wider = _shadow(binding, tables[binding.exchange], order)
-        findings = [_too_short(binding.pattern, place), _half_wildcard(binding.pattern), _no_repository(place)]
+        half = _half_wildcard(binding.pattern)
+        if layouts is not None and layouts.has(binding.exchange):
+            findings = [
+                half or _position(binding, layouts),
+                _too_short(binding.pattern, place) if place.given else None,
+            ]
+        else:
+            findings = [_too_short(binding.pattern, place), half, _no_repository(place)]
         findings += [_duplicate(place), _shadowed(binding.pattern, wider), _everything(binding.pattern)]
         found[binding] = tuple(finding for finding in findings if finding)
     return found
@@ -158,6 +179,11 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     if is_job and most == _JOB_WORDS - 1:
         hint = f"use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
     return BindingFinding("too-short", Severity.WRONG, message, hint)
+
+
+def _position(binding: Binding, layouts: KeyLayouts) -> BindingFinding | None:
+    found = layouts.mismatch(binding.exchange, binding.pattern)
+    return None if found is None else BindingFinding("position", Severity.WRONG, *found)
 
 
 def _half_wildcard(pattern: str) -> BindingFinding | None:

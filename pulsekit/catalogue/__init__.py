@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         message_schema,
     )
     from pulsekit.catalogue.keys import Key, read_key
-    from pulsekit.catalogue.layouts import KnownLayouts, bindings, pattern, patterns
+    from pulsekit.catalogue.layouts import KnownLayouts, bindings, pattern, patterns, read_bindings
 
 __all__ = [
     "Key",
@@ -37,6 +37,7 @@ __all__ = [
     "message_schema",
     "pattern",
     "patterns",
+    "read_bindings",
     "read_key",
 ]
 
@@ -52,6 +53,6 @@ __getattr__, __dir__ = lazy_names(
             "message_schema",
         ),
         "pulsekit.catalogue.keys": ("Key", "read_key"),
-        "pulsekit.catalogue.layouts": ("KnownLayouts", "bindings", "pattern", "patterns"),
+        "pulsekit.catalogue.layouts": ("KnownLayouts", "bindings", "pattern", "patterns", "read_bindings"),
     },
 )

@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pulsekit._documents.suggestions import Guesses
+from pulsekit.bindings.names import owner
 from pulsekit.errors import InvalidName
 from pulsekit.schemas.schema import load_shipped_schema, shipped_folder
 
 if TYPE_CHECKING:
     from pulsekit.schemas.schema import Schema
 
-__all__ = ["KeyField", "KnownExchange", "find_exchange", "full_name", "known_exchanges", "message_schema"]
+__all__ = [
+    "KeyField",
+    "KnownExchange",
+    "find_exchange",
+    "full_name",
+    "known_exchanges",
+    "message_schema",
+    "misspelt",
+    "nearest",
+]
 
 NO_VALUE = "_"  # the word of a field without a value, as Taskcluster writes it
 ROUTE = "route"  # the first word of a further key, which is route.<route>
@@ -39,6 +49,7 @@ class KeyField:
         form: a regular expression for its values, or empty.
         form_words: the same for a person, or empty.
         dots: the character that stands for a dot in a value, or empty.
+        example: a value for examples, or empty.
     """
 
     name: str
@@ -49,6 +60,7 @@ class KeyField:
     form: str = ""
     form_words: str = ""
     dots: str = ""
+    example: str = ""
 
     def refusal(self, word: str) -> str:
         """Return why a key never has this word in this field, or an empty text if a key can have it."""
@@ -94,6 +106,38 @@ class KnownExchange:
         """The form of its routing keys for a person, such as `primary.<taskId>.<runId>`."""
         words = [field.constant or f"<{field.name}>" + ("…" if field.many else "") for field in self.fields]
         return self.separator.join(words)
+
+    def record(self) -> dict[str, Any]:
+        """Return the exchange as JSON."""
+        return {
+            "exchange": self.name,
+            "alias": self.alias,
+            "title": self.title,
+            "service": self.service,
+            "routing_key": self.layout,
+            "fields": [
+                {"name": field.name, "about": field.about, "optional": field.optional, "many": field.many}
+                | ({"constant": field.constant} if field.constant else {})
+                | ({"pattern": field.form} if field.form else {})
+                for field in self.fields
+            ],
+            "routes": self.routes,
+            "schema": self.schema,
+            "source": self.source,
+            "as_of": self.as_of,
+        }
+
+    def examples(self) -> list[str]:
+        """Return commands to start from."""
+        commands = [f"pulsekit tail {self.alias} --schema auto"]
+        named = [field for field in self.fields if field.constant is None and field.example]
+        if named and self.separator == ".":
+            commands.append(f"pulsekit tail {self.alias} --field {named[0].name}={named[0].example}")
+        if named:
+            commands.append(f"pulsekit tail {self.alias} --filter \"key.{named[0].name} == '{named[0].example}'\"")
+        if self.routes:
+            commands.append(f"pulsekit tail {self.alias} --route 'index.gecko.v2.#'")
+        return commands
 
     def read_key(self, key: str) -> dict[str, str] | None:
         """Return the fields of a routing key that have a value, except constants; None if the key has another form."""
@@ -151,6 +195,17 @@ def nearest(name: str) -> str | None:
     """Return the name or alias of the catalogue that is nearest to a misspelt one, or None."""
     names = [*_by_name(), *(full.removeprefix("exchange/") for full in _by_name()), *_by_alias()]
     return Guesses().nearest(name, names)
+
+
+def misspelt(exchange: str) -> str | None:
+    """Return the exchange that is probably meant, if the catalogue has others of the same user. Otherwise, return None.
+
+    Args:
+        exchange: a full name.
+    """
+    user = owner(exchange)
+    others = [name for name in _by_name() if owner(name) == user]
+    return None if exchange in others else Guesses().nearest(exchange, others)
 
 
 def message_schema(name: str) -> Schema | None:

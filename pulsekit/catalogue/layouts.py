@@ -16,7 +16,7 @@ from pulsekit.errors import ConfigurationError, InvalidName
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["KnownLayouts", "bindings", "pattern", "patterns"]
+__all__ = ["KnownLayouts", "bindings", "pattern", "patterns", "read_bindings"]
 
 _MOST = 1000  # patterns of one call; PulseGuardian limits messages of a queue, a broker its bindings by memory
 _NOT_GITHUB = re.compile(r"[^A-Za-z0-9._%-]")  # characters that Taskcluster removes from names of GitHub
@@ -42,6 +42,27 @@ def bindings(
 ) -> tuple[Binding, ...]:
     """Return the bindings for messages whose routing key has these fields; see `patterns`."""
     return tuple(Binding(full_name(exchange), found) for found in patterns(exchange, fields or {}, routes))
+
+
+def read_bindings(
+    text: str, fields: Mapping[str, Sequence[str]] | None = None, routes: Sequence[str] = ()
+) -> tuple[Binding, ...]:
+    """Return the bindings of a text `EXCHANGE` or `EXCHANGE:PATTERN`.
+
+    Args:
+        text: the exchange as in `full_name`. Without a pattern, fields and routes make the patterns.
+        fields: see `patterns`.
+        routes: see `patterns`.
+
+    Raises:
+        ConfigurationError: Raised when Pulse cannot have the exchange, or see `patterns`.
+    """
+    exchange, colon, pattern = text.partition(":")
+    if colon:
+        return (Binding(full_name(exchange), pattern),)
+    if fields or routes:
+        return bindings(exchange, fields, routes)
+    return (Binding(full_name(exchange)),)
 
 
 def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequence[str] = ()) -> tuple[str, ...]:
@@ -188,13 +209,13 @@ def _reason(words: Sequence[str], fields: Sequence[KeyField], most: int | None) 
     many = fields[-1].many
     if most is not None and most < len(fields):
         more = " or more" if many else ""
-        return f"it matches nothing: it has {counted(most, 'word')}, and a key has {len(fields)}{more}"
+        return f"can never match: it has {counted(most, 'word')}, and a key has {len(fields)}{more}"
     for number, word in enumerate(words):
         if word == "#" or number >= len(fields):
             break
         reason = "" if word == "*" or fields[number].many else fields[number].refusal(word)
         if reason:
-            return f"it matches nothing: word {number + 1} is {word!r}, and {reason}"
+            return f"can never match: word {number + 1} is {word!r}, and {reason}"
     if not many and sum(word != "#" for word in words) > len(fields):
-        return f"it matches nothing: it has {counted(len(words), 'word')}, and a key has {len(fields)}"
-    return "it matches nothing: no key has these words behind its '#'"
+        return f"can never match: it has {counted(len(words), 'word')}, and a key has {len(fields)}"
+    return "can never match: no key has these words behind its '#'"

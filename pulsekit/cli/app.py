@@ -28,7 +28,7 @@ _COMMANDS = {
     "demo": ("pulsekit.cli.commands.demo", "Show the whole journey of a job on this machine."),
     "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and a job.yml to start from."),
     "sandbox": ("pulsekit.cli.commands.sandbox", "Host Pulse on this machine, alone or around a command."),
-    "exchange": ("pulsekit.cli.commands.exchange", "Create, check or delete your own topic exchange."),
+    "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
     "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
     "tail": ("pulsekit.cli.commands.tail.command", "Show messages as they come, disturbing nobody."),

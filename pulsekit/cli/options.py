@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FilterOption",
-    "ForceOption", "FullOption", "InsecureOption", "OutputOption", "QuietOption", "RegistrationOption",
-    "RequireRouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
-    "WindowOption", "YesOption",
-    "count_option", "duration", "every_option", "exchange_option", "output_option", "project_option", "repeatable",
-    "routing_key_option", "schema_option", "seconds", "timeout_option", "user_option",
+    "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
+    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "QuietOption",
+    "RegistrationOption", "RequireRouteOption", "RouteOption", "RuleOption", "SaveOption", "SetOption",
+    "TargetOption", "UnsetOption", "UrlOption", "WindowOption", "YesOption", "count_option", "duration",
+    "every_option", "exchange_option", "output_option", "project_option", "repeatable", "routing_key_option",
+    "schema_option", "seconds", "timeout_option", "user_option",
 ]  # fmt: skip
 
 _UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -112,6 +112,18 @@ ExchangeOption = Annotated[str | None, exchange_option("that of pulsekit.yml")]
 BindingOption = Annotated[
     list[str] | None,
     repeatable("-b", "--binding", metavar="PATTERN", help="Binding pattern, such as 'treeherder.#'."),
+]
+FieldOption = Annotated[
+    list[str] | None,
+    repeatable(
+        "--field",
+        metavar="NAME=VALUE",
+        help="Bind by a field of the routing key, such as schedulerId=gecko-level-3, see 'exchange show'.",
+    ),
+]
+RouteOption = Annotated[
+    list[str] | None,
+    repeatable("--route", metavar="ROUTE", help="Bind by the further key route.ROUTE of Taskcluster."),
 ]
 DestinationOption = Annotated[
     list[str] | None,

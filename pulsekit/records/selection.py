@@ -8,7 +8,7 @@ for selected in selection.choose(messages):
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.ndjson import dump_line
 from pulsekit._documents.payloads import decode_body
@@ -18,7 +18,7 @@ from pulsekit.records.envelope import unwrap
 from pulsekit.records.record import message_record, record_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.messages import Message
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from pulsekit.records.expressions import Filter, Query
     from pulsekit.schemas.schema import Schema
 
-__all__ = ["NOT_JSON", "SelectedMessage", "Selection"]
+__all__ = ["NOT_JSON", "SchemaOf", "SelectedMessage", "Selection"]
+
+SchemaOf: TypeAlias = "Callable[[str], Schema | None]"
 
 
 class _NotJson(enum.Enum):
@@ -40,7 +42,7 @@ class Selection:
     """Choose messages, and describe how each is shown; what is not asked for costs nothing.
 
     Attributes:
-        schema: the schema of payloads, or None.
+        schema: the schema of payloads, or a function that returns the schema for an exchange, or None.
         query: what is shown instead of a whole record, or None.
         chooses: whether some messages may be skipped.
         unwraps: whether payloads are taken out of their envelopes.
@@ -55,7 +57,7 @@ class Selection:
         *,
         filter: Filter | None = None,  # noqa: A002 - its name everywhere
         query: Query | None = None,
-        schema: Schema | None = None,
+        schema: Schema | SchemaOf | None = None,
         invalid_only: bool = False,
         unwraps: bool = False,
         explains: bool = False,
@@ -66,7 +68,8 @@ class Selection:
             bindings: the bindings of the subscription.
             filter: chooses messages by their records.
             query: replaces the records.
-            schema: marks payloads as valid or not.
+            schema: marks payloads as valid or not. A function returns the schema for an exchange, or None if the
+                payloads of the exchange are not judged.
             invalid_only: skip messages with a valid payload.
             unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema see the inner payload.
             explains: add to each record why each binding matched.
@@ -92,13 +95,17 @@ class Selection:
         given = (("--filter", self._filter), ("--query", self.query))
         return tuple((name, expression) for name, expression in given if expression is not None)
 
+    def schema_of(self, exchange: str) -> Schema | None:
+        """Return the schema for the payloads of an exchange, or None if they are not judged."""
+        return self.schema(exchange) if callable(self.schema) else self.schema
+
     def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
         """Return the messages that are wanted."""
         selected = [SelectedMessage(message, self) for message in messages]
         return [one for one in selected if self._wants(one)] if self.chooses else selected
 
     def _wants(self, message: SelectedMessage) -> bool:
-        if self._invalid_only and message.valid:
+        if self._invalid_only and message.valid is not False:
             return False
         if self._filter is not None and not self._filter.takes(message.record):
             return False
@@ -140,9 +147,9 @@ class SelectedMessage:
         return self._problem
 
     @property
-    def valid(self) -> bool:
-        """Whether the schema has nothing against the payload."""
-        return not self.problem
+    def valid(self) -> bool | None:
+        """Whether the payload is valid; None if there is no schema for it."""
+        return None if self._selection.schema_of(self.message.exchange) is None else not self.problem
 
     @property
     def listens(self) -> bool:
@@ -194,7 +201,7 @@ class SelectedMessage:
         return self._payload
 
     def _judge(self) -> str:
-        schema = self._selection.schema
+        schema = self._selection.schema_of(self.message.exchange)
         if schema is None:
             return ""
         if self.payload is NOT_JSON:

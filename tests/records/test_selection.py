@@ -111,3 +111,12 @@ def test_nothing_in_a_record_can_act_on_a_terminal() -> None:
     for view in (Selection(BINDINGS), Selection(BINDINGS, explains=True), Selection(BINDINGS, query=Query("payload"))):
         (seen,) = view.choose([message(hostile, "a.\x1b\u202e", "a.\x9b")])
         assert not {"\x1b", "\u202e", "\x9b"} & set(seen.line().decode())
+
+
+def test_a_schema_may_depend_on_the_exchange() -> None:
+    given = [message({}), message({})]
+    given[1].exchange = "exchange/you/x"
+    schemas = {EXCHANGE: load_schema({"required": ["a"]})}
+    seen = Selection(BINDINGS, schema=schemas.get).choose(given)
+    assert [(one.valid, one.record["valid"]) for one in seen] == [(False, False), (None, None)]
+    assert len(Selection(BINDINGS, schema=schemas.get, invalid_only=True).choose(given)) == 1

@@ -15,7 +15,15 @@ from pulsekit.bindings.registration import Binding, Registration, diff, expand, 
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.cli.input.registrations import VARIABLE, configured_registrations, registrations_from, under_rule
-from pulsekit.cli.options import OutputOption, RuleOption, TargetOption, repeatable, routing_key_option
+from pulsekit.cli.options import (
+    FieldOption,
+    OutputOption,
+    RouteOption,
+    RuleOption,
+    TargetOption,
+    repeatable,
+    routing_key_option,
+)
 from pulsekit.cli.output.output import Cell, Output, note, warn
 from pulsekit.errors import ConfigurationError
 
@@ -31,6 +39,7 @@ pulsekit bindings jobs.yml
 pulsekit bindings new.yml --diff old.yml
 pulsekit bindings new.yml --diff old.yml --keys jobs.ndjson.gz
 pulsekit bindings new.yml --lint
+pulsekit bindings hgpushes --field repository=try
 echo "$PULSE_DATA_INGESTION_SOURCES" | pulsekit bindings
 """
 
@@ -42,7 +51,8 @@ _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
 
 def command(
     file: Annotated[
-        str | None, typer.Argument(metavar="[FILE]", help="A file of registrations, or - for stdin.")
+        str | None,
+        typer.Argument(metavar="[FILE|EXCHANGE]", help="A file of registrations, or - for stdin; or a known exchange."),
     ] = None,
     *,
     old: Annotated[
@@ -54,6 +64,8 @@ def command(
     key_files: Annotated[
         list[str] | None, repeatable("--keys", metavar="FILE", help="Read keys, one per line, or a recording.")
     ] = None,
+    fields: FieldOption = None,
+    routes: RouteOption = None,
     rule: RuleOption = None,
     target: TargetOption = None,
     output: OutputOption = None,
@@ -62,6 +74,9 @@ def command(
 
     FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
     else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
+
+    An EXCHANGE of the catalogue, such as task-failed, makes one binding, and with --field and --route one for each
+    combination of values.
 
     With keys or a recording, show how many messages each binding matches, or with --diff, how many would start or stop
     arriving. With --lint, the shortest key decides which bindings can never match.
@@ -72,7 +87,9 @@ def command(
         raise ConfigurationError("--diff and --lint cannot be combined: run the command twice")
     if [file, old, *(key_files or ())].count("-") > 1:
         raise ConfigurationError("only one of FILE, OLD and --keys can be stdin")
-    registrations, origin = _registrations(file, target, free="-" not in (old, *(key_files or ())))
+    registrations, origin = _named(file, fields, routes) or _registrations(
+        file, target, free="-" not in (old, *(key_files or ()))
+    )
     registrations = under_rule(registrations, rule)
     messages = _messages(keys or [], key_files or []) if keys or key_files else None
     shown = Output(output)
@@ -91,6 +108,26 @@ def command(
     if before and set(before).isdisjoint(new):
         warn("no binding is kept: a deployment would unbind all old bindings")
     return ExitCode.DONE
+
+
+def _named(
+    text: str | None, given: list[str] | None, routes: list[str] | None
+) -> tuple[tuple[Binding, ...], str] | None:
+    """Return the bindings of a known exchange and its full name, or None if the argument is a file or missing."""
+    if not (given or routes):
+        if text is None or text == "-" or Path(text).exists():
+            return None
+        from pulsekit.catalogue import find_exchange
+
+        if find_exchange(text.partition(":")[0]) is None:
+            return None
+    from pulsekit.catalogue import read_bindings
+    from pulsekit.cli.input.exchanges import read_fields
+
+    if text is None or ((given or routes) and ":" in text):
+        raise ConfigurationError("--field and --route make the pattern of an exchange: name it, as in task-failed")
+    found = read_bindings(text, read_fields(given or ()), routes or ())
+    return found, found[0].exchange
 
 
 def _registrations(
@@ -228,8 +265,10 @@ def _lint(
 ) -> ExitCode:
     """Show the findings of each binding. In text, omit bindings without a finding."""
     from pulsekit.bindings.lint import fewest_words, lint
+    from pulsekit.catalogue import KnownLayouts
 
-    found = lint(registrations, least=None if messages is None else fewest_words(messages))
+    least = None if messages is None else fewest_words(messages)
+    found = lint(registrations, least=least, layouts=KnownLayouts())
     rows: list[list[Cell]] = []
     for binding, findings in found.items():
         if not shown.pretty:

@@ -1,4 +1,4 @@
-"""`pulsekit exchange`: create, check and delete topic exchanges."""
+"""`pulsekit exchange`: list and show known exchanges; create, check and delete topic exchanges."""
 
 from __future__ import annotations
 
@@ -6,26 +6,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.app import Command, Group
 from pulsekit.cli.connection import connect_to, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import ForceOption, InsecureOption, TargetOption, UrlOption
-from pulsekit.cli.output.output import note
-from pulsekit.errors import ConfigurationError
+from pulsekit.cli.options import ForceOption, InsecureOption, OutputOption, TargetOption, UrlOption
+from pulsekit.cli.output.output import Output, note
+from pulsekit.errors import ConfigurationError, InvalidName
 
 if TYPE_CHECKING:
     from pulsekit._config.target import Target
+    from pulsekit.catalogue import KeyField
 
 __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
+pulsekit exchange list task-
+pulsekit exchange show task-failed
+pulsekit exchange show task-failed | jq .message_schema
 pulsekit exchange create exchange/me/v1/jobs
 pulsekit exchange check exchange/taskcluster-queue/v1/task-completed
 pulsekit exchange delete exchange/me/v1/jobs
 """
 
-command = typer.Typer(cls=Group, help="Create, check or delete a topic exchange.", add_completion=False)
+command = typer.Typer(
+    cls=Group, help="List and show known exchanges; create, check or delete a topic exchange.", add_completion=False
+)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<name>")]
 
@@ -34,6 +41,84 @@ _NameOrConfigured = Annotated[
     str | None,
     typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>; else that of pulsekit.yml"),
 ]
+
+
+@command.command("list", cls=Command)
+def list_known(
+    text: Annotated[
+        str, typer.Argument(metavar="[TEXT]", help="Only exchanges with this text in name, alias, title or service.")
+    ] = "",
+    output: OutputOption = None,
+) -> int:
+    """List the exchanges of the catalogue. Every command accepts their short names.
+
+    Exit status: 1 if no exchange has the text, else 0.
+    """
+    from pulsekit.catalogue import known_exchanges
+
+    found = [one for one in known_exchanges() if text.casefold() in f"{one.name} {one.alias} {one.title}".casefold()]
+    shown = Output(output)
+    if not shown.pretty:
+        for one in found:
+            shown.record(one.record())
+    elif found:
+        shown.table([[(one.alias, "key"), one.name, (one.title, "dim")] for one in found])
+    note(f"{counted(len(found), 'exchange')}; for the fields of one, pulsekit exchange show NAME")
+    return ExitCode.DONE if found else ExitCode.NEGATIVE
+
+
+@command.command(cls=Command)
+def show(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Full name, short name or alias of a known exchange.")],
+    output: OutputOption = None,
+) -> int:
+    """Show a known exchange: the fields of its routing keys, its messages, and commands to start from.
+
+    With '-o ndjson', message_schema is the JSON schema of its messages.
+    """
+    from pulsekit.catalogue import find_exchange, message_schema
+    from pulsekit.catalogue.exchanges import nearest
+
+    known = find_exchange(name)
+    if known is None:
+        raise InvalidName(name, "is not in the catalogue, see pulsekit exchange list", nearest(name))
+    schema = message_schema(known.name)
+    assert schema is not None
+    root = schema.checked.root
+    assert isinstance(root, dict)
+    shown = Output(output)
+    if not shown.pretty:
+        shown.record(known.record() | {"examples": known.examples(), "message_schema": root})
+        return ExitCode.DONE
+    shown.line((known.name, "head"), "  ", (known.alias, "key"))
+    shown.line(f"{known.title}.")
+    shown.line()
+    shown.line("Routing key: ", (known.layout, "key"))
+    shown.table([[("  " + field.name, "key"), _about(field)] for field in known.fields])
+    if known.routes:
+        shown.line("Further keys: ", ("route.<route>", "key"))
+    shown.line()
+    required = root.get("required", [])
+    optional = [member for member in root.get("properties", {}) if member not in required]
+    shown.line(f"Message ({known.schema}):")
+    shown.wrapped(f"  required {', '.join(required)}", hang=4)
+    if optional:
+        shown.wrapped(f"  optional {', '.join(optional)}", hang=4)
+    shown.line()
+    shown.line("Commands:")
+    for example in known.examples():
+        shown.line(f"  {example}")
+    shown.line()
+    shown.line((f"As of {known.as_of}, {known.source}", "dim"))
+    return ExitCode.DONE
+
+
+def _about(field: KeyField) -> str:
+    """Return what a field is, and which values it can have."""
+    values = field.form_words if field.constant is None else ""
+    more = [text for text, holds in (("may be _", field.optional), ("one word or more", field.many)) if holds]
+    example = f"such as {field.example}" if field.example else ""
+    return "; ".join(filter(None, [field.about, example, values, *more]))
 
 
 @command.command(cls=Command)
@@ -49,7 +134,9 @@ def check(
     name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
 ) -> int:
     """Ask whether an exchange exists, whoever owns it. Exit status 0 or 5."""
-    return run(_check(_named(name, target), url, insecure))
+    from pulsekit.catalogue import full_name
+
+    return run(_check(full_name(_named(name, target)), url, insecure))
 
 
 @command.command(cls=Command)
@@ -75,7 +162,13 @@ async def _check(name: str, url: str | None, insecure: bool) -> int:
         if await pulse.exchange_exists(name):
             note(f"{name} exists")
             return ExitCode.DONE
-    note(f"{name} does not exist: check the spelling, the virtual host, and whether its owner has created it")
+    from pulsekit.catalogue.exchanges import misspelt
+
+    near = misspelt(name)
+    meant = (
+        f"did you mean {near}?" if near else "check the spelling, the virtual host, and whether its owner created it"
+    )
+    note(f"{name} does not exist: {meant}")
     return ExitCode.REFUSED
 
 

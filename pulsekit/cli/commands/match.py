@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -12,12 +13,22 @@ from pulsekit.bindings.matching import RoutedMessage, check_key, check_pattern, 
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN, bounded_lines, is_piped, stdin
 from pulsekit.cli.input.registrations import configured_registrations, registrations_from, under_rule
-from pulsekit.cli.options import BindingOption, OutputOption, RegistrationOption, RuleOption, TargetOption
+from pulsekit.cli.options import (
+    BindingOption,
+    FieldOption,
+    OutputOption,
+    RegistrationOption,
+    RouteOption,
+    RuleOption,
+    TargetOption,
+)
 from pulsekit.cli.output.output import Cell, Output, columns, note
 from pulsekit.errors import ConfigurationError
 from pulsekit.records.routing import read_routed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pulsekit._config.target import Target
     from pulsekit.bindings.registration import Binding, Registration, Rule
 
@@ -27,10 +38,12 @@ EXAMPLES = """
 pulsekit match treeherder.mozilla-inbound._
 pulsekit match try.linux --binding '#.linux'
 pulsekit match treeherder.try._ --registration jobs.yml
+pulsekit match route.a.b -b task-failed --route 'a.#'
 pulsekit match --registration jobs.yml < keys.txt
 pulsekit tail exchange/me/v1/jobs | pulsekit match
 """
 
+_SHORT_NAME = re.compile(r"[\w/-]+\Z")
 _ALIGNED = 40  # columns up to which names of bindings are aligned from key to key
 _NEAREST = 3  # bindings without a match shown for a key
 
@@ -63,6 +76,8 @@ def command(
     keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Routing keys. [default: stdin]")] = None,
     *,
     binding: BindingOption = None,
+    fields: FieldOption = None,
+    routes: RouteOption = None,
     registration: RegistrationOption = None,
     rule: RuleOption = None,
     target: TargetOption = None,
@@ -78,6 +93,7 @@ def command(
 
     The bindings are those of --binding, as PATTERN or EXCHANGE:PATTERN, and of --registration, else those of the
     configuration, else the example of Treeherder's documentation under the three rules that Treeherder has used.
+    For a known EXCHANGE without a PATTERN, such as task-failed, --field and --route make the pattern.
 
     Exit code: 0 if a binding matches every key, else 1.
     """
@@ -88,7 +104,7 @@ def command(
         )
     if live and "-" in (registration or ()):
         raise ConfigurationError("--registration - reads stdin: give the keys as arguments")
-    bindings, origin = _bindings(binding or [], registration or [], rule, target)
+    bindings, origin = _bindings(binding or [], (fields or [], routes or []), registration or [], rule, target)
     exchanges = {exchange for exchange, _ in bindings}
     only = next(iter(exchanges)) if len(exchanges) == 1 else ""
     note(f"matching {counted(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
@@ -117,10 +133,23 @@ def command(
 
 
 def _bindings(
-    binding: list[str], registration: list[str], rule: Rule | None, target: Target | None
+    binding: list[str],
+    by_name: tuple[list[str], list[str]],
+    registration: list[str],
+    rule: Rule | None,
+    target: Target | None,
 ) -> tuple[list[tuple[str, str]], str]:
     """Return exchange (empty for any) and pattern of each binding to try, and a description of their source."""
-    found = [_given(text) for text in binding]
+    found: list[tuple[str, str]] = []
+    bare = False
+    for text in binding:
+        if text.startswith("exchange/") or _is_short_name(text.partition(":")[0]):
+            found += _of_exchange(text, *by_name)
+            bare = bare or ":" not in text
+        else:
+            found.append(("", check_pattern(text)))
+    if any(by_name) and not bare:
+        raise ConfigurationError("--field and --route make the pattern of an exchange: name it, as in -b task-failed")
     origins = ["--binding"] if binding else []
     registered: list[Registration | Binding] = []
     for name in registration:
@@ -149,13 +178,28 @@ def _documented() -> list[Registration]:
     return [Registration("exchange/me/v1/jobs", ["treeherder"], ["mozilla-inbound._"], rule) for rule in Rule]
 
 
-def _given(text: str) -> tuple[str, str]:
-    if text.startswith("exchange/"):
-        from pulsekit.bindings.registration import Binding
+def _of_exchange(text: str, given: list[str], routes: list[str]) -> list[tuple[str, str]]:
+    """Return exchange and pattern of each binding that `EXCHANGE` or `EXCHANGE:PATTERN` makes."""
+    if text.startswith("exchange/") and not given and not routes:
+        from pulsekit.bindings.registration import Binding  # without the catalogue
 
-        binding = Binding.parse(text)
-        return binding.exchange, binding.pattern
-    return "", check_pattern(text)
+        bindings: Sequence[Binding] = [Binding.parse(text)]
+    else:
+        from pulsekit.catalogue import read_bindings
+        from pulsekit.cli.input.exchanges import read_fields
+
+        bindings = read_bindings(text, read_fields(given), routes)
+        note(f"{text} is {', '.join(map(str, bindings))}")
+    return [(binding.exchange, binding.pattern) for binding in bindings]
+
+
+def _is_short_name(text: str) -> bool:
+    """Return whether a text is the short name of a known exchange. Most patterns have a dot or a wildcard."""
+    if not text or not _SHORT_NAME.match(text):
+        return False
+    from pulsekit.catalogue import find_exchange
+
+    return find_exchange(text) is not None
 
 
 def _judge(message: RoutedMessage, exchange: str, pattern: str) -> _BindingResult:

@@ -136,6 +136,22 @@ def _settings() -> Settings:
         return Settings()
 
 
+def _known_exchanges() -> Iterable[str]:
+    from pulsekit.catalogue import known_exchanges
+
+    return (known.alias for known in known_exchanges())
+
+
+def _fields(_: Settings, context: Any) -> Iterable[str]:
+    """Return the fields of the exchanges that the command line names, each with its `=`."""
+    from pulsekit.catalogue import find_exchange
+
+    named = [context.params.get(name) or () for name in ("listen", "binding", "file")]  # of tail, match, bindings
+    texts = [text for value in named for text in ([value] if isinstance(value, str) else value)]
+    found = [known for text in texts if (known := find_exchange(text.partition(":")[0]))]
+    return (f"{field.name}=" for known in found for field in known.fields if field.constant is None)
+
+
 def _exchanges(settings: Settings, _: Any) -> Iterable[str]:
     targets = settings.targets.values()
     named = [settings.exchange, *(one.exchange for one in targets), *(one.exchange for one in settings.registrations)]
@@ -194,8 +210,15 @@ def _expanded(settings: Settings) -> Iterable[Binding]:
         return ()
 
 
+def _what_tail_shows(settings: Settings, context: Any) -> Iterable[str]:
+    yield from _bindings(settings, context)
+    yield from _known_exchanges()
+
+
 def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
     """Return what the NAME of `queue` and of `exchange` can be; of queues, only the broker knows more."""
+    if (context.parent.info_name, context.info_name) == ("exchange", "show"):
+        return _known_exchanges()
     return _queues(settings) if context.parent.info_name == "queue" else _exchanges(settings, context)
 
 
@@ -206,10 +229,10 @@ def _queues(settings: Settings) -> Iterable[str]:
     return [f"queue/{user}/"] if user else []
 
 
-def _schemas(*_: Any) -> Iterable[str]:
+def _schemas(_: Settings, context: Any) -> Iterable[str]:
     from pulsekit.schemas.schema import schema_names
 
-    return schema_names()
+    return (*schema_names(), "auto") if context.info_name == "tail" else schema_names()
 
 
 def _rules(*_: Any) -> Iterable[str]:
@@ -228,6 +251,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--binding": _patterns_and_bindings,
     "--destination": _destinations,
     "--exchange": _exchanges,
+    "--field": _fields,
     "--lint-off": _rules,
     "--project": _projects,
     "--routing-key": _keys,
@@ -237,7 +261,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--staging-project": _projects,
     "--user": _users,
     "keys": _keys,
-    "listen": _bindings,
+    "listen": _what_tail_shows,
     "name": _queues_or_exchanges,
 }
 

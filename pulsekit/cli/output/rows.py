@@ -93,7 +93,7 @@ class Rows:
         if self._wide:
             cells += [(f"{_size(len(message.body)):>7}", "dim"), "  "]
         if self._marked:
-            cells += [(f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good"), "  "]
+            cells += [_mark(seen), "  "]
         cells += self._summary(seen)
         self._output.fitted(*cells)
         if self._full or self._explained:
@@ -134,6 +134,12 @@ class Rows:
             self._output.line(*line)
 
 
+def _mark(seen: SelectedMessage) -> Cell:
+    if seen.valid is None:
+        return "no schema", "dim"
+    return (f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good")
+
+
 def gap_words(gap: Gap) -> str:
     """Return the duration of a gap and its consequence for messages, as text."""
     lasted = (gap.end - gap.start).total_seconds()
@@ -155,6 +161,7 @@ def _facts(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
     message = seen.message
     yield "exchange", message.exchange, ""
     yield "key", message.routing_key, "key"
+    yield from ((f"  {name}", value, "") for name, value in message.key.items())
     yield from _origin(seen)
     yield "received", message.received.astimezone().isoformat(sep=" ", timespec="milliseconds"), ""
     yield "size", f"{len(message.body):,} bytes", ""

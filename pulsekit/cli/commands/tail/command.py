@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,12 +14,14 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import (
     BindingOption,
     CountOption,
+    FieldOption,
     FilterOption,
     ForceOption,
     FullOption,
     InsecureOption,
     OutputOption,
     QuietOption,
+    RouteOption,
     SaveOption,
     TargetOption,
     UrlOption,
@@ -26,7 +29,7 @@ from pulsekit.cli.options import (
     every_option,
     schema_option,
 )
-from pulsekit.cli.output.output import Output
+from pulsekit.cli.output.output import Output, warn
 from pulsekit.errors import ConfigurationError, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.screens import Screen
     from pulsekit.pulse import Pulse
     from pulsekit.records.expressions import Filter, Query
+    from pulsekit.records.selection import SchemaOf
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -49,13 +54,15 @@ pulsekit tail exchange/me/v1/jobs exchange/you/x -b 'a.#' --explain
 pulsekit tail exchange/me/v1/jobs --filter "payload.result == 'fail'"
 pulsekit tail exchange/me/v1/jobs --query '[routing_key, payload.state]'
 pulsekit tail exchange/taskcluster-queue/v1/task-completed -n 10 --full
-pulsekit tail exchange/taskcluster-queue/v1/task-completed --rate
+pulsekit tail task-completed --rate
+pulsekit tail task-failed --field runId=0 --schema auto
 pulsekit tail exchange/me/v1/jobs -o ndjson --idle 30s > jobs.ndjson
 pulsekit tail exchange/me/v1/jobs --save jobs.ndjson.gz --for 1h
 pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
+_AUTO = "auto"
 _LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
 
 
@@ -71,10 +78,12 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[EXCHANGE[:PATTERN]|LINK]...",
-            help="What to listen to, or a link of Pulse Inspector.",
+            help="What to listen to, or a link of Pulse Inspector; 'exchange list' has short names.",
         ),
     ] = None,
     patterns: BindingOption = None,
+    fields: FieldOption = None,
+    routes: RouteOption = None,
     target: TargetOption = None,
     count: CountOption = None,
     expected: Annotated[
@@ -126,6 +135,9 @@ def command(
     Without EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses
     is named, the others go on, and the exit status is 3.
 
+    For known exchanges, --field and --route make the pattern: of several values of one field, one must match.
+    '--schema auto' is the schema that the catalogue has for each exchange.
+
     --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
 
     With --queue, a queue of tail's own stores messages while tail does not run, for the time of --keep. To continue,
@@ -137,10 +149,10 @@ def command(
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.session import Session
+    from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.cli.output.recordings import new_recording
     from pulsekit.recordings.follow import Until
     from pulsekit.records.selection import Selection
-    from pulsekit.schemas.schema import load_schema
 
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
@@ -153,23 +165,27 @@ def command(
     if rate and (quiet or query or explain or full or yaml):
         raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
     settings = load_settings().at(target)
-    texts = listen or _own(settings, patterns)
+    by_name = bool(fields or routes)
+    if by_name and patterns:
+        raise ConfigurationError("--field and --route make the pattern: give them or --binding")
+    texts = listen or _own(settings, by_name=by_name or bool(patterns))
     for text in texts:
         if text.startswith("queue/"):
             raise ConfigurationError(
                 f"tail removes no messages from a queue that it did not create. {other_ways(text)}"
             )
     if link:
-        return _print_link(_bindings(texts, patterns))
+        return _print_link(_bindings(texts, patterns, fields, routes))
     wanted, projection = _expressions(chosen, query)
     pulse = connect(settings, url, insecure=insecure)
-    bindings = _bindings(texts, patterns, pulse.user)
+    bindings = _bindings(texts, patterns, fields, routes, pulse.user)
+    warn_of_mistakes(bindings)
     store = _store(pulse, queue, keep, queue_type)
     selection = Selection(
         bindings,
         filter=wanted,
         query=projection,
-        schema=load_schema(schema) if schema else None,
+        schema=_schema(schema, bindings),
         invalid_only=invalid_only,
         unwraps=unwrap,
         explains=explain,
@@ -215,29 +231,69 @@ def other_ways(queue: str) -> str:
     )
 
 
-def _own(settings: Settings, patterns: list[str] | None) -> list[str]:
-    """Return the default bindings: the exchange of the configuration, with one pattern for each destination."""
+def _schema(name: str | None, bindings: Sequence[Binding]) -> Schema | SchemaOf | None:
+    """Return the schema of `--schema`, or for `auto` the function that returns the one of each exchange.
+
+    Raises:
+        ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
+    """
+    from pulsekit.schemas.schema import load_schema
+
+    if name is None:
+        return None
+    if name != _AUTO or Path(name).exists():
+        return load_schema(name)
+    from pulsekit.catalogue import message_schema
+
+    unknown = [name for name in dict.fromkeys(one.exchange for one in bindings) if message_schema(name) is None]
+    if len(unknown) == len({one.exchange for one in bindings}):
+        raise ConfigurationError(
+            f"the catalogue has no schema for {', '.join(unknown)}: name one, as in --schema pulse-job"
+        )
+    for exchange in unknown:
+        warn(f"the catalogue has no schema for {exchange}: its messages are not validated")
+    return message_schema
+
+
+def _own(settings: Settings, *, by_name: bool) -> list[str]:
+    """Return the default bindings: the exchange of the configuration, with one pattern for each destination.
+
+    Args:
+        settings: the configuration.
+        by_name: return the exchange alone, because options have its patterns.
+    """
     if settings.exchange is None:
         raise ConfigurationError(
             "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
         )
-    if patterns:
+    if by_name:
         return [settings.exchange]
     return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
 
 
-def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None = None) -> list[Binding]:
+def _bindings(
+    texts: Sequence[str],
+    patterns: list[str] | None,
+    given: list[str] | None,
+    routes: list[str] | None,
+    user: str | None = None,
+) -> list[Binding]:
     """Parse the bindings of the arguments.
 
     Args:
         texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
         patterns: the patterns for each `EXCHANGE` without a pattern.
+        given: the fields that make patterns for each `EXCHANGE` without a pattern.
+        routes: the routes that do so.
         user: the AMQP user, for the suggestion in an error message.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link
     from pulsekit.bindings.names import check_exchange
     from pulsekit.bindings.registration import Binding
+    from pulsekit.catalogue import full_name, read_bindings
+    from pulsekit.cli.input.exchanges import read_fields
 
+    fields = read_fields(given or ())
     bindings: list[Binding] = []
     bare = 0
     for text in texts:
@@ -245,14 +301,15 @@ def _bindings(texts: Sequence[str], patterns: list[str] | None, user: str | None
         if is_link(text):
             bindings += read_link(text)
             continue
-        check_exchange(exchange, user)
+        exchange = check_exchange(full_name(exchange), user)
         if colon or not patterns:
-            bindings.append(Binding.parse(text))
+            bindings += read_bindings(text, fields, routes or ())
         else:
             bindings += [Binding(exchange, pattern) for pattern in patterns]
-            bare += 1
-    if patterns and not bare:
-        raise ConfigurationError("--binding is for exchanges without a pattern, and each of these has one")
+        bare += not colon
+    if (patterns or fields or routes) and not bare:
+        options = "--binding is" if patterns else "--field and --route are"
+        raise ConfigurationError(f"{options} for exchanges without a pattern, and each of these has one")
     return list(dict.fromkeys(bindings))
 
 
