@@ -80,7 +80,7 @@ def test_a_schema_that_leads_outside_of_itself_is_refused_and_nothing_is_read(
     schema: dict[str, Any] = {
         "$ref": {"properties": {"a": {"$ref": where}}},
         "$id and $ref": {"$id": where, "properties": {"a": {"$ref": f"x{where}"}}},
-        "$id within": {"properties": {"a": {"$id": where, "type": "string"}}},
+        "$id within": {"properties": {"a": {"$id": where, "items": {"$ref": "other.json"}}}},
         "$schema": {"$schema": where},
     }[keyword]
     heard.clear()

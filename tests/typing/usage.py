@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pulsekit
+from pulsekit import catalogue
 from pulsekit import treeherder as jobs
+
+if TYPE_CHECKING:
+    from pulsekit.catalogue.types import TaskFailedMessage
 
 
 async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
@@ -29,6 +33,17 @@ async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
 
 async def handler(message: pulsekit.Message) -> None:
     print(message.routing_key)
+
+
+async def failed_tasks(group: str) -> None:
+    bound = catalogue.bindings("task-failed", {"taskGroupId": [group]}, routes=["index.#"])
+    async with pulsekit.connect() as pulse, pulse.subscribe(*bound) as messages:
+        async for message in messages:
+            task: str | None = message.key.taskId
+            failed: TaskFailedMessage = message.payload
+            run: int = failed["runId"]
+            state: str = failed["status"]["runs"][run]["state"]
+            print(task, state, failed.get("task"), catalogue.pattern("task-failed", taskId=task or "*"))
 
 
 async def record(messages: pulsekit.Consumer) -> None:

@@ -146,8 +146,9 @@ def _fields(_: Settings, context: Any) -> Iterable[str]:
     """Return the fields of the exchanges that the command line names, each with its `=`."""
     from pulsekit.catalogue import find_exchange
 
-    named = [context.params.get(name) or () for name in ("listen", "binding", "file")]  # of tail, match, bindings
-    texts = [text for value in named for text in ([value] if isinstance(value, str) else value)]
+    texts = [*context.args]  # of tail and bindings: before an option without its value, click leaves arguments there
+    for name in ("listen", "binding"):
+        texts += context.params.get(name) or ()
     found = [known for text in texts if (known := find_exchange(text.partition(":")[0]))]
     return (f"{field.name}=" for known in found for field in known.fields if field.constant is None)
 

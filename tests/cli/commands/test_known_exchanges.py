@@ -160,9 +160,7 @@ async def test_tail_warns_of_bindings_that_never_match(user: PulseUser, broker: 
         [f"{FAILED}:primary.*.gecko-level-3.#", f"{FAILED}:#route.x.#", "--idle", "100ms"],
         [],
     )
-    assert (
-        f"warning: {FAILED}:primary.*.gecko-level-3.#: can never match: word 3 is 'gecko-level-3', and runId" in err
-    )
+    assert f"warning: {FAILED}:primary.*.gecko-level-3.#: can never match: word 3 is 'gecko-level-3', and runId" in err
     assert f"warning: {FAILED}:#route.x.#: the word '#route' matches only itself" in err
 
 
