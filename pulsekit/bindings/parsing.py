@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
 
-__all__ = ["EXAMPLE", "Entry", "read_entries"]
+__all__ = ["EXAMPLE", "PROPERTIES", "Entry", "looks_like_registration", "read_entries"]
 
+PROPERTIES = ("exchange", "destinations", "projects", "rule")
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
 
 _ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
@@ -72,6 +73,13 @@ def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
     else:
         document = _parse(text, source, 1)
         yield from _items(document, document.value, "")
+
+
+def looks_like_registration(value: Any) -> bool:
+    """Return whether a JSON value is a registration by its names, or an object of registrations."""
+    if not isinstance(value, dict):
+        return False
+    return value.keys() == {"registrations"} or {"exchange", "projects"} <= value.keys() <= {*PROPERTIES}
 
 
 class _Parsed:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit.bindings.matching import check_pattern
 from pulsekit.bindings.names import check_exchange
-from pulsekit.bindings.parsing import EXAMPLE, read_entries
+from pulsekit.bindings.parsing import EXAMPLE, PROPERTIES, read_entries
 from pulsekit.bindings.rules import Rule
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
-_PROPERTIES = ("exchange", "destinations", "projects", "rule")
 _MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
 
 
@@ -186,9 +185,9 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
         raise _no_registration(value)
     if value.keys() == {"exchange", "pattern"} and all(isinstance(text, str) for text in value.values()):
         return [Binding(**value)]
-    for name in [name for name in value if name not in _PROPERTIES]:
-        near = next((known for known in _PROPERTIES if str(name).lower()[:5] == known[:5]), None)
-        hint = f"did you mean {near!r}?" if near else f"the properties are {', '.join(_PROPERTIES)}"
+    for name in [name for name in value if name not in PROPERTIES]:
+        near = next((known for known in PROPERTIES if str(name).lower()[:5] == known[:5]), None)
+        hint = f"did you mean {near!r}?" if near else f"the properties are {', '.join(PROPERTIES)}"
         raise InvalidRegistration(f"unknown property {name!r:.40}; {hint}")
     for name in ("exchange", "projects"):
         if name not in value:

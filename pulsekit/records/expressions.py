@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.ndjson import dump_line
 from pulsekit.errors import ConfigurationError
+from pulsekit.records.fields import MissingFields
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,9 +49,17 @@ class _Expression:
         self.failures: int = 0
         self.failure: str = ""
         self._compiled = _compile(text, name or self._NAME)
+        self._missing = MissingFields(self._compiled.parsed)
+
+    @property
+    def missing_fields(self) -> tuple[str, ...]:
+        """The fields that no record has had so far, each with the field that may be meant."""
+        return self._missing.words()
 
     def _evaluate(self, record: Mapping[str, Any]) -> tuple[bool, Any]:
         """Return whether there is a value, and the value."""
+        if self._missing:
+            self._missing.look(record)
         try:
             return True, self._compiled.search(record)
         except Exception as error:  # noqa: BLE001 - a payload can raise anything there; the next message may be fine

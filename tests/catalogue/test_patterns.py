@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from pulsekit.bindings import Binding, topic_matches
@@ -150,6 +152,30 @@ def test_a_pattern_that_no_key_can_match_is_found_with_the_reason(exchange: str,
 )
 def test_a_pattern_that_a_key_can_match_has_no_finding(exchange: str, written: str) -> None:
     assert KnownLayouts().mismatch(exchange, written) is None
+
+
+def test_the_verdict_on_a_pattern_agrees_with_keys() -> None:
+    rng, layouts = random.Random(20261129), KnownLayouts()
+    keys = [
+        KEY,
+        KEY.replace("gecko-level-3", "x"),
+        KEY.replace(".0.", "._."),
+        f"{KEY}.more",
+        "route.index.a",
+        "route.b",
+    ]
+    words = [*KEY.split("."), "*", "*", "#", "#", "route", "index", "0", "_", "more"]
+    findings = 0
+    for _ in range(5000):
+        start = rng.choice(keys).split(".")
+        for _ in range(rng.randrange(6)):
+            place = rng.randrange(len(start))
+            start[place : place + rng.choice((1, 1, 1, 2, 4))] = [rng.choice(words)]
+        written = ".".join(start)
+        mismatch = layouts.mismatch(FAILED, written)
+        findings += mismatch is not None
+        assert mismatch is None or not any(topic_matches(written, key) for key in keys), written
+    assert 500 < findings < 4500
 
 
 def test_every_exchange_has_a_pattern_for_each_of_its_fields() -> None:

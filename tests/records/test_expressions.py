@@ -88,3 +88,40 @@ def test_nobody_pays_for_expressions_who_has_none() -> None:
         check=True,
     ).stdout
     assert "jmespath" not in json.loads(modules)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("payload.reslt == 'fail'", ("payload.reslt; did you mean payload.result?",)),
+        ("paylod.result == 'fail'", ("paylod; did you mean payload?",)),
+        ("payload.result == 'fail' && !(payload.teir)", ("payload.teir; did you mean payload.tier?",)),
+        ("contains(ccs, 'x') || starts_with(routing_key, 'x')", ("ccs; did you mean cc?",)),
+        ("[routing_key, payload.tear]", ("payload.tear; did you mean payload.tier?",)),
+        ("{a: payload.xyz, b: payload.xyz.more}", ("payload.xyz",)),
+        ("payload.bigg[0]", ("payload.bigg; did you mean payload.big?",)),
+        ("payload.bigs[?x == 'a'].y | [0]", ("payload.bigs; did you mean payload.big?",)),
+        ("@.payload.nul", ("payload.nul; did you mean payload.null?",)),
+        ("payload.tier.deep", ("payload.tier.deep",)),
+        ("payload.null", ()),
+        ("payload.big[*].anything", ()),
+        ("payload.big[?anything == `1`]", ()),
+        ("sort_by(payload.big, &anything)", ()),
+        ("payload.* | [0].anything", ()),
+        ("headers.x || payload.tier", ("headers.x",)),
+    ],
+)
+def test_fields_that_no_record_had_are_named_with_those_that_may_be_meant(text: str, missing: tuple[str, ...]) -> None:
+    record = RECORD | {"payload": RECORD["payload"] | {"null": None}}  # type: ignore[operator] # a dict
+    query = Query(text)
+    query.line(record)
+    query.line(RECORD | {"payload": None})
+    query.line(record)
+    assert query.missing_fields == missing
+
+
+def test_a_field_of_any_record_is_not_missing() -> None:
+    chosen = Filter("payload.result == 'x' || payload.tier == `7`")
+    for payload in ({"result": "y"}, {"tier": 1}, {}):
+        chosen.takes({"payload": payload})
+    assert chosen.missing_fields == ()

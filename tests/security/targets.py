@@ -41,6 +41,7 @@ from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import check_key, check_pattern, explain_match, topic_matches
 from pulsekit.bindings.registration import Binding, expand, read_registrations
 from pulsekit.bindings.table import BindingTable
+from pulsekit.catalogue import KnownLayouts, known_exchanges
 from pulsekit.cli.output.output import Format, Output
 from pulsekit.cli.output.rows import Notation, Rows
 from pulsekit.errors import (
@@ -193,7 +194,7 @@ def _registrations(data: bytes) -> None:
         return
     bindings = expand(registrations)
     if len(bindings) < 200:
-        assert set(lint(registrations)) == set(bindings)
+        assert set(lint(registrations, layouts=KnownLayouts())) == set(bindings)
 
 
 def _configuration(data: bytes) -> None:
@@ -270,6 +271,17 @@ def _topics(data: bytes) -> None:
     if covers(wider, wants):
         assert not taken or _naive(wider, has)
     assert covers("#", wants)
+    _known(wants, has, taken=taken)
+
+
+def _known(pattern: str, key: str, *, taken: bool) -> None:
+    """Read a key of each layout. A pattern that matches a possible key has no finding."""
+    layouts = KnownLayouts()
+    for known in known_exchanges():
+        known.read_key(key)
+        possible = layouts.mismatch(known.name, key) is None and not {"*", "#"} & set(key.split("."))
+        if taken and possible and known.separator == ".":
+            assert layouts.mismatch(known.name, pattern) is None
 
 
 def _naive(pattern: str, key: str) -> bool:

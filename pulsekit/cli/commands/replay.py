@@ -192,6 +192,8 @@ class _Recording:
             failures = counted(self.wanted.failures, "message", ",")
             warn(f"--filter has no value for {failures}, left out; the first time: {self.wanted.failure}")
         if not self.messages:
+            for field in self.wanted.missing_fields if self.wanted is not None else ():
+                warn(f"--filter: no message had the field {field}")
             which = "that --filter takes " if self.wanted is not None else ""
             raise ConfigurationError(f"nothing to replay: there is no message {which}in {self.file}")
         for old in self.rekey.unused:

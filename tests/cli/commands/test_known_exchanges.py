@@ -299,3 +299,11 @@ def test_every_example_of_a_known_exchange_can_be_run(call: Call) -> None:
             _, *arguments = shlex.split(example)
             done = call(*arguments, "--link")
             assert done.code == 0, (example, done.err)
+
+
+async def test_a_field_that_no_message_had_is_named(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+    arguments = ["task-failed", "--filter", "key.taskID == 'x' || payload.runId == `7`", "--idle", "1s", "-o", "ndjson"]
+    out, err, _ = await _tail(user, broker, tmp_path, arguments, [(VALID, key())])
+    assert not out
+    assert "warning: --filter: no message had the field key.taskID; did you mean key.taskId?" in err
+    assert "payload.runId" not in err

@@ -458,3 +458,12 @@ def test_what_would_mend_a_job_is_there_for_programs(call) -> None:
         {"op": "replace", "path": "/tier", "value": 3},
         None,
     ]
+
+
+def test_a_registration_is_not_taken_for_an_invalid_job_without_a_word(call, folder) -> None:
+    registration = {"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["try._"]}
+    for value in (registration, [registration], {"registrations": [registration]}):
+        done = call("validate", "-", stdin=json.dumps(value))
+        assert done.code == 1
+        assert "this looks like a registration, not a job: 'pulsekit bindings FILE --lint'" in done.err
+    assert "registration" not in call("validate", "-", stdin=json.dumps(BROKEN)).err

@@ -169,6 +169,9 @@ class Session:
             if expression.failures:
                 failures = counted(expression.failures, "message", ",")
                 warn(f"{name} has no value for {failures}, left out; the first time: {expression.failure}")
+            if self._follower.received and (expression is self.selection.query or not self._follower.chosen):
+                for field in expression.missing_fields:
+                    warn(f"{name}: no message had the field {field}")
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
         self._refused.append(binding)
