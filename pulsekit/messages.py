@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pulsekit._amqp.types import Properties, Settlement
-from pulsekit._documents.payloads import decode_body
-from pulsekit.errors import InvalidPayload
+from pulsekit._documents.payloads import decode_body, unwritable
+from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -23,6 +23,7 @@ __all__ = [
     "Delivered",
     "Gap",
     "Message",
+    "MessageCheck",
 ]
 
 _MOST_PROBLEMS = 100  # problems collected per payload, because a payload can have millions
@@ -66,6 +67,20 @@ _SETTLED = Settled()
 class _Settler(Protocol):
     def settle(self, message: Message, settlement: Settlement) -> None: ...
     def live(self, message: Message) -> bool: ...
+
+
+class MessageCheck:
+    """A check of whole messages, in the place of a schema for their payloads.
+
+    Attributes:
+        name: the name of the check, for messages.
+    """
+
+    name: str = ""
+
+    def problems(self, message: Message, *, most: int = _MOST_PROBLEMS) -> tuple[Problem, ...]:
+        """Return what is wrong with a message; at most a number of problems, and one that says so."""
+        raise NotImplementedError
 
 
 class Message:
@@ -114,7 +129,7 @@ class Message:
         delivery_tag: int = 0,
         epoch: int = 0,
         settler: _Settler | None = None,
-        schema: Schema | None = None,
+        schema: Schema | MessageCheck | None = None,
     ) -> None:
         self.exchange: str = exchange
         self.routing_key: str = routing_key
@@ -157,15 +172,39 @@ class Message:
     def payload(self) -> Any:
         """The decoded JSON body, validated if the subscription has a schema.
 
+        A body that is not UTF-8 JSON is decoded by `content_encoding` and the header `compression`, as kombu does.
+
         Raises:
             DocumentError: Raised when the body is not JSON.
             InvalidPayload: Raised when the payload violates the schema of the subscription.
         """
-        if self._payload is _UNREAD:
-            self._payload = decode_body(self.body)
+        payload = self.decoded
         if problems := self.problems:
             raise InvalidPayload(problems, self._schema.name if self._schema else "")
+        return payload
+
+    @property
+    def decoded(self) -> Any:
+        """The decoded JSON body, whether the schema of the subscription accepts it or not.
+
+        Raises:
+            DocumentError: Raised when the body is not JSON.
+        """
+        if self._payload is _UNREAD:
+            try:
+                self._payload = decode_body(self.body)
+            except DocumentError:
+                self._payload = self._decode_as_described()
         return self._payload
+
+    def _decode_as_described(self) -> Any:
+        from pulsekit._documents.bodies import decode_described  # hardly any message needs it
+
+        try:
+            encoding, compression = self.properties.content_encoding, self.headers.get("compression")
+        except InvalidMessage:  # the header is malformed
+            encoding = compression = None
+        return decode_described(self.body, encoding, compression)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -178,11 +217,16 @@ class Message:
         """
         if self._schema is None:
             return ()
+        if isinstance(self._schema, MessageCheck):
+            if self._problems is None:
+                self._problems = self._schema.problems(self)
+            return self._problems
         if self._problems is None:
-            if self._payload is _UNREAD:
-                self._payload = decode_body(self.body)
-            valid = self._schema.is_valid(self._payload)
-            self._problems = () if valid else self._schema.problems(self._payload, most=_MOST_PROBLEMS)
+            payload = self.decoded
+            valid = self._schema.is_valid(payload)
+            self._problems = (
+                unwritable(payload, self.body) if valid else self._schema.problems(payload, most=_MOST_PROBLEMS)
+            )
         return self._problems
 
     @property
@@ -240,7 +284,12 @@ class Delivered(Message):
     __slots__ = ("_header", "_when")
 
     def __init__(
-        self, delivery: Delivery, epoch: int, when: float, settler: _Settler | None, schema: Schema | None
+        self,
+        delivery: Delivery,
+        epoch: int,
+        when: float,
+        settler: _Settler | None,
+        schema: Schema | MessageCheck | None,
     ) -> None:
         """Create the message of a delivery that arrived at a time, in seconds since 1970."""
         # Does not call super().__init__(), because this runs for each message.

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
-    from pulsekit.messages import Gap
+    from pulsekit.messages import Gap, MessageCheck
 
 __all__ = ["Pulse", "connect"]
 
@@ -121,6 +121,7 @@ class Pulse:
         exchange: str,
         *,
         schema: str | Path | Mapping[str, Any] | Schema | None = None,
+        lint: bool = False,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
         overflow_rejects: bool = False,
@@ -132,6 +133,8 @@ class Pulse:
             exchange: `exchange/<user>/<name>`.
             schema: the schema that validates each payload before it is sent: a name such as "pulse-job", a path, or the
                 schema itself.
+            lint: refuse each job that Treeherder would drop, also for other reasons than its schema, such as a job
+                without owner. The outcome is that of `pulsekit.treeherder.judge`, as on the command line.
             mandatory: report messages that the broker cannot route to any queue.
             timeout: the deadline for the outcome of a message in seconds, including reconnects.
             overflow_rejects: whether a negative confirm (basic.nack) means that a full queue rejected the message
@@ -150,6 +153,7 @@ class Pulse:
             self._group(),
             exchange,
             schema=_schema(schema),
+            lint=lint,
             mandatory=mandatory,
             timeout=timeout,
             overflow_rejects=overflow_rejects,
@@ -182,7 +186,8 @@ class Pulse:
                 exceed it, so a larger message is delivered alone. While the limit is reached, the connection is not
                 read, and its other subscriptions wait too; except while another subscription is opened, when up to
                 `prefetch` messages may arrive.
-            schema: the schema that validates each payload on first access.
+            schema: the schema that validates each payload on first access. With "pulse-job", a message is invalid if
+                Treeherder would drop it for any reason that `pulsekit.treeherder.judge` finds.
             wait: wait for exchanges that do not exist yet.
             limits: the limits of PulseGuardian, against which the depth of a durable queue is checked.
             on_gap: called after a reconnect with the gap, the time without a consumer.
@@ -204,7 +209,7 @@ class Pulse:
             queue=Queue(queue) if isinstance(queue, str) else queue,
             prefetch=prefetch,
             prefetch_bytes=prefetch_bytes,
-            schema=_schema(schema),
+            schema=_message_check(schema),
             wait=wait,
             on_gap=on_gap,
             on_refused=on_refused,
@@ -283,6 +288,15 @@ class Pulse:
         if self._tasks is None or self._closed:
             raise NotOpen("use the connection inside its block: `async with pulsekit.connect() as pulse`")
         return self._tasks
+
+
+def _message_check(schema: str | Path | Mapping[str, Any] | Schema | None) -> Schema | MessageCheck | None:
+    loaded = _schema(schema)
+    if loaded is None:
+        return None
+    from pulsekit.treeherder.check import message_check  # only for consumers that validate
+
+    return message_check(loaded)
 
 
 def _schema(schema: str | Path | Mapping[str, Any] | Schema | None) -> Schema | None:

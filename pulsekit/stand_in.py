@@ -1,20 +1,20 @@
-"""A stand-in for Treeherder. It consumes the jobs of registrations, and reports the jobs that Treeherder would drop.
+"""A stand-in for Treeherder. It consumes the jobs of registrations, and reports what Treeherder would do with each.
 
-The stand-in validates jobs against the schema, which is Treeherder's first step, and stores nothing. It is an ordinary
-client, except that it creates the exchanges of the registrations with the logins of their owners.
+The stand-in asks `pulsekit.treeherder.judge`, and stores nothing but the last states of jobs. It is an ordinary client,
+except that it creates the exchanges of the registrations with the logins of their owners.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import expand
-from pulsekit.errors import DocumentError, InvalidPayload
 from pulsekit.pulse import Pulse
-from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder.verdict import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.messages import Message
+    from pulsekit.treeherder.verdict import Verdict
 
 __all__ = ["JobOutcome", "TreeherderStandIn"]
 
@@ -36,20 +37,24 @@ class JobOutcome:
 
     Attributes:
         message: the message.
-        reason: why Treeherder would drop the message; empty if Treeherder would accept it.
+        verdict: what Treeherder would do with it, and why.
     """
 
     message: Message
-    reason: str
+    verdict: Verdict
 
     @property
-    def accepted(self) -> bool:
-        """True if Treeherder would accept the job."""
-        return not self.reason
+    def reason(self) -> str:
+        """Why Treeherder would not store the job; empty if it would."""
+        verdict = self.verdict
+        if verdict.outcome == "stored":
+            return ""
+        reasons = verdict.reasons or [one for one in verdict.findings if one.rule == "state-backwards"]
+        return "; ".join(map(str, reasons))
 
 
 class TreeherderStandIn:
-    """A consumer that has the bindings of Treeherder and validates the jobs it receives.
+    """A consumer that has the bindings of Treeherder and judges the jobs it receives.
 
     Args:
         login: returns address and login of the broker for a user name.
@@ -58,8 +63,7 @@ class TreeherderStandIn:
 
     Attributes:
         bindings: the bindings.
-        accepted: the number of messages that Treeherder would accept.
-        dropped: the number of messages that Treeherder would drop.
+        counts: the number of messages by outcome: `stored`, `dropped`, `ignored` or `unknown`.
     """
 
     def __init__(
@@ -69,12 +73,11 @@ class TreeherderStandIn:
         on_outcome: Callable[[JobOutcome], None],
     ) -> None:
         self.bindings = expand(registrations)
-        self.accepted = 0
-        self.dropped = 0
+        self.counts: Counter[str] = Counter()
         self._login = login
         self._on_outcome = on_outcome
         self._pulse = Pulse(login(USER))
-        self._schema = load_schema("pulse-job")
+        self._judge = Judge()
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,7 +91,7 @@ class TreeherderStandIn:
         except BaseException:
             await self._pulse.__aexit__(None, None, None)
             raise
-        self._task = asyncio.create_task(messages.handle(self._validate), name="treeherder's stand-in")
+        self._task = asyncio.create_task(messages.handle(self._consume), name="treeherder's stand-in")
         return self
 
     async def __aexit__(
@@ -99,18 +102,7 @@ class TreeherderStandIn:
         await asyncio.wait([self._task])
         await self._pulse.__aexit__(kind, error, trace)
 
-    async def _validate(self, message: Message) -> None:
-        try:
-            self._schema.check(message.payload, "treeherder")
-        except InvalidPayload as error:
-            reason = "; ".join(str(problem) for problem in error.problems)
-        except DocumentError as error:
-            reason = f"not JSON: {error.reason}"
-        else:
-            reason = ""
-        outcome = JobOutcome(message, reason)
-        if outcome.accepted:
-            self.accepted += 1
-        else:
-            self.dropped += 1
+    async def _consume(self, message: Message) -> None:
+        outcome = JobOutcome(message, self._judge.judge(message))
+        self.counts[outcome.verdict.outcome] += 1
         self._on_outcome(outcome)

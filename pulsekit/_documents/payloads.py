@@ -8,18 +8,22 @@ beyond a float.
 from __future__ import annotations
 
 import json
+import re
 from codecs import BOM_UTF8
 from typing import Any
 
 import orjson
 
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper_text
-from pulsekit.errors import InvalidMessage
+from pulsekit.errors import InvalidMessage, Problem
 
-__all__ = ["decode_body", "encode_payload", "exact_payload", "read_canonical"]
+__all__ = ["decode_body", "encode_payload", "exact_payload", "read_canonical", "unwritable"]
 
 # What it would write as text though JSON has no form for it; the standard library says so instead.
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+
+# A body without any of these has no number that JSON cannot write again.
+_ODD_NUMBER = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOO_DEEP = f"the payload cannot be written as JSON: it is nested too deeply, more than {MAX_DEPTH} levels"
@@ -74,6 +78,22 @@ def encode_payload(payload: Any) -> bytes:
     if is_deeper_text(body):
         raise InvalidMessage(_TOO_DEEP)
     return body
+
+
+def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
+    """Return a problem if JSON has no form for a payload, such as one with NaN, which Python reads all the same.
+
+    Args:
+        payload: the payload.
+        body: the text from which it was read, if it is known; it saves most of the time.
+    """
+    if body is not None and not _ODD_NUMBER.search(body):
+        return ()
+    try:
+        encode_payload(payload)
+    except InvalidMessage as error:
+        return (Problem("", "json", str(error)),)
+    return ()
 
 
 def exact_payload(content: Any) -> Any:

@@ -13,13 +13,14 @@ import typer
 from pulsekit._config.target import Target
 from pulsekit.bindings.rules import Rule
 from pulsekit.cli.output.output import Format
+from pulsekit.schemas.schema import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
     "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
-    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "QuietOption",
+    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption", "QuietOption",
     "RegistrationOption", "RequireRouteOption", "RouteOption", "RuleOption", "SaveOption", "SetOption",
     "TargetOption", "UnsetOption", "UrlOption", "WindowOption", "YesOption", "count_option", "duration",
     "every_option", "exchange_option", "output_option", "project_option", "repeatable", "routing_key_option",
@@ -159,6 +160,10 @@ FilterOption = Annotated[
 ]
 
 # Options that change what a command does.
+ProfileOption = Annotated[
+    Profile,
+    typer.Option(help="Assert dates and URIs (strict), or only what Treeherder itself asserts (treeherder)."),
+]
 CountOption = Annotated[int | None, count_option()]
 WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")]
 RequireRouteOption = Annotated[

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused, PulsekitError
-    from pulsekit.messages import Gap, Message
+    from pulsekit.messages import Gap, Message, MessageCheck
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["Consumer"]
@@ -55,7 +55,7 @@ class Consumer:
         queue: Queue | None = None,
         prefetch: int = PREFETCH,
         prefetch_bytes: int = PREFETCH_BYTES,
-        schema: Schema | None = None,
+        schema: Schema | MessageCheck | None = None,
         wait: bool = False,
         on_gap: Callable[[Gap], None] | None = None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit._amqp.types import Delivery, Settlement
     from pulsekit.consumer.queue import Queue
+    from pulsekit.messages import MessageCheck
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["Subscription"]
@@ -100,7 +101,7 @@ class Subscription:
         queue: Queue | None,
         prefetch: int,
         prefetch_bytes: int,
-        schema: Schema | None,
+        schema: Schema | MessageCheck | None,
         wait: bool,
         on_gap: Callable[[Gap], None] | None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None,

@@ -10,12 +10,11 @@ if TYPE_CHECKING:
     from pulsekit.publisher.dry_run import DryRun, DryRunMessage
     from pulsekit.publisher.encoder import Draft
     from pulsekit.publisher.planned import PlannedPublish
-    from pulsekit.publisher.planning import DroppedJob, ExtraProperties, PlannedMessages, PublishPlan, RefusedPayload
+    from pulsekit.publisher.planning import ExtraProperties, PlannedMessages, PublishPlan, RefusedJob, RefusedPayload
     from pulsekit.publisher.publisher import Publisher
 
 __all__ = [
     "Draft",
-    "DroppedJob",
     "DryRun",
     "DryRunMessage",
     "ExtraProperties",
@@ -23,6 +22,7 @@ __all__ = [
     "PlannedPublish",
     "PublishPlan",
     "Publisher",
+    "RefusedJob",
     "RefusedPayload",
 ]
 
@@ -32,10 +32,10 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.publisher.dry_run": ("DryRun", "DryRunMessage"),
         "pulsekit.publisher.planned": ("PlannedPublish",),
         "pulsekit.publisher.planning": (
-            "DroppedJob",
             "ExtraProperties",
             "PlannedMessages",
             "PublishPlan",
+            "RefusedJob",
             "RefusedPayload",
         ),
         "pulsekit.publisher.encoder": ("Draft",),

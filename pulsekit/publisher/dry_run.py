@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit._documents.payloads import encode_payload
 from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import DocumentError, InvalidPayload, Problem
 from pulsekit.publisher.planning import RefusedPayload
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.publisher.planning import PlannedMessage, PlannedMessages, PublishPlan
-    from pulsekit.treeherder.placed import Placed
+    from pulsekit.treeherder.placed import Placed, PlacedVerdict
 
 __all__ = ["DryRun", "DryRunMessage"]
 
@@ -28,6 +28,7 @@ class DryRunMessage:
 
     Attributes:
         verdict: `valid`, `wrong` (Treeherder would show the job wrong), `dropped` or `invalid`.
+        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty for what is no job.
         routing_key: the key, or None if the payload would not be sent.
         size: bytes of the body.
         bindings: patterns of the bindings that match one of its keys.
@@ -38,6 +39,7 @@ class DryRunMessage:
     """
 
     verdict: str
+    outcome: str = ""
     routing_key: str | None = None
     size: int | None = None
     bindings: tuple[str, ...] = ()
@@ -71,41 +73,39 @@ class DryRun:
         """Return what would become of each message of a payload."""
         if isinstance(planned, RefusedPayload):
             return [self._refused(planned)]
-        return [self._message(message, planned.lint) for message in planned]
+        return [self._message(message, planned.verdict) for message in planned]
 
     def _refused(self, refused: RefusedPayload) -> DryRunMessage:
-        error = refused.error
-        if refused.lint:  # the schema has nothing against what is dropped
-            return DryRunMessage("dropped", lint=refused.lint)
+        error, placed = refused.error, refused.verdict
+        if placed is not None:
+            word, outcome = _word(placed), placed.verdict.outcome
+            return DryRunMessage(word, outcome, problems=placed.problems, lint=placed.lint)
         if isinstance(error, InvalidPayload):
             return DryRunMessage("invalid", problems=error.problems)
         problem = error.problem() if isinstance(error, DocumentError) else Problem("", "message", str(error))
         return DryRunMessage("invalid", problems=(problem,))
 
-    def _message(self, message: PlannedMessage, lint: Sequence[Placed]) -> DryRunMessage:
+    def _message(self, message: PlannedMessage, placed: PlacedVerdict | None) -> DryRunMessage:
         payload, key, cc = (
             (*message, ()) if isinstance(message, tuple) else (message.payload, message.routing_key, message.cc)
         )
-        worst = str(lint[0].finding.severity) if lint else ""
-        project, preview = self._preview(payload)
+        verdict = None if placed is None else placed.verdict
+        preview = None if verdict is None else verdict.job
         return DryRunMessage(
-            verdict=worst if worst in _SHOWN else "valid",
+            verdict="valid" if placed is None else _word(placed),
+            outcome="" if verdict is None else verdict.outcome,
             routing_key=key,
             size=len(payload if isinstance(payload, bytes) else encode_payload(payload)),
             bindings=tuple(dict.fromkeys(pattern for one in (key, *cc) for pattern in self._table.matches(one))),
-            project=project,
+            project=verdict.project if verdict is not None and preview is not None else "",
             preview=preview,
-            lint=lint,
+            problems=() if placed is None else placed.problems,
+            lint=() if placed is None else placed.lint,
         )
 
-    def _preview(self, payload: Any) -> tuple[str, dict[str, Any] | None]:
-        if self._plan.linter is None:
-            return "", None
-        from pulsekit.treeherder import preview_job
 
-        job = decode_body(payload) if isinstance(payload, bytes) else payload
-        try:
-            preview = preview_job(job)
-        except InvalidPayload:  # it is sent by force
-            return "", None
-        return job["origin"]["project"], preview
+def _word(placed: PlacedVerdict) -> str:
+    if placed.problems:
+        return "invalid"
+    worst = str(placed.lint[0].finding.severity) if placed.lint else ""
+    return worst if worst in _SHOWN else "valid"

@@ -27,12 +27,14 @@ from pulsekit.errors import InvalidInput, InvalidPayload
 from pulsekit.messages import CC
 from pulsekit.publisher.receipts import Receipt
 from pulsekit.publisher.window import PendingMessage, UnsentMessage
+from pulsekit.schemas.revisions import TODAY
 
 if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Schema
+    from pulsekit.treeherder.check import JobCheck
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
@@ -72,12 +74,16 @@ class Draft:
         return cls(exact_payload(record.content), key, record.cc, record.headers, properties)
 
 
+_PLAIN = Draft(None, "")
+
+
 class Encoder:
     """The encoder of the messages of one publisher; see the module."""
 
-    def __init__(self, exchange: str, schema: Schema | None) -> None:
+    def __init__(self, exchange: str, schema: Schema | None, *, lint: bool = False) -> None:
         self._exchange = exchange
         self._schema = schema
+        self._jobs = _job_check(schema) if lint else None
         self._id_prefix = secrets.token_hex(10)
         self._numbers = count()
         self._headers: dict[tuple[str, bool], PublishHeader] = {}  # by routing key and mandatory
@@ -111,13 +117,16 @@ class Encoder:
         if isinstance(payload, bytes):
             body = payload
             if self._schema is not None:
-                self._schema.check(decode_body(body))
+                self._validate(decode_body(body))
         else:
             if type(payload) is str:
                 _check_text(payload)
-            if self._schema is not None:
-                self._schema.check(payload)
+            if self._schema is not None and not self._schema.is_valid(payload):
+                self._validate(payload)
             body = encode_payload(payload)
+        if self._jobs is not None:
+            described = item if isinstance(item, Draft) else _PLAIN
+            self._jobs.check(payload, described.properties, described.headers)
         return PendingMessage(header, message_id, encoded_id, body, index, timeout)
 
     def encode_or_refuse(
@@ -139,6 +148,19 @@ class Encoder:
                 Receipt(index, message_id, self._exchange, key, Outcome.INVALID, False, detail, problems)
             )
 
+    def _validate(self, payload: Any) -> None:
+        """Check a payload against the schema. The owner of a job is cut before, as Treeherder does.
+
+        Raises:
+            InvalidPayload: Raised when the payload violates the schema.
+        """
+        assert self._schema is not None
+        if self._schema.name == TODAY:
+            from pulsekit.treeherder.verdict import with_cut_owner  # only for an invalid job
+
+            payload = with_cut_owner(payload)
+        self._schema.check(payload)
+
     def _header_for(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
         """Encode the header of a message, and keep it if other messages may have the same."""
         _check_types(draft)
@@ -159,6 +181,12 @@ class Encoder:
                 self._headers.clear()
             self._headers[key, mandatory] = header
         return header
+
+
+def _job_check(schema: Schema | None) -> JobCheck:
+    from pulsekit.treeherder.check import JobCheck  # few programs need it
+
+    return JobCheck("strict" if schema is not None and schema.name == TODAY else "treeherder")
 
 
 def _check_types(draft: Draft) -> None:

@@ -13,29 +13,42 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._documents.payloads import decode_body, exact_payload
+from pulsekit._documents.bodies import JSON_TYPE
+from pulsekit._documents.payloads import decode_body, encode_payload, exact_payload
 from pulsekit.bindings.matching import check_key
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidPayload, Problem
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidMessage, InvalidPayload
 from pulsekit.records.edits import changed, edited
 from pulsekit.records.payload import open_payload
-from pulsekit.treeherder import Severity, routing_key
-from pulsekit.treeherder.placed import Placed, placed
+from pulsekit.schemas.revisions import TODAY
+from pulsekit.treeherder.context import Context
+from pulsekit.treeherder.keys import routing_key
+from pulsekit.treeherder.placed import place_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from typing import TypeAlias
 
     from pulsekit._documents.document import Document
+    from pulsekit.bindings.rules import Rule
     from pulsekit.publisher.encoder import Draft
+    from pulsekit.records.payload import OpenedPayload
+    from pulsekit.records.record import Record
     from pulsekit.schemas.edits import Edits
-    from pulsekit.schemas.schema import Schema
-    from pulsekit.treeherder import Linter
+    from pulsekit.schemas.schema import Profile, Schema
+    from pulsekit.treeherder.placed import Placed, PlacedVerdict
+    from pulsekit.treeherder.verdict import Judge
 
     PlannedMessage: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["DroppedJob", "ExtraProperties", "PlannedMessages", "PublishPlan", "RefusedPayload"]
+__all__ = ["ExtraProperties", "PlannedMessages", "PublishPlan", "RefusedJob", "RefusedPayload"]
 
 _check_key = lru_cache(1024)(check_key)
+
+
+@lru_cache(1024)
+def _context(key: str | None, rule: Rule | None, profile: Profile) -> Context:
+    """Return what is known about a job that is sent as JSON under a key."""
+    return Context(content_type=JSON_TYPE, routing_key=key, rule=rule, profile=profile)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +64,26 @@ class RefusedPayload:
     error: InvalidInput
 
     @property
+    def verdict(self) -> PlacedVerdict | None:
+        """The verdict on the job, or None if the payload is no job or was not judged."""
+        return self.error.verdict if isinstance(self.error, RefusedJob) else None
+
+    @property
     def lint(self) -> Sequence[Placed]:
-        """What Treeherder would drop the job for, and what else it would make of it; nothing when it is not valid."""
-        return self.error.lint if isinstance(self.error, DroppedJob) else ()
+        """The findings on the job, the worst first."""
+        return self.verdict.lint if self.verdict is not None else ()
 
 
-class DroppedJob(InvalidPayload):
-    """Report a job that is valid, and that Treeherder would drop all the same.
+class RefusedJob(InvalidPayload):
+    """Raised when a job is not published: it violates the schema, or Treeherder would drop it.
 
     Attributes:
-        lint: all that was found, the worst first.
+        verdict: the verdict on the job.
     """
 
-    def __init__(self, lint: Sequence[Placed]) -> None:
-        self.lint = lint
-        worst = [one for one in lint if one.finding.severity is Severity.DROPPED]
-        problems = [Problem(one.pointer, one.rule, one.message, hint=one.hint) for one, _, _ in worst]
-        places = [(line, column) for _, line, column in worst]
-        located = [problem.at(*place) for problem, place in zip(problems, places, strict=True)]
-        super().__init__(located, "Treeherder's rules")
+    def __init__(self, verdict: PlacedVerdict) -> None:
+        self.verdict = verdict
+        super().__init__(verdict.reasons, TODAY)
 
 
 @dataclass(slots=True)
@@ -78,15 +92,20 @@ class PlannedMessages:
 
     Attributes:
         messages: one for each key.
-        lint: what Treeherder would make of it that it should not, if that was looked for.
+        verdict: what Treeherder would do with the job, or None if the payload is no job or was not judged.
         source: the file the payload is from.
         plain: whether a message is the payload as it is written in the file.
     """
 
     messages: list[PlannedMessage]
-    lint: Sequence[Placed] = ()
+    verdict: PlacedVerdict | None = None
     source: str = ""
     plain: bool = False
+
+    @property
+    def lint(self) -> Sequence[Placed]:
+        """The findings on the job, the worst first."""
+        return self.verdict.lint if self.verdict is not None else ()
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -131,10 +150,12 @@ class PublishPlan:
         key: one routing key for all, or None.
         destinations: those that were asked for; a message goes to each.
         defaults: those for payloads that have no key of their own when none was asked for.
-        schema: what payloads have to be, or None.
+        schema: what payloads have to be, or None. For Treeherder's schema, the verdict of a judge decides.
+        profile: the profile of the schema.
         edits: what is changed in payloads before they are judged, or None.
-        linter: what knows Treeherder's rules, or None when they are none of its jobs.
-        force: whether jobs that Treeherder would drop are sent all the same.
+        judge: what judges jobs; by default one that applies all rules if the schema is Treeherder's.
+        rule: the rule by which the exchange is registered, or None if it is not known.
+        force: whether payloads are sent although the schema or Treeherder would refuse them.
         extra_properties: what every message gets beside its payload, or None.
     """
 
@@ -143,10 +164,18 @@ class PublishPlan:
     destinations: tuple[str, ...] = ()
     defaults: tuple[str, ...] = ()
     schema: Schema | None = None
+    profile: Profile = "strict"
     edits: Edits | None = None
-    linter: Linter | None = field(default=None, compare=False)
+    judge: Judge | None = field(default=None, compare=False)
+    rule: Rule | None = None
     force: bool = False
     extra_properties: ExtraProperties | None = None
+
+    def __post_init__(self) -> None:
+        if self.judge is None and self.schema is not None and self.schema.name == TODAY:
+            from pulsekit.treeherder.verdict import Judge
+
+            object.__setattr__(self, "judge", Judge())
 
     def take(self, document: Document | DocumentError, *, checked: bool = False) -> PlannedMessages | RefusedPayload:
         """Return the messages of one payload, or why there are none.
@@ -200,41 +229,74 @@ class PublishPlan:
         if opened is None:  # a line of a recording that is no message
             return PlannedMessages([])
         record = opened.record
-        schema, linter = (None, None) if checked else (self.schema, self.linter)
-        made = bool(self.destinations) and self.key is None  # the key, from the job
-        read = record is None or schema is not None or linter is not None or made
-        payload, places = (opened.value, opened.document) if read else (None, None)
-        if schema is not None:
-            schema.check(payload if places is None else places)
-        keys = self._keys(payload, record.routing_key if record else None)
-        lint = () if checked else self._lint(payload, keys, places, line, None if record else size)
-        payload = exact_payload(payload)
-        if record is None and not self.extra_properties:
-            return PlannedMessages([(payload, key) for key in keys], lint)
+        verdict = None
+        if not checked and self.judge is not None:
+            keys, verdict = self._judged(opened, line, None if record else size)
+        else:
+            if not checked and self.schema is not None:
+                self._validate(opened)
+            keys = self._keys(opened)
+        payload = None
+        if record is None:
+            payload = exact_payload(opened.value)
+            if not checked and document is not None:
+                encode_payload(opened.value)  # what the publisher does later, when other messages are sent already
+            if not self.extra_properties:
+                return PlannedMessages([(payload, key) for key in keys], verdict)
         from pulsekit.publisher.encoder import Draft
 
         drafts = [Draft(payload, key) if record is None else Draft.from_record(record, key) for key in keys]
-        return PlannedMessages(
-            list(map(self.extra_properties.on, drafts)) if self.extra_properties else list(drafts), lint
-        )
+        return PlannedMessages([self._extended(draft) for draft in drafts], verdict)
 
-    def _lint(
-        self, job: Any, keys: Sequence[str], document: Document | None, line: int | None, size: int | None = None
-    ) -> Sequence[Placed]:
-        """Return what Treeherder has against a job, the worst first.
+    def _extended(self, draft: Draft) -> Draft:
+        return self.extra_properties.on(draft) if self.extra_properties else draft
+
+    def _validate(self, opened: OpenedPayload) -> None:
+        """Check a payload against a schema that is not Treeherder's.
 
         Raises:
-            DroppedJob: it would drop the job.
+            InvalidPayload: Raised when the payload violates the schema.
         """
-        if self.linter is None:
-            return ()
-        found = self.linter.lint(job, keys[0], size=size)
-        if not found:
-            return ()
-        lint = [Placed(one, line, None) for one in found] if document is None else placed(found, document)
-        if found[0].severity is Severity.DROPPED and not self.force:
-            raise DroppedJob(lint)
-        return lint
+        assert self.schema is not None
+        if not self.force:
+            self.schema.check(opened.value if opened.document is None else opened.document, self.profile)
+
+    def _judged(self, opened: OpenedPayload, line: int | None, size: int | None) -> tuple[list[str], PlacedVerdict]:
+        """Return the keys of a job, and the verdict on it.
+
+        Raises:
+            RefusedJob: Raised when it violates the schema, or Treeherder would drop it.
+            InvalidInput: Raised when it is a good job without a key.
+        """
+        assert self.judge is not None
+        keys: list[str] = []
+        missing = None
+        try:
+            keys = self._keys(opened)
+        except (InvalidMessage, DocumentError) as error:
+            missing = error
+        context = _context(keys[0] if keys else None, self.rule, self.profile)
+        subject: Any = opened.value if opened.record is None else opened.record.content
+        if opened.record is not None or self.extra_properties:
+            context = self._described(opened.record, context)
+        verdict = place_verdict(self.judge.judge(subject, context, size=size), opened.part, line)
+        if verdict.reasons and not self.force:
+            raise RefusedJob(verdict)
+        if missing is not None:
+            raise missing
+        return keys, verdict
+
+    def _described(self, record: Record | None, context: Context) -> Context:
+        """Return a context with the properties with which the message is sent."""
+        from pulsekit.publisher.encoder import Draft
+
+        draft = self._extended(Draft(None, "") if record is None else Draft.from_record(record))
+        return replace(
+            context,
+            content_type=draft.properties.content_type or JSON_TYPE,
+            content_encoding=draft.properties.content_encoding,
+            compression=draft.headers.get("compression"),
+        )
 
     def keys(self, body: bytes) -> list[str]:
         """Return the keys of a payload that is known to be valid, and to be no record.
@@ -242,9 +304,15 @@ class PublishPlan:
         Raises:
             ConfigurationError: nothing says which key it has.
         """
-        return self._keys(None if self.key is not None else decode_body(body), None)
+        return self._made_keys(None if self.key is not None else decode_body(body), None)
 
-    def _keys(self, payload: Any, own: str | None) -> list[str]:
+    def _keys(self, opened: OpenedPayload) -> list[str]:
+        """Return the keys of a payload; it is only decoded if they depend on it."""
+        own = None if opened.record is None else opened.record.routing_key
+        made = self.key is None and (own is None or self.destinations)
+        return self._made_keys(opened.value if made else None, own)
+
+    def _made_keys(self, payload: Any, own: str | None) -> list[str]:
         if self.key is not None:
             return [_check_key(self.key)]
         if own is not None and not self.destinations:
@@ -255,4 +323,4 @@ class PublishPlan:
                 "no routing key: give --routing-key KEY, --destination D or --target, "
                 "or write destinations into pulsekit.yml"
             )
-        return [_check_key(routing_key(payload, target)) for target in targets]
+        return [_check_key(routing_key(payload, target, self.rule)) for target in targets]

@@ -65,6 +65,7 @@ class Publisher:
         exchange: str,
         *,
         schema: Schema | None = None,
+        lint: bool = False,
         mandatory: bool = False,
         timeout: float = PUBLISH_TIMEOUT,
         overflow_rejects: bool = False,
@@ -76,7 +77,7 @@ class Publisher:
         self._sender = Sender(
             connection, tasks, self.exchange, overflow_rejects=overflow_rejects, on_recreated=on_recreated
         )
-        self._encoder = Encoder(self.exchange, schema)
+        self._encoder = Encoder(self.exchange, schema, lint=lint)
         self._tasks = tasks
         self._timeout = timeout
 
@@ -135,7 +136,8 @@ class Publisher:
             The receipt of the confirmed message.
 
         Raises:
-            InvalidPayload: Raised when the payload violates the schema. Nothing was sent.
+            InvalidPayload: Raised when the payload violates the schema, or with `lint` when Treeherder would drop the
+                job. Nothing was sent.
             InvalidMessage: Raised when AMQP cannot encode the message. Nothing was sent.
             TypeError: Raised when an argument has a wrong type, or the payload is JSON text. Nothing was sent.
             MessageReturned: Raised with `mandatory`, when no queue is bound to the routing key.

@@ -45,6 +45,11 @@ class OpenedPayload:
         return self._content if self.record is None else self.record.payload
 
     @property
+    def part(self) -> Document | None:
+        """The part of the document in which the payload stands, or None if the value had no document."""
+        return self._within if self._within is None or self.record is None else _part(self._within)
+
+    @property
     def document(self) -> Document | None:
         """The payload as a document, or None if the value had none.
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import orjson
 
 from pulsekit._amqp.types import Properties
+from pulsekit._documents.bodies import decode_described
 from pulsekit._documents.ndjson import dump_line, escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
-from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical
+from pulsekit._documents.payloads import encode_payload, read_canonical
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import Gap, Message
 
@@ -174,7 +175,9 @@ class Record:
         Raises:
             DocumentError: the body is not JSON.
         """
-        return decode_body(self.content) if isinstance(self.content, bytes) else self.content
+        if not isinstance(self.content, bytes):
+            return self.content
+        return decode_described(self.content, self.properties.content_encoding, self.headers.get("compression"))
 
 
 def read_record(value: Mapping[str, Any]) -> Record:

@@ -11,8 +11,9 @@ import enum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.ndjson import dump_line
-from pulsekit._documents.payloads import decode_body
+from pulsekit._documents.payloads import unwritable
 from pulsekit.errors import ConfigurationError, DocumentError
+from pulsekit.messages import MessageCheck
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.envelope import unwrap
 from pulsekit.records.record import message_record, record_line
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOT_JSON", "SchemaOf", "SelectedMessage", "Selection"]
 
-SchemaOf: TypeAlias = "Callable[[str], Schema | None]"
+SchemaOf: TypeAlias = "Callable[[str], Schema | MessageCheck | None]"
 
 
 class _NotJson(enum.Enum):
@@ -42,7 +43,7 @@ class Selection:
     """Choose messages, and describe how each is shown; what is not asked for costs nothing.
 
     Attributes:
-        schema: the schema of payloads, or a function that returns the schema for an exchange, or None.
+        schema: the schema of payloads, the check of messages, a function that returns one for an exchange, or None.
         query: what is shown instead of a whole record, or None.
         chooses: whether some messages may be skipped.
         unwraps: whether payloads are taken out of their envelopes.
@@ -57,7 +58,7 @@ class Selection:
         *,
         filter: Filter | None = None,  # noqa: A002 - its name everywhere
         query: Query | None = None,
-        schema: Schema | SchemaOf | None = None,
+        schema: Schema | MessageCheck | SchemaOf | None = None,
         invalid_only: bool = False,
         unwraps: bool = False,
         explains: bool = False,
@@ -68,8 +69,8 @@ class Selection:
             bindings: the bindings of the subscription.
             filter: chooses messages by their records.
             query: replaces the records.
-            schema: marks payloads as valid or not. A function returns the schema for an exchange, or None if the
-                payloads of the exchange are not judged.
+            schema: marks payloads as valid or not. A check looks at whole messages, whatever `unwraps` says. A function
+                returns the schema or the check for an exchange, or None if its payloads are not judged.
             invalid_only: skip messages with a valid payload.
             unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema see the inner payload.
             explains: add to each record why each binding matched.
@@ -95,8 +96,8 @@ class Selection:
         given = (("--filter", self._filter), ("--query", self.query))
         return tuple((name, expression) for name, expression in given if expression is not None)
 
-    def schema_of(self, exchange: str) -> Schema | None:
-        """Return the schema for the payloads of an exchange, or None if they are not judged."""
+    def schema_of(self, exchange: str) -> Schema | MessageCheck | None:
+        """Return the schema or the check for the payloads of an exchange, or None if they are not judged."""
         return self.schema(exchange) if callable(self.schema) else self.schema
 
     def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
@@ -193,7 +194,7 @@ class SelectedMessage:
     def _opened(self) -> tuple[Any, dict[str, Any] | None]:
         if self._payload is None:
             try:
-                payload = decode_body(self.message.body)
+                payload = self.message.decoded
             except DocumentError:
                 self._payload = NOT_JSON, None
             else:
@@ -206,8 +207,10 @@ class SelectedMessage:
             return ""
         if self.payload is NOT_JSON:
             return str(NOT_JSON.value)
+        if isinstance(schema, MessageCheck):
+            return next(map(str, schema.problems(self.message, most=1)), "")
         if schema.is_valid(self.payload):
-            return ""
+            return next(map(str, unwritable(self.payload, self.message.body)), "")
         # The first is shown, and ten megabytes of a stranger may have millions.
         return next(map(str, schema.problems(self.payload, most=1)), "refused by the schema")
 

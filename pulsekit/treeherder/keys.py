@@ -17,8 +17,11 @@ __all__ = ["key_follows", "routing_key", "task_of"]
 _RESERVED = "_"  # the last word of a job's key is reserved
 
 
-def routing_key(job: Any, destination: str) -> str:
+def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
     """Return the key a job is published under: `<destination>.<origin.project>._`.
+
+    If the exchange is registered by another rule, the key is the one that its bindings match: `<project>.<destination>`
+    or `<destination>.<project>`.
 
     Raises:
         ConfigurationError: Raised when the destination is empty.
@@ -33,7 +36,9 @@ def routing_key(job: Any, destination: str) -> str:
             f"no routing key for destination {destination!r}: the payload has no origin.project; "
             "give --routing-key, or a record with routing_key"
         )
-    return f"{destination}.{project}.{_RESERVED}"
+    if rule is Rule.PROJECT_DESTINATION:
+        return f"{project}.{destination}"
+    return f"{destination}.{project}" if rule is Rule.ANY_PROJECT else f"{destination}.{project}.{_RESERVED}"
 
 
 def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:

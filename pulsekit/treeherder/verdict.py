@@ -12,17 +12,18 @@ Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module 
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from pulsekit._documents.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, read_body
 from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief
 from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload, Problem
 from pulsekit.schemas.revisions import TODAY, revision_of
 from pulsekit.schemas.schema import MOST_PROBLEMS, load_schema
-from pulsekit.treeherder.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, read_body
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.lint import RULES_BY_NAME, Linter, make_finding
 from pulsekit.treeherder.rules import OWNER_CUT, OWNER_MAX, Severity
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from pulsekit.schemas.schema import Profile
     from pulsekit.treeherder.lint import Finding
 
-__all__ = ["RULES_AS_OF", "TreeherderOutcome", "Judge", "Verdict", "judge", "preview_job", "with_cut_owner"]
+__all__ = ["RULES_AS_OF", "Judge", "TreeherderOutcome", "Verdict", "judge", "preview_job", "with_cut_owner"]
 
 RULES_AS_OF = date(2026, 8, 1)  # the day of Treeherder's source from which rules and schema are
 
@@ -93,6 +94,13 @@ class Verdict:
         return stored_form(with_cut_owner(self._payload), self._today)
 
     @property
+    def project(self) -> str:
+        """The project of the job, or the empty text if it names none."""
+        origin = self._payload.get("origin") if isinstance(self._payload, dict) else None
+        project = origin.get("project") if isinstance(origin, dict) else None
+        return project if isinstance(project, str) else ""
+
+    @property
     def reasons(self) -> tuple[Problem, ...]:
         """What speaks against publishing the job: the problems, and the findings for which Treeherder drops it."""
         dropping = [one for one in self.findings if one.severity is Severity.DROPPED] if self.findings else ()
@@ -133,17 +141,16 @@ class Judge:
         context = context or NOTHING
         if type(subject) is not dict:
             try:
-                subject, context = _opened(subject, context)
+                subject, context, size = _opened(subject, context, size)
             except InvalidMessage as error:
                 return Verdict("unknown", (Problem("", "header", str(error)),), revision="")
-            size = len(subject) if isinstance(subject, bytes) else size
         findings: tuple[Finding, ...] = ()
         if (kind := context.content_type) is not None and kind != JSON_TYPE and "content-type" not in self._off:
             message = f"the content type of the message is {brief(kind)}" if kind else "the message has no content type"
             findings = (make_finding(RULES_BY_NAME["content-type"], "", message),)
-        if isinstance(subject, bytes):
+        if type(subject) is not dict:
             try:
-                subject = read_body(subject, context.content_encoding, context.compression)
+                subject = _decoded(subject, context)
             except BodyTooLarge as error:
                 return Verdict("unknown", (Problem("", "size", str(error)),), findings, "")
             except UnreadableBody as error:
@@ -231,23 +238,45 @@ def with_cut_owner(payload: Any) -> Any:
     return payload
 
 
-def _opened(subject: Any, context: Context) -> tuple[Any, Context]:
-    """Return the body or the payload of a subject, and what is known beside it.
+def _opened(subject: Any, context: Context, size: int | None) -> tuple[Any, Context, int | None]:
+    """Return the message, body or payload of a subject, what is known beside it, and the size of the body.
 
     Raises:
         InvalidMessage: Raised when the content header of a message is malformed.
     """
-    if subject is None or isinstance(subject, bytes | dict | list | str | int | float):
-        return subject, context
+    if isinstance(subject, bytes):
+        return subject, context, len(subject)
+    if subject is None or isinstance(subject, dict | list | str | int | float):
+        return subject, context, size
     from pulsekit.messages import Message
     from pulsekit.records.record import Record
 
     if isinstance(subject, Message):
-        return subject.body, _described(subject, context, complete=True)
+        return subject, _described(subject, context, complete=True), len(subject.body)
     if isinstance(subject, Record):
         # A record of a delivery has all properties of its message; one that was written by hand need not have them.
-        return subject.content, _described(subject, context, complete=subject.received is not None)
-    return subject, context
+        content, context = subject.content, _described(subject, context, complete=subject.received is not None)
+        return content, context, len(content) if isinstance(content, bytes) else None
+    return subject, context, size
+
+
+def _decoded(subject: Any, context: Context) -> Any:
+    """Return the payload of a message or body; any other subject is a payload.
+
+    Raises:
+        UnreadableBody: Raised when the encoding or the compression does not fit the body.
+        BodyTooLarge: Raised when the decompressed body is too large.
+        DocumentError: Raised when the body is not JSON.
+    """
+    if isinstance(subject, bytes):
+        return read_body(subject, context.content_encoding, context.compression)
+    from pulsekit.messages import Message
+
+    if not isinstance(subject, Message):
+        return subject
+    if context.content_encoding or context.compression or subject.body.startswith(BOM_UTF8):
+        return read_body(subject.body, context.content_encoding, context.compression)
+    return subject.decoded
 
 
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:

@@ -13,13 +13,15 @@ import pulsekit
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidPayload
-from pulsekit.publisher import DroppedJob, DryRun, PlannedPublish, PublishPlan, RefusedPayload
+from pulsekit.publisher import DryRun, PlannedPublish, PublishPlan, RefusedJob, RefusedPayload
 from pulsekit.publisher.encoder import Draft
 from pulsekit.schemas.edits import Edits
-from pulsekit.treeherder import Linter
+from pulsekit.treeherder import Judge
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from pulsekit.schemas.schema import Profile
 
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"
@@ -35,9 +37,11 @@ class Counting:
         self.asked = 0
         self._schema = pulsekit.load_schema("pulse-job")
 
-    def check(self, payload: Any) -> None:
+    name = "counting"
+
+    def check(self, payload: Any, profile: Profile = "strict") -> None:
         self.asked += 1
-        self._schema.check(payload)
+        self._schema.check(payload, profile)
 
 
 def plan(schema: Any = None, **more: Any) -> PublishPlan:
@@ -106,13 +110,13 @@ def test_of_a_record_the_payload_is_changed_and_it_becomes_another_message(part:
 
 @pytest.mark.parametrize("force", [False, True])
 def test_a_job_that_treeherder_would_drop_is_refused_unless_forced(force: bool) -> None:
-    some = plan(JOB_SCHEMA, linter=Linter(), force=force)
+    some = plan(JOB_SCHEMA, judge=Judge(), force=force)
     if force:
         assert [one.finding.rule for one in some.messages(OWNERLESS).lint] == ["owner-missing"]
         return
-    with pytest.raises(DroppedJob, match="owner") as caught:
+    with pytest.raises(RefusedJob, match="owner") as caught:
         some.messages(OWNERLESS)
-    assert [one.finding.rule for one in caught.value.lint] == ["owner-missing"]
+    assert [one.finding.rule for one in caught.value.verdict.lint] == ["owner-missing"]
 
 
 def test_without_a_key_or_destination_the_call_is_wrong_not_the_payload() -> None:
@@ -167,7 +171,7 @@ async def test_a_refused_payload_can_be_the_last(publisher: pulsekit.Publisher, 
 
 
 def test_a_dry_run_says_which_bindings_match_and_how_the_job_would_be_stored() -> None:
-    some = plan(JOB_SCHEMA, linter=Linter(), destinations=("treeherder", "other"))
+    some = plan(JOB_SCHEMA, judge=Judge(), destinations=("treeherder", "other"))
     patterns = ("treeherder.#", KEY, "none.#")
     bindings = [*(Binding(some.exchange, pattern) for pattern in patterns), Binding("exchange/you/x", "#")]
     first, second = DryRun(some, bindings).messages(some.messages(JOBS[0]))
@@ -187,7 +191,7 @@ def test_a_dry_run_says_which_bindings_match_and_how_the_job_would_be_stored() -
     ],
 )
 def test_a_dry_run_says_why_a_payload_would_not_be_sent(text: str, verdict: str, pointers: list[str]) -> None:
-    some = plan(JOB_SCHEMA, linter=Linter())
+    some = plan(JOB_SCHEMA, judge=Judge())
     planned = some.take(parse_json(text))
     assert isinstance(planned, RefusedPayload)
     (message,) = DryRun(some, []).messages(planned)

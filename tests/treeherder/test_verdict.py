@@ -22,11 +22,11 @@ from kombu.message import Message as KombuMessage
 from support.samples import COMPLETED, JOBS, PENDING, SCHEMA, mutated
 
 from pulsekit import Message, Properties
+from pulsekit._documents import bodies as bodies_module
 from pulsekit.bindings.registration import Rule
 from pulsekit.records.record import Record, message_record, read_record
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder import Context, Judge, Severity, judge, preview_job
-from pulsekit.treeherder import bodies as bodies_module
 
 TODAY = date(2026, 11, 29)
 BODY = json.dumps(COMPLETED).encode()

@@ -75,11 +75,11 @@ async def _journey() -> int:
         _step("What Treeherder made of it", "it tells no publisher; the stand-in does")
         for _ in range(4):
             verdict = await asyncio.wait_for(verdicts.get(), _WAIT)
-            if verdict.accepted:
-                _say((f"taken    {verdict.message.routing_key}", "good"))
+            if not verdict.reason:
+                _say((f"stored   {verdict.message.routing_key}", "good"))
             else:
                 _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
-        _say(f"{standin.accepted} taken, {standin.dropped} dropped")
+        _say(f"{standin.counts['stored']} stored, {standin.counts['dropped']} dropped")
     _step("Now you", "the sandbox stays up in one terminal, the rest finds it by itself")
     for line in (
         "pulsekit sandbox -v",

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.options import OutputOption, SetOption, UnsetOption
-from pulsekit.cli.output.output import note, warn
-from pulsekit.cli.output.reports import Form, PayloadReport, writer
-from pulsekit.errors import DocumentError, InvalidPayload, place_text
+from pulsekit.cli.output.output import note
+from pulsekit.cli.output.reports import Form, PayloadReport, report_record, writer
+from pulsekit.errors import DocumentError, InvalidPayload
 from pulsekit.records.edits import edited, edits_of
-from pulsekit.records.payload import open_document
 from pulsekit.schemas.revisions import TODAY
-from pulsekit.treeherder import Linter, Severity, preview_job
-from pulsekit.treeherder.placed import placed
+from pulsekit.treeherder.context import Context
+from pulsekit.treeherder.placed import judge_document
+from pulsekit.treeherder.rules import Severity
+from pulsekit.treeherder.verdict import Judge
 
 if TYPE_CHECKING:
     from pulsekit._documents.document import Document
@@ -36,6 +37,7 @@ pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 
 _FEW = 3  # jobs up to which the details are shown by default, because they fit on a screen
 _MANY = 1000  # jobs in one drawing
+_CONTEXT = Context()
 
 
 def command(
@@ -54,10 +56,10 @@ def command(
     """Show jobs as Treeherder would store and draw them.
 
     On a terminal: platform, group and symbol in the colour of the result, and the details of a job. As NDJSON: one line
-    a job, with the names and values of Treeherder's loader; a job that its schema refuses has its errors instead. Of
+    a job, with the outcome, the findings of the linter, and what Treeherder stores, in the names of its loader. Of
     records, as tail writes them, the payload is shown.
 
-    Exit status: 0 when Treeherder would take all, 1 when it would drop one.
+    Exit status: 0 when Treeherder would store all jobs, 1 when it would drop one.
     """
     check_given(files, "preview")
     from pulsekit.schemas.schema import load_schema
@@ -75,7 +77,7 @@ class _Preview:
         self._out, self._print_report = writer(None if chosen is None else Form(chosen))
         self._edits = edits
         self._details = details
-        self._linter = Linter()
+        self._judge = Judge()
         self._drawing: JobDrawing | None = None
         self._previewed: list[PreviewedJob] = []
         self.payloads = 0
@@ -85,6 +87,7 @@ class _Preview:
     def begin(self) -> None:
         """Begin the next file: reset the index."""
         self._next = 0
+        self._judge.begin()
 
     def add(self, document: Document | DocumentError) -> None:
         """Show one job, or the reasons why Treeherder would drop it."""
@@ -93,7 +96,7 @@ class _Preview:
             self._drop(PayloadReport(document.source, index, [document.problem()]))
         else:
             index = document.index
-            if not self._judge(document):
+            if not self._preview(document):
                 return
         self.payloads += 1
         self._next = index + 1
@@ -108,47 +111,37 @@ class _Preview:
         """Draw the buffered jobs, print a summary, and return the exit code."""
         self.flush()
         taken = self.payloads - self._dropped
-        note(f"Treeherder would drop {self._dropped} and take {taken}, if it knows the projects and the pushes")
+        note(f"Treeherder would drop {self._dropped} and store {taken}, if it knows the projects and the pushes")
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
-    def _judge(self, document: Document) -> bool:
+    def _preview(self, document: Document) -> bool:
         """Show a job, or why Treeherder would drop it. Return False if the document is not a message of a recording."""
         source, index = document.source, document.index
         try:
-            opened = open_document(document if self._edits is None else edited(document, self._edits))
+            changed = document if self._edits is None else edited(document, self._edits)
+            placed = judge_document(self._judge, changed, _CONTEXT)
         except InvalidPayload as error:
             self._drop(PayloadReport(source, index, error.problems))
             return True
-        if opened is None:
+        if placed is None:
             return False
-        payload, _ = opened
-        job: Any = payload.value
-        try:
-            form = preview_job(job)
-        except InvalidPayload as error:
-            problems = [problem.at(*payload.place(problem.pointer)) for problem in error.problems]
-            self._drop(PayloadReport(source, index, problems))
-        else:
-            lint = [one for one in self._linter.lint(job) if one.severity is Severity.DROPPED]
-            self._show(PayloadReport(source, index, [], placed(lint, payload)), job["origin"]["project"], form)
-        return True
-
-    def _show(self, report: PayloadReport, project: str, form: dict[str, Any]) -> None:
-        if not self._out.pretty:
-            self._out.record(form)  # also for a dropped job: the form that the loader would create without the drop
-            for finding, line, _ in report.lint:
-                warn(
-                    f"{place_text(report.source, line)}: Treeherder drops this job: {finding.message} ({finding.hint})"
-                )
-            self._dropped += bool(report.lint)
-        elif report.lint:
+        verdict = placed.verdict
+        dropped = verdict.outcome in {"dropped", "unknown"}
+        lint = placed.lint
+        if dropped and self._out.pretty:
+            lint = [one for one in lint if one.finding.severity is Severity.DROPPED]
+        report = PayloadReport(source, index, placed.problems, lint, verdict.outcome)
+        if dropped:
             self._drop(report)
-        else:
+        elif not self._out.pretty:
+            self._out.record((verdict.job or {}) | report_record(report))
+        elif (form := verdict.job) is not None:
             from pulsekit.cli.output.jobs import PreviewedJob
 
-            self._previewed.append(PreviewedJob(project, form))
+            self._previewed.append(PreviewedJob(verdict.project, form))
             if len(self._previewed) == _MANY:
                 self._draw()
+        return True
 
     def _drop(self, report: PayloadReport) -> None:
         self._dropped += 1

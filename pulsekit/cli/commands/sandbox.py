@@ -194,10 +194,10 @@ async def _around(argv: list[str], url: str) -> int:
 def _print_outcome(outcome: JobOutcome) -> None:
     message = outcome.message
     where = f"{message.exchange} {message.routing_key!r}"
-    if outcome.accepted:
-        note(f"treeherder took    {where}")
+    if outcome.reason:
+        warn(f"treeherder: {outcome.verdict.outcome} {where}: {outcome.reason}")
     else:
-        warn(f"treeherder dropped {where}: {outcome.reason}")
+        note(f"treeherder: {outcome.verdict.outcome} {where}")
 
 
 class _Seed:

@@ -7,27 +7,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pulsekit._documents.payloads import unwritable
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
-from pulsekit.cli.options import SetOption, UnsetOption, output_option, repeatable, schema_option
-from pulsekit.cli.output.output import Output, note
+from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
+from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem, place_text
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
 from pulsekit.records.edits import edited, edits_of
 from pulsekit.records.payload import may_be_record, open_document, replace_payload
 from pulsekit.schemas.revisions import TODAY
-from pulsekit.schemas.schema import Profile, load_schema
-from pulsekit.treeherder.placed import placed
+from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder.context import Context
+from pulsekit.treeherder.placed import judge_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pulsekit._documents.document import Document
-    from pulsekit.records.record import Record
+    from pulsekit.errors import Problem
     from pulsekit.schemas.edits import Edits
-    from pulsekit.schemas.schema import Schema
-    from pulsekit.treeherder import Linter
-    from pulsekit.treeherder.placed import Placed
+    from pulsekit.schemas.schema import Profile, Schema
+    from pulsekit.treeherder.placed import PlacedVerdict
+    from pulsekit.treeherder.verdict import Judge
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -50,9 +52,7 @@ def command(
         typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe."),
     ] = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
-    profile: Annotated[
-        Profile, typer.Option(help="What Treeherder itself checks, or dates and URIs besides.")
-    ] = "strict",
+    profile: ProfileOption = "strict",
     lint_off: Annotated[
         list[str] | None,
         repeatable("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
@@ -68,7 +68,7 @@ def command(
 
     The rules are for jobs alone: for each that is broken it says whether Treeherder drops the job, shows it wrong, or
     shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
-    are valid, each on a line of its own, and tells on stderr what is wrong with the others.
+    are valid and would not be dropped, each on a line, and prints the problems of the others on stderr.
 
     Exit status: 0 when all are valid, 1 when one is not, cannot be read, or would be dropped or shown wrong.
     """
@@ -77,13 +77,13 @@ def command(
 
     settings = load_settings()
     loaded = load_schema(schema or settings.schema)
-    linter = None
-    if loaded.name == TODAY and not migrate:
-        from pulsekit.treeherder import Linter  # only jobs need it
+    judge = None
+    if loaded.name == TODAY:
+        from pulsekit.treeherder.verdict import Judge  # only jobs need it
 
-        linter = Linter([*settings.lint_off, *(lint_off or ())])
+        judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
-    report = _Report(loaded, profile, output, linter, migrate=migrate, edits=edits)
+    report = _Report(loaded, profile, output, judge, migrate=migrate, edits=edits)
     read_all(files, report, "validate")
     return report.end()
 
@@ -96,7 +96,7 @@ class _Report:
         schema: Schema,
         profile: Profile,
         form: Form | None,
-        linter: Linter | None,
+        judge: Judge | None,
         *,
         migrate: bool,
         edits: Edits | None,
@@ -106,10 +106,11 @@ class _Report:
         self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
         self._migrate = migrate
         self._edits = edits
-        self._linter = linter
+        self._judge = judge
         self._broken: dict[str, int] = {}  # number of broken rules by severity
         self._schema = schema
-        self._profile = profile
+        self._profile: Profile = profile
+        self._context = Context(profile=profile)
         self.payloads = 0
         self._invalid = 0
         self._registrations = False  # whether one of the payloads looks like a registration
@@ -118,39 +119,47 @@ class _Report:
     def begin(self) -> None:
         """Begin the next file: reset the index."""
         self._next = 0
-        if self._linter is not None:
-            self._linter.begin()
+        if self._judge is not None:
+            self._judge.begin()
 
     def add(self, document: Document | DocumentError) -> None:
         """Validate one payload. Count a payload with a parse error as invalid."""
-        lint: Sequence[Placed] = ()
+        verdict: PlacedVerdict | None = None
+        found: Sequence[Problem]
         if isinstance(document, DocumentError):
-            found: Sequence[Problem] = (document.problem(),)
+            found = (document.problem(),)
         else:
             if self._migrate:
                 document = _in_todays_form(document)
             try:
                 document = document if self._edits is None else edited(document, self._edits)
-                opened = open_document(document)
+                if self._judge is None:
+                    opened = open_document(document)
+                    if opened is None:
+                        return
+                    found = self._schema.problems(opened[0], self._profile) or unwritable(opened[0].value)
+                else:
+                    verdict = judge_document(self._judge, document, self._context)
+                    if verdict is None:
+                        return
+                    found = verdict.problems
             except InvalidPayload as error:
                 found = error.problems
             else:
-                if opened is None:
-                    return
-                found, lint = self._judge(*opened)
-                if self._migrate and not found:
-                    found = self._pass_on(document.value)
+                if self._migrate and not (found or (verdict and verdict.reasons)):
+                    self._out.record(document.value)
         self.payloads += 1
         self._invalid += bool(found)
         if found and not isinstance(document, DocumentError) and not self._registrations:
             from pulsekit.bindings.parsing import looks_like_registration
 
             self._registrations = looks_like_registration(document.value)
+        lint = verdict.lint if verdict is not None else ()
         for one in lint:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
         index = self._next if isinstance(document, DocumentError) else document.index
         self._next = index + 1
-        self._write(PayloadReport(document.source, index, found, lint))
+        self._write(PayloadReport(document.source, index, found, lint, verdict.verdict.outcome if verdict else None))
 
     def flush(self) -> None:
         """Flush stdout."""
@@ -168,22 +177,12 @@ class _Report:
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE
 
-    def _judge(self, document: Document, record: Record | None) -> tuple[Sequence[Problem], Sequence[Placed]]:
-        found = self._schema.problems(document, self._profile)
-        if self._linter is None:
-            return found, ()
-        return found, placed(self._linter.lint(document.value, record.routing_key if record else None), document)
-
-    def _pass_on(self, value: Any) -> Sequence[Problem]:
-        try:
-            self._out.record(value)
-        except ValueError:
-            return (Problem("", "json", "holds NaN or infinity, which JSON does not have"),)
-        return ()
-
     def _print_problems(self, report: PayloadReport) -> None:
         for problem in report.problems:
             note(f"{place_text(report.source, problem.line, problem.column)}: {problem}")
+        for finding, line, column in report.lint:
+            say = note if finding.severity == SEVERITIES[-1] else warn
+            say(f"{place_text(report.source, line, column)}: {finding} [{finding.rule}, {finding.severity}]")
 
 
 def _in_todays_form(document: Document) -> Document:

@@ -34,12 +34,13 @@ class Form(StrEnum):
 
 # A named tuple, because a data class adds a millisecond to the start-up time.
 class PayloadReport(NamedTuple):
-    """A report on one payload: its file, its index in the file, its schema violations and the linter's findings."""
+    """A report on one payload: file, index in the file, schema violations, findings, and Treeherder's outcome."""
 
     source: str
     number: int
     problems: Sequence[Problem]
     lint: Sequence[Placed] = ()
+    outcome: str | None = None
 
 
 def writer(form: Form | None) -> tuple[Output, Callable[[PayloadReport], None]]:
@@ -78,11 +79,12 @@ def report_record(report: PayloadReport) -> dict[str, Any]:
             "pointer": finding.pointer,
             "line": line,
             "column": column,
+            "suggestion": finding.suggestion,
         }
         for finding, line, column in report.lint
     ]
     value: dict[str, Any] = {"source": report.source, "index": report.number, "valid": not errors}
-    return value | {"errors": errors, "lint": lint}
+    return value | {"errors": errors, "lint": lint, "outcome": report.outcome}
 
 
 def _suggestion(problem: Problem) -> Mapping[str, Any] | None:

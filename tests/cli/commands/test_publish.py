@@ -276,7 +276,7 @@ def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> N
     assert done.records[3]["errors"][0]["line"] == 4
     assert [record["preview"] for record in done.records[2:4]] == [None, None]
     alone = pulsekit("preview", "-o", "ndjson", folder=tmp_path, given=ndjson(JOBS[2] | {"jobInfo": {}}))
-    assert done.records[4]["preview"] == alone.records[0]
+    assert done.records[4]["preview"].items() <= alone.records[0].items()
     assert "dry run: 3 messages would be sent, 3 rejected; nothing was sent" in done.err
     pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=given)
     assert "linux64 asan debug  M(bc3) testfailed" in pretty.out
@@ -330,7 +330,7 @@ async def test_what_treeherder_would_drop_is_sent_by_force_alone(
     assert done.out == ""
     assert "jobs.ndjson:2:1: Treeherder would drop this job" in done.err
     assert "[owner-missing]" in done.err
-    assert "nothing was sent: Treeherder would drop 1 of 2 (--force sends them all the same)" in done.err
+    assert "nothing was sent: Treeherder would drop 1 of 2 (--force publishes them)" in done.err
     done = pulsekit(*arguments, "--keep-going", folder=tmp_path, url=user.url)
     assert done.status == 3
     assert [record["outcome"] for record in done.records] == ["confirmed", "invalid"]

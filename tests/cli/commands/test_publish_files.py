@@ -14,13 +14,15 @@ from pulsekit._documents.document import parse_json
 from pulsekit._documents.payloads import decode_body
 from pulsekit.cli.commands.publish.files import Files
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
-from pulsekit.publisher.planning import DroppedJob, PlannedMessages, PublishPlan, RefusedPayload
+from pulsekit.publisher.planning import PlannedMessages, PublishPlan, RefusedJob, RefusedPayload
 from pulsekit.schemas.edits import Edits
-from pulsekit.treeherder import Linter
+from pulsekit.treeherder import Judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from pulsekit.schemas.schema import Profile
 
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"
@@ -35,9 +37,11 @@ class Counting:
         self.asked = 0
         self._schema = pulsekit.load_schema("pulse-job")
 
-    def check(self, payload: Any) -> None:
+    name = "counting"
+
+    def check(self, payload: Any, profile: Profile = "strict") -> None:
         self.asked += 1
-        self._schema.check(payload)
+        self._schema.check(payload, profile)
 
 
 def plan(schema: Any = None, **more: Any) -> PublishPlan:
@@ -299,14 +303,14 @@ EARLY = JOBS[1] | {"result": "success"}
 
 def linted(file: Path, *jobs: Any, **more: Any) -> list[Any]:
     file.write_text("".join(map(line, jobs)))
-    return list(Files([str(file)], plan(JOB_SCHEMA, linter=Linter(more.pop("off", ())), **more)).judged())
+    return list(Files([str(file)], plan(JOB_SCHEMA, judge=Judge(more.pop("off", ())), **more)).judged())
 
 
 def test_a_job_that_treeherder_would_drop_is_refused_unless_it_is_forced(file: Path) -> None:
     good, refused = linted(file, JOBS[1], OWNERLESS)
     assert (len(good), good.lint) == (1, ())
     assert isinstance(refused, RefusedPayload)
-    assert isinstance(refused.error, DroppedJob)
+    assert isinstance(refused.error, RefusedJob)
     assert [(problem.rule, problem.line) for problem in refused.error.problems] == [("owner-missing", 2)]
     assert [one.finding.rule for one in refused.lint] == ["owner-missing"]
     (forced,) = linted(file, OWNERLESS, force=True)
@@ -330,15 +334,15 @@ def test_states_go_backwards_across_the_files_of_one_run(tmp_path: Path) -> None
         (tmp_path / f"{name}.ndjson").write_text(line(job))
     names = [str(tmp_path / f"{name}.ndjson") for name in "ab"]
     off = ["summary-unused"]
-    files = Files(names, plan(JOB_SCHEMA, linter=Linter(off)))
+    files = Files(names, plan(JOB_SCHEMA, judge=Judge(off)))
     assert [[one.finding.rule for one in taken.lint] for taken in files.judged()] == [[], ["state-backwards"]]
-    files = Files(names[::-1], plan(JOB_SCHEMA, linter=Linter(off)))
+    files = Files(names[::-1], plan(JOB_SCHEMA, judge=Judge(off)))
     assert [taken.lint for taken in files.judged()] == [(), ()]
 
 
 def test_what_is_as_it_was_is_not_linted_again_and_what_changed_is(file: Path) -> None:
     file.write_text(line(JOBS[1]))
-    files = Files([str(file)], plan(JOB_SCHEMA, linter=Linter()))
+    files = Files([str(file)], plan(JOB_SCHEMA, judge=Judge()))
     list(files.judged())
     assert [taken.lint for taken in files.again()] == [()]
     file.write_text(line(OWNERLESS))

@@ -86,11 +86,11 @@ def test_the_stand_in_for_treeherder_tells_what_it_takes_and_drops(tmp_path: Pat
             given=json.dumps(jobs),
         )
         assert done.status == 0
-        assert "treeherder took" in words(sandbox)
+        assert "treeherder: stored" in words(sandbox)
         dropped = words(sandbox)
         sandbox.terminate()
         sandbox.communicate()
-    assert "treeherder dropped" in dropped
+    assert "treeherder: dropped" in dropped
     assert "/tier" in dropped
 
 
@@ -188,7 +188,7 @@ def test_the_demo_tells_the_whole_journey_plainly_at_a_pipe(tmp_path: Path) -> N
         'did you mean "completed"?',
         "pattern requires 'mozilla-inbound', key has 'mozilla-central'",
         '"version" is missing',
-        "3 taken, 1 dropped",
+        "3 stored, 1 dropped",
         "pulsekit sandbox -v",
     ):
         assert part in done.out

@@ -17,6 +17,7 @@ from pulsekit.cli.options import (
     ForceOption,
     InsecureOption,
     OutputOption,
+    ProfileOption,
     RequireRouteOption,
     SetOption,
     TargetOption,
@@ -32,7 +33,9 @@ from pulsekit.cli.output.output import Output
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Binding
+    from pulsekit.bindings.rules import Rule
     from pulsekit.publisher.planning import PublishPlan
 
 __all__ = ["EXAMPLES", "command"]
@@ -61,6 +64,7 @@ def command(
     ] = None,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
+    profile: ProfileOption = "strict",
     unchecked: Annotated[bool, typer.Option("--no-schema", help="Send without validating.")] = False,
     assignments: SetOption = None,
     removals: UnsetOption = None,
@@ -77,8 +81,9 @@ def command(
     """Validate jobs, then publish them with confirms.
 
     Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
-    line. A job that fits the schema, but that Treeherder would drop, counts as invalid without --force; what it would
-    show wrong is a warning. A record of tail keeps its routing key unless one is given. The exchange is declared.
+    line. A job that Treeherder would drop for another reason than its schema is invalid, too. --force publishes invalid
+    jobs. A job that Treeherder would show wrong causes a warning. A record of tail keeps its routing key unless one is
+    given. The exchange is declared.
 
     --dry-run shows for each job whether it would be sent, its keys, the bindings that match them, and how it would
     look on Treeherder.
@@ -106,19 +111,21 @@ def command(
     settings = load_settings().at(target)
     pulse = None if dry_run else connect(settings, url, insecure=insecure)
     loaded = None if unchecked else load_schema(schema or settings.schema)
-    linter = None
+    judge = None
     if loaded is not None and loaded.name == TODAY:
-        from pulsekit.treeherder import Linter
+        from pulsekit.treeherder import Judge
 
-        linter = Linter(settings.lint_off)
+        judge = Judge(settings.lint_off)
     plan = PublishPlan(
         exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
         key=key,
         destinations=tuple(destinations or ()),
         defaults=settings.destinations,
         schema=loaded,
+        profile=profile,
         edits=edits_of(assignments, removals, loaded),
-        linter=linter,
+        judge=judge,
+        rule=_rule(settings, exchange or settings.exchange),
         force=force,
         extra_properties=extra_properties,
     )
@@ -172,6 +179,12 @@ def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...],
         raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
     report.end()
     return ExitCode.NEGATIVE if report.refused else ExitCode.DONE
+
+
+def _rule(settings: Settings, exchange: str | None) -> Rule | None:
+    """Return the rule by which the exchange is registered, or None if there is none, or more than one."""
+    rules = {getattr(one, "rule", None) for one in settings.registrations if one.exchange == exchange}
+    return rules.pop() if len(rules) == 1 else None
 
 
 def _checked(exchange: str | None, user: str | None) -> str:

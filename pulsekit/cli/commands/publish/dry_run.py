@@ -54,7 +54,7 @@ class DryRunReport:
             self.refused += 1
             print_problems(planned)
         else:
-            self._summary.add(planned.source, planned.lint)
+            self._summary.add(planned)
         for message in self._dry_run.messages(planned):
             if not self._out.pretty:
                 source = planned.document.source if isinstance(planned, RefusedPayload) else planned.source
@@ -88,6 +88,7 @@ class DryRunReport:
         report = PayloadReport(source, self.messages, message.problems, message.lint)
         record = report_record(report) | {
             "verdict": message.verdict,
+            "treeherder": message.outcome or None,
             "exchange": self._exchange,
             "routing_key": message.routing_key,
             "size": message.size,

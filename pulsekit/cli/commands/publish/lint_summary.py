@@ -9,9 +9,8 @@ from pulsekit.cli.output.reports import SEVERITIES
 from pulsekit.errors import DocumentError, InvalidPayload, place_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pulsekit.publisher.planning import RefusedPayload
+    from pulsekit.errors import Problem
+    from pulsekit.publisher.planning import PlannedMessages, RefusedPayload
     from pulsekit.treeherder.placed import Placed
 
 __all__ = ["LintSummary", "print_problems"]
@@ -29,15 +28,12 @@ class LintSummary:
         self._counts: dict[str, int] = {}  # number of jobs by rule
         self._first: dict[str, tuple[str, Placed]] = {}
 
-    def add(self, source: str, lint: Sequence[Placed]) -> None:
-        """Add the findings of one job.
-
-        Args:
-            source: the file of the job.
-            lint: the findings, grouped by rule.
-        """
-        before = ""
-        for one in lint:
+    def add(self, planned: PlannedMessages) -> None:
+        """Add the findings of one job; with --force also its problems, as findings."""
+        if planned.verdict is None:
+            return
+        source, before = planned.source, ""
+        for one in (*map(_finding, planned.verdict.problems), *planned.verdict.lint):
             rule = one.finding.rule
             if rule not in self._first:
                 self._first[rule] = source, one
@@ -64,6 +60,19 @@ class LintSummary:
         say(f"{place_text(source, line, column)}: {finding} [{rule}, {finding.severity}{count}]")
 
 
+def _finding(problem: Problem) -> Placed:
+    """Return a problem of a job that is sent nevertheless."""
+    from pulsekit.treeherder.lint import Finding
+    from pulsekit.treeherder.placed import Placed
+    from pulsekit.treeherder.rules import Severity
+
+    return Placed(
+        Finding(f"schema: {problem.rule}", Severity.DROPPED, problem.pointer, problem.message, problem.hint),
+        problem.line,
+        problem.column,
+    )
+
+
 def print_problems(refused: RefusedPayload) -> None:
     """Print the problems of one payload, one per line."""
     document, error = refused.document, refused.error
@@ -71,7 +80,8 @@ def print_problems(refused: RefusedPayload) -> None:
         place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "
         fail(f"{place}{error}")
         return
+    rules = {finding.rule for finding, _, _ in refused.lint}
     for problem in error.problems:
         place = place_text(document.source, problem.line, problem.column)
-        rule = f"Treeherder would drop this job: {problem} [{problem.rule}]" if refused.lint else str(problem)
-        fail(f"{place}: {rule}")
+        by_rule = problem.rule in rules
+        fail(f"{place}: {f'Treeherder would drop this job: {problem} [{problem.rule}]' if by_rule else problem}")

@@ -91,16 +91,17 @@ class Sending:
         return ExitCode.NEGATIVE if stopped else self._receipts.status(require_route=require_route)
 
     def _judge(self, results: Iterable[PlannedMessages | RefusedPayload], source: str) -> bool:
-        total = dropped = refused = messages = 0
+        total = dropped = refused = judged = messages = 0
         for result in results:
             total += 1
             if isinstance(result, RefusedPayload):
                 refused += 1
-                dropped += bool(result.lint)
+                judged += result.verdict is not None
+                dropped += result.verdict is not None and not result.verdict.problems
                 print_problems(result)
             else:
                 messages += len(result)
-                self._summary.add(result.source, result.lint)
+                self._summary.add(result)
         if not total:
             raise ConfigurationError(f"nothing to publish: {source} is empty")
         self._summary.print_all()
@@ -108,8 +109,9 @@ class Sending:
         if refused and (not self._keep_going or refused == total):
             reasons = [f"{refused - dropped} of {total} invalid"] if refused > dropped else []
             if dropped:
-                reasons.append(f"Treeherder would drop {dropped} of {total} (--force sends them all the same)")
-            note(f"nothing was sent: {', '.join(reasons)}")
+                reasons.append(f"Treeherder would drop {dropped} of {total}")
+            hint = " (--force publishes them)" if judged else ""
+            note(f"nothing was sent: {', '.join(reasons)}{hint}")
             return False
         return True
 
@@ -127,5 +129,5 @@ class Sending:
             if isinstance(result, RefusedPayload):
                 print_problems(result)
             else:
-                self._summary.add(result.source, result.lint)
+                self._summary.add(result)
             yield result

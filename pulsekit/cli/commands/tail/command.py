@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from enum import StrEnum
 from pathlib import Path
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.commands.tail.session import Store
     from pulsekit.cli.output.screens import Screen
+    from pulsekit.messages import MessageCheck
     from pulsekit.pulse import Pulse
     from pulsekit.records.expressions import Filter, Query
     from pulsekit.records.selection import SchemaOf
@@ -231,18 +233,19 @@ def other_ways(queue: str) -> str:
     )
 
 
-def _schema(name: str | None, bindings: Sequence[Binding]) -> Schema | SchemaOf | None:
-    """Return the schema of `--schema`, or for `auto` the function that returns the one of each exchange.
+def _schema(name: str | None, bindings: Sequence[Binding]) -> Schema | MessageCheck | SchemaOf | None:
+    """Return the check of `--schema`, or for `auto` the function that returns the one of each exchange.
 
     Raises:
         ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
     """
     from pulsekit.schemas.schema import load_schema
+    from pulsekit.treeherder.check import message_check
 
     if name is None:
         return None
     if name != _AUTO or Path(name).exists():
-        return load_schema(name)
+        return message_check(load_schema(name))
     from pulsekit.catalogue import message_schema
 
     unknown = [name for name in dict.fromkeys(one.exchange for one in bindings) if message_schema(name) is None]
@@ -252,7 +255,13 @@ def _schema(name: str | None, bindings: Sequence[Binding]) -> Schema | SchemaOf 
         )
     for exchange in unknown:
         warn(f"the catalogue has no schema for {exchange}: its messages are not validated")
-    return message_schema
+
+    @functools.cache  # for each message
+    def check_of(exchange: str) -> Schema | MessageCheck | None:
+        schema = message_schema(exchange)
+        return None if schema is None else message_check(schema)
+
+    return check_of
 
 
 def _own(settings: Settings, *, by_name: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""Read the body of a message as kombu does for Treeherder.
+"""Read the body of a message that names an encoding or a compression, as kombu does.
 
 The steps of kombu and its AMQP client: text is decoded by the property `content_encoding` if Python has an encoding of
 this name; then the body is decompressed by the header `compression`; then it is decoded by the content type. Only
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # Decompresses at most a number of bytes, and returns them and whether the end was reached.
     _Decompress: TypeAlias = Callable[[bytes, int], tuple[bytes, bool]]
 
-__all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "read_body"]
+__all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "decode_described", "read_body"]
 
 JSON_TYPE = "application/json"
 _MOST = 64 * 1024 * 1024  # bytes of a body after it was decompressed; RabbitMQ 4 accepts 16 MiB before
@@ -60,6 +60,23 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
     if text.startswith(BOM_UTF8):
         raise DocumentError("the body begins with a byte order mark (U+FEFF), which Treeherder's reader refuses")
     return decode_body(text)
+
+
+def decode_described(body: bytes, content_encoding: str | None, compression: Any) -> Any:
+    """Return the payload of a body: UTF-8 JSON, or else what the encoding and compression of its message say.
+
+    Raises:
+        DocumentError: Raised when the body is not JSON.
+    """
+    try:
+        return decode_body(body)
+    except DocumentError:
+        if not (content_encoding or compression):
+            raise
+    try:
+        return read_body(body, content_encoding, compression)
+    except (UnreadableBody, BodyTooLarge) as error:
+        raise DocumentError(str(error), source="body") from None
 
 
 def _decompressed(body: bytes, name: Any) -> bytes:
