@@ -266,7 +266,7 @@ def _read_time(key: str, text: str) -> datetime:
         time = datetime.fromisoformat(text)
     except ValueError:
         moment = read_time(text)
-        if moment is None:
+        if moment is None or not moment.complete:
             raise InvalidPayload([Problem(f"/{key}", "format", f"{text!r:.60} is not a time")]) from None
         return datetime.fromtimestamp(moment.seconds, UTC)
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)
