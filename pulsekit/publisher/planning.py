@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._documents.bodies import JSON_TYPE
 from pulsekit._documents.payloads import decode_body, encode_payload, exact_payload
 from pulsekit.bindings.matching import check_key
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidMessage, InvalidPayload
+from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidMessage, InvalidPayload, Problem
 from pulsekit.records.edits import changed, edited
 from pulsekit.records.payload import open_payload
 from pulsekit.schemas.revisions import TODAY
@@ -112,6 +112,22 @@ class PlannedMessages:
 
     def __iter__(self) -> Iterator[PlannedMessage]:
         return iter(self.messages)
+
+
+def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
+    """Refuse what the publisher could not encode later, when other messages are sent already.
+
+    Raises:
+        RefusedJob: Raised when JSON has no form for a job.
+        InvalidMessage: Raised when JSON has no form for another payload.
+    """
+    try:
+        encode_payload(payload)
+    except InvalidMessage as error:
+        if verdict is None:
+            raise
+        problem = Problem("", "json", str(error))
+        raise RefusedJob(verdict._replace(problems=[*verdict.problems, problem])) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,7 +256,7 @@ class PublishPlan:
         if record is None:
             payload = exact_payload(opened.value)
             if not checked and document is not None:
-                encode_payload(opened.value)  # what the publisher does later, when other messages are sent already
+                _check_writable(opened.value, verdict)
             if not self.extra_properties:
                 return PlannedMessages([(payload, key) for key in keys], verdict)
         from pulsekit.publisher.encoder import Draft

@@ -1,8 +1,10 @@
-"""Revisions of Treeherder's job schema: jobs of the one before today's, and their way to today's form.
+"""Revisions of Treeherder's job schema: jobs in older forms, and their way to today's form.
 
-`version` in a job is 1 in both, so its shape decides (`schemas/pulse-job.yml` of Treeherder): until April 2026 `origin`
-named the kind of repository, and called the number of a push `pushLogID` and that of a pull request
-`pullRequestID`; since then both are `id`, and there is no `kind` and no `owner`.
+`version` in a job is 1 in all of them, so the shape of a job decides (`schemas/pulse-job.yml` of Treeherder): until
+April 2026, `origin` named the kind of repository, and the number of a push was `pushLogID`, that of a pull request
+`pullRequestID`. Since then both are `id`, and `kind` and `owner` are gone. Until 2019, a job could also have `extra`,
+and a log `steps` and `errorsTruncated`, which Treeherder no longer reads. In 2015, a project on GitHub was
+`projectName`.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FORMER", "TODAY", "Change", "migrate", "revision_of"]
+__all__ = ["FORMER", "TODAY", "Change", "migrate"]
 
 TODAY = "pulse-job"
 FORMER = "pulse-job-2020"
 
 _NUMBERS = ("pushLogID", "pullRequestID")
+_RENAMED = {"projectName": "project", **dict.fromkeys(_NUMBERS, "id")}
 _GONE = ("kind", "owner")
+_GONE_OF_LOGS = ("steps", "errorsTruncated")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,38 +28,49 @@ class Change:
     """Name one field that today's form spells in another way.
 
     Attributes:
-        field: its name in the former form, within `origin`.
-        now: its name in today's form, or None when it is gone.
+        field: its path in the older form; `*` is each item of a list.
+        now: its path in today's form, or None when it is gone.
     """
 
     field: str
     now: str | None
 
     def __str__(self) -> str:
-        return f"origin.{self.field} → origin.{self.now}" if self.now else f"origin.{self.field} is gone"
+        return f"{self.field} → {self.now}" if self.now else f"{self.field} is gone"
 
 
 def migrate(job: Any) -> tuple[Any, tuple[Change, ...]]:
-    """Write a job of the former form in today's; any other is returned as it is.
+    """Return a job of an older form in today's form, and any other payload unchanged.
 
-    Only what changed its place changes: an invalid job stays invalid. The job that is given is not changed.
+    Only the names and places of fields change: an invalid job stays invalid. The given job is not changed.
 
     Returns:
-        The job, and what was changed; nothing when it was not of the former form.
+        The job, and the changes; no changes if it was not of an older form.
     """
-    origin = job.get("origin") if isinstance(job, dict) else None
-    if not isinstance(origin, dict) or origin.keys().isdisjoint({*_GONE, *_NUMBERS}):
+    if not isinstance(job, dict):
         return job, ()
-    numbers = [name for name in _NUMBERS if name in origin]
-    if len(numbers) > 1 or (numbers and "id" in origin):
-        return job, ()  # which number is meant is not ours to say
-    changes = [Change(name, None) for name in _GONE if name in origin] + [Change(name, "id") for name in numbers]
-    kept = {"id" if name in _NUMBERS else name: value for name, value in origin.items() if name not in _GONE}
-    return job | {"origin": kept}, tuple(changes)
+    changed: dict[str, Any] = job
+    changes: list[Change] = []
+    if isinstance(origin := job.get("origin"), dict) and (of_origin := _changes_of_origin(origin)):
+        kept = {_RENAMED.get(name, name): value for name, value in origin.items() if name not in _GONE}
+        changed, changes = changed | {"origin": kept}, of_origin
+    if "extra" in job:
+        changed = {name: value for name, value in changed.items() if name != "extra"}
+        changes.append(Change("extra", None))
+    logs = [log for log in job["logs"] if isinstance(log, dict)] if isinstance(job.get("logs"), list) else []
+    if gone := [name for name in _GONE_OF_LOGS if any(name in log for log in logs)]:
+        changed = changed | {"logs": [_without(log, _GONE_OF_LOGS) for log in job["logs"]]}
+        changes += [Change(f"logs.*.{name}", None) for name in gone]
+    return changed, tuple(changes)
 
 
-def revision_of(payload: Any) -> str:
-    """Return the name of the revision that a payload follows, or the empty text if it is no job."""
-    if not isinstance(payload, dict) or payload.keys().isdisjoint({"taskId", "display"}):
-        return ""
-    return FORMER if migrate(payload)[1] else TODAY
+def _changes_of_origin(origin: dict[str, Any]) -> list[Change]:
+    renamed = [name for name in _RENAMED if name in origin]
+    if len({_RENAMED[name] for name in renamed} - origin.keys()) < len(renamed):
+        return []  # which of two values is meant is not known
+    gone = [Change(f"origin.{name}", None) for name in _GONE if name in origin]
+    return gone + [Change(f"origin.{name}", f"origin.{_RENAMED[name]}") for name in renamed]
+
+
+def _without(value: Any, names: tuple[str, ...]) -> Any:
+    return {name: part for name, part in value.items() if name not in names} if isinstance(value, dict) else value

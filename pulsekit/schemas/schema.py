@@ -23,15 +23,14 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pulsekit._documents.document import Document
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import InvalidPayload, Problem, SchemaError
-from pulsekit.schemas.revisions import TODAY, migrate
+from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.runtime import Refused, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from pulsekit._documents.values import JSON
     from pulsekit.schemas.drafts import CheckedSchema
-    from pulsekit.schemas.revisions import Change
     from pulsekit.schemas.runtime import Validator
 
 __all__ = [
@@ -136,11 +135,10 @@ class Schema:
 
         try:
             found = list_problems(_checked(self._text), value, formats=profile == "strict", most=most)
-            migrated, changes = migrate(value) if self.name == TODAY else (value, ())
-            if changes:
-                left = list_problems(_checked(self._text), migrated, formats=profile == "strict", most=most)
-                if not any(problem.pointer.startswith("/origin") for problem in left):
-                    found.insert(0, _outdated(changes, migrated))
+            if found and self.name == TODAY:
+                from pulsekit.schemas.forms import explained
+
+                found = explained(value, found)
             return tuple(found)
         except RecursionError:
             return (Problem("", "depth", "is nested too deeply to be checked"),)
@@ -159,16 +157,6 @@ class Schema:
             raise SchemaError(f"there is no profile {profile!r}; it is one of {', '.join(PROFILES)}")
         code = marshal.loads(_remembered(make, self._text.encode(), profile.encode()))  # noqa: S302 - see `cache`
         return self._validators.setdefault(profile, bind(code))
-
-
-def _outdated(changes: Sequence[Change], migrated: Any) -> Problem:
-    return Problem(
-        "/origin",
-        "revision",
-        "this is the form that Treeherder took until April 2026",
-        hint=f"write it as today's: {', '.join(map(str, changes))}; `pulsekit validate --migrate` does",
-        suggestion={"op": "replace", "path": "/origin", "value": migrated["origin"]},
-    )
 
 
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)

@@ -22,7 +22,7 @@ from pulsekit._documents.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, 
 from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief
 from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload, Problem
-from pulsekit.schemas.revisions import TODAY, revision_of
+from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import MOST_PROBLEMS, load_schema
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.lint import RULES_BY_NAME, Linter, make_finding
@@ -169,7 +169,9 @@ class Judge:
                 size = len(encode_payload(payload))
             except InvalidMessage as error:
                 problems = (Problem("", "json", str(error)),)
-        findings += self._linter.lint(payload, size=size, context=context)
+        revision = _revision(payload) if problems else TODAY
+        if revision.startswith(TODAY):  # rules are for jobs alone
+            findings += self._linter.lint(payload, size=size, context=context)
         outcome: TreeherderOutcome = "stored"
         refused = problems and (context.profile == "treeherder" or self._problems(payload, "treeherder", 1))
         if refused or (findings and findings[0].severity is Severity.DROPPED):
@@ -181,7 +183,7 @@ class Judge:
             outcome,
             problems,
             findings,
-            revision_of(payload) if problems else TODAY,
+            revision,
             _ASSUMED[context.content_type is not None, context.repositories is not None] if assumed else (),
             RULES_AS_OF,
             payload,
@@ -236,6 +238,12 @@ def with_cut_owner(payload: Any) -> Any:
     if isinstance(payload, dict) and isinstance(owner := payload.get("owner"), str) and len(owner) > OWNER_MAX:
         return payload | {"owner": owner[:OWNER_CUT]}
     return payload
+
+
+def _revision(payload: Any) -> str:
+    from pulsekit.schemas.forms import revision_of  # only for an invalid job
+
+    return revision_of(payload)
 
 
 def _opened(subject: Any, context: Context, size: int | None) -> tuple[Any, Context, int | None]:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from support.samples import JOBS
 
 from pulsekit import load_schema
+from pulsekit.schemas.forms import revision_of
 from pulsekit.schemas.revisions import FORMER, TODAY, migrate
 
 REVISION = "c0ffee0123456789c0ffee0123456789c0ffee01"
@@ -77,8 +78,82 @@ def test_the_two_revisions_agree_on_all_but_the_origin() -> None:
         assert load_schema(FORMER).is_valid(job | {"origin": origin}) == expected
 
 
+def test_fields_that_treeherder_no_longer_reads_are_removed() -> None:
+    logs = [{"name": "log", "url": "https://ci.example.com/", "steps": [], "errorsTruncated": True}, 7]
+    job = HG | {"extra": {"b": 1}, "logs": logs}
+    before = deepcopy(job)
+    migrated, changes = migrate(job)
+    assert "extra" not in migrated
+    assert migrated["logs"] == [{"name": "log", "url": "https://ci.example.com/"}, 7]
+    assert [str(change) for change in changes[-3:]] == [
+        "extra is gone",
+        "logs.*.steps is gone",
+        "logs.*.errorsTruncated is gone",
+    ]
+    assert job == before
+
+
+ENVELOPE = {"payload": JOBS[0], "_meta": {"exchange": "exchange/me/x", "routing_key": "a", "sent": "2026-11-28"}}
+REST = {"project": "try", "revision": REVISION, "job": {"job_guid": "d2", "job_symbol": "t", "result": "testfailed"}}
+NEEDS_HASH = deepcopy(JOBS[0]) | {"origin": {"kind": "hg.mozilla.org", "project": "try", "revision_hash": REVISION}}
+
+
+@pytest.mark.parametrize(
+    ("payload", "revision", "pointers", "words"),
+    [
+        (HG, FORMER, ["/origin"], ["until April 2026", "origin.pushLogID → origin.id", "validate --migrate"]),
+        (former(kind="github.com", revision="c0ffee"), FORMER, ["/origin", "/origin/revision"], ["until April 2026"]),
+        (HG | {"extra": {"b": 1}}, "pulse-job-2016", [""], ["from 2016 to 2019", "extra is gone"]),
+        (HG | {"extra": {"b": 1}, "tier": 7}, "pulse-job-2016", ["", "/tier"], ["from 2016 to 2019"]),
+        (NEEDS_HASH, "pulse-job-2015", ["/origin"], ["in 2015", "another hash"]),
+        (former(kind="github.com", projectName="x"), "pulse-job-2015", ["/origin"], ["in 2015"]),
+        (ENVELOPE, "mozillapulse", [""], ["envelope of mozillapulse", "drops the message"]),
+        ({"payload": {"_meta": {}, "heads": []}}, "mozillapulse", [""], ["envelope of mozillapulse"]),
+        ([REST], "rest", [""], ["REST API", "job.job_guid → taskId", '"testfailed" → "fail" with "test" as jobKind']),
+        (REST | {"revision_hash": "x"}, "rest", [""], ["revision_hash → origin.revision, which is another hash"]),
+        (JOBS[0] | {"extra": {}}, TODAY, ["/extra"], ["not a known property"]),
+        (JOBS[0] | {"tier": 7}, TODAY, ["/tier"], ["7"]),
+        ({"a": 1}, "", [""] * 7 + ["/a"], []),
+        ([], "", [""], []),
+    ],
+)
+def test_an_older_form_is_explained_in_one_problem(
+    payload: Any, revision: str, pointers: list[str], words: list[str]
+) -> None:
+    problems = load_schema(TODAY).problems(payload)
+    assert revision_of(payload) == revision
+    assert sorted(problem.pointer for problem in problems) == sorted(pointers)
+    assert all(word in str(problems[0]) for word in words)
+
+
+def test_no_suggestion_takes_one_hash_for_another() -> None:
+    for problem in load_schema(TODAY).problems(NEEDS_HASH):
+        assert problem.suggestion is None
+        assert "meant to be" not in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("shown", "kind", "result", "suggested"),
+    [
+        ("testfailed", "test", "fail", True),
+        ("testfailed", "build", "fail", False),
+        ("busted", "build", "fail", True),
+        ("busted", "test", "fail", False),
+        ("usercancel", "test", "canceled", True),
+    ],
+)
+def test_a_result_that_only_treeherder_shows_is_written_as_in_messages(
+    shown: str, kind: str, result: str, suggested: bool
+) -> None:
+    (problem,) = load_schema(TODAY).problems(JOBS[2] | {"result": shown, "jobKind": kind})
+    assert f'write "{result}"' in problem.hint
+    assert (problem.suggestion is not None) is suggested
+    assert problem.suggestion in (None, {"op": "replace", "path": "/result", "value": result})
+
+
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=3), lambda inner: st.dictionaries(
-    st.sampled_from(["origin", "kind", "owner", "pushLogID", "pullRequestID", "id", "project"]), inner, max_size=4
+    st.sampled_from(["origin", "kind", "projectName", "pushLogID", "pullRequestID", "id", "project", "extra"]),
+    inner, max_size=4,
 )))  # fmt: skip
 def test_migrating_twice_changes_nothing_more(job: Any) -> None:
     once, _ = migrate(job)

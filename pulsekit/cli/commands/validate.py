@@ -60,7 +60,7 @@ def command(
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
-        bool, typer.Option("--migrate", help="Write each job as today's, from the form until April 2026.")
+        bool, typer.Option("--migrate", help="Write each job in today's form, from one of 2016 to April 2026.")
     ] = False,
     output: Annotated[Form | None, output_option()] = None,
 ) -> int:

@@ -1,0 +1,191 @@
+"""Recognise older forms of jobs, and explain each in one problem instead of many.
+
+    explained(payload, problems)     # the problems, with one that names the form in the place of those it explains
+    revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" for what is no job
+
+The forms, by what only they have:
+
+- `mozillapulse`: the envelope `{"payload": …, "_meta": …}` around a job (mozillapulse 1.3, `messages/base.py`);
+- `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
+  form in which Treeherder stores jobs;
+- `pulse-job-2015`: `revision_hash` or `projectName` in `origin`;
+- `pulse-job-2016`, until 2019: `extra`, and `steps` or `errorsTruncated` in a log;
+- `pulse-job-2020`, until April 2026: `kind` and the names of numbers in `origin`.
+
+Source: `schemas/pulse-job.yml` in the history of Treeherder, and `docs/submitting_data.rst` of 2015.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.errors import Problem
+from pulsekit.schemas.revisions import FORMER, TODAY, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["explained", "revision_of"]
+
+_ENVELOPE, _REST, _2015, _2016 = "mozillapulse", "rest", "pulse-job-2015", "pulse-job-2016"
+_WHEN = {_2015: "in 2015", _2016: "from 2016 to 2019", FORMER: "until April 2026"}
+
+# Of the REST API, what replaced each field.
+_OUTER = {
+    "project": "origin.project",
+    "revision": "origin.revision",
+    "revision_hash": "origin.revision, which is another hash: that of the changeset",
+    "coalesced": "coalesced",
+    "superseded": "coalesced",
+}
+_INNER = {
+    "job_guid": "taskId",
+    "build_system_type": "buildSystem",
+    "name": "display.jobName",
+    "job_symbol": "display.jobSymbol",
+    "group_symbol": "display.groupSymbol",
+    "group_name": "display.groupName",
+    "state": "state",
+    "result": "result",
+    "tier": "tier",
+    "submit_timestamp": "timeScheduled",
+    "start_timestamp": "timeStarted",
+    "end_timestamp": "timeCompleted",
+    "option_collection": "labels",
+    "who": "owner",
+    "reason": "reason",
+    "product_name": "productName",
+    "machine": "runMachine.name",
+    "build_platform": "buildMachine",
+    "machine_platform": "runMachine",
+    "log_references": "logs",
+    "artifacts": "jobInfo",
+}
+# The results that Treeherder shows, the result of a message for each, and the kind of job that it needs.
+_RESULTS = {
+    "testfailed": ("fail", "test"),
+    "busted": ("fail", "build"),
+    "usercancel": ("canceled", ""),
+    "coalesced": ("superseded", ""),
+}
+_OLD_FIELD = re.compile(
+    r"/origin/(?:kind|owner|pushLogID|pullRequestID|projectName|revision_hash)\Z"
+    r"|/extra\Z|/logs/\d+/(?:steps|errorsTruncated)\Z"
+)
+
+
+def revision_of(payload: Any) -> str:
+    """Return the name of the form that a payload has, or the empty text if it is no job."""
+    if _is_envelope(payload):
+        return _ENVELOPE
+    if _rest_jobs(payload):
+        return _REST
+    if not isinstance(payload, dict) or payload.keys().isdisjoint({"taskId", "display"}):
+        return ""
+    origin = payload.get("origin")
+    if isinstance(origin, dict) and not origin.keys().isdisjoint({"revision_hash", "projectName"}):
+        return _2015
+    of_origin = [change.field.startswith("origin.") for change in migrate(payload)[1]]
+    if not any(of_origin):
+        return TODAY  # `extra` alone makes no older job, in which `origin` had a kind
+    return FORMER if all(of_origin) else _2016
+
+
+def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
+    """Return the problems of an invalid job, with one that names an older form in the place of those it explains."""
+    revision = revision_of(payload)
+    if revision == _ENVELOPE:
+        return [
+            Problem(
+                "",
+                "revision",
+                "is an envelope of mozillapulse: Treeherder finds no job outside of it, and drops the message",
+                hint='publish the object in "payload" alone',
+                suggestion={"op": "move", "from": "/payload", "path": ""},
+            )
+        ]
+    if revision == _REST:
+        return [_rest(payload)]
+    found = [_in_words_of_a_message(problem, payload) for problem in problems]
+    if revision not in _WHEN:
+        return found
+    return [_former(payload, revision), *(problem for problem in found if not _is_explained(problem, payload))]
+
+
+def _former(job: dict[str, Any], revision: str) -> Problem:
+    migrated, changes = migrate(job)
+    words = [str(change) for change in changes]
+    does = "; `pulsekit validate --migrate` does"
+    suggestion: Mapping[str, Any] | None = None
+    if "revision_hash" in job["origin"]:
+        words.append("origin.revision_hash → origin.revision, which is another hash: that of the changeset")
+        does = ""
+    elif all(change.field.startswith("origin.") for change in changes):
+        suggestion = {"op": "replace", "path": "/origin", "value": migrated["origin"]}
+    return Problem(
+        "/origin" if all(word.startswith("origin.") for word in words) else "",
+        "revision",
+        f"this is the form that Treeherder accepted {_WHEN[revision]}",
+        hint=f"write it in today's form: {', '.join(words)}{does}",
+        suggestion=suggestion,
+    )
+
+
+def _is_explained(problem: Problem, job: dict[str, Any]) -> bool:
+    if problem.rule == "additionalProperties":
+        return bool(_OLD_FIELD.match(problem.pointer))
+    if problem.rule != "required" or problem.pointer != "/origin":
+        return False
+    old = {'the property "revision"': "revision_hash", 'the property "project"': "projectName"}
+    return old.get(problem.allowed) in job["origin"]
+
+
+def _in_words_of_a_message(problem: Problem, payload: Any) -> Problem:
+    """Return a problem with a result that Treeherder shows, but that no message has, with the result to write."""
+    if problem.pointer != "/result" or problem.rule != "enum":
+        return problem
+    shown = payload["result"]
+    if not isinstance(shown, str) or shown not in _RESULTS:
+        return problem
+    result, kind = _RESULTS[shown]
+    needed = f', with "{kind}" as jobKind' if kind else ""
+    hint = f'Treeherder shows this word; in a message write "{result}"{needed}'
+    keeps = not kind or (payload.get("jobKind") == "test") is (kind == "test")
+    suggestion = {"op": "replace", "path": "/result", "value": result} if keeps else None
+    return replace(problem, hint=hint, suggestion=suggestion)
+
+
+def _rest(payload: Any) -> Problem:
+    first = _rest_jobs(payload)[0]
+    job = first.get("job", first)
+    words = [f"{name} → {now}" for name, now in _OUTER.items() if name in first]
+    inner = "job." if "job" in first else ""
+    words += [f"{inner}{name} → {now}" for name, now in _INNER.items() if name in job]
+    if isinstance(shown := job.get("result"), str) and shown in _RESULTS:
+        result, kind = _RESULTS[shown]
+        words.append(f'"{shown}" → "{result}"' + (f' with "{kind}" as jobKind' if kind else ""))
+    each = "each job " if isinstance(payload, list) else ""
+    return Problem(
+        "",
+        "revision",
+        "this is the form of Treeherder's former REST API, in which Treeherder finds no job: it drops the message",
+        hint=f"write {each}as an object in today's form: {', '.join(words)}",
+    )
+
+
+def _is_envelope(payload: Any) -> bool:
+    if not isinstance(payload, dict) or "taskId" in payload or not isinstance(inner := payload.get("payload"), dict):
+        return False
+    return isinstance(payload.get("_meta"), dict) or isinstance(inner.get("_meta"), dict)
+
+
+def _rest_jobs(payload: Any) -> list[dict[str, Any]]:
+    """Return the objects of a submission to the REST API, or none if a payload is another thing."""
+    objects = payload if isinstance(payload, list) else [payload]
+    for one in objects[:1]:
+        job = one.get("job", one) if isinstance(one, dict) else None
+        if isinstance(job, dict) and "job_guid" in job:
+            return [one]
+    return []

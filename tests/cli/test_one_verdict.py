@@ -1,0 +1,210 @@
+"""One verdict on a job: commands, publisher, consumer and the stand-in for Treeherder all say what `judge` says."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from copy import deepcopy
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.samples import COMPLETED, CORPUS, JOBS, mutated
+
+import pulsekit
+from pulsekit import Draft, Message, Properties, load_schema
+from pulsekit._amqp.broker import parse_url
+from pulsekit._documents.payloads import exact_payload
+from pulsekit.bindings.registration import Binding, Registration
+from pulsekit.consumer.policy import OnFailure, Policy
+from pulsekit.errors import InvalidPayload
+from pulsekit.publisher import PublishPlan, RefusedPayload
+from pulsekit.publisher.encoder import Encoder
+from pulsekit.publisher.window import UnsentMessage
+from pulsekit.queues.operations import delete_queue
+from pulsekit.records.selection import SelectedMessage, Selection
+from pulsekit.stand_in import JobOutcome, TreeherderStandIn
+from pulsekit.treeherder import Context, Judge, judge
+from pulsekit.treeherder.check import message_check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from support.loopback import SandboxBroker
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
+
+    from cli.conftest import Call
+
+KEY = "treeherder.try._"
+SENT = Context(content_type="application/json", routing_key=KEY)
+STRICT = Context(content_type="application/json", routing_key=KEY, profile="strict")
+OWNER = "some-l10n-automation-bot1@users.noreply.example.com1"
+
+# One for each way in which the verdict differs from that of the schema alone.
+SPECIAL: list[Any] = [
+    COMPLETED | {"owner": OWNER},
+    {name: value for name, value in COMPLETED.items() if name != "owner"},
+    *(COMPLETED | {"timeStarted": time} for time in ("10:00", "Monday", "2025", "-1", "soon", "2026-11-23T24:00:00Z")),
+    COMPLETED | {"timeStarted": "2026-11-23T18:00:00"},
+    COMPLETED | {"origin": {"kind": "hg.mozilla.org", "project": "try", "revision": "c0ffee01" * 5}},
+    {"payload": COMPLETED, "_meta": {"exchange": "x", "routing_key": "y"}},
+    [{"project": "try", "revision": "c0ffee01" * 5, "job": {"job_guid": "d2", "result": "testfailed"}}],
+    COMPLETED | {"tier": float("nan")},
+    {},
+    None,
+]
+
+
+def samples(count: int) -> Iterable[Any]:
+    yield from (*JOBS, *SPECIAL)
+    if CORPUS.is_dir():
+        yield from json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
+    yield from mutated([*JOBS, SPECIAL[0]], count, 20261130)
+
+
+def message(body: bytes, **properties: Any) -> Message:
+    return Message(
+        exchange="exchange/me/v1/jobs",
+        routing_key=KEY,
+        body=body,
+        received=datetime.now(UTC),
+        properties=Properties(**{"content_type": "application/json"} | properties),
+        schema=message_check(load_schema("pulse-job")),  # as `Pulse.subscribe` makes it
+    )
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_every_command_has_the_verdict_of_judge(call: Call, folder: Path, count: int) -> None:
+    texts = [json.dumps(job) for job in samples(count)]
+    (folder / "jobs.ndjson").write_text("".join(f"{text}\n" for text in texts))
+    jobs, one, strict = [json.loads(text) for text in texts], Judge(), Judge()
+    expected = [one.judge(job, SENT) for job in jobs]
+    refused = [bool(strict.judge(job, STRICT).reasons) for job in jobs]
+    outcomes = [verdict.outcome for verdict in expected]
+    assert set(outcomes) == {"stored", "dropped", "ignored"}
+
+    validated = [json.loads(line) for line in call("validate", "jobs.ndjson").out.splitlines()]
+    assert [line["outcome"] for line in validated] == outcomes
+    assert [bool(line["errors"]) or line["outcome"] == "dropped" for line in validated] == refused
+    lenient = call("validate", "jobs.ndjson", "--profile", "treeherder").out.splitlines()
+    assert [json.loads(line)["outcome"] for line in lenient] == outcomes
+
+    previewed = [json.loads(line) for line in call("preview", "jobs.ndjson").out.splitlines()]
+    assert [line["outcome"] for line in previewed] == outcomes
+    assert [line.get("job") for line in previewed] == [verdict.job and verdict.job["job"] for verdict in expected]
+
+    publish = ("publish", "jobs.ndjson", "--dry-run", "-e", "exchange/me/v1/jobs", "-k", KEY, "-o", "ndjson")
+    dry = [json.loads(line) for line in call(*publish).out.splitlines()]
+    assert [line["treeherder"] for line in dry] == outcomes
+    assert [line["routing_key"] is None for line in dry] == refused
+    assert [line["preview"] for line in dry if line["preview"]] == [
+        verdict.job for verdict, left in zip(expected, refused, strict=True) if verdict.job and not left
+    ]
+    forced = [json.loads(line) for line in call(*publish, "--force").out.splitlines()]
+    assert [line["treeherder"] for line in forced] == outcomes
+    unsent = [line["routing_key"] is None for line in forced]
+    assert unsent == ["NaN" in text or "Infinity" in text for text in texts]
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+def test_publisher_and_consumer_have_the_verdict_of_judge(count: int) -> None:
+    schema = load_schema("pulse-job")
+    plan = PublishPlan("exchange/me/v1/jobs", key=KEY, schema=schema, profile="treeherder")
+    strict, lenient = Encoder("exchange/me/x", schema, lint=True), Encoder("exchange/me/x", None, lint=True)
+    selection = Selection([Binding("exchange/me/v1/jobs")], schema=message_check(schema))
+    policy = Policy(poison=OnFailure.REJECT)
+    refusals = 0
+    for sample in samples(count):
+        body = json.dumps(sample).encode()
+        job = json.loads(body)
+        verdict, reasons = judge(job, context=SENT), judge(job, context=STRICT).reasons
+        refusals += bool(reasons)
+        assert judge(body, context=SENT).outcome == verdict.outcome
+        received = message(body)
+        assert judge(received).outcome == verdict.outcome
+        assert bool(received.problems) is bool(reasons), job
+        assert isinstance(policy.reason_against(received), InvalidPayload) is bool(reasons)
+        assert SelectedMessage(received, selection).valid is not bool(reasons)
+        assert isinstance(strict.encode_or_refuse((exact_payload(job), KEY), 0, False, 1), UnsentMessage) is bool(
+            reasons
+        )
+        sent = lenient.encode_or_refuse((exact_payload(job), KEY), 0, False, 1)
+        assert isinstance(sent, UnsentMessage) is (verdict.outcome == "dropped")
+        try:
+            planned = plan.messages(deepcopy(job))
+        except pulsekit.InvalidInput:
+            assert verdict.outcome == "dropped"
+        else:
+            assert planned.verdict is not None
+            assert planned.verdict.verdict.outcome in {verdict.outcome, "ignored"}
+    assert refusals > count / 4
+
+
+def test_a_plan_reads_a_record_as_its_message_is_sent() -> None:
+    """The content type of the record, and not only the payload, decides."""
+    plan = PublishPlan("exchange/me/v1/jobs", schema=load_schema("pulse-job"))
+    record = {"routing_key": "treeherder.mozilla-central._", "payload": COMPLETED}
+    for properties, rules in (
+        ({}, []),
+        ({"content_type": "application/json"}, []),
+        ({"content_type": "text/plain"}, ["content-type"]),
+        ({"content_type": "application/json; charset=utf-8"}, ["content-type"]),
+    ):
+        try:
+            plan.messages(record | {"properties": properties})
+            found: list[str] = []
+        except InvalidPayload as error:
+            found = [problem.rule for problem in error.problems]
+        assert found == rules
+    document_error = plan.take(pulsekit.DocumentError("no JSON"))
+    assert isinstance(document_error, RefusedPayload)
+    assert document_error.verdict is None
+
+
+async def test_the_stand_in_has_the_verdict_of_judge(
+    broker: RabbitMQ | SandboxBroker, user: PulseUser, exchange: str
+) -> None:
+    bodies = [(json.dumps(job).encode(), {}, {}) for job in samples(20)]
+    bodies += [
+        (json.dumps(COMPLETED).encode(), {"content_type": kind}, {})
+        for kind in ("text/plain", "text/json", "application/json; charset=utf-8")
+    ]
+    accented = json.dumps(COMPLETED | {"reason": "café"}, ensure_ascii=False)
+    bodies += [
+        (accented.encode("latin-1"), {"content_encoding": "latin-1"}, {}),
+        (accented.encode("latin-1"), {}, {}),
+        (zlib.compress(accented.encode()), {}, {"compression": "gzip"}),
+        (b"{", {}, {}),
+    ]
+    outcomes: asyncio.Queue[JobOutcome] = asyncio.Queue()
+    login = parse_url(broker.admin_url)
+    standin = TreeherderStandIn(
+        lambda _: login, [Registration(exchange, ["treeherder"], ["try._"])], outcomes.put_nowait
+    )
+    async with pulsekit.connect(user.url) as pulse, pulsekit.connect(broker.admin_url) as admin:
+        await pulse.create_exchange(exchange)
+        try:
+            async with (
+                standin,
+                pulse.subscribe(exchange, schema="pulse-job") as messages,
+                pulse.publisher(exchange) as publisher,
+            ):
+                drafts = [Draft(body, KEY, (), headers, Properties(**more)) for body, more, headers in bodies]
+                assert [str(one.outcome) async for one in publisher.publish_many(drafts)] == ["confirmed"] * len(bodies)
+                reference = Judge()
+                for _ in bodies:
+                    received, outcome = await anext(messages), await outcomes.get()
+                    assert outcome.message.body == received.body
+                    assert outcome.verdict == reference.judge(outcome.message)
+                    assert bool(outcome.reason) is (outcome.verdict.outcome != "stored")
+                    if outcome.verdict.outcome == "dropped":
+                        with pytest.raises(pulsekit.InvalidInput):
+                            _ = received.payload
+                    await received.ack()
+        finally:
+            await delete_queue(admin, "queue/treeherder/jobs", if_unused=False)
+            await pulse.delete_exchange(exchange, if_unused=False)
+    assert sum(standin.counts.values()) == len(bodies)
+    assert min(standin.counts["stored"], standin.counts["dropped"]) > 5
