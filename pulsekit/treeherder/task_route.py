@@ -13,6 +13,7 @@ from pulsekit.treeherder.task_rules import ROUTE, DroppedError
 
 __all__ = ["TaskRoute", "find_route"]
 
+_STAGE = f"{ROUTE}-stage"
 _REVISION = re.compile("[0-9a-f]{40}")
 
 
@@ -42,15 +43,17 @@ def find_route(routes: Any, at: str) -> TaskRoute:
     for index, route in enumerate(routes):
         if not isinstance(route, str):
             raise DroppedError("task-incomplete", f"{at}/{index}", f"{described(route)} is not text")
+        if not route.startswith(ROUTE):
+            continue
         words = route.split(".")
         if words[0] == ROUTE:
             found.append((index, words))
-        elif words[0] == f"{ROUTE}-stage":
+        elif words[0] == _STAGE:
             stage = index
     if len(found) > 1:
         raise DroppedError("route-several", f"{at}/{found[1][0]}", f"{len(found)} routes begin with {ROUTE}")
     if not found and stage is not None:
-        raise DroppedError("route-stage", f"{at}/{stage}", f"{ROUTE}-stage does not count as {ROUTE}")
+        raise DroppedError("route-stage", f"{at}/{stage}", f"{_STAGE} does not count as {ROUTE}")
     if not found:
         count = f"none of {counted(len(routes), 'route')} begins" if routes else "no route begins"
         raise DroppedError("route-missing", at, f"{count} with {ROUTE}")
@@ -60,8 +63,8 @@ def find_route(routes: Any, at: str) -> TaskRoute:
 def _read_route(pointer: str, words: list[str]) -> TaskRoute:
     if len(words) < 4:
         raise DroppedError("route-short", pointer, f"{brief('.'.join(words))} has {counted(len(words), 'word')}")
-    revision = next((index for index, word in enumerate(words) if index > 2 and _REVISION.fullmatch(word)), 3)
-    if revision > 3:
+    if not _REVISION.fullmatch(words[3]) and any(map(_REVISION.fullmatch, words[4:])):
+        revision = next(index for index, word in enumerate(words) if index > 3 and _REVISION.fullmatch(word))
         project = brief(".".join(words[2:revision]))
         message = f"the project {project} has a dot, so {brief(words[3])} is read as the revision"
         raise DroppedError("route-project-dot", pointer, message)

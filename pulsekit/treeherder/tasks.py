@@ -14,8 +14,8 @@ from __future__ import annotations
 
 from base64 import urlsafe_b64decode
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from uuid import UUID
 
 from pulsekit._documents.suggestions import brief, described
 from pulsekit.schemas.schema import load_schema
@@ -34,6 +34,8 @@ __all__ = ["TaskPrediction", "predict_job"]
 ResultT = TypeVar("ResultT")
 
 _PREFIX = "exchange/taskcluster-queue/v1/task-"
+_UUID_DIGITS = 32
+_UUID_PARTS = (0, 8, 12, 16, 20, 32)  # the digits between which a UUID has a dash
 _SCHEMA = "treeherder-task"
 _PROBLEMS_MAX = 20  # findings about one extra.treeherder
 _NAME_MAX = 139  # characters of a name that Treeherder keeps
@@ -96,6 +98,16 @@ class TaskPrediction:
             pointer, _, last = pointer.rpartition("/")
             rest = f"/{last}{rest}"
         return self.task_at + _TASK_SOURCES[pointer] + rest if pointer else ""
+
+
+class _Definition(NamedTuple):
+    """What the handler reads of a definition besides its routes and `extra.treeherder`."""
+
+    owner: Any
+    name: str
+    created: Any
+    description: Any
+    worker_type: Any
 
 
 class _Run(NamedTuple):
@@ -181,7 +193,9 @@ class _Handler:
         slug = self._in_message("status", "taskId")
         try:
             if isinstance(slug, str):
-                return slug, str(UUID(bytes=urlsafe_b64decode(f"{slug}==")))
+                digits = urlsafe_b64decode(f"{slug}==").hex()  # as slugid does
+                if len(digits) == _UUID_DIGITS:
+                    return slug, "-".join(digits[start:end] for start, end in pairwise(_UUID_PARTS))
         except ValueError:
             pass
         pointer = f"{self._message.payload_at}/status/taskId"
@@ -230,18 +244,18 @@ class _Handler:
         self._findings += [error.finding for error in others]
         raise last
 
-    def _definition(self) -> dict[str, Any]:
+    def _definition(self) -> _Definition:
         """Return what the handler reads of a definition besides its routes and `extra.treeherder`."""
         name = self._in_task("metadata", "name")
         if not isinstance(name, str):
             raise self._incomplete("/metadata/name", f"{described(name)} is not text")
-        return {
-            "owner": self._in_task("metadata", "owner"),
-            "name": name[:_NAME_MAX],
-            "created": self._in_task("created"),
-            "description": self._in_task("metadata", "description"),
-            "workerType": self._in_task("workerType"),
-        }
+        return _Definition(
+            self._in_task("metadata", "owner"),
+            name[:_NAME_MAX],
+            self._in_task("created"),
+            self._in_task("metadata", "description"),
+            self._in_task("workerType"),
+        )
 
     def _check_exchange(self) -> None:
         if self._message.exchange not in EXCHANGES:
@@ -294,13 +308,13 @@ class _Handler:
         display = {
             "jobSymbol": config["symbol"],
             "groupSymbol": config.get("groupSymbol", "?"),
-            "jobName": task["name"],
+            "jobName": task.name,
         }
         if "groupName" in config:  # the schema refuses an empty one, and an empty productName
             display["groupName"] = config["groupName"]
         job: dict[str, Any] = {
             "buildSystem": "taskcluster",
-            "owner": task["owner"],
+            "owner": task.owner,
             "taskId": guid,
             "retryId": number,
             "isRetried": False,
@@ -308,23 +322,23 @@ class _Handler:
             "state": state,
             "result": result,
             "tier": config.get("tier", 1),
-            "timeScheduled": task["created"],
+            "timeScheduled": task.created,
             "jobKind": config.get("jobKind", "other"),
             "reason": config.get("reason", "scheduled"),
-            "jobInfo": {"links": [], "summary": task["description"]},
+            "jobInfo": {"links": [], "summary": task.description},
             "version": 1,
             "origin": {"project": route.project, "revision": route.revision, "id": route.push},
             "labels": self._labels(config),
             "buildMachine": {
                 "name": run.get("workerId", "unknown"),
-                "platform": machine.get("platform", task["workerType"]),
+                "platform": machine.get("platform", task.worker_type),
                 "os": machine.get("os", "-"),
                 "architecture": machine.get("architecture", "-"),
             },
         }
         if "productName" in config:
             job["productName"] = config["productName"]
-        created = task["created"]
+        created = task.created
         if not self._message.has_times and isinstance(created, dict) and not _LATER.isdisjoint(created):
             del job["timeScheduled"]
         return job
