@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import brief, described
 from pulsekit._documents.values import pointer_token
+from pulsekit.treeherder.repositories import Repositories
 from pulsekit.treeherder.task_rules import DroppedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pulsekit.treeherder.lint import Finding
-    from pulsekit.treeherder.repositories import Repositories, Repository
+    from pulsekit.treeherder.repositories import Repository
     from pulsekit.treeherder.subjects import PushMessage
 
 __all__ = ["PushResolution", "resolve_push"]
@@ -45,16 +48,17 @@ class PushResolution:
     assumptions: tuple[str, ...] = ()
 
 
-def resolve_push(message: PushMessage, repositories: Repositories | None = None) -> PushResolution:
+def resolve_push(message: PushMessage, repositories: Mapping[str, bool] | None = None) -> PushResolution:
     """Return the repository that a push belongs to, or the rule by which Treeherder drops the message.
 
     The content of the message never raises.
 
     Args:
         message: the message.
-        repositories: the repositories of Treeherder. Without them only the message is checked.
+        repositories: the repositories of Treeherder, with their URLs. Without them only the message is checked.
     """
     url, branch = "", None
+    repositories = repositories if isinstance(repositories, Repositories) else None
     try:
         kind = _kind(message.exchange)
         url, branch, assumption = _read_hg(message) if kind == "hg" else _read_github(message, kind)

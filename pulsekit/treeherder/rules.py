@@ -14,6 +14,7 @@ from enum import StrEnum
 from pulsekit._documents.suggestions import either
 
 __all__ = [
+    "JOB_FIELDS",
     "LOG_URL_MAX",
     "MESSAGE_MAX",
     "OWNER_CUT",
@@ -26,6 +27,7 @@ __all__ = [
     "Severity",
 ]
 
+JOB_FIELDS = frozenset({"display", "buildSystem", "origin", "jobKind"})  # of a job alone: no task has one of them
 OWNER_MAX = 50  # characters, like those below
 OWNER_CUT = 49  # what an owner over OWNER_MAX is cut to
 SYMBOL_MAX = 25  # of symbol and chunk together

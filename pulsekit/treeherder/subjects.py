@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.values import pointer_token
 from pulsekit.records.payload import may_be_record, open_payload
+from pulsekit.treeherder.rules import JOB_FIELDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,7 +43,6 @@ _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
 _ANY_TASK = "A" * 22  # a slug id: that of the UUID of zeros
 _SLUG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
-_OF_JOBS = frozenset({"display", "buildSystem", "origin", "jobKind"})
 # Fields of a definition. Two of them are enough, because a definition that is not complete is a task, too.
 _OF_TASKS = frozenset(
     {
@@ -157,7 +157,7 @@ def recognize(value: Any) -> Subject | None:
     Raises:
         InvalidInput: Raised when the value is a record that cannot be read.
     """
-    if not isinstance(value, dict) or not _OF_JOBS.isdisjoint(value):
+    if not isinstance(value, dict) or not JOB_FIELDS.isdisjoint(value):
         return None
     if "message" in value and "task" in value:
         return _message(value["message"], "/message", value["task"], "/task")

@@ -18,6 +18,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pulsekit._documents.suggestions import brief, described
+from pulsekit.errors import Problem
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.subjects import EXCHANGES, normalize_task
 from pulsekit.treeherder.task_route import TaskRoute, find_route
@@ -29,9 +30,16 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.subjects import TaskMessage
 
-__all__ = ["TaskPrediction", "predict_job"]
+__all__ = ["UNKNOWN_TASK", "TaskPrediction", "predict_job"]
 
 ResultT = TypeVar("ResultT")
+
+UNKNOWN_TASK = Problem(
+    "",
+    "task-unknown",
+    "the definition of the task is unknown, so the job cannot be predicted",
+    hint='give the definition with --task FILE, or in one line: {"message": …, "task": …}',
+)
 
 _PREFIX = "exchange/taskcluster-queue/v1/task-"
 _UUID_DIGITS = 32

@@ -16,7 +16,7 @@ from codecs import BOM_UTF8
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from pulsekit._documents.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, read_body
 from pulsekit._documents.payloads import encode_payload
@@ -35,8 +35,11 @@ if TYPE_CHECKING:
     from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Profile
     from pulsekit.treeherder.lint import Finding
+    from pulsekit.treeherder.subjects import TaskMessage
 
 __all__ = ["RULES_AS_OF", "Judge", "TreeherderOutcome", "Verdict", "judge", "preview_job", "with_cut_owner"]
+
+MovedT = TypeVar("MovedT", "Problem", "Finding")
 
 RULES_AS_OF = date(2026, 8, 1)  # the day of Treeherder's source from which rules and schema are
 
@@ -45,6 +48,8 @@ TreeherderOutcome: TypeAlias = Literal["stored", "dropped", "ignored", "unknown"
 _PUSH = "the push of origin.revision exists"
 _PROJECT = "origin.project is an active repository"
 _CONTENT_TYPE = "the content type of the message is application/json"
+# Of a task, Treeherder's handler itself writes the summary, and the job is never a message.
+_NOT_OF_TASKS = frozenset({"summary-unused", "message-large"})
 _COMPRESSION = "compression"  # kombu's header
 
 _ASSUMED = {  # by whether the content type and the repositories are known
@@ -87,7 +92,7 @@ class Verdict:
 
         The names are Treeherder's; times are seconds since 1970 in UTC. The payload is not changed.
         """
-        if self.outcome != "stored":
+        if self.outcome != "stored" or self._payload is None:  # a push has no job
             return None
         from pulsekit.treeherder.preview import stored_form  # only for programs that show jobs
 
@@ -121,10 +126,13 @@ class Judge:
         self._off = frozenset(off)
         self._linter = Linter(self._off)
         self._schema = load_schema(TODAY)
+        self._of_tasks: Judge | None = None
 
     def begin(self) -> None:
         """Forget the jobs so far: a new stream begins."""
         self._linter.begin()
+        if self._of_tasks is not None:
+            self._of_tasks.begin()
 
     def judge(
         self, subject: Any, context: Context | None = None, *, size: int | None = None, most: int = MOST_PROBLEMS
@@ -132,14 +140,16 @@ class Judge:
         """Return the verdict on a job. Never raises because of the subject.
 
         Args:
-            subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`. What a message or
-                record says about itself replaces what the context says.
+            subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`, or a `TaskMessage` or
+                `PushMessage`. What a message or record says about itself replaces what the context says.
             context: what is known beside the subject; by default nothing.
             size: the size of the body in bytes, or more, if it is known.
             most: the largest number of problems that are collected, because a payload can have millions.
         """
         context = context or NOTHING
         if type(subject) is not dict:
+            if (verdict := self._of_taskcluster(subject, context, most)) is not None:
+                return verdict
             try:
                 subject, context, size = _opened(subject, context, size)
             except InvalidMessage as error:
@@ -189,6 +199,49 @@ class Judge:
             payload,
             context.today,
         )
+
+    def _of_taskcluster(self, subject: Any, context: Context, most: int) -> Verdict | None:
+        """Return the verdict on a message about a task or a push, or None for every other subject."""
+        if subject is None or isinstance(subject, bytes | list | str | int | float):
+            return None
+        from pulsekit.treeherder.subjects import PushMessage, TaskMessage
+
+        if isinstance(subject, PushMessage):
+            from pulsekit.treeherder.pushes import resolve_push
+
+            resolved = resolve_push(subject, context.repositories)
+            outcome: TreeherderOutcome = "dropped" if resolved.findings else "stored"
+            return Verdict(outcome, (), resolved.findings, "", resolved.assumptions)
+        return self._judge_task(subject, context, most) if isinstance(subject, TaskMessage) else None
+
+    def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
+        """Return the verdict on the job of a task, with the places in the task and its message."""
+        from pulsekit.treeherder.tasks import UNKNOWN_TASK, predict_job
+
+        predicted = predict_job(message)
+        if predicted.job is None:
+            if predicted.findings:
+                return Verdict("dropped", (), predicted.findings, "")
+            return Verdict("unknown", (UNKNOWN_TASK,), (), "", predicted.assumptions)
+        if context.content_type != JSON_TYPE or context.routing_key is not None:  # those of the message, not of the job
+            context = replace(context, content_type=JSON_TYPE, routing_key=None)
+        verdict = self._judge_of(message)._judge(predicted.job, context, (), 0, most)  # noqa: SLF001 - of the same class
+        if not (verdict.problems or verdict.findings or predicted.assumptions):
+            return verdict
+        return replace(
+            verdict,
+            problems=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.problems),
+            findings=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.findings),
+            assumptions=(*predicted.assumptions, *verdict.assumptions),
+        )
+
+    def _judge_of(self, message: TaskMessage) -> Judge:
+        """Return the judge of the jobs of tasks, which does not apply rules about what Treeherder itself writes."""
+        if not message.has_times:  # it was made up, and says nothing about the order of states
+            return _single(self._off | _NOT_OF_TASKS | {"time-missing"})
+        if self._of_tasks is None:
+            self._of_tasks = Judge(self._off | _NOT_OF_TASKS)
+        return self._of_tasks
 
     def _problems(self, payload: Any, profile: Profile, most: int) -> tuple[Problem, ...]:
         """Return the violations of the schema by a job, whose owner is cut as the loader does."""
@@ -285,6 +338,14 @@ def _decoded(subject: Any, context: Context) -> Any:
     if context.content_encoding or context.compression or subject.body.startswith(BOM_UTF8):
         return read_body(subject.body, context.content_encoding, context.compression)
     return subject.decoded
+
+
+def _moved(one: MovedT, pointer: str) -> MovedT:
+    """Return a problem or finding with another pointer, which its suggestion gets as well if it changes that value."""
+    suggestion = one.suggestion
+    if suggestion is not None:
+        suggestion = {**suggestion, "path": pointer} if suggestion.get("path") == one.pointer and pointer else None
+    return replace(one, pointer=pointer, suggestion=suggestion)
 
 
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:

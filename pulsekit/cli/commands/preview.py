@@ -8,14 +8,15 @@ import typer
 
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
+from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import OutputOption, SetOption, UnsetOption
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import Form, PayloadReport, report_record, writer
 from pulsekit.errors import DocumentError, InvalidPayload
-from pulsekit.records.edits import edited, edits_of
+from pulsekit.records.edits import edits_of
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.treeherder.context import Context
-from pulsekit.treeherder.placed import judge_document
+from pulsekit.treeherder.judged import edited_job, judge_subjects
 from pulsekit.treeherder.rules import Severity
 from pulsekit.treeherder.verdict import Judge
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.jobs import JobDrawing, PreviewedJob
     from pulsekit.cli.output.output import Format
     from pulsekit.schemas.edits import Edits
+    from pulsekit.treeherder.judged import Judged
+    from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -37,7 +40,6 @@ pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 
 _FEW = 3  # jobs up to which the details are shown by default, because they fit on a screen
 _MANY = 1000  # jobs in one drawing
-_CONTEXT = Context()
 
 
 def command(
@@ -49,6 +51,8 @@ def command(
     details: Annotated[
         bool, typer.Option("--details", help=f"Show the details of every job, not only of up to {_FEW}.")
     ] = False,
+    repositories: RepositoriesOption = None,
+    task: TaskOption = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     output: OutputOption = None,
@@ -59,13 +63,18 @@ def command(
     a job, with the outcome, the findings of the linter, and what Treeherder stores, in the names of its loader. Of
     records, as tail writes them, the payload is shown.
 
+    A file can also have Taskcluster tasks: a message with its task, as {"message": …, "task": …}; a definition, which
+    is shown in each state; or a task-graph.json, of which the tasks that Treeherder would not show are listed first. Of
+    a push, the repository is shown.
+
     Exit status: 0 when Treeherder would store all jobs, 1 when it would drop one.
     """
     check_given(files, "preview")
     from pulsekit.schemas.schema import load_schema
 
     edits = edits_of(assignments, removals, load_schema(TODAY))
-    shown = _Preview(output, edits, details=details)
+    context = Context(repositories=load_repositories(repositories))
+    shown = _Preview(output, edits, context, load_tasks(task), details=details)
     read_all(files, shown, "preview")
     return shown.end()
 
@@ -73,9 +82,19 @@ def command(
 class _Preview:
     """A reader that shows jobs: records at once, drawings of all jobs that arrived together."""
 
-    def __init__(self, chosen: Format | None, edits: Edits | None, *, details: bool) -> None:
+    def __init__(
+        self,
+        chosen: Format | None,
+        edits: Edits | None,
+        context: Context,
+        tasks: TaskDefinition | TaskGraph | None,
+        *,
+        details: bool,
+    ) -> None:
         self._out, self._print_report = writer(None if chosen is None else Form(chosen))
         self._edits = edits
+        self._context = context
+        self._tasks = tasks
         self._details = details
         self._judge = Judge()
         self._drawing: JobDrawing | None = None
@@ -92,19 +111,16 @@ class _Preview:
     def add(self, document: Document | DocumentError) -> None:
         """Show one job, or the reasons why Treeherder would drop it."""
         if isinstance(document, DocumentError):
-            index = self._next
-            self._drop(PayloadReport(document.source, index, [document.problem()]))
+            self.payloads += 1
+            self._drop(PayloadReport(document.source, self._next, [document.problem()]))
+            self._next += 1
         else:
-            index = document.index
-            if not self._preview(document):
-                return
-        self.payloads += 1
-        self._next = index + 1
+            self._next = document.index + 1
+            self._preview(document)
 
     def flush(self) -> None:
         """Draw the buffered jobs, and flush stdout."""
-        if self._previewed:
-            self._draw()
+        self._draw()
         self._out.flush()
 
     def end(self) -> ExitCode:
@@ -114,42 +130,53 @@ class _Preview:
         note(f"Treeherder would drop {self._dropped} and store {taken}, if it knows the projects and the pushes")
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
-    def _preview(self, document: Document) -> bool:
-        """Show a job, or why Treeherder would drop it. Return False if the document is not a message of a recording."""
-        source, index = document.source, document.index
+    def _preview(self, document: Document) -> None:
+        """Show each job of a document, or why Treeherder would drop it."""
         try:
-            changed = document if self._edits is None else edited(document, self._edits)
-            placed = judge_document(self._judge, changed, _CONTEXT)
+            changed = document if self._edits is None else edited_job(document, self._edits)
+            for judged in judge_subjects(self._judge, changed, self._context, tasks=self._tasks, states=True):
+                self._show(document, judged)
         except InvalidPayload as error:
-            self._drop(PayloadReport(source, index, error.problems))
-            return True
-        if placed is None:
-            return False
-        verdict = placed.verdict
-        dropped = verdict.outcome in {"dropped", "unknown"}
-        lint = placed.lint
+            self.payloads += 1
+            self._drop(PayloadReport(document.source, document.index, error.problems))
+
+    def _show(self, document: Document, judged: Judged) -> None:
+        placed, verdict = judged.placed, judged.placed.verdict
+        dropped, lint = verdict.outcome in {"dropped", "unknown"}, placed.lint
         if dropped and self._out.pretty:
             lint = [one for one in lint if one.finding.severity is Severity.DROPPED]
-        report = PayloadReport(source, index, placed.problems, lint, verdict.outcome)
+        report = PayloadReport(document.source, document.index, placed.problems, lint, verdict.outcome)
+        self.payloads += 1
         if dropped:
-            self._drop(report)
+            self._drop(report, judged)
         elif not self._out.pretty:
-            self._out.record((verdict.job or {}) | report_record(report))
+            self._out.record((verdict.job or {}) | judged.record() | report_record(report))
+        elif (push := judged.push) is not None:
+            self._draw()
+            where = push.repository.name if push.repository is not None else "the active repository that has it"
+            branch = f" {push.branch}" if push.branch else ""
+            self._out.line("push of ", (push.url, "key"), f"{branch} → {where}")
         elif (form := verdict.job) is not None:
             from pulsekit.cli.output.jobs import PreviewedJob
 
-            self._previewed.append(PreviewedJob(verdict.project, form))
+            self._previewed.append(PreviewedJob(verdict.project, form, judged.variant))
             if len(self._previewed) == _MANY:
                 self._draw()
-        return True
 
-    def _drop(self, report: PayloadReport) -> None:
+    def _drop(self, report: PayloadReport, judged: Judged | None = None) -> None:
         self._dropped += 1
-        if self._previewed:
+        if not self._out.pretty:
+            self._out.record(report_record(report) | (judged.record() if judged is not None else {}))
+            return
+        if judged is not None and judged.label:
+            self._out.line((judged.label, "head"))  # a graph is drawn after the tasks that would not appear
+        else:
             self._draw()  # keep the order of the file
         self._print_report(report)
 
     def _draw(self) -> None:
+        if not self._previewed:
+            return
         from pulsekit.cli.output.jobs import JobDrawing  # imports rich, which NDJSON does not need
 
         if self._drawing is None:

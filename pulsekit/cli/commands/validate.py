@@ -10,6 +10,7 @@ import typer
 from pulsekit._documents.payloads import unwritable
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
+from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
@@ -19,7 +20,7 @@ from pulsekit.records.payload import may_be_record, open_document, replace_paylo
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.context import Context
-from pulsekit.treeherder.placed import judge_document
+from pulsekit.treeherder.judged import edited_job, judge_subjects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from pulsekit.errors import Problem
     from pulsekit.schemas.edits import Edits
     from pulsekit.schemas.schema import Profile, Schema
-    from pulsekit.treeherder.placed import PlacedVerdict
+    from pulsekit.treeherder.placed import Placed
+    from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
     from pulsekit.treeherder.verdict import Judge
 
 __all__ = ["EXAMPLES", "command"]
@@ -57,6 +59,8 @@ def command(
         list[str] | None,
         repeatable("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
     ] = None,
+    repositories: RepositoriesOption = None,
+    task: TaskOption = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
@@ -83,7 +87,8 @@ def command(
 
         judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
-    report = _Report(loaded, profile, output, judge, migrate=migrate, edits=edits)
+    context = Context(profile=profile, repositories=load_repositories(repositories))
+    report = _Report(loaded, context, output, judge, load_tasks(task), migrate=migrate, edits=edits)
     read_all(files, report, "validate")
     return report.end()
 
@@ -94,9 +99,10 @@ class _Report:
     def __init__(
         self,
         schema: Schema,
-        profile: Profile,
+        context: Context,
         form: Form | None,
         judge: Judge | None,
+        tasks: TaskDefinition | TaskGraph | None,
         *,
         migrate: bool,
         edits: Edits | None,
@@ -109,8 +115,9 @@ class _Report:
         self._judge = judge
         self._broken: dict[str, int] = {}  # number of broken rules by severity
         self._schema = schema
-        self._profile: Profile = profile
-        self._context = Context(profile=profile)
+        self._profile: Profile = context.profile
+        self._context = context
+        self._tasks = tasks
         self.payloads = 0
         self._invalid = 0
         self._registrations = False  # whether one of the payloads looks like a registration
@@ -123,43 +130,56 @@ class _Report:
             self._judge.begin()
 
     def add(self, document: Document | DocumentError) -> None:
-        """Validate one payload. Count a payload with a parse error as invalid."""
-        verdict: PlacedVerdict | None = None
-        found: Sequence[Problem]
+        """Validate one payload, or each task of a graph. Count a payload with a parse error as invalid."""
         if isinstance(document, DocumentError):
-            found = (document.problem(),)
-        else:
-            if self._migrate:
-                document = _in_todays_form(document)
-            try:
-                document = document if self._edits is None else edited(document, self._edits)
-                if self._judge is None:
-                    opened = open_document(document)
-                    if opened is None:
-                        return
-                    found = self._schema.problems(opened[0], self._profile) or unwritable(opened[0].value)
-                else:
-                    verdict = judge_document(self._judge, document, self._context)
-                    if verdict is None:
-                        return
-                    found = verdict.problems
-            except InvalidPayload as error:
-                found = error.problems
-            else:
-                if self._migrate and not (found or (verdict and verdict.reasons)):
+            self._report(document.source, self._next, (document.problem(),))
+            self._next += 1
+            return
+        self._next = document.index + 1
+        try:
+            document = _in_todays_form(document) if self._migrate else document
+            if self._judge is None:
+                self._validate(document if self._edits is None else edited(document, self._edits))
+                return
+            document = document if self._edits is None else edited_job(document, self._edits)
+            for placed, *_ in judge_subjects(self._judge, document, self._context, tasks=self._tasks):
+                if self._migrate and not placed.reasons:
                     self._out.record(document.value)
+                outcome = placed.verdict.outcome
+                self._report(
+                    document.source, document.index, placed.problems, placed.lint, outcome, value=document.value
+                )
+        except InvalidPayload as error:
+            self._report(document.source, document.index, error.problems, value=document.value)
+
+    def _validate(self, document: Document) -> None:
+        """Validate a payload against a schema other than that of jobs."""
+        opened = open_document(document)
+        if opened is None:
+            return
+        found = self._schema.problems(opened[0], self._profile) or unwritable(opened[0].value)
+        if self._migrate and not found:
+            self._out.record(document.value)
+        self._report(document.source, document.index, found, value=document.value)
+
+    def _report(
+        self,
+        source: str,
+        index: int,
+        found: Sequence[Problem],
+        lint: Sequence[Placed] = (),
+        outcome: str | None = None,
+        value: Any = None,
+    ) -> None:
         self.payloads += 1
         self._invalid += bool(found)
-        if found and not isinstance(document, DocumentError) and not self._registrations:
+        if found and not self._registrations:
             from pulsekit.bindings.parsing import looks_like_registration
 
-            self._registrations = looks_like_registration(document.value)
-        lint = verdict.lint if verdict is not None else ()
+            self._registrations = looks_like_registration(value)
         for one in lint:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
-        index = self._next if isinstance(document, DocumentError) else document.index
-        self._next = index + 1
-        self._write(PayloadReport(document.source, index, found, lint, verdict.verdict.outcome if verdict else None))
+        self._write(PayloadReport(source, index, found, lint, outcome))
 
     def flush(self) -> None:
         """Flush stdout."""

@@ -48,10 +48,12 @@ class PreviewedJob:
     Attributes:
         project: the project of the job.
         form: the job as Treeherder stores it, a result of `pulsekit.treeherder.preview_job`.
+        variant: which state of a task this is, if the states are drawn beside each other; otherwise 0.
     """
 
     project: str
     form: dict[str, Any]
+    variant: int = 0
 
     @property
     def job(self) -> dict[str, Any]:
@@ -144,9 +146,9 @@ class JobDrawing:
 
 def _settled(jobs: Iterable[PreviewedJob]) -> list[PreviewedJob]:
     """Return the last state of each job. A message cannot move a job to an earlier state, and `completed` is final."""
-    last: dict[str, PreviewedJob] = {}
+    last: dict[tuple[str, int], PreviewedJob] = {}
     for previewed in jobs:
-        guid = previewed.job["job_guid"]
+        guid = previewed.job["job_guid"], previewed.variant
         before = last.get(guid)
         if before is not None:
             reached = STATES.index(before.job["state"])

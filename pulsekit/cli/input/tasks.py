@@ -1,0 +1,70 @@
+"""The options of commands that read tasks and pushes: the repositories of a Treeherder, and definitions of tasks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pulsekit.cli.options import repeatable
+from pulsekit.errors import ConfigurationError, DocumentError
+
+if TYPE_CHECKING:
+    from pulsekit.treeherder.repositories import Repositories
+    from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
+
+__all__ = ["RepositoriesOption", "TaskOption", "load_repositories", "load_tasks"]
+
+RepositoriesOption = Annotated[
+    list[str] | None,
+    repeatable(
+        "--repositories", metavar="FILE", help="Check projects and pushes against Treeherder's repository.json."
+    ),
+]
+TaskOption = Annotated[
+    str | None,
+    typer.Option("--task", metavar="FILE", help="Definition, or task-graph.json, for messages about tasks."),
+]
+
+
+def load_repositories(files: list[str] | None) -> Repositories | None:
+    """Return the repositories in files, or None if there are none.
+
+    Raises:
+        ConfigurationError: Raised when a file has another form.
+        OSError: Raised when a file cannot be read.
+    """
+    if not files:
+        return None
+    from pulsekit.treeherder.repositories import read_repositories
+
+    return read_repositories(*map(_load, files))
+
+
+def load_tasks(file: str | None) -> TaskDefinition | TaskGraph | None:
+    """Return the definition or the graph in a file, or None if there is no file.
+
+    Raises:
+        ConfigurationError: Raised when the file has another form.
+        OSError: Raised when the file cannot be read.
+    """
+    if file is None:
+        return None
+    from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph, recognize
+
+    found = recognize(_load(file))
+    if not isinstance(found, TaskDefinition | TaskGraph):
+        raise ConfigurationError(f"{file} is neither the definition of a task nor a task graph")
+    return found
+
+
+def _load(file: str) -> Any:
+    from pulsekit._documents.document import parse_json, parse_yaml
+    from pulsekit.cli.input.files import read_input
+
+    data, source = read_input(file)
+    is_yaml = file.lower().endswith((".yml", ".yaml"))
+    try:
+        return (parse_yaml if is_yaml else parse_json)(data, source=source).value
+    except DocumentError as error:
+        raise ConfigurationError(str(error)) from error
