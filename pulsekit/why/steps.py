@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from pulsekit._documents.suggestions import Guesses, brief, counted
-from pulsekit.errors import ConfigurationError, InvalidPayload
-from pulsekit.treeherder import preview_job
+from pulsekit.errors import ConfigurationError
 from pulsekit.treeherder.repositories import read_repositories
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage
 from pulsekit.treeherder.tasks import predict_job
+from pulsekit.treeherder.verdict import judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -138,7 +138,7 @@ class _Ladder:
 
     def of_task(self) -> Iterator[Step]:
         yield self._task()
-        predicted = _predict(self._definition, self._target.task_id)
+        predicted = predict_job(_pending(self._definition, self._target.task_id))
         yield _definition_step("route", predicted, ("route-",), "/routes")
         yield _definition_step("treeherder", predicted, ("treeherder-",), "/extra")
         if predicted.job is None:
@@ -188,18 +188,16 @@ class _Ladder:
             task, status = (entry.get("task"), entry.get("status")) if isinstance(entry, dict) else (None, None)
             task_id = status.get("taskId") if isinstance(status, dict) else None
             task_id = task_id if isinstance(task_id, str) else ""
-            predicted = _predict(task, task_id)
-            reasons = [(one.rule, one.message, one.hint) for one in predicted.findings]
-            if predicted.job is not None:
-                try:
-                    preview_job(predicted.job)
-                except InvalidPayload as error:
-                    reasons = [(one.rule, f"{one.pointer}: {one.message}", one.hint) for one in error.problems]
-                else:
-                    origin = predicted.job["origin"]
-                    yield origin["project"], origin["revision"]
-            if reasons:
-                self.tasks.append(TaskReason(task_id, _name(task), *reasons[0]))
+            message = _pending(task, task_id)
+            verdict = judge(message)
+            if verdict.reasons:
+                reason = verdict.reasons[0]
+                place = f"{reason.pointer}: " if reason.pointer else ""
+                self.tasks.append(
+                    TaskReason(task_id, _name(task), reason.rule, f"{place}{reason.message}", reason.hint)
+                )
+            elif (job := verdict.job) is not None:
+                yield verdict.project, job["revision"]
 
     def _task(self) -> Step:
         page = self._evidence.page("task", f"{self._queue}/task/{self._target.task_id}")
@@ -264,16 +262,13 @@ class _Ladder:
         message = TaskMessage(
             exchange, {"status": status, "runId": max(0, number)}, self._definition, self._target.root_url
         )
-        predicted = predict_job(message)
-        if predicted.job is None:
-            finding = predicted.findings[0]
-            return _failed("run", page, f"run {max(0, number)} is {state}: {finding.message}", finding.hint)
-        try:
-            self.form = preview_job(predicted.job)
-        except InvalidPayload as error:
-            problem = error.problems[0]
-            place = predicted.source(problem.pointer) or problem.pointer
-            return _failed("run", page, f"Treeherder drops the job: {place}: {problem.message}", problem.hint)
+        verdict = judge(message)
+        self.form = verdict.job
+        if self.form is None:
+            reason = verdict.reasons[0]
+            place = f"{reason.pointer}: " if reason.pointer else ""
+            what = f"Treeherder drops the message about run {max(0, number)}, which is {state}: {place}{reason.message}"
+            return _failed("run", page, what, reason.hint)
         job = self.form["job"]
         return Step("run", StepStatus.OK, f"run {max(0, number)} leads to the job {_shown_as(job)}", "", page.address)
 
@@ -302,9 +297,9 @@ class _Ladder:
         return Step("job", StepStatus.OK, detail, "", page.address)
 
 
-def _predict(task: Any, task_id: str) -> TaskPrediction:
-    """Return the prediction for a definition, whatever state it is in."""
-    return predict_job(list(TaskDefinition({} if task is None else task, task_id).messages())[1])
+def _pending(task: Any, task_id: str) -> TaskMessage:
+    """Return the message about a task that is pending, for what is the same in each state."""
+    return list(TaskDefinition({} if task is None else task, task_id).messages())[1]
 
 
 def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...], part: str) -> Step:
