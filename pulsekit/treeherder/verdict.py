@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Profile
     from pulsekit.treeherder.lint import Finding
-    from pulsekit.treeherder.subjects import TaskMessage
+    from pulsekit.treeherder.subjects import PushMessage, TaskMessage
 
 __all__ = ["RULES_AS_OF", "Judge", "TreeherderOutcome", "Verdict", "judge", "preview_job", "with_cut_owner"]
 
@@ -148,8 +148,8 @@ class Judge:
         """
         context = context or NOTHING
         if type(subject) is not dict:
-            if (verdict := self._of_taskcluster(subject, context, most)) is not None:
-                return verdict
+            if hasattr(subject, "payload_at"):  # no other subject has it, or needs the modules for tasks
+                return self._of_taskcluster(subject, context, most)
             try:
                 subject, context, size = _opened(subject, context, size)
             except InvalidMessage as error:
@@ -200,19 +200,17 @@ class Judge:
             context.today,
         )
 
-    def _of_taskcluster(self, subject: Any, context: Context, most: int) -> Verdict | None:
-        """Return the verdict on a message about a task or a push, or None for every other subject."""
-        if subject is None or isinstance(subject, bytes | list | str | int | float):
-            return None
-        from pulsekit.treeherder.subjects import PushMessage, TaskMessage
+    def _of_taskcluster(self, subject: TaskMessage | PushMessage, context: Context, most: int) -> Verdict:
+        """Return the verdict on a message about a task or a push."""
+        from pulsekit.treeherder.subjects import TaskMessage
 
-        if isinstance(subject, PushMessage):
-            from pulsekit.treeherder.pushes import resolve_push
+        if isinstance(subject, TaskMessage):
+            return self._judge_task(subject, context, most)
+        from pulsekit.treeherder.pushes import resolve_push
 
-            resolved = resolve_push(subject, context.repositories)
-            outcome: TreeherderOutcome = "dropped" if resolved.findings else "stored"
-            return Verdict(outcome, (), resolved.findings, "", resolved.assumptions)
-        return self._judge_task(subject, context, most) if isinstance(subject, TaskMessage) else None
+        resolved = resolve_push(subject, context.repositories)
+        outcome: TreeherderOutcome = "dropped" if resolved.findings else "stored"
+        return Verdict(outcome, (), resolved.findings, "", resolved.assumptions)
 
     def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
         """Return the verdict on the job of a task, with the places in the task and its message."""
