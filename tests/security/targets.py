@@ -27,6 +27,7 @@ import pamqp.frame
 from pamqp import commands, header
 from support.hostile_frames import samples, speak
 from support.samples import COMPLETED, JOBS
+from support.taskcluster import RUN, SLUG, TASK
 
 from pulsekit._amqp.broker import parse_url, user_in
 from pulsekit._amqp.consuming import ConsumeChannel
@@ -59,6 +60,9 @@ from pulsekit.recordings.reader import read_recording
 from pulsekit.records.record import is_record, message_record, read_gap, read_record, record_line
 from pulsekit.records.selection import Selection
 from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder import Context, Judge
+from pulsekit.treeherder.judged import judge_subjects
+from pulsekit.why import SavedEvidence, explain
 from security.screens import raw_characters
 
 if TYPE_CHECKING:
@@ -195,6 +199,21 @@ def _registrations(data: bytes) -> None:
     bindings = expand(registrations)
     if len(bindings) < 200:
         assert set(lint(registrations, layouts=KnownLayouts())) == set(bindings)
+
+
+def _tasks(data: bytes) -> None:
+    """See that a file of tasks, pushes or answers of `why` gets verdicts and steps, whatever it has."""
+    try:
+        document = parse_json(data)
+        for judged in judge_subjects(Judge(), document, Context(), states=True):
+            verdict = judged.placed.verdict
+            assert verdict.outcome in {"stored", "dropped", "unknown"}
+            assert verdict.reasons or verdict.job is not None or judged.push is not None
+        saved = SavedEvidence(document.value)
+    except InvalidInput as error:
+        _check_words(error)
+        return
+    explain(saved.target, saved)
 
 
 def _configuration(data: bytes) -> None:
@@ -457,6 +476,16 @@ _URL = (
 )  # fmt: skip
 _TABLE = (b"S\0\0\0\1x", b"A\0\0\0\4", b"F\0\0\0\4", b"\2CC", b"T", b"D\xff", b"V", b"\x01a", b" \0", b"x")
 
+_QUEUE = "exchange/taskcluster-queue/v1/task-"
+_FAILED = {"status": {"taskId": SLUG, "runs": [RUN]}, "runId": 0}
+_PAGES = {"task": {"address": "x", "status": 200, "value": TASK}}
+_FIELDS = """routes extra treeherder metadata created status runs runId taskId task message exchange payload details
+labels collection pages target value"""
+_TASK = (
+    *(f'"{name}":'.encode() for name in _FIELDS.split()),
+    b'"tc-treeherder.v2.a.b"', f'"{SLUG}"'.encode(), f'"{_QUEUE}exception"'.encode(), b'"reasonCreated":"exception"',
+)  # fmt: skip
+
 TARGETS = {
     "json": Target(_json, _JSON, (json.dumps(COMPLETED).encode(), _NESTED)),
     "yaml": Target(_yaml, _YAML, (b"a:\n- {b: 'c', d: \"\\x41\"}\n- |\n  e\n", b"[" * 200)),
@@ -476,6 +505,17 @@ TARGETS = {
         (
             b'{"v":1,"type":"header"}\n{"routing_key":"k","payload":1}\n',
             gzip.compress(b'{"v":1,"type":"header"}\n{"routing_key":"k","payload":1}\n', mtime=0),
+        ),
+    ),
+    "tasks": Target(
+        _tasks,
+        _JSON + _TASK,
+        (
+            json.dumps(TASK).encode(),
+            json.dumps({"message": {"exchange": f"{_QUEUE}failed", "payload": _FAILED}, "task": TASK}).encode(),
+            json.dumps({"build": {"task": TASK}}).encode(),
+            json.dumps({"payload": {"repo_url": "x", "pushlog_pushes": []}}).encode(),
+            json.dumps({"v": 1, "type": "pulsekit-why", "target": {"task_id": SLUG}, "pages": _PAGES}).encode(),
         ),
     ),
     "registrations": Target(
