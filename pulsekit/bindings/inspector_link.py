@@ -1,26 +1,59 @@
-"""Links to Pulse Inspector, a page of Taskcluster that shows Pulse messages. The query has the bindings.
+"""Links to Pulse Inspector, Taskcluster's page that shows messages of Pulse: the link has the bindings.
 
-`…/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.%23`, percent-encoded or
-not. Source: `ui/src/views/PulseMessages/index.jsx` of Taskcluster.
+Three generations exist, percent-encoded or not:
+
+    …/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.%23
+    …/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][routingKeyPattern]=treeherder.%23
+    https://tools.taskcluster.net/pulse-inspector/#!((exchange:exchange/me/v1/jobs,routingKeyPattern:treeherder.%23))
+
+The last one is Rison (https://github.com/Nanonid/rison). Source: `ui/src/views/PulseMessages/index.jsx` of Taskcluster,
+and the page of the same name of the former taskcluster-tools.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidPattern
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["PAGE", "is_link", "read_link", "write_link"]
+__all__ = ["PAGE", "InspectorLink", "is_link", "read_link", "write_link"]
 
 PAGE = "https://firefox-ci-tc.services.mozilla.com/pulse-messages"
 
-_NAME = re.compile(r"bindings\[(\d{1,9})\]\[(exchange|pattern)\]\Z")
+# The instances of Taskcluster on pulse.mozilla.org, and their virtual hosts.
+_VIRTUAL_HOSTS = {
+    "firefox-ci-tc.services.mozilla.com": "/",
+    "community-tc.services.mozilla.com": "communitytc",
+    "tools.taskcluster.net": "/",
+}
+_FORMER_HOST = "tools.taskcluster.net"  # its pages are gone
+_PARTS = {"exchange": "exchange", "pattern": "pattern", "routingKeyPattern": "pattern"}
+_NAME = re.compile(r"bindings\[(\d{1,9})\]\[(.*)\]\Z")
+_RISON_QUOTED = "'((?:[^'!]|![!'])*)'"
+_RISON_OBJECT = re.compile(rf"\(((?:{_RISON_QUOTED.replace('(', '(?:', 1)}|[^()'])*)\)")
+_RISON_PAIR = re.compile(rf"(\w+):(?:{_RISON_QUOTED}|([^,()']*))")
+
+
+@dataclass(frozen=True, slots=True)
+class InspectorLink:
+    """The content of a link.
+
+    Attributes:
+        bindings: the bindings in their order, without duplicates.
+        page: the page without its bindings, to write another link.
+        virtual_host: the virtual host of the page's instance of Taskcluster, or None for an unknown instance.
+    """
+
+    bindings: tuple[Binding, ...]
+    page: str
+    virtual_host: str | None
 
 
 def is_link(text: str) -> bool:
@@ -28,34 +61,77 @@ def is_link(text: str) -> bool:
     return text.lower().startswith(("http://", "https://", "?bindings"))
 
 
-def read_link(link: str) -> tuple[Binding, ...]:
-    """Return the bindings of a link in its order, without duplicates. A missing pattern is `#`, as on the page.
+def read_link(link: str) -> InspectorLink:
+    """Return the bindings of a link, and its instance. A missing pattern is `#`, as on the page.
 
     A `#` that is not encoded belongs to its pattern, although a browser would end the address there. The page is not
     fetched.
 
     Raises:
-        ConfigurationError: Raised when the link has no binding, or an invalid one, which the message names.
+        ConfigurationError: Raised when the link has no binding, an invalid binding, or an unknown part, which the
+            message names.
     """
-    found: dict[int, dict[str, str]] = {}
-    for part in link.partition("?")[2].split("&"):
-        name, _, value = part.partition("=")
-        match = _NAME.match(_decoded(name))
-        if match is not None:
-            found.setdefault(int(match[1]), {})[match[2]] = _decoded(value)
-    if not found:
+    address, rison, written = link.partition("#!")
+    if rison and "?" not in address:
+        numbered = list(enumerate(_read_rison(_decoded(written.replace("+", "%2B")).strip())))
+    else:
+        address, _, query = link.partition("?")
+        numbered = _read_query(query)
+    if not numbered:
         raise ConfigurationError(
             f"{link!r:.80} is not a link of Pulse Inspector: it has no ?bindings[0][exchange]=…&bindings[0][pattern]=…"
         )
     bindings: dict[Binding, None] = {}
-    for number, parts in sorted(found.items()):
+    for number, parts in numbered:
         if not parts.get("exchange"):
             raise ConfigurationError(f"bindings[{number}] of the link has no exchange")
         try:
             bindings[Binding(parts["exchange"], parts.get("pattern", "#"))] = None
         except (InvalidName, InvalidPattern) as error:
             raise ConfigurationError(f"bindings[{number}] of the link: {error}") from error
-    return tuple(bindings)
+    host = urlsplit(address).hostname or ""
+    return InspectorLink(
+        tuple(bindings), PAGE if not host or host == _FORMER_HOST else address, _VIRTUAL_HOSTS.get(host)
+    )
+
+
+def _read_query(query: str) -> list[tuple[int, dict[str, str]]]:
+    """Return the parts of each binding in the order of the numbers."""
+    found: dict[int, dict[str, str]] = {}
+    for pair in filter(None, query.split("&")):
+        name, _, value = pair.partition("=")
+        match = _NAME.match(_decoded(name))
+        if match is None:
+            raise _unknown(_decoded(name))
+        _add(found.setdefault(int(match[1]), {}), match[2], _decoded(value))
+    return sorted(found.items())
+
+
+def _read_rison(text: str) -> Iterator[dict[str, str]]:
+    """Yield the parts of each binding of `((exchange:E,routingKeyPattern:P),(…))`."""
+    if not (text.startswith("(") and text.endswith(")")):
+        raise ConfigurationError(f"{text!r:.80} of the link is not a list of bindings, such as ((exchange:…))")
+    if rest := _RISON_OBJECT.sub("", text[1:-1]).strip(","):
+        raise _unknown(rest)
+    for item in _RISON_OBJECT.finditer(text[1:-1]):
+        if rest := _RISON_PAIR.sub("", item[1]).strip(","):
+            raise _unknown(rest)
+        parts: dict[str, str] = {}
+        for name, quoted, plain in _RISON_PAIR.findall(item[1]):
+            _add(parts, name, plain or re.sub("!(.)", r"\1", quoted))
+        yield parts
+
+
+def _add(parts: dict[str, str], name: str, value: str) -> None:
+    if name not in _PARTS:
+        raise _unknown(name)
+    parts[_PARTS[name]] = value
+
+
+def _unknown(name: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"the link has an unknown part {name!r:.60}: a binding has bindings[0][exchange] and bindings[0][pattern]"
+    )
 
 
 def write_link(bindings: Iterable[Binding], page: str = PAGE) -> str:

@@ -25,11 +25,17 @@ __all__ = ["connect", "connect_to", "locate", "run"]
 _PATIENCE = 2.0  # seconds for flushing stdout after a signal stopped the command
 
 
-def connect(settings: Settings, url: str | None, *, insecure: bool) -> Pulse:
-    """Return an unopened connection to the broker that `locate` finds."""
+def connect(settings: Settings, url: str | None, *, insecure: bool, virtual_host: str | None = None) -> Pulse:
+    """Return an unopened connection to the broker that `locate` finds, on another virtual host if one is given."""
+    from dataclasses import replace
+
     from pulsekit.pulse import Pulse
 
-    return Pulse(locate(settings, url, insecure=insecure))
+    broker = locate(settings, url, insecure=insecure)
+    if virtual_host is not None and virtual_host != broker.virtual_host:
+        note(f"the link is of the virtual host {virtual_host!r}: using it instead of {broker.virtual_host!r}")
+        broker = replace(broker, virtual_host=virtual_host)
+    return Pulse(broker)
 
 
 def connect_to(name: str, check: Callable[[str, str | None], object], url: str | None, *, insecure: bool) -> Pulse:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings.inspector_link import is_link, read_link, write_link
+from pulsekit.bindings.inspector_link import PAGE, is_link, read_link, write_link
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, InvalidName, InvalidPattern
 
@@ -32,21 +32,59 @@ def bindings() -> st.SearchStrategy[Binding]:
             "https://tc.example/pulse-messages"
             "?bindings%5B0%5D%5Bexchange%5D=exchange%2Fme%2Fv1%2Fjobs&bindings%5B0%5D%5Bpattern%5D=a.%23"
         ),
-        "?bindings[0][pattern]=a.%23&bindings[0][exchange]=exchange/me/v1/jobs&theme=dark",
+        "?bindings[0][pattern]=a.%23&bindings[0][exchange]=exchange/me/v1/jobs",
     ],
 )
 def test_a_link_is_read_encoded_or_not(link: str) -> None:
     assert is_link(link)
-    assert read_link(link) == (Binding(JOBS, "a.#"),)
+    assert read_link(link).bindings == (Binding(JOBS, "a.#"),)
+
+
+@pytest.mark.parametrize(
+    ("link", "pattern"),
+    [
+        (f"?bindings[0][exchange]={JOBS}&bindings[0][routingKeyPattern]=primary.a.b", "primary.a.b"),
+        (f"https://tools.taskcluster.net/pulse-inspector/#!((exchange:{JOBS},routingKeyPattern:%23))", "#"),
+        (
+            f"https://tools.taskcluster.net/pulse-inspector/#!((exchange:{JOBS},routingKeyPattern:route.a+b.#))",
+            "route.a+b.#",
+        ),
+        ("https://x/#!%28%28exchange:exchange%2Fme%2Fv1%2Fjobs%2CroutingKeyPattern:%27a,(!%27b!!%27%29%29", "a,('b!"),
+        (f"https://x/#!((exchange:{JOBS}))", "#"),
+    ],
+)
+def test_links_of_former_generations_are_read(link: str, pattern: str) -> None:
+    assert read_link(link).bindings == (Binding(JOBS, pattern),)
+
+
+def test_a_former_link_can_have_several_bindings() -> None:
+    link = "https://x/#!((exchange:exchange/a/x,routingKeyPattern:a),(exchange:exchange/b/x,routingKeyPattern:'b'))"
+    assert read_link(link).bindings == (Binding("exchange/a/x", "a"), Binding("exchange/b/x", "b"))
+
+
+@pytest.mark.parametrize(
+    ("page", "virtual_host", "shown"),
+    [
+        ("https://community-tc.services.mozilla.com/pulse-messages", "communitytc", None),
+        ("https://firefox-ci-tc.services.mozilla.com/pulse-messages", "/", None),
+        ("https://tc.example/pulse-messages", None, None),
+        ("", None, PAGE),
+    ],
+)
+def test_a_link_has_the_virtual_host_and_the_page_of_its_instance(
+    page: str, virtual_host: str | None, shown: str | None
+) -> None:
+    link = read_link(f"{page}?bindings[0][exchange]={JOBS}")
+    assert (link.virtual_host, link.page) == (virtual_host, shown or page)
 
 
 def test_bindings_come_in_the_order_of_their_numbers_each_once() -> None:
     link = "https://x/?bindings[10][exchange]=exchange/b/x&bindings[2][exchange]=exchange/a/x&bindings[3][exchange]=exchange/a/x"
-    assert read_link(link) == (Binding("exchange/a/x"), Binding("exchange/b/x"))
+    assert read_link(link).bindings == (Binding("exchange/a/x"), Binding("exchange/b/x"))
 
 
 def test_an_empty_pattern_is_not_a_missing_one() -> None:
-    assert read_link(f"?bindings[0][exchange]={JOBS}&bindings[0][pattern]=") == (Binding(JOBS, ""),)
+    assert read_link(f"?bindings[0][exchange]={JOBS}&bindings[0][pattern]=").bindings == (Binding(JOBS, ""),)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +94,12 @@ def test_an_empty_pattern_is_not_a_missing_one() -> None:
         ("https://tc.example/?bindings[0][pattern]=a", r"bindings\[0\] of the link has no exchange"),
         ("https://tc.example/?bindings[1][exchange]=v1/jobs", r"bindings\[1\] of the link: .*exchange/<user>"),
         ("https://tc.example/?bindings[0][exchange]=%ff", "not UTF-8"),
+        (f"?bindings[0][exchange]={JOBS}&theme=dark", "unknown part 'theme'"),
+        (f"?bindings[0][exchange]={JOBS}&bindings[0][key]=a", "unknown part 'key'"),
+        (f"https://x/#!((exchange:{JOBS},key:a))", "unknown part 'key'"),
+        (f"https://x/#!((exchange:{JOBS}),b)", "unknown part 'b'"),
+        ("https://x/#!exchange", "not a list of bindings"),
+        ("https://x/#!()", "not a link of Pulse Inspector"),
     ],
 )
 def test_a_link_that_cannot_be_used_is_refused_with_the_place(link: str, words: str) -> None:
@@ -65,7 +109,7 @@ def test_a_link_that_cannot_be_used_is_refused_with_the_place(link: str, words: 
 
 @given(st.lists(bindings(), min_size=1, max_size=5, unique=True))
 def test_what_is_written_is_read_back(given_bindings: list[Binding]) -> None:
-    assert read_link(write_link(given_bindings)) == tuple(given_bindings)
+    assert read_link(write_link(given_bindings)).bindings == tuple(given_bindings)
 
 
 def test_a_link_is_what_the_page_itself_would_write() -> None:

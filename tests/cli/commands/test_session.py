@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.rabbitmq.broker import PulseUser
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 NOBODY = "amqp://me:p@127.0.0.1:1/"
 
@@ -90,18 +90,47 @@ async def test_a_link_of_pulse_inspector_is_listened_to(
     assert keys(out) == ["a.1", "b"]
 
 
+async def test_a_link_of_another_instance_leads_to_its_virtual_host(
+    broker: RabbitMQ, user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    link = f"https://community-tc.services.mozilla.com/pulse-messages?bindings[0][exchange]={exchange}"
+    async with library.connect(broker.url(user, "communitytc")) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        with tailing(link, "-n", "1", folder=tmp_path, url=user.url) as tail:
+            await publisher.publish({}, "a.1")
+            out, _ = tail.communicate()
+    assert keys(out) == ["a.1"]
+    assert any("the virtual host 'communitytc'" in line for line in tail.said)  # type: ignore[attr-defined] # see tailing
+    printed = pulsekit("tail", link, "--link", folder=tmp_path).out
+    assert printed.startswith("https://community-tc.services.mozilla.com/pulse-messages?")
+
+
+def test_links_of_two_virtual_hosts_are_refused(tmp_path: Path) -> None:
+    links = [
+        f"https://{name}.services.mozilla.com/pulse-messages?bindings[0][exchange]=exchange/me/x"
+        for name in ("community-tc", "firefox-ci-tc")
+    ]
+    done = pulsekit("tail", *links, folder=tmp_path, url=NOBODY)
+    assert done.status == 2
+    assert "two virtual hosts, / and communitytc: run tail once for each" in done.err
+
+
 def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
     done = pulsekit("tail", "exchange/me/a:x.#", "exchange/me/b", "-b", "*", "--link", folder=tmp_path)
     assert done.status == 0
     assert done.err == ""
-    assert [str(binding) for binding in read_link(done.out.strip())] == ["exchange/me/a:x.#", "exchange/me/b:*"]
+    assert [str(binding) for binding in read_link(done.out.strip()).bindings] == [
+        "exchange/me/a:x.#",
+        "exchange/me/b:*",
+    ]
 
 
 def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/a\ndestinations: [treeherder]\n")
     for arguments, pattern in ([], "treeherder.#"), (["-b", "x"], "x"):
         done = pulsekit("tail", *arguments, "--link", folder=tmp_path)
-        assert [str(binding) for binding in read_link(done.out.strip())] == [f"exchange/me/a:{pattern}"]
+        assert [str(binding) for binding in read_link(done.out.strip()).bindings] == [f"exchange/me/a:{pattern}"]
 
 
 @pytest.mark.parametrize(

@@ -177,9 +177,9 @@ def command(
                 f"tail removes no messages from a queue that it did not create. {other_ways(text)}"
             )
     if link:
-        return _print_link(_bindings(texts, patterns, fields, routes))
+        return _print_link(texts, _bindings(texts, patterns, fields, routes))
     wanted, projection = _expressions(chosen, query)
-    pulse = connect(settings, url, insecure=insecure)
+    pulse = connect(settings, url, insecure=insecure, virtual_host=_virtual_host(texts))
     bindings = _bindings(texts, patterns, fields, routes, pulse.user)
     warn_of_mistakes(bindings)
     store = _store(pulse, queue, keep, queue_type)
@@ -308,7 +308,7 @@ def _bindings(
     for text in texts:
         exchange, colon, _ = text.partition(":")
         if is_link(text):
-            bindings += read_link(text)
+            bindings += read_link(text).bindings
             continue
         exchange = check_exchange(full_name(exchange), user)
         if colon or not patterns:
@@ -346,10 +346,27 @@ def _store(pulse: Pulse, queue: str | None, keep: float | None, queue_type: Queu
     return Store(name, keep, None if queue_type is None else queue_type.value)
 
 
-def _print_link(bindings: Sequence[Binding]) -> int:
-    from pulsekit.bindings.inspector_link import write_link
+def _virtual_host(texts: Sequence[str]) -> str | None:
+    """Return the virtual host that the links name by their instance of Taskcluster, or None without one.
 
+    Raises:
+        ConfigurationError: Raised when the links name two virtual hosts.
+    """
+    from pulsekit.bindings.inspector_link import is_link, read_link
+
+    hosts = {host for text in texts if is_link(text) and (host := read_link(text).virtual_host)}
+    if len(hosts) > 1:
+        raise ConfigurationError(
+            f"the links are of two virtual hosts, {' and '.join(sorted(hosts))}: run tail once for each"
+        )
+    return next(iter(hosts), None)
+
+
+def _print_link(texts: Sequence[str], bindings: Sequence[Binding]) -> int:
+    from pulsekit.bindings.inspector_link import PAGE, is_link, read_link, write_link
+
+    pages = [read_link(text).page for text in texts if is_link(text)]
     out = Output()
-    out.line(write_link(bindings))  # percent-encoded, so it has no control characters
+    out.line(write_link(bindings, pages[0] if pages else PAGE))  # percent-encoded, so it has no control characters
     out.flush()
     return ExitCode.DONE
