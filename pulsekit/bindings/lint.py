@@ -170,15 +170,19 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     most = word_limit(pattern)
     if most is None or most >= place.least:
         return None
-    keys = "every key given" if place.given else "every key"
-    is_job = place.least == _JOB_WORDS and not place.given
-    if is_job:
-        keys = "the key of a job, <destination>.<project>._,"
-    message = f"can never match: it has {counted(most, 'word')}, and {keys} has {place.least} or more"
+    words = counted(most, "word")
+    if place.given:
+        message = f"can never match: it has {words}, and every key given has {place.least} or more"
+        return BindingFinding("too-short", Severity.WRONG, message)
+    if place.least != _JOB_WORDS:
+        message = f"can never match: it has {words}, and every key has {place.least} or more"
+        return BindingFinding("too-short", Severity.WRONG, message)
+    # The third word is a convention of Treeherder's documentation, which a publisher need not follow.
+    message = f"matches only keys of {words}, and the usual key of a job has three, <destination>.<project>._"
     hint = ""
-    if is_job and most == _JOB_WORDS - 1:
-        hint = f"use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
-    return BindingFinding("too-short", Severity.WRONG, message, hint)
+    if most == _JOB_WORDS - 1:
+        hint = f"if yours are so, use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
+    return BindingFinding("too-short", Severity.NOTE, message, hint)
 
 
 def _position(binding: Binding, layouts: KeyLayouts) -> BindingFinding | None:

@@ -89,8 +89,8 @@ def _check(kind: str, name: str, user: str | None) -> str:
     if size > _MAX_BYTES:
         raise InvalidName(name[:40] + "…", f"has {size} bytes; a name can have at most {_MAX_BYTES}")
     parts = name.split("/", 2)
-    if len(parts) == 3 and parts[0] == kind and _USER.match(parts[1]) and parts[2]:
-        return name
+    if len(parts) == 3 and parts[0] == kind and _USER.match(parts[1]):
+        return name  # PulseGuardian's permission is ^exchange/<user>/.*, so the third part may be empty
     raise InvalidName(name, f"is not a Pulse {kind} name: {kind}/<user>/<name>", _suggest(kind, name, user))
 
 

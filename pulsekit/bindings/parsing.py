@@ -5,10 +5,19 @@ Source: `treeherder/services/pulse/` and its history.
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.bindings.former_forms import (
+    fenced_blocks,
+    find_joined_texts,
+    from_variables,
+    is_settings,
+    read_settings,
+    variables,
+)
 from pulsekit.errors import DocumentError, InvalidRegistration, place_text
 
 if TYPE_CHECKING:
@@ -39,16 +48,24 @@ class Entry:
     place: str
 
 
-def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
+def _log_warning(text: str) -> None:
+    logging.getLogger("pulsekit").warning("%s", text)
+
+
+def read_entries(
+    text: str | bytes, *, source: str, on_warning: Callable[[str], None] = _log_warning
+) -> Iterator[Entry]:
     """Yield the values in the places of registrations, in order.
 
     The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    one; the block of Treeherder's documentation, which is Python, also as an assignment; the value of
-    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; strings: one, a list, or one per line.
+    one; the block of Treeherder's documentation, which is Python, also as an assignment, in a settings module or in
+    a fenced block of Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the three variables
+    of 2018; strings: one, a list, or one per line.
 
     Args:
         text: the text; bytes are UTF-8.
         source: the name of the source, for messages.
+        on_warning: called with each warning, such as a missing comma between two Python texts.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
@@ -60,6 +77,18 @@ def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
         except UnicodeDecodeError as error:
             raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
     text = text.removeprefix("\ufeff")
+    if blocks := fenced_blocks(text):
+        for block in blocks:
+            yield from read_entries(block, source=source, on_warning=on_warning)
+        return
+    if is_settings(text):
+        for found in read_settings(text, source=source):
+            yield from _items(_Parsed(found.value, source, found.line), found.value, "")
+        _warn_of_joined_texts(text, source, 1, on_warning)
+        return
+    if values := variables(text):
+        yield from _items(_Parsed(values, source, 1), values, "")
+        return
     if assignment := re.match(_ASSIGNMENT, text):
         text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
     lines = [(number, line.strip()) for number, line in enumerate(text.split("\n"), 1)]
@@ -68,10 +97,12 @@ def read_entries(text: str | bytes, *, source: str) -> Iterator[Entry]:
         raise InvalidRegistration(f"{source} contains no registration; the form is {EXAMPLE}")
     if all(map(_stands_alone, [line for _, line in lines])):
         for number, line in lines:
-            document = _parse(line, source, number) if line.startswith("{") else _Parsed(line, source, number)
+            document = (
+                _parse(line, source, number, on_warning) if line.startswith("{") else _Parsed(line, source, number)
+            )
             yield from _items(document, document.value, "")
     else:
-        document = _parse(text, source, 1)
+        document = _parse(text, source, 1, on_warning)
         yield from _items(document, document.value, "")
 
 
@@ -112,7 +143,7 @@ def _unquoted(text: str) -> str:
     return bare[1:-1].replace(r"'\''", "'") if quote == "'" else re.sub(r'\\(["\\$`])', r"\1", bare[1:-1])
 
 
-def _parse(text: str, source: str, line: int) -> Document | _Parsed:
+def _parse(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> Document | _Parsed:
     """Parse a value as JSON, Python or YAML. If none succeeds, raise the error of the one that parsed furthest."""
     from pulsekit._documents.document import parse_json, parse_yaml  # slow to import, and only registrations need it
 
@@ -120,7 +151,7 @@ def _parse(text: str, source: str, line: int) -> Document | _Parsed:
     if text.lstrip().startswith(("{", "[", "(", "'", '"', "#")):
         attempts = [
             lambda: parse_json(text, source=source, first_line=line),
-            lambda: _parse_python(text, source, line),
+            lambda: _parse_python(text, source, line, on_warning),
             *attempts,
         ]
     errors: list[DocumentError] = []
@@ -133,7 +164,7 @@ def _parse(text: str, source: str, line: int) -> Document | _Parsed:
     raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
 
 
-def _parse_python(text: str, source: str, line: int) -> _Parsed:
+def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> _Parsed:
     """Parse Python literals, one or several with commas between them, as in the documentation."""
     import ast  # only for texts that are not JSON
     import warnings
@@ -156,7 +187,15 @@ def _parse_python(text: str, source: str, line: int) -> _Parsed:
         raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
     except (ValueError, TypeError, MemoryError, RecursionError):
         raise DocumentError("this is not a Python literal: use only texts, lists and dicts", source=source) from None
-    return _Parsed(value[0] if len(value) == 1 else value, source, line)
+    _warn_of_joined_texts(text, source, line, on_warning)
+    blank = text[: len(text) - len(text.lstrip())]
+    return _Parsed(value[0] if len(value) == 1 else value, source, line + blank.count("\n"))
+
+
+def _warn_of_joined_texts(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> None:
+    for first, second, number in find_joined_texts(text):
+        place = place_text(source, line - 1 + number)
+        on_warning(f"{place}: a comma is missing between {first} and {second}: Python joins the two texts")
 
 
 def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Entry]:
@@ -164,6 +203,8 @@ def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[E
     if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
         for at, item in enumerate(value):
             yield from _items(document, item, f"{pointer}/{at}")
+    elif isinstance(value, dict) and (registrations := from_variables(value)) is not None:
+        yield from _items(document, registrations, pointer)
     elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
         yield from _items(document, value[key], f"{pointer}/{key}")
     elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML

@@ -6,6 +6,7 @@ Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -17,10 +18,11 @@ from pulsekit.bindings.rules import Rule
 from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
+_SEPARATOR = re.compile(r"\s*,\s*(?=exchange/)")
 _MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
 
 
@@ -152,25 +154,38 @@ def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
     )
 
 
-def read_registrations(text: str | bytes, *, source: str) -> tuple[Registration | Binding, ...]:
+def read_registrations(
+    text: str | bytes, *, source: str, on_warning: Callable[[str], None] | None = None
+) -> tuple[Registration | Binding, ...]:
     """Read registrations in any form that configurations use.
 
     The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    one; the block of Treeherder's documentation, which is Python, also as an assignment; the value of
-    `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; strings `exchange.key:key`: one, a list, or one per line.
-    Such strings, `EXCHANGE:PATTERN`, and objects with `exchange` and `pattern` are bindings. An object with `projects`
-    but without `destinations` is a form of 2018 and means the rule `any.project`.
+    one; the block of Treeherder's documentation, which is Python, also as an assignment, in a settings module or in a
+    fenced block of Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the variables
+    `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018; strings `exchange.key:key`: one, a
+    list, one per line, or several with commas.
+
+    Such strings, `EXCHANGE:PATTERN`, and objects with `exchange` and `pattern` or `routing_keys` are bindings. An
+    object with `projects` but without `destinations` is a form of 2018 and means the rule `any.project`. An object with
+    `name` in the place of `exchange` is a form of 2015 and means the rule `project.destination`.
 
     Args:
         text: the text; bytes are UTF-8.
         source: the name of the source, for messages.
+        on_warning: called with each warning, such as a missing comma between two Python texts. By default, warnings
+            are logged.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
         InvalidRegistration: Raised when a registration has an unknown property, lacks one, or has one of a wrong type.
     """
     found: list[Registration | Binding] = []
-    for entry in read_entries(text, source=source):
+    entries = (
+        read_entries(text, source=source)
+        if on_warning is None
+        else read_entries(text, source=source, on_warning=on_warning)
+    )
+    for entry in entries:
         try:
             found.extend(_read_entry(entry.value))
         except (InvalidRegistration, InvalidName, InvalidPattern) as error:
@@ -185,6 +200,13 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
         raise _no_registration(value)
     if value.keys() == {"exchange", "pattern"} and all(isinstance(text, str) for text in value.values()):
         return [Binding(**value)]
+    if value.keys() == {"exchange", "routing_keys"}:
+        keys = _listed("routing_keys", value["routing_keys"])
+        return [Binding(_text("exchange", value["exchange"]), key) for key in keys]
+    implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
+    if "name" in value and "exchange" not in value:  # 2015
+        implied = Rule.PROJECT_DESTINATION
+        value = {"exchange" if name == "name" else name: part for name, part in value.items()}
     for name in [name for name in value if name not in PROPERTIES]:
         near = next((known for known in PROPERTIES if str(name).lower()[:5] == known[:5]), None)
         hint = f"did you mean {near!r}?" if near else f"the properties are {', '.join(PROPERTIES)}"
@@ -192,12 +214,16 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
     for name in ("exchange", "projects"):
         if name not in value:
             raise InvalidRegistration(f"{name} is missing; the form of a registration is {EXAMPLE}")
-    implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
     rule = value.get("rule", implied)
     return [Registration(value["exchange"], value.get("destinations", ()), value["projects"], rule)]
 
 
 def _from_string(text: str) -> list[Registration | Binding]:
+    """Parse strings with commas between them, see `_from_one`. A comma inside a key does not precede `exchange/`."""
+    return [binding for one in _SEPARATOR.split(text.strip().rstrip(",")) for binding in _from_one(one)]
+
+
+def _from_one(text: str) -> list[Registration | Binding]:
     """Parse `exchange.key:key`, in which the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
     exchange, dot, keys = text.partition(".")
     if ":" in exchange:
@@ -240,6 +266,12 @@ def _listed(name: str, value: object) -> tuple[str, ...]:
         except InvalidPattern as error:
             raise InvalidRegistration(f"{name}: item {number}: {error}") from error
     return tuple(value)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise InvalidRegistration(f"{name}: {value!r:.40} is not text; write one registration for each")
+    return value
 
 
 def _size(text: str) -> int:

@@ -34,12 +34,12 @@ def test_every_binding_of_the_expansion_is_judged_in_its_order() -> None:
     assert tuple(lint(registrations)) == expand(registrations)
 
 
-def test_a_project_without_the_reserved_word_takes_no_job() -> None:
+def test_a_project_without_the_reserved_word_is_a_hint() -> None:
     assert words(Registration(JOBS, ["treeherder"], ["autoland"])) == {
         "treeherder.autoland": [
             (
-                "can never match: it has 2 words, and the key of a job, <destination>.<project>._, has 3 or more; "
-                "use project 'autoland._'"
+                "matches only keys of 2 words, and the usual key of a job has three, <destination>.<project>._; "
+                "if yours are so, use project 'autoland._'"
             )
         ]
     }
@@ -139,10 +139,19 @@ def test_the_documentations_pattern_for_all_jobs_is_explained_as_everything() ->
     assert words(Binding(JOBS, "#")) == {"#": ["matches every message of the exchange, whatever its key"]}
 
 
-def test_what_takes_nothing_is_wrong_and_what_adds_nothing_is_cosmetic() -> None:
-    found = lint([Binding(JOBS, "a"), Binding(JOBS, "b.b.b"), Binding(JOBS, "b.b.b"), Binding(JOBS, "b.#")])
+def test_what_never_matches_is_wrong_what_adds_nothing_is_cosmetic_and_what_is_unusual_a_note() -> None:
+    found = lint(
+        [
+            Binding(JOBS, "a*.b.c"),
+            Binding(JOBS, "a"),
+            Binding(JOBS, "b.b.b"),
+            Binding(JOBS, "b.b.b"),
+            Binding(JOBS, "b.#"),
+        ]
+    )
     assert [finding.severity for findings in found.values() for finding in findings] == [
         Severity.WRONG,
+        Severity.NOTE,
         Severity.COSMETIC,
         Severity.COSMETIC,
     ]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit.bindings.registration import Binding, Registration, Rule, diff, expand, read_registrations
-from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
+from pulsekit.errors import DocumentError, InvalidName, InvalidPattern, InvalidRegistration
 
 JOBS = "exchange/me/v1/jobs"
 
@@ -197,3 +197,87 @@ def test_a_registration_that_cannot_be_read_says_where_and_what_to_write(text: s
     with pytest.raises(InvalidRegistration) as caught:
         bound(text)
     assert words in str(caught.value)
+
+
+# former forms
+
+
+def test_the_form_of_2015_has_a_name_and_the_rule_of_2015() -> None:
+    entry = {"name": JOBS, "projects": ["try", "autoland"], "destinations": ["production"]}
+    assert bound(json.dumps([entry])) == [f"{JOBS}:try.production", f"{JOBS}:autoland.production"]
+    assert bound(json.dumps([{**entry, "rule": "destination.project"}]))[0] == f"{JOBS}:production.try"
+
+
+def test_an_object_with_routing_keys_is_its_bindings() -> None:
+    assert bound(json.dumps({"exchange": JOBS, "routing_keys": ["bugzilla#", "#"]})) == [
+        f"{JOBS}:bugzilla#",
+        f"{JOBS}:#",
+    ]
+
+
+def test_strings_with_commas_between_them_are_several() -> None:
+    text = f"exchange/ci-x/v1/jobs.try:autoland, {JOBS}.a,b.#,"
+    assert bound(text) == ["exchange/ci-x/v1/jobs:try", "exchange/ci-x/v1/jobs:autoland", f"{JOBS}:a,b.#"]
+    assert bound(f"PULSE_JOB_SOURCES={text}") == bound(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'import env\n\nDEBUG = env("DEBUG", True)\nSOURCES = env.json(\n    "SOURCES",\n    default={list},\n)\n',
+        "SOURCES: list[dict] = {list}\nOTHER = frozenset({{1}})\nX = f(1)\n",
+        "X = env.json('X', {list})",
+    ],
+)
+def test_a_settings_module_is_read_and_not_run(text: str) -> None:
+    listed = f"[{{'exchange': '{JOBS}', 'destinations': ['th'], 'projects': ['try']}},  # more\n]"
+    assert bound(text.format(list=listed)) == [f"{JOBS}:th.try"]
+
+
+def test_a_settings_module_without_registrations_says_so() -> None:
+    with pytest.raises(DocumentError, match=r"jobs\.yml: this Python code has no list of registrations"):
+        bound("X = open('/etc/passwd')")
+    with pytest.raises(DocumentError, match=r"jobs\.yml:2:\d+: this is not Python"):
+        bound("X = f(\n)]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PULSE_JOB_EXCHANGES=exchange/a/x, exchange/b/y\n# both\nexport PULSE_JOB_PROJECTS='try,autoland'\n{last}=th\n",
+        "PULSE_JOB_EXCHANGES: exchange/a/x,exchange/b/y\nPULSE_JOB_PROJECTS: try,autoland\n{last}: th\n",
+    ],
+)
+def test_the_three_variables_of_2018_are_every_combination(text: str) -> None:
+    assert bound(text.format(last="PULSE_JOB_DESTINATIONS")) == [
+        "exchange/a/x:th.try",
+        "exchange/a/x:th.autoland",
+        "exchange/b/y:th.try",
+        "exchange/b/y:th.autoland",
+    ]
+
+
+def test_one_of_the_three_variables_alone_is_an_error() -> None:
+    with pytest.raises(InvalidRegistration, match="PULSE_JOB_DESTINATIONS is missing"):
+        bound("PULSE_JOB_EXCHANGES=exchange/a/x\nPULSE_JOB_PROJECTS=try")
+
+
+def test_fenced_blocks_of_markdown_are_read_with_their_lines() -> None:
+    entry = f"{{'exchange': '{JOBS}',\n 'destinations': ['a'], 'projects': ['b']}}"
+    text = f"# Title\n\n```sh\nls\n```\n\n```json\n{entry}\n```\n"
+    assert bound(text) == [f"{JOBS}:a.b"]
+    with pytest.raises(InvalidRegistration, match=r"jobs\.yml:8"):
+        bound(text.replace("'projects'", "'project'"))
+
+
+def test_a_missing_comma_between_two_python_texts_is_a_warning_with_its_line() -> None:
+    text = (
+        f"{{\n'exchange': '{JOBS}',\n'destinations': [\n'production'  # one\n\n'staging'\n],\n'projects': ['try'],\n}}"
+    )
+    warnings: list[str] = []
+    for form in (text, f"X = env.json(default=[{text}])", f"```\n{text}\n```"):
+        assert len(read_registrations(form, source="a.py", on_warning=warnings.append)) == 1
+    assert [warning.split(": ")[0] for warning in warnings] == ["a.py:4", "a.py:4", "a.py:5"]
+    assert "a comma is missing between 'production' and 'staging'" in warnings[0]
+    read_registrations(text.replace("# one", ","), source="a.py", on_warning=warnings.append)
+    assert len(warnings) == 3

@@ -145,7 +145,7 @@ def _registrations(
     if free and is_piped():
         data, source = read_input("-")
         if data.strip():  # else the empty stdin of a script
-            return read_registrations(data, source=source), source
+            return read_registrations(data, source=source, on_warning=warn), source
     registrations, source = configured_registrations()
     if not registrations:
         raise ConfigurationError(

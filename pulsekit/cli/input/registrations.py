@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pulsekit.cli.input.files import read_input
+from pulsekit.cli.output.output import warn
 from pulsekit.errors import InvalidRegistration
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "configured_registrations", "registrations_from", "under_rule"]
 
 VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # of Treeherder in 2018, treeherder/services/pulse/sources.py
+_FORMER_VARIABLES = ("PULSE_JOB_SOURCES",)  # of Treeherder in 2018, in the string form
+_THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of Treeherder before
 
 
 def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
@@ -33,7 +36,7 @@ def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
     found: list[Registration | Binding] = []
     for name in names:
         data, source = read_input(name)
-        found += read_registrations(data, source=source)
+        found += read_registrations(data, source=source, on_warning=warn)
     return tuple(found)
 
 
@@ -46,14 +49,24 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
         ConfigurationError: Raised when a configuration file cannot be read.
         InvalidInput: Raised when the registrations cannot be read.
     """
-    if target is None and (text := os.environ.get(VARIABLE)):
+    if target is None and (found := _in_environment()) is not None:
         from pulsekit.bindings.registration import read_registrations
 
-        return read_registrations(text, source=f"${VARIABLE}"), f"${VARIABLE}"
+        text, source = found
+        return read_registrations(text, source=source, on_warning=warn), source
     from pulsekit._config.settings import load_settings
 
     settings = load_settings().at(target)
     return settings.registrations, f"{settings.source}, {target}" if target else settings.source
+
+
+def _in_environment() -> tuple[str, str] | None:
+    """Return the text of the variables of Treeherder that are set, and their name; None if there is none."""
+    for name in (VARIABLE, *_FORMER_VARIABLES):
+        if text := os.environ.get(name):
+            return text, f"${name}"
+    lines = [f"{name}={text}" for name in _THREE_VARIABLES if (text := os.environ.get(name))]
+    return ("\n".join(lines), f"${_THREE_VARIABLES[0]}") if lines else None
 
 
 def under_rule(
@@ -61,10 +74,8 @@ def under_rule(
 ) -> tuple[Registration | Binding, ...]:
     """Return the registrations with `rule` instead of their own rule. Without a rule, return them unchanged.
 
-    Bindings have no rule, and are unchanged.
-
     Raises:
-        InvalidRegistration: Raised when a registration does not have the fields that the rule needs.
+        InvalidRegistration: Raised when a registration does not have the fields that the rule needs, or is a binding.
     """
     if rule is None:
         return tuple(registrations)
@@ -72,8 +83,13 @@ def under_rule(
 
     changed: list[Registration | Binding] = []
     for one in registrations:
+        if isinstance(one, Binding):
+            raise InvalidRegistration(
+                f"--rule {rule} cannot expand {one}: it is a binding already, without destinations and projects. "
+                "Leave --rule away, or write it as a registration with both"
+            )
         try:
-            changed.append(one if isinstance(one, Binding) else replace(one, rule=rule))
+            changed.append(replace(one, rule=rule))
         except InvalidRegistration as error:
             raise InvalidRegistration(f"the registration of {one.exchange} cannot follow {rule}: {error}") from error
     return tuple(changed)

@@ -224,7 +224,7 @@ def test_without_a_diff_each_binding_says_how_much_it_takes(call, files) -> None
 
 # lint
 
-ODD = f"exchange: {JOBS}\ndestinations: [treeherder]\nprojects: [try._, autoland, '#', try._]\n"
+ODD = f"exchange: {JOBS}\ndestinations: [treeherder]\nprojects: [try._, autoland, '#', 'moz-*._', try._]\n"
 
 
 def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
@@ -235,6 +235,7 @@ def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
         "treeherder.try._": ["duplicate", "shadowed"],
         "treeherder.autoland": ["too-short", "shadowed"],
         "treeherder.#": [],
+        "treeherder.moz-*._": ["half-wildcard", "shadowed"],
     }
     assert found["treeherder.try._"][1] == {
         "rule": "shadowed",
@@ -242,7 +243,7 @@ def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
         "message": "'treeherder.#' matches every key that this binding matches",
         "hint": "",
     }
-    assert result.err == "3 bindings: 1 wrong, 3 cosmetic\n"
+    assert result.err == "4 bindings: 1 wrong, 4 cosmetic, 1 note\n"
 
 
 def test_lint_of_what_only_adds_nothing_is_no_failure(call) -> None:

@@ -97,9 +97,8 @@ def test_exchange_and_destinations_are_those_of_the_project_unless_said_otherwis
         ([*FLAGS, "--user", "1you"], 2, "'1you' is not a Pulse user name"),
         ([*FLAGS, "-d", ""], 1, "destinations: item 2 is an empty text; write '#' to match everything"),
         ([*FLAGS, "-p", "x" * 250], 1, "destination and project together: pattern 'treeherder.xxx"),
-        ([*FLAGS, "-p", "try"], 1, "'treeherder.try': can never match: it has 2 words"),
         ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
-        ([*FLAGS, "--staging-project", "try"], 1, "'treeherder.try': can never match"),
+        ([*FLAGS, "--staging-project", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
         ([*FLAGS, "extra"], 2, "unexpected extra argument"),
     ],
 )
@@ -119,9 +118,17 @@ def test_who_logs_in_is_who_publishes(call, monkeypatch) -> None:
 
 
 def test_what_is_odd_may_be_forced_and_is_said(call) -> None:
-    result = call("register", *FLAGS, "-p", "try", "--force")
+    result = call("register", *FLAGS, "-p", "moz-*._", "--force")
     assert result.code == 0
-    assert "warning: 'treeherder.try': can never match" in result.err
+    assert "warning: 'treeherder.moz-*._': the word 'moz-*' matches only itself" in result.err
+
+
+def test_a_key_without_the_reserved_word_is_a_hint_and_no_error(call) -> None:
+    result = call("register", *FLAGS, "-p", "try")
+    assert result.code == 0
+    assert "'treeherder.try': matches only keys of 2 words" in result.err
+    assert "use project 'try._'" in result.err
+    assert call("match", "treeherder.try", "--registration", "-", stdin=result.out).code == 0
 
 
 def test_what_adds_nothing_is_said_and_what_takes_everything_explained(call) -> None:
@@ -171,13 +178,13 @@ def test_a_folder_that_cannot_be_written_to_is_named(call, folder) -> None:
 
 
 def test_at_a_terminal_it_asks_and_asks_again(on_terminal, folder) -> None:
-    typed = "v1/jobs\n\n\nautoland\nautoland._, try._\nprod\nstaging\n"
+    typed = "v1/jobs\n\n\nmoz-*._\nautoland._, try._\nprod\nstaging\n"
     result = on_terminal("register", "--write", typed=typed, env={"NO_COLOR": "1"})
     assert result.code == 0
     said = " ".join(result.out.split())
     assert "Exchange [exchange/me/v1/jobs]:" in said
     assert "did you mean 'exchange/<user>/v1/jobs'?" in said
-    assert "use project 'autoland._'" in said
+    assert "the word 'moz-*' matches only itself" in said
     assert "error: 'prod' is none of staging, production and both" in said
     assert '"projects": ["autoland._", "try._"]' in said
     assert "For staging:" in said
