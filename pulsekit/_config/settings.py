@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "load_settings", "registrations_in"]
 
+_VARIABLES = {
+    *("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD", "PULSE_DATA_INGESTION_SOURCES"),
+    *("PULSE_JOB_SOURCES", "PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
+}
+_MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
 PULSE_HOST = "pulse.mozilla.org"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
 
 _PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
@@ -103,6 +108,12 @@ class Settings:
             registrations=chosen.registrations,
         )
 
+    @property
+    def unknown_variables(self) -> tuple[str, ...]:
+        """One sentence for each variable of the environment that is named `PULSE_…` and that pulsekit does not read."""
+        unknown = [name for name in self._environment if name.startswith("PULSE_") and name not in _VARIABLES]
+        return tuple(f"{name} is not read: {_MEANT.get(name, 'PULSE_URL')} is" for name in sorted(unknown))
+
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
         """Resolve where to connect and as whom.
 
@@ -124,6 +135,7 @@ class Settings:
             raise ConfigurationError(
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
                 f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; to try without an account, run `pulsekit sandbox`"
+                + "".join(f". {words}" for words in self.unknown_variables)
             )
         broker = parse_url(url or f"amqps://{PULSE_HOST}:5671/", user=user, password=password)
         again = partial(_configured_password, self._login) if kept and broker.password == password else None

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.output.output import note
+from pulsekit.cli.output.output import note, warn
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
         if sandbox is not None:
             note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
             return sandbox
-    return settings.broker(url, insecure=insecure)
+    broker = settings.broker(url, insecure=insecure)
+    for words in settings.unknown_variables:
+        warn(words)
+    return broker
 
 
 def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:

@@ -40,8 +40,9 @@ _CUT = "the recording was cut off, or is still being written"
 def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     """Yield messages and gaps in the order they were written.
 
-    NDJSON without a header, such as the output of `tail`, is read as well; a missing end is not noticed there. The
-    first bytes of the file decide whether it is compressed.
+    NDJSON without a header, such as the output of `tail`, is read as well; a missing end is not noticed there. So is
+    the download of Pulse Inspector, a JSON list of records. The first bytes of the file decide whether it is
+    compressed.
 
     Raises:
         DamagedRecording: the file was cut off, damaged or changed; raised after all entries before that place.
@@ -50,7 +51,8 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     check = _Check(str(path))
     with Path(path).open("rb") as file:
         try:
-            for line in _lines(_unpacked(file) if _begins_with_magic(file) else iter(lambda: file.read(_CHUNK), b"")):
+            lines = _lines(_unpacked(file) if _begins_with_magic(file) else iter(lambda: file.read(_CHUNK), b""))
+            for line in _one_record_a_line(lines):
                 if (entry := check.read(line)) is not None:
                     yield entry
             check.end()
@@ -180,6 +182,21 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
             data, unpacker = (unpacker.unused_data, None) if unpacker.eof else (unpacker.unconsumed_tail, unpacker)
     if unpacker is not None:
         raise EOFError(f"what gzip packed has no end: {_CUT}")
+
+
+def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the lines, or the elements of a JSON list that begins on the first line.
+
+    Raises:
+        ValueError: Raised when the list is not JSON.
+    """
+    first = next(lines, b"")
+    if not first.lstrip().startswith(b"["):
+        yield first
+        yield from lines
+        return
+    listed = _read_json(b"".join((first, *lines)))
+    yield from (json.dumps(item).encode() + b"\n" for item in (listed if isinstance(listed, list) else [listed]))
 
 
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:

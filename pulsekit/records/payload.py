@@ -65,7 +65,7 @@ class OpenedPayload:
 
 def may_be_record(value: Any) -> bool:
     """Tell whether a value has a member that each line of a recording has, and no job."""
-    return isinstance(value, dict) and ("routing_key" in value or "type" in value)
+    return isinstance(value, dict) and ("routing_key" in value or "type" in value or "routingKey" in value)
 
 
 def open_payload(value: Any, document: Document | None = None) -> OpenedPayload | None:

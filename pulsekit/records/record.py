@@ -133,12 +133,20 @@ def trailer_record(count: int, sha256: str) -> dict[str, Any]:
 
 
 def is_record(value: Any) -> bool:
-    """Tell whether a JSON value is a record of a message, rather than a payload."""
+    """Return whether a JSON value is a record of a message, and not a payload.
+
+    Pulse Inspector downloads a list of records, in which the routing key is named `routingKey`.
+    """
     return (
         isinstance(value, dict)
-        and isinstance(value.get("routing_key"), str)
+        and isinstance(key_of(value), str)
         and not value.keys().isdisjoint({"payload", "body", "body_b64"})
     )
+
+
+def key_of(record: Mapping[str, Any]) -> Any:
+    """Return the routing key in the JSON of a record, or None."""
+    return record["routing_key"] if "routing_key" in record else record.get("routingKey")
 
 
 def is_metadata(value: Any) -> bool:
@@ -204,7 +212,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
     table = {name: _from_json(item) for name, item in headers.items()}
     return Record(
         exchange=exchange,
-        routing_key=value["routing_key"],
+        routing_key=key_of(value),
         cc=tuple(cc),
         content=value.get("payload") if body is None else body,
         properties=Properties(**known),

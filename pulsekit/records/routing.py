@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.nesting import is_deeper_text
@@ -19,10 +20,17 @@ __all__ = ["read_routed"]
 def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
     """Read routing keys, one a line, or a recording. Its header, gaps and trailer are skipped.
 
+    The download of Pulse Inspector, a JSON list of records, is read as well.
+
     Raises:
         DocumentError: a line is no key that AMQP can carry and no record either.
     """
-    for number, line in enumerate(lines, 1):
+    lines = iter(lines)
+    first = next(lines, b"")
+    if first.lstrip().startswith((b"[{", b"[\n", b"[\r")):
+        yield from _from_list(b"".join((first, *lines)), source)
+        return
+    for number, line in enumerate(chain([first], lines), 1):
         try:
             text = line.decode().rstrip("\r\n")
             message = _from_record(text, source, number) if text.startswith("{") else RoutedMessage((check_key(text),))
@@ -44,9 +52,28 @@ def _from_record(text: str, source: str, number: int) -> RoutedMessage | None:
         from pulsekit._documents.document import parse_json  # says where it went wrong
 
         value = parse_json(text, source=source, first_line=number).value
-    if "routing_key" not in value and isinstance(value.get("type"), str):
+    return _routed(value)
+
+
+def _from_list(data: bytes, source: str) -> Iterator[RoutedMessage]:
+    from pulsekit._documents.document import parse_documents
+
+    for document in parse_documents(data, source=source):
+        try:
+            message = _routed(document.value) if isinstance(document.value, dict) else None
+        except InvalidMessage as error:
+            raise DocumentError(str(error), source=source, line=document.place("")[0]) from error
+        if message is not None:
+            yield message
+
+
+def _routed(value: dict[str, Any]) -> RoutedMessage | None:
+    from pulsekit.records.record import key_of  # not needed for keys
+
+    key = key_of(value)
+    if key is None and isinstance(value.get("type"), str):
         return None
-    key, cc, exchange = value.get("routing_key"), value.get("cc", []), value.get("exchange", "")
+    cc, exchange = value.get("cc", []), value.get("exchange", "")
     if not isinstance(key, str):
         raise InvalidMessage("the record has no text `routing_key`")
     if not isinstance(exchange, str) or not isinstance(cc, list):

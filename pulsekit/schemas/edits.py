@@ -67,11 +67,13 @@ class _Edit:
         steps: the path, as tokens.
         make: returns the new value, or None to remove the field.
         within: the kind of container of each step.
+        unknown: for a removal, why the schema has no such field; empty if it has.
     """
 
     steps: tuple[str, ...]
     make: Callable[[], Any] | None
     within: tuple[_Within, ...]
+    unknown: str = ""
 
 
 class Edits:
@@ -79,12 +81,13 @@ class Edits:
 
     Args:
         assignments: such as `state=running`; later ones win.
-        removals: paths that are removed first; a missing field is fine.
+        removals: paths that are removed first. A field of the schema may be missing. A field that is not in the schema
+            is removed as well, and must be in each payload: otherwise the path is probably misspelt.
         schema: the schema of the payloads, or None to allow any field.
         now: returns the present time, with its zone.
 
     Raises:
-        ConfigurationError: a change has no path or no value, or the schema has no such field.
+        ConfigurationError: Raised when a change has no path or no value, or the schema has no such field to set.
     """
 
     def __init__(
@@ -97,7 +100,7 @@ class Edits:
     ) -> None:
         places = _Places(schema)
         self._now = now
-        self._edits = [_Edit(steps := _steps(path), None, places.along(steps)[1]) for path in removals]
+        self._edits = [_removal(path, places) for path in removals]
         self._edits += [self._assignment(text, places) for text in assignments]
 
     def __bool__(self) -> bool:
@@ -107,9 +110,12 @@ class Edits:
         """Return the payload with its fields changed; the given one is not.
 
         Raises:
-            InvalidPayload: it has something else where a field should be put.
+            ConfigurationError: Raised when a field to remove is neither in the schema nor in the payload.
+            InvalidPayload: Raised when the payload has something else where a field should be put.
         """
         for edit in self._edits:
+            if edit.unknown and not _has(payload, edit.steps):
+                raise ConfigurationError(edit.unknown)
             payload = _changed(payload, edit, 0)
         return payload
 
@@ -148,6 +154,25 @@ class Edits:
             return _Edit(steps, lambda: self._now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"), within)
         given = _read(value, forms)
         return _Edit(steps, lambda: given, within)
+
+
+def _removal(path: str, places: _Places) -> _Edit:
+    steps = _steps(path)
+    try:
+        return _Edit(steps, None, places.along(steps)[1])
+    except ConfigurationError as error:
+        return _Edit(steps, None, (_Within.LIKE_A_LIST,) * len(steps), str(error))
+
+
+def _has(value: Any, steps: Sequence[str]) -> bool:
+    for step in steps:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and _INDEX.match(step) and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return False
+    return True
 
 
 def _steps(path: str) -> tuple[str, ...]:

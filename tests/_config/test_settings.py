@@ -24,6 +24,15 @@ def test_nothing_configured_says_what_to_set(tmp_path: Path) -> None:
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)}).broker()
 
 
+def test_a_variable_that_is_not_read_is_named(tmp_path: Path) -> None:
+    environment = {"XDG_CONFIG_HOME": str(tmp_path), "PULSE_USERNAME": "me", "PULSE_URI": "amqps://h/", "PULSE": "x"}
+    with pytest.raises(ConfigurationError, match="PULSE_URI is not read: PULSE_URL is") as caught:
+        load_settings(tmp_path, environment).broker()
+    assert "PULSE_USERNAME is not read: PULSE_USER is" in str(caught.value)
+    known = {"PULSE_USER": "me", "PULSE_PASSWORD": "pw", "PULSE_DATA_INGESTION_SOURCES": "[]", "PULSE_JOB_SOURCES": ""}
+    assert load_settings(tmp_path, known).unknown_variables == ()
+
+
 def test_the_url_wins_over_the_environment_and_that_over_the_users_file(tmp_path: Path) -> None:
     folder = tmp_path / "pulsekit"
     folder.mkdir()

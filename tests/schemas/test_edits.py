@@ -154,8 +154,16 @@ def test_what_no_job_has_a_place_for_is_told_before_any_is_read(assignment: str,
         Edits([assignment], schema=JOB)
     assert words in str(caught.value)
     if "=" in assignment and words != "names no field":
-        with pytest.raises(ConfigurationError):
-            Edits([], [assignment.partition("=")[0]], schema=JOB)
+        removal = Edits([], [assignment.partition("=")[0]], schema=JOB)
+        with pytest.raises(ConfigurationError) as caught:
+            removal.apply(PENDING)
+        assert words in str(caught.value)
+
+
+def test_a_field_that_the_schema_does_not_know_is_removed_where_it_is() -> None:
+    assert Edits([], ["extra", "/origin/more/0"], schema=JOB).apply(
+        {**PENDING, "extra": 1, "origin": {**PENDING["origin"], "more": [1, 2]}}
+    ) == {**PENDING, "origin": {**PENDING["origin"], "more": [2]}}
 
 
 @pytest.mark.parametrize(

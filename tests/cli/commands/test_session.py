@@ -90,6 +90,15 @@ async def test_a_link_of_pulse_inspector_is_listened_to(
     assert keys(out) == ["a.1", "b"]
 
 
+def test_a_binding_that_can_never_match_is_a_warning(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
+    done = pulsekit(
+        "tail", f"{exchange}:#route.x.#", "-b", "b*", exchange, "--for", "100ms", folder=tmp_path, url=user.url
+    )
+    assert f"warning: {exchange}:#route.x.#: the word '#route' matches only itself" in done.err
+    assert f"warning: {exchange}:b*: the word 'b*' matches only itself" in done.err
+
+
 async def test_a_link_of_another_instance_leads_to_its_virtual_host(
     broker: RabbitMQ, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
