@@ -31,17 +31,17 @@ _COMMANDS = {
     "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
     "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
-    "tail": ("pulsekit.cli.commands.tail.command", "Show messages as they come, disturbing nobody."),
-    "replay": ("pulsekit.cli.commands.replay", "Send a recording again, in its rhythm or faster."),
-    "queue": ("pulsekit.cli.commands.queue.command", "Look at your queues, take messages out, empty or delete them."),
-    "match": ("pulsekit.cli.commands.match", "Say which bindings would take a routing key, and why not."),
+    "tail": ("pulsekit.cli.commands.tail.command", "Show the messages of an exchange as they arrive."),
+    "replay": ("pulsekit.cli.commands.replay", "Publish a recording, with its intervals or faster."),
+    "queue": ("pulsekit.cli.commands.queue.command", "Show, peek, take, purge or delete your queues."),
+    "match": ("pulsekit.cli.commands.match", "Show which bindings match a routing key, and why not."),
     "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
-    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug that asks for it."),
+    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug to request it."),
     "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
     "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
-    "doctor": ("pulsekit.cli.commands.doctor", "Find out why it does not work, one check after the other."),
+    "doctor": ("pulsekit.cli.commands.doctor", "Check each step of a connection, with hints."),
     "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),
-    "completion": ("pulsekit.cli.commands.completion", "Teach your shell to complete names and options."),
+    "completion": ("pulsekit.cli.commands.completion", "Print a completion script for your shell."),
 }
 _EXAMPLES = """\
 pulsekit match treeherder.mozilla-inbound._
@@ -139,7 +139,7 @@ def _root(
     ctx: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> int:
-    """Publish, watch and predict Mozilla Pulse messages for Treeherder."""
+    """Publish, consume and check Mozilla Pulse messages for Treeherder."""
     if version:
         from pulsekit import __version__
 

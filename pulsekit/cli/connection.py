@@ -71,9 +71,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
     from pulsekit._amqp.broker import parse_url
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
-        raise ConfigurationError(
-            "--url with a password can be read by everybody on this machine: put the password into PULSE_PASSWORD"
-        )
+        raise ConfigurationError("all users of this machine can read a password in --url: set PULSE_PASSWORD instead")
     if url is None and not settings.names_a_broker and not settings.in_ci:
         from pulsekit._config.discovery import find_sandbox
 

@@ -71,7 +71,7 @@ def count_option(most: int | None = None) -> Any:
 
 def output_option() -> Any:
     """Return `--output`. The annotation of the parameter has the formats of the command."""
-    return typer.Option("-o", "--output", help="How to show results. [default: pretty on a terminal, else ndjson]")
+    return typer.Option("-o", "--output", help="Output format. [default: pretty on a terminal, else ndjson]")
 
 
 # In the following functions, `default` describes the default in words.
@@ -96,7 +96,7 @@ def schema_option(default: str | None = None) -> Any:
 
 def timeout_option(default: str | None = None) -> Any:
     """Return `--timeout`."""
-    return duration("--timeout", help=_with("Time limit for each message or check, reconnecting included.", default))
+    return duration("--timeout", help=_with("Timeout of each message or check, reconnects included.", default))
 
 
 def user_option(default: str | None = None) -> Any:
@@ -133,12 +133,12 @@ DestinationOption = Annotated[
 TargetOption = Annotated[
     Target | None,
     typer.Option(
-        metavar="TARGET", help=f"{' or '.join(Target)}: exchange and destinations as pulsekit.yml has them there."
+        metavar="TARGET", help=f"Use the exchange and destinations of a target in pulsekit.yml: {' or '.join(Target)}."
     ),
 ]
 RegistrationOption = Annotated[
     list[str] | None,
-    repeatable("--registration", metavar="FILE", help="Read registrations from this file; - is stdin."),
+    repeatable("--registration", metavar="FILE", help="Read registrations from FILE, or from stdin for -."),
 ]
 RuleOption = Annotated[
     Rule | None,
@@ -146,9 +146,7 @@ RuleOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    repeatable(
-        "--set", metavar="PATH=VALUE", help="Change a field on the way, such as state=running or timeStarted=now."
-    ),
+    repeatable("--set", metavar="PATH=VALUE", help="Set a field, such as state=running or timeStarted=now."),
 ]
 UnsetOption = Annotated[
     list[str] | None,
@@ -156,7 +154,7 @@ UnsetOption = Annotated[
 ]
 FilterOption = Annotated[
     str | None,
-    typer.Option("--filter", metavar="EXPRESSION", help="Only messages for which this JMESPath is true."),
+    typer.Option("--filter", metavar="EXPRESSION", help="Select messages for which this JMESPath is true."),
 ]
 
 # Options that change what a command does.
@@ -165,11 +163,11 @@ ProfileOption = Annotated[
     typer.Option(help="Assert dates and URIs (strict), or only what Treeherder itself asserts (treeherder)."),
 ]
 CountOption = Annotated[int | None, count_option()]
-WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="How many may be unconfirmed at once.")]
+WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="Number of unconfirmed messages in flight.")]
 RequireRouteOption = Annotated[
     bool, typer.Option("--require-route", help="Exit 3 if no queue is bound to a routing key.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the messages to send, and send nothing.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
@@ -187,9 +185,9 @@ UrlOption = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="The broker, without a password unless it is this machine; by default PULSE_URL decides.",
+        help="Broker URL, without a password unless the broker is on this machine. [default: PULSE_URL]",
     ),
 ]
 InsecureOption = Annotated[
-    bool, typer.Option("--insecure", help="Allow clear text to another machine, password included.")
+    bool, typer.Option("--insecure", help="Allow clear text to another machine, also for the password.")
 ]

@@ -48,7 +48,7 @@ TIMEOUT = 10.0  # seconds for one check
 
 _MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has a few hundred
 _SITE = "https://pulseguardian.mozilla.org"
-_QUOTING = "in a password, / @ : are written %2F %40 %3A"
+_QUOTING = "in a password, write / @ : as %2F %40 %3A"
 _CONFIGURATION = re.compile(r"(?:pulsekit/config|pulsekit)\.yml\Z")
 _PATH = re.compile(r"(?<![\w/:.*~])~?/[^\s'\":;,)/][^\s'\":;,)]*")
 _FOUND_MOST = 80  # characters of product and version of a server
@@ -59,7 +59,7 @@ class Status(enum.StrEnum):
 
     OK = "ok"
     FAILED = "failed"
-    LEFT_OUT = "left out"
+    SKIPPED = "skipped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,7 @@ async def run_checks(
     timeout: float = TIMEOUT,
     on_finding: Callable[[CheckResult], None] | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Run every check, and skip those that depend on a failed one.
+    """Run every check, except the checks that depend on a failed one.
 
     This publishes nothing and creates no exchange. It deletes the queues that it creates. A `PulsekitError` is not
     raised, but returned as a result.
@@ -169,7 +169,7 @@ async def run_checks(
         for name, (needs, check) in _CHECKS.items():
             failed = next((need for need in needs if findings[need].status is not Status.OK), None)
             if failed is not None:
-                finding = CheckResult(name, Status.LEFT_OUT, f"needs {failed}")
+                finding = CheckResult(name, Status.SKIPPED, f"needs {failed}")
             else:
                 finding = await _run(name, check, case)
             findings[name] = finding
@@ -186,14 +186,14 @@ async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case)
     try:
         status, detail = Status.OK, await check(case)
     except _NotAskedForError as reason:
-        status, detail = Status.LEFT_OUT, str(reason)
+        status, detail = Status.SKIPPED, str(reason)
     except _FailedError as failed:
         status, detail, hint, error = Status.FAILED, failed.detail, failed.hint, failed.error
     except PulsekitError as caught:
         status, detail, hint, error = (
             Status.FAILED,
             str(caught),
-            "try again; if it stays, report it with these lines",
+            "try again; if it fails again, report a bug with these lines",
             caught,
         )
     return CheckResult(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
@@ -219,10 +219,10 @@ async def _configuration(case: _Case) -> str:
     except InsecureConnection as error:
         raise _FailedError(error, "write amqps:// instead of amqp://, and the TLS port, usually 5671") from error
     except ConfigurationError as error:
-        hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or mend the file that is named; {_QUOTING}"
+        hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or correct the file above; {_QUOTING}"
         raise _FailedError(error, hint) from error
     except InvalidInput as error:
-        raise _FailedError(ConfigurationError(str(error)), "mend the configuration at that place") from error
+        raise _FailedError(ConfigurationError(str(error)), "correct the configuration at this position") from error
     if case.exchange is None and settings.exchange:
         case.exchange, case.publishes = settings.exchange, True
     source = f"; exchange, schema and registrations from {settings.source}" if settings.source else ""
@@ -234,21 +234,21 @@ async def _names(case: _Case) -> str:
     try:
         check_user(user)
     except ConfigurationError as error:
-        raise _FailedError(error, f"log in with the name of the account as PulseGuardian shows it: {_SITE}") from error
+        raise _FailedError(error, f"use the user name that PulseGuardian shows: {_SITE}") from error
     if case.exchange is None:
         return f"user {user}, who owns exchange/{user}/… and queue/{user}/…"
     try:
         check_exchange(case.exchange, user)
     except ConfigurationError as error:
-        raise _FailedError(error, "an exchange is named exchange/<user>/<name>") from error
+        raise _FailedError(error, "use the form exchange/<user>/<name>") from error
     if case.own:
         return f"user {user}, exchange {case.exchange}"
     theirs = owner(case.exchange)
     if case.publishes:
-        words = f"{case.exchange} belongs to {theirs}, and {user} may publish to exchange/{user}/… alone"
+        words = f"{case.exchange} belongs to {theirs}; {user} may publish only to exchange/{user}/…"
         hint = f"set `exchange` to one of exchange/{user}/…, or log in as {theirs}"
         raise _FailedError(ConfigurationError(words), hint)
-    return f"user {user}; {case.exchange} belongs to {theirs}: {user} may listen to it, and not publish"
+    return f"user {user}; {case.exchange} belongs to {theirs}: {user} may consume from it, but not publish"
 
 
 async def _dns(case: _Case) -> str:
@@ -265,14 +265,14 @@ async def _dns(case: _Case) -> str:
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
         known.append(f"{host} is an address" if addresses == [host] else f"{host} is {', '.join(addresses)}")
     if not known:
-        error = Unreachable(f"no address is known for {', '.join(unknown)}")
-        raise _FailedError(error, "check the spelling of the host, and whether this machine is online or needs a VPN")
-    return "; ".join([*known, *(f"no address is known for {host}" for host in unknown)])
+        error = Unreachable(f"DNS has no address for {', '.join(unknown)}")
+        raise _FailedError(error, "check the spelling of the host, the network of this machine, and its VPN")
+    return "; ".join([*known, *(f"DNS has no address for {host}" for host in unknown)])
 
 
 async def _tcp(case: _Case) -> str:
     failures: list[str] = []
-    error: Unreachable | ConnectTimeout = Unreachable("nothing was tried")
+    error: Unreachable | ConnectTimeout = Unreachable("no host was tried")
     for host, port in case.hosts:
         try:
             async with asyncio.timeout(case.timeout):
@@ -286,7 +286,7 @@ async def _tcp(case: _Case) -> str:
             return "; ".join([f"connected to {host}:{port}", *failures])
         failures.append(str(error))
     silent = isinstance(error, ConnectTimeout)
-    hint = "a firewall may be in the way" if silent else "check the port, and that the broker is up"
+    hint = "a firewall may block the port" if silent else "check the port, and that the broker is running"
     raise _FailedError(error, f"{hint}: TLS is usually on 5671, clear text on 5672", "; ".join(failures))
 
 
@@ -295,12 +295,10 @@ async def _tls(case: _Case) -> str:
         context = case.broker.ssl_context()
     except ConfigurationError as error:
         failure: PulsekitError = ConfigurationError("the certificate files of the broker URL cannot be used")
-        raise _FailedError(
-            failure, "check the files that cafile, certfile and keyfile name: PEM, and readable"
-        ) from error
+        raise _FailedError(failure, "check that cafile, certfile and keyfile name readable PEM files") from error
     if context is None:
         here = "which stays on this machine" if case.broker.loopback else "as --insecure allows"
-        return f"not asked for: clear text, {here}"
+        return f"not used: clear text, {here}"
     _, writer = case.stream
     try:
         async with asyncio.timeout(case.timeout):
@@ -310,18 +308,18 @@ async def _tls(case: _Case) -> str:
         raise _FailedError(failure, _certificate_hint(error)) from error
     except TimeoutError as error:
         failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
-        raise _FailedError(failure, "is this a TLS port? it is usually 5671; for clear text write amqp://") from error
+        raise _FailedError(failure, "use the TLS port, usually 5671, or amqp:// for clear text") from error
     except (ssl.SSLError, OSError, EOFError) as error:
         failure = Unreachable(f"the TLS handshake failed: {_words(error)}")
-        raise _FailedError(failure, "is this a TLS port? it is usually 5671; for clear text write amqp://") from error
+        raise _FailedError(failure, "use the TLS port, usually 5671, or amqp:// for clear text") from error
     end = ssl.cert_time_to_seconds(str((writer.get_extra_info("peercert") or {})["notAfter"]))
     days = (end - datetime.now(UTC).timestamp()) / 86400
-    return f"{writer.get_extra_info('cipher')[1]}, certificate good for {days:.0f} days"
+    return f"{writer.get_extra_info('cipher')[1]}, certificate valid for {days:.0f} days"
 
 
 async def _amqp(case: _Case) -> str:
     reader, writer = case.stream
-    hint = "this port is not the broker's: on Pulse it is 5671, with amqps://"
+    hint = "check the port: on Pulse it is 5671, with amqps://"
     failure: PulsekitError
     try:
         async with asyncio.timeout(case.timeout):
@@ -329,15 +327,15 @@ async def _amqp(case: _Case) -> str:
             head = await reader.readexactly(7)
             kind, channel, size = struct.unpack(">BHI", head)
             if (kind, channel) != (1, 0) or size > _MOST_FRAME:
-                raise _FailedError(Unreachable("what answers there does not speak AMQP 0-9-1"), hint)
+                raise _FailedError(Unreachable("the server does not use AMQP 0-9-1"), hint)
             frame = head + await reader.readexactly(size + 1)
     except TimeoutError as error:
-        failure = ConnectTimeout(f"the server said nothing within {case.timeout:g} s")
-        more = hint if case.broker.tls else "does this port expect TLS? then write amqps://"
+        failure = ConnectTimeout(f"the server did not answer within {case.timeout:g} s")
+        more = hint if case.broker.tls else "if this is a TLS port, use amqps://"
         raise _FailedError(failure, more) from error
     except (OSError, EOFError) as error:
-        failure = Unreachable("the server hung up on AMQP 0-9-1")
-        more = hint if case.broker.tls else "does this port expect TLS? then write amqps://"
+        failure = Unreachable("the server closed the connection after the AMQP 0-9-1 header")
+        more = hint if case.broker.tls else "if this is a TLS port, use amqps://"
         raise _FailedError(failure, more) from error
     finally:
         writer.close()
@@ -358,10 +356,10 @@ def _server(frame: bytes, hint: str) -> str:
     except (pamqp.exceptions.PAMQPException, ValueError, LookupError, struct.error):
         start = None
     if not isinstance(start, pamqp.commands.Connection.Start):
-        raise _FailedError(Unreachable("what answers there does not speak AMQP 0-9-1"), hint)
+        raise _FailedError(Unreachable("the server does not use AMQP 0-9-1"), hint)
     properties = start.server_properties or {}
     named = " ".join(str(properties[key]) for key in ("product", "version") if key in properties)
-    return (named or "a server without a name")[:_FOUND_MOST]
+    return (named or "a server that does not send its name")[:_FOUND_MOST]
 
 
 async def _login(case: _Case) -> str:
@@ -371,7 +369,7 @@ async def _login(case: _Case) -> str:
     except VirtualHostRefused as error:
         case.refusal = error
     except LoginRefused as error:
-        hint = f"check user name and password, at {_SITE}; {_QUOTING}"
+        hint = f"check the user name and the password at {_SITE}; {_QUOTING}"
         raise _FailedError(error, hint, f"the broker refused the login of {case.broker.user!r}") from error
     return f"as {case.broker.user}"
 
@@ -379,10 +377,8 @@ async def _login(case: _Case) -> str:
 async def _virtual_host(case: _Case) -> str:
     name = case.broker.virtual_host
     if case.refusal is not None:
-        hint = (
-            "on Pulse there are '/', which a URL ends with, and 'communitytc': amqps://…@pulse.mozilla.org/communitytc"
-        )
-        words = f"there is no virtual host {name!r}, or {case.broker.user!r} may not use it"
+        hint = "Pulse has '/', for a URL that ends with /, and 'communitytc': amqps://…@pulse.mozilla.org/communitytc"
+        words = f"the virtual host {name!r} does not exist, or {case.broker.user!r} has no access to it"
         raise _FailedError(case.refusal, hint, words)
     return repr(name)
 
@@ -392,19 +388,19 @@ async def _permissions(case: _Case) -> str:
         await try_queue(case.pulse)
     except AccessRefused as error:
         user = case.broker.user
-        hint = f"is {user} an account of PulseGuardian's? it gives what is needed: {_SITE}"
-        words = f"{user} may not make queue/{user}/…"
+        hint = f"check that {user} is a user of PulseGuardian, which grants this permission: {_SITE}"
+        words = f"{user} has no permission to create queue/{user}/…"
         raise _FailedError(error, hint, words) from error
-    return f"made and deleted a queue of {case.broker.user}"
+    return f"created and deleted a queue of {case.broker.user}"
 
 
 async def _exchange(case: _Case) -> str:
     name = case.exchange
     if name is None:
-        raise _NotAskedForError("none is configured; name one with --exchange")
+        raise _NotAskedForError("no exchange is configured: add --exchange NAME")
     if not await case.pulse.exchange_exists(name):
         hint = (
-            f"create it: pulsekit exchange create {name}"
+            f"run 'pulsekit exchange create {name}'"
             if case.own
             else f"check the spelling and the virtual host, or ask {owner(name)} to create it"
         )
@@ -414,8 +410,8 @@ async def _exchange(case: _Case) -> str:
     try:
         await case.pulse.create_exchange(name)  # the exchange exists, so that the broker only compares its properties
     except PreconditionFailed as error:
-        hint = f"Pulse wants it durable and of type topic: pulsekit exchange delete {name}, then create it"
-        raise _FailedError(error, hint, f"{name} is no durable topic exchange") from error
+        hint = f"run 'pulsekit exchange delete {name}', then 'pulsekit exchange create {name}'"
+        raise _FailedError(error, hint, f"{name} is not a durable topic exchange, as Pulse requires") from error
     return f"{name} exists, durable and of type topic"
 
 
@@ -444,15 +440,15 @@ CHECKS = tuple(_CHECKS)
 def _certificate_hint(error: ssl.SSLCertVerificationError) -> str:
     words = error.verify_message.lower()
     if "mismatch" in words or "not valid for" in words:
-        return "write the host as the certificate names it; on Pulse it is pulse.mozilla.org"
+        return "use the host name of the certificate; on Pulse it is pulse.mozilla.org"
     if "expired" in words or "not yet valid" in words:
-        return "check the clock of this machine; else the broker needs a new certificate"
-    return "add ?cafile=FILE with the authority's certificate to the URL, or add it to those this machine trusts"
+        return "check the clock of this machine; if it is right, the broker needs a new certificate"
+    return "add ?cafile=FILE with the certificate of the authority to the URL, or let this machine trust the authority"
 
 
 def _words(error: BaseException) -> str:
     if isinstance(error, ssl.SSLError):
-        return (error.reason or "it is no TLS").replace("_", " ").lower()
+        return (error.reason or "not TLS").replace("_", " ").lower()
     return getattr(error, "strerror", None) or type(error).__name__
 
 

@@ -95,15 +95,15 @@ def command(
         typer.Argument(metavar="[SHELL]", help="bash, zsh or fish. [default: that of $SHELL]"),
     ] = None,
 ) -> int:
-    """Print what teaches a shell to complete commands, options and the names of your configuration.
+    """Print a script that lets a shell complete commands, options and the names of your configuration.
 
-    It proposes exchanges, destinations, projects, bindings and rules, as pulsekit.yml and your own configuration have
-    them, and never connects to anything.
+    The completions include the exchanges, destinations, projects, bindings and rules of pulsekit.yml and of your own
+    configuration. They never connect to a broker.
     """
     if shell is None:
         name = Path(os.environ.get("SHELL", "")).name
         if name not in set(Shell):
-            raise ConfigurationError(f"no SHELL: name one of {', '.join(Shell)}, as in 'pulsekit completion bash'")
+            raise ConfigurationError(f"no SHELL: add {', '.join(Shell)}, as in 'pulsekit completion bash'")
         shell = Shell(name)
     typer.echo(_SCRIPTS[shell].strip())
     return ExitCode.DONE

@@ -28,9 +28,9 @@ _RESULTS = {"success": "good", "fail": "bad"}
 
 
 def command() -> int:
-    """Show the whole journey of a job: registered, bound, published, watched, taken or dropped.
+    """Show each step of a job: register, bind, publish, consume, and what Treeherder does with it.
 
-    Everything happens in this one process, on a sandbox that is gone afterwards. Nothing leaves this machine.
+    Everything runs in this process, on a sandbox that stops afterwards. Nothing leaves this machine.
     """
     return run(_journey())
 
@@ -49,11 +49,11 @@ async def _journey() -> int:
 
         pulse = await stack.enter_async_context(Pulse(login_at(sandbox, "me")))
         await pulse.create_exchange(_EXCHANGE)
-        _step("Your exchange", "durable and of type topic, as Pulse wants it")
+        _step("Your exchange", "durable and of type topic, as Pulse requires")
         _say((_EXCHANGE, "key"))
 
         registration = Registration(_EXCHANGE, ["treeherder", "staging"], ["mozilla-inbound._", "autoland._"])
-        _step("The registration", "Treeherder binds every combination of destinations and projects")
+        _step("The registration", "Treeherder binds each destination with each project")
         _say(f"destinations {', '.join(registration.destinations)}; projects {', '.join(registration.projects)}")
         for binding in registration.expand():
             _say((binding.pattern, "key"))
@@ -61,10 +61,10 @@ async def _journey() -> int:
         standin = await stack.enter_async_context(
             TreeherderStandIn(lambda name: login_at(sandbox, name), [registration], verdicts.put_nowait)
         )
-        _step("Treeherder's stand-in is bound", f"one queue, {len(standin.bindings)} bindings; it checks what arrives")
+        _step("A stand-in for Treeherder", f"one queue with {len(standin.bindings)} bindings; it checks each message")
 
         tail = await stack.enter_async_context(pulse.subscribe(_EXCHANGE))
-        _step("Somebody watches", "a tail on a queue of its own, which disturbs nobody")
+        _step("A consumer", "tail uses a private temporary queue; other consumers are not affected")
 
         publisher = pulse.publisher(_EXCHANGE, schema="pulse-job", mandatory=True)
         await _publish(publisher, tail)
@@ -72,7 +72,7 @@ async def _journey() -> int:
         await _unbound(publisher, tail, registration.expand()[0].pattern)
         await _dropped(pulse.publisher(_EXCHANGE), tail)
 
-        _step("What Treeherder made of it", "it tells no publisher; the stand-in does")
+        _step("What Treeherder does with the jobs", "Treeherder sends no reply; the stand-in says why it drops a job")
         for _ in range(4):
             verdict = await asyncio.wait_for(verdicts.get(), _WAIT)
             if not verdict.reason:
@@ -92,7 +92,7 @@ async def _journey() -> int:
 
 
 async def _publish(publisher: Publisher, tail: Consumer) -> None:
-    _step("Three jobs are published", "each validated before, and confirmed by the broker")
+    _step("Three jobs are published", "each one is validated, and confirmed by the broker")
     jobs = [
         _job("mozilla-inbound", "B", "build-linux64/opt", state="running", kind="build"),
         _job("mozilla-inbound", "bc", "test-linux64/opt-mochitest-browser-chrome", result="success", chunk=1),
@@ -108,7 +108,7 @@ async def _publish(publisher: Publisher, tail: Consumer) -> None:
 async def _refuse(publisher: Publisher) -> None:
     from pulsekit.errors import InvalidPayload
 
-    _step("A broken job is not sent", "every problem at once, with what to change")
+    _step("An invalid job is not sent", "all errors at once, each with a correction")
     broken = _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail") | {"tier": "2", "reasn": "push"}
     broken["state"] = "complete"
     try:
@@ -122,14 +122,14 @@ async def _unbound(publisher: Publisher, tail: Consumer, pattern: str) -> None:
     from pulsekit.bindings.matching import explain_match
 
     key = "treeherder.mozilla-central._"
-    _step("A key Treeherder is not bound to", "the word where they part says why")
+    _step("A routing key without a binding", "the first word that differs is the reason")
     await publisher.publish(_job("mozilla-central", "B", "build-linux64/opt", result="success"), key)
     await _show(tail)
     _say((f"{pattern}: {explain_match(pattern, key).reason}", "warn"))
 
 
 async def _dropped(careless: Publisher, tail: Consumer) -> None:
-    _step("A publisher that does not validate", "the broker confirms, and nobody is told")
+    _step("A publisher that does not validate", "the broker confirms a job that Treeherder drops")
     job = _job("autoland", "X", "test-linux64/debug-xpcshell", result="fail")
     del job["version"]
     receipt = await careless.publish(job, "treeherder.autoland._")

@@ -22,7 +22,7 @@ pulsekit doctor --exchange exchange/me/v1/jobs
 pulsekit doctor -o pretty > report.txt
 """
 
-_STYLES = {"ok": "good", "failed": "bad", "left out": "dim"}
+_STYLES = {"ok": "good", "failed": "bad", "skipped": "dim"}
 _STATUS_WIDTH = max(map(len, _STYLES))
 
 
@@ -33,11 +33,13 @@ def command(
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Find out why it does not work: configuration, network, login, permissions, exchange.
+    """Check each step of a connection: configuration, network, login, permissions, exchange.
 
-    Checks that need one that failed are left out. Nothing is published, and nothing stays behind. What it shows has no
-    password in it: it is made for a bug report. Exit status 0 when all is well, else by the first check that failed: 2
-    configuration, 4 network, 5 refused by the broker.
+    A check that depends on a failed one is skipped. doctor publishes no message, and deletes the queues that it
+    creates. Its output contains no password, so you can attach it to a bug report.
+
+    Exit code: 0 if all checks passed, else that of the first failed check: 2 configuration, 4 network, 5 refused by the
+    broker.
     """
     return run(_examine(Output(output, live=True), exchange, timeout, url, insecure))
 
@@ -70,7 +72,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
     findings = await run_checks(find, exchange=exchange, timeout=timeout, on_finding=show)
     failed = [finding for finding in findings if finding.error is not None]
     if not failed:
-        note("all is well")
+        note("all checks passed")
         return ExitCode.DONE
     note(f"failed: {', '.join(finding.check for finding in failed)}")
     assert failed[0].error is not None
@@ -78,7 +80,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
 
 
 def _show(shown: Output, finding: CheckResult, width: int) -> None:
-    took = "" if finding.status == "left out" else f"{finding.seconds * 1000:,.1f} ms"
+    took = "" if finding.status == "skipped" else f"{finding.seconds * 1000:,.1f} ms"
     status = (f"{finding.status:{_STATUS_WIDTH}}", _STYLES[finding.status])
     shown.table([[status, f"{finding.check:{width}}", f"{took:>11}", finding.detail]])
     if finding.hint:

@@ -39,7 +39,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="exchange/<user>/<nam
 
 _NameOrConfigured = Annotated[
     str | None,
-    typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>; else that of pulsekit.yml"),
+    typer.Argument(metavar="[NAME]", help="exchange/<user>/<name>. [default: that of pulsekit.yml]"),
 ]
 
 
@@ -125,7 +125,7 @@ def _about(field: KeyField) -> str:
 def create(
     name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
 ) -> int:
-    """Create your own exchange, durable and of type topic, as Pulse wants it. Again is fine."""
+    """Create your own exchange, durable and of type topic, as Pulse requires. An existing one is no error."""
     return run(_create(_named(name, target), url, insecure))
 
 
@@ -146,14 +146,14 @@ def delete(
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete your own exchange; without --force, not while queues are bound to it."""
+    """Delete your own exchange. If queues are bound to it, --force is required."""
     return run(_delete(name, force, url, insecure))
 
 
 async def _create(name: str, url: str | None, insecure: bool) -> int:
     async with connect_to(name, check_exchange, url, insecure=insecure) as pulse:
         await pulse.create_exchange(name)
-    note(f"{name} is there")
+    note(f"{name} exists, durable and of type topic")
     return ExitCode.DONE
 
 
@@ -176,7 +176,7 @@ async def _delete(name: str, force: bool, url: str | None, insecure: bool) -> in
     async with connect_to(name, check_exchange, url, insecure=insecure) as pulse:
         existed = await pulse.exchange_exists(name)
         await pulse.delete_exchange(name, if_unused=not force)
-    note(f"{name} is deleted" if existed else f"{name} did not exist")
+    note(f"{name} was deleted" if existed else f"{name} did not exist")
     return ExitCode.DONE
 
 
@@ -184,8 +184,8 @@ def _named(name: str | None, target: Target | None) -> str:
     from pulsekit._config.settings import load_settings
 
     if name and target:
-        raise ConfigurationError("--target says which exchange: give it or NAME")
+        raise ConfigurationError("--target selects the exchange, so it cannot be combined with NAME")
     exchange = name or load_settings().at(target).exchange
     if exchange is None:
-        raise ConfigurationError("no NAME: give exchange/<user>/<name>, or write the exchange into pulsekit.yml")
+        raise ConfigurationError("no NAME: give exchange/<user>/<name>, or set exchange in pulsekit.yml")
     return exchange

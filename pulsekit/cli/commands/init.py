@@ -26,9 +26,9 @@ def command(
     project: Annotated[str, project_option()] = "autoland",
     force: ForceOption = False,
 ) -> int:
-    """Write pulsekit.yml and job.yml, a valid job with a word on every field, into this directory.
+    """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into this directory.
 
-    Files that exist are only overwritten with --force. With a sandbox running, `pulsekit publish job.yml` works.
+    Existing files are overwritten only with --force. If a sandbox is running, 'pulsekit publish job.yml' works at once.
     """
     from datetime import UTC, datetime
     from uuid import uuid4
@@ -39,7 +39,7 @@ def command(
     from pulsekit.cli.output.files import write_new, write_whole
 
     if not force and (there := [name for name in (_PROJECT, _JOB) if Path(name).exists()]):
-        raise ConfigurationError(f"not written, because it is there: {' and '.join(there)}; --force overwrites")
+        raise ConfigurationError(f"{' and '.join(there)} already exists: add --force to overwrite")
     user = None
     with suppress(PulsekitError):  # the configuration that --force replaces may be invalid
         user = load_settings().user
@@ -52,7 +52,7 @@ def command(
         try:
             (write_whole if force else write_new)(Path(name), text)
         except FileExistsError:
-            raise ConfigurationError(f"not written, because it is there: {name}; --force overwrites") from None
+            raise ConfigurationError(f"{name} already exists: add --force to overwrite") from None
         note(f"wrote {name}")
-    note("next: 'pulsekit publish job.yml --dry-run', then without it; 'pulsekit sandbox' hosts a broker to try it on")
+    note("next, run 'pulsekit sandbox' in another terminal, and 'pulsekit publish job.yml --dry-run'")
     return ExitCode.DONE

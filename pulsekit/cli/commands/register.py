@@ -48,29 +48,30 @@ def command(
     exchange: ExchangeOption = None,
     destinations: DestinationOption = None,
     projects: Annotated[list[str] | None, project_option(repeatable)] = None,
-    staging: Annotated[bool, typer.Option("--staging", help="For Treeherder's staging. [default: both]")] = False,
-    production: Annotated[bool, typer.Option("--production", help="For its production. [default: both]")] = False,
-    staging_exchange: Annotated[str | None, typer.Option(metavar="NAME", help="Another exchange for staging.")] = None,
+    staging: Annotated[bool, typer.Option("--staging", help="Register for staging. [default: both]")] = False,
+    production: Annotated[bool, typer.Option("--production", help="Register for production. [default: both]")] = False,
+    staging_exchange: Annotated[str | None, typer.Option(metavar="NAME", help="Exchange for staging.")] = None,
     staging_destinations: Annotated[
-        list[str] | None, repeatable("--staging-destination", metavar="D", help="Another destination for staging.")
+        list[str] | None, repeatable("--staging-destination", metavar="D", help="Destination for staging.")
     ] = None,
     staging_projects: Annotated[
-        list[str] | None, repeatable("--staging-project", metavar="PROJECT", help="Another project for staging.")
+        list[str] | None, repeatable("--staging-project", metavar="PROJECT", help="Project for staging.")
     ] = None,
-    user: Annotated[str | None, user_option("who logs in")] = None,
+    user: Annotated[str | None, user_option("the user of the login")] = None,
     write: Annotated[bool, typer.Option("--write", help=f"Store the registration in {_FILE}.")] = False,
     force: ForceOption = False,
     output: OutputOption = None,
 ) -> int:
     """Check a registration, and write the bug that asks Treeherder to bind your exchange.
 
-    At a terminal, it asks for what no option says. It sends nothing: the link opens Bugzilla's form, filled in.
+    On a terminal, register asks for each value that no option sets. It sends nothing: it prints a link that opens
+    Bugzilla's form with the text.
 
-    The exchange and the destinations are those of pulsekit.yml when no option names them. With --write, they are
-    stored there for --target, with all comments kept.
+    By default, the exchange and the destinations are those of pulsekit.yml. With --write, they are stored there for
+    --target. The comments of the file are kept.
 
-    Exit status: 1 when a binding takes nothing, unless --force is given; 2 when a name cannot be or belongs to somebody
-    else.
+    Exit code: 1 if a binding can never match, unless --force is given; 2 if a name is invalid or belongs to another
+    user.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.treeherder.registration_bug import Bug
@@ -124,9 +125,9 @@ def _wishes(common: _Wish, for_staging: _Wish, targets: Sequence[Target], settin
         wishes[target] = wish = own.over(replace(_configured(settings, target), projects=()))
         for name, value in (("exchange", wish.exchange), ("destination", wish.destinations)):
             if not value:
-                raise ConfigurationError(f"no {name}: give --{name}, or write it into {_FILE}, as in {_EXAMPLE!r}")
+                raise ConfigurationError(f"no {name}: add --{name}, as in {_EXAMPLE!r}, or set it in {_FILE}")
         if not wish.projects:
-            raise ConfigurationError(f"no project: give --project, as in {_EXAMPLE!r}")
+            raise ConfigurationError(f"no project: add --project, as in {_EXAMPLE!r}")
     return wishes
 
 
@@ -160,7 +161,7 @@ class _Checks:
             try:
                 check_own_exchange(name, check_user(self.user))
             except InvalidName as error:
-                raise ConfigurationError(f"{error} (--user NAME says who publishes)") from error
+                raise ConfigurationError(f"{error} (if another user publishes, add --user NAME)") from error
         return name
 
     def registration(self, wish: _Wish) -> Registration:
@@ -177,7 +178,7 @@ class _Checks:
         for binding, findings in lint([registration]).items():
             for finding in findings:
                 if finding.severity is Severity.WRONG and not self._force:
-                    raise InvalidRegistration(f"{binding.pattern!r}: {finding}; --force registers it all the same")
+                    raise InvalidRegistration(f"{binding.pattern!r}: {finding}; add --force to register it anyway")
         return registration
 
     def print_findings(self, registrations: Iterable[Registration]) -> None:
@@ -240,14 +241,14 @@ class _Questions:
 def _words(answer: str) -> tuple[str, ...]:
     words = tuple(answer.replace(",", " ").split())
     if not words:
-        raise ConfigurationError("there is no word in it")
+        raise ConfigurationError("the answer is empty")
     return words
 
 
 def _targets(answer: str) -> list[Target]:
     answer = answer.strip().lower()
     if answer not in {"both", *Target}:
-        raise ConfigurationError(f"{answer!r} is none of staging, production and both")
+        raise ConfigurationError(f"{answer!r} is not staging, production or both")
     return [*Target] if answer == "both" else [Target(answer)]
 
 
@@ -262,15 +263,15 @@ def _show(shown: Output, bug: Bug) -> None:
         for line in bug.text.splitlines():
             shown.line(line)
         shown.line()
-        shown.line(("Link", "head"), (f"  to {bug.product} :: {bug.component}, filled in", "dim"))
+        shown.line(("Link", "head"), (f"  to the form of {bug.product} :: {bug.component}, with this text", "dim"))
         shown.line(bug.link)
     shown.flush()
     if not bug.is_whole:
-        warn("with the description the link would be too long: copy it into the form")
-    note("nothing has been sent: open the link, read the bug, and submit it")
+        warn("the link does not contain the description, because it would be too long: copy it into the form")
+    note("nothing was sent: open the link, check the text, and submit the form")
     note(
         "Mozilla's own Treeherder has built its jobs from Taskcluster since 2019 and binds no job exchange any more: "
-        "yours reaches an instance that is configured to bind it"
+        "only an instance that is configured to bind your exchange receives your jobs"
     )
 
 
@@ -285,10 +286,10 @@ def _store(registrations: Mapping[Target, Registration], settings: Settings) -> 
             text = file.read()
     changed = store(text, registrations, source=_FILE)
     if changed == text:
-        note(f"{_FILE} has it already")
+        note(f"{_FILE} already contains this registration")
         return
     write_whole(path, changed)
     note(f"stored in {_FILE}")
     main = list(registrations.values())[-1]
     if settings.exchange not in (None, main.exchange):
-        note(f"without --target, publish goes to {settings.exchange}, as before")
+        note(f"without --target, publish still uses {settings.exchange}")

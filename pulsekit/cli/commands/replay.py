@@ -61,19 +61,23 @@ def _speed(text: str) -> float:
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="What tail --save wrote.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="A recording of tail --save.")],
     exchange: ExchangeOption = None,
     speed: Annotated[
-        float | None, typer.Option(parser=_speed, metavar="N|max", help="So many times faster. [default: 1]")
+        float | None,
+        typer.Option(parser=_speed, metavar="N|max", help="Divide the intervals by N, or remove them. [default: 1]"),
     ] = None,
-    max_gap: Annotated[float | None, duration("--max-gap", help="Wait no longer between two messages.")] = None,
+    max_gap: Annotated[float | None, duration("--max-gap", help="Limit the interval between two messages.")] = None,
     every: Annotated[float | None, every_option()] = None,
     changes: Annotated[
-        list[str] | None, repeatable("--key-map", metavar="OLD=NEW", help="Other words for keys to begin with.")
+        list[str] | None,
+        repeatable("--key-map", metavar="OLD=NEW", help="Replace the first words OLD of routing keys with NEW."),
     ] = None,
     chosen: FilterOption = None,
     count: CountOption = None,
-    salvage: Annotated[bool, typer.Option("--salvage", help="Send a damaged recording up to the damage.")] = False,
+    salvage: Annotated[
+        bool, typer.Option("--salvage", help="Send the messages before the damage of a recording.")
+    ] = False,
     dry_run: DryRunOption = False,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
@@ -82,12 +86,14 @@ def command(
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Send a recording again, with confirms, in the rhythm in which it came.
+    """Publish a recording with confirms and with its original intervals.
 
-    Bodies, keys, headers and properties are those that were recorded. The file is checked whole before anything is
-    sent: one that was cut off, damaged or changed is refused, or with --salvage sent up to there. NDJSON of tail does
-    as well, though nobody can tell whether it is whole. --every sends them at a steady pace; --dry-run shows what is
-    due when. The exchange is declared.
+    Bodies, keys, headers and properties are those of the recording. replay checks the complete file before it sends
+    anything. It refuses a truncated, damaged or changed recording; with --salvage, it sends the messages before the
+    damage. It also accepts NDJSON of tail, which has no digest to check.
+
+    --every sends the messages at a constant interval. --dry-run shows when each message is due. The exchange is
+    declared.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange
@@ -100,11 +106,11 @@ def command(
 
         wanted = Filter(chosen, name="--filter")
     if every is not None and (speed is not None or max_gap is not None):
-        raise ConfigurationError("--every says how long between two messages: leave out --speed and --max-gap")
+        raise ConfigurationError("--every sets all intervals: remove --speed and --max-gap")
     settings = load_settings()
     name = exchange or settings.exchange
     if name is None:
-        raise ConfigurationError("no exchange: give --exchange exchange/<user>/<name>, or write it into pulsekit.yml")
+        raise ConfigurationError("no exchange: add --exchange exchange/<user>/<name>, or set it in pulsekit.yml")
     pulse = None if dry_run else connect(settings, url, insecure=insecure)
     check_exchange(name, pulse.user if pulse else None)
     recording = _Recording(
@@ -121,7 +127,7 @@ def command(
     recording.check(out if dry_run else None)
     if pulse is None:
         out.flush()
-        note(f"{recording.words()}: nothing sent (--dry-run)")
+        note(f"dry run: {recording.words()}; nothing was sent")
         return ExitCode.DONE
 
     async def work() -> int:
@@ -189,8 +195,8 @@ class _Recording:
         for _ in records:  # check the messages after --count, too
             pass
         if self.wanted is not None and self.wanted.failures:
-            failures = counted(self.wanted.failures, "message", ",")
-            warn(f"--filter has no value for {failures}, left out; the first time: {self.wanted.failure}")
+            failures = counted(self.wanted.failures, "message")
+            warn(f"--filter failed for {failures}, which were skipped; the first error: {self.wanted.failure}")
         if not self.messages:
             for field in self.wanted.missing_fields if self.wanted is not None else ():
                 warn(f"--filter: no message had the field {field}")
@@ -203,7 +209,7 @@ class _Recording:
 
     def words(self) -> str:
         """Return the number of messages and the durations, as text."""
-        planned = "as fast as can be" if self.speed == inf else f"in {self.planned:.1f} s"
+        planned = "as fast as possible" if self.speed == inf else f"in {self.planned:.1f} s"
         return f"{counted(self.messages, 'message')}, recorded in {self.recorded:.1f} s, {planned}"
 
     def _chosen(self, records: Iterator[Record]) -> Iterator[Record]:
@@ -225,7 +231,7 @@ class _Recording:
         except DamagedRecording as error:
             if not self.salvage:
                 if tell and error.count:
-                    note("nothing is sent; with --salvage it would be what stands before the damage")
+                    note("nothing was sent; add --salvage to send the messages before the damage")
                 raise
             if tell:
                 warn(str(error))
@@ -247,7 +253,8 @@ async def _send(recording: _Recording, publisher: Publisher, out: Output, *, win
     try:
         await receipts.show_all(replay.send(publisher, window=window), "replaying")
     finally:
-        words = f"{receipts.summary() or 'nothing sent'}, to {publisher.exchange} in {time.monotonic() - began:.1f} s"
+        outcomes = receipts.summary() or "nothing was sent"
+        words = f"{outcomes}, to {publisher.exchange} in {time.monotonic() - began:.1f} s"
         if recording.speed != inf:
             words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
         note(words)
@@ -259,6 +266,6 @@ def _show(out: Output, index: int, due: float, key: str, record: Record) -> None
 
     size = len(record.content if isinstance(record.content, bytes) else encode_payload(record.content))
     if out.pretty:
-        out.line((f"{due:10.3f} s", "dim"), "  ", (key, "key"), (f"  {size} bytes", "dim"))
+        out.line((f"{due:10.3f} s", "dim"), "  ", (key, "key"), (f"  {size:,} bytes", "dim"))
     else:
         out.record({"index": index, "due": round(due, 3), "routing_key": key, "size": size})

@@ -51,43 +51,45 @@ _SETTLED = 0.3  # seconds without a new binding, after which the consumers of th
 def command(
     argv: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="Run inside it; its status is the result."),
+        typer.Argument(metavar="[-- COMMAND...]", help="Run COMMAND in the sandbox, and exit with its code."),
     ] = None,
-    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="0 picks a free one.")] = SANDBOX_PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")] = SANDBOX_PORT,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Anything but loopback needs --password-file.")
+        str, typer.Option(metavar="ADDRESS", help="Address; other than loopback needs --password-file.")
     ] = "127.0.0.1",
     password_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="What everybody has to give, guest included."),
+        typer.Option(metavar="FILE", help="File with the password of all users, guest included."),
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Only these may log in: YAML, name: password."),
+        typer.Option(metavar="FILE", help="YAML file of the users that may log in, as name: password."),
     ] = None,
     user: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The user of PULSE_URL. Default: me, or the first user of --users."),
+        typer.Option(metavar="NAME", help="User of PULSE_URL. [default: me, or the first user of --users]"),
     ] = None,
     registration: RegistrationOption = None,
     seed: Annotated[
         str | None,
-        typer.Option(metavar="RECORDING", help="Publish it once somebody is bound to its exchange."),
+        typer.Option(metavar="RECORDING", help="Publish a recording when a queue is bound to its exchange."),
     ] = None,
     faults: Annotated[
         list[str] | None,
-        repeatable("--fault", metavar="FAULT", help="latency=D, drop=D (every so often), refuse, blocked."),
+        repeatable("--fault", metavar="FAULT", help="latency=D, drop=D (interval), refuse or blocked."),
     ] = None,
-    warn_limit: Annotated[int, typer.Option("--warn", min=0, metavar="N", help="Warn over so many in a queue.")] = 2000,
+    warn_limit: Annotated[
+        int, typer.Option("--warn", min=0, metavar="N", help="Warn of a queue with more than N messages.")
+    ] = 2000,
     delete_limit: Annotated[
-        int, typer.Option("--delete", min=0, metavar="N", help="Delete a queue over so many.")
+        int, typer.Option("--delete", min=0, metavar="N", help="Delete a queue with more than N messages.")
     ] = 8000,
     rabbitmq: Annotated[
         int, typer.Option(min=3, max=4, metavar="3|4", help="Answer as RabbitMQ 3.10 or as RabbitMQ 4.0.")
     ] = 3,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="One line for each thing that happens.")] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print one line for each event.")] = False,
 ) -> int:
-    """Host Pulse on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
+    """Run a Pulse broker on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
     It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
     is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
@@ -153,7 +155,7 @@ async def _host(
         shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
         print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the one line that is for other programs
         if private:
-            note("PULSE_URL is shown without the password: whoever uses it sets PULSE_PASSWORD, too")
+            note("PULSE_URL is printed without the password: set PULSE_PASSWORD to use it")
         for exchange, drafts in recorded.items():
             pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
@@ -224,7 +226,7 @@ class _Seed:
         sent = 0
         async for receipt in self.publisher.publish_many(self._drafts):
             sent += receipt.outcome == "confirmed"
-        note(f"published {sent} recorded messages to {self.publisher.exchange}")
+        note(f"published {counted(sent, 'recorded message')} to {self.publisher.exchange}")
 
 
 class _Watch:
@@ -271,7 +273,7 @@ class _Faults:
             elif name in {"refuse", "blocked"} and not value:
                 values[name] = True
             else:
-                raise ConfigurationError(f"--fault {text}: known are latency=200ms, drop=10s, refuse and blocked")
+                raise ConfigurationError(f"--fault {text}: use latency=200ms, drop=10s, refuse or blocked")
         return cls(**values)  # type: ignore[arg-type] # each name has its own type
 
     def inflicted(self, sandbox: Sandbox) -> _Inflicted:
@@ -302,7 +304,7 @@ class _Inflicted:
             self._timer = asyncio.get_running_loop().call_later(self._faults.drop, self._drop)
 
     def _drop(self) -> None:
-        note(f"dropped {self._sandbox.cut()} connections")
+        note(f"closed {counted(self._sandbox.cut(), 'connection')}")
         self._again()
 
 
@@ -367,7 +369,7 @@ def _records(name: str) -> Iterator[Record]:
 def _read_users(path: Path) -> dict[str, str]:
     from pulsekit._documents.document import parse_yaml
 
-    wanted = "a mapping of user names to passwords is expected, each in quotes"
+    wanted = "write a mapping of user names to passwords, with quotes"
     try:
         value = parse_yaml(path.read_bytes(), source=str(path)).value
     except DocumentError as error:  # its message may quote a password
@@ -383,5 +385,5 @@ def _first_line(path: Path) -> str:
     except UnicodeDecodeError:
         raise ConfigurationError(f"{path}: the password is not UTF-8") from None
     if not lines or not lines[0]:
-        raise ConfigurationError(f"{path}: there is no password on its first line")
+        raise ConfigurationError(f"{path}: the first line contains no password")
     return lines[0]

@@ -1,8 +1,8 @@
-"""What could come next on a command line: commands, options, and the names the configuration knows.
+"""The completions of a command line: commands, options, and the names in the configuration.
 
-A shell asks with each TAB, so nothing here connects, waits, runs a user's commands, or says a word: a configuration
-that cannot be read has no names. Names come from files that may be a stranger's; what a terminal or a shell could obey
-is never proposed.
+A shell calls this for each TAB, so this module opens no connection, does not wait, runs no command of the user and
+prints no message. An unreadable configuration has no names. A configuration can come from an untrusted repository, so a
+name that a terminal or a shell could interpret is never suggested.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 __all__ = ["answer"]
 
-_Suggestion = tuple[str, str]  # what to insert, and what it is
+_Suggestion = tuple[str, str]  # the text to insert, and its description
 
 _MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
-_NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # what bash does not take as it stands
-_OBEYED = re.compile(r"[$`\"\\!]")  # what it obeys between double quotes
+_NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # characters that bash interprets outside of quotes
+_OBEYED = re.compile(r"[$`\"\\!]")  # characters that it interprets between double quotes
 _QUOTES = "'\""
 
 
 def answer(root: Any, shell: str, words: Sequence[str]) -> None:
-    """Print what could come next, a line each, for the scripts of `completion`.
+    """Print the completions, one per line, for the scripts of `completion`.
 
     Args:
         root: the group of all commands.
-        shell: who asks: bash, which gives its line in the environment; zsh or fish, which give words.
-        words: those before the cursor without the program's name; the last one is not complete.
+        shell: bash, which passes its line in the environment, or zsh or fish, which pass words.
+        words: the words before the cursor, without the program's name. The last one is incomplete.
     """
     if shell == "bash":
         words, quote = _split(os.environ.get("_PULSEKIT_LINE", ""))
@@ -52,7 +52,7 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
         prefix, typed = "", incomplete
     found = [(f"{prefix}{text}", about) for text, about in _suggestions(root, given, typed) if _is_harmless(text)]
     if shell == "bash":
-        # Its word begins anew after each of these, and only that part is replaced.
+        # For bash, a new word begins after each of these characters, and only that part is replaced.
         breaks = set(":=").intersection(os.environ.get("_PULSEKIT_BREAKS", ""))
         cut = 0 if quote else max((incomplete.rfind(one) + 1 for one in breaks), default=0)
         lines = [_quoted(text[cut:], quote) for text, _ in found]
@@ -82,7 +82,7 @@ def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Sugge
 
 
 def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
-    """Return the command that is being written, its context, and what stands behind its name."""
+    """Return the command on the line, its context, and the words after its name."""
     context = root.make_context("pulsekit", [], resilient_parsing=True)
     command, rest = root, list(given)
     while hasattr(command, "list_commands"):
@@ -93,7 +93,7 @@ def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
         inner = command.get_command(context, name)
         if inner is None:
             return command, None, rest
-        # A command that is loaded late comes with its context.
+        # A command that is loaded on its first call creates its own context.
         arguments = [] if hasattr(inner, "list_commands") else rest
         context = inner.make_context(name, list(arguments), parent=context, resilient_parsing=True)
         command = context.command
@@ -101,7 +101,7 @@ def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
 
 
 def _asked_for(command: Any, context: Any, rest: Sequence[str], typed: str) -> Any:
-    """Return the option or argument whose value is being written, or None."""
+    """Return the option or argument whose value is at the cursor, or None."""
     params = command.get_params(context)
     options = [param for param in params if param.param_type_name == "option" and not param.is_flag]
     if rest and "--" not in rest:
@@ -119,7 +119,7 @@ def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
         if param.param_type_name != "option" or param.hidden:
             continue
         if context.params.get(param.name) not in (None, False, param.default) and not param.multiple:
-            continue  # given already
+            continue  # already on the line
         long = [name for name in param.opts if name.startswith("--")]
         for name in long or param.opts:
             if name.startswith(typed):
@@ -169,7 +169,7 @@ def _destinations(settings: Settings, _: Any) -> Iterable[str]:
 
 
 def _projects(settings: Settings, context: Any) -> Iterable[str]:
-    """Return projects as registrations have them; `init` takes those of jobs."""
+    """Return the projects of registrations; for `init`, as jobs name them."""
     ending = "._" if context.info_name == "init" else ""
     return (text.removesuffix(ending) for text in _registered(settings, "projects"))
 
@@ -195,7 +195,7 @@ def _patterns_and_bindings(settings: Settings, context: Any) -> Iterable[str]:
 
 
 def _keys(settings: Settings, _: Any) -> Iterable[str]:
-    """Yield the keys that are bound as they stand."""
+    """Yield the patterns without wildcards, which are routing keys."""
     return (one.pattern for one in _expanded(settings) if not {"*", "#"} & set(one.pattern.split(".")))
 
 
@@ -246,8 +246,8 @@ def _users(settings: Settings, _: Any) -> Iterable[str]:
     return [settings.user] if settings.user else []
 
 
-# By the long name of an option, or the name of an argument; one of another name proposes what its type knows, and the
-# shell proposes files.
+# By the long name of an option, or the name of an argument. For other parameters, the values of their type are
+# suggested, or the shell suggests files.
 _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--binding": _patterns_and_bindings,
     "--destination": _destinations,
@@ -272,9 +272,9 @@ def _is_harmless(text: str) -> bool:
 
 
 def _split(line: str) -> tuple[list[str], str]:
-    """Split the line of bash up to the cursor into words; return the quote that is open at its end, too.
+    """Split the line of bash up to the cursor into words, and return them with the quote that is open at its end.
 
-    The last word is not complete, and empty behind a space.
+    The last word is incomplete. After a space, it is empty.
     """
     words, word, quote, escaped = [""], "", "", False
     for character in line:
@@ -297,7 +297,7 @@ def _split(line: str) -> tuple[list[str], str]:
 
 
 def _quoted(text: str, quote: str) -> str:
-    """Write a text so that bash takes it as it is, where a quote may be open."""
+    """Escape a text for bash, inside an open quote or outside."""
     if quote == "'":
         return text.replace("'", r"'\''")
     obeyed = _OBEYED if quote else _NOT_PLAIN

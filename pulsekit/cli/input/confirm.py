@@ -25,7 +25,7 @@ def check_can_ask(doing: str, *, yes: bool) -> None:
         ConfigurationError: Raised when the flag is missing and there is no terminal.
     """
     if not yes and not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ConfigurationError(f"nobody can be asked here: add --yes to {doing} without a question")
+        raise ConfigurationError(f"not a terminal, cannot ask: add --yes to {doing}")
 
 
 async def agreed(question: str, *, yes: bool) -> bool:

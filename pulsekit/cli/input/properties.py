@@ -52,7 +52,7 @@ def _pair(option: str, text: str) -> tuple[str, str]:
 
 def _value(name: str, text: str) -> Any:
     if name not in _NAMES:
-        raise ConfigurationError(f"--property: there is no {name!r:.40}; there are {', '.join(_NAMES)}")
+        raise ConfigurationError(f"--property: unknown property {name!r:.40}; use one of {', '.join(_NAMES)}")
     if name in _NUMBERS:
         least, most = _NUMBERS[name]
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
@@ -66,7 +66,7 @@ def _value(name: str, text: str) -> Any:
         try:
             when = read_when(text)
         except ValueError:
-            raise ConfigurationError(f"--property: {text!r:.40} is no time such as 2026-11-23T18:00:00Z") from None
+            raise ConfigurationError(f"--property: {text!r:.40} is not a time such as 2026-11-23T18:00:00Z") from None
         return when if when.tzinfo else when.replace(tzinfo=UTC)
     if len(text.encode(errors="replace")) > 255:  # a short string, AMQP 0-9-1 §4.2.5.3
         raise ConfigurationError(f"--property: {name} has more than 255 bytes")

@@ -69,7 +69,8 @@ class Receipts:
                 (f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent + detail, "dim")
             )
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
-            warn(f"nobody is bound to {receipt.routing_key!r} on {receipt.exchange}: the message is gone")
+            target = f"{receipt.routing_key!r} on {receipt.exchange}"
+            warn(f"no queue is bound to {target}, so the broker discarded the message")
 
     async def show_all(self, receipts: AsyncGenerator[Receipt, None], doing: str) -> None:
         """Show each receipt when it arrives, or a progress bar for many. In the end, close the source and flush.
@@ -98,7 +99,7 @@ class Receipts:
 
     def summary(self) -> str:
         """Return the counts as text, or an empty text if there are none."""
-        return ", ".join(f"{number} {outcome}" for outcome, number in self.counts.items())
+        return ", ".join(f"{number:,} {outcome}" for outcome, number in self.counts.items())
 
     def status(self, *, require_route: bool) -> ExitCode:
         """Return the exit code for the outcomes.

@@ -20,7 +20,7 @@ def test_an_exchange_is_created_checked_and_deleted(user: PulseUser, tmp_path: P
     ]
     assert [done.status for done in run] == [5, 0, 0, 0, 0, 0, 5]
     assert "does not exist" in run[0].err
-    assert "is deleted" in run[4].err
+    assert "was deleted" in run[4].err
     assert "did not exist" in run[5].err
     assert all(not done.out for done in run)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def test_it_writes_two_files_that_every_command_can_use(call, folder) -> None:
     result = call("init")
     assert (result.code, result.out) == (0, "")
-    assert result.err.startswith("wrote pulsekit.yml\nwrote job.yml\nnext: 'pulsekit publish job.yml --dry-run'")
+    assert result.err.startswith("wrote pulsekit.yml\nwrote job.yml\nnext, run 'pulsekit sandbox'")
     assert sorted(path.name for path in folder.iterdir()) == ["job.yml", "pulsekit.yml"]
     assert call("validate", "job.yml").code == 0
     assert call("bindings", "--lint").code == 0
@@ -69,7 +69,7 @@ def test_the_exchange_is_that_of_who_logs_in(call, folder, monkeypatch) -> None:
 def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> None:
     (folder / name).write_text("mine: [")
     result = call("init")
-    assert (result.code, result.err) == (2, f"error: not written, because it is there: {name}; --force overwrites\n")
+    assert (result.code, result.err) == (2, f"error: {name} already exists: add --force to overwrite\n")
     assert [path.name for path in folder.iterdir()] == [name]
     assert (folder / name).read_text() == "mine: ["
     assert call("init", "--force").code == 0

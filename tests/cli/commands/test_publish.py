@@ -225,7 +225,7 @@ def test_a_key_that_nobody_is_bound_to_is_a_warning_or_with_require_route_a_fail
     done = pulsekit(*arguments, folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
     assert done.status == 0
     assert done.records[0]["outcome"] == "returned"
-    assert f"nobody is bound to '{KEY}'" in done.err
+    assert f"no queue is bound to '{KEY}'" in done.err
     done = pulsekit(*arguments, "--require-route", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
     assert done.status == 3
 
@@ -456,7 +456,7 @@ def test_on_a_terminal_many_messages_are_a_bar_and_a_line_of_counts(
     assert done.code == 0
     assert "publishing" in done.out
     assert "60 returned, to " in done.out
-    assert done.out.count("nobody is bound to 'k'") == 1
+    assert done.out.count("no queue is bound to 'k'") == 1
     assert "confirmed  k" not in done.out
 
 

@@ -126,7 +126,7 @@ async def test_dropped_connections_come_back(tmp_path: Path) -> None:
         async with library.connect(url_of(sandbox)) as pulse:
             publisher = pulse.publisher(EXCHANGE)
             await publisher.publish({}, "k")
-            assert words(sandbox) == "dropped 1 connections\n"
+            assert words(sandbox) == "closed 1 connection\n"
             await publisher.publish({}, "k")
         sandbox.terminate()
         sandbox.communicate()

@@ -178,7 +178,7 @@ async def test_a_binding_that_is_refused_is_named_and_the_others_go_on(
     assert keys(out) == ["k"]
     assert tail.returncode == 3
     warning, listening = tail.said  # type: ignore[attr-defined]
-    assert f"{missing}:# is left out" in warning
+    assert f"{missing}:# is skipped" in warning
     assert missing not in listening
 
 
@@ -237,7 +237,7 @@ async def test_only_what_a_filter_takes_is_shown_recorded_and_counted(
     summary, warning = err.splitlines()
     assert summary.startswith("2 of 5 messages")
     assert summary.endswith("2 recorded in few.ndjson")
-    assert "--filter has no value for 2 messages" in warning
+    assert "--filter failed for 2 messages" in warning
 
 
 async def test_a_query_shows_what_it_makes_of_each_message(

@@ -75,7 +75,7 @@ def test_a_target_and_a_name_are_one_too_many(call: Call, project: Path) -> None
     for arguments in (["tail", "exchange/me/x"], ["exchange", "create", "exchange/me/x"]):
         result = call(*arguments, "--target", "staging")
         assert result.code == 2
-        assert "--target says" in result.err
+        assert "--target selects" in result.err
 
 
 def test_without_a_name_anywhere_one_is_asked_for(call: Call, folder: Path) -> None:

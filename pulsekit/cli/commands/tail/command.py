@@ -159,7 +159,7 @@ def command(
     if quiet and save is None:
         raise ConfigurationError("--quiet shows nothing: say with --save where to record")
     if listen and target:
-        raise ConfigurationError("--target says what to listen to: give it or EXCHANGE")
+        raise ConfigurationError("--target selects the exchange, so it cannot be combined with EXCHANGE")
     if (keep is not None or queue_type is not None) and queue is None:
         raise ConfigurationError("--keep and --queue-type describe a --queue: name it, as in --queue jobs")
     if not rate and (every is not None or words is not None):

@@ -175,7 +175,7 @@ class Session:
 
     def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
         self._refused.append(binding)
-        self._say(warn, f"{binding} is left out: {error}")
+        self._say(warn, f"{binding} is skipped: {error}")
 
     def _on_gap(self, gap: Gap) -> None:
         if self._screen is None or not self._screen.tells:
