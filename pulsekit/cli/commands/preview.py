@@ -45,11 +45,11 @@ _MANY = 1000  # jobs in one drawing
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe."),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML. [default: stdin]"),
     ] = None,
     *,
     details: Annotated[
-        bool, typer.Option("--details", help=f"Show the details of every job, not only of up to {_FEW}.")
+        bool, typer.Option("--details", help=f"Show the details also of more than {_FEW} jobs.")
     ] = False,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,

@@ -51,13 +51,13 @@ pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; - or none is a pipe."),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML. [default: stdin]"),
     ] = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
     profile: ProfileOption = "strict",
     lint_off: Annotated[
         list[str] | None,
-        repeatable("--lint-off", metavar="RULE", help="Leave a rule out; all of them are in docs/lint.md."),
+        repeatable("--lint-off", metavar="RULE", help="Disable a rule of docs/lint.md."),
     ] = None,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
@@ -68,13 +68,13 @@ def command(
     ] = False,
     output: Annotated[Form | None, output_option()] = None,
 ) -> int:
-    """Check jobs against Treeherder's schema and its rules beyond, and tell every error with its place.
+    """Check jobs against Treeherder's schema and rules, and show every error with its position.
 
     The rules are for jobs alone: for each that is broken it says whether Treeherder drops the job, shows it wrong, or
     shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
     are valid and would not be dropped, each on a line, and prints the problems of the others on stderr.
 
-    Exit status: 0 when all are valid, 1 when one is not, cannot be read, or would be dropped or shown wrong.
+    Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown wrong.
     """
     check_given(files, "validate")
     from pulsekit._config.settings import load_settings
@@ -108,7 +108,7 @@ class _Report:
         edits: Edits | None,
     ) -> None:
         if migrate and form is not None:
-            raise ConfigurationError("--migrate writes jobs, not verdicts: leave -o away")
+            raise ConfigurationError("--migrate writes jobs, not reports: remove --output")
         self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
         self._migrate = migrate
         self._edits = edits

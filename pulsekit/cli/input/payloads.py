@@ -53,7 +53,7 @@ def check_given(files: Sequence[str] | None, doing: str) -> None:
         ConfigurationError: Raised when the command has neither.
     """
     if not files and not is_piped():
-        raise ConfigurationError(f"nothing to {doing}: name a file or pipe jobs in, as in 'pulsekit {doing} job.yml'")
+        raise ConfigurationError(f"nothing to {doing}: add a file, or pipe jobs, as in 'pulsekit {doing} job.yml'")
 
 
 def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:

@@ -29,7 +29,7 @@ def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> R
 
     recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
     if recorder.path.exists() and not replace:
-        raise ConfigurationError(f"{path} is there already: give another name, or replace it with --force")
+        raise ConfigurationError(f"{path} already exists: use another name, or add --force to replace it")
     if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):
         reason = errno.EACCES if recorder.path.parent.is_dir() else errno.ENOENT
         raise OSError(reason, os.strerror(reason), path)

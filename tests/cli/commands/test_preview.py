@@ -149,7 +149,7 @@ def test_what_json_can_hold_can_be_shown(call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "words"),
     [
-        ([], None, 2, "error: nothing to preview: name a file or pipe jobs in, as in 'pulsekit preview job.yml'"),
+        ([], None, 2, "error: nothing to preview: add a file, or pipe jobs, as in 'pulsekit preview job.yml'"),
         (["empty.json"], None, 2, "error: nothing to preview: empty.json is empty"),
         ([], " \n", 2, "error: nothing to preview: <stdin> is empty"),
         (["nowhere.json"], None, 74, "error: nowhere.json: No such file or directory"),

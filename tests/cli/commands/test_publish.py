@@ -185,7 +185,7 @@ async def test_further_keys_headers_and_properties_can_be_given_for_all(
         (["--property", "nope=1"], "app_id"),
         (["--property", "user_id=me"], "app_id"),
         (["--property", "priority=high"], "0 to 255"),
-        (["--property", "timestamp=soon"], "no time"),
+        (["--property", "timestamp=soon"], "not a time"),
         (["--property", f"type={'a' * 256}"], "255"),
     ],
 )
@@ -397,7 +397,7 @@ def test_a_schema_of_ones_own_decides(user: PulseUser, exchange: str, tmp_path: 
         (["-d", "t"], b"\xff\xfe{}", 1, "UTF-8"),
         (["-d", "t"], ndjson({"a": 1}), 1, "is missing"),
         ([], ndjson(JOBS[0]), 2, "--routing-key"),
-        (["-d", "t", "-k", "k"], ndjson(JOBS[0]), 2, "not both"),
+        (["-d", "t", "-k", "k"], ndjson(JOBS[0]), 2, "cannot be combined"),
         (["-k", "k" * 256], ndjson(JOBS[0]), 1, "256 bytes"),
         (["-k", "k", "--no-schema"], ndjson({"routing_key": "r", "body_b64": "*"}), 1, "base64"),
         (["-d", "t", "--no-schema"], ndjson({"a": 1}), 1, "origin.project"),

@@ -98,10 +98,7 @@ def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, fol
             "(write it as in 5b3bb6a5-6d1f-4d3c-9a3b-0f6f2b0f7c11/0) [task-id-form]"
         ),
     ]
-    assert (
-        result.err
-        == "0 valid, 1 invalid against pulse-job (treeherder); by Treeherder's rules beyond it: 1 dropped, 1 wrong\n"
-    )
+    assert result.err == "0 valid, 1 invalid against pulse-job (treeherder); Treeherder's rules: 1 dropped, 1 wrong\n"
 
 
 def test_a_person_gets_no_line_for_what_is_valid(call, folder) -> None:
@@ -242,7 +239,7 @@ def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
 @pytest.mark.parametrize(
     ("arguments", "stdin", "code", "words"),
     [
-        ([], None, 2, "error: nothing to validate: name a file or pipe jobs in, as in 'pulsekit validate job.yml'"),
+        ([], None, 2, "error: nothing to validate: add a file, or pipe jobs, as in 'pulsekit validate job.yml'"),
         (["empty.json"], None, 2, "error: nothing to validate: empty.json is empty"),
         ([], " \n", 2, "error: nothing to validate: <stdin> is empty"),
         (["nowhere.json"], None, 74, "error: nowhere.json: No such file or directory"),
@@ -333,7 +330,7 @@ def test_rules_beyond_the_schema_are_told_and_the_bad_ones_move_the_exit_status(
     (found,) = record["lint"]
     assert (found["rule"], found["severity"]) == (rule, severity)
     assert found["line"] >= 1
-    assert f"beyond it: 1 {severity}" in result.err
+    assert f"Treeherder's rules: 1 {severity}" in result.err
     assert f"{severity}" in call("validate", "-o", "pretty", stdin=json.dumps(job)).out
     kind = {"cosmetic": "notice", "wrong": "warning", "dropped": "error"}[severity]
     assert call("validate", "-o", "github", stdin=json.dumps(job)).out.startswith(f"::{kind} title={rule}::")

@@ -52,15 +52,18 @@ make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 def command(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML; without one, a pipe."),
+        typer.Argument(metavar="[FILE]...", help="JSON, NDJSON or YAML. [default: stdin]"),
     ] = None,
     exchange: ExchangeOption = None,
     key: Annotated[str | None, routing_key_option()] = None,
     destinations: DestinationOption = None,
-    cc: Annotated[list[str] | None, repeatable("--cc", metavar="KEY", help="A further key for all.")] = None,
-    headers: Annotated[list[str] | None, repeatable("--header", metavar="NAME=VALUE", help="A header for all.")] = None,
+    cc: Annotated[list[str] | None, repeatable("--cc", metavar="KEY", help="Add a CC key to every message.")] = None,
+    headers: Annotated[
+        list[str] | None, repeatable("--header", metavar="NAME=VALUE", help="Add a header to every message.")
+    ] = None,
     properties: Annotated[
-        list[str] | None, repeatable("--property", metavar="NAME=VALUE", help="A property, such as app_id=ci.")
+        list[str] | None,
+        repeatable("--property", metavar="NAME=VALUE", help="Set a property of every message, such as app_id=ci."),
     ] = None,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
@@ -70,7 +73,9 @@ def command(
     removals: UnsetOption = None,
     force: ForceOption = False,
     dry_run: DryRunOption = False,
-    keep_going: Annotated[bool, typer.Option("--keep-going", help="Leave out what is invalid, send the rest.")] = False,
+    keep_going: Annotated[
+        bool, typer.Option("--keep-going", help="Skip invalid payloads, and send the others.")
+    ] = False,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
     timeout: Annotated[float | None, timeout_option("60s")] = None,
@@ -85,8 +90,8 @@ def command(
     jobs. A job that Treeherder would show wrong causes a warning. A record of tail keeps its routing key unless one is
     given. The exchange is declared.
 
-    --dry-run shows for each job whether it would be sent, its keys, the bindings that match them, and how it would
-    look on Treeherder.
+    --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
+    show the job.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.publisher.planning import PublishPlan
@@ -97,10 +102,10 @@ def command(
     if files == ["-"]:
         files = None
     if key is not None and destinations:
-        raise ConfigurationError("give --routing-key or --destination, not both")
+        raise ConfigurationError("--routing-key and --destination cannot be combined: remove one")
     if not files and not is_piped():
         raise ConfigurationError(
-            "nothing to publish: name a file or pipe jobs in, as in "
+            "nothing to publish: add a file, or pipe jobs, as in "
             "'pulsekit publish job.yml --exchange exchange/me/v1/jobs --destination treeherder'"
         )
     extra_properties = None
@@ -192,6 +197,6 @@ def _checked(exchange: str | None, user: str | None) -> str:
 
     if exchange is None:
         raise ConfigurationError(
-            "no exchange: give --exchange exchange/<user>/<name> or --target, or write it into pulsekit.yml"
+            "no exchange: add --exchange exchange/<user>/<name> or --target, or set it in pulsekit.yml"
         )
     return check_exchange(exchange, user)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.commands.publish.files import Files
 from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
 from pulsekit.cli.exit_codes import ExitCode
@@ -83,7 +84,7 @@ class Sending:
             if summary := self._receipts.summary():
                 note(f"{summary}, to {self._plan.exchange} in {time.monotonic() - began:.1f} s")
             if publisher.in_flight:
-                note(f"{publisher.in_flight} more were on their way, and may or may not have arrived")
+                note(f"{counted(publisher.in_flight, 'message')} had no confirm and may have arrived")
 
     def status(self, *, require_route: bool) -> ExitCode:
         """Return the exit code for the outcomes of the messages."""
@@ -107,7 +108,7 @@ class Sending:
         self._summary.print_all()
         self._receipts.total = messages
         if refused and (not self._keep_going or refused == total):
-            reasons = [f"{refused - dropped} of {total} invalid"] if refused > dropped else []
+            reasons = [f"{refused - dropped:,} of {total:,} invalid"] if refused > dropped else []
             if dropped:
                 reasons.append(f"Treeherder would drop {dropped} of {total}")
             hint = " (--force publishes them)" if judged else ""

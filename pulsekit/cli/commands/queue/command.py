@@ -43,9 +43,7 @@ pulsekit queue purge queue/me/jobs
 pulsekit queue delete queue/me/jobs --yes
 """
 
-command = typer.Typer(
-    cls=Group, help="Look at your queues, take messages out, empty or delete them.", add_completion=False
-)
+command = typer.Typer(cls=Group, help="Show, peek, take, purge or delete your queues.", add_completion=False)
 
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
 
@@ -54,35 +52,34 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>"
 def show(
     name: _Name,
     *,
-    watching: Annotated[bool, typer.Option("--watch", help="Look again and again, with the rate of growth.")] = False,
+    watching: Annotated[bool, typer.Option("--watch", help="Repeat, with the rate of growth.")] = False,
     every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer passes the default to the parser
     count: CountOption = None,
     mail_over: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Messages over which PulseGuardian mails you.")
+        int, typer.Option(min=1, metavar="N", help="Number of messages above which PulseGuardian mails you.")
     ] = 2000,
     delete_over: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Messages over which it deletes the queue.")
+        int, typer.Option(min=1, metavar="N", help="Number of messages above which it deletes the queue.")
     ] = 8000,
     guardian: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Ask this PulseGuardian for the bindings too."),
+        typer.Option(metavar="URL", help="Also show the bindings, from this PulseGuardian."),
     ] = None,
     registration: RegistrationOption = None,
     rule: RuleOption = None,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Unbind what is not in the registrations, after showing it.")
-    ] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Unbind bindings that the registrations do not have.")] = False,
     yes: YesOption = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Show how many messages wait in a queue, who consumes it, and how near PulseGuardian's limits are.
+    """Show the number of messages and consumers of a queue, and PulseGuardian's limits.
 
-    Messages that consumers have taken and not yet acknowledged count for PulseGuardian too, but nobody outside sees
-    them. With --registration, what PulseGuardian says is bound is compared with what they expand to.
+    For PulseGuardian, messages count that were delivered but not acknowledged. AMQP does not show their number. With
+    --registration, compare the bindings that PulseGuardian shows with those of the registrations. --prune shows the
+    stale bindings before it unbinds them.
 
-    Exit status 5 when there is no such queue, or no more.
+    Exit code: 5 if the queue does not exist.
     """
     from pulsekit.cli.commands.queue.show import bindings_of, watch
     from pulsekit.cli.commands.queue.show import show as show_once
@@ -90,9 +87,9 @@ def show(
 
     limits = Limits(mail_over, delete_over, every)
     if watching and (guardian or prune):
-        raise ConfigurationError("--watch looks at the depth alone: leave --guardian and --prune out")
+        raise ConfigurationError("--watch shows only the depth: remove --guardian and --prune")
     if (prune or registration) and not guardian:
-        raise ConfigurationError("only PulseGuardian knows what is bound: give its address with --guardian URL")
+        raise ConfigurationError("only PulseGuardian has the bindings of a queue: add --guardian URL")
     if prune:
         check_can_ask(f"prune {name}", yes=yes)
     pulse = connect_to(name, check_queue, url, insecure=insecure)
@@ -113,10 +110,10 @@ def peek(
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Show the first messages of a queue and leave them in it.
+    """Show the first messages of a queue, and leave them in it.
 
-    They are taken and put back where they were; what stays is that they are marked as redelivered. While that happens
-    its consumers do not get them, and a quorum queue counts a delivery.
+    The messages are delivered and requeued at their position. Afterwards they are marked as redelivered, and a quorum
+    queue counts one more delivery. Until they are requeued, consumers of the queue do not receive them.
     """
     from pulsekit.cli.commands.queue.messages import peek as look
 
@@ -139,7 +136,7 @@ def take(
     """Show the messages of a queue and remove them from it, until the queue is empty.
 
     Each message is removed after it was shown. With --save, it is removed after it is on the disk. If the command
-    stops early, the other messages stay in the queue. A file that exists is only replaced with --force.
+    stops early, the other messages stay in the queue. An existing file is replaced only with --force.
 
     'pulsekit queue peek' shows messages and leaves them in the queue.
     """
@@ -155,7 +152,7 @@ def take(
 
 @command.command(cls=Command)
 def purge(name: _Name, *, yes: YesOption = False, url: UrlOption = None, insecure: InsecureOption = False) -> int:
-    """Drop all messages that wait in a queue; those that consumers have taken stay."""
+    """Remove all messages from a queue, except messages that were delivered but not acknowledged."""
     check_can_ask(f"purge {name}", yes=yes)
     return run(_purge(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes))
 
@@ -169,7 +166,7 @@ def delete(
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete a queue with all that is in it; without --force, not while it has consumers."""
+    """Delete a queue and its messages. If it has consumers, --force is required."""
     check_can_ask(f"delete {name}", yes=yes)
     return run(_delete(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes, force=force))
 
@@ -179,10 +176,10 @@ async def _purge(pulse: Pulse, name: str, *, yes: bool) -> int:
 
     async with pulse:
         waiting = (await queue_depth(pulse, name)).ready
-        if not await agreed(f"drop {counted(waiting, 'message', ',')} from {name}?", yes=yes):
+        if not await agreed(f"remove {counted(waiting, 'message')} from {name}?", yes=yes):
             return nothing_done()
         gone = await purge_queue(pulse, name)
-    note(f"{counted(gone, 'message', ',')} dropped from {name}")
+    note(f"removed {counted(gone, 'message')} from {name}")
     return ExitCode.DONE
 
 
@@ -193,9 +190,9 @@ async def _delete(pulse: Pulse, name: str, *, yes: bool, force: bool) -> int:
         depth = await queue_depth(pulse, name)
         if not force:
             check_unused(depth)  # before the question
-        users = f", and take it from {counted(depth.consumers, 'consumer', ',')}" if depth.consumers else ""
-        if not await agreed(f"delete {name} with {counted(depth.ready, 'message', ',')}{users}?", yes=yes):
+        users = f" and {counted(depth.consumers, 'consumer')}" if depth.consumers else ""
+        if not await agreed(f"delete {name} with {counted(depth.ready, 'message')}{users}?", yes=yes):
             return nothing_done()
         gone = await delete_queue(pulse, name, if_unused=not force)
-    note(f"{name} is deleted, and {counted(gone, 'message', ',')} with it")
+    note(f"{name} was deleted with {counted(gone, 'message')}")
     return ExitCode.DONE

@@ -38,7 +38,7 @@ async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool
         waiting = counted(max(ready, len(messages)), "message", ",")
         note(f"{len(messages)} of {waiting}; they stay in the queue, marked as redelivered")
     else:
-        note(f"no message waits in {name}")
+        note(f"{name} is empty")
     return ExitCode.DONE
 
 

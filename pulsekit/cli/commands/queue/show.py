@@ -40,7 +40,7 @@ async def show(
     prune: bool,
     yes: bool,
 ) -> int:
-    """Show a queue and its bindings once; with `prune`, unbind what is stale."""
+    """Show a queue and its bindings once; with `prune`, unbind the stale bindings."""
     from pulsekit.queues.operations import queue_depth, unbind
 
     async with pulse:
@@ -51,16 +51,16 @@ async def show(
         if not prune or change is None:
             return ExitCode.DONE
         if not change.stale:
-            note("nothing is stale")
+            note("no binding is stale, so none was unbound")
             return ExitCode.DONE
         if not change.kept:
-            warn("nothing of the registrations is bound: everything would be unbound; are they those of this queue?")
-            note("nothing was done; to be rid of the queue, delete it")
+            warn("no binding of the registrations is bound, so --prune would unbind all bindings: check --registration")
+            note(f"nothing was unbound; to delete the queue, run 'pulsekit queue delete {name}'")
             return ExitCode.NEGATIVE
-        if not await agreed(f"unbind {counted(len(change.stale), 'binding', ',')} of {name}?", yes=yes):
+        if not await agreed(f"unbind {counted(len(change.stale), 'binding')} of {name}?", yes=yes):
             return nothing_done()
         await unbind(pulse, name, change.stale)
-    note(f"{counted(len(change.stale), 'binding', ',')} unbound, {len(change.kept)} kept")
+    note(f"{counted(len(change.stale), 'binding')} unbound, {len(change.kept):,} kept")
     return ExitCode.DONE
 
 
@@ -110,7 +110,9 @@ def bindings_of(
         return fetch_bindings(guardian, name), None
     registrations = registrations_from(*registration) if registration else configured_registrations()[0]
     if not registrations:
-        raise ConfigurationError("no registrations to compare with: give --registration FILE, or configure them")
+        raise ConfigurationError(
+            "no registrations to compare with: add --registration FILE, or add them to pulsekit.yml"
+        )
     wanted = expand(under_rule(registrations, rule))
     bound = fetch_bindings(guardian, name)
     return bound, compare(bound, wanted)
@@ -135,13 +137,13 @@ def _show_depth(shown: Output, depth: QueueDepth, bound: tuple[Bound, ...] | Non
         return
     limits = depth.limits
     distances = (
-        f"{limits.warn - depth.total:,} to go until {limits.warn:,}, where PulseGuardian mails you; "
-        f"{depth.room:,} until {limits.delete:,}, where it deletes the queue"
+        f"{limits.warn - depth.total:,} more messages until PulseGuardian mails you ({limits.warn:,}), "
+        f"{depth.room:,} until it deletes the queue ({limits.delete:,})"
         if depth.level == 0
-        else f"over {limits.warn:,}: PulseGuardian mails you; {depth.room:,} to go until {limits.delete:,}, "
-        "where it deletes the queue"
+        else f"above {limits.warn:,}: PulseGuardian mails you; {depth.room:,} more messages until it deletes the queue "
+        f"({limits.delete:,})"
         if depth.level == 1
-        else f"over {limits.delete:,}: PulseGuardian deletes the queue and all that is in it"
+        else f"above {limits.delete:,}: PulseGuardian deletes the queue and its messages"
     )
     shown.table(
         [

@@ -90,64 +90,69 @@ def command(
     count: CountOption = None,
     expected: Annotated[
         int | None,
-        typer.Option("--expect", min=1, metavar="N", help="Exit 1 when fewer came."),
+        typer.Option("--expect", min=1, metavar="N", help="Exit with 1 if fewer than N messages arrive."),
     ] = None,
     idle: Annotated[float | None, duration("--idle", help="Stop after DURATION without a message.")] = None,
     length: Annotated[float | None, duration("--for", help="Stop after DURATION.")] = None,
     chosen: FilterOption = None,
     query: Annotated[
         str | None,
-        typer.Option(metavar="EXPRESSION", help="Show what this JMESPath makes of each."),
+        typer.Option(metavar="EXPRESSION", help="Show the value of this JMESPath for each message."),
     ] = None,
     schema: Annotated[str | None, schema_option()] = None,
-    invalid_only: Annotated[bool, typer.Option("--invalid-only", help="Leave out what the schema takes.")] = False,
-    unwrap: Annotated[bool, typer.Option("--unwrap", help="Take payloads out of mozillapulse's envelope.")] = False,
-    explain: Annotated[bool, typer.Option("--explain", help="Say which binding took each message, and why.")] = False,
+    invalid_only: Annotated[
+        bool, typer.Option("--invalid-only", help="Show only messages that violate the schema.")
+    ] = False,
+    unwrap: Annotated[bool, typer.Option("--unwrap", help="Remove mozillapulse's envelope from payloads.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Show which binding matched each message, and why.")
+    ] = False,
     full: FullOption = False,
-    yaml: Annotated[bool, typer.Option("--yaml", help="The same, with the payload as YAML.")] = False,
-    rate: Annotated[bool, typer.Option("--rate", help="Show messages a second, not the messages.")] = False,
+    yaml: Annotated[bool, typer.Option("--yaml", help="Show each message in full, with the payload as YAML.")] = False,
+    rate: Annotated[bool, typer.Option("--rate", help="Show messages per second instead of messages.")] = False,
     every: Annotated[float | None, every_option("1s")] = None,
     words: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Words of a key that --rate counts together. [default: 1]"),
+        typer.Option(min=1, metavar="N", help="Group keys by their first N words for --rate. [default: 1]"),
     ] = None,
     queue: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Create a queue that stays, and continue with it next time."),
     ] = None,
-    keep: Annotated[float | None, duration("--keep", help="How long --queue stays. [default: 1h]")] = None,
+    keep: Annotated[
+        float | None, duration("--keep", help="Time that --queue stays after tail stops. [default: 1h]")
+    ] = None,
     queue_type: Annotated[
         QueueType | None,
-        typer.Option(metavar="TYPE", help="classic or quorum: the type of --queue. [default: the broker decides]"),
+        typer.Option(metavar="TYPE", help="Type of --queue, classic or quorum. [default: that of the broker]"),
     ] = None,
     save: SaveOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
-    link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and end.")] = False,
+    link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and exit.")] = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Show the messages of one or more exchanges as they come.
+    """Show the messages of one or more exchanges as they arrive.
 
-    tail has a queue of its own, which is deleted when it stops: other consumers are not affected. A pattern without
-    wildcards shows one key; --binding is for each EXCHANGE that is given without a pattern; without both, everything is
-    shown. In the shell, quote patterns: it expands '*' itself. With --schema, each message is marked valid or not.
-    Without EXCHANGE, it listens to the exchange and the destinations of pulsekit.yml. A binding that the broker refuses
-    is named, the others go on, and the exit status is 3.
+    tail uses a private temporary queue; other consumers are not affected. --binding applies to each EXCHANGE without a
+    PATTERN. Without both, all messages are shown. Quote patterns, because the shell expands '*'. Without EXCHANGE, tail
+    uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings, tail prints them,
+    continues with the others, and exits with 3.
 
     For known exchanges, --field and --route make the pattern: of several values of one field, one must match.
     '--schema auto' is the schema that the catalogue has for each exchange.
 
     --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
 
-    With --queue, a queue of tail's own stores messages while tail does not run, for the time of --keep. To continue,
+    With --queue, a queue of tail stores messages while tail does not run, for the time of --keep. To continue,
     run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not create:
     'pulsekit queue show', 'peek' and 'take' are for these.
 
-    A recording has every body exactly, and is whole however tail ends. A message is acknowledged once the disk has it.
-    A file that exists is only replaced with --force.
+    A recording has the exact bodies, and is complete however tail stops. A message is acknowledged after it is on the
+    disk. An existing file is replaced only with --force.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.session import Session
@@ -157,15 +162,15 @@ def command(
     from pulsekit.records.selection import Selection
 
     if quiet and save is None:
-        raise ConfigurationError("--quiet shows nothing: say with --save where to record")
+        raise ConfigurationError("--quiet shows no messages: add --save FILE to record them")
     if listen and target:
         raise ConfigurationError("--target selects the exchange, so it cannot be combined with EXCHANGE")
     if (keep is not None or queue_type is not None) and queue is None:
-        raise ConfigurationError("--keep and --queue-type describe a --queue: name it, as in --queue jobs")
+        raise ConfigurationError("--keep and --queue-type need a queue: add --queue NAME")
     if not rate and (every is not None or words is not None):
-        raise ConfigurationError("--every and --words are for --rate")
+        raise ConfigurationError("--every and --words need --rate: add --rate")
     if rate and (quiet or query or explain or full or yaml):
-        raise ConfigurationError("--rate shows numbers, not messages: leave out what is about showing these")
+        raise ConfigurationError("--rate shows no messages: remove --quiet, --query, --explain, --full and --yaml")
     settings = load_settings().at(target)
     by_name = bool(fields or routes)
     if by_name and patterns:
@@ -273,7 +278,7 @@ def _own(settings: Settings, *, by_name: bool) -> list[str]:
     """
     if settings.exchange is None:
         raise ConfigurationError(
-            "no EXCHANGE: name one, as in 'pulsekit tail exchange/me/v1/jobs', or write it into pulsekit.yml"
+            "no EXCHANGE: add one, as in 'pulsekit tail exchange/me/v1/jobs', or set it in pulsekit.yml"
         )
     if by_name:
         return [settings.exchange]
@@ -342,7 +347,7 @@ def _store(pulse: Pulse, queue: str | None, keep: float | None, queue_type: Queu
     name = check_queue(queue, pulse.user) if queue.startswith("queue/") else queue_name(pulse.user, queue)
     keep = keep or _KEEP
     if not 0.001 <= keep <= _LONGEST:
-        raise ConfigurationError(f"a broker keeps a queue for at most {_LONGEST / 3600:.0f}h, and at least 1ms")
+        raise ConfigurationError(f"--keep: a broker keeps a queue from 1ms to {_LONGEST / 3600:.0f}h")
     return Store(name, keep, None if queue_type is None else queue_type.value)
 
 

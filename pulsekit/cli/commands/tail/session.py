@@ -148,7 +148,7 @@ class Session:
     def _status(self) -> int:
         chosen, expected = self._follower.chosen, self.expected
         if expected is not None and chosen < expected:
-            warn(f"{chosen:,} came, {expected:,} were expected")
+            warn(f"{counted(chosen, 'message')} arrived, {expected:,} expected")
             return ExitCode.NEGATIVE
         return ExitCode.PARTLY if self._refused else ExitCode.DONE
 
@@ -159,7 +159,7 @@ class Session:
             of = f" of {self._follower.received:,}" if self.selection.chooses else ""
             words.append(f"{shown:,}{of} message{'' if (of or shown) == 1 else 's'} in {seconds:.1f} s")
         if self.recording is not None:
-            words.append(f"{self.recording.count} recorded in {self.recording.path}")
+            words.append(f"{self.recording.count:,} recorded in {self.recording.path}")
         if words:
             note(", ".join(words))
         if self.store is not None:
@@ -225,7 +225,7 @@ class Session:
 
 
 def _behind_words(behind: int, limits: Limits) -> str:
-    words = f"{behind:,} messages behind: they come faster than they are read here"
+    words = f"{behind:,} messages behind: they arrive faster than this output is read"
     return f"{words}; over {limits.delete:,}, PulseGuardian may delete the queue" if behind > limits.warn else words
 
 
