@@ -39,14 +39,16 @@ def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any
         "job_symbol": f"{display['jobSymbol']}{display.get('chunkId', '')}",
         "group_name": display.get("groupName", _UNKNOWN),
         "group_symbol": display["groupSymbol"],
-        "product_name": job.get("productName", _UNKNOWN),
+        "product_name": job.get("productName", UNKNOWN),
         "state": job["state"],
-        "result": _result(job),
-        "reason": job.get("reason", _UNKNOWN),
-        "who": job.get("owner", _UNKNOWN),
+        "result": stored_result(
+            job["state"], job.get("result", ""), job["jobKind"], retried=bool(job.get("isRetried"))
+        ),
+        "reason": job.get("reason", UNKNOWN),
+        "who": job.get("owner", UNKNOWN),
         "build_system_type": job["buildSystem"],
         "tier": job.get("tier", 1),
-        "machine": (build or run or {}).get("name", _UNKNOWN),
+        "machine": (build or run or {}).get("name", UNKNOWN),
         "option_collection": dict.fromkeys(job.get("labels", []), True),
         "log_references": [
             *(_reference(log["name"], log["url"]) for log in job.get("logs", [])),
@@ -72,15 +74,6 @@ def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any
     if task := task_of(job["taskId"]):
         form["taskcluster_task_id"], form["taskcluster_retry_id"] = task
     return {"job": form, "superseded": list(job.get("coalesced", [])), "revision": job["origin"]["revision"]}
-
-
-def _result(job: dict[str, Any]) -> str:
-    if job["state"] != "completed":
-        return _UNKNOWN
-    if job.get("isRetried"):
-        return "retry"
-    result: str = job.get("result", _UNKNOWN)
-    return (_TEST_RESULTS if job["jobKind"] == "test" else _RESULTS).get(result, result)
 
 
 def _platform(machine: dict[str, Any] | None) -> dict[str, str]:

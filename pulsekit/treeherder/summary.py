@@ -5,32 +5,36 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pulsekit.treeherder.results import shown_status, stored_result
+
 __all__ = ["JobSummary", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """Hold what one line says about a job.
+    """The fields of a job for one line.
 
     Attributes:
-        symbol: group and job symbol, such as `M(bc5)`.
-        state: such as `completed`.
-        result: such as `success`, or empty while there is none.
-        name: of the job.
-        project: where it belongs.
+        symbol: the symbols of group and job, such as `M(bc5)`.
+        state: the state, such as `completed`.
+        result: the result, such as `success`, or empty.
+        status: the word with which Treeherder shows the job, such as `testfailed` or `running`.
+        name: the name of the job.
+        project: the project of the job.
     """
 
     symbol: str
     state: str
     result: str
+    status: str
     name: str
     project: str
 
 
 def summarize(payload: Any) -> JobSummary | None:
-    """Read a job's main fields for one line of a screen, or None when the payload is not a job.
+    """Return the fields of a job for one line, or None if the payload is not a job.
 
-    Broken jobs are read as far as they go: this is for looking, not for judging.
+    A job need not be valid: missing fields are empty.
     """
     if not isinstance(payload, dict) or not isinstance(display := payload.get("display"), dict):
         return None
@@ -39,10 +43,13 @@ def summarize(payload: Any) -> JobSummary | None:
     symbol = f"{_text(display.get('jobSymbol'))}{_text(display.get('chunkId'))}"
     group = _text(display.get("groupSymbol"))
     origin = payload.get("origin")
+    state, result = payload["state"], _text(payload.get("result"))
+    stored = stored_result(state, result, _text(payload.get("jobKind")), retried=payload.get("isRetried") is True)
     return JobSummary(
         symbol=f"{group}({symbol})" if group and group != "?" else symbol,
-        state=payload["state"],
-        result=_text(payload.get("result")),
+        state=state,
+        result=result,
+        status=shown_status(state, stored),
         name=_text(display.get("jobName")),
         project=_text(origin.get("project")) if isinstance(origin, dict) else "",
     )

@@ -10,6 +10,7 @@ from pulsekit._config.discovery import login_at
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import Cell, Format, Output
+from pulsekit.cli.output.theme import status_style
 
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
@@ -24,7 +25,6 @@ pulsekit demo
 
 _EXCHANGE = "exchange/me/v1/jobs"
 _WAIT = 5.0  # seconds; each step needs milliseconds
-_RESULTS = {"success": "good", "fail": "bad"}
 
 
 def command() -> int:
@@ -144,10 +144,12 @@ async def _show(tail: Consumer) -> None:
     await message.ack()
     seen = summarize(message.payload)
     assert seen is not None
-    style = _RESULTS.get(seen.result, "warn")
-    what = f"{seen.state} {seen.result}".strip()
     when = f"{message.received.astimezone():%H:%M:%S}"
-    _say(f"tail  {when}  {message.routing_key}  ", (f"{seen.symbol}  {what}", style), f"  {seen.name}")
+    _say(
+        f"tail  {when}  {message.routing_key}  ",
+        (f"{seen.symbol}  {seen.status}", status_style(seen.status)),
+        f"  {seen.name}",
+    )
 
 
 def _job(project: str, symbol: str, name: str, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,9 @@ from rich.rule import Rule
 from rich.text import Text
 
 from pulsekit.cli.output.output import clean, console
+from pulsekit.cli.output.theme import STATUSES, status_style
 from pulsekit.treeherder.checks import STATES
+from pulsekit.treeherder.results import shown_status
 from pulsekit.treeherder.rules import PARSED_LOGS
 
 if TYPE_CHECKING:
@@ -20,20 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["JobDrawing", "PreviewedJob"]
 
-# The results and states with a style, in the order of the legend.
-_STATUSES = (
-    "success",
-    "testfailed",
-    "busted",
-    "exception",
-    "usercancel",
-    "retry",
-    "superseded",
-    "unknown",
-    "running",
-    "pending",
-    "unscheduled",
-)
 _UNGROUPED = "?"  # Treeherder draws the jobs of this group without a group
 _SHORT = 12  # characters of a revision
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -65,7 +53,7 @@ class PreviewedJob:
     def status(self) -> str:
         """The result of a completed job, else the state. It selects the colour."""
         job = self.job
-        return clean(job["result"] if job["state"] == "completed" else job["state"])
+        return clean(shown_status(job["state"], job["result"]))
 
     @property
     def symbol(self) -> str:
@@ -103,7 +91,7 @@ class JobDrawing:
             self._aligned([(Text(platform), list(_symbols(row))) for platform, row in rows], indent=len(_INDENT))
         if len(shown) > 1:
             counts = Counter(one.status for one in shown)
-            legend = [_styled(f"{counts[status]} {status}", status) for status in _STATUSES if counts[status]]
+            legend = [_styled(f"{counts[status]} {status}", status) for status in STATUSES if counts[status]]
             for line in _packed(legend, self._console.width - len(_INDENT), gap="  "):
                 self._line(len(_INDENT), line)
 
@@ -193,7 +181,7 @@ def _natural(previewed: PreviewedJob) -> list[tuple[int, str]]:
 
 
 def _styled(text: str, status: str) -> Text:
-    return Text.assemble((text, status if status in _STATUSES else ""))
+    return Text.assemble((text, status_style(status)))
 
 
 def _fields(job: dict[str, Any], superseded: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.types import Properties
 from pulsekit._documents.nesting import is_deeper
 from pulsekit.cli.output.output import clean, columns
+from pulsekit.cli.output.theme import STATUSES, status_style
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import CC
 from pulsekit.records.selection import NOT_JSON
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
 _STYLES = ("key", "head", "dim")  # styles of the words of a routing key, in rotation
-_RESULTS = {"success": "good", "fail": "bad", "exception": "bad"}
 _KEY_MOST = 50  # columns up to which keys are aligned
+_STATUS_WIDTH = max(map(len, STATUSES))
 _SYMBOL_WIDTHS = (8, 14)  # minimum and maximum of the columns in which symbols are aligned
 MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown over several lines
 DEEPEST = 40  # levels of the deepest payload that is shown over several lines
@@ -106,11 +107,8 @@ class Rows:
         used = columns(clean(job.symbol))
         self._symbol_width = max(self._symbol_width, min(used, _SYMBOL_WIDTHS[1]))
         symbol: list[Cell] = [(job.symbol, "head"), " " * (self._symbol_width - used + 1)]
-        result = (f"{job.result:10} ", _RESULTS.get(job.result, "warn"))
-        if self._wide:
-            return [*symbol, f"{job.state:9} ", result, job.name]
-        # Only a completed job has a result.
-        return [*symbol, result if job.result else f"{job.state:10} ", job.name]
+        status = (f"{job.status:{_STATUS_WIDTH}} ", status_style(job.status))
+        return [*symbol, status, job.name]
 
     def gap(self, gap: Gap) -> None:
         """Write a gap of the subscription."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STYLES", "paint", "rich_styles", "sgr", "wants_colours"]
+__all__ = ["STATUSES", "STYLES", "paint", "rich_styles", "sgr", "status_style", "wants_colours"]
 
 _Style = tuple[str, int | None, int | None]  # attribute; colour among 256; colour among eight
 
@@ -48,8 +48,28 @@ STYLES: Mapping[str, _Style] = {
     "progress.remaining": ("dim", None, None),
 }
 
+# The results and states of jobs, as Treeherder names them, in the order of the legend.
+STATUSES = (
+    "success",
+    "testfailed",
+    "busted",
+    "exception",
+    "usercancel",
+    "retry",
+    "superseded",
+    "unknown",
+    "running",
+    "pending",
+    "unscheduled",
+)
+
 _ATTRIBUTES = {"bold": "1", "dim": "2"}
 _MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # suffixes of TERM
+
+
+def status_style(status: str) -> str:
+    """Return the style of a result or state of a job, or an empty text for an unknown word."""
+    return status if status in STATUSES else ""
 
 
 def paint(text: str, style: str, stream: TextIO) -> str:

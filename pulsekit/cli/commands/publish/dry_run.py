@@ -8,9 +8,11 @@ from pulsekit._documents.suggestions import counted
 from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import PayloadReport, report_record
+from pulsekit.cli.output.theme import status_style
 from pulsekit.errors import DocumentError
 from pulsekit.publisher.dry_run import DryRun
 from pulsekit.publisher.planning import RefusedPayload
+from pulsekit.treeherder.results import shown_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,7 +26,6 @@ __all__ = ["DryRunReport"]
 
 _VERDICTS = {"valid": "good", "wrong": "warn", "dropped": "bad", "invalid": "bad"}
 _WIDTH = max(map(len, _VERDICTS))
-_GOOD, _BAD = {"success"}, {"testfailed", "busted", "exception"}  # results, with Treeherder's names
 _SHORT = 12  # characters of a revision
 
 
@@ -109,11 +110,10 @@ def _head(message: DryRunMessage) -> Cell:
 def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:
     """Return one line with a job's project, revision, row, symbol and name, in the colour of its result."""
     job = form["job"]
-    status = job["result"] if job["state"] == "completed" else job["state"]
-    style = "good" if status in _GOOD else "bad" if status in _BAD else "warn"
+    status = shown_status(job["state"], job["result"])
     row = " ".join([job["build_platform"].get("platform", "unknown"), *sorted(job["option_collection"])])
     symbol = job["job_symbol"] or "?"
     group = job["group_symbol"]
     shown = symbol if group == "?" else f"{group}({symbol})"
     where = f"{project} {form['revision'][:_SHORT]}"
-    return [(where, "dim"), "  ", row, "  ", (f"{shown} {status}", style), "  ", (job["name"], "dim")]
+    return [(where, "dim"), "  ", row, "  ", (f"{shown} {status}", status_style(status)), "  ", (job["name"], "dim")]
