@@ -41,8 +41,8 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
         source: the file, for messages.
 
     Raises:
-        ConfigurationError: the file is no object, something in it is not what it should be, or it is written in a way
-            that cannot be changed without breaking it.
+        ConfigurationError: Raised when the file is no object, something in it is not what it should be, or it is
+            written in a way that cannot be changed without breaking it.
         DocumentError: it is not YAML that pulsekit reads.
     """
     body = text.removeprefix("\ufeff").replace("\r\n", "\n")
@@ -131,7 +131,7 @@ def _with_comments(text: str, original: str) -> str:
 
 
 def _holds(text: str, tree: Any) -> bool:
-    """Tell whether a text says what the tree does: comments at odd places can lead the writer astray."""
+    """Return whether a text says what the tree does: comments at odd places can lead the writer astray."""
     try:
         return bool(parse_yaml(text).value == json.loads(json.dumps(tree, default=str)))
     except DocumentError:

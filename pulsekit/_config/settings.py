@@ -66,7 +66,7 @@ class Settings:
 
     @property
     def names_a_broker(self) -> bool:
-        """Tell whether environment or user file say where to connect, or as whom."""
+        """Return whether environment or user file say where to connect, or as whom."""
         environment, login = self._environment, self._login
         return any(environment.get(name) for name in ("PULSE_URL", "PULSE_USER")) or not login.keys().isdisjoint(
             {"url", "user"}
@@ -81,7 +81,7 @@ class Settings:
 
     @property
     def in_ci(self) -> bool:
-        """Tell whether this is a CI machine, where a missing secret must never publish to nowhere."""
+        """Return whether this is a CI machine, where a missing secret must never publish to nowhere."""
         return bool(self._environment.get("CI"))
 
     def at(self, target: Target | None) -> Settings:
@@ -90,7 +90,7 @@ class Settings:
         What the target leaves open is as for the whole project. Without a target they are returned as they are.
 
         Raises:
-            ConfigurationError: the project has no such target.
+            ConfigurationError: Raised when the project has no such target.
         """
         if target is None:
             return self
@@ -123,7 +123,7 @@ class Settings:
 
         Raises:
             ConfigurationError: nothing is configured, a part is missing, or the URL cannot be read.
-            InsecureConnection: the password would travel in clear text.
+            InsecureConnection: Raised when the password would travel in clear text.
         """
         url = Secret(url) if url else self._environment.get("PULSE_URL") or self._login.get("url")
         user = self._environment.get("PULSE_USER") or self._login.get("user")
@@ -150,7 +150,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
         environment: `os.environ` by default.
 
     Raises:
-        ConfigurationError: a file cannot be read, or has a key it may not have.
+        ConfigurationError: Raised when a file cannot be read, or has a key it may not have.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     project_path = (directory or Path()) / "pulsekit.yml"
@@ -277,7 +277,7 @@ def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding
     """Return the registrations of a configuration file, from the value under `registrations`; none for None.
 
     Raises:
-        InvalidInput: they cannot be read.
+        InvalidInput: Raised when they cannot be read.
     """
     if value is None:
         return ()

@@ -45,7 +45,7 @@ def read_targets(value: Any, whole: TargetSettings, *, source: str) -> dict[Targ
         source: the file, for messages.
 
     Raises:
-        ConfigurationError: a target or a key is unknown, or a value has the wrong type.
+        ConfigurationError: Raised when a target or a key is unknown, or a value has the wrong type.
     """
     if value is None:
         return {}

@@ -129,7 +129,7 @@ def project_text(exchange: str, project: str) -> str:
         project: a repository as Treeherder names it, such as `autoland`.
 
     Raises:
-        ConfigurationError: one of the names cannot be, or YAML cannot hold it.
+        ConfigurationError: Raised when one of the names cannot be, or YAML cannot hold it.
     """
     _named(project)
     return _PROJECT.format(
@@ -147,7 +147,7 @@ def job_text(project: str, owner: str, *, task: UUID, now: datetime) -> str:
         now: when it was completed, with its zone.
 
     Raises:
-        ConfigurationError: the project cannot be one of Treeherder's.
+        ConfigurationError: Raised when the project cannot be one of Treeherder's.
     """
     scheduled, started = now - timedelta(minutes=20), now - timedelta(minutes=15)
     return _JOB.format(

@@ -1,7 +1,7 @@
 """Read JSON, NDJSON and YAML strictly into plain values, and find the position of each value in the text.
 
-`json_reader` reads JSON, `yaml_reader` YAML. This module chooses between them, and has what they share. Positions in
-JSON are computed when they are asked for. No function here opens a file.
+`json_reader` reads JSON, `yaml_reader` YAML. This module chooses between them, and has their shared parts. Positions
+in JSON are computed on request. No function here opens a file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.values import JSON
 
-    # Tokens of a JSON pointer → (line, column) of the value, or of the nearest value around it that exists; None for
-    # what is not from the text.
+    # Tokens of a JSON pointer → (line, column) of the value, or of the nearest existing value around it; None for
+    # a value that is not from the text.
     Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
 __all__ = [
@@ -32,17 +32,17 @@ __all__ = [
     "parse_yaml",
 ]
 
-MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far over any message, far under the memory of a CI machine
+MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far above any message, far below the memory of a CI machine
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Hold one value read from text, and find where each part of it stood.
+    """One value that was parsed from text, with the position of each part of it.
 
     Attributes:
         value: the value: dict, list, str, int, float, bool or None.
         source: the file name, or `<stdin>`.
-        index: 0-based number among the documents of its source.
+        index: the number, from 0, among the documents of its source.
     """
 
     value: JSON
@@ -52,24 +52,24 @@ class Document:
     _base: tuple[str, ...] = ()
 
     def locate(self, pointer: str) -> tuple[int, int] | None:
-        """Return line and column (1-based, in characters) of the value at a JSON pointer (RFC 6901).
+        """Return line and column (from 1, in characters) of the value at a JSON pointer (RFC 6901).
 
-        A pointer to something that is not there gives the place of the nearest value around it; one that is no pointer
-        gives None.
+        If the value does not exist, return the position of the nearest value around it. If the text is not a pointer,
+        return None.
         """
         tokens = pointer_tokens(pointer)
         return None if tokens is None else self._locate([*self._base, *tokens])
 
     def place(self, pointer: str) -> tuple[int, int] | tuple[None, None]:
-        """Return what `locate` does, or None for both line and column."""
+        """Return the result of `locate`, or (None, None)."""
         return self.locate(pointer) or (None, None)
 
     def child(self, key: str | int) -> Document:
-        """Return one member of this object or list as a document of its own, which keeps its places.
+        """Return one member of this object or list as a document with its positions.
 
         Raises:
-            KeyError, IndexError: there is no such member.
-            TypeError: the value has no members.
+            KeyError, IndexError: Raised when the member does not exist.
+            TypeError: Raised when the value has no members.
         """
         value: Any = self.value
         return Document(value[key], self.source, self.index, self._locate, (*self._base, str(key)))
@@ -78,8 +78,9 @@ class Document:
         """Return the document with another value.
 
         Args:
-            value: what it is now.
-            made: tells by the tokens of a pointer whether something is not from the text, and has no place in it.
+            value: the new value.
+            made: returns for the tokens of a pointer whether the value there is not from the text, and so has no
+                position.
         """
         base, locate = len(self._base), self._locate
 
@@ -90,47 +91,52 @@ class Document:
 
 
 def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, index: int = 0) -> Document:
-    """Read one JSON value, as Treeherder would: see `json_reader`.
+    """Parse one JSON value as Treeherder does: see `json_reader`.
 
     Args:
-        text: bytes are read as UTF-8, with or without a byte order mark.
-        source: file name, for errors.
-        first_line: number of the first line of `text` in its file.
-        index: number of the document in its file.
+        text: the text; bytes are UTF-8, with or without a byte order mark.
+        source: the file name, for errors.
+        first_line: the number of the first line of `text` in its file.
+        index: the number of the document in its file, from 0.
 
     Raises:
-        DocumentError: it is not JSON, not UTF-8, nested too deeply, has a key twice or an integer that is too long.
+        DocumentError: Raised when the text is not JSON, not UTF-8, nested too deeply, has a key twice, or an integer
+            that is too long.
     """
     value, places = read_json(_decode(text, source, first_line), source=source, first_line=first_line)
     return Document(value, source, index, places.locate)
 
 
 def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Document:
-    """Read one YAML 1.2 document, strictly: see `yaml_reader`.
+    """Parse one YAML 1.2 document strictly: see `yaml_reader`.
 
     Raises:
-        DocumentError: it is not such YAML, or there is not exactly one document.
+        DocumentError: Raised when the text is not such YAML, or has not exactly one document.
     """
     documents = _parse_yaml_stream(_decode(text, source), source)
     if not documents:
-        raise DocumentError("there is no YAML document here", source=source, line=1, column=1)
+        raise DocumentError("the text contains no YAML document", source=source, line=1, column=1)
     if len(documents) > 1:
         line, column = documents[1].place("")
         raise DocumentError(
-            f"{len(documents)} YAML documents stand here, one is wanted", source=source, line=line, column=column
+            f"the text contains {len(documents)} YAML documents; write exactly one",
+            source=source,
+            line=line,
+            column=column,
         )
     return replace(documents[0], index=index)
 
 
 def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
-    """Read everything a file or a pipe holds: one value, a list of values, NDJSON, or YAML.
+    """Parse the complete content of a file or a pipe: one value, a list of values, NDJSON, or YAML.
 
-    The suffix of `source` decides (`.json`, `.ndjson`, `.jsonl`, `.yml`, `.yaml`), else the text: what begins with a
-    brace or a bracket is JSON, all else is YAML. JSON with a whole value on its first line and more below is NDJSON.
-    A list at the top gives one document an element, each with its places in the whole text. Blank text gives none.
+    The suffix of `source` decides (`.json`, `.ndjson`, `.jsonl`, `.yml`, `.yaml`), else the text: a text that begins
+    with a brace or a bracket is JSON, any other text is YAML. JSON with a complete value on its first line and further
+    lines is NDJSON. A list at the top gives one document for each element, with positions in the complete text. A blank
+    text gives none.
 
     Raises:
-        DocumentError: some of it cannot be read; nothing is returned then.
+        DocumentError: Raised when a part of the text cannot be parsed. No document is returned.
     """
     text = _decode(text, source)
     if not text.strip():
@@ -150,24 +156,24 @@ def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
 
 
 def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int = MAX_LINE) -> Iterator[Document]:
-    """Read NDJSON as it comes: one document for each line that is not blank.
+    """Parse NDJSON as it arrives: one document for each line that is not blank.
 
-    Memory stays that of one line. After an error the iterator goes on with the next line when asked again.
+    At most one line is in memory. After an error, the iterator continues with the next line.
 
     Args:
-        lines: such as a file opened in binary mode.
-        source: file name, for errors.
-        max_line: bytes (or characters) a line may have.
+        lines: the lines, such as a file opened in binary mode.
+        source: the file name, for errors.
+        max_line: the maximum length of a line in bytes (or characters).
 
     Raises:
-        DocumentError: from `next`, with the number of the bad line.
+        DocumentError: Raised by `next` when a line cannot be parsed. It has the number of the line.
     """
 
     def parse(numbered: tuple[int, tuple[int, bytes | str]]) -> Document:
         index, (number, line) = numbered
         if len(line) > max_line:
             raise DocumentError(
-                f"the line is longer than {max_line} bytes; is this really NDJSON?", source=source, line=number
+                f"the line is longer than {max_line:,} bytes; check that the file is NDJSON", source=source, line=number
             )
         return parse_json(line, source=source, first_line=number, index=index)
 
@@ -193,7 +199,7 @@ def _decode(text: str | bytes, source: str, first_line: int = 1) -> str:
 
 
 def _is_ndjson(text: str) -> bool:
-    """Tell whether the first line is a value by itself and more lines follow."""
+    """Return whether the first line is a complete value and more lines follow."""
     first, _, rest = text.lstrip().partition("\n")
     if not rest.strip():
         return False
@@ -205,7 +211,7 @@ def _is_ndjson(text: str) -> bool:
 
 
 def _parse_yaml_stream(text: str, source: str) -> list[Document]:
-    from pulsekit._documents.yaml_reader import read_yaml  # ruamel.yaml costs 30 ms at start
+    from pulsekit._documents.yaml_reader import read_yaml  # importing ruamel.yaml takes 30 ms
 
     found = read_yaml(text, source=source)
     return [Document(value, source, index, place.locate) for index, (value, place) in enumerate(found)]

@@ -1,17 +1,17 @@
 """Read JSON as Treeherder does, with Python's own decoder: lone surrogates, NaN and 1e999 are accepted.
 
-Refused are a key that stands twice in an object, of which a decoder would drop one, integers of more than 4,300
-digits, which the decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
+It refuses duplicate keys of an object, of which a decoder would drop one, integers of more than 4,300 digits, which the
+decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
 
-The decoder keeps no positions. Most texts need none, so `Places` walks the text a second time, and only when a position
-is asked for. The text was decoded without error, so the walk need not check it: `_MEMBER` skips a key and a scalar in
+The decoder stores no positions. Most texts need none, so `Places` reads the text a second time when a position is
+requested. The text was decoded without error, so it need not be checked again: `_MEMBER` skips a key and a scalar in
 one match, and the decoder itself skips an object or a list. Example, for the value at /b/1 of
 
     {"a": {"c": 1}, "b": [2, 3]}
 
-the walk reads the members of the outer object as far as b, at offset 21, then the items of the list there as far as
-number 1, at offset 25. Both stay known, with the iterator that reads on from there: many look-ups in one long list
-read it once. Offsets become lines by bisection in the list of line starts.
+it reads the members of the outer object up to b, at offset 21, then the items of the list there up to number 1, at
+offset 25. Both are stored, with the iterator that continues from there, so many look-ups in one long list read it once.
+Offsets become lines by bisection in the list of line starts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Places", "read_json"]
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _COMMA = re.compile(r"[ \t\n\r]*+(,?)[ \t\n\r]*+")
-# A key, unless it is in a list, and the value with the comma behind it, unless it is an object or a list.
+# A key, except in a list, and the value with the comma after it, unless it is an object or a list.
 _MEMBER = re.compile(
     rf"(?:({_STRING})[ \t\n\r]*+:[ \t\n\r]*+)?(?:({_STRING}|[^\"{{\[ \t\n\r,\]}}]++){_COMMA.pattern})?", re.DOTALL
 )
@@ -44,19 +44,20 @@ _KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
 
 
 class Places:
-    """Find the positions of values in a JSON text that was read without error."""
+    """The positions of values in a JSON text that was decoded without error."""
 
     __slots__ = ("_first_line", "_line_starts", "_members", "_text")
 
     def __init__(self, text: str, first_line: int) -> None:
         self._text = text
         self._first_line = first_line
-        # For each object or list, by its offset, where the members read so far begin, and those that are left.
+        # For each object or list, by its offset: the offsets of the members read so far, and an iterator over the
+        # others.
         self._members: dict[int, tuple[dict[str, int], Iterator[tuple[str, int]]]] = {}
         self._line_starts: list[int] = []
 
     def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
-        """Return line and column of the value at the path, or of the nearest value around it that exists."""
+        """Return line and column of the value at the path, or of the nearest existing value around it."""
         offset = _skip(self._text, 0)
         for token in tokens:
             inner = self._member(offset, token)
@@ -86,7 +87,7 @@ class Places:
 
 
 def _members(text: str, offset: int) -> Iterator[tuple[str, int]]:
-    """Yield where each member of the object or list at the offset begins, in text that was read without error."""
+    """Yield the offset of each member of the object or list at an offset, in text that was decoded without error."""
     opening = text[offset]
     at = _skip(text, offset + 1)
     if opening not in "{[" or text[at] in "}]":
@@ -115,10 +116,10 @@ def _skip(text: str, offset: int) -> int:
 
 
 def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON, Places]:
-    """Read one JSON value, and return it with the means to find its parts in the text.
+    """Parse one JSON value, and return it with the positions of its parts.
 
     Raises:
-        DocumentError: with line and column where they are known.
+        DocumentError: Raised when the text cannot be parsed. It has line and column if they are known.
     """
     places = Places(text, first_line)
     data = text.encode(errors="surrogatepass")
@@ -130,11 +131,11 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
     try:
         return _DECODER.decode(text), places
     except json.JSONDecodeError as error:
-        reason = f"this is not JSON: {_explain(text, error)}" if text.strip() else "there is no JSON value here"
+        reason = f"this is not JSON: {_explain(text, error)}" if text.strip() else "the text contains no JSON value"
         offset = _offset(text, error)
     except _DuplicateKey:
         key, offset = _find_duplicate(text)
-        reason = f"the key {key} stands twice in one object"
+        reason = f"the key {key} occurs twice in one object"
     except ValueError:
         limit = sys.get_int_max_str_digits()
         reason = f"an integer has more than {limit} digits, which Treeherder cannot read"
@@ -155,11 +156,11 @@ def _unique(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique)
-_PLAIN = json.JSONDecoder()  # for text that was read already
+_PLAIN = json.JSONDecoder()  # for text that was already decoded
 
 
 def _offset(text: str, error: json.JSONDecodeError) -> int:
-    """Return where the text goes wrong: behind a comma too many, at which Python 3.13 itself points."""
+    """Return the offset of the error: after a trailing comma, at which Python 3.13 itself points."""
     if not error.msg.startswith("Illegal trailing comma"):
         return error.pos
     behind = text[error.pos + 1 :]
@@ -167,27 +168,27 @@ def _offset(text: str, error: json.JSONDecodeError) -> int:
 
 
 def _explain(text: str, error: json.JSONDecodeError) -> str:
-    """Put the decoder's words beside what was probably meant."""
+    """Return the message of the decoder, with a hint."""
     offset = _offset(text, error)
     before, after = text[:offset].rstrip(), text[offset:].lstrip()
     reason = (error.msg[:1].lower() + error.msg[1:]).removesuffix(" at").removesuffix(" starting")
     if error.msg == "Extra data":
-        return "the value ends here, but more text follows (several values go one a line, as NDJSON)"
+        return "the value ends here, but more text follows (write several values as NDJSON, one per line)"
     if not after:
         return f"{reason}, but the text ends"
     if after[0] == "'":
-        return f"{reason}; JSON takes double quotes"
+        return f"{reason}; use double quotes"
     if after[0] in "}]" and before.endswith(","):
         return f"{reason}; remove the comma before {after[0]!r}"
     if after[0] in "/#":
         return f"{reason}; JSON has no comments"
     if after.startswith(("True", "False", "None")):
-        return f"{reason}; JSON writes true, false and null"
+        return f"{reason}; write true, false or null"
     return f"{reason}, found {after[0]!a}" if reason.startswith("expecting") else reason
 
 
 def _find_duplicate(text: str) -> tuple[str, int]:
-    """Return the first key that its object has already, and its offset, in text that is JSON at least up to there."""
+    """Return the first duplicate key of an object, and its offset. The text must be JSON up to there."""
     keys: list[set[str]] = []
     for match in _KEY_OR_BRACKET.finditer(text):
         if match[0] in {"{", "["}:

@@ -1,7 +1,7 @@
-"""How deeply a document may be nested: the same for JSON and YAML, for every Python, and at any depth of the stack.
+"""The limit of the nesting of a document. It is the same for JSON and YAML, every Python, and any depth of the stack.
 
-Python 3.11 itself reads about a thousand levels, less what the stack holds at that moment, and later versions read many
-thousands. The limit is far below all of them. A job of Treeherder has ten levels.
+Python 3.11 reads about a thousand levels, less the current depth of its stack, and later versions many thousands. The
+limit is far below all of them. A job of Treeherder has ten levels.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["MAX_DEPTH", "is_deeper", "is_deeper_text", "too_deep_at"]
 
-MAX_DEPTH = 200  # objects and lists within each other; 64 of AMQP's headers become 130 in a record
+MAX_DEPTH = 200  # nested objects and lists; 64 levels of AMQP headers become 130 in a record
 
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
@@ -19,7 +19,7 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DO
 
 
 def is_deeper(value: Any, levels: int) -> bool:
-    """Tell whether a value has more objects and lists within each other."""
+    """Return whether the nesting of a value exceeds the limit."""
     layer = [value]
     for _ in range(levels + 1):
         layer = [one for one in layer if isinstance(one, dict | list)]
@@ -30,17 +30,17 @@ def is_deeper(value: Any, levels: int) -> bool:
 
 
 def is_deeper_text(text: bytes, levels: int = MAX_DEPTH) -> bool:
-    """Tell whether JSON, which nothing has read yet, has more objects and lists within each other."""
+    """Return whether the nesting of a JSON text that is not yet decoded exceeds the limit."""
     return too_deep_at(text, levels) is not None
 
 
 def too_deep_at(text: bytes, levels: int = MAX_DEPTH) -> int | None:
-    """Return the offset of the first bracket of JSON that is one level too deep, or None when there is none.
+    """Return the offset of the first bracket of JSON that is one level too deep, or None.
 
-    Most texts have too few brackets for that. Of the others, brackets and quotes are kept, without escapes. Strings
-    are taken out: two quotes in a row are one, or the end of one and the begin of the next. Then all brackets that have
-    nothing between them are taken out, once for each level: of `[[][]]` that leaves `[]`, and then nothing. What is not
-    empty by then is too deep or no JSON, and is read bracket by bracket.
+    Most texts have too few brackets. For the others, the plan is: keep only brackets and quotes, without escapes.
+    Remove the strings: two adjacent quotes are one string, or the end of one and the begin of the next. Then remove all
+    adjacent pairs of brackets, once for each level: `[[][]]` becomes `[]`, and then empty. If the rest is not empty,
+    the text is too deep or not JSON, and is read bracket by bracket.
     """
     if text.count(b"[") + text.count(b"{") <= levels:
         return None

@@ -1,8 +1,8 @@
-"""Decode and encode the JSON of message bodies: fast, and as Python's `json` does.
+"""Decode and encode the JSON of message bodies: fast, and with the results of Python's `json`.
 
-orjson is used where both agree. Where they differ, the standard library decides, because kombu and Treeherder read with
-it: orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone surrogates, NaN and numbers
-beyond a float.
+orjson is used where both agree. Where they differ, the standard library decides, because kombu and Treeherder use it:
+orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone surrogates, NaN and numbers beyond
+a float.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pulsekit.errors import InvalidMessage, Problem
 
 __all__ = ["decode_body", "encode_payload", "exact_payload", "read_canonical", "unwritable"]
 
-# What it would write as text though JSON has no form for it; the standard library says so instead.
+# Types that orjson would write as text, although JSON cannot represent them: the standard library refuses them.
 _ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 # A body without any of these has no number that JSON cannot write again.
@@ -34,20 +34,20 @@ def decode_body(body: bytes) -> Any:
     """Decode a JSON body the way Treeherder's reader does.
 
     Raises:
-        DocumentError: it is not UTF-8 JSON, or has too many levels or digits.
+        DocumentError: Raised when the body is not UTF-8 JSON, or has too many levels or digits.
     """
     if not is_deeper_text(body):
         try:
             if _MANY_DIGITS not in body.translate(_DIGITS):
                 return orjson.loads(body)
         except orjson.JSONDecodeError:
-            pass  # the other reader takes more, or has better words
+            pass  # the other reader accepts more, or has a better message
         try:
             # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
             return json.loads(body.removeprefix(BOM_UTF8).decode())
         except ValueError:
             pass
-    from pulsekit._documents.document import parse_json  # says where it went wrong
+    from pulsekit._documents.document import parse_json  # finds the position of the error
 
     return parse_json(body, source="body").value
 
@@ -56,12 +56,12 @@ def encode_payload(payload: Any) -> bytes:
     """Encode a payload as UTF-8 JSON.
 
     Raises:
-        InvalidMessage: JSON has no form for it: NaN, infinity, a set, a loop, too deep.
+        InvalidMessage: Raised when JSON cannot represent the payload: NaN, infinity, a set, a loop, too deep.
     """
     try:
         body = orjson.dumps(payload, option=_ONLY_JSON)
     except (orjson.JSONEncodeError, RecursionError):
-        pass  # the other writer takes more, or has better words
+        pass  # the other writer accepts more, or has a better message
     else:
         if b"null" not in body and not is_deeper_text(body):  # null may stand for NaN
             return body
@@ -97,24 +97,24 @@ def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
 
 
 def exact_payload(content: Any) -> Any:
-    """Return what a publisher is given for a value that was read: a string is encoded here, since it may be JSON text.
+    """Return the payload for a publisher. A string is encoded here, because it may be JSON text.
 
-    A publisher refuses JSON text from a program, which probably encoded its payload too early.
+    A publisher refuses JSON text from a program, which probably encoded its payload already.
     """
     return encode_payload(content) if isinstance(content, str) else content
 
 
 def read_canonical(body: bytes) -> Any:
-    """Read JSON that is written as `encode_payload` would write it.
+    """Decode JSON that has exactly the form of `encode_payload`.
 
-    So it is one line, no key stands twice in it, no number loses anything, and it is not nested deeply.
+    Such JSON is one line without duplicate keys and deep nesting, and its numbers are exact.
 
     Raises:
-        ValueError: it is not; that says nothing about what it is.
+        ValueError: Raised when the body has another form. It may still be JSON.
     """
     if is_deeper_text(body):
-        raise ValueError("it is nested too deeply")
+        raise ValueError("the body is nested too deeply")
     value = orjson.loads(body)
     if orjson.dumps(value) != body:
-        raise ValueError("it would be written otherwise")
+        raise ValueError("the body has another form")
     return value

@@ -1,6 +1,6 @@
-"""Text for messages: values in short form, numbers with nouns, and suggestions for misspelt words.
+"""Texts for messages: values in short form, numbers with nouns, and suggestions for misspelt words.
 
-All results are bounded: values may be megabytes long, a thousand levels deep, and invalid in ten thousand places.
+All results have a limited length: a value may have megabytes, a thousand levels and ten thousand errors.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _NOT_IN_WORDS = re.compile(r"[\W_]+")
 
 
 def brief(value: Any, limit: int = 80) -> str:
-    """Write a value as JSON, cut after `limit` characters."""
+    """Return a value as JSON, truncated to `limit` characters."""
     if isinstance(value, str):
         value = value[: limit + 1]
     text = ""
-    # iterencode, unlike dumps, need not write all of it first.
+    # iterencode, unlike dumps, need not encode the complete value first.
     for part in json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr).iterencode(value):
         text += part
         if len(text) > limit:
@@ -33,7 +33,7 @@ def brief(value: Any, limit: int = 80) -> str:
 
 
 def described(value: Any) -> str:
-    """Say what a value is, with its text when it is short by nature: `the string "1"`, `a list`."""
+    """Describe a value: its type, and for a string also its text, as in `the string "1"` or `a list`."""
     if isinstance(value, dict):
         return "an object" if value else "an empty object"
     if isinstance(value, list | tuple):
@@ -44,7 +44,7 @@ def described(value: Any) -> str:
 
 
 def either(words: Sequence[str], limit: int = 20) -> str:
-    """Join alternatives: `a, b or c`; beyond `limit` only their number."""
+    """Join alternatives: `a, b or c`. Above `limit`, return only the number of the others."""
     if not words:
         return "nothing"
     if len(words) > limit:
@@ -59,7 +59,7 @@ def counted(number: float, noun: str, form: str = ",") -> str:
 
 
 def how_to_match(pattern: str, text: str) -> str:
-    """Say what to change so that a text matches a pattern, or nothing when that is not plain."""
+    """Return a hint how to change a text so that it matches a pattern, or an empty text."""
     if re.search(pattern, text.strip()):
         return "remove the space or line break around it"
     if re.search(pattern, text.lower()):
@@ -72,13 +72,13 @@ def how_to_match(pattern: str, text: str) -> str:
 
 
 class Guesses:
-    """Guess what misspelt words were meant to be, up to a number of guesses: each may cost a millisecond."""
+    """A source of guesses for misspelt words, with a maximum number: each guess can take a millisecond."""
 
     def __init__(self, limit: int = 100) -> None:
         self._left = limit
 
     def nearest(self, word: Any, choices: Iterable[Any]) -> str | None:
-        """Return the choice that is nearest to the word, or None when none is near."""
+        """Return the choice that is nearest to the word, or None if none is near."""
         if not isinstance(word, str) or len(word) > 100 or self._left == 0:
             return None
         from difflib import get_close_matches  # rarely needed

@@ -15,7 +15,7 @@ def pointer_token(key: str) -> str:
 
 
 def pointer_tokens(pointer: str) -> list[str] | None:
-    """Split a JSON pointer into its unescaped tokens (RFC 6901 §4), or return None when it is no pointer."""
+    """Split a JSON pointer into its unescaped tokens (RFC 6901 §4), or return None if it is not a pointer."""
     if not pointer:
         return []
     if not pointer.startswith("/"):

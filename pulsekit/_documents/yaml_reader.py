@@ -1,18 +1,18 @@
-"""Read YAML 1.2 strictly, into values that JSON has, too.
+"""Read YAML 1.2 strictly, into values that JSON can represent.
 
 ruamel.yaml parses the text into events; its constructors are not used. `_Builder` makes values from the events by the
-core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. Refused, each with its place: tags, anchors,
-aliases, merge keys, keys that stand twice or are no text, infinities and NaN, other versions of YAML.
+core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. It refuses, each with its position: tags,
+anchors, aliases, merge keys, duplicate keys, keys that are not text, infinities and NaN, other versions of YAML.
 
-The plan: a stack holds every mapping and sequence whose end has not come, the innermost last, and each with the places
-of its members. A scalar goes to the innermost container; within a mapping, first as a key, then as its value. For
+The plan: a stack has every open mapping and sequence, the innermost last, each with the positions of its members. A
+scalar goes to the innermost container; in a mapping, first as a key, then as its value. For
 
     a: [1]      the events  mapping, scalar a, sequence, scalar 1, end, end
                 the stack   {}       {} key a  {} []     {} [1]    {}   empty
 
 The invariants: `_Open.key` is set exactly while a mapping waits for a value, and a container is attached to its parent
-when it opens, so nothing is left to do when it ends. Depth, size and the number of values are bounded before the parser
-can take long: it needs quadratic time for depth.
+when it opens, so its end needs no action. Depth, size and the number of values are limited before the parser gets slow:
+its time is quadratic in the depth.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
 
-MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 a second where they are prose or jobs
-MAX_VALUES = 50_000  # keys and values, of which it reads about 40,000 a second; a job has a hundred
-MAX_TAG = 1024  # characters; the parser takes quadratic time in the length of a tag, whatever comes of it
+MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 per second of prose or jobs
+MAX_VALUES = 50_000  # keys and values; it reads about 40,000 per second, and a job has a hundred
+MAX_TAG = 1024  # characters; the time of the parser is quadratic in the length of a tag
 
 _LONG_TAG = re.compile(rf"(?<![^\s,\[{{])![^\s]{{{MAX_TAG}}}")
 _WORDS: dict[str, bool | None] = {
@@ -69,7 +69,7 @@ class Place:
     members: dict[str, Place] = field(default_factory=dict)
 
     def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
-        """Return line and column of the value at the path, or of the nearest value around it that exists."""
+        """Return line and column of the value at the path, or of the nearest existing value around it."""
         place = self
         for token in tokens:
             if token not in place.members:
@@ -80,7 +80,7 @@ class Place:
 
 @dataclass(slots=True)
 class _Open:
-    """A mapping or sequence whose end has not come yet."""
+    """A mapping or sequence that is not yet closed."""
 
     value: dict[str, JSON] | list[JSON]
     place: Place
@@ -88,14 +88,14 @@ class _Open:
 
 
 def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
-    """Read every document of a YAML text.
+    """Parse all documents of a YAML text.
 
     Raises:
-        DocumentError: with line and column of what cannot be read.
+        DocumentError: Raised when a part of the text is refused. It has line and column of this part.
     """
     if len(text) > MAX_SIZE:
         raise DocumentError(
-            f"{len(text)} characters of YAML are more than the {MAX_SIZE} that are read; write JSON or NDJSON",
+            f"{len(text):,} characters of YAML are more than the limit of {MAX_SIZE:,}: write JSON or NDJSON",
             source=source,
         )
     if tag := _LONG_TAG.search(text):
@@ -105,7 +105,7 @@ def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
     try:
         return list(_Builder(source).documents(text))
     except ReaderError as error:
-        reason = f"YAML cannot hold the character U+{error.character:04X}"
+        reason = f"YAML does not allow the character U+{error.character:04X}"
         raise DocumentError(reason, source=source, **_place(text, error.position)) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -117,7 +117,7 @@ def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
             column=mark.column + 1 if mark else None,
         ) from None
     except (YAMLError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # The parser has a few unguarded corners, such as an escape beyond U+10FFFF.
+        # The parser does not check everything, such as an escape beyond U+10FFFF.
         raise DocumentError(f"this is not YAML: {error}", source=source) from error
 
 
@@ -153,14 +153,14 @@ class _Builder:
         mark = event.start_mark
         self._left -= 1
         if self._left < 0:
-            self._refuse(mark, f"more than {MAX_VALUES} keys and values of YAML take too long; write JSON or NDJSON")
+            self._refuse(mark, f"more than {MAX_VALUES:,} keys and values of YAML take too long: write JSON or NDJSON")
         if isinstance(event, AliasEvent):
-            self._refuse(mark, f"the alias *{event.anchor} is not read; write the value out")
+            self._refuse(mark, f"the alias *{event.anchor} is not supported: write the value")
         if event.anchor is not None:
-            self._refuse(mark, f"the anchor &{event.anchor} is not read; write the value out where it is used")
+            self._refuse(mark, f"the anchor &{event.anchor} is not supported: write the value in each place")
         assert isinstance(event, CollectionStartEvent | ScalarEvent)
         if event.ctag is not None:
-            self._refuse(mark, "tags ('!…') are not read; write the plain value")
+            self._refuse(mark, "tags ('!…') are not supported: write the plain value")
         place = Place(mark.line + 1, mark.column + 1)
         if isinstance(event, ScalarEvent):
             return (event.value if event.style else self._plain(event)), place
@@ -175,13 +175,15 @@ class _Builder:
             try:
                 return int(text, 0 if text[:2] in {"0o", "0x"} else 10)
             except ValueError:
-                self._refuse(event.start_mark, "this integer has more digits than Treeherder reads; put it in quotes")
+                self._refuse(
+                    event.start_mark, "this integer has more digits than Treeherder can read; put it in quotes"
+                )
         if _NOT_FINITE.match(text):
-            self._refuse(event.start_mark, f"{text} is not a number that JSON has; put it in quotes if it is text")
+            self._refuse(event.start_mark, f"JSON cannot represent {text}; put it in quotes if it is text")
         if _FLOAT.match(text):
             number = float(text)
             if number in {float("inf"), float("-inf")}:
-                self._refuse(event.start_mark, f"{text[:40]} is beyond the numbers that are read")
+                self._refuse(event.start_mark, f"{text[:40]} is out of the range of numbers")
             return number
         return text
 
@@ -199,14 +201,14 @@ class _Builder:
 
     def _key(self, event: NodeEvent, value: JSON, parent: _Open) -> str:
         if not isinstance(event, ScalarEvent):
-            self._refuse(event.start_mark, "a key must be text, this one is a list or an object")
+            self._refuse(event.start_mark, "a key must be text, not a list or an object")
         if not isinstance(value, str):
             self._refuse(event.start_mark, f"a key must be text; put {event.value or 'it'} in quotes")
         if value == "<<" and not event.style:
-            self._refuse(event.start_mark, "merge keys ('<<') are not read; write the members out")
+            self._refuse(event.start_mark, "merge keys ('<<') are not supported: write the members")
         if value in parent.place.members:
             first = parent.place.members[value].line
-            self._refuse(event.start_mark, f"the key {value!a} stands twice in one object, first on line {first}")
+            self._refuse(event.start_mark, f"the key {value!a} occurs twice in one object, first on line {first}")
         return value
 
     def _open(self, event: NodeEvent, value: dict[str, JSON] | list[JSON], place: Place) -> None:
@@ -217,7 +219,7 @@ class _Builder:
     def _check_directives(self, event: DocumentStartEvent) -> None:
         if event.version is not None and tuple(event.version) != (1, 2):
             asked = ".".join(map(str, event.version))
-            self._refuse(event.start_mark, f"the text asks for YAML {asked}; YAML 1.2 is read")
+            self._refuse(event.start_mark, f"YAML {asked} is not supported: use YAML 1.2")
 
     def _refuse(self, mark: StringMark, reason: str) -> NoReturn:
         raise DocumentError(reason, source=self._source, line=mark.line + 1, column=mark.column + 1)

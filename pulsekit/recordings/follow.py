@@ -154,7 +154,7 @@ class Follower:
         """Begin the recording, and make the viewer.
 
         Raises:
-            OSError: the recording cannot be written.
+            OSError: Raised when the recording cannot be written.
         """
         self._consumer = consumer
         if self._writer is not None:
@@ -167,8 +167,8 @@ class Follower:
         If `connect` returned False, this only writes the recording without messages.
 
         Raises:
-            PulsekitError: the subscription failed.
-            OSError: messages cannot be recorded or shown.
+            PulsekitError: Raised when the subscription failed.
+            OSError: Raised when messages cannot be recorded or shown.
         """
         if self._consumer is None:
             await self.open(consumer)

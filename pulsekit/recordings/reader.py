@@ -45,8 +45,9 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     compressed.
 
     Raises:
-        DamagedRecording: the file was cut off, damaged or changed; raised after all entries before that place.
-        OSError: the file cannot be read.
+        DamagedRecording: Raised when the file was cut off, damaged or changed; raised after all entries before that
+            place.
+        OSError: Raised when the file cannot be read.
     """
     check = _Check(str(path))
     with Path(path).open("rb") as file:
@@ -66,7 +67,7 @@ def is_gzip(path: str | Path) -> bool:
     """Return True if the first bytes of a file say that gzip compressed it.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: Raised when the file cannot be read.
     """
     with Path(path).open("rb") as file:
         return _begins_with_magic(file)
@@ -97,9 +98,9 @@ class _Check:
         """Return the entry of a line, or None for a header, a trailer or a blank line.
 
         Raises:
-            EOFError: the file ends within the line.
-            ValueError: the line is no record, or cannot follow the lines before it.
-            InvalidMessage: the record cannot be read.
+            EOFError: Raised when the file ends within the line.
+            ValueError: Raised when the line is no record, or cannot follow the lines before it.
+            InvalidMessage: Raised when the record cannot be read.
         """
         entry = self._entry(_read_json(line)) if line.strip() else None
         self._digest.update(line)

@@ -78,7 +78,7 @@ class Recorder:
             replace: whether an existing file is overwritten; otherwise it is an error.
 
         Raises:
-            ConfigurationError: the name has another suffix.
+            ConfigurationError: Raised when the name has another suffix.
         """
         self.path: Path = Path(path)
         self.count: int = 0
@@ -100,8 +100,8 @@ class Recorder:
         """Create the file, and write the header.
 
         Raises:
-            FileExistsError: the file exists, and is not to be replaced.
-            OSError: the file cannot be created or written.
+            FileExistsError: Raised when the file exists, and is not to be replaced.
+            OSError: Raised when the file cannot be created or written.
         """
         self._file = open(self.path, self._mode, buffering=0, opener=_privately)  # noqa: SIM115 - `close` does
         self._append(_line(header_record(datetime.now(UTC), self._bindings)))
@@ -116,7 +116,7 @@ class Recorder:
         """Append messages and gaps, all of them or none.
 
         Raises:
-            OSError: the disk is full or failed; the recording is closed.
+            OSError: Raised when the disk is full or failed; the recording is closed.
             NotOpen: it is closed already.
         """
         lines, count = [], 0
@@ -133,7 +133,7 @@ class Recorder:
         """Return when the disk has all messages written so far; then they may be acknowledged.
 
         Raises:
-            OSError: the disk is full or failed; the recording is closed.
+            OSError: Raised when the disk is full or failed; the recording is closed.
             NotOpen: it is closed already.
         """
         file = self._opened()
@@ -150,7 +150,7 @@ class Recorder:
         """Write the trailer, sync, and close. Closing twice is fine.
 
         Raises:
-            OSError: the disk is full or failed; what was synced before is in the file.
+            OSError: Raised when the disk is full or failed; what was synced before is in the file.
         """
         if self._file is None:
             return

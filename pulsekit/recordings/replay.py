@@ -70,7 +70,7 @@ class KeyMap:
         """Read changes, each `OLD=NEW`: whole words with dots between them; without NEW, OLD is removed.
 
         Raises:
-            ConfigurationError: a change has another form, or two changes have the same OLD.
+            ConfigurationError: Raised when a change has another form, or two changes have the same OLD.
         """
         self._changes: dict[str, str] = {}
         self._used: set[str] = set()
@@ -135,7 +135,7 @@ class Replay:
             sleep: waits for a number of seconds.
 
         Raises:
-            ConfigurationError: the speed is not a number above zero.
+            ConfigurationError: Raised when the speed is not a number above zero.
         """
         _check_speed(speed)
         self.count: int = 0
@@ -153,8 +153,8 @@ class Replay:
 
         Raises:
             Exception: what reading the entries raises, after the receipts of the messages before.
-            BrokerRefused: the exchange, the login or the virtual host was refused.
-            NetworkError: the broker could not be reached for the first time.
+            BrokerRefused: Raised when the exchange, the login or the virtual host was refused.
+            NetworkError: Raised when the broker could not be reached for the first time.
         """
         source = self._in_time() if self._waits else self._at_once()
         async with aclosing(publisher.publish_many(source, window=window)) as receipts:

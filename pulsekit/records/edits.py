@@ -19,7 +19,7 @@ def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: 
     """Return the changes that were asked for, or None when there are none.
 
     Raises:
-        ConfigurationError: one cannot be understood, or names what the schema has no place for.
+        ConfigurationError: Raised when one cannot be understood, or names what the schema has no place for.
     """
     if not assignments and not removals:
         return None

@@ -78,7 +78,7 @@ class Filter(_Expression):
     _NAME = "the filter"
 
     def takes(self, record: Mapping[str, Any]) -> bool:
-        """Tell whether the expression is true for a record. Without a value it is not, and a failure is counted."""
+        """Return whether the expression is true for a record. Without a value it is not, and a failure is counted."""
         value = self._evaluate(record)[1]
         # JMESPath's own truth: 0 is true.
         return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))

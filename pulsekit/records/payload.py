@@ -40,7 +40,7 @@ class OpenedPayload:
         """The payload. If the record has an exact body, that body decides.
 
         Raises:
-            DocumentError: the body is not JSON.
+            DocumentError: Raised when the body is not JSON.
         """
         return self._content if self.record is None else self.record.payload
 
@@ -56,7 +56,7 @@ class OpenedPayload:
         If a record has a payload and a body, places are those of the payload, which has more of them.
 
         Raises:
-            DocumentError: the body is not JSON.
+            DocumentError: Raised when the body is not JSON.
         """
         if self._within is None or self.record is None:
             return self._within
@@ -64,7 +64,7 @@ class OpenedPayload:
 
 
 def may_be_record(value: Any) -> bool:
-    """Tell whether a value has a member that each line of a recording has, and no job."""
+    """Return whether a value has a member that each line of a recording has, and no job."""
     return isinstance(value, dict) and ("routing_key" in value or "type" in value or "routingKey" in value)
 
 
@@ -76,7 +76,7 @@ def open_payload(value: Any, document: Document | None = None) -> OpenedPayload 
         document: the document of the value.
 
     Raises:
-        InvalidMessage: the record cannot be read.
+        InvalidMessage: Raised when the record cannot be read.
     """
     if not may_be_record(value):
         return OpenedPayload(value, None, document)
@@ -91,7 +91,7 @@ def open_document(document: Document) -> tuple[Document, Record | None] | None:
     """Return the payload of a document and the record around it, or None for a header, gap or trailer of a recording.
 
     Raises:
-        InvalidPayload: the record cannot be read, or its body is not JSON; says where it stands.
+        InvalidPayload: Raised when the record cannot be read, or its body is not JSON; says where it stands.
     """
     if not may_be_record(document.value):
         return document, None

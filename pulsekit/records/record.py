@@ -150,7 +150,7 @@ def key_of(record: Mapping[str, Any]) -> Any:
 
 
 def is_metadata(value: Any) -> bool:
-    """Tell whether a JSON value is a header, gap or trailer of a recording."""
+    """Return whether a JSON value is a header, gap or trailer of a recording."""
     return isinstance(value, dict) and value.get("v") == VERSION and isinstance(value.get("type"), str)
 
 
@@ -181,7 +181,7 @@ class Record:
         """The decoded payload.
 
         Raises:
-            DocumentError: the body is not JSON.
+            DocumentError: Raised when the body is not JSON.
         """
         if not isinstance(self.content, bytes):
             return self.content
@@ -192,7 +192,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
     """Read a record back; `is_record` must hold.
 
     Raises:
-        InvalidMessage: a part has the wrong type, or the version is unknown.
+        InvalidMessage: Raised when a part has the wrong type, or the version is unknown.
     """
     version = value.get("v", VERSION)
     if version != VERSION:

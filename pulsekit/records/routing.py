@@ -23,7 +23,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
     The download of Pulse Inspector, a JSON list of records, is read as well.
 
     Raises:
-        DocumentError: a line is no key that AMQP can carry and no record either.
+        DocumentError: Raised when a line is no key that AMQP can carry and no record either.
     """
     lines = iter(lines)
     first = next(lines, b"")

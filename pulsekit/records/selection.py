@@ -76,7 +76,7 @@ class Selection:
             explains: add to each record why each binding matched.
 
         Raises:
-            ConfigurationError: `invalid_only` without a schema.
+            ConfigurationError: Raised when `invalid_only` without a schema.
         """
         if invalid_only and schema is None:
             raise ConfigurationError("only a schema tells what is invalid: name it, as in --schema pulse-job")

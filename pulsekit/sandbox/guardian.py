@@ -33,7 +33,7 @@ class GuardianLimits:
         interval: seconds between two checks.
 
     Raises:
-        ConfigurationError: the limits contradict each other.
+        ConfigurationError: Raised when the limits contradict each other.
     """
 
     warn: int = 2000

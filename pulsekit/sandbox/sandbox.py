@@ -54,7 +54,7 @@ class Sandbox:
         on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
-        ConfigurationError: a public address without a password, or an unknown version of RabbitMQ.
+        ConfigurationError: Raised when a public address without a password, or an unknown version of RabbitMQ.
     """
 
     def __init__(
@@ -176,8 +176,8 @@ class Sandbox:
             timeout: seconds.
 
         Raises:
-            NotOpen: `history` is 0.
-            TimeoutError: there were fewer events; the text has their number.
+            NotOpen: Raised when `history` is 0.
+            TimeoutError: Raised when there were fewer events; the text has their number.
         """
         if not self._history.maxlen:
             raise NotOpen("waiting needs Sandbox(history=…)")
@@ -222,7 +222,7 @@ class Sandbox:
         """Publish a message without a connection; return how many queues it was routed to.
 
         Raises:
-            ConfigurationError: the exchange does not exist.
+            ConfigurationError: Raised when the exchange does not exist.
         """
         virtual_host = self._virtual_host(vhost)
         target = virtual_host.exchanges.get(exchange)

@@ -1,6 +1,6 @@
-"""JSON schemas: load and compile them, validate payloads, and explain what is invalid. No I/O but for schema files.
+"""JSON schemas: load and compile them, validate payloads, and explain errors. The only I/O is reading schema files.
 
-load_schema("pulse-job").validate(job)                       # raises InvalidPayload with every problem
+load_schema("pulse-job").validate(job)                       # raises InvalidPayload with all problems
 """
 
 from __future__ import annotations

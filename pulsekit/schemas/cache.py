@@ -1,9 +1,9 @@
 """Cache compiled schemas for later processes, in a folder that only the user can write.
 
-Entries are run as code, so an entry is used only if no other user can have written it: each folder above the cache
-belongs to the user or root, and others cannot write there, or it is sticky, as `/tmp` is; the cache and the entry
-belong to the user, and others have no access; neither is a link; and the digest of the entry is correct. All other
-entries are ignored. Caching never fails: without a home, or on a full or read-only disk, the work is done again.
+Entries are executed as code, so an entry is used only if no other user can have written it: each folder above the cache
+belongs to the user or root, and other users cannot write there, or it is sticky, as `/tmp` is; the cache and the entry
+belong to the user, and other users have no access; neither is a link; and the digest of the entry is correct. All
+other entries are ignored. Caching never fails: without a home, or on a full or read-only disk, the work is repeated.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ENTRIES", "MAX_SIZE", "VARIABLE", "remembered"]
 
-VARIABLE = "PULSEKIT_NO_CACHE"  # set to anything, it switches the cache off
-MAX_ENTRIES = 64  # beyond them the oldest go
-MAX_SIZE = 1024 * 1024  # bytes of an entry: forty times what Treeherder's schema takes
+VARIABLE = "PULSEKIT_NO_CACHE"  # any value disables the cache
+MAX_ENTRIES = 64  # entries; above this number, the oldest are deleted
+MAX_SIZE = 1024 * 1024  # bytes of an entry; Treeherder's schema needs a fortieth
 
 _DIGEST = 32  # bytes of SHA-256
 
 
 def remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
-    """Return what `make` returns, or has returned for the same inputs in another process of this user.
+    """Return the result of `make`, or its cached result for the same inputs in another process of this user.
 
     Args:
-        make: works it out; what it raises passes through, and nothing is kept.
-        inputs: everything that what it returns depends on.
+        make: computes the result. Its exceptions propagate, and nothing is cached.
+        inputs: all values that the result depends on.
     """
     folder = _open_folder()
     if folder is None:
@@ -48,11 +48,11 @@ def remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
 
 
 def _open_folder() -> int | None:
-    """Return a descriptor of the folder, which is made when it is not there, or None when there is none to trust."""
-    if os.environ.get(VARIABLE) or not hasattr(os, "geteuid"):  # without it, who owns a file cannot be told
+    """Return a descriptor of the folder, and create it if necessary. Return None if the folder is not safe."""
+    if os.environ.get(VARIABLE) or not hasattr(os, "geteuid"):  # without it, the owner of a file is unknown
         return None
     home, base = os.environ.get("HOME", ""), Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # to be ignored then, says the XDG Base Directory Specification
+    if not base.is_absolute():  # ignore a relative path, as the XDG Base Directory Specification requires
         base = Path(home, ".cache")
     if not base.is_absolute():
         return None
@@ -73,7 +73,7 @@ def _open_folder() -> int | None:
 
 
 def _is_safe(found: os.stat_result) -> bool:
-    """Tell whether this is a folder in which nobody else can put something in the place of what is not theirs."""
+    """Return whether this is a folder in which no other user can replace files of this user."""
     closed = not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or found.st_mode & stat.S_ISVTX
     return bool(stat.S_ISDIR(found.st_mode) and found.st_uid in {0, os.geteuid()} and closed)
 
@@ -84,7 +84,7 @@ def _is_private(found: os.stat_result) -> bool:
 
 def _read(folder: int, name: str) -> bytes | None:
     try:
-        # What is in the way may be a pipe, which must not keep us waiting.
+        # Do not block if the entry is a pipe.
         file = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=folder)
         try:
             found = os.fstat(file)
@@ -99,7 +99,7 @@ def _read(folder: int, name: str) -> bytes | None:
 
 
 def _write(folder: int, name: str, content: bytes) -> None:
-    """Write an entry to another name and rename it, so no process reads half of it."""
+    """Write an entry to another name and rename it, so that no process reads a partial entry."""
     if len(content) > MAX_SIZE:
         return
     unfinished = f"{name}.{os.urandom(8).hex()}"
@@ -116,13 +116,13 @@ def _write(folder: int, name: str, content: bytes) -> None:
 
 
 def _make_room(folder: int) -> None:
-    """Remove the oldest entries; what a killed process left unfinished counts as one."""
+    """Remove the oldest entries. A partial entry of a killed process counts as one."""
     names = os.listdir(folder)
     if len(names) < MAX_ENTRIES:
         return
     ages = {}
     for name in names:
-        with suppress(FileNotFoundError):  # another process makes room as well
+        with suppress(FileNotFoundError):  # another process removes entries, too
             ages[name] = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime_ns
     for name in sorted(ages, key=ages.__getitem__)[: len(ages) - MAX_ENTRIES + 1]:
         with suppress(FileNotFoundError):

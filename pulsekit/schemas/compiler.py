@@ -5,14 +5,14 @@ The plan has three steps:
    no `$id` and no `$ref` that it would fetch; definitions with plain numbers, whose function names cannot collide;
    patterns instead of formats; and `$` in patterns with the meaning of Python's `re`.
 2. fastjsonschema turns the copy into source text.
-3. `_Trimmer` removes the messages of refusals from its syntax tree, and renames what is left: the code raises `Refused`
-   without words, and imports `runtime` alone. `explain` finds the words for a payload that was refused.
+3. `_Trimmer` removes the error messages from its syntax tree, and renames the rest: the code raises `Refused` without
+   a message, and imports only `runtime`. `explain` produces the messages.
 
     {"minLength": 1}   becomes   if isinstance(data, str):
                                      if len(data) < 1:
                                          raise Refused
 
-The invariant: the compiled code and `explain` come to the same verdict on every payload (tests/schemas).
+The invariant: the compiled code and `explain` give the same verdict on every payload (tests/schemas).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from pulsekit.schemas.runtime import Patterns, Refused
 NoneType = type(None)
 REGEX_PATTERNS = Patterns()
 """
-_MOST_WITHIN = 8  # subschemas; a function of Python has 20 loops and 100 indents within each other, and each takes some
-_PREFIX = "validate"  # how the names of fastjsonschema's functions begin
+_MOST_WITHIN = 8  # nested subschemas; each needs some of the 20 nested loops and 100 indents of a Python function
+_PREFIX = "validate"  # prefix of the names of fastjsonschema's functions
 
 
 # An escape, a comment, a group that sets the flag m, a class in brackets, or a dollar sign that means the end.
@@ -54,26 +54,26 @@ def compile_schema(schema: CheckedSchema, *, formats: bool) -> CodeType:
     """Return code for `runtime.bind`: a validator that does not change payloads.
 
     Args:
-        schema: it stays as it is.
+        schema: the schema; it is not changed.
         formats: whether `date-time` and `uri` are asserted.
 
     Raises:
-        SchemaError: fastjsonschema cannot compile it.
+        SchemaError: Raised when fastjsonschema cannot compile it.
     """
     return compile(generate(schema, {ENTRY: formats}), "<schema>", "exec", dont_inherit=True)
 
 
 def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
-    """Return the same as a module that holds several validators.
+    """Return a module with several validators.
 
     Args:
-        schema: it stays as it is.
-        entries: for each name of a validator whether it asserts formats.
+        schema: the schema; it is not changed.
+        entries: for each name of a validator, whether it asserts formats.
 
     Raises:
-        SchemaError: fastjsonschema cannot compile it.
+        SchemaError: Raised when fastjsonschema cannot compile it.
     """
-    import fastjsonschema  # costs more than all that a payload needs
+    import fastjsonschema  # slower than validating a payload
 
     module = ast.parse(_PREAMBLE)
     for entry, formats in entries.items():
@@ -97,10 +97,10 @@ def _copy(schema: CheckedSchema, *, formats: bool) -> Subschema:
 
 
 def _python_pattern(pattern: str) -> str:
-    """Rewrite a pattern so that fastjsonschema reads it as Python's `re.search` would read the original.
+    """Rewrite a pattern so that fastjsonschema matches it as Python's `re.search` matches the original.
 
-    fastjsonschema replaces every dollar sign without a backslash before it by the end of the text, even within
-    brackets; Python's `$` lets one trailing newline through.
+    fastjsonschema replaces every dollar sign without a backslash by the end of the text, also within brackets. Python's
+    `$` also matches before a trailing newline.
     """
     return _DOLLARS.sub(_without_dollar, pattern)
 
@@ -109,17 +109,17 @@ def _without_dollar(match: re.Match[str]) -> str:
     if match["end"]:
         return r"(?=\n?\Z)"
     if match["multiline"]:
-        raise SchemaError(f"the pattern {match.string!a} sets the flag m; write it without")
+        raise SchemaError(f"the pattern {match.string!a} sets the flag m, which is not supported: remove it")
     if match["brackets"]:
         return re.sub(r"\\.|\$", lambda inner: r"\$" if inner[0] == "$" else inner[0], match[0], flags=re.DOTALL)
     return match[0]
 
 
 class _Copier:
-    """Copy the keywords that decide; each `$ref` becomes `#/definitions/<number>`, in the order first met.
+    """A copier of the keywords that affect validity. Each `$ref` becomes `#/definitions/<number>`, in order.
 
-    A subschema that is nested deeply becomes a definition, too: each level is a block of Python code, and Python limits
-    the nesting of blocks.
+    A deeply nested subschema also becomes a definition: each level is a block of Python code, and Python limits the
+    nesting of blocks.
     """
 
     def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:
@@ -129,7 +129,7 @@ class _Copier:
         self._apart: list[Subschema] = []
 
     def definitions(self) -> dict[str, Subschema]:
-        """Return the copies of all that was referred to, and of what that refers to in turn."""
+        """Return the copies of all subschemas that are referenced, directly or indirectly."""
         copies: dict[str, Subschema] = {}
         while len(copies) < len(self._apart):
             copies[str(len(copies))] = self.copy(self._apart[len(copies)])
@@ -146,7 +146,7 @@ class _Copier:
         for keyword, value in schema.items():
             shape, since = KEYWORDS.get(keyword, ("", 9))
             told_otherwise = shape in {"definitions", "format", "value"}
-            allows_all = shape == "additional" and value is True  # which does not compile in draft 4
+            allows_all = shape == "additional" and value is True  # it does not compile in draft 4
             if since <= self._checked.draft and not told_otherwise and not allows_all:
                 copied[keyword] = self._value(shape, value, within + 1)
         more: list[Subschema] = []
@@ -185,10 +185,10 @@ class _Copier:
 
 
 class _Trimmer(ast.NodeTransformer):
-    """Remove from fastjsonschema's code what does not decide, and rename the rest.
+    """A transformer that removes the code that does not affect validity, and renames the rest.
 
-    A visitor for each kind of node: functions lose all parameters but the payload, `raise` loses its words, and the
-    table of patterns is looked up by their text. JSON has no decimals, so `Decimal` is dropped from checks of a type.
+    There is a visitor for each kind of node. Functions keep only the parameter of the payload, `raise` loses its
+    message, and patterns are looked up by their text. JSON has no decimals, so checks of a type lose `Decimal`.
     """
 
     def __init__(self, module: ast.Module, entry: str) -> None:
@@ -198,7 +198,7 @@ class _Trimmer(ast.NodeTransformer):
         self._patterns = {key: pattern for node in module.body for key, pattern in _patterns(node)}
 
     def functions(self) -> list[ast.stmt]:
-        """Return the functions of the module, and before them what they share."""
+        """Return the shared constants and the functions of the module."""
         functions: list[ast.stmt] = [self.visit(function) for function in self._functions]
         return [*self._constants, *functions]
 
@@ -225,7 +225,7 @@ class _Trimmer(ast.NodeTransformer):
             node.id = self._named(node.id)
         elif node.id == "JsonSchemaValueException":
             node.id = "Refused"
-        elif node.id == "Decimal":  # for a divisor that is a fraction; few schemas have one, and it is long to import
+        elif node.id == "Decimal":  # for a divisor that is a fraction, which few schemas have; it is slow to import
             self._constants += ast.parse("from decimal import Decimal").body
         return node
 
@@ -242,7 +242,7 @@ class _Trimmer(ast.NodeTransformer):
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         match node:
-            # `set([…]) - data.keys()`, the names that are missing: a sixth of the time that a job takes.
+            # `set([…]) - data.keys()`, the missing names: it needs a sixth of the time for a job.
             case ast.BinOp(
                 left=ast.Call(func=ast.Name(id="set"), args=[ast.List() as names]),
                 op=ast.Sub(),
@@ -258,9 +258,9 @@ class _Trimmer(ast.NodeTransformer):
 
 
 def _patterns(node: ast.stmt) -> Iterator[tuple[str, str]]:
-    """Yield each key of the table of patterns, when the statement makes it, and the text that is compiled for it.
+    """Yield each key of the table of patterns that the statement creates, and the text of its pattern.
 
-    Flags beside the text are those that stand in it as well.
+    The text contains the flags of the pattern, so separate flags are redundant.
     """
     match node:
         case ast.Assign(targets=[ast.Name(id="REGEX_PATTERNS")], value=ast.Dict(keys=keys, values=values)):

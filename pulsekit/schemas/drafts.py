@@ -1,6 +1,6 @@
 """Check that a schema is valid JSON Schema of draft 4, 6 or 7, and resolve its references.
 
-A schema is checked before it is compiled, so each mistake is reported with its place. Nothing is ever fetched.
+A schema is checked before it is compiled, so each error is reported with its position. Nothing is fetched.
 Source: JSON Schema drafts 4, 6 and 7, core and validation.
 """
 
@@ -30,7 +30,7 @@ _TASKCLUSTER = re.compile(r"(?:https?://[^/]+)?/schemas/common/metaschema\.json#
 
 DRAFTS = {4: "draft-04", 6: "draft-06", 7: "draft-07"}
 
-# For each keyword the shape of its value and the first draft that has it. What is not here says nothing about validity.
+# For each keyword, the shape of its value and the first draft that has it. Other keywords do not affect validity.
 KEYWORDS = {
     "type": ("types", 4),
     "enum": ("values", 4),
@@ -71,10 +71,10 @@ KEYWORDS = {
 
 @dataclass(frozen=True, slots=True)
 class CheckedSchema:
-    """Hold a schema that is well formed, with what its references name.
+    """A well-formed schema, with the subschemas that its references name.
 
     Attributes:
-        root: the schema as it was given.
+        root: the given schema.
         draft: 4, 6 or 7.
         targets: for the `id()` of each subschema with a `$ref`, the subschema that it names; see `target`.
     """
@@ -84,11 +84,11 @@ class CheckedSchema:
     targets: dict[int, Subschema] = field(default_factory=dict)
 
     def target(self, schema: dict[str, Any]) -> Subschema:
-        """Return what the `$ref` of a subschema names. The same text can name different things in different places."""
+        """Return the subschema that the `$ref` of a subschema names. It depends on the place of the `$ref`."""
         return self.targets[id(schema)]
 
     def has(self, keyword: str) -> bool:
-        """Tell whether a keyword decides anything in this draft."""
+        """Return whether a keyword has a meaning in this draft."""
         return KEYWORDS[keyword][1] <= self.draft
 
 
@@ -96,14 +96,14 @@ def check_schema(root: JSON) -> CheckedSchema:
     """Return the schema with its references resolved.
 
     Args:
-        root: plain JSON; it is kept, not copied, and not changed.
+        root: plain JSON. It is not copied and not changed.
 
     Raises:
-        SchemaError: it is of another draft, a keyword has a value it cannot have, a pattern does not compile, or a
-            reference leads nowhere or outside of the schema.
+        SchemaError: Raised when the schema is of another draft, a keyword has an invalid value, a pattern does not
+            compile, or a reference has no target within the schema.
     """
     if not isinstance(root, dict | bool):
-        raise SchemaError("a schema is an object")
+        raise SchemaError("a schema must be an object")
     checked = CheckedSchema(root, draft_of(root))
     if is_deeper(root, MAX_DEPTH):
         raise SchemaError("the schema is nested too deeply")
@@ -115,7 +115,7 @@ def draft_of(root: Subschema) -> int:
     """Return the draft that `$schema` names; 7 without one, and for the metaschema of Taskcluster.
 
     Raises:
-        SchemaError: it is another draft.
+        SchemaError: Raised when it is another draft.
     """
     uri = root.get("$schema", "") if isinstance(root, dict) else ""
     if uri == "" or (isinstance(uri, str) and _TASKCLUSTER.fullmatch(uri)):
@@ -125,16 +125,16 @@ def draft_of(root: Subschema) -> int:
             return draft
     named = re.search(r"/draft[-/]([0-9-]+[0-9])/", uri) if isinstance(uri, str) else None
     what = f"draft {named[1]}" if named else f"$schema {uri!a}"
-    raise SchemaError(f"{what} is not supported: the drafts 4, 6 and 7 are; name one in $schema")
+    raise SchemaError(f"{what} is not supported: use draft 4, 6 or 7 in $schema")
 
 
 class _Checker:
-    """Walk a schema once, refuse what is malformed, and resolve its references."""
+    """The walk over a schema, which checks it and resolves its references."""
 
     def __init__(self, checked: CheckedSchema) -> None:
         self._checked = checked
         self._seen: set[int] = set()
-        self._left: list[tuple[Any, str]] = [(checked.root, "")]  # the root, and what references lead to
+        self._left: list[tuple[Any, str]] = [(checked.root, "")]  # the root, and the targets of references
         self._references = References(checked.root, checked.draft, KEYWORDS)
 
     def check(self) -> None:
@@ -144,11 +144,11 @@ class _Checker:
     def schema(self, schema: Any, where: str) -> None:
         if isinstance(schema, bool) and self._checked.draft > 4:
             return
-        self._need(isinstance(schema, dict), where, "must be a schema, which is an object")
+        self._need(isinstance(schema, dict), where, "must be a schema: an object")
         if id(schema) in self._seen:
             return
         self._seen.add(id(schema))
-        if "$ref" in schema:  # what stands beside a $ref counts for nothing in these drafts
+        if "$ref" in schema:  # in these drafts, keywords beside a $ref are ignored
             self._reference(schema, f"{where}/$ref")
             return
         for keyword, value in schema.items():
@@ -185,15 +185,17 @@ class _Checker:
                 self._need(known, where, f"must be one or more of {', '.join(TYPES)}")
             case "values" | "value":
                 self._need(shape == "value" or isinstance(value, list), where, "must be a list of values")
-                self._need(_finite(value), where, "has a number that JSON cannot write")
+                self._need(_finite(value), where, "has a number that JSON cannot represent")
             case "count":
-                self._need(_number(value) and value >= 0 and value == int(value), where, "must be an integer from 0 up")
+                self._need(
+                    _number(value) and value >= 0 and value == int(value), where, "must be an integer of 0 or more"
+                )
             case "exclusive" if self._checked.draft == 4:
                 self._need(isinstance(value, bool), where, "must be true or false in draft 4")
             case "number" | "exclusive":
                 self._need(_number(value), where, "must be a number")
             case "divisor":
-                self._need(_number(value) and value > 0, where, "must be a number over 0")
+                self._need(_number(value) and value > 0, where, "must be a number above 0")
             case "flag":
                 self._need(isinstance(value, bool), where, "must be true or false")
             case "pattern":
@@ -208,27 +210,27 @@ class _Checker:
             self._need(False, where, found)
         else:
             self._checked.targets[id(schema)] = found[0]
-            self._left.append(found)  # not at once: references may form a long chain
+            self._left.append(found)  # not recursively: references may form a long chain
 
     def _all(self, schemas: Any, where: str) -> None:
-        self._need(isinstance(schemas, list) and schemas, where, "must be a list of schemas, with one at least")
+        self._need(isinstance(schemas, list) and schemas, where, "must be a list of at least one schema")
         for index, schema in enumerate(schemas):
             self.schema(schema, f"{where}/{index}")
 
     def _names(self, names: Any, where: str) -> None:
         listed = isinstance(names, list) and all(isinstance(name, str) for name in names)
-        self._need(listed and len(set(names)) == len(names), where, "must be a list of names, each of them once")
+        self._need(listed and len(set(names)) == len(names), where, "must be a list of different names")
 
     def _pattern(self, pattern: Any, where: str) -> None:
         self._need(isinstance(pattern, str), where, "must be a regular expression")
         try:
             re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as error:
-            self._need(False, where, f"{pattern!a} is not a regular expression that can be used: {error}")
+            self._need(False, where, f"{pattern!a} is not a valid regular expression: {error}")
 
     def _need(self, holds: object, where: str, otherwise: str) -> None:
         if not holds:
-            raise SchemaError(f"the schema is wrong at {where or 'its top'}: it {otherwise}")
+            raise SchemaError(f"the schema is invalid at {where or 'its root'}: it {otherwise}")
 
 
 def _number(value: Any) -> bool:

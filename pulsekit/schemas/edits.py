@@ -4,15 +4,15 @@
     edits.apply(job)                # a changed copy
 
 A path names its steps with dots (`origin.project`, `logs.0.url`) or is a JSON pointer (RFC 6901: `/origin/project`),
-which a name with a dot needs. Items of lists have numbers from 0; `-` is the item after the last, as in JSON Patch (RFC
-6902). A value is read as JSON if it is JSON and the schema allows that type, otherwise as text: a revision of digits
-alone stays text. Where the schema has a date and time, `now` is the present time.
+which is required for a name with a dot. Items of lists have numbers from 0; `-` is the item after the last, as in JSON
+Patch (RFC 6902). A value is parsed as JSON if it is JSON and the schema allows its type, otherwise as text, so a
+revision of digits stays text. If the schema requires a date and time, `now` is the current time.
 
 The plan: `_Places` follows each path through the schema once. A list of forms, all subschemas that may apply to a
-value, advances step by step; no form left means that the schema has no such field. Each step also gets the container
-that it leads into, an object or a list, as far as the schema says. `_changed` then copies the containers along the
+value, advances step by step. If no form is left, the schema has no such field. Each step also has the container that
+it leads into, an object or a list, if the schema decides that. `_changed` then copies the containers along the
 path, from the outside in, and creates missing ones of that kind. The invariant: the given payload is never changed, and
-the result shares with it what did not change. `origin.id=7` on {"origin": {"project": "try"}} gives
+the result shares its unchanged parts. `origin.id=7` on {"origin": {"project": "try"}} gives
 {"origin": {"project": "try", "id": 7}}.
 """
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Edits"]
 
-_NEXT = "-"  # the item behind the last (RFC 6902 §4.1)
+_NEXT = "-"  # the item after the last (RFC 6902 §4.1)
 _INDEX = re.compile(r"(?:0|[1-9]\d{0,8})\Z", re.ASCII)
 _COMBINING = ("allOf", "anyOf", "oneOf")
 _CHOOSING = ("then", "else")
@@ -52,7 +52,7 @@ _TELLING = {*_MEMBERS, "type", "items", "enum", "const"}
 
 
 class _Within(Enum):
-    """The container that a step leads into; where the schema allows both, a number looks like a step into a list."""
+    """The container that a step leads into. If the schema allows both, a number is a step into a list."""
 
     LIST = auto()
     LIKE_A_LIST = auto()
@@ -77,14 +77,14 @@ class _Edit:
 
 
 class Edits:
-    """Change the same fields of many payloads.
+    """Changes of fields, to apply to many payloads.
 
     Args:
-        assignments: such as `state=running`; later ones win.
+        assignments: assignments such as `state=running`; a later one overrides an earlier one.
         removals: paths that are removed first. A field of the schema may be missing. A field that is not in the schema
             is removed as well, and must be in each payload: otherwise the path is probably misspelt.
         schema: the schema of the payloads, or None to allow any field.
-        now: returns the present time, with its zone.
+        now: returns the current time, with its zone.
 
     Raises:
         ConfigurationError: Raised when a change has no path or no value, or the schema has no such field to set.
@@ -107,11 +107,11 @@ class Edits:
         return bool(self._edits)
 
     def apply(self, payload: Any) -> Any:
-        """Return the payload with its fields changed; the given one is not.
+        """Return a copy of the payload with the fields changed.
 
         Raises:
             ConfigurationError: Raised when a field to remove is neither in the schema nor in the payload.
-            InvalidPayload: Raised when the payload has something else where a field should be put.
+            InvalidPayload: Raised when the payload has no object or list on the path of a field.
         """
         for edit in self._edits:
             if edit.unknown and not _has(payload, edit.steps):
@@ -120,10 +120,11 @@ class Edits:
         return payload
 
     def document(self, document: Document, base: str = "") -> Document:
-        """Return the document with its value, or one member of it, changed; what was set has no place in the text.
+        """Return the document with its value, or one member of it, changed. New values have no position.
 
         Raises:
-            InvalidPayload: it has something else where a field should be put; problems have their places.
+            InvalidPayload: Raised when the payload has no object or list on the path of a field. Problems have
+                positions.
         """
         value: Any = document.value
         try:
@@ -136,7 +137,7 @@ class Edits:
         return document.changed(value, lambda tokens: self._made(tokens[depth:]))
 
     def _made(self, tokens: Sequence[str]) -> bool:
-        """Tell whether a value was set here, or above."""
+        """Return whether the value at this place, or one around it, was set."""
         return any(
             edit.make is not None
             and len(edit.steps) <= len(tokens)
@@ -147,7 +148,7 @@ class Edits:
     def _assignment(self, text: str, places: _Places) -> _Edit:
         path, equals, value = text.partition("=")
         if not equals:
-            raise ConfigurationError(f"{text!r:.80} says no value: write PATH=VALUE, such as state=running")
+            raise ConfigurationError(f"{text!r:.80} has no value: write PATH=VALUE, such as state=running")
         steps = _steps(path)
         forms, within = places.along(steps)
         if value == "now" and any(form.get("format") == "date-time" for form in forms):
@@ -179,7 +180,7 @@ def _steps(path: str) -> tuple[str, ...]:
     tokens = pointer_tokens(path) if path.startswith("/") else path.split(".")
     if not tokens or (not path.startswith("/") and "" in tokens):
         raise ConfigurationError(
-            f"{path!r:.80} names no field: write names with dots between them, such as origin.project, "
+            f"{path!r:.80} is not a path: write names with dots between them, such as origin.project, "
             "or a JSON pointer, such as /origin/project"
         )
     if len(tokens) > MAX_DEPTH:
@@ -188,7 +189,7 @@ def _steps(path: str) -> tuple[str, ...]:
 
 
 def _read(text: str, forms: _Forms) -> Any:
-    """Read a value: JSON when it is that and the schema does not ask for the text."""
+    """Parse a value as JSON, if it is JSON and the schema does not require text; otherwise as text."""
     try:
         value = parse_json(text).value
     except DocumentError:
@@ -214,23 +215,23 @@ def _types_of(value: Any) -> set[str]:
 
 
 def _types(form: dict[str, Any]) -> list[str]:
-    """Return the types that a form asks for; none when it takes any."""
+    """Return the types that a form allows; empty if it allows all types."""
     named = form.get("type", [])
     return [named] if isinstance(named, str) else list(named)
 
 
 class _Places:
-    """Find the subschemas that may apply at a path, without a payload."""
+    """The subschemas that may apply to the value at a path, whatever the payload."""
 
     def __init__(self, schema: Schema | None) -> None:
         self._name = schema.name if schema else ""
         self._checked: CheckedSchema | None = schema.checked if schema else None
 
     def along(self, steps: Sequence[str]) -> tuple[_Forms, tuple[_Within, ...]]:
-        """Return the forms that the last step may have, and for each step what it leads into.
+        """Return the possible forms of the last step, and the container of each step.
 
         Raises:
-            ConfigurationError: the schema has no such place.
+            ConfigurationError: Raised when the schema has no such field.
         """
         forms = self._expanded([self._checked.root] if self._checked else [True])
         within = []
@@ -243,7 +244,7 @@ class _Places:
         return forms, tuple(within)
 
     def _expanded(self, schemas: list[Subschema]) -> _Forms:
-        """Return the forms behind references and combinations, without those that say nothing; none is any form."""
+        """Return the forms behind references and combinations, except empty ones. An empty result means any form."""
         forms, seen, left = [], set(), list(schemas)
         while left:
             one = left.pop(0)
@@ -265,15 +266,15 @@ class _Places:
         if not known:
             types = sorted({name for form in forms for name in _types(form)})
             inside = "items go by their number, or -" if "array" in types else f"{brief(step)} cannot be in it"
-            what = either([_NOUNS.get(name, name) for name in types]) if types else "nothing to be looked into"
+            what = either([_NOUNS.get(name, name) for name in types]) if types else "a value without fields"
             return f"{'.'.join(before)!r:.80} is {what} by the schema {self._name}: {inside}"
         guess = Guesses().nearest(step, known)
-        meant = f"did you mean {guess!r}?" if guess else f"there are {', '.join(known)}"
+        meant = f"did you mean {guess!r}?" if guess else f"the fields are {', '.join(known)}"
         return f"the schema {self._name} has no field {step!r:.80}{where}; {meant}"
 
 
 def _members(form: dict[str, Any], step: str) -> Iterator[Subschema]:
-    """Yield what a form says about one member; nothing when it cannot have it."""
+    """Yield the subschemas of a form for one member; none if the form does not allow the member."""
     types = _types(form)
     if (not types or "array" in types) and (step == _NEXT or _INDEX.match(step)):
         items = form.get("items", True)
@@ -302,7 +303,7 @@ def _within(forms: _Forms, step: str) -> _Within:
 
 
 def _changed(value: Any, edit: _Edit, depth: int) -> Any:
-    """Return a value with the field changed to which the steps from `depth` on lead."""
+    """Return a copy of a value in which the field at the steps from `depth` on is changed."""
     step, last = edit.steps[depth], depth + 1 == len(edit.steps)
     if isinstance(value, dict) and edit.within[depth] is not _Within.LIST:
         return _changed_object(value, step, edit, depth, last=last)

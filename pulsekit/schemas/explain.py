@@ -1,6 +1,6 @@
-"""List the problems of an invalid payload, each with its place, what is allowed there, and a fix.
+"""List the problems of an invalid payload, each with its position, the allowed values, and a correction.
 
-Schema and payload are walked side by side, for payloads that the compiled schema has refused. A test compares the
+This walks schema and payload together, for payloads that the compiled schema has refused. A test compares the
 verdicts of both on thousands of payloads.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["list_problems"]
 
-_MOST_WITHIN = 200  # schemas applied within each other; one takes up to four of the thousand frames that Python allows
+_MOST_WITHIN = 200  # nested subschemas; each needs up to four of the thousand frames that Python allows
 
 _NOUNS = {
     "null": "null",
@@ -41,35 +41,36 @@ _NOUNS = {
 
 
 def list_problems(schema: CheckedSchema, payload: Any, *, formats: bool, most: int) -> list[Problem]:
-    """List every problem of a payload, in the order of the payload; none when it is valid.
+    """List the problems of a payload, in the order of the payload; none if it is valid.
 
-    Ten megabytes from a stranger may be wrong in millions of places, which would take minutes to tell.
+    The number is limited, because a hostile payload of ten megabytes can have millions of problems, which would take
+    minutes.
 
     Args:
-        schema: what it should be.
+        schema: the schema.
         payload: plain JSON; it is not changed.
         formats: whether `date-time` and `uri` are asserted.
-        most: of more problems the rest is not looked for, and one behind them says so.
+        most: the maximum number of problems. If there are more, one more problem says so.
 
     Raises:
-        RecursionError: schemas apply within each other more than `_MOST_WITHIN` times.
-        TypeError: the payload holds something that JSON does not have.
+        RecursionError: Raised when more than `_MOST_WITHIN` subschemas are nested.
+        TypeError: Raised when the payload contains a value that JSON cannot represent.
     """
     found = list(islice(_Walk(schema, formats=formats, most=most + 1).explain(schema.root, payload, ""), most + 1))
     if len(found) > most:
-        found[most] = Problem("", "many", f"has more than {most:,} problems; the others are not told")
+        found[most] = Problem("", "many", f"has more than {most:,} problems; the others are not listed")
     return found
 
 
 class _Walk:
-    """Walk one payload; `at` is always the JSON pointer of the value in hand."""
+    """The walk over one payload. `at` is always the JSON pointer of the current value."""
 
     def __init__(self, checked: CheckedSchema, *, formats: bool, most: int) -> None:
         self.checked = checked
         self.formats = formats
         self.most = most
         self.guesses = Guesses()
-        self._keywords: dict[int, list[str]] = {}  # for each subschema those that decide, in order
+        self._keywords: dict[int, list[str]] = {}  # for each subschema, the rules that apply, in order
         self._within = 0
 
     def explain(self, schema: Subschema, value: Any, at: str) -> Iterator[Problem]:
@@ -79,7 +80,7 @@ class _Walk:
                 raise RecursionError
             if isinstance(schema, bool):
                 if not schema:
-                    yield Problem(at, "false", "must not be here", brief(value), "nothing", "leave it out")
+                    yield Problem(at, "false", "is not allowed", brief(value), "nothing", "remove it")
                 return
             if "$ref" in schema:
                 yield from self.explain(self.checked.target(schema), value, at)
@@ -130,7 +131,7 @@ def _type(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[
     allowed = either([_NOUNS[name] for name in types])
     hint = ""
     if value is None:
-        hint = "leave the property out when there is no value"
+        hint = "remove the property if there is no value"
     elif isinstance(value, str) and _reads_as(walk, value, types):
         hint = "remove the quotes"
     elif "string" in types and isinstance(value, int | float):
@@ -187,19 +188,19 @@ def _one_of(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterato
     if not fitting:
         yield from _nearest_branch(walk, "oneOf", branches, value, at)
     elif len(fitting) > 1:
-        message = f"fits {' and '.join(fitting[:5])}, but must fit only one of them"
+        message = f"matches {' and '.join(fitting[:5])}, but must match only one of them"
         yield Problem(at, "oneOf", message, brief(value), "exactly one of the forms")
 
 
 def _nearest_branch(walk: _Walk, keyword: str, branches: list[Subschema], value: Any, at: str) -> Iterator[Problem]:
-    """Report the branch that a value comes closest to: what it is counts for more than what it lacks."""
+    """Report the branch that is nearest to a value. Its type counts more than missing members."""
     by_branch = [list(islice(walk.explain(branch, value, at), walk.most)) for branch in branches]
     telling = {"type", "const", "enum", "false"}
     distances = [(sum(problem.rule in telling for problem in problems), len(problems)) for problems in by_branch]
     nearest = distances.index(min(distances))
     if len(branches) > 1:
         labels = [_label(branch, index) for index, branch in enumerate(branches)]
-        message = f"fits none of the {len(branches)} forms; the nearest is {labels[nearest]}"
+        message = f"matches none of the {len(branches)} forms; the nearest is {labels[nearest]}"
         yield Problem(at, keyword, message, brief(value), either(labels))
     yield from by_branch[nearest]
 
@@ -211,7 +212,7 @@ def _label(branch: Subschema, index: int) -> str:
 
 def _not(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
     if walk.fits(schema["not"], value):
-        allowed = f"anything but what fits {brief(schema['not'])}"
+        allowed = f"any value that does not match {brief(schema['not'])}"
         yield Problem(at, "not", f"must be {allowed}", brief(value), allowed)
 
 
@@ -234,7 +235,7 @@ def _items(walk: _Walk, schema: dict[str, Any], value: list[Any], at: str) -> It
 
 def _contains(walk: _Walk, schema: dict[str, Any], value: list[Any], at: str) -> Iterator[Problem]:
     if not any(walk.fits(schema["contains"], item) for item in value):
-        allowed = f"one item or more that fits {brief(schema['contains'])}"
+        allowed = f"one item or more that matches {brief(schema['contains'])}"
         yield Problem(at, "contains", f"must have {allowed}", brief(value), allowed)
 
 
@@ -248,7 +249,7 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
         fix: Mapping[str, Any] | None = None
         hint = ""
         if guess:
-            hint, fix = f"is {brief(guess)} meant to be it?", move(_join(at, guess), inner)
+            hint, fix = f"rename {brief(guess)} if it is this property", move(_join(at, guess), inner)
         elif usual := _usual(walk, known.get(name, True)):
             hint, fix = f"add it: {brief(usual[0])}", add(inner, usual[0])
         allowed = f"the property {brief(name)}"
@@ -256,11 +257,11 @@ def _required(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: st
 
 
 def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
-    """Return the value that a property has by its schema when nobody says another: its default, or its only choice."""
+    """Return the default of a property, or its only allowed value."""
     followed: set[int] = set()
     while isinstance(schema, dict) and "$ref" in schema:
         if id(schema) in followed:
-            return ()  # references that only lead to each other
+            return ()  # references that form a loop
         followed.add(id(schema))
         schema = walk.checked.target(schema)
     if isinstance(schema, bool):
@@ -289,7 +290,7 @@ def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str,
             yield from walk.explain(rule, member, inner)
             continue
         guess = walk.guesses.nearest(name, missing)
-        hint = f"did you mean {brief(guess)}?" if guess else "leave it out"
+        hint = f"did you mean {brief(guess)}?" if guess else "remove it"
         message = f"{brief(name)} is not a known property"
         fix = move(inner, _join(at, guess)) if guess else remove(inner)
         yield Problem(inner, "additionalProperties", message, brief(member), allowed, hint, suggestion=fix)
@@ -304,7 +305,7 @@ def _dependencies(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at
             continue
         for other in needed:
             if other not in value:
-                message = f"{brief(other)} is missing, which goes with {brief(name)}"
+                message = f"{brief(other)} is missing, which {brief(name)} requires"
                 yield Problem(at, "dependencies", message, brief(value), f"the property {brief(other)}")
 
 
@@ -325,10 +326,10 @@ def _properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: 
 
 
 def _left_out(problem: Problem) -> Problem:
-    """Return what is wrong with an empty text that need not be there."""
+    """Return the problem of an empty text that is not required."""
     if problem.hint or problem.suggestion:
         return problem
-    return changed(problem, hint="leave it out, or say something", suggestion=remove(problem.pointer))
+    return changed(problem, hint="remove it, or write a text", suggestion=remove(problem.pointer))
 
 
 def _pattern_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:
@@ -344,7 +345,7 @@ def _join(at: str, name: str) -> str:
 
 _Rule: TypeAlias = Callable[[_Walk, dict[str, Any], Any, str], Iterator[Problem]]
 
-# For each keyword that needs more than the value the type it looks at, and its rule.
+# For each keyword that needs more than the value: the type that it applies to, and its rule.
 _RULES: dict[str, tuple[str, _Rule]] = {
     "type": ("any", _type),
     "enum": ("any", _enum),
@@ -364,5 +365,5 @@ _RULES: dict[str, tuple[str, _Rule]] = {
     "contains": ("array", _contains),
 }
 
-# What a value is comes before its limits, and both before its members.
+# First the type of a value, then its limits, then its members.
 _ORDER = ("type", "enum", *LIMITS, *(keyword for keyword in _RULES if keyword not in {"type", "enum"}))

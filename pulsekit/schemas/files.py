@@ -68,7 +68,7 @@ def _file_name(uri: str, place: str) -> str:
 
 
 def _read(uri: str, name: str, folder: Path, draft: int, where: str) -> Any:
-    wrong = f"the schema is wrong at {where}: it names {name!r}"
+    wrong = f"the schema is invalid at {where}: it names {name!r}"
     try:
         path = (folder / name).resolve()
         inside, there = path.is_relative_to(folder), path.is_file()

@@ -1,6 +1,6 @@
-"""Fixes for a value that a schema refuses, where schema and value suggest one.
+"""Corrections of values that violate a schema, if schema and value suggest one.
 
-A fix is an operation of JSON Patch (RFC 6902), which a program can apply; a hint says the same in words.
+A correction is an operation of JSON Patch (RFC 6902), which a program can apply. A hint describes it in words.
 """
 
 from __future__ import annotations
@@ -19,32 +19,32 @@ if TYPE_CHECKING:
 
 __all__ = ["add", "move", "remove", "replace", "retyped", "within"]
 
-_LONGEST = 1000  # characters of a text that gets a fix
+_LONGEST = 1000  # characters of a text; for a longer one, no correction is computed
 _IN_URI = "-._~!$&'()*+,;=:@/?#%"
 
 
 def replace(pointer: str, value: Any) -> Mapping[str, Any]:
-    """Return the operation that gives a place another value."""
+    """Return the operation that replaces a value."""
     return {"op": "replace", "path": pointer, "value": value}
 
 
 def add(pointer: str, value: Any) -> Mapping[str, Any]:
-    """Return the operation that puts a value where there is none."""
+    """Return the operation that adds a value."""
     return {"op": "add", "path": pointer, "value": value}
 
 
 def remove(pointer: str) -> Mapping[str, Any]:
-    """Return the operation that takes a value out."""
+    """Return the operation that removes a value."""
     return {"op": "remove", "path": pointer}
 
 
 def move(pointer: str, to: str) -> Mapping[str, Any]:
-    """Return the operation that gives a value another name."""
+    """Return the operation that renames a property."""
     return {"op": "move", "from": pointer, "path": to}
 
 
 def retyped(pointer: str, value: Any, types: list[str]) -> Mapping[str, Any] | None:
-    """Return what makes a value one of the types, or None when that is not plain."""
+    """Return the operation that converts a value to one of the types, or None if there is no clear one."""
     if value is None:
         return remove(pointer)
     if isinstance(value, str) and len(value) <= _LONGEST and "string" not in types:
@@ -73,7 +73,7 @@ def _fits(value: Any, types: list[str]) -> bool:
 
 
 def within(pointer: str, keyword: str, schema: Mapping[str, Any], value: Any) -> Mapping[str, Any] | None:
-    """Return what brings a value within a limit, its pattern or its format, or None when that is not plain."""
+    """Return the operation that makes a value fit a limit, a pattern or a format, or None if there is no clear one."""
     make = _FIXES.get(keyword)
     if make is None or (isinstance(value, str) and len(value) > _LONGEST and keyword != "maxLength"):
         return None
@@ -102,7 +102,7 @@ def _formatted(schema: Mapping[str, Any], value: str) -> Iterator[str]:
 
 
 def _cut(schema: Mapping[str, Any], value: str) -> Iterator[str]:
-    if "format" not in schema:  # half of a link leads nowhere
+    if "format" not in schema:  # a truncated link is useless
         yield value[: int(schema["maxLength"])]
 
 

@@ -1,7 +1,7 @@
-"""Formats a strict schema asserts: `date-time` by RFC 3339 and `uri` by RFC 3986.
+"""The formats that the strict profile asserts: `date-time` by RFC 3339 and `uri` by RFC 3986.
 
-Each is one regular expression that takes linear time. Those of fastjsonschema are not used: they accept digits of any
-script and offsets without a colon, and nearly any text as a URI. Other formats are not asserted.
+Each is one regular expression with linear time. The formats of fastjsonschema are not used: they accept digits of any
+script, offsets without a colon, and almost any text as a URI. Other formats are not asserted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ __all__ = ["FORMATS", "Format"]
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """Describe one format: the pattern that decides, and the words for whoever failed it.
+    """One format, with the messages for texts that violate it.
 
     Attributes:
-        pattern: anchored at both ends, with every literal dollar sign escaped.
-        allowed: what is expected, with an example.
-        hints: pairs of a pattern to find in the refused text and the advice that goes with it; the first one counts.
+        pattern: the pattern, anchored at both ends, with every literal dollar sign escaped.
+        allowed: a description of the allowed texts, with an example.
+        hints: pairs of a pattern to search in the text, and a hint. The first pattern that matches decides.
     """
 
     pattern: str
@@ -27,7 +27,7 @@ class Format:
     hints: tuple[tuple[str, str], ...] = ()
 
     def hint(self, text: str) -> str:
-        """Return advice for a text that was refused, or nothing."""
+        """Return a hint for a text that violates the format, or an empty text."""
         return next((advice for pattern, advice in self.hints if re.search(pattern, text)), "")
 
 
@@ -59,12 +59,12 @@ FORMATS = {
         "a date and time by RFC 3339, such as 2026-11-23T18:00:00Z",
         (
             (r"\s\Z|\A\s", "remove the space around it"),
-            (rf"\A{_DAY} {_CLOCK}:[0-9.]+\Z", "put a T between date and time, and the zone behind: Z"),
-            (rf"\A{_DAY} {_CLOCK}", "put a T between date and time"),
+            (rf"\A{_DAY} {_CLOCK}:[0-9.]+\Z", "write a T between date and time, and Z after it for UTC"),
+            (rf"\A{_DAY} {_CLOCK}", "write a T between date and time"),
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+\Z", "add the time zone: Z, or an offset such as +00:00"),
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+[+-][0-9]{{4}}\Z", "write the offset with a colon, such as +00:00"),
             (rf"\A{_DAY}\Z", "add the time, such as T18:00:00Z"),
-            (r"\A[0-9]{9,13}(?:\.[0-9]+)?\Z", "write out the seconds since 1970 as a date and time"),
+            (r"\A[0-9]{9,13}(?:\.[0-9]+)?\Z", "write the seconds since 1970 as a date and time"),
         ),
     ),
     "uri": Format(
@@ -73,7 +73,7 @@ FORMATS = {
         (
             (r"\s\Z|\A\s", "remove the space around it"),
             (r"\A(?:www\.|/|[^:/?#]*(?:[/?#]|\Z))", "begin with the scheme, such as https://"),
-            (r"[^\x00-\x7f]", "percent-encode what is not ASCII"),
+            (r"[^\x00-\x7f]", "percent-encode all characters that are not ASCII"),
             (r"[\s\"<>\\^`{|}\[\]]", 'percent-encode spaces and the characters " < > \\ ^ ` { | } [ ]'),
             (r"%(?![0-9A-Fa-f]{2})", "write a percent sign as %25"),
         ),

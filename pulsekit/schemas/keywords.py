@@ -1,4 +1,4 @@
-"""Keywords of a schema that limit a single value, and the messages for a value beyond a limit.
+"""The keywords of a schema that limit a single value, and the messages for violations.
 
 Each function gets the subschema, the value and the draft. It returns None if the value is within the limit, otherwise
 message, allowed values and hint: {"minLength": 2} and "a" give ("must have 2 characters or more, has 1", "2 characters
@@ -22,7 +22,7 @@ _Limit: TypeAlias = Callable[[dict[str, Any], Any, int], _Refusal]
 
 
 def frozen(value: Any) -> Any:
-    """Return something hashable that is equal for equal JSON: 1 and 1.0 are, 1 and true are not."""
+    """Return a hashable that is equal for equal JSON values: 1 and 1.0 are equal, 1 and true are not."""
     if isinstance(value, bool):
         return "boolean", value
     if isinstance(value, list | tuple):
@@ -42,7 +42,7 @@ def _pattern(schema: dict[str, Any], value: str, _draft: int) -> _Refusal:
     if re.search(pattern, value):
         return None
     return (
-        f"must match {pattern}, which {brief(value)} does not",
+        f"must match {pattern}, but {brief(value)} does not",
         f"text that matches {pattern}",
         how_to_match(pattern, value),
     )
@@ -59,15 +59,15 @@ def _unique_items(schema: dict[str, Any], value: list[Any], _draft: int) -> _Ref
     for index, item in enumerate(value if schema["uniqueItems"] else ()):
         earlier = first.setdefault(frozen(item), index)
         if earlier != index:
-            return f"must not hold an item twice, but item {index} is item {earlier} again", "each item once", ""
+            return f"must not have duplicate items, but item {index} is equal to item {earlier}", "different items", ""
     return None
 
 
 def _multiple_of(schema: dict[str, Any], value: float, _draft: int) -> _Refusal:
-    from fractions import Fraction  # which loads `decimal`; few schemas divide
+    from fractions import Fraction  # loads `decimal`, which few schemas need
 
     divisor = schema["multipleOf"]
-    # In fractions, by the decimal digits: 19.01 is a multiple of 0.01, but not as binary numbers.
+    # Compute with decimal fractions: 19.01 is a multiple of 0.01, but the binary numbers are not.
     exact = Fraction if isinstance(divisor, int) else lambda number: Fraction(_exact(number))
     if (isinstance(value, int) or isfinite(value)) and (exact(value) / exact(divisor)).denominator == 1:
         return None
@@ -112,7 +112,7 @@ def _unlike(allowed: str, value: Any) -> _Refusal:
     return f"must be {allowed}, not {brief(value)}", allowed, ""
 
 
-# For each keyword the type of values it limits, and its function; in the order in which problems are reported.
+# For each keyword, the type of values that it limits, and its function, in the order of the problems.
 LIMITS: dict[str, tuple[str, _Limit]] = {
     "const": ("any", _const),
     "minLength": ("string", _min_length),

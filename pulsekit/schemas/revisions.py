@@ -25,7 +25,7 @@ _GONE_OF_LOGS = ("steps", "errorsTruncated")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Name one field that today's form spells in another way.
+    """One field that the current form names differently.
 
     Attributes:
         field: its path in the older form; `*` is each item of a list.

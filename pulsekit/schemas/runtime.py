@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY", "Patterns", "Refused", "Validator", "bind"]
 
-# Takes a payload and raises `Refused` when it is not valid; over what JSON does not have it may raise anything else.
+# Raises `Refused` if a payload is not valid. For values that JSON cannot represent, it may raise any exception.
 Validator: TypeAlias = Callable[[Any], object]
 
-ENTRY = "validate"  # the function of compiled code that takes the payload
+ENTRY = "validate"  # the name of the function that validates a payload
 
 
 class Refused(Exception):
@@ -26,7 +26,7 @@ class Refused(Exception):
 
 
 class Patterns(dict[str, re.Pattern[str]]):
-    """Hold regular expressions by their text, each compiled when it is first looked for."""
+    """A table of regular expressions by their text. Each one is compiled on first use."""
 
     __slots__ = ()
 
@@ -35,8 +35,8 @@ class Patterns(dict[str, re.Pattern[str]]):
 
 
 def bind(code: CodeType) -> Validator:
-    """Run the module that compiled code is, and return its validator."""
+    """Execute the compiled code as a module, and return its validator."""
     scope: dict[str, Any] = {"__name__": "pulsekit compiled schema"}
-    exec(code, scope)  # noqa: S102 - made by `compiler` from a checked schema; a cache is read only where nobody else writes
+    exec(code, scope)  # noqa: S102 - made by `compiler` from a checked schema; a cache is read only if no other user can write it
     validator: Validator = scope[ENTRY]
     return validator

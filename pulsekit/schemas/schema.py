@@ -1,8 +1,8 @@
-"""Schemas: what a payload has to be, by name, from a file, or as a mapping.
+"""Schemas of payloads: shipped ones by name, from a file, or from a mapping.
 
     schema = load_schema("pulse-job")
-    schema.check(job)               # raises InvalidPayload with every problem
-    schema.problems(document)       # the same as values, with line and column when the payload came from text
+    schema.check(job)               # raises InvalidPayload with all problems
+    schema.problems(document)       # the same as a list, with line and column if the payload was parsed from text
 
 There are two profiles. `treeherder` gives the verdict of Python's `jsonschema` without a format checker, as in
 `treeherder/etl/schema.py`. `strict` also asserts the formats `date-time` and `uri`.
@@ -48,20 +48,20 @@ __all__ = [
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
-# A reference that may name another file, in the JSON that this module writes.
+# A reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
 MOST_PROBLEMS = 100_000  # problems of one payload, which take some seconds
 
-# What compiled code, or the walk that explains, can raise over a value they did not think of: integers beyond floats,
-# NaN, keys that are no text, deep nesting.
+# The exceptions of compiled code and of `explain` for values that JSON cannot represent: integers beyond floats, NaN,
+# keys that are not text, deep nesting.
 _SURPRISES = (ArithmeticError, LookupError, NameError, RecursionError, TypeError, ValueError)
 
 
 class Schema:
-    """Validate payloads against one schema. Made by `load_schema`; may be shared by everything in the process.
+    """A schema, which validates payloads. `load_schema` creates it. It can be shared by all threads of the process.
 
-    Nothing here changes a payload. Validators are compiled when they are first needed, and kept for later processes as
-    `cache` describes; those of most shipped schemas come with the package.
+    A payload is never changed. Validators are compiled on first use, and cached for later processes (see `cache`). The
+    package contains compiled validators of most shipped schemas.
 
     Attributes:
         name: the name of a shipped schema, the path of a file, or the title of a mapping.
@@ -69,7 +69,7 @@ class Schema:
 
     def __init__(self, text: str, name: str, validators: Mapping[str, Validator] | None = None) -> None:
         self.name = name
-        self._text = text  # JSON that is known to be a schema
+        self._text = text  # JSON that is a valid schema
         self._validators = dict(validators or {})
 
     def __repr__(self) -> str:
@@ -77,28 +77,28 @@ class Schema:
 
     @property
     def checked(self) -> CheckedSchema:
-        """What it says, for those who ask about a place and not about a payload."""
+        """The parsed schema with its references, to look up the subschema of a field."""
         return _checked(self._text)
 
     def check(self, payload: Any, profile: Profile = "strict") -> None:
-        """Return when the payload is valid.
+        """Return if the payload is valid.
 
         Args:
             payload: plain JSON or a `Document`.
             profile: `strict` or `treeherder`.
 
         Raises:
-            InvalidPayload: with every problem.
-            SchemaError: the schema cannot be compiled, or there is no such profile.
+            InvalidPayload: Raised when the payload is invalid. It has all problems.
+            SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
         if not self.is_valid(payload, profile):
             raise InvalidPayload(self.problems(payload, profile), self.name)
 
     def is_valid(self, payload: Any, profile: Profile = "strict") -> bool:
-        """Tell whether the payload is valid.
+        """Return whether the payload is valid.
 
         Raises:
-            SchemaError: the schema cannot be compiled, or there is no such profile.
+            SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
         value = payload.value if isinstance(payload, Document) else payload
         validator = self._validators.get(profile) or self._compile(profile)
@@ -106,22 +106,22 @@ class Schema:
             validator(value)
         except Refused:
             return False
-        except _SURPRISES:  # too much for the compiled code: then the walk that explains decides
+        except _SURPRISES:  # too much for the compiled code: `explain` decides
             return not self._explain(value, profile)
         return True
 
     def problems(self, payload: Any, profile: Profile = "strict", *, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         """Return every problem of the payload, in its own order; none when it is valid.
 
-        Those of a `Document` carry line and column.
+        Problems of a `Document` have line and column.
 
         Args:
             payload: plain JSON or a `Document`.
             profile: `strict` or `treeherder`.
-            most: of more problems the rest is not looked for, and one behind them says so.
+            most: the maximum number of problems. If there are more, one more problem says so.
 
         Raises:
-            SchemaError: the schema cannot be compiled, or there is no such profile.
+            SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
         if self.is_valid(payload, profile):
             return ()
@@ -141,9 +141,9 @@ class Schema:
                 found = explained(value, found)
             return tuple(found)
         except RecursionError:
-            return (Problem("", "depth", "is nested too deeply to be checked"),)
+            return (Problem("", "depth", "is nested too deeply to be validated"),)
         except _SURPRISES as error:
-            return (Problem("", "json", f"holds something that JSON does not have: {error}"),)
+            return (Problem("", "json", f"contains a value that JSON cannot represent: {error}"),)
 
     def _compile(self, profile: Profile) -> Validator:
         import marshal
@@ -154,14 +154,14 @@ class Schema:
             return marshal.dumps(compile_schema(_checked(self._text), formats=profile == "strict"))
 
         if profile not in PROFILES:
-            raise SchemaError(f"there is no profile {profile!r}; it is one of {', '.join(PROFILES)}")
+            raise SchemaError(f"unknown profile {profile!r}; use one of {', '.join(PROFILES)}")
         code = marshal.loads(_remembered(make, self._text.encode(), profile.encode()))  # noqa: S302 - see `cache`
         return self._validators.setdefault(profile, bind(code))
 
 
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)
 
-# What has a part in turning a schema into code, and the files in which other packages have their version.
+# The modules that turn a schema into code, and the files with the versions of other packages.
 _OURS = (
     "_documents/document.py",
     "_documents/json_reader.py",
@@ -179,14 +179,14 @@ _OTHERS = {"fastjsonschema": "version.py", "ruamel.yaml": "__init__.py"}
 
 
 def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
-    """Return a schema, the same object for the same text.
+    """Load a schema. The same text gives the same object.
 
     Args:
         source: the name of a shipped schema (see `schema_names`), the path of a file of JSON (`.json`) or YAML, or the
             schema itself, which is copied. A file may refer to files in its folder and below.
 
     Raises:
-        SchemaError: there is no such schema, it cannot be read, or it is not a schema of draft 4, 6 or 7.
+        SchemaError: Raised when the schema does not exist, cannot be read, or is not a schema of draft 4, 6 or 7.
     """
     if isinstance(source, str) and source in schema_names():
         return _load_shipped(source)
@@ -195,7 +195,7 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
     try:
         text = json.dumps(source)
     except (TypeError, ValueError) as error:
-        raise SchemaError(f"a schema is plain JSON: {error}") from error
+        raise SchemaError(f"a schema must be plain JSON: {error}") from error
     except RecursionError:
         raise SchemaError("the schema is nested too deeply") from None
     if is_deeper_text(text.encode()):
@@ -211,7 +211,7 @@ def schema_names() -> tuple[str, ...]:
 
 
 def shipped_folder() -> Path:
-    """Return the folder of the shipped schemas: within the package when installed, beside it in a checkout."""
+    """Return the folder of the shipped schemas: in the package if it is installed, beside it in a checkout."""
     package = Path(__file__).parents[1]
     installed = package / "_schemas"
     return installed if installed.is_dir() else package.parent / "schemas"
@@ -227,19 +227,19 @@ def _load_shipped(name: str) -> Schema:
     text = shipped_text(name)
     with suppress(ModuleNotFoundError):
         compiled: Any = import_module(f"pulsekit.schemas.compiled._{name.replace('-', '_')}")
-        if text == compiled.YAML:  # else somebody changes it, in a checkout
+        if text == compiled.YAML:  # otherwise the schema was changed, in a checkout
             return Schema(compiled.JSON, name, {profile: getattr(compiled, profile) for profile in PROFILES})
     return _load_parsed(_parsed(text.encode(), name), name)
 
 
 def load_shipped_schema(name: str) -> Schema:
-    """Return a schema that comes with the package.
+    """Return a shipped schema.
 
     Args:
         name: one of `schema_names`, or a file below the folder `messages`, such as `hgpushes/v1.json`.
 
     Raises:
-        SchemaError: there is no such schema.
+        SchemaError: Raised when the schema does not exist.
     """
     return _load_shipped(name) if name in schema_names() else _load_file(shipped_folder() / "messages" / name, name)
 
@@ -251,7 +251,7 @@ def _load_file(path: Path, name: str) -> Schema:
         data = read_file(path, name)
     except FileNotFoundError:
         known = ", ".join(schema_names())
-        raise SchemaError(f"there is no schema {name!r}: it is neither a file nor one of {known}") from None
+        raise SchemaError(f"unknown schema {name!r}: use the path of a file, or one of {known}") from None
     text = _parsed(data, name)
     if not _NAMES_FILE.search(text):
         return _load_parsed(text, name)
@@ -269,7 +269,7 @@ def _load_parsed(text: str, name: str) -> Schema:
 
 
 def _parsed(data: bytes, name: str) -> str:
-    """Return the JSON of a file of JSON or YAML. It is checked, unless it may refer to other files."""
+    """Return the JSON of a file of JSON or YAML. It is checked, unless it can refer to other files."""
 
     def make() -> bytes:
         from pulsekit.schemas.reading import parse_schema
@@ -299,21 +299,21 @@ def _checked(text: str) -> CheckedSchema:
 
 
 def _remembered(make: Callable[[], bytes], *inputs: bytes) -> bytes:
-    """Return what `make` makes of the inputs, from the cache when this very software has made it before."""
+    """Return the result of `make`, from the cache if the same versions of the software have computed it before."""
     from pulsekit.schemas.cache import remembered
 
     try:
         software = _software()
-    except OSError:  # it is not installed as files, so its versions cannot be told
+    except OSError:  # it is not installed as files, so the versions are unknown
         return make()
     return remembered(make, *software, *inputs)
 
 
 @lru_cache(maxsize=1)
 def _software() -> tuple[bytes, ...]:
-    """Return what stands for the versions of all that turns a schema into code: the text of ours, the names of others'.
+    """Return the versions of the compiler: the text of our modules, and the file names of other packages.
 
-    Only files are read: to import fastjsonschema and ruamel.yaml takes longer than all that is saved.
+    This only reads files, because importing fastjsonschema and ruamel.yaml takes longer than the cache saves.
     """
     ours = [Path(__file__).parents[1] / name for name in _OURS]
     others = [_origin(package).with_name(file) for package, file in _OTHERS.items()]

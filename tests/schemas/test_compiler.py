@@ -260,7 +260,7 @@ def test_a_payload_too_deep_for_its_schema_is_told_so() -> None:
     for _ in range(100_000):
         payload = [payload]
     (problem,) = load_schema({"items": {"$ref": "#"}}).problems(payload)
-    assert (problem.rule, problem.message) == ("depth", "is nested too deeply to be checked")
+    assert (problem.rule, problem.message) == ("depth", "is nested too deeply to be validated")
 
 
 def test_fractions_divide_as_they_are_written() -> None:
@@ -273,7 +273,7 @@ def test_fractions_divide_as_they_are_written() -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf, [{"a": -math.inf}]])
 @pytest.mark.parametrize("keyword", ["enum", "const"])
 def test_numbers_that_are_none_cannot_stand_in_a_schema(keyword: str, value: Any) -> None:
-    with pytest.raises(SchemaError, match=f"at /{keyword}: it has a number that JSON cannot write"):
+    with pytest.raises(SchemaError, match=f"at /{keyword}: it has a number that JSON cannot represent"):
         load_schema({keyword: [value]})
 
 

@@ -23,7 +23,7 @@ def test_a_schema_without_a_draft_is_read_as_draft_7() -> None:
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("https://json-schema.org/draft/2020-12/schema", "draft 2020-12 is not supported: the drafts 4, 6 and 7 are"),
+        ("https://json-schema.org/draft/2020-12/schema", "draft 2020-12 is not supported: use draft 4, 6 or 7"),
         ("https://json-schema.org/draft/2019-09/schema", "draft 2019-09 is not supported"),
         ("http://json-schema.org/draft-03/schema#", "draft 03 is not supported"),
         ("http://json-schema.org/schema#", r"\$schema 'http://json-schema.org/schema#' is not supported"),
@@ -82,7 +82,7 @@ def test_another_draft_is_refused_rather_than_misread(uri: Any, words: str) -> N
 def test_a_malformed_schema_is_refused_with_the_place_of_the_mistake(schema: Any, place: str) -> None:
     with pytest.raises(SchemaError) as caught:
         check_schema(schema)
-    assert str(caught.value).startswith(f"the schema is wrong at {place}: it ")
+    assert str(caught.value).startswith(f"the schema is invalid at {place}: it ")
 
 
 def test_what_is_no_object_is_no_schema() -> None:

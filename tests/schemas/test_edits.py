@@ -137,13 +137,13 @@ def test_the_payload_that_was_given_stays_as_it_is() -> None:
     ("assignment", "words"),
     [
         ("state", "write PATH=VALUE"),
-        ("=running", "names no field"),
-        ("origin..project=x", "names no field"),
-        (".=x", "names no field"),
+        ("=running", "is not a path"),
+        ("origin..project=x", "is not a path"),
+        (".=x", "is not a path"),
         ("stat=running", "no field 'stat'; did you mean 'state'?"),
         ("origin.prject=x", "no field 'prject' in origin; did you mean 'project'?"),
-        ("zebra=1", "there are taskId, "),
-        ("logs.0.uri=x", "no field 'uri' in logs.0; there are url, name"),
+        ("zebra=1", "the fields are taskId, "),
+        ("logs.0.uri=x", "no field 'uri' in logs.0; the fields are url, name"),
         ("runMachine.os.name=x", "'runMachine.os' is a text"),
         ("labels.first=x", "items go by their number, or -"),
         ("labels.01=x", "items go by their number, or -"),
@@ -153,7 +153,7 @@ def test_what_no_job_has_a_place_for_is_told_before_any_is_read(assignment: str,
     with pytest.raises(ConfigurationError) as caught:
         Edits([assignment], schema=JOB)
     assert words in str(caught.value)
-    if "=" in assignment and words != "names no field":
+    if "=" in assignment and words != "is not a path":
         removal = Edits([], [assignment.partition("=")[0]], schema=JOB)
         with pytest.raises(ConfigurationError) as caught:
             removal.apply(PENDING)

@@ -42,7 +42,7 @@ def test_a_misspelt_property_is_recognised_from_both_sides() -> None:
     job = changed()
     job["jobkind"] = job.pop("jobKind")
     missing, unknown = JOB.problems(job)
-    assert (missing.pointer, missing.rule, missing.hint) == ("", "required", 'is "jobkind" meant to be it?')
+    assert (missing.pointer, missing.rule, missing.hint) == ("", "required", 'rename "jobkind" if it is this property')
     assert (unknown.pointer, unknown.rule, unknown.hint) == (
         "/jobkind",
         "additionalProperties",
@@ -54,8 +54,8 @@ def test_a_misspelt_property_is_recognised_from_both_sides() -> None:
 def test_unknown_properties_come_in_their_order_with_their_place() -> None:
     text = json.dumps(PENDING, indent=1)[:-2] + ',\n "zebra": 1,\n "a/b~.[0]": {\n}}'
     assert [(p.pointer, p.line, p.column, p.hint) for p in JOB.problems(parse_json(text))] == [
-        ("/zebra", 17, 11, "leave it out"),
-        ("/a~1b~0.[0]", 18, 14, "leave it out"),
+        ("/zebra", 17, 11, "remove it"),
+        ("/a~1b~0.[0]", 18, 14, "remove it"),
     ]
 
 
@@ -79,15 +79,15 @@ def test_a_wrong_word_comes_with_the_right_ones() -> None:
         ({"tier": "1"}, 'must be an integer, not the string "1"', "remove the quotes"),
         ({"tier": 1.5}, "must be an integer, not 1.5", ""),
         ({"tier": True}, "must be an integer, not true", ""),
-        ({"tier": None}, "must be an integer, not null", "leave the property out when there is no value"),
+        ({"tier": None}, "must be an integer, not null", "remove the property if there is no value"),
         ({"tier": 0}, "must be 1 or more, not 0", ""),
         ({"tier": 4}, "must be 3 or less, not 4", ""),
         ({"owner": 7}, "must be a string, not 7", "put it in quotes"),
-        ({"owner": ""}, "must not be empty", "leave it out, or say something"),
+        ({"owner": ""}, "must not be empty", "remove it, or write a text"),
         ({"owner": "😀" * 51}, "must have 50 characters at most, has 51", ""),
         ({"labels": "debug"}, 'must be a list, not the string "debug"', 'did you mean ["debug"]?'),
         ({"logs": {}}, "must be a list, not an empty object", ""),
-        ({"buildSystem": "a b"}, r'must match ^[\w-]+$, which "a b" does not', 'it cannot have " "'),
+        ({"buildSystem": "a b"}, r'must match ^[\w-]+$, but "a b" does not', 'it cannot have " "'),
         ({"isRetried": 0}, "must be true or false, not 0", "did you mean false?"),
         ({"timeStarted": "now"}, "must be a date and time by RFC 3339, such as 2026-11-23T18:00:00Z", ""),
     ],
@@ -172,20 +172,20 @@ ORIGIN = load_schema(
 def test_of_several_forms_the_nearest_is_explained(origin: Any, nearest: str, problems: list[str]) -> None:
     first, *rest = ORIGIN.problems({"origin": origin})
     assert (first.pointer, first.rule) == ("/origin", "oneOf")
-    assert first.message == f"fits none of the 2 forms; the nearest is {nearest}"
+    assert first.message == f"matches none of the 2 forms; the nearest is {nearest}"
     assert [problem.pointer for problem in rest] == problems
 
 
 def test_what_fits_two_forms_of_which_one_is_wanted_is_told_so() -> None:
     (problem,) = load_schema({"oneOf": [{"type": "integer"}, {"type": "string"}, {"minimum": 1}]}).problems(1)
-    assert problem.message == "fits form 1 and form 3, but must fit only one of them"
+    assert problem.message == "matches form 1 and form 3, but must match only one of them"
 
 
 @pytest.mark.parametrize(
     ("schema", "payload", "rule", "message"),
     [
         ({"anyOf": [{"type": "string"}]}, 1, "type", "must be a string, not 1"),
-        ({"not": {"type": "integer"}}, 1, "not", 'must be anything but what fits {"type": "integer"}'),
+        ({"not": {"type": "integer"}}, 1, "not", 'must be any value that does not match {"type": "integer"}'),
         ({"const": {"a": 1}}, {"a": True}, "const", 'must be {"a": 1}, not {"a": true}'),
         ({"if": {"minimum": 5}, "then": {"multipleOf": 5}}, 7, "multipleOf", "must be a multiple of 5, not 7"),
         ({"if": {"minimum": 5}, "else": {"maximum": 2}}, 3, "maximum", "must be 2 or less, not 3"),
@@ -193,9 +193,9 @@ def test_what_fits_two_forms_of_which_one_is_wanted_is_told_so() -> None:
             {"uniqueItems": True},
             [1, True, 1.0],
             "uniqueItems",
-            "must not hold an item twice, but item 2 is item 0 again",
+            "must not have duplicate items, but item 2 is equal to item 0",
         ),
-        ({"contains": {"const": 1}}, [True], "contains", 'must have one item or more that fits {"const": 1}'),
+        ({"contains": {"const": 1}}, [True], "contains", 'must have one item or more that matches {"const": 1}'),
         ({"minItems": 1}, [], "minItems", "must have 1 item or more, has 0"),
         ({"maxProperties": 0}, {"a": 1}, "maxProperties", "must have 0 properties at most, has 1"),
         (
@@ -204,8 +204,8 @@ def test_what_fits_two_forms_of_which_one_is_wanted_is_told_so() -> None:
             "propertyNames",
             'the name "ab" must have 1 character at most, has 2',
         ),
-        ({"dependencies": {"a": ["b"]}}, {"a": 1}, "dependencies", '"b" is missing, which goes with "a"'),
-        ({"properties": {"a": False}}, {"a": 1}, "false", "must not be here"),
+        ({"dependencies": {"a": ["b"]}}, {"a": 1}, "dependencies", '"b" is missing, which "a" requires'),
+        ({"properties": {"a": False}}, {"a": 1}, "false", "is not allowed"),
         ({"exclusiveMinimum": 1}, 1, "exclusiveMinimum", "must be more than 1, not 1"),
         ({"exclusiveMaximum": 1}, 1.5, "exclusiveMaximum", "must be less than 1, not 1.5"),
     ],

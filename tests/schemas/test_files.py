@@ -85,7 +85,7 @@ def test_a_reference_never_leaves_the_folder(tmp_path: Path, reference: str) -> 
     (folder / "loop.json").symlink_to(folder / "loop.json")
     os.mkfifo(folder / "pipe.json")
     path = _write(folder, job={"properties": {"a": {"$ref": reference.format(outside=secret)}}})
-    with pytest.raises(SchemaError, match=r"job\.json: the schema is wrong at /properties/a/\$ref: it names"):
+    with pytest.raises(SchemaError, match=r"job\.json: the schema is invalid at /properties/a/\$ref: it names"):
         load_schema(path)
 
 
@@ -101,7 +101,7 @@ def test_a_file_of_another_draft_is_refused(tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_file_of_a_set_is_told_with_its_file(tmp_path: Path) -> None:
     path = _write(tmp_path, job={"items": {"$ref": "x.json"}}, x={"maxLength": "1"})
-    with pytest.raises(SchemaError, match=r"the schema is wrong at /definitions/x.json/maxLength: "):
+    with pytest.raises(SchemaError, match=r"the schema is invalid at /definitions/x.json/maxLength: "):
         load_schema(path)
 
 

@@ -46,8 +46,8 @@ def test_the_number_keeps_its_value_under_its_new_name_and_the_rest_stays() -> N
 
 def test_every_change_is_named() -> None:
     assert [str(change) for change in migrate(GIT)[1]] == [
-        "origin.kind is gone",
-        "origin.owner is gone",
+        "origin.kind was removed",
+        "origin.owner was removed",
         "origin.pullRequestID → origin.id",
     ]
 

@@ -65,7 +65,7 @@ def main(name: str = "", count: str = str(COUNT)) -> int:
     if name in TARGETS:
         fuzz(name, int(count) or None)
     if name:
-        sys.exit(f"there is no target {name!r}; it is one of {', '.join(TARGETS)}")
+        sys.exit(f"there is no target {name!r}; use one of {', '.join(TARGETS)}")
     return max(subprocess.run([sys.executable, __file__, one, "0"], check=False).returncode for one in TARGETS)
 
 

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _BOMB = "a: &a [x, x, x, x]\n" + "".join(f"b{n}: &b{n} [{'*a, ' * 9}]\n" for n in range(9))
 HOSTILE = {
-    "aliases": (_BOMB, "the anchor &a is not read"),
-    "merge keys": ("x:\n  <<: {url: amqp://example.org/}\n", "merge keys ('<<') are not read"),
+    "aliases": (_BOMB, "the anchor &a is not supported"),
+    "merge keys": ("x:\n  <<: {url: amqp://example.org/}\n", "merge keys ('<<') are not supported"),
     "nesting": ("[" * 500_000, "nested"),
     "tags": ("a: !!python/object/apply:os.system ['touch pwned']\n", "tags"),
-    "density": ("- - - -\n" * 120_000, "more than 50000 keys and values"),
+    "density": ("- - - -\n" * 120_000, "more than 50,000 keys and values"),
     "a hundred megabytes": (None, "MiB"),
 }
 # How each place is reached; what is hostile is in the file that is named.

@@ -93,7 +93,7 @@ class Backlog:
         """Remove and return the next entry.
 
         Raises:
-            IndexError: the backlog is empty.
+            IndexError: Raised when the backlog is empty.
         """
         for level in self._levels:
             if level:

@@ -57,7 +57,7 @@ class Message:
         The headers CC and BCC add routing keys, and BCC is removed (RabbitMQ's Sender-selected Distribution).
 
         Raises:
-            Refusal: 406, CC or BCC is not a list; 502, the content header is malformed.
+            Refusal: Raised when 406, CC or BCC is not a list; 502, the content header is malformed.
         """
         properties = Properties(header)
         keys = [publish.routing_key]
@@ -82,7 +82,7 @@ class Message:
         """The `expiration` property in milliseconds, or None.
 
         Raises:
-            Refusal: 406, the value is not a number, negative or too large.
+            Refusal: Raised when 406, the value is not a number, negative or too large.
         """
         text = self.properties.text("expiration") if "expiration" in self.properties else None
         if text is None:

@@ -73,7 +73,7 @@ class Channel:
         """Process one frame.
 
         Raises:
-            Refusal: the channel or its connection has to be closed because of the method `ids`.
+            Refusal: Raised when the channel or its connection has to be closed because of the method `ids`.
         """
         if self.closing:
             return

@@ -64,7 +64,7 @@ class ContentAssembler:
         A body that is longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
 
         Raises:
-            Refusal: 505, the frame has the wrong type; 406, the message is too large.
+            Refusal: Raised when 505, the frame has the wrong type; 406, the message is too large.
         """
         if not self.header:
             if kind != frames.HEADER:
@@ -147,7 +147,8 @@ class Publisher:
             reply_to: the queue behind `amq.rabbitmq.reply-to` on this channel.
 
         Raises:
-            Refusal: 403, no permission or an internal exchange; 404, no such exchange; 406, an invalid property.
+            Refusal: Raised when 403, no permission or an internal exchange; 404, no such exchange; 406, an invalid
+                property.
         """
         publish, vhost = assembly.publish, self._vhost
         self._user.check("write", "exchange", publish.exchange, vhost)

@@ -55,8 +55,8 @@ class Topology(NamedTuple):
         """Create an exchange, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: 503, or 406 in RabbitMQ 4, unknown type; 403, the default exchange, a reserved name or no
-                permission; 404, a passive declaration of an exchange that does not exist; 406, a property differs.
+            Refusal: Raised when 503, or 406 in RabbitMQ 4, unknown type; 403, the default exchange, a reserved name or
+                no permission; 404, a passive declaration of an exchange that does not exist; 406, a property differs.
         """
         name, vhost = method.exchange, self.vhost
         if method.passive:
@@ -99,7 +99,8 @@ class Topology(NamedTuple):
         """Delete an exchange, if it exists.
 
         Raises:
-            Refusal: 403, a predeclared exchange or no permission; 406, `if_unused` is set and the exchange has
+            Refusal: Raised when 403, a predeclared exchange or no permission; 406, `if_unused` is set and the exchange
+                has
             bindings.
         """
         name = method.exchange
@@ -118,8 +119,8 @@ class Topology(NamedTuple):
         """Create a queue, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: 403, a reserved name or no permission; 404, a passive declaration of a queue that does not exist;
-                405, exclusive to another connection; 406, a property differs or an argument is invalid.
+            Refusal: Raised when 403, a reserved name or no permission; 404, a passive declaration of a queue that does
+                not exist; 405, exclusive to another connection; 406, a property differs or an argument is invalid.
         """
         vhost, name = self.vhost, method.queue
         if method.passive:
@@ -156,7 +157,7 @@ class Topology(NamedTuple):
         The caller cancels the consumers of the queue afterwards.
 
         Raises:
-            Refusal: 403, no permission; 405, exclusive to another connection; 406, in use or not empty.
+            Refusal: Raised when 403, no permission; 405, exclusive to another connection; 406, in use or not empty.
         """
         vhost = self.vhost
         self._check("configure", "queue", name)
@@ -173,8 +174,8 @@ class Topology(NamedTuple):
         """Bind a queue or an exchange to an exchange.
 
         Raises:
-            Refusal: 403, the default exchange or no permission; 404, one of them does not exist; 405, exclusive to
-                another connection.
+            Refusal: Raised when 403, the default exchange or no permission; 404, one of them does not exist; 405,
+                exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
@@ -188,7 +189,7 @@ class Topology(NamedTuple):
         """Remove a binding, if it exists.
 
         Raises:
-            Refusal: 403, the default exchange or no permission; 405, exclusive to another connection.
+            Refusal: Raised when 403, the default exchange or no permission; 405, exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchanges.get(source)

@@ -1,6 +1,6 @@
-"""Shipped schemas compiled ahead of time: the modules beside this one, which are generated.
+"""The shipped schemas as compiled modules, which are generated.
 
-`python -m pulsekit.schemas.compiled` writes them anew from `schemas/`. A module made from another text is not used.
+`python -m pulsekit.schemas.compiled` generates them from `schemas/`. A module of another text is not used.
 """
 
 from __future__ import annotations
