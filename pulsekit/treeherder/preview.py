@@ -9,17 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.treeherder.keys import task_of
+from pulsekit.treeherder.results import UNKNOWN, stored_result
 from pulsekit.treeherder.times import FIELDS, read_time
 
 if TYPE_CHECKING:
     from datetime import date
 
 __all__ = ["stored_form"]
-
-_UNKNOWN = "unknown"
-# What is shown under another name than it is sent; a failed test under yet another.
-_RESULTS = {"fail": "busted", "canceled": "usercancel"}
-_TEST_RESULTS = _RESULTS | {"fail": "testfailed"}
 
 
 def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any]:
@@ -37,7 +33,7 @@ def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any
         "job_guid": job["taskId"],
         "name": display["jobName"],
         "job_symbol": f"{display['jobSymbol']}{display.get('chunkId', '')}",
-        "group_name": display.get("groupName", _UNKNOWN),
+        "group_name": display.get("groupName", UNKNOWN),
         "group_symbol": display["groupSymbol"],
         "product_name": job.get("productName", UNKNOWN),
         "state": job["state"],

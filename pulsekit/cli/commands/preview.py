@@ -126,8 +126,8 @@ class _Preview:
     def end(self) -> ExitCode:
         """Draw the buffered jobs, print a summary, and return the exit code."""
         self.flush()
-        taken = self.payloads - self._dropped
-        note(f"Treeherder would drop {self._dropped} and store {taken}, if it knows the projects and the pushes")
+        stored = self.payloads - self._dropped
+        note(f"Treeherder would drop {self._dropped:,} and store {stored:,}, if it has the projects and the pushes")
         return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
 
     def _preview(self, document: Document) -> None:

@@ -71,7 +71,7 @@ def test_every_form_of_file_and_pipe_gives_a_line_a_job(call, folder, name, text
         assert result.code == 0
         assert stored(result) == expected
         assert result.err == (
-            f"Treeherder would drop 0 and store {len(expected)}, if it knows the projects and the pushes\n"
+            f"Treeherder would drop 0 and store {len(expected)}, if it has the projects and the pushes\n"
         )
 
 
@@ -113,7 +113,7 @@ def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) 
         ("/timeScheduled", "time-unreadable", 3)
     ]
     assert [(one["rule"], one["line"]) for one in fifth["errors"]] == [("syntax", 5)]
-    assert result.err == "Treeherder would drop 3 and store 2, if it knows the projects and the pushes\n"
+    assert result.err == "Treeherder would drop 3 and store 2, if it has the projects and the pushes\n"
 
 
 def test_of_a_record_the_errors_have_their_place_in_the_file(call) -> None:
@@ -134,7 +134,7 @@ def test_a_job_that_is_dropped_though_the_schema_takes_it_is_told_apart(call, fo
     (line,) = records(result)
     assert (line["valid"], line["outcome"], line["lint"][0]["rule"]) == (True, "dropped", "owner-missing")
     assert "job" not in line
-    assert result.err.endswith("Treeherder would drop 1 and store 0, if it knows the projects and the pushes\n")
+    assert result.err.endswith("Treeherder would drop 1 and store 0, if it has the projects and the pushes\n")
 
 
 def test_what_json_can_hold_can_be_shown(call) -> None:
