@@ -1,4 +1,4 @@
-"""Where settings come from: environment variables, `pulsekit.yml`, the user's own file, targets, a running sandbox."""
+"""The sources of settings: environment variables, `pulsekit.yml`, the user's own file, targets, a running sandbox."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SANDBOX_PLATFORM = "pulsekit sandbox"
 SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - any password works there
 
 _HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1 §4.2.2
-_TIMEOUT = 0.5  # seconds: it is this machine
+_TIMEOUT = 0.5  # seconds; enough for this machine
 _LARGEST = 16_384  # bytes of a Connection.Start; that of the sandbox has about 500
 _METHOD = b"\x01\x00\x00"  # a method frame on channel 0
 _START = b"\x00\x0a\x00\x0a"  # class and method of Connection.Start
@@ -70,5 +70,5 @@ def _server_properties(data: bytes) -> dict[str, Any] | None:
 
 
 def login_at(sandbox: Sandbox, user: str) -> Broker:
-    """Return how a user logs in at a sandbox that this process hosts."""
+    """Return the address and login of a user for a sandbox of this process."""
     return replace(parse_url(sandbox.url(user)), insecure=True)

@@ -1,4 +1,4 @@
-"""Write registrations into a user's `pulsekit.yml`, and keep comments and all other lines as they are."""
+"""Write registrations into a user's `pulsekit.yml`, without changing its comments and other lines."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ __all__ = ["store"]
 
 _ITEM = re.compile(r"^( *)-( +)[^\s#]", re.MULTILINE)
 _NESTED = re.compile(r"^[^\s#-][^\n]*:[ \t]*(?:#[^\n]*)?\n( +)[^\s#-]", re.MULTILINE)
-_SHORT = 60  # characters of a list that is written on one line
+_SHORT = 60  # characters; a longer list is written on several lines
 
 
 def store(text: str, registrations: Mapping[Target, Registration], *, source: str) -> str:
-    """Return the text of a `pulsekit.yml` with what has been registered for each target.
+    """Return the text of a `pulsekit.yml` with the registration of each target.
 
-    What production binds, and staging when it is the same, goes to `registrations`, in place of what was there for the
-    same exchange. Each target has its exchange and destinations under `targets`, and staging its projects when they are
-    its own. A project that has no exchange or destinations gets them, too. Comments stay, and so does the form of every
-    line that need not change.
+    The registration of production, and that of staging if it is equal, replaces the entry of its exchange under
+    `registrations`. Each target has its exchange and destinations under `targets`, and staging also its projects if
+    they differ. If the file has no exchange or destinations, they are added. Comments and all other lines do not
+    change.
 
     Args:
-        text: what the file holds; empty when there is none.
-        registrations: one for each target that is registered.
-        source: the file, for messages.
+        text: the content of the file; empty if it does not exist.
+        registrations: the registration of each target.
+        source: the name of the file, for messages.
 
     Raises:
         ConfigurationError: Raised when the file is no object, something in it is not what it should be, or it is
             written in a way that cannot be changed without breaking it.
-        DocumentError: it is not YAML that pulsekit reads.
+        DocumentError: Raised when the file is not YAML that pulsekit supports.
     """
     body = text.removeprefix("\ufeff").replace("\r\n", "\n")
     has_text = any(line.strip() and not line.lstrip().startswith("#") for line in body.splitlines())
     value = parse_yaml(body, source=source).value if has_text else None
     if not isinstance(value, dict | None):
-        raise ConfigurationError(f"{source}: a mapping is expected, such as `exchange: exchange/me/v1/jobs`")
+        raise ConfigurationError(f"{source}: write a mapping, such as `exchange: exchange/me/v1/jobs`")
     yaml = _form_of(body)
     tree: Any = yaml.map() if value is None else yaml.load(body)
     before = _dumped(yaml, tree)
@@ -62,17 +62,17 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
         attempts = [attempt for one in (merged, after) for attempt in (_with_comments(one, body), one)]
     changed = next((attempt for attempt in attempts if _holds(attempt, tree)), None)
     if changed is None:
-        raise ConfigurationError(f"{source} is written in a way that cannot be changed here: add `targets` yourself")
+        raise ConfigurationError(f"{source} has a form that cannot be changed automatically: add `targets` yourself")
     return changed.replace("\n", "\r\n") if "\r\n" in text else changed
 
 
 def _form_of(text: str) -> Any:
-    """Return a reader and writer that indents as the text does."""
+    """Return a parser and emitter with the indentation of the text."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
     yaml.preserve_quotes = True
-    yaml.width = 4096  # never break a line anew
+    yaml.width = 4096  # do not wrap lines
     yaml.explicit_start = bool(re.search(r"^---\s", text, re.MULTILINE))
     nested, item = _NESTED.search(text), _ITEM.search(text)
     offset, gap = (len(item[1]), len(item[2])) if item else (2, 1)
@@ -87,12 +87,12 @@ def _dumped(yaml: Any, tree: Any) -> str:
 
 
 def _merged(text: str, before: str, after: str) -> str:
-    """Make the change in the text itself: written anew, a line may have lost its spacing, and a comment its place.
+    """Apply the change to the original text, because the emitter can lose spacing and the place of comments.
 
     Args:
-        text: what the user wrote.
-        before: the same, written anew.
-        after: with the change, written anew.
+        text: the original text.
+        before: the emitted text without the change.
+        after: the emitted text with the change.
     """
     ours, theirs, changed = text.splitlines(), before.splitlines(), after.splitlines()
     pieces = _pieces(ours, theirs)
@@ -111,7 +111,7 @@ def _merged(text: str, before: str, after: str) -> str:
 
 
 def _with_comments(text: str, original: str) -> str:
-    """Put back the lines of comments that were lost, each before the line it stood before."""
+    """Restore the lost lines of comments, each before its original next line."""
     lines, ours = text.splitlines(), original.splitlines()
     left = Counter(line.strip() for line in lines)
     at = 0
@@ -131,7 +131,7 @@ def _with_comments(text: str, original: str) -> str:
 
 
 def _holds(text: str, tree: Any) -> bool:
-    """Return whether a text says what the tree does: comments at odd places can lead the writer astray."""
+    """Return whether a text parses to the values of the tree. Comments at unusual places can confuse the emitter."""
     try:
         return bool(parse_yaml(text).value == json.loads(json.dumps(tree, default=str)))
     except DocumentError:
@@ -140,7 +140,7 @@ def _holds(text: str, tree: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """Lines of the user's, and from where to where they stand in what was written anew."""
+    """Original lines, and their range in the emitted text."""
 
     lines: tuple[str, ...]
     start: int
@@ -148,7 +148,7 @@ class _Piece:
 
 
 def _pieces(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, _Piece]:
-    """Find for each line written anew the lines of the user's that say the same."""
+    """Find the original lines for each emitted line."""
     bare, anew = (["".join(line.split()) for line in lines] for lines in (ours, theirs))
     pieces: dict[int, _Piece] = {}
     for kind, first, last, start, end in SequenceMatcher(None, bare, anew, autojunk=False).get_opcodes():
@@ -161,7 +161,7 @@ def _pieces(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, _Piece]:
 
 
 class _Change:
-    """Put registrations into the tree of a file; what it holds now is also there as plain values."""
+    """Insert registrations into the tree of a file, whose current values are also given as plain values."""
 
     def __init__(self, yaml: Any, tree: Any, value: dict[str, Any], source: str) -> None:
         self._yaml = yaml
@@ -174,7 +174,7 @@ class _Change:
         head = main or next(iter(registrations.values()))
         targets = self._targets()
         if not self._tree.get("exchange"):
-            self._tree["exchange"] = head.exchange  # behind what is there: the first key may have a comment above it
+            self._tree["exchange"] = head.exchange  # after the existing keys: the first key may have a comment above it
         if not self._tree.get("destinations"):
             self._set_list(self._tree, "destinations", head.destinations)
         if main:
@@ -190,14 +190,14 @@ class _Change:
         return read_targets(self._value.get("targets"), whole, source=self._source)
 
     def _keep(self, target: Target, settings: TargetSettings, main: Registration) -> None:
-        """Write out what a target has shared with the project so far, when that is about to change."""
+        """Write the values that a target has shared with the project, because the project's values change."""
         shared = [one for one in settings.registrations if one.exchange == main.exchange and one != main]
         for one in shared:
             if isinstance(one, Registration) and one.rule is Rule.DESTINATION_PROJECT and len(shared) == 1:
                 self._set_target(target, one, own=True)
 
     def _replace(self, main: Registration) -> None:
-        """Put the registration where the first of the same exchange is, and take the others out."""
+        """Replace the first registration of the same exchange, and remove the others."""
         entries = self._tree.get("registrations")
         if not isinstance(entries, list):
             entries = self._yaml.seq([] if entries is None else [entries])
@@ -213,7 +213,7 @@ class _Change:
             entries[place].pop("rule", None)
             self._fill(entries[place], main, own=True)
         else:
-            entries.ca.items.pop(place, None)  # the comment below a text would end up within the object
+            entries.ca.items.pop(place, None)  # a comment below a text would move into the object
             entries[place] = self._fill(self._yaml.map(), main, own=True)
         for at in reversed(old):
             if at != place:
@@ -244,7 +244,7 @@ class _Change:
         return section
 
     def _set_list(self, section: Any, key: str, texts: Sequence[str]) -> None:
-        """Make a list hold these texts; what it has of them already keeps its place and its comments."""
+        """Set the texts of a list. Existing texts keep their place and their comments."""
         entries = section.get(key)
         if not isinstance(entries, list):
             entries = section[key] = self._yaml.seq()

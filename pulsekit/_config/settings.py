@@ -1,9 +1,8 @@
-"""The settings: broker, login, and what a project publishes.
+"""The settings: broker, login, and the exchange, destinations and registrations of a project.
 
 A value comes from the first place that has it: an argument, the environment (`PULSE_URL`, `PULSE_USER`,
-`PULSE_PASSWORD`), `./pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file may say what to
-publish and where on the broker, never who logs in or to which host: a cloned repository must not be able to collect a
-password.
+`PULSE_PASSWORD`), `./pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file can
+set the exchange, but not the login or the host: a cloned repository must not be able to collect a password.
 """
 
 from __future__ import annotations
@@ -42,16 +41,16 @@ _MAX_FILE = 1024 * 1024  # bytes of a configuration file
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the environment and the configuration files say.
+    """The values of the environment and of the configuration files.
 
     Attributes:
         exchange: the exchange to publish to.
-        schema: name or path of the schema jobs are validated against.
-        destinations: destinations a job is sent to, one message each.
-        registrations: what Treeherder binds, in order: those of the whole project, then those of its targets.
-        targets: what differs for staging and production.
-        lint_off: names of lint rules that are not applied; whoever lints checks that there are such rules.
-        source: the file the project's values came from, for messages; empty without one.
+        schema: the name or path of the schema for jobs.
+        destinations: the destinations of a job; it is sent once to each.
+        registrations: the registrations, first those of the project, then those of its targets.
+        targets: the differences for staging and production.
+        lint_off: the names of disabled lint rules. The linter checks that they exist.
+        source: the file of the project's values, for messages; empty if there is none.
     """
 
     exchange: str | None = None
@@ -66,7 +65,7 @@ class Settings:
 
     @property
     def names_a_broker(self) -> bool:
-        """Return whether environment or user file say where to connect, or as whom."""
+        """Return whether the environment or the user's file names a broker or a user."""
         environment, login = self._environment, self._login
         return any(environment.get(name) for name in ("PULSE_URL", "PULSE_USER")) or not login.keys().isdisjoint(
             {"url", "user"}
@@ -74,20 +73,21 @@ class Settings:
 
     @property
     def user(self) -> str | None:
-        """The name that would log in, or None when none is configured."""
+        """The configured user name, or None."""
         if (url := self._environment.get("PULSE_URL") or self._login.get("url")) and (name := user_in(url)):
             return name
         return self._environment.get("PULSE_USER") or self._login.get("user")
 
     @property
     def in_ci(self) -> bool:
-        """Return whether this is a CI machine, where a missing secret must never publish to nowhere."""
+        """Return whether this is a CI machine, where a missing secret must be an error."""
         return bool(self._environment.get("CI"))
 
     def at(self, target: Target | None) -> Settings:
         """Return the settings for staging or production: its exchange, destinations and registrations.
 
-        What the target leaves open is as for the whole project. Without a target they are returned as they are.
+        A value that the target does not set is that of the project. Without a target, the settings are returned
+        unchanged.
 
         Raises:
             ConfigurationError: Raised when the project has no such target.
@@ -115,15 +115,15 @@ class Settings:
         return tuple(f"{name} is not read: {_MEANT.get(name, 'PULSE_URL')} is" for name in sorted(unknown))
 
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
-        """Resolve where to connect and as whom.
+        """Return the broker and the login.
 
         Args:
-            url: wins over everything configured.
+            url: the URL; it overrides the configuration.
             insecure: allow clear text to a host that is not this machine.
 
         Raises:
-            ConfigurationError: nothing is configured, a part is missing, or the URL cannot be read.
-            InsecureConnection: Raised when the password would travel in clear text.
+            ConfigurationError: Raised when no broker is configured, a part is missing, or the URL cannot be parsed.
+            InsecureConnection: Raised when the password would be sent in clear text.
         """
         url = Secret(url) if url else self._environment.get("PULSE_URL") or self._login.get("url")
         user = self._environment.get("PULSE_USER") or self._login.get("user")
@@ -134,7 +134,7 @@ class Settings:
         if not url and not user:
             raise ConfigurationError(
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
-                f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; to try without an account, run `pulsekit sandbox`"
+                f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; without an account, run 'pulsekit sandbox'"
                 + "".join(f". {words}" for words in self.unknown_variables)
             )
         broker = parse_url(url or f"amqps://{PULSE_HOST}:5671/", user=user, password=password)
@@ -146,11 +146,11 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     """Read the environment and the two configuration files.
 
     Args:
-        directory: where `pulsekit.yml` may be; the current one by default.
-        environment: `os.environ` by default.
+        directory: the folder of `pulsekit.yml`. The default is the current folder.
+        environment: the environment. The default is `os.environ`.
 
     Raises:
-        ConfigurationError: Raised when a file cannot be read, or has a key it may not have.
+        ConfigurationError: Raised when a file cannot be read, or has a key that is not allowed.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     project_path = (directory or Path()) / "pulsekit.yml"
@@ -164,7 +164,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     registrations = registrations_in(merged.get("registrations"), source=str(source))
     targets: Mapping[Target, TargetSettings] = {}
     if merged.get("targets") is not None:
-        from pulsekit._config.targets import TargetSettings, read_targets  # few have them
+        from pulsekit._config.targets import TargetSettings, read_targets  # few configurations have registrations
 
         whole = TargetSettings(exchange, destinations, registrations)
         path = project_path if "targets" in project else user_path
@@ -184,7 +184,7 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
 
 
 def _configured_password(login: Mapping[str, str]) -> str | None:
-    """Read the password from the user's file: given there, in a file of its own, or printed by a command."""
+    """Return the password of the user's configuration: its value, the content of a file, or the output of a command."""
     if "password" in login:
         return login["password"]
     if path := login.get("password_file"):
@@ -192,18 +192,21 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
             return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
             reason = error.strerror or type(error).__name__
-        except (RuntimeError, ValueError) as error:  # no such home; not UTF-8, and this error would show all of it
+        except (
+            RuntimeError,
+            ValueError,
+        ) as error:  # the home does not exist; or not UTF-8: this error would show the password
             reason = type(error).__name__
         raise ConfigurationError(f"cannot read password_file {path}: {reason}")
     if command := login.get("password_command"):
-        import shlex  # only for those who keep the password in a manager
+        import shlex  # only a password command needs it
         import subprocess
 
         try:
-            # The command is the user's own, from a file only the user's account writes.
+            # The command is from a file that only the user can write.
             done = subprocess.run(shlex.split(command), capture_output=True, text=True, timeout=30, check=True)  # noqa: S603
         except (OSError, ValueError, subprocess.SubprocessError) as error:
-            reason = type(error).__name__  # the error itself has what was printed
+            reason = type(error).__name__  # the error itself contains the output
         else:
             return done.stdout.rstrip("\r\n")
         raise ConfigurationError(f"password_command failed: {reason}")
@@ -213,7 +216,7 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
 def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
-            raise ConfigurationError(f"cannot read {path}: it is no file")
+            raise ConfigurationError(f"cannot read {path}: it is not a file")
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
@@ -222,9 +225,9 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
     if len(data) > _MAX_FILE:
         raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
-    from pulsekit._documents.document import parse_yaml  # ruamel.yaml costs more than most commands
+    from pulsekit._documents.document import parse_yaml  # importing ruamel.yaml takes longer than most commands
 
-    # Words about a text quote it. In the user's file they may quote a password, and a project's may be a link to that.
+    # A parse error quotes the text. The user's file may contain a password, and a project's file may be a link to it.
     quoting = allowed is _PROJECT_KEYS and not path.is_symlink()
     failure = ""
     value: Any = None
@@ -240,7 +243,7 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         del value
-        raise ConfigurationError(f"{path}: a mapping is expected, such as `exchange: exchange/me/v1/jobs`")
+        raise ConfigurationError(f"{path}: write a mapping, such as `exchange: exchange/me/v1/jobs`")
     wrong = next((key for key in sorted(allowed & _LOGIN_KEYS) if not isinstance(value.get(key), str | None)), None)
     if wrong:
         del value
@@ -252,10 +255,10 @@ def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
             continue
         if key in _USER_KEYS | {"host", "port", "vhost"}:
             raise ConfigurationError(
-                f"{path}: {key!r} may not stand in a project's file; put it into PULSE_URL or the user's config.yml"
+                f"{path}: {key!r} is not allowed in a project's file: set it in PULSE_URL or in the user's config.yml"
             )
         what = f"unknown key {key!r}" if quoting or allowed is _USER_KEYS else "a key in it is unknown"
-        raise ConfigurationError(f"{path}: {what}; known are {', '.join(sorted(allowed))}")
+        raise ConfigurationError(f"{path}: {what}; the keys are {', '.join(sorted(allowed))}")
     return found
 
 
@@ -274,15 +277,15 @@ def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding, ...]:
-    """Return the registrations of a configuration file, from the value under `registrations`; none for None.
+    """Return the registrations of a configuration file, from the value of `registrations`, which may be None.
 
     Raises:
-        InvalidInput: Raised when they cannot be read.
+        InvalidInput: Raised when a registration cannot be read.
     """
     if value is None:
         return ()
     import json
 
-    from pulsekit.bindings.registration import read_registrations  # few commands need registrations
+    from pulsekit.bindings.registration import read_registrations  # slow to import, and few commands need it
 
     return read_registrations(json.dumps(value), source=source)

@@ -1,4 +1,4 @@
-"""The names of the Treeherders that `pulsekit.yml` can have settings for, under `targets`."""
+"""The names of the Treeherder instances that can have settings under `targets` of `pulsekit.yml`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["Target"]
 
 
 class Target(StrEnum):
-    """Name a Treeherder of Mozilla's."""
+    """A Treeherder instance of Mozilla."""
 
     STAGING = "staging"
     PRODUCTION = "production"

@@ -1,7 +1,7 @@
 """Staging and production: the exchange, destinations and projects of each, from `targets` of `pulsekit.yml`.
 
-Each Treeherder has a registration of its own: on the same exchange with other destinations or projects, or on another
-exchange (`docs/submitting_data.md` of Treeherder).
+Each Treeherder instance has a separate registration: of the same exchange with other destinations or projects, or of
+another exchange (`docs/submitting_data.md` of Treeherder).
 """
 
 from __future__ import annotations
@@ -22,13 +22,12 @@ _KEYS = ("exchange", "destinations", "projects")
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
-    """Say what a project has for one target.
+    """The settings of a project for one target.
 
     Attributes:
         exchange: the exchange to publish to.
-        destinations: destinations a job is sent to.
-        registrations: what Treeherder binds there: one of the projects that the target lists, or those of the whole
-            project on this exchange.
+        destinations: the destinations of a job.
+        registrations: one with the projects of the target, or those of the project for this exchange.
     """
 
     exchange: str | None = None
@@ -37,12 +36,12 @@ class TargetSettings:
 
 
 def read_targets(value: Any, whole: TargetSettings, *, source: str) -> dict[Target, TargetSettings]:
-    """Read the object under `targets`.
+    """Parse the object under `targets`.
 
     Args:
         value: the object, or None.
-        whole: what the project says for all targets, and each of them may leave out.
-        source: the file, for messages.
+        whole: the settings of the project, which are the defaults of each target.
+        source: the name of the file, for messages.
 
     Raises:
         ConfigurationError: Raised when a target or a key is unknown, or a value has the wrong type.
@@ -50,11 +49,13 @@ def read_targets(value: Any, whole: TargetSettings, *, source: str) -> dict[Targ
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{source}: targets: an object with {' and '.join(Target)} is expected")
+        raise ConfigurationError(f"{source}: targets: write an object with {' and '.join(Target)}")
     found: dict[Target, TargetSettings] = {}
     for name, inner in value.items():
         if name not in set(Target):
-            raise ConfigurationError(f"{source}: targets: unknown target {name!r:.40}; known are {', '.join(Target)}")
+            raise ConfigurationError(
+                f"{source}: targets: unknown target {name!r:.40}; the targets are {', '.join(Target)}"
+            )
         try:
             found[Target(name)] = _read(inner, whole)
         except (ConfigurationError, InvalidRegistration) as error:
@@ -66,10 +67,10 @@ def _read(value: Any, whole: TargetSettings) -> TargetSettings:
     if value is None:
         value = {}
     if not isinstance(value, dict):
-        raise ConfigurationError("an object is expected, such as `destinations: [treeherder]`")
+        raise ConfigurationError("write an object, such as `destinations: [treeherder]`")
     for key in value:
         if key not in _KEYS:
-            raise ConfigurationError(f"unknown key {key!r:.40}; known are {', '.join(_KEYS)}")
+            raise ConfigurationError(f"unknown key {key!r:.40}; the keys are {', '.join(_KEYS)}")
     exchange = value.get("exchange", whole.exchange)
     if exchange is not None and not isinstance(exchange, str):
         raise ConfigurationError("exchange must be text")
@@ -77,10 +78,10 @@ def _read(value: Any, whole: TargetSettings) -> TargetSettings:
     if value.get("projects") is None:
         shared = tuple(one for one in whole.registrations if exchange in (None, one.exchange))
         return TargetSettings(exchange, destinations, shared)
-    from pulsekit.bindings.registration import Registration  # only for those who have registrations
+    from pulsekit.bindings.registration import Registration  # slow to import, and only registrations need it
 
     if exchange is None:
-        raise ConfigurationError("exchange is missing, here and for the whole project")
+        raise ConfigurationError("exchange is missing, in the target and in the project")
     return TargetSettings(exchange, destinations, (Registration(exchange, destinations, _texts(value, "projects")),))
 
 

@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 __all__ = ["job_text", "project_text"]
 
-# What YAML reads as this very text without quotes; `yes` and `1` are not among it.
+# Texts that YAML reads unchanged without quotes; not, for example, `yes` or `1`.
 _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)\Z)[A-Za-z_][\w/._-]*\Z", re.IGNORECASE | re.ASCII)
 
-_REPOSITORY = re.compile(r"[\w-]{1,50}\Z")  # as the job schema has `origin.project`
+_REPOSITORY = re.compile(r"[\w-]{1,50}\Z")  # `origin.project` of the job schema
 _DESTINATION = "treeherder"
 _REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 _PROJECT = """\
-# What this project publishes, for pulsekit. Who logs in, and where, does not
-# belong here: set PULSE_USER and PULSE_PASSWORD, or PULSE_URL.
+# The configuration of pulsekit for this project. A login or a host is not
+# allowed here: set PULSE_USER and PULSE_PASSWORD, or PULSE_URL.
 
 # Your own exchange: exchange/<Pulse user>/<name>.
 exchange: {exchange}
@@ -41,8 +41,8 @@ registrations:
     destinations: [{destination}]
     projects: [{project}]
 
-# What `--target staging` and `--target production` change: exchange,
-# destinations and, where it binds others, projects. See `pulsekit register`.
+# The differences for `--target staging` and `--target production`: exchange,
+# destinations and projects. See `pulsekit register`.
 targets:
   staging:
     destinations: [{destination}-staging]
@@ -52,14 +52,14 @@ targets:
 """
 
 _JOB = """\
-# A job as Treeherder takes it. Send the same taskId again to report progress:
-# first with `state: pending`, then `running`, at last `completed`.
+# A job for Treeherder. Send the same taskId again to report progress: first
+# with `state: pending`, then `running`, finally `completed`.
 
-# One job, one UUID; the number behind the slash counts its runs from 0.
+# A UUID for each job; the number after the slash counts its runs from 0.
 taskId: {task}/0
 
-# The push the job belongs to. Treeherder must know the repository; for a push
-# that it does not know yet, it tries again up to ten times.
+# The push of the job. Treeherder must have the repository. If the push does
+# not exist yet, it tries again up to ten times.
 origin:
   project: {project}
   revision: {revision}
@@ -78,13 +78,14 @@ display:
 state: completed
 result: success
 
-# build, test or other: a failed test is shown otherwise than a failed build.
+# build, test or other. A failed test is shown as testfailed, a failed build as
+# busted.
 jobKind: test
 
-# 1 matters most; 3 is hidden at first, and right for a new CI.
+# 1 to 3. Treeherder hides tier 3 by default, so it suits a new CI.
 tier: 3
 
-# With a zone: without one, Treeherder takes them as UTC.
+# Times with a zone. Without a zone, Treeherder reads them as UTC.
 timeScheduled: {scheduled}
 timeStarted: {started}
 timeCompleted: {completed}
@@ -97,15 +98,15 @@ productName: my-product
 # Variants of the platform, such as opt, debug or asan.
 labels: [opt]
 
-# Where it ran. The platform names the line that the job appears in.
+# The machine. The platform selects the line in which the job appears.
 runMachine:
   name: runner-1
   platform: linux64
   os: linux
   architecture: x86_64
 
-# Treeherder parses those named live_backing_log or errorsummary_json; any
-# other is a link.
+# Treeherder parses logs that are named live_backing_log or
+# errorsummary_json. Other logs are links.
 logs:
   - name: live_backing_log
     url: https://ci.example.com/runs/1/live.log
@@ -125,11 +126,11 @@ def project_text(exchange: str, project: str) -> str:
     """Return a commented `pulsekit.yml`.
 
     Args:
-        exchange: where jobs are published.
-        project: a repository as Treeherder names it, such as `autoland`.
+        exchange: the exchange for jobs.
+        project: the name of a repository on Treeherder, such as `autoland`.
 
     Raises:
-        ConfigurationError: Raised when one of the names cannot be, or YAML cannot hold it.
+        ConfigurationError: Raised when a name is invalid, or YAML cannot represent it.
     """
     _named(project)
     return _PROJECT.format(
@@ -141,13 +142,13 @@ def job_text(project: str, owner: str, *, task: UUID, now: datetime) -> str:
     """Return a commented job that has just been completed.
 
     Args:
-        project: a repository as Treeherder names it, such as `autoland`.
-        owner: who is answerable for the job.
-        task: what tells it from all other jobs.
-        now: when it was completed, with its zone.
+        project: the name of a repository on Treeherder, such as `autoland`.
+        owner: the owner of the job.
+        task: the unique id of the job.
+        now: the time of its completion, with its zone.
 
     Raises:
-        ConfigurationError: Raised when the project cannot be one of Treeherder's.
+        ConfigurationError: Raised when Treeherder cannot have a project of this name.
     """
     scheduled, started = now - timedelta(minutes=20), now - timedelta(minutes=15)
     return _JOB.format(
@@ -164,7 +165,7 @@ def job_text(project: str, owner: str, *, task: UUID, now: datetime) -> str:
 def _named(project: str) -> str:
     if not _REPOSITORY.match(project):
         raise ConfigurationError(
-            f"{project!r:.80} is no repository as Treeherder names them: letters, digits, - and _, 50 at most"
+            f"{project!r:.80} is not the name of a repository on Treeherder: at most 50 letters, digits, - and _"
         )
     return _scalar(project)
 
@@ -173,7 +174,7 @@ def _scalar(text: str) -> str:
     if _PLAIN.match(text):
         return text
     if not text.isprintable():
-        raise ConfigurationError(f"{text!r:.80} has characters that YAML cannot hold")
+        raise ConfigurationError(f"{text!r:.80} has characters that YAML cannot represent")
     return json.dumps(text, ensure_ascii=False)
 
 

@@ -201,8 +201,8 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "words"),
     [
-        ("- a\n", ConfigurationError, "pulsekit.yml: a mapping is expected"),
-        ("exchange: *x\n", DocumentError, "pulsekit.yml:1:11: the alias *x is not read"),
+        ("- a\n", ConfigurationError, "pulsekit.yml: write a mapping"),
+        ("exchange: *x\n", DocumentError, "pulsekit.yml:1:11: the alias *x is not supported"),
         ("targets: {prod: {}}\n", ConfigurationError, "pulsekit.yml: targets: unknown target 'prod'"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
 @pytest.mark.parametrize("key", ["url", "user", "password", "host", "password_command", "vhost"])
 def test_a_cloned_project_cannot_say_who_logs_in_where(tmp_path: Path, key: str) -> None:
     (tmp_path / "pulsekit.yml").write_text(f"{key}: x\n")
-    with pytest.raises(ConfigurationError, match="may not stand"):
+    with pytest.raises(ConfigurationError, match="is not allowed"):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
 
 

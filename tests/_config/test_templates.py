@@ -91,10 +91,10 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path, exchange: str,
     ("exchange", "project", "words"),
     [
         ("jobs", "autoland", "is not a Pulse exchange name"),
-        ("exchange/me/\n", "autoland", "has characters that YAML cannot hold"),
-        (JOBS, "autoland._", "'autoland._' is no repository as Treeherder names them: letters, digits, - and _, 50"),
-        (JOBS, "x" * 51, "50 at most"),
-        (JOBS, "", "'' is no repository"),
+        ("exchange/me/\n", "autoland", "has characters that YAML cannot represent"),
+        (JOBS, "autoland._", "'autoland._' is not the name of a repository on Treeherder: at most 50"),
+        (JOBS, "x" * 51, "at most 50"),
+        (JOBS, "", "'' is not the name of a repository"),
     ],
 )
 def test_names_that_cannot_be_are_refused(exchange: str, project: str, words: str) -> None:

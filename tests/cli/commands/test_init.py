@@ -80,7 +80,7 @@ def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> No
     ("arguments", "words"),
     [
         (["--exchange", "v1/jobs"], "'v1/jobs' is not a Pulse exchange name"),
-        (["--project", "autoland._"], "'autoland._' is no repository as Treeherder names them"),
+        (["--project", "autoland._"], "'autoland._' is not the name of a repository on Treeherder"),
         (["here"], "unexpected extra argument"),
     ],
 )

@@ -79,5 +79,5 @@ def test_a_target_and_a_name_are_one_too_many(call: Call, project: Path) -> None
 
 
 def test_without_a_name_anywhere_one_is_asked_for(call: Call, folder: Path) -> None:
-    assert "no EXCHANGE: name one" in call("tail").err
+    assert "no EXCHANGE: add one" in call("tail").err
     assert "no NAME: give exchange/<user>/<name>" in call("exchange", "create").err
