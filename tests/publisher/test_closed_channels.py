@@ -13,6 +13,7 @@ import pulsekit
 from pulsekit import Draft, Outcome, Properties
 from pulsekit._amqp import methods
 from pulsekit.queues import queue_depth
+from pulsekit.sandbox.protocol.publishing import ContentAssembler
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,7 +81,9 @@ async def test_if_every_message_is_refused_each_has_its_receipt(pulse: pulsekit.
 def small_messages(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A broker whose max_message_size is 10,000 bytes for the channels that are opened within the test."""
     if broker.kind == "sandbox":
-        monkeypatch.setattr("pulsekit.sandbox.protocol.publishing._MAX_MESSAGE", 10_000)
+        monkeypatch.setattr(
+            "pulsekit.sandbox.protocol.channels.ContentAssembler", lambda publish, _: ContentAssembler(publish, 10_000)
+        )
         yield
         return
     before = broker.eval("persistent_term:get(max_message_size, none)")
