@@ -6,7 +6,9 @@ rule that matches:
 
     frame       code           cause                     concerns     final
     ----------  -------------  ------------------------  -----------  ---------------------------------------------
-    connection  any            any                       connection   no: open another connection
+    connection  530            connection.open           connection   yes, unless it is a limit: the virtual host is
+                                                                      missing or not permitted
+    connection  any            anything else             connection   no: open another connection
     channel     320, 5xx, …    any                       channel      no: open another channel
     channel     any            an acknowledgement that   channel      no: the broker delivers the messages again
                                timed out, or was wrong
@@ -41,10 +43,12 @@ from pulsekit.errors import (
     PulsekitError,
     ResourceLocked,
     Unreachable,
+    VirtualHostRefused,
 )
 
 __all__ = ["Close", "Concern"]
 
+_OPEN = (10, 40)
 _PUBLISH = (60, 40)
 _SETTLEMENTS = frozenset({(60, 80), (60, 90), (60, 120)})  # basic.ack, basic.reject, basic.nack
 
@@ -116,7 +120,10 @@ class Close:
     @property
     def final(self) -> bool:
         """Whether the same request would be refused again."""
-        if self.of_connection or self.code not in _REFUSALS:
+        if self.of_connection:
+            # RabbitMQ also limits the connections and channels of a user, which may be closed by then.
+            return self.code == 530 and self.method == _OPEN and "limit" not in self.text
+        if self.code not in _REFUSALS:
             return False
         if self.method in _SETTLEMENTS or self.ack_timeout is not None:
             return False
@@ -131,6 +138,9 @@ class Close:
         found = _ACK_TIMEOUT.search(self.text) if self.code == 406 else None
         return None if found is None else int(found[1] or 0) / 1000
 
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}"
+
     def error(self, doing: str) -> PulsekitError:
         """Return the exception for the user of the channel or connection.
 
@@ -138,7 +148,7 @@ class Close:
             doing: the operation, such as "declare exchange/me/v1/jobs".
         """
         if self.final:
-            kind = _REFUSALS[self.code]
+            kind = VirtualHostRefused if self.of_connection else _REFUSALS[self.code]
             return kind(f"cannot {doing}: {_advice(kind, self.text)}", code=self.code, text=self.text)
         kind_of_loss = Unreachable if _NODE_DOWN in self.text else ConnectionLost
         return kind_of_loss(f"cannot {doing}: {self.text}")

@@ -192,16 +192,17 @@ class Connection:
                 await link.lost()
                 self._link = None
                 self._backoff.lived(loop.time() - since)
-                log.warning("%s lost the connection to %s", self.name, self._broker)
+                reason = "" if link.ended_by is None else f": {link.ended_by}"
+                log.warning("%s lost the connection to %s%s", self.name, self._broker, reason)
                 await link.close()
             self._enter(State.BACKING_OFF)
             await asyncio.sleep(self._backoff.next())
 
     def _on_blocked(self, reason: str | None) -> None:
         if reason is None:
-            log.warning("%s: the broker takes messages again", self.name)
+            log.warning("%s: the broker accepts messages again", self.name)
         else:
-            log.warning("%s: the broker takes no messages: %s", self.name, reason)
+            log.warning("%s: the broker blocks publishers: %s", self.name, reason)
         self._enter(State.READY if reason is None else State.BLOCKED)
 
     async def _renew_password(self) -> None:

@@ -102,7 +102,7 @@ def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> 
 
 
 def map_connect_error(
-    error: BaseException, broker: Broker, timeout: float, refusal: tuple[int, str] | None = None
+    error: BaseException, broker: Broker, timeout: float, refusal: Close | None = None
 ) -> PulsekitError:
     """Return the pulsekit exception for an error while connecting.
 
@@ -110,7 +110,7 @@ def map_connect_error(
         error: the exception that was raised while the connection was opened.
         broker: the address. The message never contains its password.
         timeout: seconds that were allowed.
-        refusal: code and text of connection.close, if the broker sent it.
+        refusal: connection.close, if the broker sent it.
     """
     text = _words(error)
     if isinstance(error, TimeoutError):
@@ -124,14 +124,14 @@ def map_connect_error(
         )
     # aiormq raises this for any answer to connection.open except open-ok.
     if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
-        code, words = refusal or (530, "NOT_ALLOWED")
-        if code != 530 or "limit" in words:  # starting, stopping, or too many clients: a retry may succeed
-            return Unreachable(f"cannot connect to {broker}: it closed the connection: {code} {words}")
+        close = refusal or Close(530, "NOT_ALLOWED", (10, 40), of_connection=True)
+        if not close.final:  # starting, stopping, or too many clients
+            return Unreachable(f"cannot connect to {broker}: it closed the connection: {close}")
         return VirtualHostRefused(
             f"{broker} has no virtual host {broker.virtual_host!r}, or {broker.user!r} may not use it; "
             "on Pulse there are '/' and 'communitytc'",
-            code=code,
-            text=words,
+            code=close.code,
+            text=close.text,
         )
     return Unreachable(f"cannot connect to {broker}: {_network_words(error, broker)}")
 

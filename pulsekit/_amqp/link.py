@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import aiormq
 
+from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
-from pulsekit._amqp.frames import BLOCKED, FRAME_MAX, METHOD, UNBLOCKED
+from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import ConfigurationError, ConnectionLost
 
@@ -47,6 +48,7 @@ class Link:
             unblocks it.
         blocked: the broker's reason while it blocks the connection (connection.blocked), else None.
         channel_max: how many channels may be open at once (connection.tune).
+        ended_by: the connection.close of the broker, once it has arrived.
         alive_at: a time after which data arrived, by the clock of the event loop.
         unresponsive: True once a close request timed out. Later close requests are then skipped, until the
             broker answers another request.
@@ -58,6 +60,7 @@ class Link:
         self.on_blocked: Callable[[str | None], None] | None = None
         self.unresponsive = False
         self.blocked: str | None = None
+        self.ended_by: Close | None = None
         self.epoch = epoch
         self.user = user
         self.router = transport.router
@@ -75,7 +78,7 @@ class Link:
         self.router.connect(0, self)
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Read connection.blocked and connection.unblocked; every frame of channel 0 is passed on to aiormq."""
+        """Read connection.blocked, unblocked and close; every frame of channel 0 is passed on to aiormq."""
         payload = data[start:end]
         method = payload[:4] if kind == METHOD else b""
         if method == BLOCKED:
@@ -84,6 +87,8 @@ class Link:
         elif method == UNBLOCKED:
             self._report_blocked(None)
             self.router.unblock()
+        elif method == CLOSE_CONNECTION:
+            self.ended_by = Close.read(payload, of_connection=True)
         return 0
 
     def resumed(self) -> None:

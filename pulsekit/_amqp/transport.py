@@ -36,8 +36,8 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
+from pulsekit._amqp.closes import Close
 from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, describe_frame
-from pulsekit._amqp.types import short_string
 
 if TYPE_CHECKING:
     import ssl
@@ -296,12 +296,12 @@ class Transport(TransportFactory):
 
     Attributes:
         router: the frame router, once the connection was opened.
-        refusal: code and text of connection.close, if the broker sent it while the connection was opened.
+        refusal: connection.close, if the broker sent it while the connection was opened.
     """
 
     def __init__(self, context: ssl.SSLContext | None, name: str) -> None:
         self.router: FrameRouter | None = None
-        self.refusal: tuple[int, str] | None = None
+        self.refusal: Close | None = None
         self._context = context
         self._name = name  # of the connection, for the log
 
@@ -309,7 +309,7 @@ class Transport(TransportFactory):
         """Read connection.close, whose code and text aiormq does not report while it opens a connection."""
         payload = data[start:end]
         if kind == METHOD and payload[:4] == CLOSE_CONNECTION:
-            self.refusal = int.from_bytes(payload[4:6], "big"), short_string(payload, 6)[0]
+            self.refusal = Close.read(payload, of_connection=True)
         return 0
 
     def resumed(self) -> None:

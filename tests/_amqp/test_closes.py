@@ -7,7 +7,15 @@ import pytest
 from pamqp import commands
 
 from pulsekit._amqp.closes import Close, Concern
-from pulsekit.errors import AccessRefused, BrokerRefused, ConnectionLost, NotFound, PreconditionFailed, Unreachable
+from pulsekit.errors import (
+    AccessRefused,
+    BrokerRefused,
+    ConnectionLost,
+    NotFound,
+    PreconditionFailed,
+    Unreachable,
+    VirtualHostRefused,
+)
 
 NONE, DECLARE_EXCHANGE, DECLARE_QUEUE = (0, 0), (40, 10), (50, 10)
 CONSUME, PUBLISH, ACK, REJECT, NACK = (60, 20), (60, 40), (60, 80), (60, 90), (60, 120)
@@ -52,10 +60,24 @@ def test_a_closed_channel_concerns_its_cause_and_is_final_if_a_retry_fails(
 
 
 @pytest.mark.parametrize("code", [320, 403, 501, 503, 504, 506, 530, 540, 541])
-def test_a_closed_connection_is_never_final(code: int) -> None:
+def test_a_closed_connection_is_not_final_once_it_was_open(code: int) -> None:
     close = Close(code, "words", PUBLISH, of_connection=True)
     assert (close.concern, close.final) == (Concern.CONNECTION, False)
     assert isinstance(close.error("publish"), ConnectionLost)
+
+
+@pytest.mark.parametrize(
+    ("text", "final"),
+    [
+        ("NOT_ALLOWED - vhost nope not found", True),
+        ("NOT_ALLOWED - access to vhost 'x' refused for user 'u'", True),
+        ("NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (5) is reached", False),
+    ],
+)
+def test_a_virtual_host_that_stays_closed_is_told_from_a_limit(text: str, final: bool) -> None:
+    close = Close(530, text, (10, 40), of_connection=True)
+    assert close.final is final
+    assert isinstance(close.error("connect"), VirtualHostRefused if final else ConnectionLost)
 
 
 def test_only_a_refused_declaration_advises_to_delete_and_says_what_that_loses() -> None:

@@ -123,7 +123,9 @@ def three_channels(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("three_channels")
-async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(user: PulseUser, exchange: str) -> None:
+async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(
+    user: PulseUser, exchange: str, caplog: pytest.LogCaptureFixture
+) -> None:
     async with pulsekit.connect(user.url) as pulse:
         publishers = [pulse.publisher(exchange) for _ in range(3)]
         for publisher in publishers:
@@ -145,6 +147,8 @@ async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(user: Pu
             await link.channel(confirms=False)
         for publisher in publishers:
             assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
+    assert "lost the connection" in caplog.text
+    assert "530 NOT_ALLOWED" in caplog.text
 
 
 async def test_a_timeout_says_whether_the_message_was_sent_and_what_it_waited_for(
