@@ -10,10 +10,10 @@ import pytest
 from pulsekit import errors
 from pulsekit._amqp.types import Outcome
 from pulsekit.errors import PulsekitError, fresh
-from pulsekit.publisher.planning import DroppedJob
+from pulsekit.publisher.planning import RefusedJob
 from pulsekit.publisher.receipts import PublishError, Receipt
-from pulsekit.treeherder import lint_job
-from pulsekit.treeherder.placed import Placed
+from pulsekit.treeherder import judge
+from pulsekit.treeherder.placed import place_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,9 +38,8 @@ def example(kind: type[PulsekitError]) -> PulsekitError:
         return kind("no colon", source="jobs.yml", line=3, column=4)
     if issubclass(kind, errors.DamagedRecording):
         return kind("it was cut off", source="jobs.ndjson", line=3, count=2)
-    if issubclass(kind, DroppedJob):
-        finding = lint_job({"state": "pending"})[0]
-        return kind([Placed(finding, 3, 4)])
+    if issubclass(kind, RefusedJob):
+        return kind(place_verdict(judge({"state": "pending"}), None, 3))
     if issubclass(kind, errors.InvalidPayload):
         return kind([errors.Problem("/state", "enum", "found 'done'")], "pulse-job")
     if issubclass(kind, PublishError):
