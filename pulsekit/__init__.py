@@ -57,6 +57,9 @@ Record and replay:
 - `read_recording`: yield the records and gaps of a recording.
 - `Replay`: publishes the records of a recording with the original intervals, or faster.
 
+`pulsekit.catalogue` has the exchanges of Taskcluster and others, with the fields of their keys. `pulsekit.treeherder`
+has the rules of Treeherder.
+
 Names load on first use (PEP 562), because importing asyncio and aio-pika takes longer than predicting a route.
 """
 
@@ -67,6 +70,16 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from pulsekit import bindings as bindings
+    from pulsekit import catalogue as catalogue
+    from pulsekit import consumer as consumer
+    from pulsekit import diagnosis as diagnosis
+    from pulsekit import publisher as publisher
+    from pulsekit import queues as queues
+    from pulsekit import recordings as recordings
+    from pulsekit import records as records
+    from pulsekit import schemas as schemas
+    from pulsekit import treeherder as treeherder
     from pulsekit._amqp.connection import State
     from pulsekit._amqp.types import Outcome, Properties
     from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
@@ -218,6 +231,18 @@ _ERRORS = (
     "Unreachable",
     "VirtualHostRefused",
 )
+_PACKAGES = (
+    "bindings",
+    "catalogue",
+    "consumer",
+    "diagnosis",
+    "publisher",
+    "queues",
+    "recordings",
+    "records",
+    "schemas",
+    "treeherder",
+)
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
@@ -249,4 +274,5 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.schemas.schema": ("Schema", "load_schema"),
         "pulsekit.bindings.matching": ("Explanation", "explain_match", "topic_matches"),
     },
+    _PACKAGES,
 )

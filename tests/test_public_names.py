@@ -6,6 +6,8 @@ import inspect
 import itertools
 import pkgutil
 import re
+import subprocess
+import sys
 import textwrap
 
 import pytest
@@ -24,6 +26,14 @@ def test_every_public_name_of_the_package_is_there() -> None:
     for name in pulsekit.__all__:
         assert getattr(pulsekit, name) is not None
     assert set(pulsekit.__all__) <= set(dir(pulsekit))
+
+
+def test_public_packages_need_no_import() -> None:
+    code = (
+        "import pulsekit; print(pulsekit.catalogue.pattern('task-failed', runId='0'), pulsekit.treeherder.Job.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "primary.*.0.# Job\n"
 
 
 def test_a_name_that_is_not_public_is_not_there() -> None:
@@ -106,9 +116,6 @@ def test_every_public_name_says_what_it_is_for(name: str) -> None:
     ],
 )
 def test_the_core_imports_neither_asyncio_nor_aio_pika(name: str) -> None:
-    import subprocess
-    import sys
-
     heavy = ("asyncio", "aio_pika", "ruamel", "rich")
     check = f"import sys, pulsekit.{name}; print([heavy for heavy in {heavy} if heavy in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
