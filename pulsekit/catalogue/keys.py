@@ -31,11 +31,12 @@ class Key(Mapping[str, str]):
         self._whose = whose
 
     def __getattr__(self, name: str) -> str | None:
+        if name.startswith("_"):  # no field; `copy` and `pickle` ask for such names before a key has its attributes
+            raise AttributeError(name)
         if name in self._names:
             return self._values.get(name)
-        if name.startswith("_") or not self._names:
-            reason = "" if name.startswith("_") else f": {self._whose} is not in the catalogue of exchanges"
-            raise AttributeError(f"the key has no field {name!r}{reason}")
+        if not self._names:
+            raise AttributeError(f"the key has no field {name!r}: {self._whose} is not in the catalogue of exchanges")
         raise AttributeError(f"keys of {self._whose} have no field {name!r}; there are {', '.join(self._names)}")
 
     def __getitem__(self, name: str) -> str:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -40,6 +42,13 @@ def test_a_message_has_the_fields_of_its_key_by_name() -> None:
     assert "workerId" not in key
     with pytest.raises(AttributeError, match=r"have no field 'taskID'; there are routingKeyKind, taskId, runId"):
         _ = key.taskID
+
+
+def test_a_key_can_be_copied_and_pickled() -> None:
+    key = message(FAILED, KEY).key
+    for other in (copy.copy(key), copy.deepcopy(key), pickle.loads(pickle.dumps(key))):
+        assert other == key == FIELDS
+        assert other.workerId is None
 
 
 def test_the_key_of_an_exchange_that_is_not_known_has_no_fields() -> None:

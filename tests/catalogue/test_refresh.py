@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 
-from pulsekit.catalogue import known_exchanges, types
+from pulsekit.catalogue import Key, known_exchanges, types
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +101,7 @@ def test_every_exchange_has_a_title_an_alias_and_fields_with_words() -> None:
         assert one.fields
         assert all(field.about for field in one.fields)
         assert not any(field.many for field in one.fields[:-1]), "read_key expects this"
+        assert not any(hasattr(Key, field.name) for field in one.fields), "it would hide the field"
 
 
 def test_the_types_of_messages_have_the_members_of_the_schemas() -> None:

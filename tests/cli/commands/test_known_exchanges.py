@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import aio_pika
@@ -15,7 +17,6 @@ from pulsekit.catalogue import known_exchanges
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -307,3 +308,17 @@ async def test_a_field_that_no_message_had_is_named(user: PulseUser, broker: Rab
     assert not out
     assert "warning: --filter: no message had the field key.taskID; did you mean key.taskId?" in err
     assert "payload.runId" not in err
+
+
+def test_the_patterns_in_the_documentation_are_those_that_are_bound(call: Call) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "catalogue.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(--(?:field|route) [^`]*)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) == 5
+    for options, bound in rows:
+        done = call("bindings", "task-failed", *shlex.split(options.replace("#", r"\#")))
+        patterns = [json.loads(line)["pattern"] for line in done.out.splitlines()]
+        assert patterns == re.findall(r"`([^`]*)`", bound)
+    commands = re.findall(r"^pulsekit (tail .*)", text, re.MULTILINE)
+    assert len(commands) == 7
+    for command in commands:
+        assert call(*shlex.split(command), "--link").code == 0, command
