@@ -16,7 +16,10 @@ __all__ = ["COMMANDS", "FOLDER", "help_of", "path_of"]
 
 FOLDER = Path(__file__).parent / "help"
 WIDTH = 80
-_GROUPS = {"exchange": ("create", "check", "delete"), "queue": ("show", "peek", "take", "purge", "delete")}
+_GROUPS = {
+    "exchange": ("list", "show", "create", "check", "delete"),
+    "queue": ("show", "peek", "take", "purge", "delete"),
+}
 COMMANDS: tuple[tuple[str, ...], ...] = (
     (),
     *(
