@@ -14,6 +14,7 @@ from pulsekit.errors import InvalidName
 __all__ = ["check_exchange", "check_own_exchange", "check_queue", "check_user", "owner", "queue_name"]
 
 _USER = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
+_VERSION = re.compile(r"v\d+\Z")  # behind the user in most names, as in taskcluster-queue/v1/task-completed
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
 
 
@@ -103,7 +104,7 @@ def _suggest(kind: str, name: str, user: str | None) -> str | None:
             owner_ = rest.pop(0)
     elif rest and user and rest[0] == user:
         del rest[0]
-    elif len(rest) > 2 and not user and _USER.match(rest[0]):
+    elif len(rest) > 2 and (not user or _VERSION.match(rest[1])) and _USER.match(rest[0]):
         owner_ = rest.pop(0)
     if not rest:
         return None

@@ -21,6 +21,8 @@ def test_an_exchange_of_a_pulse_user_is_accepted(name: str) -> None:
         ("exchanges/me/v1/jobs", "exchange/me/v1/jobs"),
         ("Exchange/me/v1/jobs", "exchange/me/v1/jobs"),
         ("queue/me/v1/jobs", "exchange/me/v1/jobs"),
+        ("taskcluster-foo/v1/bar", "exchange/taskcluster-foo/v1/bar"),
+        ("jobs/of/mine", "exchange/me/jobs/of/mine"),
     ],
 )
 def test_a_name_that_is_nearly_right_gets_the_right_one_suggested(name: str, suggestion: str) -> None:

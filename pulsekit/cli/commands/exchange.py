@@ -63,7 +63,10 @@ def list_known(
             shown.record(one.record())
     elif found:
         shown.table([[(one.alias, "key"), one.name, (one.title, "dim")] for one in found])
-    note(f"{counted(len(found), 'exchange')}; for the fields of one, pulsekit exchange show NAME")
+    if found:
+        note(f"{counted(len(found), 'exchange')}; for the fields of one, run 'pulsekit exchange show NAME'")
+    else:
+        note(f"no exchange of the catalogue has {text!r} in its name, alias, title or service")
     return ExitCode.DONE if found else ExitCode.NEGATIVE
 
 

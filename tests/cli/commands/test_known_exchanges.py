@@ -171,6 +171,7 @@ async def test_tail_warns_of_bindings_that_never_match(user: PulseUser, broker: 
         (["task-faild"], "did you mean 'task-failed'?"),
         (["taskcluster-queue/v1/task-complete"], "did you mean 'taskcluster-queue/v1/task-completed'?"),
         (["v1/jobs"], "did you mean 'exchange/me/v1/jobs'?"),
+        (["taskcluster-foo/v1/bar"], "did you mean 'exchange/taskcluster-foo/v1/bar'?"),
         (
             ["task-failed", "--field", "taskID=x"],
             "have no field 'taskID'; did you mean 'taskId'? There are routingKeyKind,",
