@@ -149,6 +149,34 @@ class Publisher:
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host.
             NetworkError: Raised when the first connection fails.
         """
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        message = self._begin(
+            lambda: None if settled.done() else settled.set_result(None),
+            payload,
+            routing_key,
+            cc=cc,
+            headers=headers,
+            properties=properties,
+            mandatory=mandatory,
+            timeout=timeout,
+        )
+        self._sender.flush_soon()
+        await settled
+        return self._result(message)
+
+    def _begin(
+        self,
+        on_settled: Callable[[], None],
+        payload: Any,
+        routing_key: str,
+        *,
+        cc: Sequence[str] = (),
+        headers: Mapping[str, Any] | None = None,
+        properties: Properties | None = None,
+        mandatory: bool | None = None,
+        timeout: float | None = None,
+    ) -> PendingMessage:
+        """Accept a message as `publish` does, and call a function once `_result` has its receipt or error."""
         draft = Draft(
             payload,
             routing_key,
@@ -162,11 +190,16 @@ class Publisher:
             self.mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
         )
-        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        message.on_settled = lambda: None if settled.done() else settled.set_result(None)
+        message.on_settled = on_settled
         self._sender.accept(message)
-        self._sender.flush_soon()
-        await settled
+        return message
+
+    def _flush(self) -> None:
+        """Write the accepted messages now, and not at the end of this turn of the event loop."""
+        self._sender.flush()
+
+    def _result(self, message: PendingMessage) -> Receipt:
+        """Return the receipt of a message that was settled, or raise its error; see `publish`."""
         receipt = message.result()
         if receipt.outcome is Outcome.UNKNOWN and isinstance(self._sender.failure, BrokerRefused):
             raise fresh(self._sender.failure)

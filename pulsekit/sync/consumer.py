@@ -1,0 +1,186 @@
+"""A consumer whose methods block."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue as queues
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.callbacks import check_callback
+from pulsekit.consumer.consumer import Consumer as AsyncConsumer
+from pulsekit.consumer.handler import check_handler
+from pulsekit.errors import NotOpen
+from pulsekit.sync.delegation import Delegate, delegate
+
+if TYPE_CHECKING:
+    import signal
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from pulsekit.consumer.policy import Policy
+    from pulsekit.messages import Message
+    from pulsekit.pulse import Pulse
+    from pulsekit.sync.background import Background
+
+__all__ = ["Consumer"]
+
+_BATCH = 64  # messages that cross from the background thread at once
+
+
+class Consumer(Delegate[AsyncConsumer]):
+    """A consumer of one queue, as `pulsekit.Consumer`, for one thread. `Pulse.subscribe` makes it, and `with` opens it.
+
+    Either iterate over the messages and settle each one, or call `handle`.
+    """
+
+    def __init__(self, background: Callable[[], Background], make: Callable[[Pulse], AsyncConsumer]) -> None:
+        self._arrived: deque[Message] = deque()  # fetched from the background thread, not returned to the caller
+        super().__init__(background, make)
+        self._process = os.getpid()
+
+    def _asynchronous(self) -> AsyncConsumer:
+        if self._made is not None and os.getpid() != self._process:
+            raise NotOpen("the consumer belongs to the process before the fork: subscribe again in the child process")
+        return super()._asynchronous()
+
+    def __enter__(self) -> Self:
+        self._background().call(self._asynchronous().__aenter__())
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        consumer = self._asynchronous()
+        consumer._signals.restore()  # noqa: SLF001 - only this thread may do that
+        self._background().call(consumer.__aexit__(kind, error, trace))
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue, which changes with each epoch if the queue is private."""
+        return self._asynchronous().queue
+
+    @property
+    def gaps(self) -> int:
+        """How many times the connection was lost and the subscription restored."""
+        return self._asynchronous().gaps
+
+    @property
+    def stale(self) -> int:
+        """How many messages were settled too late, after their connection was lost."""
+        return self._asynchronous().stale
+
+    @property
+    def failures(self) -> int:
+        """How many calls of a handler raised an exception."""
+        return self._asynchronous().failures
+
+    @property
+    def poison(self) -> int:
+        """How many messages were kept from the handler, see `Policy`."""
+        return self._asynchronous().poison
+
+    @delegate(AsyncConsumer.depth)
+    def depth(self) -> AsyncConsumer:
+        """Return the depth of the queue."""
+        return self._asynchronous()
+
+    def drain(self, *, now: bool = False) -> None:
+        """Stop the deliveries; see `pulsekit.Consumer.drain`."""
+        self._background().call(self._asynchronous().drain(now=now))
+        while now and self._arrived:
+            self._arrived.popleft().nack()
+
+    def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
+        """Drain when the process receives one of these signals; see `pulsekit.Consumer.drain_on`.
+
+        Call this in the main thread. The handler, or the body of the loop, finishes its message.
+        """
+        self._asynchronous()._drain_on(self._background().loop, signals, now=now)  # noqa: SLF001 - of this package
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Message:
+        """Wait for the next message.
+
+        Raises:
+            SubscriptionLost: Raised when the queue was deleted.
+            BrokerRefused: Raised when, after a reconnect, the broker refuses the login, the queue or a binding.
+            NotOpen: Raised when the consumer was not opened, or is closed.
+        """
+        message = self.receive()
+        if message is None:
+            raise StopIteration
+        return message
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """Return the next message, or None after `timeout` seconds without one, or when the consumer was drained.
+
+        Raises:
+            PulsekitError: Raised as by iteration.
+        """
+        while True:
+            while self._arrived:
+                message = self._arrived.popleft()
+                if message.live:  # otherwise the broker has requeued it, and delivers it again
+                    return message
+            if not self._background().call(self._fetch(self._asynchronous(), timeout)):
+                return None
+
+    async def _fetch(self, consumer: AsyncConsumer, timeout: float | None) -> bool:
+        """Wait for messages and move them to `_arrived`; return False if there are none."""
+        try:
+            async with asyncio.timeout(timeout):
+                self._arrived.append(await anext(consumer))
+        except (TimeoutError, StopAsyncIteration):
+            return False
+        while len(self._arrived) < _BATCH and (message := consumer.take()) is not None:
+            self._arrived.append(message)
+        return True
+
+    def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
+        """Call a function with each message, one after the other, until the subscription ends or was drained.
+
+        The function runs in the thread of the caller. See `pulsekit.Consumer.handle` for settlement and failures. After
+        KeyboardInterrupt or SystemExit, the message is requeued.
+
+        Raises:
+            SubscriptionLost: Raised when the queue was deleted.
+            TypeError: Raised before the first message, when the handler cannot be called, or is an `async def`.
+        """
+        check_handler(handler)
+        check_callback("a handler of pulsekit.sync", handler)
+        waiting: queues.SimpleQueue[tuple[Message, asyncio.Future[None]] | None] = queues.SimpleQueue()
+        background = self._background()
+
+        async def pass_on(message: Message) -> None:
+            done: asyncio.Future[None] = background.loop.create_future()
+            waiting.put((message, done))
+            await done
+
+        handling = background.submit(self._asynchronous().handle(pass_on, policy))
+        handling.add_done_callback(lambda _: waiting.put(None))
+        try:
+            while (call := waiting.get()) is not None:
+                message, done = call
+                failure: Exception | None = None
+                try:
+                    handler(message)
+                except Exception as error:  # noqa: BLE001 - the policy decides
+                    failure = error
+                background.loop.call_soon_threadsafe(_finish, done, failure)
+            handling.result()
+        finally:
+            handling.cancel()
+
+
+def _finish(done: asyncio.Future[None], failure: Exception | None) -> None:
+    if done.done():  # cancelled
+        return
+    if failure is None:
+        done.set_result(None)
+    else:
+        done.set_exception(failure)

@@ -1,0 +1,85 @@
+"""Blocking methods that delegate to asynchronous ones, so that nothing is stated twice."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+    from typing import Protocol
+
+    from pulsekit.pulse import Pulse
+    from pulsekit.sync.background import Background
+
+    class _HasBackground(Protocol):
+        def _background(self) -> Background: ...
+
+
+__all__ = ["Delegate", "delegate", "with_parameters_of"]
+
+A = TypeVar("A")
+P = ParamSpec("P")
+S = TypeVar("S", bound="_HasBackground")
+T = TypeVar("T")
+
+
+def delegate(
+    method: Callable[Concatenate[A, P], Coroutine[Any, Any, T]],
+) -> Callable[[Callable[[S], A]], Callable[Concatenate[S, P], T]]:
+    """Make a blocking method of an asynchronous one: same parameters, result, exceptions and docstring.
+
+    The decorated function returns the asynchronous object on which the method is called.
+    """
+
+    def decorate(target: Callable[[S], A]) -> Callable[Concatenate[S, P], T]:
+        @functools.wraps(method)
+        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            on = target(self)
+            return self._background().call(method(on, *args, **kwargs))
+
+        return call
+
+    return decorate
+
+
+def with_parameters_of(
+    method: Callable[Concatenate[A, P], object],
+) -> Callable[[Callable[Concatenate[S, ...], T]], Callable[Concatenate[S, P], T]]:
+    """Give a method the parameters and the docstring of an asynchronous one."""
+
+    def decorate(function: Callable[Concatenate[S, ...], T]) -> Callable[Concatenate[S, P], T]:
+        @functools.wraps(method)
+        def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+            return function(self, *args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+class Delegate(Generic[A]):
+    """An object whose methods run in the background thread, on an asynchronous object that is made once a process.
+
+    Args:
+        background: returns the background thread of this process.
+        make: makes the asynchronous object.
+    """
+
+    def __init__(self, background: Callable[[], Background], make: Callable[[Pulse], A]) -> None:
+        self._background = background
+        self._make = make
+        self._made: tuple[Background, A] | None = None
+        self._asynchronous()  # a wrong argument is an error of this call
+
+    def _asynchronous(self) -> A:
+        """Return the asynchronous object of this process."""
+        background = self._background()
+        made = self._made
+        if made is None or made[0] is not background:
+
+            async def make() -> A:
+                return self._make(background.pulse)
+
+            made = self._made = (background, background.call(make()))
+        return made[1]

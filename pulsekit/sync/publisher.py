@@ -1,0 +1,202 @@
+"""A publisher whose methods block."""
+
+from __future__ import annotations
+
+import asyncio
+import queue as queues
+import threading
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from pulsekit.publisher.publisher import WINDOW
+from pulsekit.publisher.publisher import Publisher as AsyncPublisher
+from pulsekit.sync.delegation import Delegate, delegate, with_parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from pulsekit.publisher.encoder import Item
+    from pulsekit.publisher.receipts import Receipt
+    from pulsekit.publisher.window import PendingMessage
+    from pulsekit.sync.background import Background
+
+__all__ = ["Publisher"]
+
+
+class Publisher(Delegate[AsyncPublisher]):
+    """A publisher for one exchange, as `pulsekit.Publisher`, for several threads. `Pulse.publisher` makes it.
+
+    Leaving its `with` block, or that of its `Pulse`, waits for outstanding confirms.
+    """
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._background().call(self._asynchronous().__aexit__(kind, error, trace))
+
+    @property
+    def exchange(self) -> str:
+        """The name of the exchange."""
+        return self._asynchronous().exchange
+
+    @property
+    def in_flight(self) -> int:
+        """The number of messages that were accepted and have no outcome yet."""
+        return self._asynchronous().in_flight
+
+    @delegate(AsyncPublisher.open)
+    def open(self) -> AsyncPublisher:
+        """Connect and declare the exchange."""
+        return self._asynchronous()
+
+    @with_parameters_of(AsyncPublisher.publish)
+    def publish(self, *args: Any, **kwargs: Any) -> Receipt:
+        """Publish one message and wait for its confirm."""
+        # Without a task and a second turn of the event loop: a third more messages a second than `delegate`.
+        background, publisher = self._background(), self._asynchronous()
+        settled: queues.SimpleQueue[BaseException | None] = queues.SimpleQueue()
+        begun: list[PendingMessage] = []
+
+        def begin() -> None:
+            try:
+                begun.append(publisher._begin(lambda: settled.put(None), *args, **kwargs))  # noqa: SLF001 - of this package
+                publisher._flush()  # noqa: SLF001 - of this package
+            except BaseException as error:  # noqa: BLE001 - raised in the thread of the caller
+                settled.put(error)
+
+        background.schedule(begin)
+        if (error := settled.get()) is not None:
+            raise error
+        return publisher._result(begun[0])  # noqa: SLF001 - of this package
+
+    @delegate(AsyncPublisher.close)
+    def close(self) -> AsyncPublisher:
+        """Wait for outstanding confirms, then close."""
+        return self._asynchronous()
+
+    def publish_many(
+        self,
+        messages: Iterable[Item],
+        *,
+        window: int = WINDOW,
+        mandatory: bool | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Receipt]:
+        """Publish messages with many in flight, and yield the receipts in order; see `pulsekit.Publisher.publish_many`.
+
+        The iterable runs in the thread of the caller, at most two windows ahead of the receipts.
+        """
+        background, publisher = self._background(), self._asynchronous()
+        crossing = _Crossing(background, publisher, window, mandatory, timeout)
+        failure: Exception | None = None
+        try:
+            try:
+                for message in messages:
+                    yield from crossing.send(message)
+            except Exception as error:  # noqa: BLE001 - raised after the receipts of the messages before it
+                failure = error
+            yield from crossing.rest()
+        finally:
+            crossing.cancel()
+        if failure is not None:
+            raise failure
+
+
+class _Crossing:
+    """The messages of one `publish_many` on their way to the background thread, and the receipts on their way back.
+
+    Plan: `send` appends a message to `_items`, from which `_feed` yields it to the asynchronous `publish_many`. The
+    receipts arrive in `_receipts`. Both are deques, which are safe between threads. A thread is woken only if it waits.
+
+    Invariants: at most `_most` messages are without a receipt. `_hungry` is set before `_feed` looks into `_items` for
+    the last time, so that no message stays unseen; the same is true of `_arrived` and `_receipts`.
+    """
+
+    def __init__(
+        self,
+        background: Background,
+        publisher: AsyncPublisher,
+        window: int,
+        mandatory: bool | None,  # noqa: FBT001 - as the caller of publish_many gave it
+        timeout: float | None,
+    ) -> None:
+        self._loop = background.loop
+        self._items: deque[Item | None] = deque()  # None ends them
+        self._hungry = False
+        self._wanted = asyncio.Event()
+        self._receipts: deque[Receipt] = deque()
+        self._arrived = threading.Event()
+        self._most = 2 * window
+        self._missing = 0  # receipts
+
+        async def publish() -> None:
+            receipts = publisher.publish_many(self._feed(), window=window, mandatory=mandatory, timeout=timeout)
+            async with aclosing(receipts):
+                async for receipt in receipts:
+                    self._receipts.append(receipt)
+                    self._arrived.set()
+
+        self._publishing = background.submit(publish())
+        self._publishing.add_done_callback(lambda _: self._arrived.set())
+
+    def send(self, message: Item) -> Iterator[Receipt]:
+        """Pass on one message, and yield the receipts that are known. Wait while too many are missing."""
+        self._append(message)
+        self._missing += 1
+        while self._receipts or (self._missing >= self._most and self._wait()):
+            yield from self._known()
+
+    def rest(self) -> Iterator[Receipt]:
+        """Yield the remaining receipts.
+
+        Raises:
+            PulsekitError: Raised when publishing failed; see `pulsekit.Publisher.publish_many`.
+        """
+        self._append(None)
+        while self._receipts or self._wait():
+            yield from self._known()
+        self._publishing.result()
+
+    def cancel(self) -> None:
+        """Stop. Messages in flight stay sent."""
+        self._publishing.cancel()
+
+    def _append(self, item: Item | None) -> None:
+        self._items.append(item)
+        if self._hungry:
+            self._hungry = False
+            self._loop.call_soon_threadsafe(self._wanted.set)
+
+    def _wait(self) -> bool:
+        """Wait for a receipt; return False if there will be none."""
+        while not self._receipts:
+            if self._publishing.done():
+                return bool(self._receipts)
+            self._arrived.wait()
+            self._arrived.clear()
+        return True
+
+    def _known(self) -> Iterator[Receipt]:
+        while self._receipts:
+            self._missing -= 1
+            yield self._receipts.popleft()
+
+    async def _feed(self) -> AsyncGenerator[Item, None]:
+        while True:
+            while self._items:
+                item = self._items.popleft()
+                if item is None:
+                    return
+                yield item
+            self._wanted.clear()
+            self._hungry = True
+            if not self._items:
+                await self._wanted.wait()
+            self._hungry = False
