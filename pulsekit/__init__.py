@@ -43,6 +43,7 @@ Publish and consume:
 - `Consumer`: iterates over the messages of a queue, or passes each message to a handler.
 - `Queue`: a named queue to declare and consume.
 - `Policy`: how messages are settled after their handler failed.
+- `Reject`, `Retry`, `Stop`: exceptions by which a handler decides about its message.
 
 Validate and match:
 
@@ -87,7 +88,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.table import BindingTable
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
-    from pulsekit.consumer.policy import OnFailure, Policy
+    from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import (
         AccessRefused,
@@ -97,6 +98,7 @@ if TYPE_CHECKING:
         ConnectTimeout,
         DamagedRecording,
         DocumentError,
+        HandlerFailed,
         InsecureConnection,
         InvalidInput,
         InvalidMessage,
@@ -152,6 +154,7 @@ __all__ = [
     "Draft",
     "Explanation",
     "Gap",
+    "HandlerFailed",
     "InsecureConnection",
     "InvalidInput",
     "InvalidMessage",
@@ -185,12 +188,15 @@ __all__ = [
     "Record",
     "Recorder",
     "Registration",
+    "Reject",
     "Replay",
     "ResourceLocked",
+    "Retry",
     "Rule",
     "Schema",
     "SchemaError",
     "State",
+    "Stop",
     "SubscriptionLost",
     "Unreachable",
     "VirtualHostRefused",
@@ -211,6 +217,7 @@ _ERRORS = (
     "ConnectTimeout",
     "DamagedRecording",
     "DocumentError",
+    "HandlerFailed",
     "InsecureConnection",
     "InvalidInput",
     "InvalidMessage",
@@ -253,7 +260,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.consumer.depth": ("QueueDepth", "Limits"),
         "pulsekit.errors": _ERRORS,
         "pulsekit.messages": ("Gap", "Message"),
-        "pulsekit.consumer.policy": ("OnFailure", "Policy"),
+        "pulsekit.consumer.policy": ("OnFailure", "Policy", "Reject", "Retry", "Stop"),
         "pulsekit.consumer.queue": ("Queue",),
         "pulsekit.publisher.encoder": ("Draft",),
         "pulsekit.publisher.publisher": ("Publisher",),

@@ -27,6 +27,7 @@ Each branch groups exceptions by what the caller can do:
     │   ├── ConnectTimeout        no connection before the deadline
     │   ├── ConnectionLost        an open connection was lost
     │   └── Unreachable           the connection could not be opened
+    ├── HandlerFailed             correct the handler
     └── PublishError              inspect the receipt, and publish again (`pulsekit.publisher.receipts`)
         ├── MessageReturned       no queue is bound to the routing key
         ├── MessageRefused        the broker refused the message
@@ -53,6 +54,7 @@ __all__ = [
     "ConnectionLost",
     "DamagedRecording",
     "DocumentError",
+    "HandlerFailed",
     "InsecureConnection",
     "InvalidInput",
     "InvalidMessage",
@@ -292,6 +294,10 @@ class ConnectTimeout(NetworkError):
 
 class ConnectionLost(NetworkError):
     """Raised when an open connection was lost, or a request timed out. Try again: the next request reconnects."""
+
+
+class HandlerFailed(PulsekitError):
+    """Raised when a handler exceeded its time limit, or ended its process too often. Correct the handler."""
 
 
 def fresh(error: ErrorT) -> ErrorT:

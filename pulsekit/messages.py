@@ -42,13 +42,17 @@ class Gap:
         end: when the consumer was subscribed again.
         epoch: the epoch that began at `end`.
         lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
-            was down. False if a durable queue stored them.
+            was down, or reached the delivery limit of its queue. False if a durable queue stored them. A classic queue
+            stores messages only while its node of the cluster is up; a quorum queue is replicated.
+        created: whether the queue did not exist and was created at `end`. Then messages published before are lost. If
+            the queue was missing at the first subscription, it is unknown since when, and `start` is `end`.
     """
 
     start: datetime
     end: datetime
     epoch: int
     lossy: bool
+    created: bool = False
 
 
 class Settled:
@@ -253,6 +257,18 @@ class Message:
 
             self._key: Key = read_key(self.exchange, self.routing_key)
             return self._key
+
+    @property
+    def delivery_count(self) -> int | None:
+        """How often the message was delivered and returned before. None if only a quorum queue could count that.
+
+        Quorum queues send it in the header `x-delivery-count`, and count every return: after a failed handler, a lost
+        connection, or the end of a consumer that had the message in its prefetch.
+        """
+        if not self.redelivered:
+            return 0
+        count = self.headers.get("x-delivery-count")
+        return count if isinstance(count, int) and count >= 0 else None
 
     def settle(self, settlement: Settlement) -> None:
         """Settle the message; `ack`, `nack` and `reject` call this."""

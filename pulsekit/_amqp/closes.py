@@ -163,6 +163,10 @@ def _advice(kind: type[BrokerRefused], text: str) -> str:
     if kind is NotFound:
         return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
     if kind is PreconditionFailed and _DIFFERENT in text:
-        lost = "its bindings" if "for exchange" in text else "its messages and bindings"
-        return f"{text}; it exists with other properties: use it as it is, or delete it, which loses {lost}"
+        if "for exchange" in text:
+            return f"{text}; it exists with other properties: use it as it is, or delete it, which loses its bindings"
+        return (
+            f"{text}; it exists with other properties, which cannot be changed: declare it with these, use it as it is "
+            "with Queue(…, existing=True), or use another name"
+        )
     return text

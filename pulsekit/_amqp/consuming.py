@@ -290,8 +290,8 @@ class ConsumeChannel(FrameChannel):
         if not done:
             raise TimeoutError
 
-    async def depth(self) -> tuple[int, int]:
-        """Return how many messages are ready in the queue (queue.declare, passive), and how many are unsettled here.
+    async def depth(self) -> tuple[int, int, int]:
+        """Return how many messages are ready in the queue, are unsettled here, and how many consumers the queue has.
 
         The question has its own channel: a refusal, a timeout or a cancellation does not affect the deliveries.
 
@@ -300,11 +300,11 @@ class ConsumeChannel(FrameChannel):
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
             NotFound: Raised when the queue does not exist any more.
         """
-        ready, _ = await self.link.ask(
+        ready, consumers = await self.link.ask(
             lambda channel: methods.declare_queue(channel, self._queue, passive=True),
             f"ask for the depth of {self._queue}",
         )
-        return ready, len(self._unsettled)
+        return ready, len(self._unsettled), consumers
 
     @property
     def oldest_unsettled(self) -> int | None:

@@ -9,7 +9,7 @@ from pulsekit._lazy import lazy_names
 if TYPE_CHECKING:
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
-    from pulsekit.consumer.policy import OnFailure, Policy
+    from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
     from pulsekit.consumer.queue import Queue
 
 __all__ = [
@@ -19,6 +19,9 @@ __all__ = [
     "Policy",
     "Queue",
     "QueueDepth",
+    "Reject",
+    "Retry",
+    "Stop",
 ]
 
 __getattr__, __dir__ = lazy_names(
@@ -32,6 +35,9 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.consumer.policy": (
             "OnFailure",
             "Policy",
+            "Reject",
+            "Retry",
+            "Stop",
         ),
         "pulsekit.consumer.queue": ("Queue",),
     },

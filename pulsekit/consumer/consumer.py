@@ -86,7 +86,7 @@ class Consumer:
             on_depth=on_depth,
         )
         self._tasks = tasks
-        self._calls = HandlerCalls(lambda: self._subscription.heartbeat)
+        self._calls = HandlerCalls(prefetch, lambda: self._subscription.heartbeat)
         self._signals = FirstSignal(self._begin_to_drain)
         self._drained = False
         self._drains_now = False
@@ -209,7 +209,8 @@ class Consumer:
 
         A message is acknowledged when its handler returns. If the handler raises, the policy decides. Without a policy,
         the message is requeued and the exception is raised here, so that no message is lost or skipped silently. If the
-        handler is cancelled, its message is requeued.
+        handler is cancelled, its message is requeued. A handler may raise `Reject`, `Retry` or `Stop` to decide about
+        its message.
 
         Args:
             handler: usually an `async def`. A plain function may be given too; while it runs, the event loop waits, and
@@ -217,11 +218,13 @@ class Consumer:
             policy: what happens to a message whose handler raises.
 
         Raises:
+            Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
             TypeError: Raised before the first message, when the handler cannot be called, or contains `yield`.
         """
         check_handler(handler)
         policy = policy or Policy()
+        self._calls.limit = self._subscription.last_chances.limit
         with self._calls.watchdog.watch(handler):
             async for message in self:
                 await self._calls.call(handler, message, policy, self.queue)

@@ -127,18 +127,19 @@ class DepthMonitor:
         self._stopped.set()
 
     async def run(
-        self, ask: Callable[[], Awaitable[tuple[int, int]]], reading: Callable[[], bool] = lambda: True
+        self, ask: Callable[[], Awaitable[tuple[int, int, int]]], reading: Callable[[], bool] = lambda: True
     ) -> None:
         """Check until `stop` is called.
 
         Args:
-            ask: returns the numbers of ready and of unsettled messages.
+            ask: returns the numbers of ready messages, of unsettled messages, and of consumers.
             reading: whether the connection is read. Otherwise an answer would wait behind large messages.
         """
         while not self._stopped.is_set():
             if reading():
                 try:
-                    depth = QueueDepth(self._queue, *await ask(), self._limits)
+                    ready, unsettled, consumers = await ask()
+                    depth = QueueDepth(self._queue, ready, unsettled, self._limits, consumers)
                 except PulsekitError as error:
                     log.debug("%s", error)
                 else:

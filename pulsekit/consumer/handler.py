@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import is_defined
 from pulsekit._amqp.types import Settlement
-from pulsekit.consumer.policy import OnFailure, Policy, Retries
+from pulsekit.consumer.last_chances import is_last_delivery
+from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retries, Retry, Stop
+from pulsekit.errors import HandlerFailed, InvalidMessage
 from pulsekit.consumer.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -40,15 +42,22 @@ def check_handler(handler: object) -> None:
 class HandlerCalls:
     """The calls of the handlers of one consumer.
 
+    Args:
+        prefetch: how many deliveries may be unsettled.
+        heartbeat: returns the heartbeat interval in seconds.
+
     Attributes:
         failures: how many calls raised an exception.
         poison: how many messages the policy kept from a handler.
+        limit: how often the queue returns a message; None for any number.
         watchdog: names a handler that blocks the event loop.
     """
 
-    def __init__(self, heartbeat: Callable[[], float]) -> None:
+    def __init__(self, prefetch: int, heartbeat: Callable[[], float]) -> None:
+        self.limit: int | None = None
         self.failures = 0
         self.poison = 0
+        self._prefetch = prefetch
         self._retries = Retries()
         self.watchdog = Watchdog(heartbeat)
 
@@ -56,48 +65,122 @@ class HandlerCalls:
         """Call a handler with one message, and settle the message.
 
         Raises:
+            Stop: Raised when the handler raised it.
             Exception: Raised when the policy says RAISE: the exception of the handler, or the reason why the message is
                 poison.
         """
         reason: Exception | None = policy.reason_against(message)
         if reason is not None:
             self.poison += 1
-            await self._apply(policy.poison or OnFailure.RAISE, message, policy, reason, queue)
+            await self._apply(policy.poison or OnFailure.RAISE, message, reason, queue)
+            return
+        if self._ended_processes(message, policy):
+            error = HandlerFailed(f"{message.delivery_count} deliveries of {message} ended without an answer")
+            await self._apply(policy.exhausted, message, error, queue)
             return
         watchdog = self.watchdog
         watchdog.message = message
         watchdog.running += 1
         try:
             try:
-                result = handler(message)
-                if inspect.isawaitable(result):
-                    await result
+                await _call(handler, message, policy.timeout)
             finally:
                 watchdog.running -= 1
+        except Stop:
+            await self._give_back(message)
+            raise
+        except Reject as decision:
+            self._retries.forget(message)
+            await self._apply(OnFailure.REJECT, message, decision, queue)
         except Exception as error:  # noqa: BLE001 - the policy decides about every exception
             self.failures += 1
-            action = policy.failure
-            if action is OnFailure.REQUEUE and self._retries.failed(message) > policy.limit:
-                self._retries.forget(message)
-                action = policy.exhausted
-            await self._apply(action, message, policy, error, queue)
+            action, delay = OnFailure.REQUEUE if isinstance(error, Retry) else policy.failure, 0.0
+            if action is OnFailure.REQUEUE:
+                count = max(self._retries.failed(message), _delivery_count(message) + 1)
+                after = error.after if isinstance(error, Retry) else None
+                delay = policy.delay_after(count) if after is None else after
+                # RAISE returns the message once more.
+                last = None if self.limit is None else self.limit - (policy.exhausted is OnFailure.RAISE)
+                if (policy.limit is not None and count > policy.limit) or (
+                    last is not None and is_last_delivery(message, last)
+                ):
+                    self._retries.forget(message)
+                    action = policy.exhausted
+            await self._apply(action, message, error, queue, delay)
         except BaseException:
-            await message.nack()
+            await self._give_back(message)
             raise
         else:
             self._retries.forget(message)
             await message.ack()
 
-    async def _apply(self, action: OnFailure, message: Message, policy: Policy, reason: Exception, queue: str) -> None:
+    def _ended_processes(self, message: Message, policy: Policy) -> bool:
+        """Return whether the message was delivered more often than allowed, and no process got to settle it.
+
+        With a prefetch of 1, every delivery reaches a handler. With a larger prefetch, a lost connection also returns
+        messages that no handler has seen.
+        """
+        return (
+            message.redelivered
+            and self._prefetch == 1
+            and policy.failure is OnFailure.REQUEUE
+            and policy.limit is not None
+            and _delivery_count(message) > policy.limit
+        )
+
+    async def _apply(
+        self,
+        action: OnFailure,
+        message: Message,
+        reason: Exception,
+        queue: str,
+        delay: float = 0.0,
+    ) -> None:
         if action is not OnFailure.RAISE:
             log.warning("%s of %s: %s: %s", message, queue, action, reason)
         if action is OnFailure.REQUEUE:
             # Not awaited, so that the messages behind it do not wait for its delay.
-            asyncio.get_running_loop().call_later(policy.delay, message.settle, Settlement.REQUEUE)
+            asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
         elif action is OnFailure.REJECT:
             await message.reject()
         elif action is OnFailure.ACK:
             await message.ack()
         elif action is OnFailure.RAISE:
-            await message.nack()
+            await self._give_back(message)
             raise reason
+
+    async def _give_back(self, message: Message) -> None:
+        """Requeue the message of a handler that stops the consumer.
+
+        A quorum queue counts each return. If the message was requeued at once, the broker would deliver it to this
+        consumer again, and the end of the consumer would return it a second time. So it stays unsettled until then.
+        """
+        if self.limit is None:
+            await message.nack()
+
+
+async def _call(handler: Callable[[Message], object], message: Message, timeout: float | None) -> None:
+    """Call a handler, and wait for it.
+
+    Raises:
+        HandlerFailed: Raised when the handler did not finish in time.
+    """
+    if timeout is None:
+        result = handler(message)
+        if inspect.isawaitable(result):
+            await result
+        return
+    try:
+        async with asyncio.timeout(timeout) as deadline:
+            await _call(handler, message, None)
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise HandlerFailed(f"the handler did not finish within {timeout:g} s") from error
+
+
+def _delivery_count(message: Message) -> int:
+    try:
+        return message.delivery_count or 0
+    except InvalidMessage:  # the header is malformed
+        return 0

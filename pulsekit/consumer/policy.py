@@ -1,10 +1,14 @@
-"""How a message is settled when its handler failed, or when its payload cannot be read."""
+"""How a message is settled when its handler failed, or when its payload cannot be read.
+
+A handler decides about one message by an exception: `Reject`, `Retry` or `Stop`. The policy decides about all others.
+"""
 
 from __future__ import annotations
 
 import enum
 import hashlib
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage, InvalidPayload
@@ -13,7 +17,7 @@ if TYPE_CHECKING:
     from pulsekit.errors import PulsekitError
     from pulsekit.messages import Message
 
-__all__ = ["OnFailure", "Policy", "Retries"]
+__all__ = ["OnFailure", "Policy", "Reject", "Retries", "Retry", "Stop"]
 
 _MAX_COUNTED = 10_000  # messages whose failures are counted
 
@@ -22,7 +26,8 @@ class OnFailure(enum.StrEnum):
     """How a message is settled after a failure.
 
     Attributes:
-        RAISE: requeue the message at once, and raise the reason from `handle`, which ends.
+        RAISE: requeue the message, and raise the reason from `handle`, which ends. The message is requeued at once, and
+            in a quorum queue when the consumer closes.
         REQUEUE: requeue the message after a delay, a limited number of times (basic.nack with requeue).
         REJECT: reject the message (basic.reject). The broker routes it to the dead-letter exchange of the queue, or
             discards it if there is none.
@@ -37,39 +42,105 @@ class OnFailure(enum.StrEnum):
     ACK = "ack"
 
 
+class Reject(Exception):
+    """Raised by a handler to reject its message: the broker dead-letters or discards it.
+
+    Attributes:
+        reason (str): the reason, for the log.
+    """
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason or "the handler rejected the message")
+
+
+class Retry(Exception):
+    """Raised by a handler to get its message again. `Policy.limit` and `Policy.exhausted` apply.
+
+    Attributes:
+        after (float | None): seconds until the message is requeued; None for the delay of the policy. Until then the
+            message counts towards the prefetch.
+        reason (str): the reason, for the log.
+    """
+
+    def __init__(self, reason: str = "", *, after: float | None = None) -> None:
+        if after is not None and not 0 <= after < inf:
+            raise ConfigurationError(f"a message is requeued after 0 seconds or more, not {after}")
+        self.after = after
+        self.reason = reason
+        super().__init__(reason or "the handler asked for another delivery")
+
+
+class Stop(Exception):
+    """Raised by a handler to stop the consumer. Its message is requeued, and `handle` raises this exception.
+
+    Attributes:
+        code (int): an exit code for the program.
+    """
+
+    def __init__(self, code: int = 0) -> None:
+        self.code = code
+        super().__init__(f"the handler stopped the consumer with exit code {code}")
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """The failure policy of a handler.
 
     Attributes:
         failure: what happens to a message whose handler raised.
-        delay: seconds until a message is requeued.
-        limit: how often one message is requeued. The process counts this by exchange, routing key, message id and body,
-            since `redelivered` tells neither the number nor the reason. Quorum queues of RabbitMQ 4 have a limit of
-            their own, 20 by default, above which the broker dead-letters or discards the message.
-        exhausted: what happens to a message whose handler raised more often than `limit`.
+        delay: seconds until a message is requeued for the first time.
+        growth: the factor by which the delay grows with each failure of the message.
+        max_delay: the seconds up to which the delay grows. A message that waits counts towards the prefetch, and the
+            broker closes the channel if a delivery is unsettled for longer than its consumer timeout, by default 30
+            minutes.
+        limit: how often one message is requeued; None for any number. For a quorum queue, the count of the broker is
+            used, which continues in the next process, see `Message.delivery_count`. For a classic queue, this process
+            counts by exchange, routing key, message id and body, and another process begins again. A message is never
+            requeued at the delivery limit of its queue, where the broker would remove it (`Queue.type`). With a
+            prefetch of 1, deliveries that ended without an answer count too, and after more than `limit` of them the
+            handler is not called any more: it may have ended its process.
+        exhausted: what happens to a message whose handler raised more often than `limit`. RAISE stops the line: the
+            message is requeued, and `handle` raises the exception.
         poison: what happens to a message that is not JSON, violates the schema of the subscription, or is larger than
             `max_size`. Such a message does not reach the handler. If this is None, it does, and `message.payload`
             raises.
         max_size: the largest allowed body in bytes; None for any size.
+        timeout: seconds for one call of an `async def` handler; None for any time. Then the handler is cancelled, which
+            is a failure. A plain function cannot be interrupted.
     """
 
     failure: OnFailure = OnFailure.RAISE
     delay: float = 1.0
-    limit: int = 3
+    limit: int | None = 3
     exhausted: OnFailure = OnFailure.REJECT
     poison: OnFailure | None = None
     max_size: int | None = None
+    growth: float = 1.0
+    max_delay: float = 300.0
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if OnFailure.REQUEUE in {self.poison, self.exhausted}:
             raise ConfigurationError(
                 "a message that cannot be read, or failed too often, would come back for ever: reject or keep it"
             )
-        if self.delay < 0 or self.limit < 1:
-            raise ConfigurationError("a policy has a delay of 0 seconds or more, and a limit of 1 or more")
+        if self.delay < 0 or self.growth < 1 or self.max_delay < 0 or (self.limit is not None and self.limit < 1):
+            raise ConfigurationError(
+                "a policy has a delay of 0 seconds or more, a growth of 1 or more, and a limit of 1 or more"
+            )
+        if self.timeout is not None and self.timeout <= 0:
+            raise ConfigurationError(f"the time for a handler is more than 0 seconds, not {self.timeout}")
         if self.max_size is not None and self.poison is None:
             raise ConfigurationError("max_size is for a policy that says what becomes of poison")
+
+    def delay_after(self, failures: int) -> float:
+        """Return the seconds until a message is requeued, after its first failure (1) or a later one."""
+        try:
+            grown = self.delay * self.growth ** (failures - 1)
+        except OverflowError:
+            grown = inf
+        return min(grown, max(self.delay, self.max_delay))
 
     def reason_against(self, message: Message) -> PulsekitError | None:
         """Return the reason why a message is poison, or None."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["Queue"]
 
 _TYPES = ("classic", "quorum")
+_DELIVERY_LIMIT = 20  # returns of a message; the default of RabbitMQ 4, RabbitMQ 3 has none
 _MAX_EXPIRES = 2**32 - 1  # milliseconds that RabbitMQ accepts for x-expires
 
 
@@ -27,12 +28,16 @@ class Queue:
     Attributes:
         name: `queue/<user>/<name>`.
         type: "quorum" for a replicated queue that survives the loss of a node of the cluster, or "classic"
-            (x-queue-type). By default the broker decides.
+            (x-queue-type). By default the broker decides. A new quorum queue has the delivery limit of RabbitMQ 4, 20
+            (x-delivery-limit), unless `arguments` has another one: a message that is returned more often is
+            dead-lettered, or discarded without `dead_letters`.
         durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         expires: seconds without a consumer after which the broker deletes the queue (x-expires).
-        dead_letters: the user's exchange to which the broker routes rejected messages (x-dead-letter-exchange).
+        dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). It is created
+            if it is the user's own.
         arguments: further arguments of queue.declare, such as `{"x-max-length": 1000}`.
-        existing: use the queue with whatever properties it has, and never create it. No binding is needed then.
+        existing: use the queue with the properties that it has, and never create it. No binding is needed then. A queue
+            that is `auto_delete` is refused, because the broker would delete it with its messages.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue or exchange of this name.
@@ -59,13 +64,18 @@ class Queue:
             raise ConfigurationError(f"the arguments of {self.name} repeat an option: {', '.join(sorted(twice))}")
         if self.existing and self.declare_arguments:
             raise ConfigurationError(f"{self.name} is used as it exists: arguments and options do not apply to it")
-        if self.declare_arguments.get("x-queue-type") == "quorum" and not self.durable:
+        if self._is_quorum and not self.durable:
             raise ConfigurationError(f"the quorum queue {self.name} must be durable")
 
     @property
     def declare_arguments(self) -> dict[str, Any]:
         """All arguments of queue.declare: the options of this queue, and `arguments`."""
-        return {**self._own_arguments, **self.arguments}
+        default = {"x-delivery-limit": _DELIVERY_LIMIT} if self._is_quorum else {}
+        return {**default, **self._own_arguments, **self.arguments}
+
+    @property
+    def _is_quorum(self) -> bool:
+        return "quorum" in {self.type, self.arguments.get("x-queue-type")}
 
     @property
     def _own_arguments(self) -> dict[str, Any]:

@@ -16,6 +16,8 @@ Invariants:
 - A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
   reported and not replaced by an empty one. Buffered messages are dropped at the moment of the loss, since the broker
   delivers them again.
+- Before the first epoch, `prepare` looks for the queue. If it did not exist, a gap says that it was created.
+- If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
 - A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
@@ -47,6 +49,8 @@ from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
+from pulsekit.consumer.last_chances import LastChances
+from pulsekit.consumer.preparation import Preparation, prepare
 from pulsekit.errors import (
     BrokerRefused,
     ConnectionLost,
@@ -61,7 +65,8 @@ from pulsekit.errors import (
 from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
 
     from pulsekit._amqp.connection import Connection
     from pulsekit._amqp.link import Link
@@ -88,6 +93,7 @@ class Subscription:
         problem: why the last attempt to subscribe failed while another one follows, or None.
         ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
         buffer: messages that arrived and were not returned to the caller.
+        last_chances: the unsettled deliveries that the broker removes if they are returned.
         arrived: set when a message arrives, and when the subscription ends.
         end: the reason for the end, or None.
     """
@@ -114,6 +120,7 @@ class Subscription:
         self.problem: PulsekitError | None = None
         self.ack_timeouts = 0
         self.buffer: deque[Message] = deque()
+        self.last_chances = LastChances()
         self.arrived = asyncio.Event()
         self.end: PulsekitError | None = None
         self._connection = connection
@@ -122,7 +129,7 @@ class Subscription:
         self._queue = queue
         self._durable = queue is not None and queue.durable
         self._existing = queue is not None and queue.existing
-        self._arguments = {} if queue is None else queue.declare_arguments
+        self._arguments: Mapping[str, Any] = {} if queue is None else queue.declare_arguments
         self._may_expire = "x-expires" in self._arguments
         self._prefetch = prefetch
         self._prefetch_bytes = prefetch_bytes
@@ -135,6 +142,8 @@ class Subscription:
         self._refused: frozenset[tuple[str, str]] = frozenset()
         self._limits = limits or Limits()
         self._on_depth = on_depth
+        self._preparation: Preparation | None = None
+        self._created = False  # whether the next gap says that the queue was created
         self._passive = self._existing  # whether the queue must exist: it did before, or is another client's
         self._epoch = 0
         self._lock_deadline = 0.0  # until when a lock of the queue may be that of a process that has just ended
@@ -179,6 +188,7 @@ class Subscription:
         channel, self._channel = self._channel, None
         await self._cancel()
         link, self._idle_link = self._idle_link, None
+        self.last_chances.returned(self.queue)
         if channel is not None:
             link = None if self._durable else channel.link
             await channel.stop()
@@ -214,7 +224,8 @@ class Subscription:
         if self._channel is None:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
         with self._channel.link.router.awaiting_answer():
-            return QueueDepth(self.queue, *await self._channel.depth(), self._limits)
+            ready, unsettled, consumers = await self._channel.depth()
+        return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
 
     @property
     def heartbeat(self) -> float:
@@ -244,11 +255,13 @@ class Subscription:
                 except SubscriptionLost:
                     if not self._may_expire:
                         raise
-                    self._passive, self._lossy = False, True
+                    self._passive, self._lossy, self._created = False, True, True
                     continue
                 except NetworkError as error:
                     if isinstance(error, Unreachable) and not self._ready.done():
                         raise  # the queue is on a node that is down
+                    if isinstance(error, Unreachable) and not (self._preparation and self._preparation.replicated):
+                        self._lossy = True  # other nodes confirm messages meanwhile, and cannot route them to the queue
                     await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)
                     continue
@@ -262,6 +275,8 @@ class Subscription:
                 self._lost_at, self._lost_epoch = datetime.now(UTC), link.epoch
                 self._missing_from = self._oldest_missing(channel)
                 self._channel = None
+                if self.last_chances.returned(self.queue):
+                    self._lossy = True
                 self._idle_link = None if self._durable else link
                 if time_now() - since >= _MAX_PAUSE:
                     pause = _FIRST_PAUSE
@@ -315,6 +330,11 @@ class Subscription:
         elif self._epoch != link.epoch:
             self.queue = queue_name(link.user, f"pulsekit-{secrets.token_hex(8)}")
         self._epoch = link.epoch
+        if self._queue is not None and self._preparation is None:
+            self._preparation = await prepare(link, self._queue)
+            self._arguments = {} if self._existing else self._preparation.arguments
+            self.last_chances.limit = self._preparation.delivery_limit
+            self._created = self._preparation.missing and not self._existing and self._durable
         try:
             channel = await self._open_channel(link)
             # The broker has requeued what this queue delivered before, and delivers it again.
@@ -392,13 +412,17 @@ class Subscription:
                 await link.lost()
 
     def _report_gap(self) -> None:
+        end, created = datetime.now(UTC), self._created
         if self._lost_at is None:
+            if created:
+                self._created = False
+                call_safely(self._on_gap, Gap(end, end, self._epoch, lossy=True, created=True))
             return
         kept = self._durable or self._lost_epoch == self._epoch  # the queue, with its messages
         lossy = self._lossy or not kept
         start = self._missing_from if lossy and self._missing_from else self._lost_at
-        gap = Gap(start, datetime.now(UTC), self._epoch, lossy=lossy)
-        self._lost_at, self._missing_from, self._lossy = None, None, False
+        gap = Gap(start, end, self._epoch, lossy=lossy, created=created)
+        self._lost_at, self._missing_from, self._lossy, self._created = None, None, False, False
         self.gaps += 1
         level = logging.WARNING if self._on_gap is None else logging.DEBUG
         log.log(
@@ -427,7 +451,10 @@ class Subscription:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         self._received = now = time.time()
-        self.buffer.append(Delivered(delivery, self._epoch, now, self._settler, self._schema))
+        message = Delivered(delivery, self._epoch, now, self._settler, self._schema)
+        if message.redelivered or self.last_chances.limit == 0:
+            self.last_chances.add(message)
+        self.buffer.append(message)
         self.arrived.set()
 
     def _on_lost(self) -> None:
@@ -446,10 +473,11 @@ class Subscription:
 class _Settler:
     """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
 
-    __slots__ = ("_channel", "_loop", "_subscription", "_thread")
+    __slots__ = ("_channel", "_last_chances", "_loop", "_subscription", "_thread")
 
     def __init__(self, subscription: Subscription, channel: ConsumeChannel) -> None:
         self._subscription = subscription
+        self._last_chances = subscription.last_chances
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._thread = get_ident()
@@ -463,6 +491,8 @@ class _Settler:
                 self._subscription.stale += 1
             return
         if self._channel is self._subscription._channel:  # noqa: SLF001 - same module
+            if self._last_chances.tags:
+                self._last_chances.settled(message, settlement)
             try:
                 self._channel.settle(message.delivery_tag, settlement)
             except NetworkError:

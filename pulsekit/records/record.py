@@ -107,6 +107,7 @@ def gap_record(gap: Gap) -> dict[str, Any]:
         "seconds": round((gap.end - gap.start).total_seconds(), 3),
         "lossy": gap.lossy,
         "epoch": gap.epoch,
+        **({"created": True} if gap.created else {}),
     }
 
 
@@ -119,7 +120,8 @@ def read_gap(value: Mapping[str, Any]) -> Gap:
     start, end, epoch = _when(value.get("from")), _when(value.get("to")), value.get("epoch", 0)
     if start is None or end is None or not isinstance(epoch, int):
         raise InvalidMessage("`from` and `to` of a gap must be times, `epoch` a number")
-    return Gap(start, end, epoch, lossy=value.get("lossy") is not False)
+    created = value.get("created") is True
+    return Gap(start, end, epoch, lossy=value.get("lossy") is not False, created=created)
 
 
 def header_record(began: datetime, bindings: Sequence[str]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ async def test_a_message_that_is_settled_too_late_is_delivered_again_and_counted
         await pulse.create_exchange(exchange)
         async with pulse.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages:
             name = messages.queue
+            assert not named or (await gaps.get()).created
             await send(pulse, exchange, range(3))
             await (await anext(messages)).ack()
             late = await anext(messages)
@@ -91,6 +92,7 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_loses_nothin
     queue = f"queue/{user.name}/q" if named else None
     async with pulse.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages:
         name = messages.queue
+        assert not named or (await gaps.get()).created
         await send(pulse, exchange, range(3))
         first = await anext(messages)
         close_channel(messages)

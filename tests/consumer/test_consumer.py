@@ -207,6 +207,7 @@ async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unack
         pulsekit.connect(proxy.url) as shaky,
         shaky.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages,
     ):
+        assert (await gaps.get()).created
         await send(pulse, exchange, range(5))
         await (await anext(messages)).ack()
         proxy.cut()
@@ -366,12 +367,14 @@ async def test_a_queue_that_expired_while_nobody_listened_is_made_again_and_the_
         pulsekit.connect(proxy.url) as shaky,
         shaky.subscribe(exchange, queue=pulsekit.Queue(queue, expires=60), on_gap=gaps.put_nowait) as messages,
     ):
+        await gaps.get()
         proxy.refuse()
         proxy.cut()
         channel = await (await pulse.link()).channel(confirms=False)
         await channel.queue_delete(queue)  # as it would go after a minute
         proxy.accept()
-        assert (await gaps.get()).lossy
+        gap = await gaps.get()
+        assert (gap.lossy, gap.created) == (True, True)
         await send(pulse, exchange, range(1))
         assert (await anext(messages)).payload == {"n": 0}
 
@@ -387,6 +390,7 @@ async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same
         pulsekit.connect(proxy.url) as slow,
         slow.subscribe(exchange, queue=queue, on_gap=gaps.put_nowait) as messages,
     ):
+        await gaps.get()
         await send(pulse, exchange, range(1))
         early = await anext(messages)
         proxy.hold_answers()
@@ -530,6 +534,7 @@ async def test_after_a_lost_connection_a_durable_queue_is_bound_again(
         pulsekit.connect(proxy.url) as shaky,
         shaky.subscribe(exchange, f"{exchange}:b.*", queue=queue, on_gap=gaps.put_nowait) as messages,
     ):
+        await gaps.get()
         proxy.refuse()
         proxy.cut()
         channel = await (await pulse.link()).channel(confirms=False)

@@ -13,7 +13,20 @@ from pulsekit import Limits, QueueDepth
 from pulsekit.consumer.depth import Trend
 
 if TYPE_CHECKING:
-    from support.rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.broker import PulseUser, RabbitMQ
+
+
+async def test_every_consumer_of_a_queue_learns_how_many_there_are(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    depths: asyncio.Queue[QueueDepth] = asyncio.Queue()
+    queue, limits = f"queue/{user.name}/q", Limits(interval=0.01)
+    async with pulse.subscribe(exchange, queue=queue, limits=limits, on_depth=depths.put_nowait):
+        assert (await depths.get()).consumers == 1
+        async with pulse.subscribe(exchange, queue=queue) as other:
+            assert (await other.depth()).consumers == 2
+            while (await depths.get()).consumers != 2:
+                pass
 
 
 async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(

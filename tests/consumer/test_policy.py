@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
@@ -20,7 +21,7 @@ from pulsekit.queues import queue_depth
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.broker import PulseUser
 
 
 @pytest.fixture
@@ -81,19 +82,120 @@ async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to
         assert (await anext(messages)).payload == {"n": 3}, "nothing else is left in the queue"
 
 
-async def test_a_quorum_queue_of_rabbitmq_4_ends_requeues_before_a_high_limit(
-    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, broker: RabbitMQ, dead: pulsekit.Consumer
+@pytest.fixture
+async def quorum(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> pulsekit.Queue:
+    """A quorum queue that is bound to the exchange, and returns a message three times."""
+    letters = f"exchange/{user.name}/dead"
+    await pulse.create_exchange(letters)
+    arguments = {"x-delivery-limit": 3}
+    queue = pulsekit.Queue(f"queue/{user.name}/q", type="quorum", dead_letters=letters, arguments=arguments)
+    async with pulse.subscribe(letters, queue=f"queue/{user.name}/dead"), pulse.subscribe(exchange, queue=queue):
+        return queue
+
+
+@pytest.mark.parametrize("existing", [False, True])
+async def test_a_message_is_exhausted_before_a_quorum_queue_removes_it(
+    pulse: pulsekit.Pulse, exchange: str, quorum: pulsekit.Queue, existing: bool
 ) -> None:
-    # Its default delivery limit is 20 returns; 3.x has none unless the queue is declared with one.
-    reason, deliveries = ("delivery_limit", 21) if broker.version >= (4,) else ("rejected", 31)
-    queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
-    async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, type="quorum", dead_letters=letters)) as messages:
+    await send(pulse, exchange, {"n": 1})
+    used = pulsekit.Queue(quorum.name, existing=True) if existing else quorum
+    async with pulse.subscribe(queue=used) as messages:
+        handler = Handler(stop_after=4, failing={1})
+        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=None, exhausted=OnFailure.ACK))
+    assert (await queue_depth(pulse, quorum.name)).ready == 0
+    assert (await queue_depth(pulse, f"{quorum.name.rpartition('/')[0]}/dead")).ready == 0, "the policy came first"
+
+
+async def test_failures_are_counted_across_processes_on_a_quorum_queue(
+    pulse: pulsekit.Pulse, exchange: str, quorum: pulsekit.Queue
+) -> None:
+    policy = Policy(failure=OnFailure.REQUEUE, delay=0, limit=2, exhausted=OnFailure.RAISE)
+    await send(pulse, exchange, {"n": 1})
+    async with pulse.subscribe(queue=quorum, prefetch=1) as messages:
+        await anext(messages)
+    for _ in range(2):  # a process that ends amid its handler
+        async with pulse.subscribe(queue=quorum, prefetch=1) as messages:
+            calling = asyncio.Event()
+
+            async def endless(_: pulsekit.Message, calling: asyncio.Event = calling) -> None:
+                calling.set()
+                await asyncio.Event().wait()
+
+            handling = asyncio.ensure_future(messages.handle(endless, policy))
+            await calling.wait()
+            handling.cancel()
+            await asyncio.wait([handling])
+    async with pulse.subscribe(queue=quorum, prefetch=1) as messages:
+        handler = Handler(stop_after=1)
+        with pytest.raises(pulsekit.HandlerFailed, match="3 deliveries"):
+            await messages.handle(handler, policy)
+        assert handler.got == []
+
+
+async def test_a_loss_by_the_delivery_limit_is_in_the_gap_and_in_the_log(
+    pulse: pulsekit.Pulse,
+    exchange: str,
+    quorum: pulsekit.Queue,
+    user: PulseUser,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    await send(pulse, exchange, {"n": 1})
+    async with (
+        Proxy(user.url) as proxy,
+        pulsekit.connect(proxy.url) as shaky,
+        shaky.subscribe(queue=quorum, on_gap=gaps.put_nowait) as messages,
+    ):
+        lossy = []
+        for _ in range(4):
+            await anext(messages)
+            proxy.cut()
+            lossy.append((await gaps.get()).lossy)
+    assert lossy == [False, False, False, True]
+    assert f"1 message returned at the delivery limit of {quorum.name}" in caplog.text
+
+
+async def test_an_exception_of_the_handler_decides_about_its_message(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
+) -> None:
+    queue = pulsekit.Queue(f"queue/{user.name}/q", dead_letters=f"exchange/{user.name}/dead")
+    decisions: dict[int, list[Exception]] = {
+        1: [pulsekit.Reject("not mine")],
+        2: [pulsekit.Retry(after=0), pulsekit.Retry("again", after=0)],
+        3: [pulsekit.Stop(7)],
+    }
+    async with pulse.subscribe(exchange, queue=queue) as messages:
+        await send(pulse, exchange, {"n": 1}, {"n": 2}, {"n": 2, "last": True})
+
+        async def handler(message: pulsekit.Message) -> None:
+            left = decisions[message.payload["n"]]
+            if left:
+                raise left.pop(0)
+            if "last" in message.payload:
+                await send(pulse, exchange, {"n": 3})
+
+        with pytest.raises(pulsekit.Stop) as stopped:
+            await messages.handle(handler)
+        assert stopped.value.code == 7
+        assert (await anext(dead)).payload == {"n": 1}
+    async with pulse.subscribe(queue=queue) as messages:
+        assert (await anext(messages)).payload == {"n": 3}
+
+
+async def test_a_handler_that_takes_too_long_has_failed(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
+    async def handler(_: pulsekit.Message) -> None:
+        await asyncio.Event().wait()
+
+    async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
         await send(pulse, exchange, {"n": 1})
-        handler = Handler(stop_after=deliveries, failing={1})
-        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=30))
-        letter = await anext(dead)
-        assert letter.headers["x-death"][0]["reason"] == reason
-        assert messages.failures == deliveries
+        with pytest.raises(pulsekit.HandlerFailed, match=r"within 0\.01 s"):
+            await messages.handle(handler, Policy(timeout=0.01))
+
+
+def test_a_delay_grows_up_to_its_limit() -> None:
+    policy = Policy(delay=2, growth=3, max_delay=20)
+    assert [policy.delay_after(count) for count in (1, 2, 3, 4, 10_000)] == [2, 6, 18, 20, 20]
+    assert Policy(delay=3600).delay_after(5) == 3600
 
 
 async def test_messages_behind_a_failed_one_do_not_wait_for_its_delay(
@@ -331,6 +433,8 @@ async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pul
         {"exhausted": OnFailure.REQUEUE},
         {"delay": -1.0},
         {"limit": 0},
+        {"growth": 0.5},
+        {"timeout": 0},
         {"max_size": 1},
     ],
 )

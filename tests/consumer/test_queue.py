@@ -19,7 +19,10 @@ def test_options_become_arguments_of_queue_declare() -> None:
         "x-expires": 1500,
         "x-dead-letter-exchange": "exchange/me/dead",
         "x-max-length": 9,
+        "x-delivery-limit": 20,
     }
+    limited = Queue("queue/me/jobs", type="quorum", arguments={"x-delivery-limit": 5})
+    assert limited.declare_arguments["x-delivery-limit"] == 5
     assert Queue("queue/me/jobs").declare_arguments == {}
 
 

@@ -18,7 +18,7 @@ import pulsekit as library
 from cli.commands.test_recording import in_thread
 from cli.commands.test_tail import on_a_terminal, screen
 from pulsekit.bindings.inspector_link import read_link, write_link
-from pulsekit.queues.operations import queue_depth
+from pulsekit.queues.operations import delete_queue, queue_depth
 
 if TYPE_CHECKING:
     import subprocess
@@ -322,15 +322,59 @@ async def test_a_queue_that_stays_goes_on_where_it_was(
         for number in range(3):
             await publisher.publish(number, "k")
         out, err = tail.communicate()
-    assert [json.loads(line)["payload"] for line in out.splitlines()] == [0, 1]
+    created, *records = map(json.loads, out.splitlines())
+    assert created["created"]
+    assert [record["payload"] for record in records] == [0, 1]
     assert f"queue/{user.name}/mine stays for 5m" in err
+    assert "did not exist and was created" in tail.said[0]  # type: ignore[attr-defined]
     await publisher.publish(3, "k")  # nobody listens
     done = pulsekit("tail", *arguments, folder=tmp_path, url=user.url)
     assert [record["payload"] for record in done.records] == [2, 3]
     assert f"queue/{user.name}/mine has 2 messages from before" in done.err
+    assert "was created" not in done.err
     other = pulsekit("tail", exchange, "--queue", "mine", "--keep", "6m", folder=tmp_path, url=user.url)
     assert other.status == 5
     assert "repeat --keep" in other.err
+
+
+async def test_a_queue_that_was_deleted_between_two_runs_is_a_gap(
+    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = [exchange, "--queue", "mine", "--idle", "100ms"]
+    missing = pulsekit("tail", *arguments, "--resume", folder=tmp_path, url=user.url)
+    assert missing.status == 5
+    assert f"there is no queue queue/{user.name}/mine" in missing.err
+    first = pulsekit("tail", *arguments, folder=tmp_path, url=user.url)
+    again = pulsekit("tail", *arguments, "--resume", folder=tmp_path, url=user.url)
+    await publisher.publish({}, "k")
+    await delete_queue(pulse, f"queue/{user.name}/mine")  # as PulseGuardian does
+    lost = pulsekit("tail", *arguments, "--save", "mine.ndjson", folder=tmp_path, url=user.url)
+    for done in (first, lost):
+        assert [(record["type"], record["lossy"], record["created"]) for record in done.records] == [
+            ("gap", True, True)
+        ]
+        assert "did not exist and was created" in done.err
+    assert (again.status, again.out) == (0, "")
+    (gap,) = library.read_recording(tmp_path / "mine.ndjson")
+    assert isinstance(gap, library.Gap)
+    assert gap.created
+
+
+async def test_a_queue_with_two_consumers_is_told_with_their_number(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = [exchange, "--queue", "mine", "-n", "1"]
+    with (
+        tailing(*arguments, folder=tmp_path, url=user.url) as one,
+        tailing(*arguments, folder=tmp_path, url=user.url) as two,
+    ):
+        for number in range(2):
+            await publisher.publish(number, "k")
+        ends = [await asyncio.to_thread(tail.communicate) for tail in (one, two)]
+        said = "".join(two.said) + ends[1][1]  # type: ignore[attr-defined]
+    payloads = [json.loads(line)["payload"] for out, _ in ends for line in out.splitlines() if "payload" in line]
+    assert f"queue/{user.name}/mine has 2 consumers" in said
+    assert sorted(payloads) == [0, 1]
 
 
 async def test_a_queue_that_stays_takes_more_bindings_without_losing_anything(

@@ -126,6 +126,9 @@ def command(
         QueueType | None,
         typer.Option(metavar="TYPE", help="Type of --queue, classic or quorum. [default: that of the broker]"),
     ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Exit 5 if --queue does not exist, and do not create it.")
+    ] = False,
     save: SaveOption = None,
     force: ForceOption = False,
     quiet: QuietOption = False,
@@ -165,8 +168,8 @@ def command(
         raise ConfigurationError("--quiet shows no messages: add --save FILE to record them")
     if listen and target:
         raise ConfigurationError("--target selects the exchange, so it cannot be combined with EXCHANGE")
-    if (keep is not None or queue_type is not None) and queue is None:
-        raise ConfigurationError("--keep and --queue-type need a queue: add --queue NAME")
+    if (keep is not None or queue_type is not None or resume) and queue is None:
+        raise ConfigurationError("--keep, --queue-type and --resume need a queue: add --queue NAME")
     if not rate and (every is not None or words is not None):
         raise ConfigurationError("--every and --words need --rate: add --rate")
     if rate and (quiet or query or explain or full or yaml):
@@ -187,7 +190,7 @@ def command(
     pulse = connect(settings, url, insecure=insecure, virtual_host=_virtual_host(texts))
     bindings = _bindings(texts, patterns, fields, routes, pulse.user)
     warn_of_mistakes(bindings)
-    store = _store(pulse, queue, keep, queue_type)
+    store = _store(pulse, queue, keep, queue_type, resume=resume)
     selection = Selection(
         bindings,
         filter=wanted,
@@ -338,7 +341,9 @@ def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, 
     )
 
 
-def _store(pulse: Pulse, queue: str | None, keep: float | None, queue_type: QueueType | None) -> Store | None:
+def _store(
+    pulse: Pulse, queue: str | None, keep: float | None, queue_type: QueueType | None, *, resume: bool
+) -> Store | None:
     from pulsekit.bindings.names import check_queue, queue_name
     from pulsekit.cli.commands.tail.session import Store
 
@@ -348,7 +353,7 @@ def _store(pulse: Pulse, queue: str | None, keep: float | None, queue_type: Queu
     keep = keep or _KEEP
     if not 0.001 <= keep <= _LONGEST:
         raise ConfigurationError(f"--keep: a broker keeps a queue from 1ms to {_LONGEST / 3600:.0f}h")
-    return Store(name, keep, None if queue_type is None else queue_type.value)
+    return Store(name, keep, None if queue_type is None else queue_type.value, resume)
 
 
 def _virtual_host(texts: Sequence[str]) -> str | None:

@@ -13,7 +13,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.rows import gap_words
 from pulsekit.consumer.depth import Limits
-from pulsekit.errors import PulsekitError
+from pulsekit.errors import NotFound, PulsekitError
 from pulsekit.recordings.follow import Follower
 from pulsekit.recordings.worker import Worker
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.output.screens import Screen
     from pulsekit.consumer.consumer import Consumer
+    from pulsekit.consumer.depth import QueueDepth
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused
     from pulsekit.messages import Gap
@@ -49,11 +50,13 @@ class Store:
         queue: the name of the queue.
         keep: seconds without use after which the broker deletes the queue.
         type: "classic" or "quorum", or None for the default of the broker.
+        resume: whether the queue must exist.
     """
 
     queue: str
     keep: float
     type: Literal["classic", "quorum"] | None = None
+    resume: bool = False
 
     def declaration(self) -> Queue:
         """Return the queue as tail declares it."""
@@ -91,6 +94,8 @@ class Session:
         self._screen: Screen | None = None
         self._messages: Consumer | None = None
         self._refused: list[Binding] = []
+        self._first_gap: Gap | None = None  # reported before the viewer exists
+        self._consumers = 1
         self._talker = Worker("write standard error")
         self._talk: asyncio.Future[object] | None = None
 
@@ -106,6 +111,8 @@ class Session:
         """
         store, follower = self.store, self._follower
         async with self.pulse as pulse:
+            if store is not None and store.resume:
+                await _check_exists(pulse, store.queue)
             messages = pulse.subscribe(
                 *self.bindings,
                 queue=None if store is None else store.declaration(),
@@ -113,6 +120,7 @@ class Session:
                 wait=wait,
                 on_gap=self._on_gap,
                 on_refused=self._on_refused,
+                on_depth=self._on_depth,
             )
             began = time.monotonic()
             if await follower.connect(messages):
@@ -128,6 +136,8 @@ class Session:
         store, follower = self.store, self._follower
         self._messages = messages
         await follower.open(messages)
+        if self._first_gap is not None:
+            self._on_gap(self._first_gap)
         standing = [binding for binding in self.bindings if binding not in self._refused]
         note(f"listening on {', '.join(map(str, standing))}")
         if store is not None and (kept := await messages.depth()).total:
@@ -177,7 +187,16 @@ class Session:
         self._refused.append(binding)
         self._say(warn, f"{binding} is skipped: {error}")
 
+    def _on_depth(self, depth: QueueDepth) -> None:
+        consumers = depth.consumers or 1
+        if consumers > self._consumers:
+            self._say(warn, f"{depth.queue} has {consumers} consumers: each message is delivered to one of them")
+        self._consumers = consumers
+
     def _on_gap(self, gap: Gap) -> None:
+        if self._messages is None:
+            self._first_gap = gap
+            return
         if self._screen is None or not self._screen.tells:
             self._say(warn, gap_words(gap))
         self._follower.on_gap(gap)
@@ -222,6 +241,25 @@ class Session:
             say(words)
         else:
             self._talk = self._talker.submit(lambda: say(words))
+
+
+async def _check_exists(pulse: Pulse, queue: str) -> None:
+    """Check that a queue exists.
+
+    Raises:
+        NotFound: Raised when the queue does not exist.
+    """
+    from pulsekit.queues.operations import queue_depth
+
+    try:
+        await queue_depth(pulse, queue)
+    except NotFound as error:
+        raise NotFound(
+            f"there is no queue {queue}: it expired, or its owner or PulseGuardian deleted it, with its messages. To "
+            "create it, run tail without --resume",
+            code=error.code,
+            text=error.text,
+        ) from error
 
 
 def _behind_words(behind: int, limits: Limits) -> str:

@@ -1,0 +1,64 @@
+"""The unsettled deliveries that a quorum queue removes if they are returned once more.
+
+A quorum queue counts how often a message is returned, also by a lost connection. At its delivery limit, the broker
+dead-letters the message, or discards it (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.types import Settlement
+from pulsekit._documents.suggestions import counted
+from pulsekit.errors import InvalidMessage
+
+if TYPE_CHECKING:
+    from pulsekit.messages import Message
+
+__all__ = ["LastChances", "is_last_delivery"]
+
+log = logging.getLogger("pulsekit")
+
+_REMOVED = "the broker dead-letters what is returned more often, or discards it without a dead-letter exchange"
+
+
+class LastChances:
+    """The last deliveries of messages to one consumer.
+
+    Attributes:
+        limit: how often the queue returns a message; None for any number.
+        tags: the delivery tags.
+    """
+
+    def __init__(self) -> None:
+        self.limit: int | None = None
+        self.tags: set[int] = set()
+
+    def add(self, message: Message) -> None:
+        """Add a delivery if it is the last one of its message."""
+        if self.limit is not None and is_last_delivery(message, self.limit):
+            self.tags.add(message.delivery_tag)
+
+    def settled(self, message: Message, settlement: Settlement) -> None:
+        """Remove a settled delivery, with a warning if the consumer returned it."""
+        if message.delivery_tag in self.tags:
+            self.tags.remove(message.delivery_tag)
+            if settlement is Settlement.REQUEUE:
+                log.warning("%s was returned at the delivery limit of its queue: %s", message, _REMOVED)
+
+    def returned(self, queue: str) -> bool:
+        """Remove all deliveries, because the channel ends. Return whether there were any, and warn of them."""
+        count = len(self.tags)
+        self.tags.clear()
+        if count:
+            log.warning("%s returned at the delivery limit of %s: %s", counted(count, "message"), queue, _REMOVED)
+        return count > 0
+
+
+def is_last_delivery(message: Message, limit: int) -> bool:
+    """Return whether a queue with this delivery limit removes the message if it is returned."""
+    try:
+        return (message.delivery_count or 0) >= limit
+    except InvalidMessage:  # the header is malformed
+        return False

@@ -1,0 +1,126 @@
+"""Check a named queue before its first message: whether it exists, and what happens to rejected messages.
+
+AMQP has one request whose answer shows whether a queue is bound to an exchange: a deletion with `if-unused` is refused
+if there is a binding. So an unbound dead-letter exchange is deleted and created again. It is the user's own, and was
+declared with the same properties before. No message is lost by that, because the exchange had no queue for it.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp import methods
+from pulsekit._amqp.queue_properties import delivery_limit, read_queue_properties
+from pulsekit.bindings.names import owner
+from pulsekit.errors import AccessRefused, ConfigurationError, NotFound, PreconditionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    import aiormq
+
+    from pulsekit._amqp.link import Link
+    from pulsekit.consumer.queue import Queue
+
+__all__ = ["Preparation", "prepare"]
+
+log = logging.getLogger("pulsekit")
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What is known of a queue before it is consumed.
+
+    Attributes:
+        missing: whether the queue does not exist.
+        arguments: the arguments with which to declare the queue.
+        replicated: whether the queue is a quorum queue, which survives the loss of a node of the cluster.
+        delivery_limit: how often a message is returned before the broker removes it; None for any number.
+    """
+
+    missing: bool
+    arguments: Mapping[str, Any]
+    replicated: bool
+    delivery_limit: int | None
+
+
+async def prepare(link: Link, queue: Queue) -> Preparation:
+    """Check a queue before it is declared and consumed. The dead-letter exchange is created if it is the user's own.
+
+    Raises:
+        ConfigurationError: Raised when an existing queue is `auto_delete`.
+        NotFound: Raised when the dead-letter exchange belongs to another user, and does not exist.
+        NetworkError: Raised when the connection is lost, or the queue is on a node that is down.
+    """
+    arguments: Mapping[str, Any] = queue.declare_arguments
+    missing = not await _exists(link, queue.name)
+    if queue.existing and not missing:
+        arguments = await _existing_arguments(link, queue.name)
+    elif not missing and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit"):
+        # The limit is ours and not the caller's: a queue that was created with another one can be used.
+        limit = {"x-delivery-limit": (await _existing_arguments(link, queue.name)).get("x-delivery-limit")}
+        arguments = {name: value for name, value in {**arguments, **limit}.items() if value is not None}
+    exchange = arguments.get("x-dead-letter-exchange")
+    if isinstance(exchange, str) and exchange:
+        await _check_dead_letters(link, queue.name, exchange)
+    replicated = arguments.get("x-queue-type") == "quorum"
+    return Preparation(missing, arguments, replicated, delivery_limit(arguments, link.server))
+
+
+async def _exists(link: Link, name: str) -> bool:
+    try:
+        await link.ask(lambda channel: methods.declare_queue(channel, name, passive=True), f"look for the queue {name}")
+    except NotFound:
+        return False
+    return True
+
+
+async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
+    try:
+        properties = await read_queue_properties(link, name)
+    except (AccessRefused, PreconditionFailed) as error:
+        log.debug("%s", error)  # another user's queue, which an administrator may consume
+        return {}
+    if properties.auto_delete:
+        raise ConfigurationError(
+            f"{name} is auto_delete: the broker deletes it, with its messages, when its last consumer stops. To "
+            "replace it, create a queue with another name and the same bindings, and consume that. Then take the "
+            f"messages out of the old queue: 'pulsekit queue take {name}'"
+        )
+    return properties.arguments
+
+
+async def _check_dead_letters(link: Link, queue: str, exchange: str) -> None:
+    if owner(exchange) != link.user:
+        try:
+            await link.ask(
+                lambda channel: methods.declare_exchange(channel, exchange, passive=True), f"find {exchange}"
+            )
+        except NotFound as error:
+            raise NotFound(
+                f"the dead-letter exchange {exchange} of {queue} does not exist, so the broker would discard rejected "
+                "messages; its owner must create it",
+                code=404,
+                text=error.text,
+            ) from error
+        return
+    try:
+        await link.ask(lambda channel: _declare_unless_bound(channel, exchange), f"declare {exchange}")
+    except PreconditionFailed as error:
+        log.debug("%s", error)  # a queue is bound, or the exchange is of another type
+        return
+    log.warning(
+        "no queue is bound to %s, the dead-letter exchange of %s: the broker discards rejected messages until one is",
+        exchange,
+        queue,
+    )
+
+
+async def _declare_unless_bound(channel: aiormq.Channel, exchange: str) -> None:
+    """Create an exchange, or create it again if no queue is bound to it. Otherwise the deletion is refused (406)."""
+    await methods.declare_exchange(channel, exchange)
+    await methods.delete_exchange(channel, exchange, if_unused=True)
+    await methods.declare_exchange(channel, exchange)
