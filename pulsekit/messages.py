@@ -260,14 +260,17 @@ class Message:
 
     @property
     def delivery_count(self) -> int | None:
-        """How often the message was delivered and returned before. None if only a quorum queue could count that.
+        """How often the message was delivered and returned before; None if that is unknown.
 
         Quorum queues send it in the header `x-delivery-count`, and count every return: after a failed handler, a lost
         connection, or the end of a consumer that had the message in its prefetch.
         """
         if not self.redelivered:
             return 0
-        count = self.headers.get("x-delivery-count")
+        try:
+            count = self.headers.get("x-delivery-count")
+        except InvalidMessage:  # the content header is malformed
+            return None
         return count if isinstance(count, int) and count >= 0 else None
 
     def settle(self, settlement: Settlement) -> None:

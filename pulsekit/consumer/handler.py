@@ -11,8 +11,8 @@ from pulsekit._amqp.callbacks import is_defined
 from pulsekit._amqp.types import Settlement
 from pulsekit.consumer.last_chances import is_last_delivery
 from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retries, Retry, Stop
-from pulsekit.errors import HandlerFailed, InvalidMessage
 from pulsekit.consumer.watchdog import Watchdog
+from pulsekit.errors import HandlerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ class HandlerCalls:
             self.failures += 1
             action, delay = OnFailure.REQUEUE if isinstance(error, Retry) else policy.failure, 0.0
             if action is OnFailure.REQUEUE:
-                count = max(self._retries.failed(message), _delivery_count(message) + 1)
+                count = max(self._retries.failed(message), (message.delivery_count or 0) + 1)
                 after = error.after if isinstance(error, Retry) else None
                 delay = policy.delay_after(count) if after is None else after
                 # RAISE returns the message once more.
@@ -125,7 +125,7 @@ class HandlerCalls:
             and self._prefetch == 1
             and policy.failure is OnFailure.REQUEUE
             and policy.limit is not None
-            and _delivery_count(message) > policy.limit
+            and (message.delivery_count or 0) > policy.limit
         )
 
     async def _apply(
@@ -177,10 +177,3 @@ async def _call(handler: Callable[[Message], object], message: Message, timeout:
         if not deadline.expired():
             raise
         raise HandlerFailed(f"the handler did not finish within {timeout:g} s") from error
-
-
-def _delivery_count(message: Message) -> int:
-    try:
-        return message.delivery_count or 0
-    except InvalidMessage:  # the header is malformed
-        return 0

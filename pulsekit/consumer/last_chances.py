@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.types import Settlement
 from pulsekit._documents.suggestions import counted
-from pulsekit.errors import InvalidMessage
 
 if TYPE_CHECKING:
     from pulsekit.messages import Message
@@ -58,7 +57,4 @@ class LastChances:
 
 def is_last_delivery(message: Message, limit: int) -> bool:
     """Return whether a queue with this delivery limit removes the message if it is returned."""
-    try:
-        return (message.delivery_count or 0) >= limit
-    except InvalidMessage:  # the header is malformed
-        return False
+    return (message.delivery_count or 0) >= limit

@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp import methods
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.getting import GetChannel
+from pulsekit._amqp.queue_properties import read_queue_properties
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.consumer.depth import Limits, QueueDepth
-from pulsekit.errors import NetworkError, PreconditionFailed
+from pulsekit.errors import NetworkError, NotFound, PreconditionFailed
 from pulsekit.messages import Delivered
+from pulsekit.queues.peeking import PeekLimit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -93,20 +95,23 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
             await asyncio.sleep(limits.interval)
 
 
-async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
+async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False) -> list[Message]:
     """Return the first messages of a queue without removing them (basic.get, then basic.nack with requeue).
 
     Meanwhile, consumers do not receive these messages. RabbitMQ requeues them at their former position if possible, and
-    otherwise closer to the head of the queue. They are marked as redelivered, and a quorum queue counts a delivery, of
-    which it may allow a limited number. If the call is interrupted, the broker requeues the messages.
+    otherwise closer to the head of the queue. They are marked as redelivered. If the call is interrupted, the broker
+    requeues the messages. A quorum queue removes a message that is returned more often than its delivery limit. So once
+    its messages were returned half as often, peeking is refused for the rest of the day.
 
     Args:
         pulse: the connection.
         name: the user's own queue.
         count: how many messages at most. Fewer are returned if the queue has fewer, or if their bodies exceed
             `PEEK_BYTES`.
+        force: peek also near the delivery limit, where the broker may remove messages.
 
     Raises:
+        ConfigurationError: Raised near the delivery limit of a quorum queue, without `force`.
         InvalidName: Raised when Pulse cannot have a queue of this name.
         AccessRefused: Raised when the queue is not the user's own.
         NotFound: Raised when the queue does not exist.
@@ -115,6 +120,9 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
     check_queue(name, pulse.user)
     messages: list[Message] = []
     link = await pulse.link()
+    limit = None if force else await PeekLimit.read(link, name)
+    if limit is not None:
+        limit.check()
     async with _channel_of(link, f"peek into {name}") as channel:
         getting = GetChannel(link, channel, name)
         size = 0
@@ -126,6 +134,8 @@ async def peek(pulse: Pulse, name: str, count: int = 10) -> list[Message]:
             getting.close()
         if messages:
             await channel.basic_nack(messages[-1].delivery_tag, multiple=True, requeue=True)
+    if limit is not None:
+        limit.check_returned(messages)
     return messages
 
 
@@ -201,11 +211,22 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
         ResourceLocked: Raised when the queue is exclusive to another connection.
     """
     check_queue(name, pulse.user)
+    if if_unused and await _is_quorum(await pulse.link(), name):
+        # RabbitMQ closes the connection if a quorum queue is deleted with if-unused (540).
+        check_unused(await queue_depth(pulse, name))
+        if_unused = False
     try:
         async with _channel(pulse, f"delete {name}") as channel:
             return await methods.delete_queue(channel, name, if_unused=if_unused)
     except PreconditionFailed as error:
         raise _in_use(name, error.text) from error
+
+
+async def _is_quorum(link: Link, name: str) -> bool:
+    try:
+        return (await read_queue_properties(link, name)).arguments.get("x-queue-type") == "quorum"
+    except NotFound:
+        return False
 
 
 def check_unused(depth: QueueDepth) -> None:

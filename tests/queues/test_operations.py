@@ -14,6 +14,7 @@ from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_de
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -69,6 +70,27 @@ async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypa
     async with filled(user, 4) as (pulse, queue):
         assert len(await peek(pulse, queue)) == 2
         assert (await queue_depth(pulse, queue)).ready == 4
+
+
+@pytest.mark.parametrize(("limit", "peeks"), [(0, 0), (1, 1), (3, 2), (20, 10)])
+async def test_peeking_never_removes_a_message_from_a_quorum_queue(
+    user: PulseUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: int, peeks: int
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    exchange = f"exchange/{user.name}/x"
+    queue = pulsekit.Queue(f"queue/{user.name}/quorum", type="quorum", arguments={"x-delivery-limit": limit})
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with pulse.subscribe(exchange, queue=queue):
+            with pytest.raises(pulsekit.PreconditionFailed, match="consumers"):
+                await delete_queue(pulse, queue.name)
+        await pulse.publisher(exchange).publish({}, "k")
+        for _ in range(peeks):
+            assert len(await peek(pulse, queue.name)) == 1
+        for _ in range(2):
+            with pytest.raises(pulsekit.ConfigurationError, match=f"delivery limit {limit}.*pulsekit queue take"):
+                await peek(pulse, queue.name)
+        assert await delete_queue(pulse, queue.name) == 1
 
 
 async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:

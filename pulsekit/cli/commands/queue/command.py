@@ -106,18 +106,22 @@ def peek(
     *,
     count: Annotated[int, count_option(most=10_000)] = 10,
     full: FullOption = False,
+    force: ForceOption = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
     """Show the first messages of a queue, and leave them in it.
 
-    The messages are delivered and requeued at their position. Afterwards they are marked as redelivered, and a quorum
-    queue counts one more delivery. Until they are requeued, consumers of the queue do not receive them.
+    The broker returns them to their former position, marked as redelivered. Meanwhile, consumers do not receive them. A
+    quorum queue removes a message that is returned too often, so without --force, peeking is refused near its delivery
+    limit.
     """
     from pulsekit.cli.commands.queue.messages import peek as look
 
-    return run(look(connect_to(name, check_queue, url, insecure=insecure), name, count, Output(output), full=full))
+    return run(
+        look(connect_to(name, check_queue, url, insecure=insecure), name, count, Output(output), full=full, force=force)
+    )
 
 
 @command.command(cls=Command)

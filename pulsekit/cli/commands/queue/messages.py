@@ -25,13 +25,13 @@ __all__ = ["peek", "take"]
 _GLANCE = 1000  # characters of a body shown on one line; terminals are narrower
 
 
-async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool) -> int:
+async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool, force: bool) -> int:
     """Show the first messages of a queue, which stay in it."""
     from pulsekit.queues.operations import peek as look
     from pulsekit.queues.operations import queue_depth
 
     async with pulse:
-        messages = await look(pulse, name, count)
+        messages = await look(pulse, name, count, force=force)
         ready = (await queue_depth(pulse, name)).ready
     _show_messages(shown, messages, 1, full=full)
     if messages:

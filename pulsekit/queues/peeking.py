@@ -1,0 +1,104 @@
+"""Whether `peek` may return the messages of a queue once more.
+
+A quorum queue counts each return of a message, and removes a message that is returned more often than its delivery
+limit. The count of a message is known only after it was delivered, so a refusal at that moment costs another return.
+Therefore a queue whose messages were seen near their limit is remembered for the rest of the day (UTC), in the cache of
+the user, and later calls of `peek` are refused before they get a message.
+
+Example: the limit is 20. After ten peeks the messages have been returned ten times, and the eleventh peek is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pulsekit._amqp.queue_properties import delivery_limit, read_queue_properties
+from pulsekit.errors import ConfigurationError
+from pulsekit.schemas.cache import remembered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pulsekit._amqp.link import Link
+    from pulsekit.messages import Message
+
+__all__ = ["PeekLimit"]
+
+log = logging.getLogger("pulsekit")
+
+
+class PeekLimit:
+    """The delivery limit of one queue, as `peek` respects it.
+
+    Args:
+        link: the connection.
+        name: the name of the queue.
+        limit: how often the queue returns a message; None for any number.
+    """
+
+    def __init__(self, link: Link, name: str, limit: int | None) -> None:
+        self._name = name
+        self._limit = limit
+        self._key = f"{name}\0{link.server.get('cluster_name')}\0{datetime.now(UTC):%Y-%m-%d}".encode()
+
+    @classmethod
+    async def read(cls, link: Link, name: str) -> PeekLimit:
+        """Read the limit of a queue.
+
+        Raises:
+            BrokerRefused: Raised when the queue does not exist, is exclusive to another connection, or is not the
+                user's own.
+        """
+        properties = await read_queue_properties(link, name)
+        return cls(link, name, delivery_limit(properties.arguments, link.server))
+
+    def check(self) -> None:
+        """Check that a peek cannot remove a message, as far as that is known before the first message.
+
+        Raises:
+            ConfigurationError: Raised when messages of the queue were seen near the limit, or the limit is 0.
+        """
+        if self._limit == 0 or (self._limit is not None and self._is_remembered()):
+            raise self._refusal()
+
+    def check_returned(self, messages: Iterable[Message]) -> None:
+        """Check messages that were just returned.
+
+        Raises:
+            ConfigurationError: Raised when a message was returned half as often as the limit allows.
+        """
+        if self._limit is None:
+            return
+        counts = [message.delivery_count or 0 for message in messages]
+        removed = sum(count >= self._limit for count in counts)
+        if removed:
+            log.warning(
+                "%d of these messages reached the delivery limit of %s: the broker dead-lettered or discarded them",
+                removed,
+                self._name,
+            )
+        if 2 * (max(counts, default=-1) + 1) < self._limit:
+            return
+        remembered(lambda: b"", self._key)
+        if not removed and 2 * max(counts, default=0) >= self._limit:
+            raise self._refusal()
+
+    def _is_remembered(self) -> bool:
+        try:
+            remembered(_unknown, self._key)
+        except LookupError:
+            return False
+        return True
+
+    def _refusal(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._name} has the delivery limit {self._limit}: the broker removes a message that is returned more "
+            f"often, and each peek returns it. To take the messages out, run 'pulsekit queue take {self._name}'; to "
+            "peek although the limit is near, add --force (force=True)"
+        )
+
+
+def _unknown() -> bytes:
+    raise LookupError
