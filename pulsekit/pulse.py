@@ -104,17 +104,24 @@ class Pulse:
         time = asyncio.get_running_loop().time
         end = time() + (DRAIN_TIMEOUT if error is None else 0)
         try:
-            for user in self._users:
-                if isinstance(user, Publisher):
-                    await user.close(max(0, end - time()))
-                else:
-                    await user.close()
-        finally:
             try:
-                await self._out.close()
-                await self._in.close()
+                for user in self._users:
+                    if isinstance(user, Publisher):
+                        await user.close(max(0, end - time()))
+                    else:
+                        await user.close()
             finally:
-                await self._tasks.__aexit__(None, None, None)
+                try:
+                    await self._out.close()
+                finally:
+                    await self._in.close()
+        except asyncio.CancelledError as cancelled:  # the tasks are cancelled, too, and not waited for
+            await self._tasks.__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
+            raise
+        except BaseException:
+            await self._tasks.__aexit__(None, None, None)
+            raise
+        await self._tasks.__aexit__(None, None, None)
 
     def publisher(
         self,

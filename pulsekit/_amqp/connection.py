@@ -36,7 +36,7 @@ from yarl import URL
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error
 from pulsekit._amqp.link import Link
-from pulsekit._amqp.tasks import end_task
+from pulsekit._amqp.tasks import end_task, run_cancellable
 from pulsekit._amqp.transport import Transport
 from pulsekit.errors import (
     BrokerRefused,
@@ -159,12 +159,14 @@ class Connection:
         """Close the connection finally. Closing twice is fine."""
         if self._failure is None:
             self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
-        if self._task is not None:
-            await end_task(self._task)
-        if self._link is not None:
-            link, self._link = self._link, None
-            await link.close()
-        self._enter(State.CLOSED)
+        try:
+            if self._task is not None:
+                await end_task(self._task)
+        finally:
+            if self._link is not None:
+                link, self._link = self._link, None
+                await link.close()
+            self._enter(State.CLOSED)
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
@@ -251,12 +253,14 @@ class Connection:
         connection.kwargs["transport_factory"] = transport
         try:
             async with asyncio.timeout(seconds):
-                await connection.connect()
+                await run_cancellable(connection.connect())
             link = Link(self.epoch + 1, connection, broker.user, transport)
         except FOREIGN as error:
             await connection.close()
             raise map_connect_error(error, broker, self._timeout, transport.refusal) from error
         except BaseException:
+            if transport.router is not None:  # aio-pika closes only a connection that it has opened completely
+                transport.router.abort()
             await connection.close()
             raise
         self.epoch += 1

@@ -54,6 +54,7 @@ from pulsekit._amqp.frames import (
     read_content,
 )
 from pulsekit._amqp.link import OPERATION_TIMEOUT
+from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import Delivery, Settlement, short_string
 from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
 
@@ -175,7 +176,7 @@ class ConsumeChannel(FrameChannel):
         doing = declaring = f"declare the queue {declaration.queue}"
         binding: tuple[str, str] | None = None
         try:
-            await channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
+            await run_cancellable(channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT))
             await methods.declare_queue(
                 channel,
                 declaration.queue,

@@ -11,6 +11,7 @@ import aiormq
 from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
+from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import ConfigurationError, ConnectionLost
 
@@ -72,6 +73,7 @@ class Link:
         self.heartbeat: int = self._aiormq.connection_tune.heartbeat
         # From here on aiormq uses this value only as the timeout of channel.close.
         self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
+        self._requests: set[asyncio.Task[None]] = set()  # of the shutdown, without an answer
         self._silent_checks = 0  # checks without received data
         self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
@@ -148,7 +150,7 @@ class Link:
             )
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                channel = await self._aiormq.channel(publisher_confirms=confirms)
+                channel = await run_cancellable(self._aiormq.channel(publisher_confirms=confirms), self._release)
         except FOREIGN as error:
             raise map_error(error, "open a channel", reconnects=True) from error
         except RuntimeError as error:  # aiormq raises this when the connection is closed
@@ -179,32 +181,51 @@ class Link:
         except FOREIGN as error:
             raise map_error(error, doing) from error
         finally:
-            await channel.close()
+            await asyncio.wait([self._start(lambda _: channel.close())])
 
     async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
         """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
+
+        If the caller is cancelled, the request goes on: aiormq would send channel.close a second time, for which the
+        broker closes the connection (504).
 
         Args:
             request: sends the request and waits for the answer, for the given number of seconds.
         """
         if self.unresponsive:
             return
-        try:
-            with self.router.awaiting_answer():
+        with self.router.awaiting_answer():
+            await asyncio.wait([self._start(request)])
+
+    def _start(self, request: Callable[[float], Awaitable[object]]) -> asyncio.Task[None]:
+        """Start a request whose errors are ignored."""
+
+        async def run() -> None:
+            try:
                 await request(CLOSE_TIMEOUT)
-        except TimeoutError:
-            self.unresponsive = True
-        except FOREIGN as error:
-            log.debug("during shutdown: %r", error)
+            except TimeoutError:
+                self.unresponsive = self.router.reading  # otherwise the answer may wait behind deliveries
+            except FOREIGN as error:
+                log.debug("during shutdown: %r", error)
+
+        task = asyncio.ensure_future(run())
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        return task
+
+    def _release(self, channel: aiormq.abc.AbstractChannel) -> None:
+        """Close a channel that was opened although its user was cancelled."""
+        self._start(lambda _: channel.close())
 
     async def close(self) -> None:
         """Close the connection (connection.close). After `CLOSE_TIMEOUT` it is aborted."""
         # asyncio.timeout() is not enough: a cancelled close of aiormq still waits until its buffer is written.
         deadline = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.router.abort)
         try:
-            await self._connection.close()
-        except FOREIGN as error:
-            log.debug("closing the connection: %r", error)
+            await asyncio.wait([self._start(lambda _: self._connection.close()), *self._requests])
+        except asyncio.CancelledError:
+            self.router.abort()
+            raise
         finally:
             deadline.cancel()
             self._next_check.cancel()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pamqp import commands
 
 from pulsekit._amqp.link import OPERATION_TIMEOUT
+from pulsekit._amqp.tasks import run_cancellable
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -143,4 +144,4 @@ async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float 
         frame.marshal()  # aiormq's own call would leave its exception to the whole connection
     except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
-    return await channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout)
+    return await run_cancellable(channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout))

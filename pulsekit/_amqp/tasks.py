@@ -1,21 +1,51 @@
-"""End a task, also where a cancellation can be swallowed."""
+"""Await coroutines of aiormq so that no cancellation is lost, and end tasks.
+
+On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that comes in the same turn of the
+event loop as the result (https://github.com/python/cpython/issues/86296). The caller then goes on as if it had not been
+cancelled. `asyncio.wait` does not, so each coroutine of aiormq runs in a task for which the caller waits with it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["end_task"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+__all__ = ["end_task", "run_cancellable"]
+
+T = TypeVar("T")
 
 _PATIENCE = 5.0  # seconds until the task is cancelled again; a task that closes a channel may take 3
 
 
-async def end_task(task: asyncio.Task[None]) -> None:
-    """Cancel a task until it has ended.
+async def run_cancellable(coroutine: Coroutine[Any, Any, T], discard: Callable[[T], object] | None = None) -> T:
+    """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
-    On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that comes in the same turn of the
-    event loop as the result (https://github.com/python/cpython/issues/86296). The task then goes on, so it is cancelled
-    again.
+    Args:
+        coroutine: is cancelled with the caller, and has ended before the cancellation is raised.
+        discard: called with the result if the coroutine had one although it was cancelled.
     """
+    task = asyncio.ensure_future(coroutine)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        try:
+            await end_task(task)
+        finally:
+            task.add_done_callback(lambda _: _discard(task, discard))
+        raise
+    return task.result()
+
+
+def _discard(task: asyncio.Task[T], discard: Callable[[T], object] | None) -> None:
+    if not task.cancelled() and task.exception() is None and discard is not None:
+        discard(task.result())
+
+
+async def end_task(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended, also where a cancellation can be swallowed; see the module."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_PATIENCE)

@@ -284,7 +284,7 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
     except FOREIGN as error:
         raise map_error(error, doing) from error
     finally:
-        await channel.close()
+        await link.close_quietly(lambda _: channel.close())
 
 
 class _Settler:
