@@ -46,13 +46,17 @@ class Isolation(Generic[MessageT]):
         Args:
             unanswered: the messages that were sent on the closed channel and have no answer.
         """
-        self._group.clear()
+        self.abandon()
         if len(unanswered) == 1:
             return unanswered[0]
         if self.size is None:
             self._enough = len(unanswered)
         self.size = max(1, len(unanswered) // 2)
         return None
+
+    def abandon(self) -> None:
+        """Forget the current group: its channel is gone."""
+        self._group.clear()
 
     def split(self, messages: list[MessageT]) -> tuple[list[MessageT], list[MessageT]]:
         """Return the messages to send now, and the messages to send later."""

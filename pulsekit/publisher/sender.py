@@ -188,8 +188,9 @@ class Sender:
 
     def _on_outcome(self, message: PendingMessage, outcome: Outcome, detail: str = "") -> None:
         message.in_flight = False
-        # A message with a receipt has timed out. One with an unknown outcome is sent again on the next channel.
-        if message.receipt is None and outcome is not Outcome.UNKNOWN:
+        if outcome is Outcome.UNKNOWN:
+            return  # it is sent again on the next channel
+        if message.receipt is None:  # otherwise it has timed out
             if outcome is Outcome.REFUSED:
                 outcome, detail = self._on_nack(message)
             self._settle(message, outcome, detail)
@@ -270,6 +271,7 @@ class Sender:
                 reason = await channel.closed()
                 self._channel = None
                 self._outbox.clear()
+                self._isolation.abandon()
                 if self.time() - since >= _MAX_PAUSE:
                     pause = _FIRST_PAUSE
                 if channel.ended_by is not None and channel.ended_by.concern is Concern.MESSAGE:

@@ -12,6 +12,8 @@ from support.proxy import Proxy
 import pulsekit
 from pulsekit import Draft, Outcome, Properties
 from pulsekit._amqp import methods
+from pulsekit._amqp.link import Link
+from pulsekit.publisher.isolation import Isolation
 from pulsekit.queues import queue_depth
 from pulsekit.sandbox.protocol.publishing import ContentAssembler
 
@@ -68,10 +70,16 @@ async def test_only_the_message_is_refused_and_its_neighbours_arrive(
     assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
 
 
-async def test_if_every_message_is_refused_each_has_its_receipt(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_if_every_message_is_refused_each_has_its_receipt(
+    pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    open_channel = Link.channel
+    monkeypatch.setattr(Link, "channel", lambda link, **how: opened.append(how) or open_channel(link, **how))
     publisher = pulse.publisher(exchange)
     drafts = [Draft({}, KEY, properties=Properties(expiration="never")) for _ in range(30)]
     assert {receipt.outcome for receipt in await confirmed(publisher.publish_many(drafts))} == {Outcome.REFUSED}
+    assert len(opened) <= 1 + 30 + 4  # one for each message, and the search for the first one
     with pytest.raises(pulsekit.MessageRefused, match=r"invalid expiration.*correct the message"):
         await publisher.publish({}, KEY, properties=Properties(expiration="never"))
     assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
@@ -149,6 +157,24 @@ async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(
             assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
     assert "lost the connection" in caplog.text
     assert "530 NOT_ALLOWED" in caplog.text
+
+
+async def test_a_lost_connection_does_not_stop_the_search_for_the_refused_message(
+    user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        split = Isolation.split
+
+        def cut(isolation: Isolation[Any], messages: list[Any]) -> Any:
+            asyncio.get_running_loop().call_soon(proxy.cut)  # before the broker answers this group
+            monkeypatch.setattr(Isolation, "split", split)
+            return split(isolation, messages)
+
+        monkeypatch.setattr(Isolation, "split", cut)
+        drafts = [Draft({}, KEY, properties=Properties(expiration="1h" if n == 77 else None)) for n in range(100)]
+        receipts = await confirmed(pulse.publisher(exchange).publish_many(drafts))
+    assert [receipt.index for receipt in receipts if receipt.outcome is Outcome.REFUSED] == [77]
+    assert {receipt.outcome for receipt in receipts if receipt.index != 77} == {Outcome.CONFIRMED}
 
 
 async def test_a_timeout_says_whether_the_message_was_sent_and_what_it_waited_for(

@@ -62,7 +62,7 @@ class Receipts:
             }
             self._outlet.put(f"{dump_line(line)}\n".encode())
         elif self.total is None or self.total < _MANY or receipt.outcome not in _STYLES:
-            resent = "  (sent again after a reconnect)" if receipt.resent else ""
+            resent = "  (sent again)" if receipt.resent else ""
             detail = f"  ({receipt.detail})" if receipt.detail and receipt.outcome not in _EXPLAINED else ""
             style = _STYLES.get(receipt.outcome, "bad")
             self._out.line(
