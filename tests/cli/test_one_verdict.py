@@ -208,3 +208,115 @@ async def test_the_stand_in_has_the_verdict_of_judge(
             await pulse.delete_exchange(exchange, if_unused=False)
     assert sum(standin.counts.values()) == len(bodies)
     assert min(standin.counts["stored"], standin.counts["dropped"]) > 5
+
+
+# single rows
+
+
+@pytest.mark.parametrize("text", ['{"x": NaN}', '{"x": -Infinity}', '{"x": 1e999}'])
+@pytest.mark.parametrize("profile", ["strict", "treeherder"])
+def test_a_number_that_json_does_not_have_is_invalid_everywhere(
+    call: Call, folder: Path, text: str, profile: str
+) -> None:
+    """Python reads and writes these numbers, so that a lenient schema accepts them."""
+    (folder / "any.yml").write_text("type: object\n")
+    (folder / "one.json").write_text(text)
+    own = load_schema(str(folder / "any.yml"))
+    validated = call("validate", "one.json", "--schema", "any.yml", "--profile", profile)
+    assert validated.code == 1
+    assert json.loads(validated.out)["errors"][0]["rule"] == "json"
+    dry_run = ("publish", "one.json", "--dry-run", "--schema", "any.yml", "--profile", profile, "-k", "a")
+    published = call(*dry_run, "-e", "exchange/me/x", "-o", "ndjson")
+    assert (published.code, json.loads(published.out)["valid"]) == (1, False)
+    received = Message(
+        exchange="exchange/me/x", routing_key="a", body=text.encode(), received=datetime.now(UTC), schema=own
+    )
+    assert [problem.rule for problem in received.problems] == ["json"]
+    assert not SelectedMessage(received, Selection([Binding("exchange/me/x")], schema=own)).valid
+    assert isinstance(
+        Encoder("exchange/me/x", own).encode_or_refuse((json.loads(text), "a"), 0, False, 1), UnsentMessage
+    )
+
+
+def test_a_number_that_only_looks_odd_is_valid() -> None:
+    for text in ('{"x": "NaN"}', '{"x": 1e300}', '{"x": "Infinity", "y": null}', '{"x": 1E+100}'):
+        received = Message(
+            exchange="exchange/me/x",
+            routing_key="a",
+            body=text.encode(),
+            received=datetime.now(UTC),
+            schema=load_schema({"type": "object"}),
+        )
+        assert received.problems == ()
+
+
+def test_migrating_applies_the_rules_too(call: Call, folder: Path) -> None:
+    origin = {"kind": "hg.mozilla.org", "project": "mozilla-central", "revision": "c0ffee01" * 5, "pushLogID": 7}
+    good = COMPLETED | {"origin": origin, "jobInfo": {}}
+    ownerless = {name: value for name, value in good.items() if name != "owner"}
+    early = good | {"state": "running", "taskId": COMPLETED["taskId"].replace("/1", "/2")}
+    (folder / "jobs.ndjson").write_text("".join(f"{json.dumps(job)}\n" for job in (good, ownerless, early)))
+    result = call("validate", "--migrate", "jobs.ndjson")
+    assert result.code == 1
+    written = [json.loads(line) for line in result.out.splitlines()]
+    assert [job["state"] for job in written] == ["completed", "running"]
+    assert all(judge(job).outcome == "stored" for job in written)
+    assert "jobs.ndjson:2:1: " in result.err
+    assert "[owner-missing, dropped]" in result.err
+    assert "[result-early, wrong]" in result.err
+    assert "1 dropped, 1 wrong" in result.err
+
+
+def test_a_time_without_a_zone_is_published_by_profile_or_by_force(call: Call, folder: Path) -> None:
+    (folder / "job.json").write_text(json.dumps(COMPLETED | {"timeStarted": "2026-11-23T18:00:00.123456"}))
+    publish = ("publish", "job.json", "--dry-run", "-e", "exchange/me/v1/jobs", "-d", "treeherder", "-o", "ndjson")
+    for more, code, verdict in (
+        ((), 1, "invalid"),
+        (("--profile", "treeherder"), 0, "valid"),
+        (("--force",), 0, "invalid"),
+        (("--force", "--profile", "treeherder"), 0, "valid"),
+        (("--force", "--set", "tier=3", "--unset", "owner"), 0, "invalid"),
+    ):
+        result = call(*publish, *more)
+        line = json.loads(result.out)
+        assert (result.code, line["verdict"]) == (code, verdict), more
+        assert (line["routing_key"] is None) is bool(code)
+        assert ("[schema: format, cosmetic]" in result.err) is (more == ("--force",))
+    assert "[schema: format, dropped]" in result.err
+
+
+def test_an_envelope_is_no_job_to_tail_even_when_it_is_taken_off() -> None:
+    enveloped = {"payload": COMPLETED, "_meta": {"exchange": "exchange/me/x", "routing_key": KEY}}
+    received = message(json.dumps(enveloped).encode())
+    selection = Selection([Binding("exchange/me/x")], schema=message_check(load_schema("pulse-job")), unwraps=True)
+    selected = SelectedMessage(received, selection)
+    assert selected.payload == COMPLETED
+    assert selected.problem.startswith("payload: is an envelope of mozillapulse: Treeherder finds no job")
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"content_type": "text/plain"}, {"content_type": "application/json; charset=utf-8"}, {"content_type": None}],
+)
+def test_tail_and_validate_look_at_the_content_type(call: Call, properties: dict[str, Any]) -> None:
+    received = message(json.dumps(COMPLETED).encode(), **properties)
+    selection = Selection([Binding("exchange/me/v1/jobs")], schema=message_check(load_schema("pulse-job")))
+    selected = SelectedMessage(received, selection)
+    assert "content type" in selected.problem
+    result = call("validate", stdin=selected.line())
+    assert result.code == 1
+    line = json.loads(result.out)
+    assert (line["outcome"], line["lint"][0]["rule"]) == ("dropped", "content-type")
+
+
+def test_a_body_in_another_encoding_is_shown_and_accepted_as_by_kombu(call: Call) -> None:
+    job = COMPLETED | {"reason": "café"}
+    body = json.dumps(job, ensure_ascii=False).encode("latin-1")
+    received = message(body, content_encoding="latin-1")
+    selected = SelectedMessage(
+        received, Selection([Binding("exchange/me/v1/jobs")], schema=message_check(load_schema("pulse-job")))
+    )
+    assert (selected.payload, selected.problem, received.payload) == (job, "", job)
+    result = call("validate", stdin=selected.line())
+    assert json.loads(result.out)["outcome"] == "stored"
+    assert json.loads(call("preview", stdin=selected.line()).out)["job"]["reason"] == "café"

@@ -33,7 +33,9 @@ class LintSummary:
         if planned.verdict is None:
             return
         source, before = planned.source, ""
-        for one in (*map(_finding, planned.verdict.problems), *planned.verdict.lint):
+        dropped = planned.verdict.verdict.outcome == "dropped"
+        problems = [_finding(problem, dropped=dropped) for problem in planned.verdict.problems]
+        for one in (*problems, *planned.verdict.lint):
             rule = one.finding.rule
             if rule not in self._first:
                 self._first[rule] = source, one
@@ -60,14 +62,15 @@ class LintSummary:
         say(f"{place_text(source, line, column)}: {finding} [{rule}, {finding.severity}{count}]")
 
 
-def _finding(problem: Problem) -> Placed:
+def _finding(problem: Problem, *, dropped: bool) -> Placed:
     """Return a problem of a job that is sent nevertheless."""
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.placed import Placed
     from pulsekit.treeherder.rules import Severity
 
+    severity = Severity.DROPPED if dropped else Severity.COSMETIC
     return Placed(
-        Finding(f"schema: {problem.rule}", Severity.DROPPED, problem.pointer, problem.message, problem.hint),
+        Finding(f"schema: {problem.rule}", severity, problem.pointer, problem.message, problem.hint),
         problem.line,
         problem.column,
     )
