@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.suggestions import Guesses, counted
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownLayouts", "bindings", "pattern", "patterns", "read_bindings"]
 
-_MOST = 1000  # patterns of one call; PulseGuardian limits messages of a queue, a broker its bindings by memory
+_MOST = 1000  # patterns of one call: beyond, the number of values is probably a mistake
 _NOT_GITHUB = re.compile(r"[^A-Za-z0-9._%-]")  # characters that Taskcluster removes from names of GitHub
 
 
@@ -31,8 +32,11 @@ def pattern(exchange: str, /, *, route: str | None = None, **fields: str) -> str
         fields: the value of each field, such as `schedulerId="gecko-level-3"`.
 
     Raises:
-        ConfigurationError: Raised when there is no such exchange or field, or a field never has the value.
+        ConfigurationError: Raised when there is no such exchange or field, a field never has the value, or a route and
+            fields are given, which make two patterns.
     """
+    if route and fields:
+        raise ConfigurationError("a route and fields make two patterns: call pulsekit.catalogue.patterns")
     (found,) = patterns(exchange, {name: [value] for name, value in fields.items()}, [route] if route else ())
     return found
 
@@ -110,11 +114,11 @@ def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -
         else [_default(field)]
         for field in exchange.fields
     ]
-    sizes = 1
-    for choice in choices:
-        sizes *= len(choice)
-    if sizes > _MOST:
-        raise ConfigurationError(f"these fields make {sizes:,} bindings; a queue may have {_MOST:,} from one call")
+    count = prod(map(len, choices))
+    if count > _MOST:
+        raise ConfigurationError(
+            f"these fields make {count:,} bindings, more than {_MOST:,}; choose with --filter instead"
+        )
     return [check_pattern(_joined(exchange, words)) for words in product(*choices)]
 
 

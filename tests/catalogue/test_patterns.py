@@ -87,6 +87,11 @@ def test_a_field_that_no_key_can_have_is_an_error_with_the_reason(
         pattern(exchange, **fields)
 
 
+def test_a_route_and_fields_are_no_single_pattern() -> None:
+    with pytest.raises(ConfigurationError, match="a route and fields make two patterns"):
+        pattern("task-failed", route="a", runId="0")
+
+
 def test_only_some_exchanges_have_routes() -> None:
     with pytest.raises(ConfigurationError, match="messages of exchange/hgpushes/v1 have no routes"):
         pattern("hgpushes", route="a")
