@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,21 +28,17 @@ from pulsekit.cli.options import (
     every_option,
     schema_option,
 )
-from pulsekit.cli.output.output import Output, warn
+from pulsekit.cli.output.output import Output
 from pulsekit.errors import ConfigurationError, PreconditionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Binding
     from pulsekit.cli.commands.tail.session import Store
     from pulsekit.cli.output.screens import Screen
-    from pulsekit.messages import MessageCheck
     from pulsekit.pulse import Pulse
     from pulsekit.records.expressions import Filter, Query
-    from pulsekit.records.selection import SchemaOf
-    from pulsekit.schemas.schema import Schema
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -64,7 +58,6 @@ pulsekit tail exchange/me/v1/jobs --queue lunch --keep 2h
 """
 
 _KEEP = 3600.0  # seconds
-_AUTO = "auto"
 _LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
 
 
@@ -158,6 +151,7 @@ def command(
     disk. An existing file is replaced only with --force.
     """
     from pulsekit._config.settings import load_settings
+    from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
     from pulsekit.cli.commands.tail.session import Session
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.cli.output.recordings import new_recording
@@ -178,24 +172,24 @@ def command(
     by_name = bool(fields or routes)
     if by_name and patterns:
         raise ConfigurationError("--field and --route make the pattern: give them or --binding")
-    texts = listen or _own(settings, by_name=by_name or bool(patterns))
+    texts = listen or configured_texts(settings, by_name=by_name or bool(patterns))
     for text in texts:
         if text.startswith("queue/"):
             raise ConfigurationError(
                 f"tail removes no messages from a queue that it did not create. {other_ways(text)}"
             )
     if link:
-        return _print_link(texts, _bindings(texts, patterns, fields, routes))
+        return _print_link(texts, read_arguments(texts, patterns, fields, routes))
     wanted, projection = _expressions(chosen, query)
     pulse = connect(settings, url, insecure=insecure, virtual_host=_virtual_host(texts))
-    bindings = _bindings(texts, patterns, fields, routes, pulse.user)
+    bindings = read_arguments(texts, patterns, fields, routes, pulse.user)
     warn_of_mistakes(bindings)
     store = _store(pulse, queue, keep, queue_type, resume=resume)
     selection = Selection(
         bindings,
         filter=wanted,
         query=projection,
-        schema=_schema(schema, bindings),
+        schema=schema_for(schema, bindings),
         invalid_only=invalid_only,
         unwraps=unwrap,
         explains=explain,
@@ -239,95 +233,6 @@ def other_ways(queue: str) -> str:
         f"To look at the queue, run 'pulsekit queue show {queue}' or 'pulsekit queue peek {queue}'. "
         f"To take messages out of it, run 'pulsekit queue take {queue}'"
     )
-
-
-def _schema(name: str | None, bindings: Sequence[Binding]) -> Schema | MessageCheck | SchemaOf | None:
-    """Return the check of `--schema`, or for `auto` the function that returns the one of each exchange.
-
-    Raises:
-        ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
-    """
-    from pulsekit.schemas.schema import load_schema
-    from pulsekit.treeherder.check import message_check
-
-    if name is None:
-        return None
-    if name != _AUTO or Path(name).exists():
-        return message_check(load_schema(name))
-    from pulsekit.catalogue import message_schema
-
-    unknown = [name for name in dict.fromkeys(one.exchange for one in bindings) if message_schema(name) is None]
-    if len(unknown) == len({one.exchange for one in bindings}):
-        raise ConfigurationError(
-            f"the catalogue has no schema for {', '.join(unknown)}: name one, as in --schema pulse-job"
-        )
-    for exchange in unknown:
-        warn(f"the catalogue has no schema for {exchange}: its messages are not validated")
-
-    @functools.cache  # for each message
-    def check_of(exchange: str) -> Schema | MessageCheck | None:
-        schema = message_schema(exchange)
-        return None if schema is None else message_check(schema)
-
-    return check_of
-
-
-def _own(settings: Settings, *, by_name: bool) -> list[str]:
-    """Return the default bindings: the exchange of the configuration, with one pattern for each destination.
-
-    Args:
-        settings: the configuration.
-        by_name: return the exchange alone, because options have its patterns.
-    """
-    if settings.exchange is None:
-        raise ConfigurationError(
-            "no EXCHANGE: add one, as in 'pulsekit tail exchange/me/v1/jobs', or set it in pulsekit.yml"
-        )
-    if by_name:
-        return [settings.exchange]
-    return [f"{settings.exchange}:{destination}.#" for destination in settings.destinations] or [settings.exchange]
-
-
-def _bindings(
-    texts: Sequence[str],
-    patterns: list[str] | None,
-    given: list[str] | None,
-    routes: list[str] | None,
-    user: str | None = None,
-) -> list[Binding]:
-    """Parse the bindings of the arguments.
-
-    Args:
-        texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
-        patterns: the patterns for each `EXCHANGE` without a pattern.
-        given: the fields that make patterns for each `EXCHANGE` without a pattern.
-        routes: the routes that do so.
-        user: the AMQP user, for the suggestion in an error message.
-    """
-    from pulsekit.bindings.inspector_link import is_link, read_link
-    from pulsekit.bindings.names import check_exchange
-    from pulsekit.bindings.registration import Binding
-    from pulsekit.catalogue import full_name, read_bindings
-    from pulsekit.cli.input.exchanges import read_fields
-
-    fields = read_fields(given or ())
-    bindings: list[Binding] = []
-    bare = 0
-    for text in texts:
-        exchange, colon, _ = text.partition(":")
-        if is_link(text):
-            bindings += read_link(text).bindings
-            continue
-        exchange = check_exchange(full_name(exchange), user)
-        if colon or not patterns:
-            bindings += read_bindings(text, fields, routes or ())
-        else:
-            bindings += [Binding(exchange, pattern) for pattern in patterns]
-        bare += not colon
-    if (patterns or fields or routes) and not bare:
-        options = "--binding is" if patterns else "--field and --route are"
-        raise ConfigurationError(f"{options} for exchanges without a pattern, and each of these has one")
-    return list(dict.fromkeys(bindings))
 
 
 def _expressions(chosen: str | None, query: str | None) -> tuple[Filter | None, Query | None]:
