@@ -132,10 +132,8 @@ class _Report:
     def add(self, document: Document | DocumentError) -> None:
         """Validate one payload, or each task of a graph. Count a payload with a parse error as invalid."""
         if isinstance(document, DocumentError):
-            self._report(document.source, self._next, (document.problem(),))
-            self._next += 1
+            self._report(document, (document.problem(),))
             return
-        self._next = document.index + 1
         try:
             document = _in_todays_form(document) if self._migrate else document
             if self._judge is None:
@@ -145,12 +143,9 @@ class _Report:
             for placed, *_ in judge_subjects(self._judge, document, self._context, tasks=self._tasks):
                 if self._migrate and not placed.reasons:
                     self._out.record(document.value)
-                outcome = placed.verdict.outcome
-                self._report(
-                    document.source, document.index, placed.problems, placed.lint, outcome, value=document.value
-                )
+                self._report(document, placed.problems, placed.lint, placed.verdict.outcome)
         except InvalidPayload as error:
-            self._report(document.source, document.index, error.problems, value=document.value)
+            self._report(document, error.problems)
 
     def _validate(self, document: Document) -> None:
         """Validate a payload against a schema other than that of jobs."""
@@ -160,17 +155,17 @@ class _Report:
         found = self._schema.problems(opened[0], self._profile) or unwritable(opened[0].value)
         if self._migrate and not found:
             self._out.record(document.value)
-        self._report(document.source, document.index, found, value=document.value)
+        self._report(document, found)
 
     def _report(
         self,
-        source: str,
-        index: int,
+        document: Document | DocumentError,
         found: Sequence[Problem],
         lint: Sequence[Placed] = (),
         outcome: str | None = None,
-        value: Any = None,
     ) -> None:
+        index, value = (self._next, None) if isinstance(document, DocumentError) else (document.index, document.value)
+        self._next = index + 1
         self.payloads += 1
         self._invalid += bool(found)
         if found and not self._registrations:
@@ -179,7 +174,7 @@ class _Report:
             self._registrations = looks_like_registration(value)
         for one in lint:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
-        self._write(PayloadReport(source, index, found, lint, outcome))
+        self._write(PayloadReport(document.source, index, found, lint, outcome))
 
     def flush(self) -> None:
         """Flush stdout."""
