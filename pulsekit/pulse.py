@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
@@ -75,21 +76,28 @@ class Pulse:
         timeout: float = CONNECT_TIMEOUT,
         on_state: Callable[[str, State], None] | None = None,
     ) -> None:
+        self._tasks: asyncio.TaskGroup | None = None
         check_callback("on_state", on_state)
         self.user: str = broker.user
         self._broker = broker
         self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
         self._in = Connection(broker, name="consumer", timeout=timeout, on_state=on_state)
-        self._tasks: asyncio.TaskGroup | None = None
         self._closed = False
         self._users: list[Publisher | Consumer] = []
 
     async def __aenter__(self) -> Self:
         if self._tasks is not None:
             raise NotOpen("a connection is opened once: call pulsekit.connect() again")
+        self._out.check()
+        self._in.check()
         self._tasks = asyncio.TaskGroup()
         await self._tasks.__aenter__()
         return self
+
+    def __del__(self) -> None:
+        if self._tasks is not None and not self._closed and self._out.home is not None and self._out.home.in_process:
+            text = f"a connection of {self.user} was not closed: use `async with pulsekit.connect() as pulse`"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -181,3 +182,64 @@ def test_a_callback_for_the_state_cannot_be_a_coroutine_function() -> None:
 
     with pytest.raises(TypeError, match="on_state is called and not awaited"):
         pulsekit.connect("amqp://me:secret@localhost", on_state=on_state)  # type: ignore[arg-type] # what is tested
+
+
+async def test_another_event_loop_cannot_use_a_connection(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    publisher = pulse.publisher(exchange)
+    async with pulse.subscribe(exchange) as messages:
+
+        async def publish_many() -> None:
+            async for receipt in publisher.publish_many([({}, "k")]):
+                receipt.check()
+
+        for use in (
+            lambda: publisher.publish({}, "k"),
+            publish_many,
+            publisher.open,
+            pulse.link,
+            pulse.subscribe(exchange).open,
+            messages.__anext__,
+            messages.drain,
+            messages.depth,
+        ):
+            with pytest.raises(pulsekit.NotOpen, match="belongs to another event loop"):
+                await asyncio.to_thread(lambda use=use: asyncio.run(use()))
+        await publisher.publish({}, "k")  # nothing is damaged
+        await (await anext(messages)).ack()
+
+
+_FORKS = """
+import asyncio, os, sys, pulsekit
+
+async def main(url, exchange):
+    async with pulsekit.connect(url) as pulse:
+        await pulse.create_exchange(exchange)
+        publisher = pulse.publisher(exchange)
+        await publisher.publish({}, "k")
+        child = os.fork()
+        if not child:
+            try:
+                await publisher.publish({}, "k")
+            except pulsekit.NotOpen as error:
+                print(error, flush=True)
+            os._exit(0)
+        os.waitpid(child, 0)
+        await publisher.publish({}, "k")
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+async def test_a_child_process_cannot_use_the_connection_of_its_parent(user: PulseUser, exchange: str) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _FORKS, user.url, exchange, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    assert b"belongs to the parent process" in out
+
+
+async def test_a_connection_that_is_not_closed_is_reported() -> None:
+    with pytest.warns(ResourceWarning, match="a connection of u was not closed: use `async with pulsekit.connect"):
+        await pulsekit.connect("amqp://u:p@127.0.0.1:1/").__aenter__()

@@ -35,6 +35,7 @@ from yarl import URL
 
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error
+from pulsekit._amqp.home import Home
 from pulsekit._amqp.link import Link
 from pulsekit._amqp.tasks import end_task, run_cancellable
 from pulsekit._amqp.transport import Transport
@@ -127,6 +128,7 @@ class Connection:
         self.name = name
         self.state: State = State.CLOSED
         self.epoch: int = 0
+        self.home: Home | None = None
         self._broker = broker
         self._timeout = timeout
         self._on_state = on_state
@@ -137,8 +139,23 @@ class Connection:
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
+    def check(self) -> None:
+        """Check that the caller runs in the event loop of the connection, which is that of the first call.
+
+        Raises:
+            NotOpen: Raised in another event loop or process.
+        """
+        if self.home is None:
+            self.home = Home()
+        self.home.check()
+
     def start(self, tasks: asyncio.TaskGroup) -> None:
-        """Start connecting, in a task of the given group. Starting twice does nothing."""
+        """Start connecting, in a task of the given group. Starting twice does nothing.
+
+        Raises:
+            NotOpen: Raised in another event loop or process than that of the connection.
+        """
+        self.check()
         if self._task is None:
             self._task = tasks.create_task(self._supervise(), name=f"pulsekit {self.name}")
 

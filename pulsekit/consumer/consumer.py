@@ -182,6 +182,7 @@ class Consumer:
                 raise fresh(subscription.end)
             if self._drained:
                 raise StopAsyncIteration
+            subscription.check()
             subscription.arrived.clear()
             await subscription.arrived.wait()
         return subscription.buffer.popleft()
@@ -239,6 +240,7 @@ class Consumer:
             now: requeue the messages that have arrived and were not returned. Iteration ends at once, and `handle`
                 after the current message.
         """
+        self._subscription.check()
         self._drained = True
         await self._subscription.stop(now=now)
 

@@ -172,6 +172,7 @@ class Subscription:
         """
         if self.end is not None:
             raise fresh(self.end)
+        self.check()
         if self._task is None:
             self._ready = asyncio.get_running_loop().create_future()
             self._lock_deadline = asyncio.get_running_loop().time() + CONNECT_TIMEOUT
@@ -181,6 +182,14 @@ class Subscription:
         await asyncio.shield(self._ready)
         if self.end is not None:
             raise fresh(self.end)
+
+    def check(self) -> None:
+        """Check that the caller runs in the event loop of the connection.
+
+        Raises:
+            NotOpen: Raised in another event loop or process.
+        """
+        self._connection.check()
 
     async def close(self, reason: PulsekitError) -> None:
         """Stop consuming and requeue unsettled messages; an exclusive queue is deleted. Closing twice is fine."""
@@ -221,6 +230,7 @@ class Subscription:
             NetworkError: Raised when the connection is away.
             NotFound: Raised when the queue does not exist any more.
         """
+        self.check()
         if self._channel is None:
             raise ConnectionLost("nobody listens at the moment: the connection is away")
         with self._channel.link.router.awaiting_answer():

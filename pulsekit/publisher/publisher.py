@@ -190,6 +190,7 @@ class Publisher:
             self.mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
         )
+        self._sender.check()
         message.on_settled = on_settled
         self._sender.accept(message)
         return message
@@ -233,6 +234,7 @@ class Publisher:
             ConfigurationError: Raised when the window is smaller than 1.
             TypeError: Raised when a part of a message has a wrong type, after the receipts of the messages before it.
         """
+        self._sender.check()
         if self._sender.failure is not None:
             raise fresh(self._sender.failure)
         if window < 1:

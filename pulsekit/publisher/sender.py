@@ -108,11 +108,20 @@ class Sender:
         """
         if self.failure is not None:
             raise fresh(self.failure)
+        self.check()
         self._start()
         assert self._ready is not None
         await asyncio.shield(self._ready)
         if self.failure is not None:
             raise fresh(self.failure)
+
+    def check(self) -> None:
+        """Check that the caller runs in the event loop of the connection.
+
+        Raises:
+            NotOpen: Raised in another event loop or process.
+        """
+        self._connection.check()
 
     async def close(self, timeout: float) -> tuple[Receipt, ...]:
         """Wait for outcomes, then settle the remaining messages and return their receipts."""
