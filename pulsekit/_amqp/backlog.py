@@ -38,7 +38,7 @@ class Backlog:
 
         Args:
             now: the time.
-            unsettled: the number of unsettled deliveries, with those that are being settled.
+            unsettled: the number of unsettled deliveries, including the deliveries that are being settled.
             window: the number of unsettled deliveries at which the broker keeps messages back.
             settled: the number of deliveries that are being settled.
         """

@@ -261,7 +261,7 @@ class ConsumeChannel(FrameChannel):
             end.cancel()
 
     async def stop(self, *, give_back: Iterable[int] | None = None) -> None:
-        """Stop the deliveries (basic.cancel). Those that have arrived can still be settled. Stopping twice is fine.
+        """Stop the deliveries (basic.cancel). Earlier deliveries can still be settled. Stopping twice is fine.
 
         basic.cancel is written at once, and not by aiormq: deliveries that are requeued before it would come again, and
         a request of aiormq that is cancelled or times out closes the channel.

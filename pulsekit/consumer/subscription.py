@@ -21,8 +21,8 @@ Invariants:
 - A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
 - `end` is set once. Iteration raises it when the buffer is empty.
 
-- A gap of a queue that was lost begins where messages may be missing: the broker loses those that waited in the queue,
-  too. See `_oldest_missing`.
+- A gap of a queue that was lost begins where messages may be missing: the messages that waited in the
+  queue are lost, too. See `_oldest_missing`.
 
 Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
 consumer is back at 12:00:02. The buffer is emptied, `on_gap` is called with a gap of two seconds that is not lossy, and
@@ -232,7 +232,7 @@ class Subscription:
         """
         self.check()
         if self._channel is None:
-            raise ConnectionLost("nobody listens at the moment: the connection is away")
+            raise ConnectionLost("no consumer is connected at the moment: the connection was lost")
         with self._channel.link.router.awaiting_answer():
             ready, unsettled, consumers = await self._channel.depth()
         return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
@@ -468,7 +468,8 @@ class Subscription:
         self.arrived.set()
 
     def _on_lost(self) -> None:
-        if self._durable and self.buffer:
+        queue_exists = self._durable or (self._channel is not None and self._channel.ended_by is not None)
+        if queue_exists and self.buffer:
             self._dropped = self.buffer[0].received.timestamp()
             self.buffer.clear()  # the broker requeues them and delivers them again
 
