@@ -25,9 +25,9 @@ __all__ = ["Command", "Group", "run"]
 # has `command`, a function or a Typer application, and `EXAMPLES`, the example lines in its help and in the help of
 # its subcommands.
 _COMMANDS = {
-    "demo": ("pulsekit.cli.commands.demo", "Show the whole journey of a job on this machine."),
-    "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and a job.yml to start from."),
-    "sandbox": ("pulsekit.cli.commands.sandbox", "Host Pulse on this machine, alone or around a command."),
+    "demo": ("pulsekit.cli.commands.demo", "Show each step of a job, on this machine."),
+    "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and job.yml to start from."),
+    "sandbox": ("pulsekit.cli.commands.sandbox", "Run a Pulse broker on this machine."),
     "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
     "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),

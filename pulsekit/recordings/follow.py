@@ -1,4 +1,4 @@
-"""Follow a subscription: choose messages, record them, show them, and acknowledge them once they are recorded or shown.
+"""Follow a subscription: select messages, record and show them, and acknowledge them afterwards.
 
 writer = RecordingWriter(Recorder("jobs.ndjson.gz"))
 follower = Follower(Selection([binding], filter=Filter("payload.tier == `1`")), writer, until=Until(count=100))
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "Until", "Viewer"]
 
 _LOOK = 0.1  # seconds between two checks whether the first attempt to subscribe has failed
-_BATCH = 256  # messages recorded and shown together when they come faster than that
-_BATCH_BYTES = 4 * 1024 * 1024  # of their bodies, since their records are in memory at the same time
+_BATCH = 256  # messages that are recorded and shown together, if they arrive faster
+_BATCH_BYTES = 4 * 1024 * 1024  # bytes of their bodies, because their records are in memory at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class Until:
-    """Say when to stop: at the first of these.
+    """The conditions to stop. The first one that is met decides.
 
     Attributes:
-        count: after N chosen messages.
-        idle: after N seconds without a chosen message.
+        count: after N selected messages.
+        idle: after N seconds without a selected message.
         duration: after N seconds.
     """
 
@@ -47,39 +47,39 @@ class Until:
 
 
 class Viewer(Protocol):
-    """Something that shows messages beside the event loop, however slowly it is read.
+    """A viewer that shows messages without blocking the event loop, even if its reader is slow.
 
     Attributes:
-        due: when to call `settle` at the latest, by the clock of the loop.
+        due: the latest time to call `settle`, on the clock of the event loop.
     """
 
     due: float
 
     async def show(self, seen: Sequence[SelectedMessage]) -> None:
-        """Show messages, and before them the gaps that were in front of them."""
+        """Show messages, after the gaps before them."""
 
     def gap(self, gap: Gap, *, at_once: bool) -> None:
         """Show a gap: at once, or before the first message of its epoch."""
 
     async def settle(self) -> None:
-        """Do what is due."""
+        """Do the work that is due."""
 
     async def close(self) -> None:
-        """Show what is left."""
+        """Show the remaining messages and gaps."""
 
 
 class Follower:
-    """Follow one subscription.
+    """A follower of one subscription.
 
     Args:
-        selection: which messages are chosen. The others are acknowledged without a trace.
-        writer: records the chosen messages; without it, a message is acknowledged once it is shown.
-        viewer: makes what shows them, once the recording is open.
-        until: when to stop; by default never.
+        selection: selects messages. Other messages are acknowledged and not shown.
+        writer: records the selected messages. Without a writer, a message is acknowledged after it was shown.
+        viewer: creates the viewer, after the recording was opened.
+        until: when to stop. The default is never.
 
     Attributes:
-        received: messages that came.
-        chosen: those of them that were chosen.
+        received: the number of messages.
+        chosen: the number of selected messages.
         busy: whether messages are being recorded or shown.
     """
 
@@ -102,11 +102,11 @@ class Follower:
         self._consumer: Consumer | None = None
         self._began: float | None = None  # when `connect` was called
         self._connected = True  # unless `connect` returned False
-        self._last = 0.0  # when the last chosen message came
+        self._last = 0.0  # the time of the last selected message
 
     @property
     def prefetch(self) -> int:
-        """How many messages the broker should send ahead."""
+        """The prefetch count for the subscription."""
         return PREFETCH if self._writer is None else self._writer.prefetch
 
     def on_gap(self, gap: Gap) -> None:
@@ -151,7 +151,7 @@ class Follower:
             raise ConnectTimeout(f"no subscription within {time() - self._began:.3g} s: {problem}") from problem
 
     async def open(self, consumer: Consumer) -> None:
-        """Begin the recording, and make the viewer.
+        """Open the recording, and create the viewer.
 
         Raises:
             OSError: Raised when the recording cannot be written.
@@ -162,7 +162,7 @@ class Follower:
         self._viewer = self._make_viewer()
 
     async def run(self, consumer: Consumer) -> None:
-        """Follow until it is time to stop, then close recording and viewer.
+        """Follow until a condition of `until` is met, then close the recording and the viewer.
 
         If `connect` returned False, this only writes the recording without messages.
 
@@ -211,7 +211,7 @@ class Follower:
                     await message.ack()
 
     async def _next(self, consumer: Consumer, most: float) -> list[Message]:
-        """Wait for messages, and meanwhile do what is due; return none after the idle time."""
+        """Wait for messages, and do due work meanwhile. Return none after the idle time."""
         loop = asyncio.get_running_loop()
         end = inf if self._until.idle is None else self._last + self._until.idle
         parts = [part for part in (self._writer, self._viewer) if part is not None]

@@ -4,8 +4,8 @@
         ...
 
 The plan: bytes of the file become chunks (`_unpacked`, if gzip packed them), chunks become lines (`_lines`), and
-`_Check` turns each line into an entry. Every stage yields all that is before the first damage, so a caller gets each
-message that was recorded whole, then `DamagedRecording` with the number of the line. Nothing is read ahead of a line.
+`_Check` turns each line into an entry. Every stage yields everything before the first damage, so the caller gets
+all complete messages, and then `DamagedRecording` with the number of the line. No line is read ahead.
 """
 
 from __future__ import annotations
@@ -30,19 +30,18 @@ if TYPE_CHECKING:
 
 __all__ = ["is_gzip", "read_recording"]
 
-_MAX_LINE = 512 * 1024 * 1024  # bytes: RabbitMQ's largest message has 128 MiB, and stands in a record once or twice
+_MAX_LINE = 512 * 1024 * 1024  # bytes: RabbitMQ's largest message has 128 MiB, and a record contains it once or twice
 _CHUNK = 64 * 1024
 _MAGIC = b"\x1f\x8b"  # of gzip (RFC 1952 §2.3.1)
 _GZIP = 31  # the widest window, and gzip's header and check around it (zlib.h, inflateInit2)
-_CUT = "the recording was cut off, or is still being written"
+_CUT = "the recording is truncated, or is still being written"
 
 
 def read_recording(path: str | Path) -> Iterator[Record | Gap]:
-    """Yield messages and gaps in the order they were written.
+    """Yield messages and gaps in the order of the file.
 
-    NDJSON without a header, such as the output of `tail`, is read as well; a missing end is not noticed there. So is
-    the download of Pulse Inspector, a JSON list of records. The first bytes of the file decide whether it is
-    compressed.
+    NDJSON without a header, such as the output of `tail`, is also accepted, but a missing end is not detected. So is the
+    download of Pulse Inspector, a JSON list of records. The first bytes of the file decide whether it is compressed.
 
     Raises:
         DamagedRecording: Raised when the file was cut off, damaged or changed; raised after all entries before that
@@ -58,13 +57,13 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
                     yield entry
             check.end()
         except zlib.error as error:
-            raise check.damage(f"what gzip packed is damaged here ({error})") from error
+            raise check.damage(f"the gzip data is damaged here ({error})") from error
         except (EOFError, ValueError, InvalidMessage) as error:
             raise check.damage(str(error)) from error
 
 
 def is_gzip(path: str | Path) -> bool:
-    """Return True if the first bytes of a file say that gzip compressed it.
+    """Return whether a file is gzip, by its first bytes.
 
     Raises:
         OSError: Raised when the file cannot be read.
@@ -78,10 +77,10 @@ def _begins_with_magic(file: BufferedReader) -> bool:
 
 
 class _Check:
-    """Turn lines into entries, and compare a recording with its trailer.
+    """A parser of lines, which also compares a recording with its trailer.
 
-    States: no recording so far (`_recorded` false: any record is accepted), inside a recording (a header came), and
-    behind a trailer (`_ended`: only the header of another recording may follow). `_count` and `_digest` cover the lines
+    States: no recording so far (`_recorded` is false: any record is accepted), inside a recording (after a header), and
+    after a trailer (`_ended`: only the header of another recording may follow). `_count` and `_digest` cover the lines
     since the last header, so `header record record trailer` ends when the trailer has count 2 and the digest of the
     three lines before it.
     """
@@ -99,7 +98,7 @@ class _Check:
 
         Raises:
             EOFError: Raised when the file ends within the line.
-            ValueError: Raised when the line is no record, or cannot follow the lines before it.
+            ValueError: Raised when the line is not a record, or cannot follow the previous lines.
             InvalidMessage: Raised when the record cannot be read.
         """
         entry = self._entry(_read_json(line)) if line.strip() else None
@@ -111,7 +110,7 @@ class _Check:
         """Check that the last recording has a trailer.
 
         Raises:
-            EOFError: it has none.
+            EOFError: Raised when the last recording has no trailer.
         """
         if self._recorded and not self._ended:
             raise EOFError(f"the trailer is missing: {_CUT}")
@@ -123,14 +122,14 @@ class _Check:
     def _entry(self, value: Any) -> Record | Gap | None:
         kind = value["type"] if is_metadata(value) else "message" if is_record(value) else None
         if kind is None:
-            raise ValueError("this line is JSON, but no record of a message")
+            raise ValueError("this line is JSON, but not a record of a message")
         if kind == "header":
             if self._recorded and not self._ended:
-                raise ValueError("a recording begins here, but the one before has no trailer")
+                raise ValueError("a recording begins here, but the previous one has no trailer")
             self._recorded, self._ended = True, False
             self._count, self._digest = 0, hashlib.sha256()
         elif self._ended:
-            raise ValueError("this line stands behind the trailer")
+            raise ValueError("this line is after the trailer")
         if kind == "trailer":
             self._compare(value)
             self._ended = True
@@ -145,9 +144,11 @@ class _Check:
 
     def _compare(self, trailer: dict[str, Any]) -> None:
         if trailer.get("count") != self._count:
-            raise ValueError(f"the trailer counts {trailer.get('count')} messages, but {self._count} are there")
+            raise ValueError(
+                f"the trailer has the count {trailer.get('count')}, but the recording has {self._count} messages"
+            )
         if trailer.get("sha256") != self._digest.hexdigest():
-            raise ValueError("the lines before the trailer are not those that were recorded (SHA-256)")
+            raise ValueError("the lines before the trailer were changed (SHA-256)")
 
 
 def _read_json(line: bytes) -> Any:
@@ -164,10 +165,9 @@ def _read_json(line: bytes) -> Any:
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:
     """Decompress gzip (RFC 1952), and yield every byte before the first damage.
 
-    A file may hold several gzip members in a row, as `cat a.gz b.gz` makes it: at the end of one, the rest of the chunk
-    goes to a new decompressor. zlib reports damage for a whole call and returns nothing of it, so each call is made on
-    a decompressor that was copied before: after an error, the copy gets the same chunk byte by byte, and yields what
-    comes before the bad byte.
+    A file may contain several gzip members, as `cat a.gz b.gz` produces: at the end of one, the rest of the chunk goes
+    to a new decompressor. zlib reports damage for a complete call and returns none of its data, so each decompressor is
+    copied before a call: after an error, the copy decompresses the chunk byte by byte, up to the damaged byte.
     """
     unpacker = None
     while data := file.read(_CHUNK):
@@ -182,7 +182,7 @@ def _unpacked(file: BinaryIO) -> Iterator[bytes]:
                 raise
             data, unpacker = (unpacker.unused_data, None) if unpacker.eof else (unpacker.unconsumed_tail, unpacker)
     if unpacker is not None:
-        raise EOFError(f"what gzip packed has no end: {_CUT}")
+        raise EOFError(f"the gzip data has no end: {_CUT}")
 
 
 def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
@@ -203,7 +203,7 @@ def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
 def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     r"""Yield lines with their ends; the last may have none.
 
-    `begun` holds the pieces of the line in hand, which end in no newline. They are joined once, when the line ends, so
+    `begun` has the pieces of the current line, without a newline. They are joined once, when the line ends, so
     a long line takes time in proportion to its size: b'{"a"', b':1}\n{"b"' yield b'{"a":1}\n' and keep b'{"b"'.
     """
     begun: list[bytes] = []

@@ -7,14 +7,14 @@ A recording is NDJSON, in a file ending in `.ndjson` or `.ndjson.gz`. Its lines 
     {"v":1,"type":"gap","from":"…","to":"…","seconds":2.0,"lossy":true,"epoch":2}
     {"v":1,"type":"trailer","count":1,"sha256":"…"}
 
-The trailer has the number of messages and the SHA-256 of all uncompressed bytes before it, so a reader notices when a
-recording was cut off, damaged or changed. A file may hold several recordings, one after the other.
+The trailer has the number of messages and the SHA-256 of all uncompressed bytes before it, so a reader detects a
+truncated, damaged or changed recording. A file may contain several recordings.
 
     with Recorder("jobs.ndjson.gz") as recorder:
         recorder.write([message])
         recorder.sync()                              # from here on the message may be acknowledged
 
-All calls block. Beside an event loop, make them in a thread, one call after the other.
+All calls block. In a program with an event loop, make them in a thread, one after the other.
 """
 
 from __future__ import annotations
@@ -50,30 +50,30 @@ if TYPE_CHECKING:
 __all__ = ["Recorder"]
 
 _GZIP = 31  # the widest window, and gzip's header and check around it (zlib.h, deflateInit2)
-_LEVEL = 3  # half the work of the usual 6, for a file a quarter larger
+_LEVEL = 3  # half the time of the default 6, for a file that is a quarter larger
 _NO_DISK = {errno.EINVAL, errno.ENOTSUP}  # errors of fsync on a pipe or a device
 
 
 class Recorder:
-    """Write a recording, inside its `with` block or between `open` and `close`.
+    """A writer of a recording, inside its `with` block or between `open` and `close`.
 
-    Messages given to `write` survive the end of this process; in a compressed file only after `sync`. After `sync` they
-    survive the end of the machine, too. When the disk is full or fails, OSError is raised and the file is closed. It
-    then ends with a whole line, has all that was synced and, if it is not compressed and there is room, the trailer.
+    After `write`, messages survive the end of this process; in a compressed file only after `sync`. After `sync`, they
+    also survive the end of the machine. If the disk is full or fails, OSError is raised and the file is closed. It then
+    ends with a complete line, has all synced messages and, if it is not compressed and there is space, the trailer.
 
-    The invariant behind that: the first `_whole` bytes of the file can be read alone. They end with a whole line, in a
-    compressed file with a flushed block. `_give_up` cuts the file off there.
+    The invariant: the first `_whole` bytes of the file can be read. They end with a complete line, in a compressed file
+    with a flushed block. `_give_up` truncates the file there.
 
     Attributes:
-        path: where it is written.
-        count: messages written.
+        path: the file.
+        count: the number of messages.
     """
 
     def __init__(self, path: str | Path, *, bindings: Iterable[str] = (), replace: bool = False) -> None:
-        """Choose the file; `open` creates it.
+        """Create a recorder. `open` creates the file.
 
         Args:
-            path: ends in `.ndjson` or `.ndjson.gz`.
+            path: the file, which ends in `.ndjson` or `.ndjson.gz`.
             bindings: the bindings of the subscription, for the header.
             replace: whether an existing file is overwritten; otherwise it is an error.
 
@@ -83,17 +83,17 @@ class Recorder:
         self.path: Path = Path(path)
         self.count: int = 0
         if not self.path.name.endswith((".ndjson", ".ndjson.gz")):
-            raise ConfigurationError(f"{path}: the name of a recording ends in .ndjson or .ndjson.gz")
+            raise ConfigurationError(f"{path}: the name of a recording must end in .ndjson or .ndjson.gz")
         self._bindings = list(bindings)
         self._mode: Literal["wb", "xb"] = "wb" if replace else "xb"
         self._packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if self.path.suffix == ".gz" else None
         self._file: FileIO | None = None
         self._digest = hashlib.sha256()
-        self._whole = 0  # bytes of the file that end where it may be cut off
+        self._whole = 0  # bytes up to which the file is complete
 
     @property
     def closed(self) -> bool:
-        """Whether the recording is not open: before `open`, after `close`, or because the disk failed."""
+        """Whether the recording is closed: before `open`, after `close`, or because the disk failed."""
         return self._file is None
 
     def open(self) -> None:
@@ -105,7 +105,9 @@ class Recorder:
         """
         self._file = open(self.path, self._mode, buffering=0, opener=_privately)  # noqa: SIM115 - `close` does
         self._append(_line(header_record(datetime.now(UTC), self._bindings)))
-        with suppress(OSError):  # the name of a new file is part of its folder; some file systems cannot sync one
+        with suppress(
+            OSError
+        ):  # sync the folder, which has the name of the new file; some file systems do not support it
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
@@ -116,8 +118,8 @@ class Recorder:
         """Append messages and gaps, all of them or none.
 
         Raises:
-            OSError: Raised when the disk is full or failed; the recording is closed.
-            NotOpen: it is closed already.
+            OSError: Raised when the disk is full or failed. The recording is closed.
+            NotOpen: Raised when the recording is closed.
         """
         lines, count = [], 0
         for entry in entries:
@@ -130,11 +132,11 @@ class Recorder:
         self.count += count
 
     def sync(self) -> None:
-        """Return when the disk has all messages written so far; then they may be acknowledged.
+        """Sync the file. Afterwards, all written messages are on the disk and may be acknowledged.
 
         Raises:
-            OSError: Raised when the disk is full or failed; the recording is closed.
-            NotOpen: it is closed already.
+            OSError: Raised when the disk is full or failed. The recording is closed.
+            NotOpen: Raised when the recording is closed.
         """
         file = self._opened()
         if self._packer is not None:
@@ -150,7 +152,7 @@ class Recorder:
         """Write the trailer, sync, and close. Closing twice is fine.
 
         Raises:
-            OSError: Raised when the disk is full or failed; what was synced before is in the file.
+            OSError: Raised when the disk is full or failed. All synced messages are in the file.
         """
         if self._file is None:
             return
@@ -190,7 +192,7 @@ class Recorder:
         except OSError as error:
             self._give_up()
             raise self._named(error) from error
-        except BaseException:  # an interruption leaves a part of a line
+        except BaseException:  # an interruption can leave a partial line
             self._give_up()
             raise
 
@@ -202,7 +204,7 @@ class Recorder:
                 raise self._named(error) from error
 
     def _give_up(self) -> None:
-        """Cut the file off where it is whole, end it with the trailer if it is not compressed, and close it."""
+        """Truncate the file where it is complete, write the trailer if it is not compressed, and close it."""
         file, self._file = self._opened(), None
         with suppress(OSError), file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -220,7 +222,7 @@ class Recorder:
 
 
 def _privately(path: str, flags: int) -> int:
-    """Create a file that its owner alone can read: messages may be confidential."""
+    """Create a file that only its owner can read, because messages may be confidential."""
     file = os.open(path, flags, 0o600)
     if stat.S_ISREG(os.fstat(file).st_mode):
         with suppress(OSError):  # a replaced file may belong to another user

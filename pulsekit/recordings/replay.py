@@ -35,12 +35,12 @@ def schedule(
 ) -> Iterator[tuple[float, Record]]:
     """Yield each message with the time when it is due, in seconds after the first.
 
-    No message is due before the one in front of it, even if the clock was set back during the recording.
+    No message is due before the previous one, even if the clock was set back during the recording.
 
     Args:
-        entries: the entries of a recording; gaps take the time they took.
-        speed: how many times faster; with `inf`, all messages are due at once.
-        max_gap: the most seconds between two messages, after `speed`.
+        entries: the entries of a recording. Gaps keep their duration.
+        speed: the divisor of the intervals; with `inf`, all messages are due at once.
+        max_gap: the largest number of seconds between two messages, after `speed`.
         pace: seconds between any two messages, instead of the recorded times.
     """
     due, last = 0.0, None
@@ -56,18 +56,18 @@ def schedule(
 
 def _check_speed(speed: object) -> None:
     if not isinstance(speed, int | float) or not speed > 0:
-        right = "1 is as recorded, 2 twice as fast, math.inf as fast as possible"
-        raise ConfigurationError(f"a speed is a number above zero ({right}), not {speed!r}")
+        right = "1 keeps the recorded intervals, 2 halves them, math.inf removes them"
+        raise ConfigurationError(f"speed must be a number above zero ({right}), not {speed!r}")
 
 
 class KeyMap:
-    """Replace the first words of routing keys.
+    """A mapping that replaces the first words of routing keys.
 
-    If several changes fit a key, the one with the most words is used. Other keys stay as they are.
+    If several changes match a key, the one with the most words is used. Other keys stay as they are.
     """
 
     def __init__(self, changes: Iterable[str]) -> None:
-        """Read changes, each `OLD=NEW`: whole words with dots between them; without NEW, OLD is removed.
+        """Parse changes, each `OLD=NEW`: complete words with dots between them. Without NEW, OLD is removed.
 
         Raises:
             ConfigurationError: Raised when a change has another form, or two changes have the same OLD.
@@ -99,16 +99,16 @@ class KeyMap:
 
 
 class Replay:
-    """Publish the messages of a recording, each when it is due.
+    """A replay, which publishes the messages of a recording, each when it is due.
 
-    A message is never published before its time. If the machine or the broker cannot keep up, it is late; the messages
-    after it follow as fast as possible until they are in time again. Bodies, keys, headers and properties are as
-    recorded, message ids included; only `user_id` is left out, because the broker refuses another user's (406).
+    A message is never published early. If the machine or the broker is too slow, it is late, and the next messages
+    follow as fast as possible until they are in time again. Bodies, keys, headers and properties are those of the
+    recording, message ids included; only `user_id` is removed, because the broker refuses another user's (406).
 
     Attributes:
-        count: messages given to the publisher.
-        planned: when the last of them was due, in seconds after the first.
-        late: its delay in seconds.
+        count: the number of messages that were passed to the publisher.
+        planned: the time at which the last of them was due, in seconds after the first.
+        late: the delay of the last message in seconds.
         latest: the largest delay of a message in seconds.
     """
 
@@ -123,12 +123,12 @@ class Replay:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        """Prepare to publish; `send` reads the entries.
+        """Create a replay. `send` reads the entries.
 
         Args:
             entries: the entries of a recording, as from `read_recording`.
-            speed: how many times faster; `inf` does not wait, and then no message is late.
-            max_gap: the most seconds between two messages.
+            speed: the divisor of the intervals; with `inf`, it does not wait, and no message is late.
+            max_gap: the largest number of seconds between two messages.
             pace: seconds between any two messages, instead of the recorded times.
             rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`.
             clock: returns the time in seconds.
@@ -149,10 +149,10 @@ class Replay:
         self._sleep = sleep
 
     async def send(self, publisher: Publisher, *, window: int = WINDOW) -> AsyncGenerator[Receipt, None]:
-        """Publish everything, and yield the receipts in order, each as soon as it is known. May be called once.
+        """Publish all messages, and yield the receipts in order, each as soon as it arrives. Call it once.
 
         Raises:
-            Exception: what reading the entries raises, after the receipts of the messages before.
+            Exception: Raised when reading the entries fails, after the receipts of the previous messages.
             BrokerRefused: Raised when the exchange, the login or the virtual host was refused.
             NetworkError: Raised when the broker could not be reached for the first time.
         """

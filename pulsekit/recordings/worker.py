@@ -1,6 +1,6 @@
-"""Blocking calls beside the event loop, so that a slow disk or pipe never stops heartbeats and confirms.
+"""Blocking calls in a thread, so that a slow disk or pipe does not stop heartbeats and confirms.
 
-A daemon thread makes them: one that blocks for ever does not keep the process from ending.
+The thread is a daemon, so a call that blocks for ever does not block the exit of the process.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Worker"]
 
 
 class Worker:
-    """Run blocking calls one after the other in a daemon thread, made with the first of them."""
+    """A daemon thread that runs blocking calls one after the other. The first call starts it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -26,11 +26,11 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], Any]) -> Any:
-        """Return what the function returns, or raise what it raises. Cancelling does not stop the call itself."""
+        """Call a function in the thread, and return its result. Cancelling does not stop the function."""
         return await self.submit(function)
 
     def submit(self, function: Callable[[], Any]) -> asyncio.Future[Any]:
-        """Return what `call` waits for."""
+        """Call a function in the thread, and return a future of its result."""
         loop = asyncio.get_running_loop()
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, args=(loop,), name=self._name, daemon=True)
@@ -44,11 +44,11 @@ class Worker:
             function, done = self._calls.get()
             try:
                 result, error = function(), None
-            except BaseException as caught:  # noqa: BLE001 - raised again where it was called from
+            except BaseException as caught:  # noqa: BLE001 - raised again in the caller
                 result, error = None, caught
             try:
                 loop.call_soon_threadsafe(_resolve, done, result, error)
-            except RuntimeError:  # the loop has ended meanwhile, and nobody waits any more
+            except RuntimeError:  # the event loop was closed meanwhile
                 return
 
 

@@ -1,4 +1,4 @@
-"""Record messages beside the event loop, and acknowledge them once the disk has them."""
+"""Record messages without blocking the event loop, and acknowledge them after they are on the disk."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordingWriter"]
 
-_PREFETCH = 1000  # messages the broker sends ahead: it goes on while the disk takes its time
-_UNACKNOWLEDGED = _PREFETCH // 2  # messages recorded and not acknowledged, at most
-_SOON = 0.5  # seconds until what is recorded is acknowledged at the latest
+_PREFETCH = 1000  # prefetch count: the broker continues to deliver while the disk is busy
+_UNACKNOWLEDGED = _PREFETCH // 2  # the largest number of recorded messages without an acknowledgement
+_SOON = 0.5  # seconds after which recorded messages are acknowledged
 
 
 class RecordingWriter:
-    """Record messages beside the event loop, and acknowledge them once the disk has them.
+    """A writer that records messages without blocking the event loop, and acknowledges them afterwards.
 
-    That is not asked of the disk for every message, but for many at once, and soon.
+    The disk is not synced for every message, but for many at once, within a short time.
 
     Attributes:
-        prefetch: how many messages the broker should send ahead.
-        gaps: those that were not recorded yet: each belongs before the messages of its epoch.
-        due: when to call `settle` at the latest, by the clock of the loop.
+        prefetch: the prefetch count for the subscription.
+        gaps: the gaps that are not recorded yet. Each belongs before the messages of its epoch.
+        due: the latest time to call `settle`, on the clock of the event loop.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -44,24 +44,24 @@ class RecordingWriter:
 
     @property
     def count(self) -> int:
-        """Messages recorded."""
+        """The number of recorded messages."""
         return self._recorder.count
 
     @property
     def path(self) -> Path:
-        """Where they are recorded."""
+        """The file of the recording."""
         return self._recorder.path
 
     async def open(self) -> None:
-        """Begin the recording."""
+        """Open the recording."""
         await self._disk.call(self._recorder.open)
 
     async def write(self, messages: Iterable[Message], batch: Sequence[Message] | None = None) -> None:
         """Record messages.
 
         Args:
-            messages: what is recorded.
-            batch: what is acknowledged then, where that is more: those that are not wanted, too.
+            messages: the messages to record.
+            batch: the messages to acknowledge afterwards, if they include others that are not recorded.
         """
         batch = list(messages) if batch is None else batch
         entries: list[Message | Gap] = []
@@ -77,12 +77,12 @@ class RecordingWriter:
             await self.settle()
 
     async def settle(self) -> None:
-        """Have the disk keep what was recorded, and acknowledge it."""
+        """Sync the recording, and acknowledge the recorded messages."""
         await self._disk.call(self._recorder.sync)
         await self._acknowledge()
 
     async def close(self) -> None:
-        """End the recording; when it has failed, nothing more is acknowledged."""
+        """Close the recording. If it failed, acknowledge no further message."""
         gaps, self.gaps = self.gaps, deque()
         if await self._disk.call(lambda: self._end(gaps)):
             await self._acknowledge()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MatchedBindings", "Reason"]
 
-_MEMO = 4096  # routing keys whose answer is remembered
+_MEMO = 4096  # routing keys with a cached answer
 
 
 class Reason(NamedTuple):
@@ -29,7 +29,7 @@ class Reason(NamedTuple):
     Attributes:
         binding: the binding.
         key: the routing key or the CC key.
-        words: which part of the pattern matched which words, for a person.
+        words: the parts of the pattern with the words that they matched, as text.
     """
 
     binding: Binding
@@ -38,7 +38,7 @@ class Reason(NamedTuple):
 
 
 class MatchedBindings:
-    """Find the bindings that matched a message, in the order they were given."""
+    """The bindings of a subscription, to find those that matched a message, in their order."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = tuple(dict.fromkeys(bindings))
@@ -51,7 +51,7 @@ class MatchedBindings:
         return len(self._bindings)
 
     def bindings(self, message: Message) -> tuple[Binding, ...]:
-        """Return the bindings that match one of its keys; none if it came by an unknown key or binding."""
+        """Return the bindings that match a key of the message; none if an unknown key or binding matched."""
         table = self._tables.get(message.exchange)
         if table is None:
             return ()
@@ -59,7 +59,7 @@ class MatchedBindings:
         return tuple(self._bindings[number] for number in sorted(numbers))
 
     def reasons(self, message: Message) -> tuple[Reason, ...]:
-        """Return for each of those bindings the first key that it matched."""
+        """Return the same bindings, each with the first key that it matched."""
         reasons = []
         for binding in self.bindings(message):
             key, why = next((key, why) for key in _keys(message) if (why := explain_match(binding.pattern, key)))
@@ -67,7 +67,7 @@ class MatchedBindings:
         return tuple(reasons)
 
     def names(self, message: Message) -> list[str]:
-        """Return the bindings as `EXCHANGE:PATTERN`; those of messages with one key are remembered."""
+        """Return the bindings as `EXCHANGE:PATTERN`. The result for a message with one key is cached."""
         keys = _keys(message)
         route = (message.exchange, message.routing_key)
         names = self._memo.get(route) if len(keys) == 1 else None

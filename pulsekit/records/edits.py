@@ -1,4 +1,4 @@
-"""Options that change fields of payloads on their way: `--set` and `--unset`."""
+"""The options that change fields of payloads: `--set` and `--unset`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["changed", "edited", "edits_of"]
 
 
 def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: Schema | None) -> Edits | None:
-    """Return the changes that were asked for, or None when there are none.
+    """Return the requested changes, or None if there are none.
 
     Raises:
-        ConfigurationError: Raised when one cannot be understood, or names what the schema has no place for.
+        ConfigurationError: Raised when a change has an invalid form, or the schema has no such field.
     """
     if not assignments and not removals:
         return None
@@ -29,10 +29,10 @@ def edits_of(assignments: list[str] | None, removals: list[str] | None, schema: 
 
 
 def changed(value: Any, edits: Edits) -> Any:
-    """Return a payload changed, or the record of one; a line of a recording that is no message stays as it is.
+    """Return a payload, or the record of one, with the changes. Other lines of a recording are returned unchanged.
 
     Raises:
-        InvalidInput: it has something else where a field should be put, or is a record that cannot be read.
+        InvalidInput: Raised when the payload has no object or list on the path of a field, or the record is invalid.
     """
     opened = open_payload(value)
     if opened is None:
@@ -41,10 +41,10 @@ def changed(value: Any, edits: Edits) -> Any:
 
 
 def edited(document: Document, edits: Edits) -> Document:
-    """Return the same of a document; what was set has no place in its text, and all else keeps its own.
+    """Return a document with the changes. New values have no position, all others keep their position.
 
     Raises:
-        InvalidPayload: it has something else where a field should be put, or is a record that cannot be read.
+        InvalidPayload: Raised when the payload has no object or list on the path of a field, or the record is invalid.
     """
     opened = open_document(document)
     if opened is None:
@@ -56,7 +56,7 @@ def edited(document: Document, edits: Edits) -> Document:
 
 
 def _another(record: Any, payload: Any) -> dict[str, Any]:
-    """Return a record of another message: consumers that drop duplicates know a message by its id."""
+    """Return a record without the message id, because consumers may drop a message with the same id as a duplicate."""
     value = replace_payload(record, payload)
     if isinstance(properties := value.get("properties"), dict):
         value["properties"] = {name: part for name, part in properties.items() if name != "message_id"}

@@ -1,7 +1,7 @@
-"""JMESPath over records: choose messages, and what is shown of them.
+"""JMESPath over records: select messages, and parts of them.
 
     failed = Filter("payload.result == 'fail' && payload.tier == `1`")
-    failed.takes(message_record(message))                   # True or False, whatever the message holds
+    failed.takes(message_record(message))                   # True or False for any message
 
 The language is described at https://jmespath.org. jmespath, its reference implementation, is imported with the first
 expression.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Filter", "Query"]
 
 _EXAMPLE = "payload.result == 'fail'"
-_MOST = 200  # characters of the reason for a failure, which may quote a payload
+_MOST = 200  # characters of an error, which may quote a payload
 
 
 class _Expression:
@@ -29,8 +29,8 @@ class _Expression:
 
     Attributes:
         text: the expression.
-        failures: the number of records for which it had no value, such as the sum of words.
-        failure: the reason of the first of them.
+        failures: the number of records for which it failed, such as the sum of texts.
+        failure: the error of the first failure.
     """
 
     _NAME = "the expression"
@@ -40,10 +40,11 @@ class _Expression:
 
         Args:
             text: JMESPath, such as `payload.result == 'fail'`.
-            name: what it is for, for the error.
+            name: the name of the expression in error messages.
 
         Raises:
-            ConfigurationError: it is not JMESPath, or calls an unknown function; says where.
+            ConfigurationError: Raised when the text is not JMESPath, or calls an unknown function. It names the
+                position.
         """
         self.text = text
         self.failures: int = 0
@@ -62,7 +63,7 @@ class _Expression:
             self._missing.look(record)
         try:
             return True, self._compiled.search(record)
-        except Exception as error:  # noqa: BLE001 - a payload can raise anything there; the next message may be fine
+        except Exception as error:  # noqa: BLE001 - a payload can cause any exception; the next message may succeed
             self._count(error)
             return False, None
 
@@ -73,30 +74,30 @@ class _Expression:
 
 
 class Filter(_Expression):
-    """Choose records: every value counts as true except `null`, `false`, and empty text, lists and objects."""
+    """A filter of records. All values are true except `null`, `false`, and empty texts, lists and objects."""
 
     _NAME = "the filter"
 
     def takes(self, record: Mapping[str, Any]) -> bool:
-        """Return whether the expression is true for a record. Without a value it is not, and a failure is counted."""
+        """Return whether the expression is true for a record. If it fails, count the failure and return False."""
         value = self._evaluate(record)[1]
-        # JMESPath's own truth: 0 is true.
+        # In JMESPath, 0 is true.
         return not (value is None or value is False or (isinstance(value, str | list | dict) and not value))
 
 
 class Query(_Expression):
-    """Replace a record by the value of an expression, such as `[routing_key, payload.state]`."""
+    """A query, whose value replaces a record, such as `[routing_key, payload.state]`."""
 
     _NAME = "the query"
 
     def line(self, record: Mapping[str, Any]) -> str | None:
-        """Return the value for a record as a line of JSON, or None if there is none; a failure is counted."""
+        """Return the value for a record as a line of JSON, or None. If the query fails, count the failure."""
         worked, value = self._evaluate(record)
         if not worked:
             return None
         try:
             return dump_line(value)
-        except (ValueError, RecursionError) as error:  # a sum too large for a number of JSON
+        except (ValueError, RecursionError) as error:  # a sum that JSON cannot represent
             self._count(error)
             return None
 
@@ -111,10 +112,12 @@ def _compile(text: str, name: str) -> Any:
     except (JMESPathError, RecursionError) as error:
         raise ConfigurationError(_words(text, name, error)) from error
     for function, arguments in _calls(compiled.parsed):
-        known = Functions.FUNCTION_TABLE.get(function)  # jmespath itself notices only when it is called
+        known = Functions.FUNCTION_TABLE.get(
+            function
+        )  # jmespath itself reports this only when it evaluates the expression
         if known is None:
             raise ConfigurationError(
-                f"{name}: there is no function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"
+                f"{name}: unknown function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"
             )
         wanted = known["signature"]
         variadic = bool(wanted) and bool(wanted[-1].get("variadic"))
@@ -126,19 +129,19 @@ def _compile(text: str, name: str) -> Any:
 
 def _words(text: str, name: str, error: Exception) -> str:
     if not text.strip():
-        return f"{name} is empty; write one such as {_EXAMPLE!r} (https://jmespath.org)"
+        return f"{name} is empty: write an expression such as {_EXAMPLE!r} (https://jmespath.org)"
     if isinstance(error, RecursionError):
         return f"{name} is nested too deeply"
     place = getattr(error, "lex_position", None)
     if place is None:
-        return f"{name} {text!r:.80} is no JMESPath: {error}"
+        return f"{name} {text!r:.80} is not JMESPath: {error}"
     part = text[place : place + 20]
-    where = f"at {part!r} (character {place + 1})" if part else "at its end, where something is missing"
-    return f"{name} {text!r:.200} is no JMESPath {where}; one looks like {_EXAMPLE!r} (https://jmespath.org)"
+    where = f"at {part!r} (character {place + 1})" if part else "at its end, which is incomplete"
+    return f"{name} {text!r:.200} is not JMESPath {where}; an example is {_EXAMPLE!r} (https://jmespath.org)"
 
 
 def _calls(node: Any) -> Iterator[tuple[str, int]]:
-    """Yield each function that an expression calls, and with how many arguments."""
+    """Yield each function that an expression calls, and the number of its arguments."""
     if not isinstance(node, dict):
         return
     if node["type"] == "function_expression":

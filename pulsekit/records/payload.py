@@ -1,6 +1,6 @@
-"""The payload of a JSON value: the value itself, or what a record of `tail` carries.
+"""The payload of a JSON value: the value itself, or the payload of a record.
 
-    payload, record = open_document(document)    # the payload with its places in the text; None for a bare payload
+    payload, record = open_document(document)    # the payload with its positions; None for a bare payload
 
 `validate`, `preview`, `publish` and `--set` all read records through this module. `records.record` is imported with the
 first value that may be a record: a file of jobs does not need it.
@@ -24,7 +24,7 @@ _BODIES = ("body", "body_b64")
 
 
 class OpenedPayload:
-    """Hold a payload, and the record around it.
+    """A payload, and its record.
 
     Attributes:
         record: the record, or None for a bare payload.
@@ -53,7 +53,7 @@ class OpenedPayload:
     def document(self) -> Document | None:
         """The payload as a document, or None if the value had none.
 
-        If a record has a payload and a body, places are those of the payload, which has more of them.
+        If a record has a payload and a body, positions are those of the payload, which has more of them.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -64,7 +64,7 @@ class OpenedPayload:
 
 
 def may_be_record(value: Any) -> bool:
-    """Return whether a value has a member that each line of a recording has, and no job."""
+    """Return whether a value has a member that every line of a recording has, and no job."""
     return isinstance(value, dict) and ("routing_key" in value or "type" in value or "routingKey" in value)
 
 
@@ -91,7 +91,7 @@ def open_document(document: Document) -> tuple[Document, Record | None] | None:
     """Return the payload of a document and the record around it, or None for a header, gap or trailer of a recording.
 
     Raises:
-        InvalidPayload: Raised when the record cannot be read, or its body is not JSON; says where it stands.
+        InvalidPayload: Raised when the record cannot be read, or its body is not JSON. It has the position.
     """
     if not may_be_record(document.value):
         return document, None
@@ -110,6 +110,6 @@ def replace_payload(record: dict[str, Any], payload: Any) -> dict[str, Any]:
 
 
 def _part(document: Document) -> Document:
-    """Return the member of a record in which its payload stands."""
+    """Return the member of a record that contains the payload."""
     value: Any = document.value
     return document.child(next(name for name in ("payload", *_BODIES) if name in value))

@@ -1,4 +1,4 @@
-"""Count messages a second, by exchange and by the first words of their keys, in bounded memory.
+"""Count messages per second, by exchange and by the first words of their keys, in bounded memory.
 
 rates = Rates(words=2)
 rates.add(message.exchange, message.routing_key, len(message.body))
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 __all__ = ["Look", "Rate", "Rates"]
 
-MOST = 1000  # key prefixes that are counted apart
+MOST = 1000  # key prefixes that are counted separately
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,10 +20,10 @@ class Rate:
 
     Attributes:
         exchange: the exchange.
-        prefix: the first words of the keys; None for the sum of all prefixes that are not counted apart.
+        prefix: the first words of the keys; None for the sum of all prefixes that are not counted separately.
         messages: the number of messages.
         size: the bytes of their bodies.
-        rate: messages a second since the look before.
+        rate: messages per second since the previous look.
     """
 
     exchange: str
@@ -38,10 +38,10 @@ class Look:
     """All counts at one moment.
 
     Attributes:
-        seconds: the time since the look before.
+        seconds: the time since the previous look.
         messages: the number of messages.
         size: the bytes of their bodies.
-        rate: messages a second since the look before.
+        rate: messages per second since the previous look.
         exchanges: the same for each exchange, busiest first.
         rows: the same for each exchange and prefix, busiest first.
     """
@@ -55,19 +55,19 @@ class Look:
 
 
 class Rates:
-    """Count messages.
+    """A counter of messages.
 
-    Words that never come twice, such as task ids, do not make it grow: beyond `most` prefixes, the half with the fewest
-    messages is counted together from then on.
+    Its memory is bounded, even if every key is different: above `most` prefixes, the half with the fewest messages is
+    merged into one count for each exchange.
     """
 
     def __init__(self, began: float, *, words: int = 1, most: int = MOST) -> None:
-        """Begin to count.
+        """Create a counter.
 
         Args:
-            began: seconds, on any clock that does not go back.
-            words: of a key that are its prefix.
-            most: prefixes that are counted apart.
+            began: the start, in seconds of a monotonic clock.
+            words: the number of words of a key that form its prefix.
+            most: the largest number of prefixes that are counted separately.
         """
         self._words = words
         self._most = most
@@ -111,7 +111,7 @@ class Rates:
         )
 
     def _join(self) -> None:
-        """Count half of the prefixes together with the others of their exchange, those that fewest messages had."""
+        """Merge the half of the prefixes with the fewest messages into one count for each exchange."""
         apart = sorted(
             (place for place in self._counts if place[1] is not None), key=lambda place: self._counts[place][0]
         )

@@ -45,7 +45,7 @@ __all__ = [
 
 VERSION = 1
 
-_MOST_EXCHANGES = 4096  # exchanges remembered; their names can be any on other brokers
+_MOST_EXCHANGES = 4096  # cached exchanges; on other brokers, they can have any name
 
 _KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
 _key_readers: dict[str, _KeyReader] = {}  # by exchange
@@ -61,7 +61,7 @@ def message_record(message: Message, *, exact: bool = False) -> dict[str, Any]:
 
     Args:
         message: the delivery.
-        exact: also keep the exact body. `payload` alone loses white space, the spelling of numbers and repeated keys.
+        exact: also keep the exact body. `payload` does not keep white space, the spelling of numbers and repeated keys.
     """
     record, (text, payload) = _head(message), _read_payload(message.body)
     if text is not None:
@@ -81,7 +81,7 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
     """
     record, (text, _) = _head(message), _read_payload(message.body)
     if headers := record["headers"]:
-        record["headers"] = _fragment(headers)  # orjson spells some floats in another way
+        record["headers"] = _fragment(headers)  # orjson writes some floats differently
     if more:
         record |= more
     if text is not None:
@@ -89,7 +89,7 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
     record |= _exact_body(message.body, wanted=exact or text is None)
     try:
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:  # half of a surrogate pair, which only JSON's own escapes can carry
+    except orjson.JSONEncodeError:  # half of a surrogate pair, which only JSON's escapes can represent
         record = {name: _fragment(value) for name, value in record.items()}
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     if line.isascii() and b"\x7f" not in line:
@@ -112,10 +112,10 @@ def gap_record(gap: Gap) -> dict[str, Any]:
 
 
 def read_gap(value: Mapping[str, Any]) -> Gap:
-    """Read a gap back.
+    """Parse a gap.
 
     Raises:
-        InvalidMessage: it does not say from when to when.
+        InvalidMessage: Raised when a time or the epoch is invalid.
     """
     start, end, epoch = _when(value.get("from")), _when(value.get("to")), value.get("epoch", 0)
     if start is None or end is None or not isinstance(epoch, int):
@@ -158,15 +158,15 @@ def is_metadata(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A record that was read back.
+    """A parsed record.
 
     Attributes:
-        exchange: its exchange, or empty.
-        routing_key: its routing key.
-        cc: its further keys.
+        exchange: the exchange, or empty.
+        routing_key: the routing key.
+        cc: the keys of the CC header.
         content: the content to publish: the exact body as bytes, or the payload if the record has no body.
-        properties: its basic properties.
-        headers: its header table.
+        properties: the basic properties.
+        headers: the header table.
         received: the time of the delivery that was recorded, or None.
     """
 
@@ -191,7 +191,7 @@ class Record:
 
 
 def read_record(value: Mapping[str, Any]) -> Record:
-    """Read a record back; `is_record` must hold.
+    """Parse a record. `is_record` must be true for the value.
 
     Raises:
         InvalidMessage: Raised when a part has the wrong type, or the version is unknown.
@@ -224,7 +224,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
 
 
 def record_value(record: Record) -> dict[str, Any]:
-    """Return the JSON of a record that was read back, in the form in which `tail` shows the message."""
+    """Return the JSON of a parsed record, in the form of `tail`."""
     content = record.content
     message = Message(
         exchange=record.exchange,
@@ -259,7 +259,7 @@ def _read_body(value: Mapping[str, Any]) -> bytes | None:
 
 
 def _to_json(value: Any) -> Any:
-    """Write an AMQP field value as JSON; a type JSON lacks becomes `{"$type": …, "value": …}`."""
+    """Return an AMQP field value as JSON. A type that JSON lacks becomes `{"$type": …, "value": …}`."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -304,23 +304,23 @@ def _from_json(value: Any) -> Any:
             return Decimal(inner)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise InvalidMessage(f"a header of type {kind!r} cannot be read: {inner!r}") from error
-    raise InvalidMessage(f"a header of type {kind!r} is unknown; known are bytes, decimal, double, table, timestamp")
+    raise InvalidMessage(f"a header of type {kind!r} is unknown: use bytes, decimal, double, table or timestamp")
 
 
 def read_when(text: str) -> datetime:
-    """Read a time of ISO 8601, the same ones on every Python.
+    """Parse a time of ISO 8601, with the same result on every Python.
 
     Raises:
-        TypeError, ValueError: it is none.
+        TypeError, ValueError: Raised when the value is not a time.
     """
     when = datetime.fromisoformat(text)
     if _HOUR_24.match(text):
-        raise ValueError("the hour is in 0 to 23")
+        raise ValueError("the hour must be 0 to 23")
     return when
 
 
 def _when(value: Any) -> datetime | None:
-    """Read a time; one without a zone is in UTC."""
+    """Parse a time. A time without a zone is in UTC."""
     try:
         when = read_when(value)
     except (TypeError, ValueError):
@@ -351,7 +351,7 @@ def _head(message: Message) -> dict[str, Any]:
     unreadable = {}
     try:
         headers, found = message.headers, message.properties
-    except InvalidMessage as error:  # of one message, which is no reason to lose the others
+    except InvalidMessage as error:  # of one message; the others must not be lost
         headers, found, unreadable = {}, Properties(), {"unreadable": str(error)}
     record = {
         "v": VERSION,
@@ -393,7 +393,7 @@ def _fragment(value: Any) -> orjson.Fragment:
 
 
 def _read_payload(body: bytes) -> tuple[bytes | str | None, Any]:
-    """Return the JSON of a body in one line, and its value; None for both if some readers of JSON refuse it."""
+    """Return the JSON of a body on one line, and its value, or (None, None) if some parsers of JSON refuse it."""
     if is_deeper_text(body, _MAX_PAYLOAD_DEPTH):
         return None, None
     try:
@@ -407,7 +407,7 @@ def _read_payload(body: bytes) -> tuple[bytes | str | None, Any]:
         return None, None
     except ValueError:
         value, end = None, -1
-    # Outside of strings JSON has no control characters but white space, and inside of them it has none at all.
+    # JSON has no control characters in strings, and only white space outside of them.
     if end == len(text) and "\n" not in text and "\t" not in text and "\r" not in text:
         return body, value
     try:
@@ -422,7 +422,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _finite(text: str) -> float:
-    """Read a number, unless JSON could not write it again: `1e999` is read as infinity."""
+    """Parse a number. Refuse a number that JSON cannot represent: `1e999` would become infinity."""
     value = float(text)
     if not isfinite(value):
         raise ValueError(text)
@@ -432,11 +432,11 @@ def _finite(text: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a key stands twice")
+        raise ValueError("a key occurs twice")
     return members
 
 
-# Made once: `json.dumps` and `json.loads` with arguments make one for each call.
+# Created once: `json.dumps` and `json.loads` with arguments create one for each call.
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _lenient = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant).decode
 _strict = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_constant=_refuse_constant).raw_decode

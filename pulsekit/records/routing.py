@@ -1,4 +1,4 @@
-"""The keys of messages, from lines of routing keys or of records: what `match` and `bindings` read."""
+"""The keys of messages, parsed from lines of routing keys or records, for `match` and `bindings`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ __all__ = ["read_routed"]
 
 
 def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
-    """Read routing keys, one a line, or a recording. Its header, gaps and trailer are skipped.
+    """Parse routing keys, one per line, or a recording. Its header, gaps and trailer are skipped.
 
     The download of Pulse Inspector, a JSON list of records, is read as well.
 
     Raises:
-        DocumentError: Raised when a line is no key that AMQP can carry and no record either.
+        DocumentError: Raised when a line is neither a key that AMQP can encode nor a record.
     """
     lines = iter(lines)
     first = next(lines, b"")
@@ -49,7 +49,7 @@ def _from_record(text: str, source: str, number: int) -> RoutedMessage | None:
             # Not strictly: the payload does not matter here, and may have integers that Python refuses to convert.
             value = json.loads(text, parse_int=float)
     if value is None:
-        from pulsekit._documents.document import parse_json  # says where it went wrong
+        from pulsekit._documents.document import parse_json  # finds the position of the error
 
         value = parse_json(text, source=source, first_line=number).value
     return _routed(value)

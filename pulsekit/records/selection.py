@@ -1,4 +1,4 @@
-"""Select messages, and compute for each what is asked for: payload, bindings, verdict, query.
+"""Select messages, and compute the requested parts of each: payload, bindings, verdict, query.
 
 selection = Selection(bindings, filter=Filter("payload.state == 'completed'"), schema=load_schema("pulse-job"))
 for selected in selection.choose(messages):
@@ -40,13 +40,13 @@ NOT_JSON = _NotJson.NOT_JSON
 
 
 class Selection:
-    """Choose messages, and describe how each is shown; what is not asked for costs nothing.
+    """A selection of messages, and of the parts to show. Only requested parts are computed.
 
     Attributes:
         schema: the schema of payloads, the check of messages, a function that returns one for an exchange, or None.
-        query: what is shown instead of a whole record, or None.
+        query: the query whose value replaces the record, or None.
         chooses: whether some messages may be skipped.
-        unwraps: whether payloads are taken out of their envelopes.
+        unwraps: whether envelopes are removed.
         explains: whether records say why a binding matched.
         attribution: finds the bindings that matched.
         plain: whether a record is that of the delivery, with members added.
@@ -72,14 +72,14 @@ class Selection:
             schema: marks payloads as valid or not. A check looks at whole messages, whatever `unwraps` says. A function
                 returns the schema or the check for an exchange, or None if its payloads are not judged.
             invalid_only: skip messages with a valid payload.
-            unwraps: take payloads out of the envelope of mozillapulse; filter, query and schema see the inner payload.
+            unwraps: remove the envelope of mozillapulse; filter, query and schema see the inner payload.
             explains: add to each record why each binding matched.
 
         Raises:
-            ConfigurationError: Raised when `invalid_only` without a schema.
+            ConfigurationError: Raised when `invalid_only` is set without a schema.
         """
         if invalid_only and schema is None:
-            raise ConfigurationError("only a schema tells what is invalid: name it, as in --schema pulse-job")
+            raise ConfigurationError("--invalid-only needs a schema: add --schema, as in --schema pulse-job")
         self.schema = schema
         self.query = query
         self.chooses: bool = filter is not None or query is not None or invalid_only
@@ -101,7 +101,7 @@ class Selection:
         return self.schema(exchange) if callable(self.schema) else self.schema
 
     def choose(self, messages: Sequence[Message]) -> list[SelectedMessage]:
-        """Return the messages that are wanted."""
+        """Return the selected messages."""
         selected = [SelectedMessage(message, self) for message in messages]
         return [one for one in selected if self._wants(one)] if self.chooses else selected
 
@@ -114,7 +114,7 @@ class Selection:
 
 
 class SelectedMessage:
-    """Hold a message and what is shown of it, each computed when first read.
+    """A message and its parts, each computed on first use.
 
     Attributes:
         message: the message.
@@ -132,17 +132,17 @@ class SelectedMessage:
 
     @property
     def payload(self) -> Any:
-        """The payload, out of its envelope if that is wanted; `NOT_JSON` if it is none."""
+        """The payload, without its envelope if requested; `NOT_JSON` if the body is not JSON."""
         return self._opened()[0]
 
     @property
     def envelope(self) -> dict[str, Any] | None:
-        """What the envelope says, if there was one and it was taken off."""
+        """The `_meta` of the removed envelope, or None."""
         return self._opened()[1]
 
     @property
     def problem(self) -> str:
-        """What the schema has against the payload, at first; empty if nothing, or if there is no schema."""
+        """The first problem of the payload; empty if it is valid, or if there is no schema."""
         if self._problem is None:
             self._problem = self._judge()
         return self._problem
@@ -154,35 +154,35 @@ class SelectedMessage:
 
     @property
     def listens(self) -> bool:
-        """Whether bindings are known at all; those of a queue that was there before are not."""
+        """Whether the bindings are known. Those of an existing queue are not."""
         return bool(self._selection.attribution)
 
     @property
     def bindings(self) -> tuple[Binding, ...]:
-        """The bindings that took it."""
+        """The bindings that matched the message."""
         return self._selection.attribution.bindings(self.message)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """The bindings that took it, and why."""
+        """The bindings that matched the message, and why."""
         return self._selection.attribution.reasons(self.message)
 
     @property
     def record(self) -> dict[str, Any]:
-        """Its record, with everything that is wanted."""
+        """The record, with all requested members."""
         if self._record is None:
             self._record = self._write()
         return self._record
 
     @property
     def answer(self) -> str | None:
-        """What the query makes of it, as a line of JSON; None if there is no query, or it has no value."""
+        """The value of the query as a line of JSON; None if there is no query, or it failed."""
         if self._answer is None and self._selection.query is not None:
             self._answer = self._selection.query.line(self.record)
         return self._answer
 
     def line(self) -> bytes:
-        """Write it as a line of NDJSON with its end."""
+        """Return the message as a line of NDJSON with its end."""
         selection = self._selection
         if selection.plain:
             more = {"size": len(self.message.body), "bindings": selection.attribution.names(self.message)}
@@ -211,7 +211,7 @@ class SelectedMessage:
             return next(map(str, schema.problems(self.message, most=1)), "")
         if schema.is_valid(self.payload):
             return next(map(str, unwritable(self.payload, self.message.body)), "")
-        # The first is shown, and ten megabytes of a stranger may have millions.
+        # Only the first is shown, and a hostile message of ten megabytes may have millions.
         return next(map(str, schema.problems(self.payload, most=1)), "refused by the schema")
 
     def _write(self) -> dict[str, Any]:

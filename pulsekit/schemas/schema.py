@@ -50,7 +50,7 @@ PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
 # A reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
-MOST_PROBLEMS = 100_000  # problems of one payload, which take some seconds
+MOST_PROBLEMS = 100_000  # problems of one payload; finding them takes some seconds
 
 # The exceptions of compiled code and of `explain` for values that JSON cannot represent: integers beyond floats, NaN,
 # keys that are not text, deep nesting.

@@ -116,7 +116,7 @@ def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(
         path.write_bytes(data[:size])
         found, error = read(path)
         assert error is not None
-        assert "cut off" in str(error)
+        assert "truncated" in str(error)
         assert found == whole[: len(found)]
         if form == "jobs.ndjson":
             assert len(found) == len(lines.intersection(data[:size].splitlines()))
@@ -169,16 +169,16 @@ def changed(lines: list[bytes]) -> list[tuple[str, list[bytes], int]]:
     """Spoil a recording of three messages; say what is wrong, and where."""
     head, one, two, three, trailer = lines
     return [
-        ("no record", [head, one, b"{}\n", two, three, trailer], 3),
+        ("not a record", [head, one, b"{}\n", two, three, trailer], 3),
         ("not JSON", [head, one, b"\0\0\0\n"], 3),
         ("base64", [head, one, b'{"routing_key": "k", "body_b64": "*"}\n'], 3),
         ("version 2", [head, one, two.replace(b'"v":1', b'"v":2')], 3),
         ("`from` and `to`", [head, b'{"v": 1, "type": "gap"}\n'], 2),
-        ("counts 3 messages, but 2", [head, one, three, trailer], 4),
+        ("count 3, but the recording has 2", [head, one, three, trailer], 4),
         ("SHA-256", [head, one, three, two, trailer], 5),
         ("SHA-256", [one, two, three, trailer], 4),
-        ("behind the trailer", [head, one, two, three, trailer, one], 6),
-        ("the one before has no trailer", [head, one, head, one, two, three, trailer], 3),
+        ("after the trailer", [head, one, two, three, trailer, one], 6),
+        ("the previous one has no trailer", [head, one, head, one, two, three, trailer], 3),
         ("trailer is missing", [head, one], 3),
     ]
 

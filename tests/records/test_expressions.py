@@ -44,7 +44,7 @@ def test_a_filter_takes_what_jmespath_calls_true(text: str, taken: bool) -> None
         ("payload $ x", r"'\$ x' \(character 9\)"),
         ("payload.'x'", r"character 9"),
         ("", "is empty"),
-        ("payload.x[?nope(@)]", r"no function nope\(\)"),
+        ("payload.x[?nope(@)]", r"unknown function nope\(\)"),
         ("length(a, b)", r"length\(\) takes 1 arguments, not 2"),
         ("not_null()", r"not_null\(\) takes at least 1"),
         ("[" * 20_000, "deeply"),

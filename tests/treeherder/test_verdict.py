@@ -110,7 +110,7 @@ MESSAGES = {
     "zlib and latin-1": message(
         zlib.compress(BODY), {"compression": "gzip"}, content_type=JSON, content_encoding="latin-1"
     ),
-    "cut off": message(zlib.compress(BODY)[:-8], {"compression": "zlib"}, content_type=JSON),
+    "truncated": message(zlib.compress(BODY)[:-8], {"compression": "zlib"}, content_type=JSON),
     "not compressed": message(BODY, {"compression": "gzip"}, content_type=JSON),
     "bzip2": message(bz2.compress(BODY), {"compression": "bzip2"}, content_type=JSON),
     "xz": message(lzma.compress(BODY), {"compression": "xz"}, content_type=JSON),

@@ -78,9 +78,9 @@ async def _journey() -> int:
             if not verdict.reason:
                 _say((f"stored   {verdict.message.routing_key}", "good"))
             else:
-                _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
+                _say((f"dropped   {verdict.message.routing_key}: {verdict.reason}", "bad"))
         _say(f"{standin.counts['stored']} stored, {standin.counts['dropped']} dropped")
-    _step("Now you", "the sandbox stays up in one terminal, the rest finds it by itself")
+    _step("Next", "start the sandbox in one terminal; commands in other terminals connect to it")
     for line in (
         "pulsekit sandbox -v",
         f"pulsekit tail {_EXCHANGE} --wait",

@@ -136,7 +136,7 @@ def create(
 def check(
     name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
 ) -> int:
-    """Ask whether an exchange exists, whoever owns it. Exit status 0 or 5."""
+    """Check whether an exchange of any user exists. Exit code: 0 if it exists, else 5."""
     from pulsekit.catalogue import full_name
 
     return run(_check(full_name(_named(name, target)), url, insecure))

@@ -200,8 +200,8 @@ class _Recording:
         if not self.messages:
             for field in self.wanted.missing_fields if self.wanted is not None else ():
                 warn(f"--filter: no message had the field {field}")
-            which = "that --filter takes " if self.wanted is not None else ""
-            raise ConfigurationError(f"nothing to replay: there is no message {which}in {self.file}")
+            which = " that matches --filter" if self.wanted is not None else ""
+            raise ConfigurationError(f"nothing to replay: {self.file} has no message{which}")
         for old in self.rekey.unused:
             warn(f"--key-map: no key begins with {old!r}")
         if first is not None and last is not None:

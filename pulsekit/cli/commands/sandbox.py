@@ -346,7 +346,7 @@ def _read_seed(name: str) -> dict[str, list[Draft]]:
     for record in _records(name):
         found[check_exchange(record.exchange)].append(Draft.from_record(record))
     if not found:
-        raise ConfigurationError(f"--seed {name}: there is no recorded message in it")
+        raise ConfigurationError(f"--seed {name}: the file contains no recorded message")
     return dict(found)
 
 

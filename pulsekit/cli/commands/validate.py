@@ -184,11 +184,11 @@ class _Report:
         """Print a summary, and return the exit code."""
         self._out.flush()
         valid = self.payloads - self._invalid
-        counts = ", ".join(f"{self._broken[name]} {name}" for name in SEVERITIES if name in self._broken)
-        lint = f"; by Treeherder's rules beyond it: {counts}" if counts else ""
+        counts = ", ".join(f"{self._broken[name]:,} {name}" for name in SEVERITIES if name in self._broken)
+        lint = f"; Treeherder's rules: {counts}" if counts else ""
         if self._registrations:
             note("this looks like a registration, not a job: 'pulsekit bindings FILE --lint' checks registrations")
-        note(f"{valid} valid, {self._invalid} invalid against {self._schema.name} ({self._profile}){lint}")
+        note(f"{valid:,} valid, {self._invalid:,} invalid against {self._schema.name} ({self._profile}){lint}")
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE
 

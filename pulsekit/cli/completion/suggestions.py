@@ -217,7 +217,7 @@ def _what_tail_shows(settings: Settings, context: Any) -> Iterable[str]:
 
 
 def _queues_or_exchanges(settings: Settings, context: Any) -> Iterable[str]:
-    """Return what the NAME of `queue` and of `exchange` can be; of queues, only the broker knows more."""
+    """Return the completions of NAME for `queue` and `exchange`. Only the broker has the names of queues."""
     if (context.parent.info_name, context.info_name) == ("exchange", "show"):
         return _known_exchanges()
     return _queues(settings) if context.parent.info_name == "queue" else _exchanges(settings, context)

@@ -68,7 +68,7 @@ def command(
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
     profile: ProfileOption = "strict",
-    unchecked: Annotated[bool, typer.Option("--no-schema", help="Send without validating.")] = False,
+    unchecked: Annotated[bool, typer.Option("--no-schema", help="Do not validate.")] = False,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     force: ForceOption = False,

@@ -141,7 +141,7 @@ class Session:
         standing = [binding for binding in self.bindings if binding not in self._refused]
         note(f"listening on {', '.join(map(str, standing))}")
         if store is not None and (kept := await messages.depth()).total:
-            note(f"{store.queue} kept {counted(kept.total, 'message', ',')}")
+            note(f"{store.queue} has {counted(kept.total, 'message')} from before")
         began = time.monotonic()
         try:
             async with self._watched(messages):
@@ -177,7 +177,7 @@ class Session:
             note(f"{self.store.queue} stays for {span}: run tail again by then to continue where it stopped")
         for name, expression in self.selection.expressions:
             if expression.failures:
-                failures = counted(expression.failures, "message", ",")
+                failures = counted(expression.failures, "message")
                 warn(f"{name} has no value for {failures}, left out; the first time: {expression.failure}")
             if self._follower.received and (expression is self.selection.query or not self._follower.chosen):
                 for field in expression.missing_fields:
