@@ -83,7 +83,7 @@ class MessageCheck:
     name: str = ""
 
     def problems(self, message: Message, *, most: int = _MOST_PROBLEMS) -> tuple[Problem, ...]:
-        """Return what is wrong with a message; at most a number of problems, and one that says so."""
+        """Return the problems of a message, at most a number of them, and one more that says so."""
         raise NotImplementedError
 
 

@@ -277,7 +277,7 @@ class Pulse:
             )
         except PreconditionFailed as error:
             raise PreconditionFailed(
-                f"queues are bound to {name}: take them away first, or delete it all the same (--force)",
+                f"queues are bound to {name}: unbind them first, or add --force to delete it anyway",
                 code=error.code,
                 text=error.text,
             ) from error

@@ -54,7 +54,8 @@ class Sandbox:
         on_change: called like `on_event`, but events about messages are not built for it.
 
     Raises:
-        ConfigurationError: Raised when a public address without a password, or an unknown version of RabbitMQ.
+        ConfigurationError: Raised when the address is public and there is no password, or the version of RabbitMQ is
+            unknown.
     """
 
     def __init__(

@@ -88,7 +88,7 @@ class Splitter:
         If the caller closes the generator early, the next call continues with the next frame.
 
         Raises:
-            Refusal: Raised when 501, the stream is not AMQP; nothing after these bytes can be read.
+            Refusal: Raised with 501 if the stream is not AMQP; nothing after these bytes can be read.
         """
         if self._rest:
             data = self._rest + data
@@ -165,7 +165,7 @@ def decode(payload: bytes) -> Frame:
     (AMQP 0-9-1 §4.2.5.2): `bit` is the next bit of the octet `bits`, and 8 if the next bit starts a new octet.
 
     Raises:
-        Refusal: Raised when 501, the method does not exist or its fields are malformed; 502, a table is malformed.
+        Refusal: Raised with 501 if the method does not exist or its fields are malformed; 502 if a table is malformed.
     """
     if len(payload) < 4:
         raise frame_error("cannot decode <<>>")

@@ -38,7 +38,7 @@ class Properties:
     """The properties of one content header.
 
     Raises:
-        Refusal: Raised when 502, the header is malformed.
+        Refusal: Raised with 502 if the header is malformed.
     """
 
     def __init__(self, header: bytes) -> None:
@@ -87,7 +87,7 @@ class Properties:
         """The headers table, decoded on first use.
 
         Raises:
-            Refusal: Raised when 502, the table is malformed.
+            Refusal: Raised with 502 if the table is malformed.
         """
         return tables.decode(self.raw_headers)
 

@@ -59,7 +59,7 @@ def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
     """Decode the fields between two offsets; the length of the table precedes them.
 
     Raises:
-        Refusal: Raised when 502, the bytes are not a table, or are nested more than 64 levels deep.
+        Refusal: Raised with 502 if the bytes are not a table, or are nested more than 64 levels deep.
     """
     try:
         return _table(data, offset, len(data) if end is None else end, 0)

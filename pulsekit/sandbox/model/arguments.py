@@ -54,7 +54,7 @@ class QueueOptions:
             release: the release of RabbitMQ, for the default delivery limit.
 
         Raises:
-            Refusal: Raised when 406, a value is invalid, or the type of queue does not support an argument.
+            Refusal: Raised with 406 if a value is invalid, or the type of queue does not support an argument.
         """
         values: dict[str, Any] = {}
         for name, (option, check) in QUEUE_ARGUMENTS.items():
@@ -79,7 +79,7 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
     """Return the exchange an argument names, or None.
 
     Raises:
-        Refusal: Raised when 406, the argument is not a string.
+        Refusal: Raised with 406 if the argument is not a string.
     """
     value = arguments.get(argument)
     if value is None and argument not in arguments:
@@ -113,7 +113,7 @@ def check_equivalent(
         default_type: the `x-queue-type` of a declaration without one, or None if it counts as absent.
 
     Raises:
-        Refusal: Raised when 406, the first argument that differs.
+        Refusal: Raised with 406 for the first argument that differs.
     """
     for name in names:
         if name == "x-queue-type":
@@ -141,7 +141,7 @@ def consumer_priority(arguments: Table, resource: str) -> int:
     """Return the `x-priority` of a consumer.
 
     Raises:
-        Refusal: Raised when 406, the argument is not an integer.
+        Refusal: Raised with 406 if the argument is not an integer.
     """
     value = arguments.get("x-priority", 0)
     if not isinstance(value, int) or isinstance(value, bool):

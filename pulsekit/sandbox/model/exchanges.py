@@ -79,7 +79,7 @@ class Exchange:
         """Compare a second declaration with the first.
 
         Raises:
-            Refusal: Raised when 406, the first property that differs.
+            Refusal: Raised with 406 for the first property that differs.
         """
         if kind != self.type:
             raise inequivalent("type", str(self), f"'{kind}'", f"'{self.type}'")
@@ -96,7 +96,7 @@ class Exchange:
         """Add a binding; return False if it existed.
 
         Raises:
-            Refusal: Raised when 406, the arguments are invalid for this type of exchange.
+            Refusal: Raised with 406 if the arguments are invalid for this type of exchange.
         """
         if binding in self.bindings:
             return False

@@ -57,7 +57,7 @@ class Message:
         The headers CC and BCC add routing keys, and BCC is removed (RabbitMQ's Sender-selected Distribution).
 
         Raises:
-            Refusal: Raised when 406, CC or BCC is not a list; 502, the content header is malformed.
+            Refusal: Raised with 406 if CC or BCC is not a list; 502 if the content header is malformed.
         """
         properties = Properties(header)
         keys = [publish.routing_key]
@@ -82,7 +82,7 @@ class Message:
         """The `expiration` property in milliseconds, or None.
 
         Raises:
-            Refusal: Raised when 406, the value is not a number, negative or too large.
+            Refusal: Raised with 406 if the value is not a number, negative or too large.
         """
         text = self.properties.text("expiration") if "expiration" in self.properties else None
         if text is None:

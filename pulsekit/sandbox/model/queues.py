@@ -141,7 +141,7 @@ class Queue:
         """Check that a connection may use the queue.
 
         Raises:
-            Refusal: Raised when 405, the queue is exclusive to another connection.
+            Refusal: Raised with 405 if the queue is exclusive to another connection.
         """
         if self.owner is not None and self.owner is not owner:
             raise resource_locked(self.name, self.vhost.name)
@@ -150,8 +150,8 @@ class Queue:
         """Compare a second declaration with the first.
 
         Raises:
-            Refusal: Raised when 405, one of them is exclusive and the other is not; 406, the first property that
-                differs.
+            Refusal: Raised with 405 if one of them is exclusive and the other is not; 406 for the first
+                property that differs.
         """
         if self.owner is not owner:
             raise resource_locked(self.name, self.vhost.name)
@@ -250,7 +250,7 @@ class Queue:
         """Add a consumer; the caller calls `dispatch`.
 
         Raises:
-            Refusal: Raised when 403, this or another consumer is exclusive; a quorum queue ignores that.
+            Refusal: Raised with 403 if this or another consumer is exclusive; a quorum queue ignores that.
         """
         if self.consumers and not self.quorum and (consumer.exclusive or self.consumers[0].exclusive):
             raise access_refused(f"{self} in exclusive use")

@@ -48,7 +48,7 @@ class User:
             vhost: the virtual host, for the text.
 
         Raises:
-            Refusal: Raised when 403, the user does not have the permission.
+            Refusal: Raised with 403 if the user does not have the permission.
         """
         if self.administrator:
             return

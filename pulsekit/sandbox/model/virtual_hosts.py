@@ -84,7 +84,7 @@ class VirtualHost:
         """Return an exchange.
 
         Raises:
-            Refusal: Raised when 404, it does not exist.
+            Refusal: Raised with 404 if it does not exist.
         """
         exchange = self.exchanges.get(name)
         if exchange is None:
@@ -95,7 +95,7 @@ class VirtualHost:
         """Return a queue that this connection may use.
 
         Raises:
-            Refusal: Raised when 404, it does not exist; 405, it is exclusive to another connection.
+            Refusal: Raised with 404 if it does not exist; 405 if it is exclusive to another connection.
         """
         queue = self.queues.get(name)
         if queue is None:

@@ -109,7 +109,7 @@ class UnsettledDeliveries:
         """Remove one delivery, or all up to a tag; tag 0 with `multiple` stands for all.
 
         Raises:
-            Refusal: Raised when 406, no unsettled delivery has that tag.
+            Refusal: Raised with 406 if no unsettled delivery has that tag.
         """
         if multiple and tag == 0:
             removed = list(self._deliveries.values())

@@ -83,7 +83,7 @@ class Deliveries:
         """Check that a consumer tag is new.
 
         Raises:
-            Refusal: Raised when 530, the tag is in use.
+            Refusal: Raised with 530 if the tag is in use.
         """
         if tag in self._consumers:
             raise Refusal(530, f"attempt to reuse consumer tag '{tag}'")
@@ -92,8 +92,8 @@ class Deliveries:
         """Add a consumer; the caller sends ConsumeOk and then dispatches the queue.
 
         Raises:
-            Refusal: Raised when 403, the queue is in exclusive use; 540, the channel has a prefetch for all consumers
-                together, and the queue is a quorum queue.
+            Refusal: Raised with 403 if the queue is in exclusive use; 540 if the channel has a prefetch for all
+                consumers together, and the queue is a quorum queue.
         """
         if self._shared_prefetch and queue.quorum:
             raise Refusal(540, f"{queue} does not support global qos")
@@ -115,7 +115,7 @@ class Deliveries:
         """Create the queue behind `amq.rabbitmq.reply-to`, which is deleted with its consumer.
 
         Raises:
-            Refusal: Raised when 406, the channel has one already, or `no_ack` is False.
+            Refusal: Raised with 406 if the channel has one already, or `no_ack` is False.
         """
         if self._reply_queue is not None:
             raise precondition_failed("reply consumer already set")
@@ -174,7 +174,7 @@ class Deliveries:
         """Settle one delivery, or all up to a tag; in a transaction, at the commit.
 
         Raises:
-            Refusal: Raised when 406, no unsettled delivery has that tag.
+            Refusal: Raised with 406 if no unsettled delivery has that tag.
         """
         settled = self._unsettled.remove(tag, multiple=multiple)
         if self._transaction is None:

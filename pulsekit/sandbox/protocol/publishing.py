@@ -64,7 +64,7 @@ class ContentAssembler:
         A body that is longer than announced never becomes complete, as in RabbitMQ: the next method frame is refused.
 
         Raises:
-            Refusal: Raised when 505, the frame has the wrong type; 406, the message is too large.
+            Refusal: Raised with 505 if the frame has the wrong type; 406 if the message is too large.
         """
         if not self.header:
             if kind != frames.HEADER:
@@ -147,8 +147,8 @@ class Publisher:
             reply_to: the queue behind `amq.rabbitmq.reply-to` on this channel.
 
         Raises:
-            Refusal: Raised when 403, no permission or an internal exchange; 404, no such exchange; 406, an invalid
-                property.
+            Refusal: Raised with 403 if the user has no permission or the exchange is internal; 404 if the exchange
+                does not exist; 406 if a property is invalid.
         """
         publish, vhost = assembly.publish, self._vhost
         self._user.check("write", "exchange", publish.exchange, vhost)

@@ -55,8 +55,9 @@ class Topology(NamedTuple):
         """Create an exchange, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: Raised when 503, or 406 in RabbitMQ 4, unknown type; 403, the default exchange, a reserved name or
-                no permission; 404, a passive declaration of an exchange that does not exist; 406, a property differs.
+            Refusal: Raised with 503 (406 in RabbitMQ 4) for an unknown type; 403 for the default exchange, a reserved
+                name or a missing permission; 404 for a passive declaration of an exchange that does not exist; 406 for
+                a property that differs.
         """
         name, vhost = method.exchange, self.vhost
         if method.passive:
@@ -99,9 +100,8 @@ class Topology(NamedTuple):
         """Delete an exchange, if it exists.
 
         Raises:
-            Refusal: Raised when 403, a predeclared exchange or no permission; 406, `if_unused` is set and the exchange
-                has
-            bindings.
+            Refusal: Raised with 403 for a predeclared exchange or a missing permission; 406 if `if_unused` is set and
+                the exchange has bindings.
         """
         name = method.exchange
         _not_default(name)
@@ -119,8 +119,9 @@ class Topology(NamedTuple):
         """Create a queue, or compare the declaration with the existing one.
 
         Raises:
-            Refusal: Raised when 403, a reserved name or no permission; 404, a passive declaration of a queue that does
-                not exist; 405, exclusive to another connection; 406, a property differs or an argument is invalid.
+            Refusal: Raised with 403 for a reserved name or a missing permission; 404 for a passive declaration of a
+                queue that does not exist; 405 if the queue is exclusive to another connection; 406 if a property
+                differs or an argument is invalid.
         """
         vhost, name = self.vhost, method.queue
         if method.passive:
@@ -157,7 +158,8 @@ class Topology(NamedTuple):
         The caller cancels the consumers of the queue afterwards.
 
         Raises:
-            Refusal: Raised when 403, no permission; 405, exclusive to another connection; 406, in use or not empty.
+            Refusal: Raised with 403 for a missing permission; 405 if the queue is exclusive to another connection; 406
+                if it is in use or not empty.
         """
         vhost = self.vhost
         self._check("configure", "queue", name)
@@ -174,8 +176,8 @@ class Topology(NamedTuple):
         """Bind a queue or an exchange to an exchange.
 
         Raises:
-            Refusal: Raised when 403, the default exchange or no permission; 404, one of them does not exist; 405,
-                exclusive to another connection.
+            Refusal: Raised with 403 for the default exchange or a missing permission; 404 if the exchange or the queue
+                does not exist; 405 if the queue is exclusive to another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchange(source)
@@ -189,7 +191,8 @@ class Topology(NamedTuple):
         """Remove a binding, if it exists.
 
         Raises:
-            Refusal: Raised when 403, the default exchange or no permission; 405, exclusive to another connection.
+            Refusal: Raised with 403 for the default exchange or a missing permission; 405 if the queue is exclusive to
+                another connection.
         """
         self._check_binding(kind, destination, source)
         exchange = self.vhost.exchanges.get(source)
