@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Pulse", "connect"]
 
+log = logging.getLogger("pulsekit")
+
 
 def connect(
     url: str | None = None,
@@ -47,7 +51,8 @@ def connect(
     """Return a `Pulse` for use with `async with`. The first message or consumer opens the connection.
 
     Args:
-        url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line.
+        url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line: if
+            none is configured, a running `pulsekit sandbox` on this machine, and a warning is logged.
         insecure: allow clear text to another machine.
         timeout: the seconds for connecting, including TLS and login.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
@@ -57,7 +62,11 @@ def connect(
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` is an `async def`: it is called and not awaited.
     """
-    return Pulse(load_settings().broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
+    settings = load_settings()
+    broker = default_sandbox(settings) if url is None else None
+    if broker is not None:
+        log.warning("no broker is configured: using the sandbox on this machine, as %r", broker.user)
+    return Pulse(broker or settings.broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
 
 
 class Pulse:

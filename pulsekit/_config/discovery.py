@@ -11,9 +11,10 @@ from pulsekit._amqp.broker import Broker, parse_url
 from pulsekit._amqp.tables import read_table
 
 if TYPE_CHECKING:
+    from pulsekit._config.settings import Settings
     from pulsekit.sandbox import Sandbox
 
-__all__ = ["SANDBOX_PASSWORD", "SANDBOX_PLATFORM", "SANDBOX_PORT", "find_sandbox", "login_at"]
+__all__ = ["SANDBOX_PASSWORD", "SANDBOX_PLATFORM", "SANDBOX_PORT", "default_sandbox", "find_sandbox", "login_at"]
 
 SANDBOX_PORT = 5695  # not RabbitMQ's 5672, where a real broker may listen
 SANDBOX_PLATFORM = "pulsekit sandbox"
@@ -24,6 +25,11 @@ _TIMEOUT = 0.5  # seconds; enough for this machine
 _LARGEST = 16_384  # bytes of a Connection.Start; that of the sandbox has about 500
 _METHOD = b"\x01\x00\x00"  # a method frame on channel 0
 _START = b"\x00\x0a\x00\x0a"  # class and method of Connection.Start
+
+
+def default_sandbox(settings: Settings) -> Broker | None:
+    """Return the sandbox on this machine if no broker is configured. On a CI machine, return None."""
+    return None if settings.names_a_broker or settings.in_ci else find_sandbox()
 
 
 def find_sandbox(*, port: int = SANDBOX_PORT) -> Broker | None:

@@ -72,11 +72,10 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError("all users of this machine can read a password in --url: set PULSE_PASSWORD instead")
-    if url is None and not settings.names_a_broker and not settings.in_ci:
-        from pulsekit._config.discovery import find_sandbox
+    if url is None:
+        from pulsekit._config.discovery import default_sandbox
 
-        sandbox = find_sandbox()
-        if sandbox is not None:
+        if (sandbox := default_sandbox(settings)) is not None:
             note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
             return sandbox
     broker = settings.broker(url, insecure=insecure)
