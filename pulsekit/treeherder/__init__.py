@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.job import Job, JobKind, JobResult, JobState, Link, Log, Machine
     from pulsekit.treeherder.keys import routing_key
     from pulsekit.treeherder.lint import Finding, Linter, lint_job
+    from pulsekit.treeherder.prediction import TaskPrediction
     from pulsekit.treeherder.pushes import PushResolution, resolve_push
     from pulsekit.treeherder.repositories import Repositories, Repository, read_repositories
     from pulsekit.treeherder.rules import RULES, Rule, Severity
     from pulsekit.treeherder.subjects import PushMessage, TaskDefinition, TaskGraph, TaskMessage, recognize
     from pulsekit.treeherder.summary import JobSummary, summarize
     from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
-    from pulsekit.treeherder.tasks import TaskPrediction, predict_job
+    from pulsekit.treeherder.tasks import predict_job
     from pulsekit.treeherder.verdict import RULES_AS_OF, Judge, TreeherderOutcome, Verdict, judge, preview_job
 
 __all__ = [
@@ -86,7 +87,8 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.treeherder.repositories": ("Repositories", "Repository", "read_repositories"),
         "pulsekit.treeherder.subjects": ("PushMessage", "TaskDefinition", "TaskGraph", "TaskMessage", "recognize"),
         "pulsekit.treeherder.task_rules": ("PUSH_RULES", "TASK_RULES"),
-        "pulsekit.treeherder.tasks": ("TaskPrediction", "predict_job"),
+        "pulsekit.treeherder.prediction": ("TaskPrediction",),
+        "pulsekit.treeherder.tasks": ("predict_job",),
         "pulsekit.treeherder.verdict": (
             "RULES_AS_OF",
             "Judge",

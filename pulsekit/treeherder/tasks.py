@@ -13,13 +13,12 @@ Source: `treeherder/etl/taskcluster_pulse/handler.py` and `parse_route.py` of Tr
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode
-from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from pulsekit._documents.suggestions import brief, described
-from pulsekit.errors import Problem
 from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder.prediction import TaskPrediction
 from pulsekit.treeherder.subjects import EXCHANGES, normalize_task
 from pulsekit.treeherder.task_route import TaskRoute, find_route
 from pulsekit.treeherder.task_rules import MAIN_BRANCHES, MOBILE_PROJECTS, DroppedError, dropped
@@ -27,85 +26,29 @@ from pulsekit.treeherder.task_rules import MAIN_BRANCHES, MOBILE_PROJECTS, Dropp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.subjects import TaskMessage
 
-__all__ = ["UNKNOWN_TASK", "TaskPrediction", "predict_job"]
+__all__ = ["predict_job"]
 
 ResultT = TypeVar("ResultT")
 
-UNKNOWN_TASK = Problem(
-    "",
-    "task-unknown",
-    "the definition of the task is unknown, so the job cannot be predicted",
-    hint='give the definition with --task FILE, or in one line: {"message": …, "task": …}',
-)
-
 _PREFIX = "exchange/taskcluster-queue/v1/task-"
 _UUID_DIGITS = 32
-_UUID_PARTS = (0, 8, 12, 16, 20, 32)  # the digits between which a UUID has a dash
 _SCHEMA = "treeherder-task"
 _PROBLEMS_MAX = 20  # findings about one extra.treeherder
 _NAME_MAX = 139  # characters of a name that Treeherder keeps
 _LATER = frozenset({"relative-datestamp", "$fromNow"})  # a time that Taskgraph or JSON-e computes later
 
-# For the fields of a job, the place in the definition of the task from which Treeherder copies them.
-_TASK_SOURCES = {
-    "/owner": "/metadata/owner",
-    "/timeScheduled": "/created",
-    "/display/jobName": "/metadata/name",
-    "/display/jobSymbol": "/extra/treeherder/symbol",
-    "/display/groupSymbol": "/extra/treeherder/groupSymbol",
-    "/display/groupName": "/extra/treeherder/groupName",
-    "/jobInfo/summary": "/metadata/description",
-    "/buildMachine": "/extra/treeherder/machine",
-    **{f"/{name}": f"/extra/treeherder/{name}" for name in ("tier", "jobKind", "reason", "productName")},
-}
-_RUN_SOURCES = {
-    "/state": "/state",
-    "/result": "/reasonResolved",
-    "/timeStarted": "/started",
-    "/timeCompleted": "/resolved",
-    "/buildMachine/name": "/workerId",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class TaskPrediction:
-    """What Treeherder's handler makes of a message about a task.
-
-    Attributes:
-        job: the job, in the form of `pulse-job`, or None if the handler drops the message. Links to artifacts are
-            absent: they are known only online.
-        findings: the rules by which the handler drops the message, in the order in which it applies them.
-        assumptions: what the handler asks from other services, in a sentence each.
-        task_at: the JSON pointer of the definition.
-        run_at: the JSON pointer of the run, or empty.
-        route_at: the JSON pointer of the route, or empty.
-        labels_at: the JSON pointer of the labels, or empty.
-    """
-
-    job: dict[str, Any] | None
-    findings: tuple[Finding, ...]
-    assumptions: tuple[str, ...] = ()
-    task_at: str = ""
-    run_at: str = ""
-    route_at: str = ""
-    labels_at: str = ""
-
-    def source(self, pointer: str) -> str:
-        """Return the JSON pointer of the value from which Treeherder copied a field of the job, or an empty text."""
-        if pointer.startswith("/origin"):
-            return self.route_at
-        if pointer.startswith("/labels"):
-            return self.labels_at
-        if pointer in _RUN_SOURCES:
-            return self.run_at and self.run_at + _RUN_SOURCES[pointer]
-        rest = ""
-        while pointer and pointer not in _TASK_SOURCES:
-            pointer, _, last = pointer.rpartition("/")
-            rest = f"/{last}{rest}"
-        return self.task_at + _TASK_SOURCES[pointer] + rest if pointer else ""
+# What Treeherder reads of each definition, besides routes and `extra`.
+_DEFINITION = (
+    ("metadata", "name"),
+    ("metadata", "owner"),
+    ("metadata", "description"),
+    ("created",),
+    ("workerType",),
+)
 
 
 class _Definition(NamedTuple):
@@ -201,9 +144,9 @@ class _Handler:
         slug = self._in_message("status", "taskId")
         try:
             if isinstance(slug, str):
-                digits = urlsafe_b64decode(f"{slug}==").hex()  # as slugid does
-                if len(digits) == _UUID_DIGITS:
-                    return slug, "-".join(digits[start:end] for start, end in pairwise(_UUID_PARTS))
+                bits = urlsafe_b64decode(f"{slug}==").hex()  # as slugid does
+                if len(bits) == _UUID_DIGITS:
+                    return slug, f"{bits[:8]}-{bits[8:12]}-{bits[12:16]}-{bits[16:20]}-{bits[20:]}"
         except ValueError:
             pass
         pointer = f"{self._message.payload_at}/status/taskId"
@@ -242,7 +185,7 @@ class _Handler:
             if "treeherder" in extra:
                 raise DroppedError("treeherder-missing", at, "extra.treeherder is empty")
             raise DroppedError("treeherder-missing", self._message.task_at, "extra.treeherder is missing")
-        schema = load_schema(_SCHEMA)
+        schema = _schema()
         if schema.is_valid(config, "treeherder"):
             return config
         *others, last = (
@@ -254,16 +197,18 @@ class _Handler:
 
     def _definition(self) -> _Definition:
         """Return what the handler reads of a definition besides its routes and `extra.treeherder`."""
-        name = self._in_task("metadata", "name")
+        task = self._task
+        try:
+            metadata = task["metadata"]
+            name, owner, description = metadata["name"], metadata["owner"], metadata["description"]
+            found = _Definition(owner, name, task["created"], description, task["workerType"])
+        except (LookupError, TypeError):
+            for path in _DEFINITION:
+                self._in_task(*path)
+            raise
         if not isinstance(name, str):
             raise self._incomplete("/metadata/name", f"{described(name)} is not text")
-        return _Definition(
-            self._in_task("metadata", "owner"),
-            name[:_NAME_MAX],
-            self._in_task("created"),
-            self._in_task("metadata", "description"),
-            self._in_task("workerType"),
-        )
+        return found
 
     def _check_exchange(self) -> None:
         if self._message.exchange not in EXCHANGES:
@@ -288,6 +233,14 @@ class _Handler:
     def _of_run(self, number: int, name: str) -> Any:
         return self._in_message("status", "runs", number, name)
 
+    def _number(self, number: int) -> str:
+        """Return the number that a run itself has, as Python writes it."""
+        value = self._of_run(number, "runId")
+        try:
+            return str(value)
+        except ValueError:  # more digits than Python writes
+            raise DroppedError("message-incomplete", f"{self._run_at}/runId", f"{brief(value)} is no number") from None
+
     def _job(self, task_id: tuple[str, str], route: TaskRoute, config: dict[str, Any], run: _Run) -> dict[str, Any]:
         slug, uuid = task_id
         kind, number, content, after = run
@@ -298,8 +251,8 @@ class _Handler:
             if kind in {"completed", "failed", "exception"}:
                 job["timeCompleted"] = self._of_run(number, "resolved")
         if kind in {"completed", "failed"}:
-            log = f"task/{slug}/runs/{brief(self._of_run(number, 'runId'))}/artifacts/public/logs/live_backing.log"
-            url = f"{self._message.root_url.rstrip('/')}/api/queue/v1/{log}"
+            log = f"{self._number(number)}/artifacts/public/logs/live_backing.log"
+            url = f"{self._message.root_url.rstrip('/')}/api/queue/v1/task/{slug}/runs/{log}"
             job["logs"] = [{"name": "live_backing_log", "url": url}]
         elif kind == "exception":
             job["logs"] = []
@@ -316,7 +269,7 @@ class _Handler:
         display = {
             "jobSymbol": config["symbol"],
             "groupSymbol": config.get("groupSymbol", "?"),
-            "jobName": task.name,
+            "jobName": task.name[:_NAME_MAX],
         }
         if "groupName" in config:  # the schema refuses an empty one, and an empty productName
             display["groupName"] = config["groupName"]
@@ -360,6 +313,11 @@ class _Handler:
         if name == "collection" and not isinstance(labels, dict):
             raise self._incomplete("/extra/treeherder/collection", f"{described(labels)} is not an object")
         return list(labels)
+
+
+@cache
+def _schema() -> Schema:
+    return load_schema(_SCHEMA)
 
 
 def _indexed(value: Any, path: tuple[str | int, ...], rule: str, at: str) -> Any:

@@ -214,7 +214,8 @@ class Judge:
 
     def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
         """Return the verdict on the job of a task, with the places in the task and its message."""
-        from pulsekit.treeherder.tasks import UNKNOWN_TASK, predict_job
+        from pulsekit.treeherder.prediction import UNKNOWN_TASK
+        from pulsekit.treeherder.tasks import predict_job
 
         predicted = predict_job(message)
         if predicted.job is None:

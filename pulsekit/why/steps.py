@@ -22,7 +22,7 @@ from pulsekit.treeherder.verdict import judge
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pulsekit.treeherder.tasks import TaskPrediction
+    from pulsekit.treeherder.prediction import TaskPrediction
     from pulsekit.why.evidence import Evidence, Page
     from pulsekit.why.target import Target
 

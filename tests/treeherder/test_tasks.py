@@ -11,7 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -22,7 +22,10 @@ from pulsekit.errors import InvalidPayload
 from pulsekit.treeherder import preview_job
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage, normalize_task, recognize
 from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
-from pulsekit.treeherder.tasks import TaskPrediction, predict_job
+from pulsekit.treeherder.tasks import predict_job
+
+if TYPE_CHECKING:
+    from pulsekit.treeherder.prediction import TaskPrediction
 
 DOCS = Path(__file__).parents[2] / "docs" / "why.md"
 
@@ -156,6 +159,10 @@ def test_a_task_that_ended_has_times_and_the_log_of_its_run(state: str, result: 
         "logs": [{"name": "live_backing_log", "url": LOG}],
     }
     assert job_of(state, {"state": "exception"}, RAN | {"state": state}) == expected
+
+
+def test_the_log_has_the_number_that_the_run_itself_has() -> None:
+    assert "/runs/x/" in job_of("failed", RAN | {"state": "failed", "runId": "x"})["logs"][0]["url"]
 
 
 @pytest.mark.parametrize(
