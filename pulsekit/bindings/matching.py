@@ -210,13 +210,13 @@ def _mismatch_reason(wants: Sequence[str], has: Sequence[str], at: int, here: in
     if here == len(has):
         rest = _quote(".".join(wants[at:]))
         return (
-            f"key ends after word {here}, pattern requires {rest}" if has else f"key is empty, pattern requires {rest}"
+            f"key ends after word {here}, pattern continues with {rest}" if has else f"key is empty, pattern has {rest}"
         )
     likeness = _likeness(wants[at], has[here])
     if not likeness and sorted(wants) == sorted(has):
         likeness = "the same words in another order"
     hint = f" ({likeness})" if likeness else ""
-    return f"word {here + 1}: pattern requires {_quote(wants[at])}, key has {_quote(has[here])}{hint}"
+    return f"word {here + 1}: pattern has {_quote(wants[at])}, key has {_quote(has[here])}{hint}"
 
 
 def _likeness(want: str, word: str) -> str:

@@ -357,7 +357,7 @@ def test_nothing_is_wider_than_the_terminal(on_terminal, columns) -> None:
 
 def test_a_wide_reason_goes_below_its_row_on_a_narrow_terminal(on_terminal) -> None:
     out = on_terminal("match", "treeherder.autoland._", columns=60, env={"NO_COLOR": "1"}).out
-    assert "no  treeherder.mozilla-inbound._\n    word 2: pattern requires 'mozilla-inbound', key has\n" in out
+    assert "no  treeherder.mozilla-inbound._\n    word 2: pattern has 'mozilla-inbound', key has\n" in out
 
 
 def test_a_table_is_one_line_a_row_where_there_is_no_terminal(capsys) -> None:

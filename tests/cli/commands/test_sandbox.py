@@ -186,7 +186,7 @@ def test_the_demo_tells_the_whole_journey_plainly_at_a_pipe(tmp_path: Path) -> N
         "staging.autoland._",
         "confirmed  treeherder.mozilla-inbound._",
         'did you mean "completed"?',
-        "pattern requires 'mozilla-inbound', key has 'mozilla-central'",
+        "pattern has 'mozilla-inbound', key has 'mozilla-central'",
         '"version" is missing',
         "3 stored, 1 dropped",
         "pulsekit sandbox -v",
