@@ -35,6 +35,7 @@ pulsekit preview job.yml
 pulsekit preview jobs.ndjson --details
 pulsekit preview job.yml --set state=running --unset result
 pulsekit preview job.yml -o ndjson | jq .job.result
+pulsekit preview task-graph.json --repositories repository.json
 pulsekit tail exchange/me/v1/jobs | pulsekit preview -o pretty
 """
 

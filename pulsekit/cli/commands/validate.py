@@ -74,6 +74,8 @@ def command(
     shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
     are valid and would not be dropped, each on a line, and prints the problems of the others on stderr.
 
+    Taskcluster tasks, task graphs and pushes are judged as preview shows them.
+
     Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown wrong.
     """
     check_given(files, "validate")
