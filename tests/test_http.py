@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
-from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import pytest
-from support.site_on_loopback import site
+from support.site_on_loopback import dripping, site
 
 import pulsekit
 from pulsekit._http import check_site, fetch
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-@contextmanager
-def dripping(head: bytes) -> Iterator[str]:
-    """Serve an answer that begins with these bytes, and goes on with a byte now and then for as long as it is read."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            with suppress(OSError), server.accept()[0] as connection:
-                connection.recv(65536)
-                connection.sendall(head)
-                while True:
-                    time.sleep(0.02)
-                    connection.sendall(b"x")
-
-        thread = threading.Thread(target=serve)
-        thread.start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        thread.join()  # the client has closed the connection
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Site", "bindings_page", "site"]
+__all__ = ["Site", "bindings_page", "dripping", "site"]
 
 
 class Site:
@@ -82,3 +84,22 @@ def site() -> Iterator[Site]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@contextmanager
+def dripping(head: bytes) -> Iterator[str]:
+    """Serve an answer that begins with these bytes, and goes on with a byte now and then for as long as it is read."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            with suppress(OSError), server.accept()[0] as connection:
+                connection.recv(65536)
+                connection.sendall(head)
+                while True:
+                    time.sleep(0.02)
+                    connection.sendall(b"x")
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        thread.join()  # the client has closed the connection

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.samples import REVISION
+from support.site_on_loopback import dripping
 from support.taskcluster import GROUP, RUN, SLUG, STORED, TASK, Stand, standing
 
 from pulsekit.errors import InvalidInput
@@ -157,6 +158,14 @@ def test_an_answer_that_cannot_be_read_leaves_its_step_unknown(stand: Stand, pat
         assert failed is not None
         assert (failed.name, failed.status) == (name, "unknown")
         assert str(status) in failed.detail
+
+
+def test_a_site_that_answers_slowly_leaves_the_step_unknown_at_the_deadline(stand: Stand) -> None:
+    with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as slow:
+        failed = explain(Target(SLUG, root_url=stand.url, treeherder=slow), OnlineEvidence(1)).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("project", "unknown")
+    assert "did not answer within" in failed.detail
 
 
 def test_a_page_over_the_limit_is_not_read(stand: Stand) -> None:
