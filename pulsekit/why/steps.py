@@ -18,6 +18,7 @@ from pulsekit.treeherder.repositories import read_repositories
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage
 from pulsekit.treeherder.tasks import predict_job
 from pulsekit.treeherder.verdict import judge
+from pulsekit.why.answers import are_objects, jobs_in, name_of, shown_as
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +195,7 @@ class _Ladder:
                 reason = verdict.reasons[0]
                 place = f"{reason.pointer}: " if reason.pointer else ""
                 self.tasks.append(
-                    TaskReason(task_id, _name(task), reason.rule, f"{place}{reason.message}", reason.hint)
+                    TaskReason(task_id, name_of(task), reason.rule, f"{place}{reason.message}", reason.hint)
                 )
             elif (job := verdict.job) is not None:
                 yield verdict.project, job["revision"]
@@ -207,7 +208,7 @@ class _Ladder:
         if page.error or not isinstance(page.value, dict):
             return _unread("task", page)
         self._definition = page.value
-        return Step("task", StepStatus.OK, f"exists: {_name(page.value) or 'without a name'}", "", page.address)
+        return Step("task", StepStatus.OK, f"exists: {name_of(page.value) or 'without a name'}", "", page.address)
 
     def _repository(self) -> Step:
         page = self._evidence.page("repositories", f"{self._target.treeherder}/api/repository/")
@@ -236,7 +237,7 @@ class _Ladder:
         address = f"{self._target.treeherder}/api/project/{quote(self._project, safe='')}/push/?{query}"
         page = self._evidence.page("push", address)
         pushes = page.value.get("results") if isinstance(page.value, dict) else None
-        if page.error or not (_are_objects(pushes) or page.status == 404):
+        if page.error or not (are_objects(pushes) or page.status == 404):
             return _unread("push", page)
         if not pushes:
             hint = (
@@ -270,7 +271,7 @@ class _Ladder:
             what = f"Treeherder drops the message about run {max(0, number)}, which is {state}: {place}{reason.message}"
             return _failed("run", page, what, reason.hint)
         job = self.form["job"]
-        return Step("run", StepStatus.OK, f"run {max(0, number)} leads to the job {_shown_as(job)}", "", page.address)
+        return Step("run", StepStatus.OK, f"run {max(0, number)} leads to the job {shown_as(job)}", "", page.address)
 
     def _job(self) -> Step:
         assert self.form is not None
@@ -278,7 +279,7 @@ class _Ladder:
         task_id, run = job["taskcluster_task_id"], job["taskcluster_retry_id"]
         query = urlencode({"task_id": task_id, "retry_id": run})
         page = self._evidence.page("job", f"{self._target.treeherder}/api/jobs/?{query}")
-        found = _jobs(page.value)
+        found = jobs_in(page.value)
         if page.error or found is None:
             return _unread("job", page)
         if not found:
@@ -290,7 +291,7 @@ class _Ladder:
         stored = found[0]
         query = urlencode({"repo": self._project, "revision": self._revision, "selectedTaskRun": f"{task_id}.{run}"})
         self.link = f"{self._target.treeherder}/jobs?{query}"
-        detail = f"Treeherder shows {_shown_as(stored)}"
+        detail = f"Treeherder shows {shown_as(stored)}"
         if (stored.get("state"), stored.get("result")) != (job["state"], job["result"]):
             hint = "wait some minutes, and ask again: Treeherder processes a message after the other"
             return _failed("job", page, f"{detail}, but the run is {job['state']} {job['result']}", hint)
@@ -329,36 +330,3 @@ def _unread(name: str, page: Page) -> Step:
 def _other_deployment(root_url: str) -> str:
     other = "" if root_url == _COMMUNITY else f", or ask another deployment: --root-url {_COMMUNITY}"
     return f"check the id: a task is deleted when it expires{other}"
-
-
-def _name(task: Any) -> str:
-    metadata = task.get("metadata") if isinstance(task, dict) else None
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    return name if isinstance(name, str) else ""
-
-
-def _jobs(value: Any) -> list[dict[str, Any]] | None:
-    """Return the jobs of an answer of Treeherder, whose rows have the names of their columns beside them."""
-    rows = value.get("results") if isinstance(value, dict) else None
-    if not isinstance(rows, list):
-        return None
-    names = value.get("job_property_names")
-    if isinstance(names, list) and all(isinstance(name, str) for name in names):
-        rows = [dict(zip(names, row, strict=False)) if isinstance(row, list) else row for row in rows]
-    return rows if _are_objects(rows) else None
-
-
-def _are_objects(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
-
-
-def _shown_as(job: dict[str, Any]) -> str:
-    """Return a job in one line: group, symbol, state and result. The names are those of the loader, or of the API."""
-
-    def text(*names: str) -> str:
-        return next((str(job[name]) for name in names if isinstance(job.get(name), str)), "")
-
-    symbol, group = text("job_symbol", "job_type_symbol"), text("group_symbol", "job_group_symbol")
-    shown = symbol if group in {"", "?"} else f"{group}({symbol})"
-    state, result = text("state"), text("result")
-    return f"{shown or 'without a symbol'}, {result if state == 'completed' else state}"
