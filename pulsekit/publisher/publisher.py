@@ -217,8 +217,8 @@ class Publisher:
         """Publish messages with many in flight, and yield their receipts in order, each as soon as it is known.
 
         No single message raises: an invalid message has a receipt too. Memory is bounded: at most `window` messages are
-        in flight, and as many are validated and encoded in advance. If the iteration is stopped, messages in flight
-        stay sent, and messages encoded in advance are not sent.
+        in flight, and as many are validated and encoded in advance, with bodies of 64 MiB in all. If the iteration is
+        stopped, messages in flight stay sent, and messages encoded in advance are not sent.
 
         Args:
             messages: (payload, routing key) pairs or drafts. An exception of this iterable is raised after the receipts
@@ -277,7 +277,7 @@ class Publisher:
         try:
             for _ in range(min(window.wanted, BATCH)):
                 self._prepare(window, *next(items))
-                if self._sender.time() >= until:
+                if window.full or self._sender.time() >= until:
                     return
         except StopIteration:
             window.end(None)
@@ -316,7 +316,7 @@ class Publisher:
             window.end(error)
 
     def _prepare(self, window: PublishWindow, index: int, item: Item) -> None:
-        window.prepared.append(self._encoder.encode_or_refuse(item, index, window.mandatory, window.timeout))
+        window.prepare(self._encoder.encode_or_refuse(item, index, window.mandatory, window.timeout))
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> tuple[Receipt, ...]:
         """Wait for outstanding confirms, then close. Closing twice is fine.

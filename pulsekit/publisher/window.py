@@ -6,7 +6,8 @@ arrive: the broker does not wait while payloads are validated.
 
     iterable ──wanted──▶ prepared ──capacity──▶ _messages ──pop_receipts──▶ caller
 
-Invariants: each of the two queues has at most `size` messages; receipts leave in the order of the iterable. Only the
+Invariants: each of the two queues has at most `size` messages; both together have bodies of at most `MAX_BYTES` and one
+message, apart from bodies below `_LARGE`, which are not counted; receipts leave in the order of the iterable. Only the
 oldest message wakes the waiting task, since no receipt can leave before its own.
 
 Example: size 2. A and B are in flight, C is prepared. B is confirmed: nothing happens. A is confirmed: the task wakes,
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
     from pulsekit.errors import PulsekitError
 
 __all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]
+
+
+MAX_BYTES = 64 * 1024 * 1024  # of the bodies of one `publish_many`
+_LARGE = 64 * 1024  # bytes of a body that is counted; twice the default window of smaller ones has 32 MiB
 
 
 class PendingMessage(OutgoingMessage):
@@ -100,6 +105,7 @@ class UnsentMessage:
 
     settled = True
     error: PulsekitError | None = None
+    body = b""
 
     def __init__(self, receipt: Receipt) -> None:
         self.receipt: Receipt | None = receipt
@@ -115,6 +121,7 @@ class PublishWindow:
         prepared: messages that are encoded and not accepted yet.
         ended: whether the iterable has no more messages.
         failure: the exception of the iterable, or None.
+        full: whether the bodies reach `MAX_BYTES`, so that no more messages may be prepared.
     """
 
     def __init__(self, size: int, *, mandatory: bool, timeout: float) -> None:
@@ -124,6 +131,8 @@ class PublishWindow:
         self.prepared: deque[PendingMessage | UnsentMessage] = deque()
         self.ended = False
         self.failure: Exception | None = None
+        self.full = False
+        self._large: dict[PendingMessage | UnsentMessage, int] = {}  # sizes of large bodies without a receipt
         self._messages: deque[PendingMessage | UnsentMessage] = deque()  # accepted, receipt not returned yet
         self._waiting: asyncio.Future[None] | None = None
         self._wanting = asyncio.Event()
@@ -136,12 +145,19 @@ class PublishWindow:
     @property
     def wanted(self) -> int:
         """How many more messages may be prepared."""
-        return 0 if self.ended else self.size - len(self.prepared)
+        return 0 if self.ended or self.full else self.size - len(self.prepared)
 
     @property
     def done(self) -> bool:
         """Whether the iterable has ended and all receipts were returned."""
         return self.ended and not self.prepared and not self._messages
+
+    def prepare(self, message: PendingMessage | UnsentMessage) -> None:
+        """Append a message that is encoded."""
+        self.prepared.append(message)
+        if len(message.body) >= _LARGE:
+            self._large[message] = len(message.body)
+            self.full = sum(self._large.values()) >= MAX_BYTES
 
     def add(self, message: PendingMessage | UnsentMessage) -> None:
         """Append a message that was accepted, or the receipt of an invalid one."""
@@ -164,7 +180,9 @@ class PublishWindow:
                     raise fresh(messages[0].error)
                 break
             known.append(receipt)
-            messages.popleft()
+            message = messages.popleft()
+            if self._large and self._large.pop(message, 0):
+                self.full = sum(self._large.values()) >= MAX_BYTES
         return known
 
     def end(self, failure: Exception | None) -> None:

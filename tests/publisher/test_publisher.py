@@ -179,6 +179,41 @@ async def test_messages_that_are_all_invalid_do_not_keep_others_from_their_turn(
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
+async def test_large_messages_are_read_ahead_up_to_a_number_of_bytes(
+    user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
+) -> None:
+    monkeypatch.setattr("pulsekit.publisher.window.MAX_BYTES", 1 << 20)
+    read = 0
+
+    def pairs() -> Iterator[tuple[bytes, str]]:
+        nonlocal read
+        for _ in range(40):
+            read += 1
+            yield bytes(200_000), KEY
+
+    async def slow_pairs() -> AsyncIterator[tuple[bytes, str]]:
+        for pair in pairs():
+            yield pair
+
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_answers()
+        receipts = publisher.publish_many(slow_pairs() if asynchronous else pairs())
+        first = asyncio.ensure_future(anext(receipts))
+        while read < 6:
+            await asyncio.sleep(0)
+        carried = proxy.carried
+        probe = asyncio.ensure_future(publisher.publish({}, KEY))
+        while proxy.carried == carried:
+            await asyncio.sleep(0)
+        assert read == 6
+        proxy.release_answers()
+        await probe
+        assert [(await first).index, *[receipt.index async for receipt in receipts]] == list(range(40))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
 async def test_a_source_is_read_one_window_ahead_and_no_further(
     user: PulseUser, exchange: str, *, asynchronous: bool
 ) -> None:
