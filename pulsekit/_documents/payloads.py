@@ -81,7 +81,7 @@ def encode_payload(payload: Any) -> bytes:
 
 
 def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
-    """Return a problem if JSON has no form for a payload, such as one with NaN, which Python reads all the same.
+    """Return a problem if JSON has no form for a payload, such as one with NaN, which Python accepts anyway.
 
     Args:
         payload: the payload.

@@ -52,7 +52,7 @@ def list_known(
 ) -> int:
     """List the exchanges of the catalogue. Every command accepts their short names.
 
-    Exit status: 1 if no exchange has the text, else 0.
+    Exit code: 1 if no exchange has the text, else 0.
     """
     from pulsekit.catalogue import known_exchanges
 

@@ -60,15 +60,15 @@ def command(
 ) -> int:
     """Show jobs as Treeherder would store and draw them.
 
-    On a terminal: platform, group and symbol in the colour of the result, and the details of a job. As NDJSON: one line
-    a job, with the outcome, the findings of the linter, and what Treeherder stores, in the names of its loader. Of
-    records, as tail writes them, the payload is shown.
+    On a terminal, draw platform, group and symbol in the colour of the result, and the details of a job. As NDJSON,
+    write one line for each job, with the outcome, the findings of the linter, and the values that Treeherder stores,
+    with the names of its loader. For a record of tail, the payload is shown.
 
     A file can also have Taskcluster tasks: a message with its task, as {"message": …, "task": …}; a definition, which
-    is shown in each state; or a task-graph.json, of which the tasks that Treeherder would not show are listed first. Of
-    a push, the repository is shown.
+    is shown in each state; or a task-graph.json, whose tasks that Treeherder would not show are listed first. For a
+    push, the repository is shown.
 
-    Exit status: 0 when Treeherder would store all jobs, 1 when it would drop one.
+    Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one.
     """
     check_given(files, "preview")
     from pulsekit.schemas.schema import load_schema

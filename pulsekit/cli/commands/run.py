@@ -68,15 +68,13 @@ def command(
     to = exchange or settings.exchange
     if to is None:
         raise ConfigurationError(
-            "no exchange: give --exchange exchange/<user>/<name> or --target, or write it into pulsekit.yml"
+            "no exchange: add --exchange exchange/<user>/<name> or --target, or set it in pulsekit.yml"
         )
     broker = locate(settings, url, insecure=insecure)
     check_exchange(to, broker.user)
     names = destinations or settings.destinations
     if not names:
-        raise ConfigurationError(
-            "no destination: give --destination treeherder, or write destinations into pulsekit.yml"
-        )
+        raise ConfigurationError("no destination: add --destination treeherder, or set destinations in pulsekit.yml")
     job = _read_job(job_file, assignments, removals)
     keys = [job.routing_key(name) for name in names]
 

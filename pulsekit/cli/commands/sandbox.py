@@ -92,10 +92,12 @@ def command(
 ) -> int:
     """Run a Pulse broker on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
-    It prints PULSE_URL=... first; a password from a file is left out of it, but not of what COMMAND gets. Any user name
-    is accepted with any password and has PulseGuardian's permissions; guest with the password guest may do everything.
-    It is for trying, testing and CI: everything is gone when it ends. PULSE_URL logs in as --user, and so do commands
-    in other terminals if no broker is configured.
+    The first line of the output is PULSE_URL=..., which logs in as --user. So do commands in other terminals if no
+    broker is configured. The line does not contain a password from a file; the PULSE_URL of COMMAND does.
+
+    The sandbox accepts every user name with every password, and gives it PulseGuardian's permissions. The user guest
+    with the password guest has all permissions. It is for experiments, tests and CI: it loses all messages when it
+    stops.
 
     With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each message.
     """

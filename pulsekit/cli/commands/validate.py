@@ -70,9 +70,9 @@ def command(
 ) -> int:
     """Check jobs against Treeherder's schema and rules, and show every error with its position.
 
-    The rules are for jobs alone: for each that is broken it says whether Treeherder drops the job, shows it wrong, or
-    shows less than it could. Of records, as tail writes them, the payload is checked. --migrate writes the jobs that
-    are valid and would not be dropped, each on a line, and prints the problems of the others on stderr.
+    The rules apply only to jobs. Each broken rule has a severity: Treeherder drops the job, shows it wrong, or shows
+    less than it could. For a record of tail, the payload is checked. --migrate writes each job that is valid and would
+    not be dropped on one line, and prints the problems of the others on stderr.
 
     Taskcluster tasks, task graphs and pushes are judged as preview shows them.
 

@@ -194,9 +194,9 @@ def test_taken_messages_are_shown_in_order_and_removed(user: PulseUser, tmp_path
     assert [record["routing_key"] for record in first.records] == ["k.0", "k.1"]
     assert [record["routing_key"] for record in rest.records] == [f"k.{number}" for number in range(2, 120)]
     assert not any(record["redelivered"] for record in rest.records), "the first run received no more than it removed"
-    assert f"2 messages taken out of {name}, 118 left" in first.err
+    assert f"removed 2 messages from {name}, 118 left" in first.err
     assert (none.status, none.out) == (0, "")
-    assert f"0 messages taken out of {name}, 0 left" in none.err
+    assert f"removed 0 messages from {name}, 0 left" in none.err
 
 
 def test_a_taken_message_is_removed_after_it_is_on_disk(user: PulseUser, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ async def take(
         finally:
             if recording is not None:
                 await recording.close()
-            note(f"{counted(taken, 'message', ',')} taken out of {name}, {left:,} left")
+            note(f"removed {counted(taken, 'message')} from {name}, {left:,} left")
     return ExitCode.DONE
 
 

@@ -73,7 +73,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[EXCHANGE[:PATTERN]|LINK]...",
-            help="What to listen to, or a link of Pulse Inspector; 'exchange list' has short names.",
+            help="Exchanges, or a link of Pulse Inspector. 'exchange list' shows short names.",
         ),
     ] = None,
     patterns: BindingOption = None,
@@ -120,7 +120,7 @@ def command(
         typer.Option(metavar="TYPE", help="Type of --queue, classic or quorum. [default: that of the broker]"),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Exit 5 if --queue does not exist, and do not create it.")
+        bool, typer.Option("--resume", help="Exit with 5 if --queue does not exist; do not create it.")
     ] = False,
     save: SaveOption = None,
     force: ForceOption = False,
@@ -138,10 +138,11 @@ def command(
     uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings, tail prints them,
     continues with the others, and exits with 3.
 
-    For known exchanges, --field and --route make the pattern: of several values of one field, one must match.
-    '--schema auto' is the schema that the catalogue has for each exchange.
+    For known exchanges, --field and --route build the pattern. If a field has several values, one of them must match.
+    '--schema auto' selects the schema of the catalogue for each exchange.
 
-    --filter and --query see the record that '-o ndjson' shows, and only what is chosen is shown, recorded and counted.
+    --filter and --query are expressions over the record that '-o ndjson' writes. Only selected messages are shown,
+    recorded and counted. With --schema, each message is marked as valid or invalid.
 
     With --queue, a queue of tail stores messages while tail does not run, for the time of --keep. To continue,
     run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not create:

@@ -178,7 +178,7 @@ class Session:
         for name, expression in self.selection.expressions:
             if expression.failures:
                 failures = counted(expression.failures, "message")
-                warn(f"{name} has no value for {failures}, left out; the first time: {expression.failure}")
+                warn(f"{name} failed for {failures}, which were skipped; the first error: {expression.failure}")
             if self._follower.received and (expression is self.selection.query or not self._follower.chosen):
                 for field in expression.missing_fields:
                     warn(f"{name}: no message had the field {field}")
