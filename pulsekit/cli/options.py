@@ -96,12 +96,12 @@ def schema_option(default: str | None = None) -> Any:
 
 def timeout_option(default: str | None = None) -> Any:
     """Return `--timeout`."""
-    return duration("--timeout", help=_with("Timeout of each message or check, reconnects included.", default))
+    return duration("--timeout", help=_with("Stop waiting for the broker or a site after DURATION.", default))
 
 
 def user_option(default: str | None = None) -> Any:
     """Return `--user`."""
-    return typer.Option("--user", metavar="NAME", help=_with("User on Pulse.", default))
+    return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
 
 
 def _with(text: str, default: str | None) -> str:
@@ -174,10 +174,10 @@ YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 # Options that change the output.
 OutputOption = Annotated[Format | None, output_option()]
 FullOption = Annotated[bool, typer.Option("--full", help="Show each message in full.")]
-QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Show nothing, only record.")]
+QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing on stdout.")]
 SaveOption = Annotated[
     str | None,
-    typer.Option("--save", metavar="FILE", help="Record to a file.ndjson or file.ndjson.gz, too."),
+    typer.Option("--save", metavar="FILE", help="Save what is received to FILE, too (see above)."),
 ]
 
 # Options that select the broker.

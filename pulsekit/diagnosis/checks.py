@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
 
-__all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
+__all__ = ["CHECKS", "TIMEOUT", "CheckResult", "Status", "run_checks"]
 
 TIMEOUT = 10.0  # seconds for one check
 

@@ -28,7 +28,7 @@ _STATUS_WIDTH = max(map(len, _STYLES))
 
 def command(
     exchange: ExchangeOption = None,
-    timeout: Annotated[float, timeout_option()] = "10s",  # type: ignore[assignment] # typer passes the default to the parser
+    timeout: Annotated[float | None, timeout_option("10s, for each check")] = None,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
@@ -44,8 +44,8 @@ def command(
     return run(_examine(Output(output, live=True), exchange, timeout, url, insecure))
 
 
-async def _examine(shown: Output, exchange: str | None, timeout: float, url: str | None, insecure: bool) -> int:
-    from pulsekit.diagnosis.checks import CHECKS, run_checks
+async def _examine(shown: Output, exchange: str | None, timeout: float | None, url: str | None, insecure: bool) -> int:
+    from pulsekit.diagnosis.checks import CHECKS, TIMEOUT, run_checks
 
     width = max(map(len, CHECKS))
 
@@ -69,7 +69,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float, url: str
                 }
             )
 
-    findings = await run_checks(find, exchange=exchange, timeout=timeout, on_finding=show)
+    findings = await run_checks(find, exchange=exchange, timeout=timeout or TIMEOUT, on_finding=show)
     failed = [finding for finding in findings if finding.error is not None]
     if not failed:
         note("all checks passed")

@@ -16,7 +16,7 @@ from pulsekit.cli.options import (
     TargetOption,
     UnsetOption,
     UrlOption,
-    duration,
+    timeout_option,
 )
 from pulsekit.errors import ConfigurationError, DocumentError, place_text
 
@@ -43,10 +43,7 @@ def command(
     target: TargetOption = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
-    timeout: Annotated[
-        float | None,
-        duration("--timeout", help="Time limit for publishing after the end of the command. [default: 30s]"),
-    ] = None,
+    timeout: Annotated[float | None, timeout_option("30s, from the end of COMMAND")] = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:

@@ -22,7 +22,7 @@ from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.names import check_exchange, check_user
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import RegistrationOption, repeatable, seconds
+from pulsekit.cli.options import RegistrationOption, repeatable, seconds, user_option
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER
@@ -66,10 +66,7 @@ def command(
         Path | None,
         typer.Option(metavar="FILE", help="YAML file of the users that may log in, as name: password."),
     ] = None,
-    user: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="User of PULSE_URL. [default: me, or the first user of --users]"),
-    ] = None,
+    user: Annotated[str | None, user_option("me, or the first user of --users")] = None,
     registration: RegistrationOption = None,
     seed: Annotated[
         str | None,

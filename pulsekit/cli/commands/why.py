@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import OutputOption, duration
+from pulsekit.cli.options import OutputOption, SaveOption, timeout_option
 from pulsekit.cli.output.output import Output, note
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ pulsekit why why.json
 _STYLES = {"ok": "good", "failed": "bad", "unknown": "warn"}
 _STATUS_WIDTH = max(map(len, _STYLES))
 _NAME_WIDTH = len("treeherder")
+_TIMEOUT = 30.0  # seconds for all requests
 
 
 def command(
@@ -41,10 +42,8 @@ def command(
         str | None,
         typer.Option(metavar="URL", help="Treeherder. [default: that of the URL, else treeherder.mozilla.org]"),
     ] = None,
-    save: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write all answers to FILE, which `why FILE` explains offline.")
-    ] = None,
-    timeout: Annotated[float, duration("--timeout", help="Time limit for all requests together.")] = "30s",  # type: ignore[assignment] # typer passes the default to the parser
+    save: SaveOption = None,
+    timeout: Annotated[float | None, timeout_option("30s, for all requests")] = None,
     output: OutputOption = None,
 ) -> int:
     """Find out why a task is not on Treeherder, or how it is shown there.
@@ -53,15 +52,17 @@ def command(
     and has the push; the message about the run leads to a job; Treeherder has stored the job. The first failed step
     says what to change. This command sends requests to Taskcluster and Treeherder: to public pages, without a login.
 
+    --save writes all answers to FILE, and 'pulsekit why FILE' explains them again without the network.
+
     Exit code: 0 if the task is on Treeherder, 1 if a step failed, 4 if a site did not answer.
     """
     from pulsekit.why import explain
 
     shown = Output(output, live=True)
-    target, evidence = _evidence(subject, root_url, treeherder, timeout)
+    target, evidence = _evidence(subject, root_url, treeherder, timeout or _TIMEOUT)
     explanation = explain(target, evidence)
     if save is not None:
-        _save(save, target, evidence)
+        _save(Path(save), target, evidence)
     _show(shown, explanation)
     failed = explanation.failed
     if failed is None:

@@ -106,7 +106,7 @@ def test_one_of_the_two_may_be_piped(call, files) -> None:
     [
         ([], 2, "error: no registrations: give a FILE, pipe them, set PULSE_DATA_INGESTION_SOURCES, or add them to"),
         (["nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
-        (["bad.yml"], 1, "error: bad.yml:2:11: the alias *all is not read"),
+        (["bad.yml"], 1, "error: bad.yml:2:11: the alias *all is not supported: write the value"),
         (["-", "--diff", "-"], 2, "error: only one of FILE, OLD and --keys can be stdin"),
         (["new.yml", "--diff", "nowhere.yml"], 74, "error: nowhere.yml: No such file or directory"),
         (["new.yml", "--rule", "best"], 2, "'best' is not one of 'destination.project', 'project.destination', 'any.p"),

@@ -78,7 +78,7 @@ def command(
     ] = False,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
-    timeout: Annotated[float | None, timeout_option("60s")] = None,
+    timeout: Annotated[float | None, timeout_option("60s, for each message")] = None,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,

@@ -139,7 +139,8 @@ def take(
 ) -> int:
     """Show the messages of a queue and remove them from it, until the queue is empty.
 
-    Each message is removed after it was shown. With --save, it is removed after it is on the disk. If the command
+    Each message is removed after it was shown. With --save, it is recorded to a file.ndjson or file.ndjson.gz, and
+    removed after it is on the disk. If the command
     stops early, the other messages stay in the queue. An existing file is replaced only with --force.
 
     'pulsekit queue peek' shows messages and leaves them in the queue.

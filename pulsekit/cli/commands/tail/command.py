@@ -148,8 +148,8 @@ def command(
     run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not create:
     'pulsekit queue show', 'peek' and 'take' are for these.
 
-    A recording has the exact bodies, and is complete however tail stops. A message is acknowledged after it is on the
-    disk. An existing file is replaced only with --force.
+    --save records to a file.ndjson or file.ndjson.gz, with the exact bodies. The recording is complete however tail
+    stops: a message is acknowledged after it is on the disk. An existing file is replaced only with --force.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
