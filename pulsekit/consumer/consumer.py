@@ -225,7 +225,7 @@ class Consumer:
         """
         check_handler(handler)
         policy = policy or Policy()
-        self._calls.limit = self._subscription.last_chances.limit
+        self._calls.limit, self._calls.counts = self._subscription.last_chances.limit, self._subscription.replicated
         with self._calls.watchdog.watch(handler):
             async for message in self:
                 await self._calls.call(handler, message, policy, self.queue)

@@ -50,11 +50,13 @@ class HandlerCalls:
         failures: how many calls raised an exception.
         poison: how many messages the policy kept from a handler.
         limit: how often the queue returns a message; None for any number.
+        counts: whether the queue counts the returns of its messages.
         watchdog: names a handler that blocks the event loop.
     """
 
     def __init__(self, prefetch: int, heartbeat: Callable[[], float]) -> None:
         self.limit: int | None = None
+        self.counts = False
         self.failures = 0
         self.poison = 0
         self._prefetch = prefetch
@@ -96,7 +98,7 @@ class HandlerCalls:
             self.failures += 1
             action, delay = OnFailure.REQUEUE if isinstance(error, Retry) else policy.failure, 0.0
             if action is OnFailure.REQUEUE:
-                count = max(self._retries.failed(message), (message.delivery_count or 0) + 1)
+                count = max(self._retries.failed(message), self._returns(message) + 1)
                 after = error.after if isinstance(error, Retry) else None
                 delay = policy.delay_after(count) if after is None else after
                 # RAISE returns the message once more.
@@ -125,8 +127,12 @@ class HandlerCalls:
             and self._prefetch == 1
             and policy.failure is OnFailure.REQUEUE
             and policy.limit is not None
-            and (message.delivery_count or 0) > policy.limit
+            and self._returns(message) > policy.limit
         )
+
+    def _returns(self, message: Message) -> int:
+        """Return how many returns the queue counted. In a classic queue, the header is the publisher's."""
+        return (message.delivery_count or 0) if self.counts else 0
 
     async def _apply(
         self,

@@ -238,6 +238,11 @@ class Subscription:
         return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
 
     @property
+    def replicated(self) -> bool:
+        """Whether the queue is a quorum queue, which survives the loss of a node and counts returns."""
+        return self._preparation is not None and self._preparation.replicated
+
+    @property
     def heartbeat(self) -> float:
         """The heartbeat interval of the connection in seconds, or the default without a connection."""
         return self._channel.link.heartbeat if self._channel is not None else HEARTBEAT
@@ -270,7 +275,7 @@ class Subscription:
                 except NetworkError as error:
                     if isinstance(error, Unreachable) and not self._ready.done():
                         raise  # the queue is on a node that is down
-                    if isinstance(error, Unreachable) and not (self._preparation and self._preparation.replicated):
+                    if isinstance(error, Unreachable) and not self.replicated:
                         self._lossy = True  # other nodes confirm messages meanwhile, and cannot route them to the queue
                     await self._pause(link, pause, error)
                     pause = min(_MAX_PAUSE, pause * 2)

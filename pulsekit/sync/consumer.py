@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit.consumer.consumer import Consumer as AsyncConsumer
 from pulsekit.consumer.handler import check_handler
-from pulsekit.errors import NotOpen
+from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.sync.delegation import Delegate, delegate
 
 if TYPE_CHECKING:
@@ -148,9 +148,16 @@ class Consumer(Delegate[AsyncConsumer]):
         KeyboardInterrupt or SystemExit, the message is requeued.
 
         Raises:
+            ConfigurationError: Raised before the first message, when the policy has a timeout: a function cannot be
+                interrupted.
+            Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
             TypeError: Raised before the first message, when the handler cannot be called, or is an `async def`.
         """
+        if policy is not None and policy.timeout is not None:
+            raise ConfigurationError(
+                "a policy with a timeout needs an `async def` handler: a function is not interrupted"
+            )
         check_handler(handler)
         check_callback("a handler of pulsekit.sync", handler)
         waiting: queues.SimpleQueue[tuple[Message, asyncio.Future[None]] | None] = queues.SimpleQueue()

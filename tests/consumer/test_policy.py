@@ -132,6 +132,16 @@ async def test_failures_are_counted_across_processes_on_a_quorum_queue(
         assert handler.got == []
 
 
+async def test_a_header_of_the_publisher_is_no_count_of_a_classic_queue(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
+    async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
+        await pulse.publisher(exchange).publish({"n": 1}, "k", headers={"x-delivery-count": 1000})
+        handler = Handler(stop_after=4, failing={1})
+        await run(messages, handler, Policy(failure=OnFailure.REQUEUE, delay=0, limit=3, exhausted=OnFailure.ACK))
+    assert len(handler.got) == 4
+
+
 async def test_a_loss_by_the_delivery_limit_is_in_the_gap_and_in_the_log(
     pulse: pulsekit.Pulse,
     exchange: str,

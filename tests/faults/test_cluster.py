@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from support.rabbitmq.cluster import Cluster
@@ -81,6 +81,36 @@ async def test_a_negative_confirm_of_a_killed_node_leaves_the_outcome_unknown(cl
     totals = account.close()  # which fails if a message is found that was refused
     assert totals.unknown
     assert totals.confirmed + totals.returned + totals.unknown == totals.sent
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+async def test_the_node_of_a_consumer_and_its_queue_is_killed(
+    cluster: Cluster, watch: Watch, queue_type: Literal["classic", "quorum"]
+) -> None:
+    home, *others = cluster.nodes
+    arguments, gaps = {"x-queue-type": queue_type}, asyncio.Queue[pulsekit.Gap]()
+    stage, account = Stage(home, arguments=arguments), Account()
+    async with (
+        pulsekit.connect(cluster.url(stage.user, *others)) as pulse,
+        pulsekit.connect(cluster.url(stage.user, home, *others), on_state=watch) as near,
+        near.subscribe(queue=pulsekit.Queue(stage.queue, type=queue_type), on_gap=gaps.put_nowait) as messages,
+    ):
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        await publish(publisher, account, 100)
+        fault = Fault(home.kill)
+        fault()
+        await watch.until("consumer", State.READY, 2)  # on another node, while the node of the queue is down
+        await publish(publisher, account, 100)
+        starting = asyncio.ensure_future(asyncio.to_thread(home.start))
+        gap = await gaps.get()
+        account.gap(gap)
+        await starting
+        await publish_and_consume(publisher, messages, account, lambda: True)
+    await fault.over()
+    stage.drain(account)
+    totals = account.close()
+    assert gap.lossy == (queue_type == "classic")
+    assert (totals.returned > 20 + 50) == gap.lossy, "a tenth is returned in any case"
 
 
 async def test_the_node_of_a_classic_queue_is_killed_and_comes_back(
