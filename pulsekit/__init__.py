@@ -44,6 +44,7 @@ Publish and consume:
 - `Queue`: a named queue to declare and consume.
 - `Policy`: how messages are settled after their handler failed.
 - `Reject`, `Retry`, `Stop`: exceptions by which a handler decides about its message.
+- `Worker`: a handler with its queue, for `pulsekit consume`.
 
 Validate and match:
 
@@ -86,6 +87,7 @@ if TYPE_CHECKING:
     from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
     from pulsekit.bindings.table import BindingTable
+    from pulsekit.consume.worker import Worker
     from pulsekit.consumer.consumer import Consumer
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
@@ -200,6 +202,7 @@ __all__ = [
     "SubscriptionLost",
     "Unreachable",
     "VirtualHostRefused",
+    "Worker",
     "connect",
     "explain_match",
     "load_schema",
@@ -241,6 +244,7 @@ _ERRORS = (
 _PACKAGES = (
     "bindings",
     "catalogue",
+    "consume",
     "consumer",
     "diagnosis",
     "publisher",
@@ -256,6 +260,7 @@ __getattr__, __dir__ = lazy_names(
         "pulsekit.bindings.registration": ("Binding", "BindingDiff", "Registration", "Rule", "read_registrations"),
         "pulsekit._amqp.connection": ("State",),
         "pulsekit._amqp.types": ("Outcome", "Properties"),
+        "pulsekit.consume.worker": ("Worker",),
         "pulsekit.consumer.consumer": ("Consumer",),
         "pulsekit.consumer.depth": ("QueueDepth", "Limits"),
         "pulsekit.errors": _ERRORS,

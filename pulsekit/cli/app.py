@@ -32,6 +32,7 @@ _COMMANDS = {
     "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
     "tail": ("pulsekit.cli.commands.tail.command", "Show the messages of an exchange as they arrive."),
+    "consume": ("pulsekit.cli.commands.consume", "Run a handler on the messages of a queue."),
     "replay": ("pulsekit.cli.commands.replay", "Publish a recording, with its intervals or faster."),
     "queue": ("pulsekit.cli.commands.queue.command", "Show, peek, take, purge or delete your queues."),
     "match": ("pulsekit.cli.commands.match", "Show which bindings match a routing key, and why not."),

@@ -8,7 +8,7 @@ from enum import IntEnum
 import typer
 
 from pulsekit.cli.output.output import fail, quote
-from pulsekit.errors import BrokerRefused, ConfigurationError, InvalidInput, NetworkError
+from pulsekit.errors import BrokerRefused, ConfigurationError, HandlerFailed, InvalidInput, NetworkError
 
 __all__ = ["ExitCode", "exit_code", "report"]
 
@@ -50,6 +50,7 @@ def exit_code(error: BaseException) -> ExitCode:
         (ConfigurationError, ExitCode.USAGE),
         (typer.TyperException, ExitCode.USAGE),
         (InvalidInput, ExitCode.NEGATIVE),
+        (HandlerFailed, ExitCode.NEGATIVE),
         (PublishTimeout, ExitCode.NETWORK),
         (PublishError, ExitCode.PARTLY),
         (BrokerRefused, ExitCode.REFUSED),

@@ -97,6 +97,11 @@ class Consumer:
         return self._subscription.queue
 
     @property
+    def subscribed(self) -> bool:
+        """Whether the broker delivers messages to this consumer now. False while the connection is away."""
+        return self._subscription.subscribed
+
+    @property
     def gaps(self) -> int:
         """How many times the connection was lost and the subscription restored."""
         return self._subscription.gaps

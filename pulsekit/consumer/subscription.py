@@ -164,6 +164,11 @@ class Subscription:
         """Whether `open` was called."""
         return self._task is not None
 
+    @property
+    def subscribed(self) -> bool:
+        """Whether the broker delivers messages now."""
+        return self._channel is not None and self._was_ready and self.end is None
+
     async def open(self) -> None:
         """Connect, declare the queue, bind it and start consuming. Opening twice is fine.
 

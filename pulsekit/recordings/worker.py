@@ -22,7 +22,7 @@ class Worker:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[Callable[[], Any], asyncio.Future[Any]] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     async def call(self, function: Callable[[], Any]) -> Any:
@@ -39,9 +39,13 @@ class Worker:
         self._calls.put((function, done))
         return done
 
+    def close(self) -> None:
+        """End the thread after the calls that were submitted, without waiting for them."""
+        self._calls.put(None)
+
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
-        while True:
-            function, done = self._calls.get()
+        while (submitted := self._calls.get()) is not None:
+            function, done = submitted
             try:
                 result, error = function(), None
             except BaseException as caught:  # noqa: BLE001 - raised again in the caller

@@ -1,0 +1,138 @@
+"""Make the handler of a worker, and call it beside the event loop.
+
+Plan: a plain function runs in one of `concurrency` daemon threads, so that it cannot stop heartbeats. An `async def`
+runs in the event loop. With a concurrency of 1, a handler is always called in the same thread, which also makes it and
+enters and exits its context manager: connections to SQLite and Django belong to a thread.
+
+Example: the worker has the function `opened_database`, decorated by `contextmanager`. The thread calls it, enters the
+context manager, which yields a function, and calls this function with each message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._amqp.callbacks import is_defined
+from pulsekit.consume.worker import check_call, is_context, is_factory
+from pulsekit.consumer.policy import Stop
+from pulsekit.errors import ConfigurationError
+from pulsekit.recordings.worker import Worker as Thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from pulsekit.consume.worker import Worker
+    from pulsekit.messages import Message
+
+__all__ = ["open_handler"]
+
+log = logging.getLogger("pulsekit")
+
+_EXIT = 5.0  # seconds for the exit of a context manager while the program ends
+
+
+@asynccontextmanager
+async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awaitable[None]]]:
+    """Make the handler of a worker, and yield a coroutine function that calls it.
+
+    Raises:
+        TypeError: Raised when the object that was made cannot be called with a message.
+        ConfigurationError: Raised when the policy has a time limit and the handler runs in a thread.
+    """
+    threads = _Threads(worker)
+    async with AsyncExitStack() as stack:
+        stack.callback(threads.close)
+        handler = worker.handler
+        if is_factory(handler):
+            handler = handler() if _belongs_to_loop(handler) else await threads.run(handler)
+        if is_context(handler):
+            handler = await _enter(handler, threads, stack)
+        check_call(handler)
+        if is_defined(handler, inspect.iscoroutinefunction):
+            yield _exits_as_stop(handler)
+            return
+        if worker.policy.timeout is not None:
+            raise ConfigurationError(
+                f"{worker.title} runs in a thread, which cannot be interrupted: write an `async def`, or remove the "
+                "timeout of its policy"
+            )
+
+        async def call(message: Message) -> None:
+            result = await threads.run(handler, message)
+            if inspect.isawaitable(result):  # of a function that returns a coroutine, such as a lambda
+                await result
+
+        yield _exits_as_stop(call)
+
+
+def _exits_as_stop(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
+    """Let `sys.exit` in a handler stop the workers, as `Stop` does: the message returns to the queue."""
+
+    async def call(message: Message) -> None:
+        try:
+            await handler(message)
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+            raise Stop(code) from error
+
+    return call
+
+
+def _belongs_to_loop(factory: Any) -> bool:
+    """Return whether a class or function makes an object of asyncio."""
+    if isinstance(factory, type):
+        return hasattr(factory, "__aenter__") or inspect.iscoroutinefunction(factory.__call__)
+    return inspect.isasyncgenfunction(inspect.unwrap(factory))
+
+
+async def _enter(context: Any, threads: _Threads, stack: AsyncExitStack) -> Any:
+    """Enter a context manager, and return what it yields; the stack exits it."""
+    if hasattr(context, "__aenter__"):
+        entered = await stack.enter_async_context(context)
+    else:
+        entered = await threads.run(context.__enter__)
+
+        async def leave(kind: Any, error: Any, trace: Any) -> bool:
+            try:
+                async with asyncio.timeout(_EXIT):
+                    return bool(await threads.run(context.__exit__, kind, error, trace))
+            except TimeoutError:
+                log.warning("the context manager of the handler did not exit within %g s", _EXIT)
+                return False
+
+        stack.push_async_exit(leave)
+    return entered if callable(entered) or not callable(context) else context
+
+
+class _Threads:
+    """Threads for the calls of one handler: as many as there are calls at the same time."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._threads = [Thread(f"{worker.title}-{number}") for number in range(worker.concurrency, 0, -1)]
+        self._free = list(self._threads)
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a function in a free thread, or in the first thread after all others."""
+        thread = self._free.pop() if self._free else self._threads[-1]
+        context = contextvars.copy_context()
+
+        def call() -> Any:
+            try:
+                return context.run(function, *arguments)
+            except StopIteration as error:  # which a future cannot have
+                raise RuntimeError("the handler raised StopIteration") from error
+
+        try:
+            return await thread.call(call)
+        finally:
+            if thread not in self._free:
+                self._free.append(thread)
+
+    def close(self) -> None:
+        for thread in self._threads:
+            thread.close()

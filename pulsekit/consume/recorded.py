@@ -1,0 +1,131 @@
+"""The messages of a recording for the handler of a worker, in the place of a consumer."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._amqp.broker import HEARTBEAT
+from pulsekit._amqp.types import Settlement
+from pulsekit._documents.payloads import encode_payload
+from pulsekit.bindings.matching import topic_matches
+from pulsekit.consumer.handler import HandlerCalls
+from pulsekit.consumer.policy import OnFailure, Policy
+from pulsekit.messages import CC, Message
+from pulsekit.recordings.reader import read_recording
+from pulsekit.records.record import Record
+from pulsekit.schemas.schema import load_schema
+from pulsekit.treeherder.check import message_check
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Self
+
+    from pulsekit.bindings.registration import Binding
+    from pulsekit.consume.worker import Worker
+
+__all__ = ["RecordedMessages"]
+
+
+class RecordedMessages:
+    """The messages of a recording that match the bindings of a worker; all of them if it has no bindings.
+
+    The policy applies, without its delays: a requeued message is handled again at once. A message that the policy keeps
+    is acknowledged.
+
+    Attributes:
+        queue: the name of the file.
+        subscribed: True.
+        rejected: how many messages were rejected.
+    """
+
+    subscribed = True
+    gaps = poison = stale = 0
+
+    def __init__(self, path: str | Path, worker: Worker) -> None:
+        self.queue = str(path)
+        self.rejected = 0
+        self._records = self._matching(worker)
+        schema = load_schema(worker.schema) if isinstance(worker.schema, str | Path) else worker.schema
+        self._schema = None if schema is None else message_check(schema)
+        self._calls = HandlerCalls(1, lambda: HEARTBEAT)
+        self._drained = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._drained = True
+
+    async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
+        """Call a handler with each message; see `pulsekit.Consumer.handle`.
+
+        Raises:
+            DamagedRecording: Raised when the recording is damaged, after the messages before the damage.
+            OSError: Raised when the file cannot be read.
+        """
+        policy = _without_keep(policy or Policy())
+        while not self._drained and (record := next(self._records, None)) is not None:
+            settlement: Settlement | None = None
+            while settlement in {None, Settlement.REQUEUE} and not self._drained:
+                settler = _Settler()
+                message = self._message(record, settler, redelivered=settlement is not None)
+                await self._calls.call(handler, message, policy, self.queue)
+                settlement = await settler.settled
+            self.rejected += settlement is Settlement.REJECT
+
+    async def drain(self, *, now: bool = False) -> None:  # noqa: ARG002 - as of a consumer
+        """End `handle` after the current messages."""
+        self._drained = True
+
+    def _matching(self, worker: Worker) -> Iterator[Record]:
+        bindings = worker.all_bindings
+        for entry in read_recording(self.queue):
+            if isinstance(entry, Record) and (not bindings or any(_matches(one, entry) for one in bindings)):
+                yield entry
+
+    def _message(self, record: Record, settler: _Settler, *, redelivered: bool) -> Message:
+        return Message(
+            exchange=record.exchange,
+            routing_key=record.routing_key,
+            body=record.content if isinstance(record.content, bytes) else encode_payload(record.content),
+            received=record.received or datetime.now(UTC),
+            headers={**record.headers, **({CC: list(record.cc)} if record.cc else {})},
+            properties=record.properties,
+            redelivered=redelivered,
+            settler=settler,
+            schema=self._schema,
+        )
+
+
+class _Settler:
+    """The settler of one message. A handler may settle the message in its thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.settled: asyncio.Future[Settlement] = self._loop.create_future()
+
+    def settle(self, message: Message, settlement: Settlement) -> None:  # noqa: ARG002 - as of a consumer
+        self._loop.call_soon_threadsafe(self._settle, settlement)
+
+    def live(self, message: Message) -> bool:  # noqa: ARG002 - as of a consumer
+        return not self.settled.done()
+
+    def _settle(self, settlement: Settlement) -> None:
+        if not self.settled.done():
+            self.settled.set_result(settlement)
+
+
+def _matches(binding: Binding, record: Record) -> bool:
+    keys = (record.routing_key, *record.cc)
+    return binding.exchange == record.exchange and any(topic_matches(binding.pattern, key) for key in keys)
+
+
+def _without_keep(policy: Policy) -> Policy:
+    kept: Any = {
+        name: OnFailure.ACK for name in ("failure", "exhausted", "poison") if getattr(policy, name) is OnFailure.KEEP
+    }
+    return replace(policy, delay=0, max_delay=0, **kept)

@@ -1,0 +1,217 @@
+"""One worker while it runs: its handler, its messages, and its counters."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pulsekit._amqp.callbacks import call_safely
+from pulsekit.consume.handlers import open_handler
+from pulsekit.consumer.policy import OnFailure, Reject, Retry, Stop
+from pulsekit.errors import (
+    BrokerRefused,
+    ConfigurationError,
+    DamagedRecording,
+    HandlerFailed,
+    NetworkError,
+    NotFound,
+    NotOpen,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from pulsekit.consume.recorded import RecordedMessages
+    from pulsekit.consume.worker import Worker
+    from pulsekit.consumer.consumer import Consumer
+    from pulsekit.messages import Message
+    from pulsekit.pulse import Pulse
+
+__all__ = ["RunningWorker", "cancel", "most_important"]
+
+_LOOK = 0.1  # seconds between two questions whether the queue is empty
+_CANCELLED = 5.0  # seconds until a cancelled handler must have returned
+_OF_SOURCE = (BrokerRefused, NetworkError, NotOpen, DamagedRecording, OSError)
+
+
+class _Control(Protocol):
+    """What the workers of a process have in common; see `Workers`."""
+
+    drains: bool
+    on_ready: Callable[[str, str], None] | None
+    on_failure: Callable[[str, Message, Exception], None] | None
+
+    def begin(self) -> bool: ...
+    def stop(self) -> None: ...
+
+
+class RunningWorker:
+    """A worker while it runs, and its counters.
+
+    Attributes:
+        worker: the worker.
+        name: the name, which no other worker of the process has.
+        source: the consumer, or the messages of a recording; None until it is open.
+        running: the messages that are being handled, each with the time when its handler was called, in seconds since
+            1970.
+        succeeded: how many calls of the handler returned.
+        failed: how many calls of the handler raised an exception.
+        seconds: how long these calls lasted together.
+    """
+
+    def __init__(self, control: _Control, worker: Worker, name: str) -> None:
+        self.worker = worker
+        self.name = name
+        self.source: Consumer | RecordedMessages | None = None
+        self.running: dict[Message, float] = {}
+        self.succeeded = 0
+        self.failed = 0
+        self.seconds = 0.0
+        self.opened = False
+        self._control = control
+        self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the last exception of the handler, by task
+        self._handler: Callable[[Message], Awaitable[None]]
+
+    @property
+    def ready(self) -> bool:
+        """Whether the worker receives messages."""
+        return self.source is not None and self.source.subscribed
+
+    def may_end_alone(self, error: BaseException) -> bool:
+        """Return whether the other workers continue after this error."""
+        return self.opened and isinstance(error, _OF_SOURCE)
+
+    async def drain(self) -> None:
+        """Requeue the messages that no handler has begun, and let `run` end."""
+        if self.source is not None:
+            await self.source.drain(now=True)
+
+    async def run(self, source: Pulse | str | Path) -> None:
+        """Open the handler and its messages, and call it until it is drained; see `Workers.run`."""
+        async with AsyncExitStack() as stack:
+            try:
+                self._handler = await stack.enter_async_context(open_handler(self.worker))
+            except ConfigurationError:
+                raise
+            except Exception as error:
+                raise HandlerFailed(f"the handler {self.name} could not be made: {described(error)}") from error
+            messages = self._messages(source)
+            try:
+                async with messages:
+                    self.source, self.opened = messages, True
+                    call_safely(self._control.on_ready, self.name, messages.queue)
+                    await self._handle(messages)
+            finally:
+                self.source = None
+                self.rejected += getattr(messages, "rejected", 0)
+
+    def _messages(self, source: Pulse | str | Path) -> Consumer | RecordedMessages:
+        if isinstance(source, str | Path):
+            from pulsekit.consume.recorded import RecordedMessages  # not loaded on a broker
+
+            return RecordedMessages(source, self.worker)
+        return self.worker.subscribe(source)
+
+    async def _handle(self, messages: Consumer | RecordedMessages) -> None:
+        calls = [
+            asyncio.ensure_future(messages.handle(self._call, self.worker.policy))
+            for _ in range(self.worker.concurrency)
+        ]
+        looking = asyncio.ensure_future(self._drain_when_empty(messages))
+        try:
+            pending = set(calls)
+            while pending:
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                errors = [error for call in done if (error := self._error(call, messages.queue)) is not None]
+                if any(not isinstance(error, _OF_SOURCE) for error in errors):
+                    self._control.stop()
+        finally:
+            await cancel([*calls, looking])
+        worst = most_important(self._error(call, messages.queue) for call in calls)
+        if worst is not None:
+            raise worst
+
+    def _error(self, call: asyncio.Future[None], queue: str) -> Exception | None:
+        """Return why a call of `handle` ended; for exceptions of the handler and the policy, a HandlerFailed."""
+        error = None if call.cancelled() else call.exception()
+        if error is None or isinstance(error, Stop | HandlerFailed):
+            return error
+        if isinstance(error, _OF_SOURCE) and error not in self._raised.values():
+            return error
+        what = f"raised {described(error)}" if error in self._raised.values() else f"got no message: {described(error)}"
+        now = "was acknowledged before" if self.worker.ack == "before" else f"is in {queue} again"
+        failure = HandlerFailed(f"the handler {self.name} {what}; the message {now}")
+        failure.__cause__ = error
+        return failure
+
+    async def _call(self, message: Message) -> None:
+        """Call the handler, and count."""
+        if not self._control.begin():
+            await self.drain()
+            message.nack()
+            return
+        if self.worker.ack == "before":
+            message.ack()
+        self.running[message] = time.time()
+        began, succeeded = time.perf_counter(), False
+        try:
+            await self._handler(message)
+            succeeded = True
+        except Stop:
+            raise
+        except Exception as error:
+            self._raised[asyncio.current_task()] = error
+            call_safely(self._control.on_failure, self.name, message, error)
+            if self.worker.ack == "before" and isinstance(error, Reject | Retry):
+                raise HandlerFailed(f"{self.name} decided about a message that was acknowledged before") from error
+            raise
+        finally:
+            del self.running[message]
+            self.seconds += time.perf_counter() - began
+            self.succeeded += succeeded
+            self.failed += not succeeded
+
+    async def _drain_when_empty(self, messages: Consumer | RecordedMessages) -> None:
+        """Drain when the queue is empty twice in a row: a message may be on its way while the broker answers."""
+        from pulsekit.consumer.consumer import Consumer
+
+        if not self._control.drains or not isinstance(messages, Consumer):
+            return
+        policy = self.worker.policy
+        keeps = OnFailure.KEEP in {policy.failure, policy.exhausted, policy.poison}
+        empty = 0
+        while empty < 2:
+            await asyncio.sleep(_LOOK)
+            try:
+                depth = await messages.depth()
+            except (NetworkError, NotFound):  # `handle` continues after a reconnect, or ends
+                empty = 0
+                continue
+            idle = not (self.running or messages.waiting or depth.ready or (depth.unsettled and not keeps))
+            empty = empty + 1 if idle else 0
+        await messages.drain()
+
+
+def most_important(errors: Iterable[BaseException | None]) -> BaseException | None:
+    """Return the error that decides the exit code: `Stop`, then the failure of a handler, then the first of all."""
+    found = [error for error in errors if error is not None]
+    return next(
+        (error for kind in (Stop, HandlerFailed, BaseException) for error in found if isinstance(error, kind)), None
+    )
+
+
+def described(error: BaseException) -> str:
+    """Return the type and the text of an exception."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+async def cancel(tasks: Iterable[asyncio.Future[Any]], *, timeout: float = _CANCELLED) -> None:
+    """Cancel tasks and wait for their end, but not for ever: a handler may ignore its cancellation."""
+    left = [task for task in tasks if not task.done()]
+    for task in left:
+        task.cancel()
+    if left:
+        await asyncio.wait(left, timeout=timeout)

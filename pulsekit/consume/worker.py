@@ -1,0 +1,173 @@
+"""The description of a consumer that `pulsekit consume` runs: its handler, queue, bindings and policy."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from pulsekit.bindings.registration import Binding
+from pulsekit.consumer.handler import check_handler
+from pulsekit.consumer.policy import OnFailure, Policy
+from pulsekit.consumer.queue import Queue
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pulsekit.consumer.consumer import Consumer
+    from pulsekit.pulse import Pulse
+    from pulsekit.schemas.schema import Schema
+
+__all__ = ["Worker", "check", "check_call", "is_context", "is_factory"]
+
+_MAX_CONCURRENCY = 65535  # the largest prefetch (basic.qos)
+_ORDERS = ("strict", "any")
+_ACKS = ("after", "before")
+_METHODS = {"__call__", "__enter__", "__aenter__"}
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A consumer of one queue, for `pulsekit consume` and `pulsekit.consume.Workers`.
+
+    Example:
+        `Worker(on_task, "exchange/taskcluster-queue/v1/task-failed:#", Queue("queue/me/failed", type="quorum"))`
+
+    Attributes:
+        handler: what is called with each message. One of: a function, which runs in a thread; an `async def`, which
+            runs in the event loop; a class, of which one instance is made and called; a context manager, or a function
+            that returns one (`contextlib.contextmanager`), which is entered once and yields the handler.
+        bindings: `EXCHANGE:PATTERN`, or several of them.
+        queue: the queue; a name `queue/<user>/<name>` is short for `Queue(name)`. Without a queue, the consumer has a
+            private queue, and messages that are published while it does not run are lost.
+        policy: what happens to a message whose handler raised. Without a policy, the message is requeued and all
+            workers stop.
+        concurrency: how many messages are handled at the same time.
+        order: "strict" to handle one message after the other, in the order of the queue, with a prefetch of 1. "any"
+            to handle messages at the same time. The default is "strict" if the concurrency is 1.
+        ack: "after" to acknowledge a message when its handler has returned: no message is lost, but one may be handled
+            twice. "before" to acknowledge it before its handler is called: a message whose handler fails is lost.
+        prefetch: how many messages may be unsettled; by default the concurrency. A larger number increases the rate of
+            short handlers on a slow network.
+        schema: the schema of the payloads, see `Pulse.subscribe`.
+        name: the name in messages and metrics; by default the name of the handler.
+
+    Raises:
+        ConfigurationError: Raised when two fields contradict each other, or a value is out of range.
+        InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
+        TypeError: Raised when the handler cannot be called with a message.
+    """
+
+    handler: Any
+    bindings: str | Binding | Sequence[str | Binding] = ()
+    queue: Queue | str | None = None
+    policy: Policy = field(default_factory=Policy)
+    concurrency: int = field(default=1, kw_only=True)
+    order: Literal["strict", "any"] | None = field(default=None, kw_only=True)
+    ack: Literal["after", "before"] = field(default="after", kw_only=True)
+    prefetch: int | None = field(default=None, kw_only=True)
+    schema: str | Path | Schema | None = field(default=None, kw_only=True)
+    name: str = field(default="", kw_only=True)
+
+    def __post_init__(self) -> None:
+        check(self.handler)
+        _ = self.all_bindings, self.declared  # a wrong name is an error of this call
+        if self.order not in (None, *_ORDERS) or self.ack not in _ACKS:
+            raise ConfigurationError(
+                f"order is 'strict' or 'any', and ack 'after' or 'before', not {self.order}, {self.ack}"
+            )
+        if not 1 <= self.concurrency <= _MAX_CONCURRENCY:
+            raise ConfigurationError(f"concurrency is 1 to {_MAX_CONCURRENCY}, not {self.concurrency}")
+        if self.is_strict and (self.concurrency, self.prefetch or 1) != (1, 1):
+            raise ConfigurationError("strict order needs a concurrency and a prefetch of 1: use order 'any'")
+        if self.ack == "before" and self.policy.failure not in {OnFailure.RAISE, OnFailure.ACK}:
+            raise ConfigurationError(
+                "a message that is acknowledged before its handler is called cannot be handled again: use ack 'after', "
+                f"or a policy whose failure is RAISE or ACK, not {self.policy.failure.name}"
+            )
+
+    @property
+    def all_bindings(self) -> tuple[Binding, ...]:
+        """The parsed bindings."""
+        given = [self.bindings] if isinstance(self.bindings, str | Binding) else self.bindings
+        return tuple(one if isinstance(one, Binding) else Binding.parse(one) for one in given)
+
+    @property
+    def declared(self) -> Queue | None:
+        """The queue, or None for a private one."""
+        return Queue(self.queue) if isinstance(self.queue, str) else self.queue
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether messages are handled one after the other, in the order of the queue."""
+        return self.order == "strict" or (self.order is None and (self.concurrency, self.prefetch or 1) == (1, 1))
+
+    @property
+    def title(self) -> str:
+        """The name in messages and metrics."""
+        return self.name or str(getattr(self.handler, "__qualname__", type(self.handler).__name__))
+
+    def subscribe(self, pulse: Pulse) -> Consumer:
+        """Return the consumer of this worker on a connection."""
+        return pulse.subscribe(
+            *self.all_bindings,
+            queue=self.declared,
+            prefetch=self.prefetch or self.concurrency,
+            schema=self.schema,
+        )
+
+
+def is_factory(handler: object) -> bool:
+    """Return whether the object makes the handler when it is called without arguments.
+
+    Such an object is a class, or a function with the decorator `contextmanager` or `asynccontextmanager`.
+    """
+    if isinstance(handler, type):
+        return True
+    inner = inspect.unwrap(handler) if callable(handler) and hasattr(handler, "__wrapped__") else None
+    return inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+
+
+def check(handler: object) -> None:
+    """Check a handler, as far as that is possible before it is made.
+
+    Raises:
+        TypeError: Raised when the object is no handler, and makes none.
+    """
+    if is_factory(handler):
+        name = getattr(handler, "__qualname__", "")
+        if isinstance(handler, type) and not any(vars(base).keys() & _METHODS for base in handler.__mro__):
+            raise TypeError(f"the class {name} is no handler: write the method __call__(self, message)")
+        if not _accepts(handler):
+            raise TypeError(f"{name} makes the handler and is called without arguments: give each parameter a default")
+    elif callable(handler) or not is_context(handler):
+        check_call(handler)
+
+
+def check_call(handler: object) -> None:
+    """Check that an object can be called with a message.
+
+    Raises:
+        TypeError: Raised when it cannot.
+    """
+    check_handler(handler)
+    if not _accepts(handler, None):
+        name = getattr(handler, "__qualname__", type(handler).__name__)
+        raise TypeError(f"{name} cannot be called with a message alone: write def {name}(message)")
+
+
+def is_context(value: object) -> bool:
+    """Return whether an object can be entered by `with` or `async with`."""
+    return hasattr(value, "__enter__") or hasattr(value, "__aenter__")
+
+
+def _accepts(function: Any, *arguments: object) -> bool:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # some functions in C have no signature
+        return True
+    return True
