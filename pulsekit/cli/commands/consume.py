@@ -81,14 +81,18 @@ def command(
     ],
     listen: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[EXCHANGE[:PATTERN]]...", help="What the queue is bound to; 'exchange list' has names."),
+        typer.Argument(
+            metavar="[EXCHANGE[:PATTERN]]...", help="What the queue is bound to; 'exchange list' has names."
+        ),
     ] = None,
     fields: FieldOption = None,
     routes: RouteOption = None,
     queue: Annotated[
         str | None, typer.Option(metavar="NAME", help="Durable queue. [default: private, deleted at the end]")
     ] = None,
-    existing: Annotated[bool, typer.Option("--existing", help="Use --queue as it exists, and never create it.")] = False,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Use --queue as it exists, and never create it.")
+    ] = False,
     queue_type: Annotated[
         QueueType | None, typer.Option(metavar="TYPE", help="classic or quorum. [default: the broker decides]")
     ] = None,
@@ -97,7 +101,8 @@ def command(
         typer.Option(help="One message after the other, or several at once. [default: strict, with -c any]"),
     ] = None,
     concurrency: Annotated[
-        int | None, typer.Option("-c", "--concurrency", min=1, metavar="N", help="Messages handled at once. [default: 1]")
+        int | None,
+        typer.Option("-c", "--concurrency", min=1, metavar="N", help="Messages handled at once. [default: 1]"),
     ] = None,
     ack: Annotated[
         Ack | None, typer.Option(help="Acknowledge after the handler, or before it. [default: after]")
@@ -159,7 +164,9 @@ def command(
     }  # fmt: skip
     given = [name for name, value in own.items() if value]
     if recording is not None and (drain or url):
-        raise ConfigurationError("--from reads a recording until its end, and needs no broker: remove --drain and --url")
+        raise ConfigurationError(
+            "--from reads a recording until its end, and needs no broker: remove --drain and --url"
+        )
     loaded = load(target, app_dir)
     pulse = None if recording is not None else connect(load_settings(), url, insecure=insecure)
     user = None if pulse is None else pulse.user
@@ -254,9 +261,7 @@ def _policy(retries: int | None, delay: float | None, dead_letter: str | None, a
     last = OnFailure.RAISE if dead_letter is None else OnFailure.REJECT
     if retries is None:
         return Policy(failure=last)
-    return Policy(
-        failure=OnFailure.REQUEUE, limit=retries, delay=delay or _SECOND, growth=2, exhausted=last
-    )
+    return Policy(failure=OnFailure.REQUEUE, limit=retries, delay=delay or _SECOND, growth=2, exhausted=last)
 
 
 def _queue(
