@@ -118,6 +118,8 @@ class Pulse:
         """
         assert self._tasks is not None
         self._closed = True
+        if self._out.home is not None and not self._out.home.in_process:
+            return  # in a forked child: closing would close the connection of the parent
         time = asyncio.get_running_loop().time
         end = time() + (DRAIN_TIMEOUT if error is None else 0)
         try:

@@ -149,6 +149,7 @@ class Publisher:
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host.
             NetworkError: Raised when the first connection fails.
         """
+        self._sender.check()
         settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         message = self._begin(
             lambda: None if settled.done() else settled.set_result(None),
@@ -190,7 +191,6 @@ class Publisher:
             self.mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
         )
-        self._sender.check()
         message.on_settled = on_settled
         self._sender.accept(message)
         return message
