@@ -41,20 +41,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.bindings.matching": (
-            "Explanation",
-            "explain_match",
-            "topic_matches",
-        ),
-        "pulsekit.bindings.registration": (
-            "Binding",
-            "BindingDiff",
-            "Registration",
-            "Rule",
-            "diff",
-            "expand",
-            "read_registrations",
-        ),
-        "pulsekit.bindings.table": ("BindingTable",),
+        "matching": "Explanation explain_match topic_matches",
+        "registration": "Binding BindingDiff Registration Rule diff expand read_registrations",
+        "table": "BindingTable",
     },
 )

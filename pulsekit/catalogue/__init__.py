@@ -44,15 +44,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.catalogue.exchanges": (
-            "KeyField",
-            "KnownExchange",
-            "find_exchange",
-            "full_name",
-            "known_exchanges",
-            "message_schema",
-        ),
-        "pulsekit.catalogue.keys": ("Key", "read_key"),
-        "pulsekit.catalogue.layouts": ("KnownLayouts", "bindings", "pattern", "patterns", "read_bindings"),
+        "exchanges": "KeyField KnownExchange find_exchange full_name known_exchanges message_schema",
+        "keys": "Key read_key",
+        "layouts": "KnownLayouts bindings pattern patterns read_bindings",
     },
 )

@@ -17,9 +17,9 @@ __all__ = ["Worker", "Workers", "load", "serve_health"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.consume.health": ("serve_health",),
-        "pulsekit.consume.loading": ("load",),
-        "pulsekit.consume.workers": ("Workers",),
-        "pulsekit.consume.worker": ("Worker",),
+        "health": "serve_health",
+        "loading": "load",
+        "worker": "Worker",
+        "workers": "Workers",
     },
 )

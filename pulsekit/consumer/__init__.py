@@ -12,33 +12,14 @@ if TYPE_CHECKING:
     from pulsekit.consumer.policy import OnFailure, Policy, Reject, Retry, Stop
     from pulsekit.consumer.queue import Queue
 
-__all__ = [
-    "Consumer",
-    "Limits",
-    "OnFailure",
-    "Policy",
-    "Queue",
-    "QueueDepth",
-    "Reject",
-    "Retry",
-    "Stop",
-]
+__all__ = ["Consumer", "Limits", "OnFailure", "Policy", "Queue", "QueueDepth", "Reject", "Retry", "Stop"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.consumer.consumer": ("Consumer",),
-        "pulsekit.consumer.depth": (
-            "QueueDepth",
-            "Limits",
-        ),
-        "pulsekit.consumer.policy": (
-            "OnFailure",
-            "Policy",
-            "Reject",
-            "Retry",
-            "Stop",
-        ),
-        "pulsekit.consumer.queue": ("Queue",),
+        "consumer": "Consumer",
+        "depth": "Limits QueueDepth",
+        "policy": "OnFailure Policy Reject Retry Stop",
+        "queue": "Queue",
     },
 )

@@ -9,21 +9,11 @@ from pulsekit._lazy import lazy_names
 if TYPE_CHECKING:
     from pulsekit.diagnosis.checks import CHECKS, CheckResult, Status, run_checks
 
-__all__ = [
-    "CHECKS",
-    "CheckResult",
-    "Status",
-    "run_checks",
-]
+__all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.diagnosis.checks": (
-            "CHECKS",
-            "CheckResult",
-            "Status",
-            "run_checks",
-        ),
+        "checks": "CHECKS CheckResult Status run_checks",
     },
 )

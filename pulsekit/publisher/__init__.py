@@ -29,16 +29,10 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.publisher.dry_run": ("DryRun", "DryRunMessage"),
-        "pulsekit.publisher.planned": ("PlannedPublish",),
-        "pulsekit.publisher.planning": (
-            "ExtraProperties",
-            "PlannedMessages",
-            "PublishPlan",
-            "RefusedJob",
-            "RefusedPayload",
-        ),
-        "pulsekit.publisher.encoder": ("Draft",),
-        "pulsekit.publisher.publisher": ("Publisher",),
+        "dry_run": "DryRun DryRunMessage",
+        "encoder": "Draft",
+        "planned": "PlannedPublish",
+        "planning": "ExtraProperties PlannedMessages PublishPlan RefusedJob RefusedPayload",
+        "publisher": "Publisher",
     },
 )

@@ -25,18 +25,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.queues.guardian": (
-            "Comparison",
-            "compare",
-            "fetch_bindings",
-        ),
-        "pulsekit.queues.operations": (
-            "delete_queue",
-            "queue_depth",
-            "peek",
-            "purge_queue",
-            "take",
-            "watch",
-        ),
+        "guardian": "Comparison compare fetch_bindings",
+        "operations": "delete_queue peek purge_queue queue_depth take watch",
     },
 )

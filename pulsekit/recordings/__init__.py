@@ -13,26 +13,15 @@ if TYPE_CHECKING:
     from pulsekit.recordings.replay import KeyMap, Replay
     from pulsekit.recordings.writer import RecordingWriter
 
-__all__ = [
-    "Follower",
-    "KeyMap",
-    "Recorder",
-    "RecordingWriter",
-    "Replay",
-    "Until",
-    "read_recording",
-]
+__all__ = ["Follower", "KeyMap", "Recorder", "RecordingWriter", "Replay", "Until", "read_recording"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.recordings.follow": ("Follower", "Until"),
-        "pulsekit.recordings.reader": ("read_recording",),
-        "pulsekit.recordings.recorder": ("Recorder",),
-        "pulsekit.recordings.replay": (
-            "KeyMap",
-            "Replay",
-        ),
-        "pulsekit.recordings.writer": ("RecordingWriter",),
+        "follow": "Follower Until",
+        "reader": "read_recording",
+        "recorder": "Recorder",
+        "replay": "KeyMap Replay",
+        "writer": "RecordingWriter",
     },
 )

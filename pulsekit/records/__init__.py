@@ -9,19 +9,11 @@ from pulsekit._lazy import lazy_names
 if TYPE_CHECKING:
     from pulsekit.records.record import Record, message_record, read_record
 
-__all__ = [
-    "Record",
-    "message_record",
-    "read_record",
-]
+__all__ = ["Record", "message_record", "read_record"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.records.record": (
-            "Record",
-            "message_record",
-            "read_record",
-        ),
+        "record": "Record message_record read_record",
     },
 )

@@ -20,8 +20,8 @@ __all__ = ["Event", "GuardianLimits", "Sandbox"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.sandbox.events": ("Event",),
-        "pulsekit.sandbox.guardian": ("GuardianLimits",),
-        "pulsekit.sandbox.sandbox": ("Sandbox",),
+        "events": "Event",
+        "guardian": "GuardianLimits",
+        "sandbox": "Sandbox",
     },
 )

@@ -12,23 +12,11 @@ from pulsekit._lazy import lazy_names
 if TYPE_CHECKING:
     from pulsekit.schemas.schema import PROFILES, Profile, Schema, load_schema, schema_names
 
-__all__ = [
-    "PROFILES",
-    "Profile",
-    "Schema",
-    "load_schema",
-    "schema_names",
-]
+__all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names"]
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.schemas.schema": (
-            "PROFILES",
-            "Profile",
-            "Schema",
-            "load_schema",
-            "schema_names",
-        ),
+        "schema": "PROFILES Profile Schema load_schema schema_names",
     },
 )

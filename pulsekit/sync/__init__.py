@@ -42,8 +42,8 @@ __all__ = ["Consumer", "Publisher", "Pulse", "connect"]
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.sync.consumer": ("Consumer",),
-        "pulsekit.sync.publisher": ("Publisher",),
-        "pulsekit.sync.pulse": ("Pulse", "connect"),
+        "consumer": "Consumer",
+        "publisher": "Publisher",
+        "pulse": "Pulse connect",
     },
 )

@@ -36,8 +36,8 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "pulsekit.why.evidence": ("Evidence", "OnlineEvidence", "Page", "SavedEvidence"),
-        "pulsekit.why.steps": ("STEPS", "Explanation", "Step", "StepStatus", "TaskReason", "explain"),
-        "pulsekit.why.target": ("Target", "read_target"),
+        "evidence": "Evidence OnlineEvidence Page SavedEvidence",
+        "steps": "Explanation STEPS Step StepStatus TaskReason explain",
+        "target": "Target read_target",
     },
 )
