@@ -190,11 +190,13 @@ def stop_the_line(_: Message) -> None:
     raise LookupError("stop the line")
 
 
-def test_an_async_handler_is_refused(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+def test_an_async_handler_and_a_timeout_are_refused(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
     async def on_message(_: Message) -> None: ...
 
     with pulse.subscribe(exchange) as messages, pytest.raises(TypeError, match="async def"):
         messages.handle(on_message)
+    with pulse.subscribe(exchange) as messages, pytest.raises(pulsekit.ConfigurationError, match="timeout"):
+        messages.handle(print, pulsekit.Policy(timeout=1))
 
 
 async def test_messages_of_a_lost_connection_are_not_returned(user: PulseUser, exchange: str) -> None:
