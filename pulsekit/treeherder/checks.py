@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pulsekit.treeherder.context import Context
-    from pulsekit.treeherder.times import Moment
 
     # A JSON pointer, what is wrong there, and an operation of JSON Patch that corrects it and keeps the meaning.
     Breach: TypeAlias = tuple[str, str] | tuple[str, str, Mapping[str, Any]]
@@ -54,9 +53,11 @@ class Reading:
         result: its result, or empty.
         logs: those that are objects, with their numbers.
         size: how many bytes the message has at most, when that is known.
+        times: the times that are text, as Treeherder reads them, in the order in which they should happen.
+        odd_times: the times that cannot be read, or that lack a zone or a part of their date.
     """
 
-    __slots__ = ("_odd", "_times", "context", "job", "key", "logs", "result", "size", "state")
+    __slots__ = ("context", "job", "key", "logs", "odd_times", "result", "size", "state", "times")
 
     def __init__(self, job: dict[str, Any], key: str | None, size: int | None, context: Context) -> None:
         self.job = job
@@ -67,30 +68,15 @@ class Reading:
         self.state = state if state in STATES else ""
         self.result = self.text("result")
         self.logs = _objects(job.get("logs"))
-        self._times: dict[str, Moment | None] | None = None
-        self._odd: list[tuple[str, Moment | None]] = []
+        self.times = {name: read_time(text, context.today) for name in FIELDS if isinstance(text := job.get(name), str)}
+        self.odd_times = [
+            (name, one) for name, one in self.times.items() if one is None or not (one.zoned and one.complete)
+        ]
 
     @property
     def links(self) -> Sequence[tuple[int, dict[str, Any]]]:
         """Those of `jobInfo` that are objects, with their numbers."""
         return _objects(self.object("jobInfo").get("links"))
-
-    @property
-    def times(self) -> dict[str, Moment | None]:
-        """Those that are text, with what they were read as, in the order in which they should happen."""
-        if self._times is None:
-            self._times = {
-                name: read_time(text, self.context.today)
-                for name in FIELDS
-                if isinstance(text := self.job.get(name), str)
-            }
-            self._odd = [(name, one) for name, one in self._times.items() if one is None or not (one[1] and one[2])]
-        return self._times
-
-    @property
-    def odd_times(self) -> Sequence[tuple[str, Moment | None]]:
-        """The times that cannot be read, or that lack a zone or a part of their date."""
-        return self._odd if self._times is not None or self.times else ()
 
     def text(self, name: str) -> str:
         """Return a property that is text, else the empty text."""
@@ -112,6 +98,8 @@ def _owner_missing(reading: Reading) -> Sequence[Breach]:
 
 
 def _time_unreadable(reading: Reading) -> Sequence[Breach]:
+    if not reading.odd_times:
+        return ()
     return [
         (f"/{name}", f"{brief(reading.job[name])} is no date or time that Treeherder can read")
         for name, moment in reading.odd_times
@@ -120,6 +108,8 @@ def _time_unreadable(reading: Reading) -> Sequence[Breach]:
 
 
 def _time_incomplete(reading: Reading) -> Sequence[Breach]:
+    if not reading.odd_times:
+        return ()
     return [
         (f"/{name}", f"{brief(reading.job[name])} has no full date: Treeherder adds the day on which it reads the job")
         for name, moment in reading.odd_times
@@ -238,6 +228,8 @@ def _time_missing(reading: Reading) -> Sequence[Breach]:
 
 
 def _time_zone_missing(reading: Reading) -> Sequence[Breach]:
+    if not reading.odd_times:
+        return ()
     return [
         (
             f"/{name}",

@@ -6,6 +6,7 @@ Source: `docs/submitting_data.md` of Treeherder; `treeherder/etl/job_loader.py` 
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -41,6 +42,7 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
     return f"{destination}.{project}" if rule is Rule.ANY_PROJECT else f"{destination}.{project}.{_RESERVED}"
 
 
+@lru_cache(1024)
 def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
     """Return whether a key can be that of a job of the project.
 

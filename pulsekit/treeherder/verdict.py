@@ -174,16 +174,16 @@ class Judge:
         self, payload: Any, context: Context, findings: tuple[Finding, ...], size: int | None, most: int
     ) -> Verdict:
         problems = self._problems(payload, context.profile, most)
+        refused = bool(problems) and (context.profile == "treeherder" or bool(self._problems(payload, "treeherder", 1)))
         if size is None and not problems:
             try:
                 size = len(encode_payload(payload))
             except InvalidMessage as error:
-                problems = (Problem("", "json", str(error)),)
+                problems, refused = (Problem("", "json", str(error)),), True
         revision = _revision(payload) if problems else TODAY
         if revision.startswith(TODAY):  # rules are for jobs alone
             findings += self._linter.lint(payload, size=size, context=context)
         outcome: TreeherderOutcome = "stored"
-        refused = problems and (context.profile == "treeherder" or self._problems(payload, "treeherder", 1))
         if refused or (findings and findings[0].severity is Severity.DROPPED):
             outcome = "dropped"
         elif findings and any(one.rule == "state-backwards" for one in findings):
@@ -350,11 +350,17 @@ def _moved(one: MovedT, pointer: str) -> MovedT:
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:
     """Return the context with what a message says about itself; if that is complete, a missing property is none."""
     properties, compression = message.properties, message.headers.get(_COMPRESSION)
-    missing = "" if complete else None
-    return replace(
-        context,
-        content_type=properties.content_type or (missing if missing is not None else context.content_type),
-        content_encoding=properties.content_encoding or (missing if missing is not None else context.content_encoding),
-        compression=compression or (missing if missing is not None else context.compression),
-        routing_key=message.routing_key,
+    kind, encoding = properties.content_type, properties.content_encoding
+    if complete:
+        kind, encoding, compression = kind or "", encoding or "", compression or ""
+    # Not `replace`, which takes five times as long: consumers need this for each message.
+    return Context(
+        kind if kind is not None else context.content_type,
+        encoding if encoding is not None else context.content_encoding,
+        compression if compression is not None else context.compression,
+        message.routing_key,
+        context.rule,
+        context.profile,
+        context.repositories,
+        context.today,
     )

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from cli.conftest import Call
 
+LONG = (pytest.mark.slow, pytest.mark.timeout(900))
 KEY = "treeherder.try._"
 SENT = Context(content_type="application/json", routing_key=KEY)
 STRICT = Context(content_type="application/json", routing_key=KEY, profile="strict")
@@ -75,7 +76,7 @@ def message(body: bytes, **properties: Any) -> Message:
     )
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=LONG)])
 def test_every_command_has_the_verdict_of_judge(call: Call, folder: Path, count: int) -> None:
     texts = [json.dumps(job) for job in samples(count)]
     (folder / "jobs.ndjson").write_text("".join(f"{text}\n" for text in texts))
@@ -108,7 +109,7 @@ def test_every_command_has_the_verdict_of_judge(call: Call, folder: Path, count:
     assert unsent == ["NaN" in text or "Infinity" in text for text in texts]
 
 
-@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [300, pytest.param(20_000, marks=LONG)])
 def test_publisher_and_consumer_have_the_verdict_of_judge(count: int) -> None:
     schema = load_schema("pulse-job")
     plan = PublishPlan("exchange/me/v1/jobs", key=KEY, schema=schema, profile="treeherder")

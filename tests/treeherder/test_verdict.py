@@ -28,6 +28,7 @@ from pulsekit.records.record import Record, message_record, read_record
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder import Context, Judge, Severity, judge, preview_job
 
+LONG = (pytest.mark.slow, pytest.mark.timeout(900))
 TODAY = date(2026, 11, 29)
 BODY = json.dumps(COMPLETED).encode()
 ACCENTED = COMPLETED | {"reason": "café"}
@@ -278,6 +279,7 @@ def test_a_state_that_goes_backwards_is_ignored() -> None:
 def test_a_job_that_cannot_be_written_is_dropped() -> None:
     verdict = judge(COMPLETED | {"retryId": 10**5000})
     assert (verdict.outcome, [one.rule for one in verdict.problems]) == ("dropped", ["json"])
+    assert judge(COMPLETED | {"retryId": 10**5000}, context=Context(profile="strict")).outcome == "dropped"
 
 
 def test_a_suggestion_keeps_what_treeherder_stores() -> None:
@@ -306,7 +308,7 @@ def test_a_verdict_is_a_value() -> None:
 # whatever comes
 
 
-@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=LONG)])
 def test_the_outcome_is_that_of_the_loader(count: int) -> None:
     context = Context(today=TODAY)
     strict = Context(today=TODAY, profile="strict")
