@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import Guesses, either
-from pulsekit.consume.worker import Worker, check
+from pulsekit.consume.worker import Worker, check, is_context
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
         return several
     if isinstance(found, list | tuple):
         raise ConfigurationError(f"{target} is a list, and not all of it are workers: write [pulsekit.Worker(…), …]")
+    if not callable(found) and not is_context(found):
+        kind = type(found).__name__
+        raise ConfigurationError(f"{target} is a {kind} and no handler: name a function, a class or a pulsekit.Worker")
     try:
         check(found)
     except TypeError as error:

@@ -59,6 +59,7 @@ class RunningWorker:
             1970.
         succeeded: how many calls of the handler returned.
         failed: how many calls of the handler raised an exception.
+        rejected: how many messages of a recording were rejected.
         seconds: how long these calls lasted together.
     """
 
@@ -69,6 +70,7 @@ class RunningWorker:
         self.running: dict[Message, float] = {}
         self.succeeded = 0
         self.failed = 0
+        self.rejected = 0
         self.seconds = 0.0
         self.opened = False
         self._control = control

@@ -138,7 +138,8 @@ def command(
     """Run a handler on the messages of a queue.
 
     The handler is a function or an `async def` with one parameter, the message; a class, of which one instance is made
-    and called; or a context manager that yields the handler. A function runs in a thread. stdout belongs to the handler.
+    and called; or a context manager that yields the handler. A function runs in a thread. Only the handler writes to
+    stdout.
 
     A message is acknowledged when its handler returns. If the handler raises an exception, the message returns to the
     queue, and the command stops with exit code 1. With --retries, the message is handled again, and the command stops
@@ -151,7 +152,7 @@ def command(
     A pulsekit.Worker has its own bindings, queue and policy; their options cannot be used with it.
     """
     from pulsekit._config.settings import load_settings
-    from pulsekit.cli.commands.tail.arguments import read_arguments
+    from pulsekit.cli.commands.tail.command import _bindings as read_arguments
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.consume.loading import load
     from pulsekit.consume.worker import Worker
