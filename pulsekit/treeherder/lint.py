@@ -51,7 +51,8 @@ class Finding:
         return Problem(self.pointer, self.rule, self.message, hint=self.hint, suggestion=self.suggestion)
 
     def __str__(self) -> str:
-        return f"{self.pointer or 'payload'}: {self.message} ({self.hint})"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.pointer or 'payload'}: {self.message}{hint}"
 
 
 class Linter:

@@ -78,13 +78,13 @@ async def _journey() -> int:
             if not verdict.reason:
                 _say((f"stored   {verdict.message.routing_key}", "good"))
             else:
-                _say((f"dropped   {verdict.message.routing_key}: {verdict.reason}", "bad"))
+                _say((f"dropped  {verdict.message.routing_key}: {verdict.reason}", "bad"))
         _say(f"{standin.counts['stored']} stored, {standin.counts['dropped']} dropped")
     _step("Next", "start the sandbox in one terminal; commands in other terminals connect to it")
     for line in (
         "pulsekit sandbox -v",
         f"pulsekit tail {_EXCHANGE} --wait",
-        f"pulsekit publish job.yml --exchange {_EXCHANGE} -d treeherder",
+        f"pulsekit publish job.yml -e {_EXCHANGE} -d treeherder",
         "pulsekit match treeherder.mozilla-inbound._",
     ):
         _say((line, "key"))

@@ -139,15 +139,14 @@ class Output:
             return
         line: list[Cell] = []
         used = 0
+        begun = False  # whether the line has a word
         for piece, style in ((piece, style) for text, style in styled for piece in re.findall(" +|[^ ]+", text)):
-            fresh = bool(line) and used == hang
-            if fresh and piece.isspace():
-                continue
-            if used + columns(piece) > self._width and not piece.isspace() and not fresh and used:
-                self.line(*(line[:-1] if _split(line[-1])[0].isspace() else line))
+            if used + columns(piece) > self._width and not piece.isspace() and begun:
+                self.line(*line)  # without the spaces at its end
                 line, used = [" " * hang], hang
             line.append((piece, style))
             used += columns(piece)
+            begun = begun or not piece.isspace()
         self.line(*line)
 
     def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:

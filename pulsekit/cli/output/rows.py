@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.cli.output.output import Cell, Output
     from pulsekit.messages import Gap, Message
     from pulsekit.records.selection import SelectedMessage
+    from pulsekit.treeherder import JobSummary
 
 __all__ = ["DEEPEST", "MOST_LAID_OUT", "Notation", "Rows", "gap_words"]
 
@@ -34,7 +35,10 @@ _SYMBOL_WIDTHS = (8, 14)  # minimum and maximum of the columns in which symbols 
 MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown over several lines
 DEEPEST = 40  # levels of the deepest payload that is shown over several lines
 _WIDE = 80  # columns from which sizes and the prefix `exchange/` are shown
-_NAME_WIDTH = 16  # characters of the longest name, content_encoding
+_MARK_WIDTH = len("no schema")
+_BESIDE_NAME = 60  # columns for the other columns of a job, which limit the column of names
+_NAME_WIDTHS = (16, 64)  # minimum and maximum of the columns in which names of jobs are aligned
+_FACT_WIDTH = 16  # characters of the longest name, content_encoding
 # Do not fold texts, because the terminal wraps them, and keep the order of members.
 _YAML_STYLE = {"default_flow_style": False, "sort_base_mapping_type_on_output": False, "width": 100_000}
 
@@ -48,6 +52,9 @@ class Notation(StrEnum):
 
 class Rows:
     """A writer of messages, one per row. A column widens for a longer value, and never narrows.
+
+    The row of a job begins with its result, symbol and name, which a narrow terminal must not truncate; its routing
+    key, exchange and size follow. The row of any other message begins with exchange and key, and its payload is last.
 
     Args:
         output: the output.
@@ -69,11 +76,14 @@ class Rows:
         notation: Notation = Notation.JSON,
     ) -> None:
         self._output = output
-        self._wide = get_terminal_size().columns >= _WIDE
+        terminal = get_terminal_size().columns
+        self._wide = terminal >= _WIDE
+        self._name_most = min(max(_NAME_WIDTHS[0], terminal - _BESIDE_NAME), _NAME_WIDTHS[1])
         self._named = len(exchanges) != 1
         self._exchange_width = max((len(self._exchange(name)) for name in exchanges), default=0)
         self._key_width = 0
         self._symbol_width = _SYMBOL_WIDTHS[0]
+        self._name_width = 0
         self._marked = marked
         self._explained = explained
         self._full = full
@@ -81,34 +91,56 @@ class Rows:
 
     def write(self, seen: SelectedMessage) -> None:
         """Write one message."""
-        message = seen.message
-        cells: list[Cell] = [(f"{message.received.astimezone():%H:%M:%S}", "dim"), "  "]
-        if self._named:
-            exchange = self._exchange(message.exchange)
-            self._exchange_width = max(self._exchange_width, len(exchange))
-            cells += [(exchange.ljust(self._exchange_width), "dim"), "  "]
-        key = _key_cells(message)
-        used = sum(columns(text) for text, _ in key)
-        self._key_width = max(self._key_width, min(used, _KEY_MOST))
-        cells += [*key, " " * (self._key_width - used), "  "]
-        if self._wide:
-            cells += [(f"{_size(len(message.body)):>7}", "dim"), "  "]
-        if self._marked:
-            cells += [_mark(seen), "  "]
-        cells += self._summary(seen)
+        job = None if seen.answer is not None or seen.payload is NOT_JSON else summarize(seen.payload)
+        cells: list[Cell] = [(f"{seen.message.received.astimezone():%H:%M:%S}", "dim"), "  "]
+        cells += self._other(seen) if job is None else self._job(seen, job)
         self._output.fitted(*cells)
         if self._full or self._explained:
             self._below(seen)
 
-    def _summary(self, seen: SelectedMessage) -> list[Cell]:
-        job = None if seen.answer is not None or seen.payload is NOT_JSON else summarize(seen.payload)
-        if job is None:
-            return [_flat(seen)]
+    def _job(self, seen: SelectedMessage, job: JobSummary) -> list[Cell]:
+        status = (f"{job.status:{_STATUS_WIDTH}} ", status_style(job.status))
         used = columns(clean(job.symbol))
         self._symbol_width = max(self._symbol_width, min(used, _SYMBOL_WIDTHS[1]))
-        symbol: list[Cell] = [(job.symbol, "head"), " " * (self._symbol_width - used + 1)]
-        status = (f"{job.status:{_STATUS_WIDTH}} ", status_style(job.status))
-        return [*symbol, status, job.name]
+        cells: list[Cell] = [status, (job.symbol, "head"), " " * (self._symbol_width - used + 1)]
+        if self._marked:
+            cells += [_mark(seen), " ", *self._problem(seen)]
+        used = columns(clean(job.name))
+        self._name_width = max(self._name_width, min(used, self._name_most))
+        key, padding = self._key(seen.message)
+        cells += [job.name, " " * (self._name_width - used), "  ", *key, padding]
+        if self._named:
+            cells += ["  ", self._exchange_cell(seen.message)]
+        return [*cells, "  ", self._size_cell(seen.message)] if self._wide else cells
+
+    def _other(self, seen: SelectedMessage) -> list[Cell]:
+        cells: list[Cell] = [self._exchange_cell(seen.message), "  "] if self._named else []
+        key, padding = self._key(seen.message)
+        cells += [*key, padding, "  "]
+        if self._wide:
+            cells += [self._size_cell(seen.message), "  "]
+        if self._marked:
+            cells += [_mark(seen), " ", *self._problem(seen)]
+        return [*cells, _flat(seen)]
+
+    @staticmethod
+    def _problem(seen: SelectedMessage) -> list[Cell]:
+        return [(seen.problem, "bad"), "  "] if seen.problem else []
+
+    def _key(self, message: Message) -> tuple[list[tuple[str, str]], str]:
+        """Return the cells of the routing key, and the padding of its column."""
+        key = _key_cells(message)
+        used = sum(columns(text) for text, _ in key)
+        self._key_width = max(self._key_width, min(used, _KEY_MOST))
+        return key, " " * (self._key_width - used)
+
+    def _exchange_cell(self, message: Message) -> Cell:
+        exchange = self._exchange(message.exchange)
+        self._exchange_width = max(self._exchange_width, len(exchange))
+        return exchange.ljust(self._exchange_width), "dim"
+
+    def _size_cell(self, message: Message) -> Cell:
+        return f"{_size(len(message.body)):>7}", "dim"
 
     def gap(self, gap: Gap) -> None:
         """Write a gap of the subscription."""
@@ -118,7 +150,7 @@ class Rows:
         return name if self._wide else name.removeprefix("exchange/")
 
     def _below(self, seen: SelectedMessage) -> None:
-        width = _NAME_WIDTH if self._full else 0
+        width = _FACT_WIDTH if self._full else 0
         for name, text, style in _facts(seen) if self._full else _origin(seen):
             self._output.line("    ", (f"{name:{width}} ", "dim"), (text, style) if style else text)
         if not self._full:
@@ -134,8 +166,8 @@ class Rows:
 
 def _mark(seen: SelectedMessage) -> Cell:
     if seen.valid is None:
-        return "no schema", "dim"
-    return (f"invalid: {seen.problem}", "bad") if seen.problem else ("valid", "good")
+        return f"{'no schema':{_MARK_WIDTH}}", "dim"
+    return (f"{'invalid:':{_MARK_WIDTH}}", "bad") if seen.problem else (f"{'valid':{_MARK_WIDTH}}", "good")
 
 
 def gap_words(gap: Gap) -> str:

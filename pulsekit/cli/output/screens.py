@@ -11,13 +11,13 @@ from io import TextIOWrapper
 from math import inf
 from typing import TYPE_CHECKING, Protocol
 
-from pulsekit.cli.output.output import clean, console
+from pulsekit.cli.output.output import clean, columns, console
 from pulsekit.recordings.follow import Viewer
 from pulsekit.recordings.worker import Worker
 from pulsekit.records.record import dump_line, gap_record
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.live import Live
     from rich.table import Table
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["Meter", "Screen", "Sheet"]
 
 _LEAST_ROWS = 3
-_WIDE = 80  # columns from which the prefix `exchange/` is shown
+_WIDE = 77  # columns of a table from which the prefix `exchange/` is shown
+_LEAST_TEXTS = 20  # columns for exchange and key; if the numbers leave fewer, the last numbers are not shown
+_GAP = 2  # columns between two columns of the table
 
 
 class Screen(Viewer, Protocol):
@@ -203,36 +205,57 @@ class Meter:
             self._live.start()
         terminal = self._live.console
         room = max(_LEAST_ROWS, terminal.size.height - 5) if terminal.is_terminal else len(look.rows)
-        table = _table(look, room, wide=terminal.size.width >= _WIDE)
         # The terminal echoes ^C after the table. Leave columns for it: on a new line, it would shift the next table.
-        self._live.update(Constrain(table, terminal.size.width - 3), refresh=True)
+        width = terminal.size.width - 3
+        self._live.update(Constrain(_table(look, room, width), width), refresh=True)
 
 
-def _table(look: Look, room: int, *, wide: bool) -> Table:
+def _table(look: Look, room: int, width: int) -> Table:
+    """Return a table with at most `room` rows, `width` columns wide."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="head", footer_style="head", show_footer=True)
-    table.add_column("exchange", footer="all", overflow="ellipsis", no_wrap=True)
-    table.add_column("key", overflow="ellipsis", no_wrap=True)
-    for name, value in (
-        ("a second", f"{look.rate:,.1f}"),
-        ("messages", f"{look.messages:,}"),
-        ("MB", _megabytes(look)),
-    ):
-        table.add_column(name, footer=value, justify="right", no_wrap=True, min_width=max(len(name), len(value)))
     shown = look.rows if len(look.rows) <= room else look.rows[: room - 1]
-    for row in shown:
-        prefix = Text("(others)", style="dim") if row.prefix is None else Text(f"{clean(row.prefix)}", style="key")
-        exchange = Text(clean(row.exchange).removeprefix("" if wide else "exchange/"))
-        table.add_row(exchange, prefix, f"{row.rate:,.1f}", f"{row.messages:,}", _megabytes(row))
+    exchanges = [clean(row.exchange).removeprefix("" if width >= _WIDE else "exchange/") for row in shown]
+    keys = ["(others)" if row.prefix is None else clean(row.prefix) for row in shown]
+    numbers = [(name, max(len(name), len(value(look))), value) for name, value in _NUMBERS]
+    while (texts := width - sum(used + _GAP for _, used, _ in numbers) - _GAP) < _LEAST_TEXTS and len(numbers) > 1:
+        numbers.pop()
+    # rich would divide the columns without regard to the numbers, and drop the last ones.
+    widest = max(map(columns, ["exchange", *exchanges]))
+    key_width = min(max(map(columns, ["key", *keys])), max(texts // 2, texts - widest))
+    table.add_column("exchange", footer="all", no_wrap=True, max_width=texts - key_width)
+    table.add_column("key", overflow="ellipsis", no_wrap=True, max_width=key_width)
+    for name, used, value in numbers:
+        table.add_column(name, footer=value(look), justify="right", no_wrap=True, min_width=used)
+    for row, exchange, key in zip(shown, exchanges, keys, strict=True):
+        prefix = Text(key, style="dim" if row.prefix is None else "key")
+        table.add_row(_ending(exchange, texts - key_width), prefix, *(value(row) for _, _, value in numbers))
     if len(shown) < len(look.rows):
         table.add_row(Text(f"… and {len(look.rows) - len(shown):,} more", style="dim"))
     return table
 
 
+def _ending(text: str, room: int) -> str:
+    """Return the end of a text that fits into `room` columns. The last word of an exchange says most."""
+    if columns(text) <= room:
+        return text
+    while columns(text) >= room and text:
+        text = text[1:]
+    return f"…{text}"
+
+
 def _megabytes(one: Look | Rate) -> str:
     return f"{one.size / 1e6:,.1f}"
+
+
+# The heading of each number, and its text.
+_NUMBERS: tuple[tuple[str, Callable[[Look | Rate], str]], ...] = (
+    ("a second", lambda one: f"{one.rate:,.1f}"),
+    ("messages", lambda one: f"{one.messages:,}"),
+    ("MB", _megabytes),
+)
 
 
 def _look_record(look: Look) -> dict[str, object]:

@@ -256,5 +256,5 @@ async def test_a_schema_marks_what_is_invalid_and_why(
         out, _ = tail.communicate()
     valid, invalid, worse = out.splitlines()
     assert "  valid" in valid
-    assert "invalid: /tier" in invalid
+    assert "invalid:  /tier" in invalid
     assert "not JSON" in worse

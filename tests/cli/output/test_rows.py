@@ -47,7 +47,35 @@ def test_a_row_has_time_key_size_and_what_stands_out(capsys: pytest.CaptureFixtu
     assert " +2 CC" in lines[0]
     assert "build-linux" in lines[0]
     assert "12 kB" in lines[1]
-    assert lines[0].index(" B  ") == lines[1].index(" kB") + 1  # columns are aligned
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_the_result_symbol_and_name_of_a_job_precede_what_a_terminal_truncates(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    jobs = [
+        {**JOBS[0], "state": "completed", "result": result, "jobKind": "test", "display": {**JOBS[0]["display"], **it}}
+        for result, it in (
+            ("fail", {"jobName": "xpcshell", "jobSymbol": "X"}),
+            ("superseded", {"jobName": "xpcshell", "jobSymbol": "X"}),
+        )
+    ]
+    key = "treeherder.mozilla-inbound.a-long-word-of-a-routing-key._"
+    failed, superseded, other = drawn(capsys, *(message(job, key) for job in jobs), message({"a": 1}, key))
+    assert failed.split()[1:5] == ["testfailed", "X", "xpcshell", key]
+    assert len(failed[: failed.index(key)]) <= 60 - len("treeherder.")  # the key begins within 60 columns
+    assert superseded.index("xpcshell") == failed.index("xpcshell")
+    assert "completed" not in failed + superseded
+    assert other.split()[1] == key
+
+
+def test_an_invalid_job_has_its_problem_before_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    view = Selection([Binding(EXCHANGE)], schema=load_schema("pulse-job"))
+    valid, invalid = drawn(capsys, message(JOBS[0]), message({**JOBS[0], "tier": "1"}), view=view, marked=True)
+    assert valid.index(" valid ") < valid.index("build-linux")
+    assert invalid.index("invalid:") == valid.index("valid ")
+    assert invalid.index("/tier") < invalid.index("build-linux")
 
 
 def test_on_a_narrow_terminal_the_size_gives_way(

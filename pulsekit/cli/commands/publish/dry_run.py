@@ -81,7 +81,8 @@ class DryRunReport:
     def _show(self, message: DryRunMessage) -> None:
         bindings = ", ".join(message.bindings) or ("no binding" if self._dry_run.has_bindings else "?")
         key = (message.routing_key or "", "key")
-        self._out.line(_head(message), "  ", key, ("  →  ", "dim"), bindings, (f"  {message.size:,} bytes", "dim"))
+        size = (f"  {message.size:,}\N{NO-BREAK SPACE}bytes", "dim")
+        self._out.wrapped(_head(message), "  ", key, ("  →  ", "dim"), bindings, size, hang=_WIDTH + 2)
         if message.preview is not None:
             self._out.fitted(" " * (_WIDTH + 2), *_glimpse(message.project, message.preview))
 
@@ -108,7 +109,7 @@ def _head(message: DryRunMessage) -> Cell:
 
 
 def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:
-    """Return one line with a job's project, revision, row, symbol and name, in the colour of its result."""
+    """Return one line with a job's result, symbol, row, name, project and revision: the result is never truncated."""
     job = form["job"]
     status = shown_status(job["state"], job["result"])
     row = " ".join([job["build_platform"].get("platform", "unknown"), *sorted(job["option_collection"])])
@@ -116,4 +117,4 @@ def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:
     group = job["group_symbol"]
     shown = symbol if group == "?" else f"{group}({symbol})"
     where = f"{project} {form['revision'][:_SHORT]}"
-    return [(where, "dim"), "  ", row, "  ", (f"{shown} {status}", status_style(status)), "  ", (job["name"], "dim")]
+    return [(f"{shown} {status}", status_style(status)), "  ", row, "  ", job["name"], "  ", (where, "dim")]
