@@ -135,7 +135,7 @@ RULES = (
         "result-early",
         _WRONG,
         "A result counts only in state `completed`.",
-        'leave it out, or write "completed" as the state',
+        'remove it, or write "completed" as the state',
     ),
     Rule(
         "result-missing",
@@ -214,7 +214,7 @@ RULES = (
         "summary-unused",
         _COSMETIC,
         "`jobInfo.summary` is dropped.",
-        "leave it out",
+        "remove it",
     ),
     Rule(
         "message-large",

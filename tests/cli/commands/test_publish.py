@@ -365,7 +365,6 @@ def test_what_cannot_be_set_is_told_before_anything_is_read(tmp_path: Path) -> N
     for option, words in (
         ("--set=stat=running", "did you mean 'state'?"),
         ("--set=state", "PATH=VALUE"),
-        ("--unset=origin.projct", "did you mean 'project'?"),
     ):
         done = pulsekit("publish", "missing.json", "--exchange", "exchange/me/x", "--dry-run", option, folder=tmp_path)
         assert done.status == 2
