@@ -17,11 +17,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Event", "GuardianLimits", "Sandbox"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "events": "Event",
-        "guardian": "GuardianLimits",
-        "sandbox": "Sandbox",
-    },
-)
+__getattr__, __dir__ = lazy_names(__name__, {"events": "Event", "guardian": "GuardianLimits", "sandbox": "Sandbox"})

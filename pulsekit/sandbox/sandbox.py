@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote
 
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 
+from pulsekit._amqp.broker import is_loopback
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.sandbox.codec.frames import Publish, short_string
 from pulsekit.sandbox.guardian import Guardian, GuardianLimits
@@ -75,20 +76,23 @@ class Sandbox:
         on_event: Observer | None = None,
         on_change: Observer | None = None,
     ) -> None:
-        if not _is_loopback(host) and not password:
+        if not is_loopback(host) and not password:
             raise ConfigurationError(
                 f"the sandbox listens on {host!r}, which is not loopback, only with a password: "
                 "set password=, or --password-file on the command line"
             )
         self._host, self._port = host, port
         self._password, self._users_given = password, dict(users or {})
-        self._users = Users(password, users)
-        self._default_user = default_user
-        self._vhosts = tuple(vhosts)
+        self._make_broker = partial(
+            Broker,
+            users=Users(password, users),
+            vhosts=tuple(vhosts),
+            memory_limit=memory_limit,
+            default_user=default_user,
+            release=release(rabbitmq),
+        )
         self._limits = guardian
-        self._memory_limit = memory_limit
         self._heartbeat = heartbeat
-        self._release = release(rabbitmq)
         self._history: deque[Event] = deque(maxlen=history)
         self._on_event = on_event
         self._on_change = on_change
@@ -99,14 +103,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         if self._server is not None:
             raise NotOpen("the sandbox is open already")
-        broker = Broker(
-            users=self._users,
-            vhosts=self._vhosts,
-            memory_limit=self._memory_limit,
-            default_user=self._default_user,
-            release=self._release,
-            clock=asyncio.get_running_loop().time,
-        )
+        broker = self._make_broker(clock=asyncio.get_running_loop().time)
         if self._history.maxlen:
             broker.observers.append(self._remember)
         if self._on_event is not None:
@@ -162,11 +159,7 @@ class Sandbox:
         return [event for event in self._history if event.kind in kinds]
 
     async def wait(
-        self,
-        *kinds: Kind,
-        count: int = 1,
-        where: Callable[[Event], bool] = lambda _: True,
-        timeout: float = 5.0,
+        self, *kinds: Kind, count: int = 1, where: Callable[[Event], bool] = lambda _: True, timeout: float = 5.0
     ) -> list[Event]:
         """Wait for `count` events of these kinds since the start, and return them.
 
@@ -307,12 +300,3 @@ class Sandbox:
 
     def _open_broker(self) -> Broker:
         return self._open_server().broker
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

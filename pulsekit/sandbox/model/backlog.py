@@ -50,16 +50,12 @@ class _PriorityLevel:
 
 
 class Backlog:
-    """The ready messages of a queue.
-
-    Attributes:
-        bytes: total size of the bodies.
-    """
+    """The ready messages of a queue."""
 
     __slots__ = ("_count", "_levels", "bytes")
 
     def __init__(self) -> None:
-        self.bytes = 0
+        self.bytes = 0  # of all bodies
         self._count = 0
         self._levels = [_PriorityLevel(0)]
 

@@ -29,14 +29,7 @@ __all__ = ["dead_letter", "is_cycle"]
 
 
 def dead_letter(queue: Queue, message: Message, reason: DeadLetterReason, exchange: str) -> Message:
-    """Return the message for the dead-letter exchange.
-
-    Args:
-        queue: the queue that removes the message.
-        message: the message as the queue had it.
-        reason: why the queue removes it.
-        exchange: the queue's dead-letter exchange.
-    """
+    """Return the message that a queue sends to its dead-letter exchange, from the message that it removes."""
     key = queue.options.dead_letter_key
     modern = queue.vhost.release.last_death
     fields = message.properties.raw_headers

@@ -24,12 +24,7 @@ Permission: TypeAlias = Literal["configure", "write", "read"]
 
 
 class User:
-    """A user and the permissions of that user.
-
-    Attributes:
-        name: the name of the login.
-        administrator: True for a user with all permissions.
-    """
+    """A user and the permissions of that user. An administrator has all of them."""
 
     def __init__(self, name: str, *, administrator: bool = False) -> None:
         self.name = name

@@ -46,10 +46,6 @@ _ACK: Final = b"\x00\x3c\x00\x50"
 class Channel:
     """One channel.
 
-    Args:
-        connection: the connection of the channel.
-        number: the number of the channel.
-
     Attributes:
         ids: class and method of the current method, which a Close has to name.
         closing: True between the broker's Channel.Close and the client's CloseOk.
@@ -211,13 +207,7 @@ class Channel:
         else:
             queue = self._readable(method.queue)
         priority = consumer_priority(arguments_of(method), str(queue))
-        self._deliveries.consume(
-            queue,
-            tag,
-            no_ack=method.no_ack,
-            exclusive=method.exclusive,
-            priority=priority,
-        )
+        self._deliveries.consume(queue, tag, no_ack=method.no_ack, exclusive=method.exclusive, priority=priority)
         self._answer(method, commands.Basic.ConsumeOk, tag)
         queue.dispatch()
 

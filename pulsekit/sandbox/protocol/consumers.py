@@ -43,8 +43,6 @@ class ChannelConsumer:
     """A consumer of a queue, with the limit of its prefetch.
 
     Attributes:
-        queue: the queue.
-        tag: the consumer tag.
         prefetch: the maximum of unsettled deliveries; 0 is no limit.
         may_deliver: returns True if channel and connection can send a delivery.
         on_deliver: sends a delivery.

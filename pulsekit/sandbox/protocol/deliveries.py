@@ -35,25 +35,16 @@ Outcome: TypeAlias = Literal["acked", "requeued", "rejected"]
 
 
 class DeliveryConnection(PublishConnection, Protocol):
-    """What deliveries need from the connection.
+    """What deliveries need from the connection."""
 
-    Attributes:
-        cancel_notify: True if the client accepts a Basic.Cancel from the broker.
-    """
-
-    cancel_notify: bool
+    cancel_notify: bool  # True if the client accepts a Basic.Cancel from the broker
 
     def takes_deliveries(self) -> bool:
         """Return True if a delivery may be sent now."""
 
 
 class Deliveries:
-    """The consumers and deliveries of one channel.
-
-    Args:
-        connection: the connection of the channel, which also owns the reply queue.
-        channel: the number of the channel.
-    """
+    """The consumers and deliveries of one channel. The connection of the channel also owns the reply queue."""
 
     def __init__(self, connection: DeliveryConnection, channel: int) -> None:
         self._connection = connection

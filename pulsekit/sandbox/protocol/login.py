@@ -14,33 +14,21 @@ if TYPE_CHECKING:
 __all__ = ["PLATFORM", "credentials", "server_properties"]
 
 PLATFORM: Final = "pulsekit sandbox"
+_CAPABILITIES: Final = (
+    "publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify", "connection.blocked",
+    "consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to",
+)  # fmt: skip
 
 
 def server_properties(release: Release, default_user: str) -> dict[str, Any]:
     """Return the server properties; clients need RabbitMQ's capabilities to use confirms.
 
     `product` is that of RabbitMQ, because clients decide by it: for kombu, it is the reason to set the prefetch for
-    each consumer. pulsekit's commands recognise the sandbox by `platform`, and log in as `default_user`.
-
-    Args:
-        release: the release of RabbitMQ whose answers the sandbox gives; clients compare versions.
-        default_user: the user of commands without a configured broker.
+    each consumer. Clients also compare versions. pulsekit's commands recognise the sandbox by `platform`, and log in as
+    `default_user` if no broker is configured.
     """
     return {
-        "capabilities": dict.fromkeys(
-            (
-                "publisher_confirms",
-                "exchange_exchange_bindings",
-                "basic.nack",
-                "consumer_cancel_notify",
-                "connection.blocked",
-                "consumer_priorities",
-                "authentication_failure_close",
-                "per_consumer_qos",
-                "direct_reply_to",
-            ),
-            True,
-        ),
+        "capabilities": dict.fromkeys(_CAPABILITIES, True),
         "cluster_name": "sandbox",
         "default_user": default_user,
         "information": "Pulse for trying and testing; everything is in memory and ends with it",

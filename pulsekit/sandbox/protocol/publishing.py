@@ -97,14 +97,7 @@ class ContentAssembler:
 
 
 class PublishConnection(Protocol):
-    """What publishing needs from the connection.
-
-    Attributes:
-        broker: for `refusing` and the observers.
-        vhost: the virtual host of the connection.
-        user: the user who logged in.
-        frame_max: the maximum size of a frame.
-    """
+    """What publishing needs from the connection."""
 
     broker: Broker
     vhost: VirtualHost
@@ -117,10 +110,6 @@ class PublishConnection(Protocol):
 
 class Publisher:
     """The publishing side of one channel.
-
-    Args:
-        connection: the connection of the channel.
-        channel: the number of the channel.
 
     Attributes:
         confirming: True after Confirm.Select.

@@ -39,17 +39,11 @@ def arguments_of(method: Any) -> Table:
 
 
 class Topology(NamedTuple):
-    """Changes of a virtual host by one user on one connection.
-
-    Attributes:
-        vhost: the virtual host.
-        user: the user whose permissions are checked.
-        owner: the connection, which owns its exclusive queues.
-    """
+    """Changes of a virtual host by one user on one connection."""
 
     vhost: VirtualHost
     user: User
-    owner: object
+    owner: object  # the connection, which owns its exclusive queues
 
     def declare_exchange(self, method: commands.Exchange.Declare) -> None:
         """Create an exchange, or compare the declaration with the existing one.
