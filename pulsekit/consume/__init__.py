@@ -15,11 +15,5 @@ if TYPE_CHECKING:
 __all__ = ["Worker", "Workers", "load", "serve_health"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "health": "serve_health",
-        "loading": "load",
-        "worker": "Worker",
-        "workers": "Workers",
-    },
+    __name__, {"health": "serve_health", "loading": "load", "worker": "Worker", "workers": "Workers"}
 )

@@ -11,9 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["CHECKS", "CheckResult", "Status", "run_checks"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "checks": "CHECKS CheckResult Status run_checks",
-    },
-)
+__getattr__, __dir__ = lazy_names(__name__, {"checks": "CHECKS CheckResult Status run_checks"})

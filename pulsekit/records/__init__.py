@@ -11,9 +11,4 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "message_record", "read_record"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "record": "Record message_record read_record",
-    },
-)
+__getattr__, __dir__ = lazy_names(__name__, {"record": "Record message_record read_record"})

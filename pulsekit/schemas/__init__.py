@@ -14,9 +14,4 @@ if TYPE_CHECKING:
 
 __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names"]
 
-__getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "schema": "PROFILES Profile Schema load_schema schema_names",
-    },
-)
+__getattr__, __dir__ = lazy_names(__name__, {"schema": "PROFILES Profile Schema load_schema schema_names"})

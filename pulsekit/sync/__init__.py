@@ -40,10 +40,5 @@ if TYPE_CHECKING:
 __all__ = ["Consumer", "Publisher", "Pulse", "connect"]
 
 __getattr__, __dir__ = lazy_names(
-    __name__,
-    {
-        "consumer": "Consumer",
-        "publisher": "Publisher",
-        "pulse": "Pulse connect",
-    },
+    __name__, {"consumer": "Consumer", "publisher": "Publisher", "pulse": "Pulse connect"}
 )
