@@ -29,14 +29,14 @@ class Change:
 
     Attributes:
         field: its path in the older form; `*` is each item of a list.
-        now: its path in today's form, or None when it is gone.
+        now: its path in the current form, or None if it was removed.
     """
 
     field: str
     now: str | None
 
     def __str__(self) -> str:
-        return f"{self.field} → {self.now}" if self.now else f"{self.field} is gone"
+        return f"{self.field} → {self.now}" if self.now else f"{self.field} was removed"
 
 
 def migrate(job: Any) -> tuple[Any, tuple[Change, ...]]:

@@ -86,9 +86,9 @@ def test_fields_that_treeherder_no_longer_reads_are_removed() -> None:
     assert "extra" not in migrated
     assert migrated["logs"] == [{"name": "log", "url": "https://ci.example.com/"}, 7]
     assert [str(change) for change in changes[-3:]] == [
-        "extra is gone",
-        "logs.*.steps is gone",
-        "logs.*.errorsTruncated is gone",
+        "extra was removed",
+        "logs.*.steps was removed",
+        "logs.*.errorsTruncated was removed",
     ]
     assert job == before
 
@@ -103,7 +103,7 @@ NEEDS_HASH = deepcopy(JOBS[0]) | {"origin": {"kind": "hg.mozilla.org", "project"
     [
         (HG, FORMER, ["/origin"], ["until April 2026", "origin.pushLogID → origin.id", "validate --migrate"]),
         (former(kind="github.com", revision="c0ffee"), FORMER, ["/origin", "/origin/revision"], ["until April 2026"]),
-        (HG | {"extra": {"b": 1}}, "pulse-job-2016", [""], ["from 2016 to 2019", "extra is gone"]),
+        (HG | {"extra": {"b": 1}}, "pulse-job-2016", [""], ["from 2016 to 2019", "extra was removed"]),
         (HG | {"extra": {"b": 1}, "tier": 7}, "pulse-job-2016", ["", "/tier"], ["from 2016 to 2019"]),
         (NEEDS_HASH, "pulse-job-2015", ["/origin"], ["in 2015", "another hash"]),
         (former(kind="github.com", projectName="x"), "pulse-job-2015", ["/origin"], ["in 2015"]),

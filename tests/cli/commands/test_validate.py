@@ -378,7 +378,7 @@ def test_a_job_of_the_form_before_says_so_first_and_names_the_fields(call) -> No
     assert result.code == 1
     assert (first["pointer"], first["rule"]) == ("/origin", "revision")
     assert "until April 2026" in first["message"]
-    assert "origin.kind is gone, origin.pushLogID → origin.id" in first["message"]
+    assert "origin.kind was removed, origin.pushLogID → origin.id" in first["message"]
     assert not others
 
 
