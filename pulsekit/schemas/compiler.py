@@ -45,6 +45,8 @@ _PREFIX = "validate"  # prefix of the names of fastjsonschema's functions
 
 
 # An escape, a comment, a group that sets the flag m, a class in brackets, or a dollar sign that means the end.
+# fastjsonschema replaces every dollar sign without a backslash by the end of the text, also within brackets. Python's
+# `$` also matches before a trailing newline.
 _DOLLARS = re.compile(
     r"\\.|\(\?#[^)]*\)|(?P<multiline>\(\?[aiLsux]*m)|(?P<brackets>\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<end>\$)", re.DOTALL
 )
@@ -96,16 +98,8 @@ def _copy(schema: CheckedSchema, *, formats: bool) -> Subschema:
     return root
 
 
-def _python_pattern(pattern: str) -> str:
-    """Rewrite a pattern so that fastjsonschema matches it as Python's `re.search` matches the original.
-
-    fastjsonschema replaces every dollar sign without a backslash by the end of the text, also within brackets. Python's
-    `$` also matches before a trailing newline.
-    """
-    return _DOLLARS.sub(_without_dollar, pattern)
-
-
 def _without_dollar(match: re.Match[str]) -> str:
+    """Rewrite a part of a pattern so that fastjsonschema matches as Python's `re.search` matches the original."""
     if match["end"]:
         return r"(?=\n?\Z)"
     if match["multiline"]:
@@ -166,20 +160,16 @@ class _Copier:
 
     def _value(self, shape: str, value: Any, within: int) -> Any:
         match shape:
-            case "schema" | "additional":
-                return self.copy(value, within)
-            case "schemas":
+            case "schemas" | "items" if isinstance(value, list):
                 return [self.copy(schema, within) for schema in value]
-            case "items" if isinstance(value, list):
-                return [self.copy(schema, within) for schema in value]
-            case "items":
+            case "schema" | "additional" | "items":
                 return self.copy(value, within)
             case "members" | "patterns":
                 return {name: self.copy(schema, within) for name, schema in value.items()}
             case "dependencies":
                 return {name: list(v) if isinstance(v, list) else self.copy(v, within) for name, v in value.items()}
             case "pattern":
-                return _python_pattern(value)
+                return _DOLLARS.sub(_without_dollar, value)
             case _:
                 return value
 

@@ -30,6 +30,7 @@ from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.suggestions import Guesses, brief, counted, described, either
 from pulsekit._documents.values import pointer_token, pointer_tokens
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, Problem
+from pulsekit.schemas.keywords import types_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -197,21 +198,7 @@ def _read(text: str, forms: _Forms) -> Any:
     if isinstance(value, float) and not isfinite(value):
         return text
     types = {name for form in forms for name in _types(form)}
-    return text if "string" in types and types.isdisjoint(_types_of(value)) else value
-
-
-def _types_of(value: Any) -> set[str]:
-    for kind, names in (
-        (bool, {"boolean"}),
-        (int, {"integer", "number"}),
-        (float, {"number"}),
-        (str, {"string"}),
-        (list, {"array"}),
-        (dict, {"object"}),
-    ):
-        if isinstance(value, kind):
-            return names
-    return {"null"}
+    return text if "string" in types and types.isdisjoint(types_of(value, whole_floats=False)) else value
 
 
 def _types(form: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ from pulsekit._documents.values import pointer_token
 from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import add, move, remove, replace, retyped, within
 from pulsekit.schemas.formats import FORMATS
-from pulsekit.schemas.keywords import LIMITS, frozen
+from pulsekit.schemas.keywords import LIMITS, frozen, types_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -107,21 +107,7 @@ class _Walk:
         return next(self.explain(schema, value, ""), None) is None
 
     def types(self, value: Any) -> tuple[str, ...]:
-        """Return the types of JSON Schema that a value has; every value has `any`."""
-        if isinstance(value, str):
-            return ("any", "string")
-        if isinstance(value, bool):
-            return ("any", "boolean")
-        if isinstance(value, int):
-            return ("any", "number", "integer")
-        if isinstance(value, float):
-            whole = self.checked.draft > 4 and value.is_integer()
-            return ("any", "number", "integer") if whole else ("any", "number")
-        if isinstance(value, dict):
-            return ("any", "object")
-        if isinstance(value, list | tuple):
-            return ("any", "array")
-        return ("any", "null") if value is None else ("any",)
+        return types_of(value, whole_floats=self.checked.draft > 4)
 
 
 def _type(walk: _Walk, schema: dict[str, Any], value: Any, at: str) -> Iterator[Problem]:
@@ -273,11 +259,8 @@ def _usual(walk: _Walk, schema: Subschema) -> tuple[Any, ...]:
 
 
 def _additional_properties(walk: _Walk, schema: dict[str, Any], value: dict[str, Any], at: str) -> Iterator[Problem]:
-    known, patterns, rule = (
-        schema.get("properties", {}),
-        schema.get("patternProperties", {}),
-        schema["additionalProperties"],
-    )
+    known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+    rule = schema["additionalProperties"]
     strangers = [name for name in value if name not in known]
     missing = [name for name in known if name not in value] if strangers else []
     allowed = either([brief(name) for name in known]) if strangers else ""

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 
 from pulsekit._documents.suggestions import brief, counted, how_to_match
 
-__all__ = ["LIMITS", "frozen"]
+__all__ = ["LIMITS", "frozen", "types_of"]
 
 _Refusal: TypeAlias = tuple[str, str, str] | None
 _Limit: TypeAlias = Callable[[dict[str, Any], Any, int], _Refusal]
@@ -30,6 +30,23 @@ def frozen(value: Any) -> Any:
     if isinstance(value, dict):
         return "object", frozenset((name, frozen(member)) for name, member in value.items())
     return value
+
+
+def types_of(value: Any, *, whole_floats: bool) -> tuple[str, ...]:
+    """Return the types of JSON Schema that a value has; every value has `any`. From draft 6 on, 1.0 is an integer."""
+    if isinstance(value, str):
+        return ("any", "string")
+    if isinstance(value, bool):
+        return ("any", "boolean")
+    if isinstance(value, int):
+        return ("any", "number", "integer")
+    if isinstance(value, float):
+        return ("any", "number", "integer") if whole_floats and value.is_integer() else ("any", "number")
+    if isinstance(value, dict):
+        return ("any", "object")
+    if isinstance(value, list | tuple):
+        return ("any", "array")
+    return ("any", "null") if value is None else ("any",)
 
 
 def _const(schema: dict[str, Any], value: Any, _draft: int) -> _Refusal:

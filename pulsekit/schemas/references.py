@@ -38,17 +38,11 @@ _OBJECT = frozenset({"members", "patterns", "definitions", "dependencies"})
 class References:
     """The resources of a schema, by URI.
 
-    The schema need not be well formed. It must not be nested too deeply.
+    The schema is plain JSON, which must not change. It need not be well formed, but must not be nested too deeply.
+    `keywords` are those of `drafts`.
     """
 
     def __init__(self, root: Any, draft: int, keywords: _Keywords) -> None:
-        """Walk a schema.
-
-        Args:
-            root: plain JSON, which must not change.
-            draft: 4, 6 or 7.
-            keywords: see `drafts.KEYWORDS`.
-        """
         self._id_keyword = "id" if draft == 4 else "$id"
         self._shapes = {keyword: shape for keyword, (shape, since) in keywords.items() if since <= draft}
         self._bases: dict[int, str] = {}
