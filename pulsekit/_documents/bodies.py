@@ -10,23 +10,25 @@ from __future__ import annotations
 
 from codecs import BOM_UTF8
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import Any
 
 from pulsekit._documents.payloads import decode_body
 from pulsekit._documents.suggestions import brief
 from pulsekit.errors import DocumentError, InvalidInput
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import TypeAlias
-
-    # Decompresses at most a number of bytes, and returns them and whether the end was reached.
-    _Decompress: TypeAlias = Callable[[bytes, int], tuple[bytes, bool]]
-
 __all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "decode_described", "read_body"]
 
 JSON_TYPE = "application/json"
 _MOST = 64 * 1024 * 1024  # bytes of a body after it was decompressed; RabbitMQ 4 accepts 16 MiB before
+
+# For each name of a compression, the module and its decompressor. A module is imported when a body needs it. Under the
+# name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
+_METHODS = {
+    **dict.fromkeys(("application/x-gzip", "gzip", "zlib"), ("zlib", "decompressobj")),
+    **dict.fromkeys(("application/x-bz2", "bzip2", "bzip"), ("bz2", "BZ2Decompressor")),
+    **dict.fromkeys(("application/x-lzma", "lzma", "xz"), ("lzma", "LZMADecompressor")),
+}
 
 
 class UnreadableBody(InvalidInput):
@@ -80,50 +82,17 @@ def decode_described(body: bytes, content_encoding: str | None, compression: Any
 
 
 def _decompressed(body: bytes, name: Any) -> bytes:
-    decompress = _METHODS.get(name) if isinstance(name, str) else None
-    if decompress is None:
+    method = _METHODS.get(name) if isinstance(name, str) else None
+    if method is None:
         raise UnreadableBody(f'the header "compression" is {brief(name)}, which kombu does not know')
+    module, decompressor = method
+    reader = getattr(import_module(module), decompressor)()
     try:
-        data, ended = decompress(body, _MOST + 1)
+        data: bytes = reader.decompress(body, _MOST + 1)
     except Exception as error:
         raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is not: {error}') from error
     if len(data) > _MOST:
         raise BodyTooLarge(f"the body has more than {_MOST >> 20} MiB after it was decompressed")
-    if not ended:
+    if not reader.eof:
         raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is cut off')
     return data
-
-
-def _zlib(body: bytes, most: int) -> tuple[bytes, bool]:
-    import zlib
-
-    reader = zlib.decompressobj()
-    return reader.decompress(body, most), reader.eof
-
-
-def _bz2(body: bytes, most: int) -> tuple[bytes, bool]:
-    import bz2
-
-    reader = bz2.BZ2Decompressor()
-    return reader.decompress(body, most), reader.eof
-
-
-def _lzma(body: bytes, most: int) -> tuple[bytes, bool]:
-    import lzma
-
-    reader = lzma.LZMADecompressor()
-    return reader.decompress(body, most), reader.eof
-
-
-# Under the name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
-_METHODS: dict[str, _Decompress] = {
-    "application/x-gzip": _zlib,
-    "gzip": _zlib,
-    "zlib": _zlib,
-    "application/x-bz2": _bz2,
-    "bzip2": _bz2,
-    "bzip": _bz2,
-    "application/x-lzma": _lzma,
-    "lzma": _lzma,
-    "xz": _lzma,
-}

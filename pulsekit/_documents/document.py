@@ -23,14 +23,7 @@ if TYPE_CHECKING:
     # a value that is not from the text.
     Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
-__all__ = [
-    "MAX_LINE",
-    "Document",
-    "iter_ndjson",
-    "parse_documents",
-    "parse_json",
-    "parse_yaml",
-]
+__all__ = ["MAX_LINE", "Document", "iter_ndjson", "parse_documents", "parse_json", "parse_yaml"]
 
 MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far above any message, far below the memory of a CI machine
 
@@ -118,12 +111,8 @@ def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Docume
         raise DocumentError("the text contains no YAML document", source=source, line=1, column=1)
     if len(documents) > 1:
         line, column = documents[1].place("")
-        raise DocumentError(
-            f"the text contains {len(documents)} YAML documents; write exactly one",
-            source=source,
-            line=line,
-            column=column,
-        )
+        reason = f"the text contains {len(documents)} YAML documents; write exactly one"
+        raise DocumentError(reason, source=source, line=line, column=column)
     return replace(documents[0], index=index)
 
 
@@ -172,9 +161,8 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
     def parse(numbered: tuple[int, tuple[int, bytes | str]]) -> Document:
         index, (number, line) = numbered
         if len(line) > max_line:
-            raise DocumentError(
-                f"the line is longer than {max_line:,} bytes; check that the file is NDJSON", source=source, line=number
-            )
+            reason = f"the line is longer than {max_line:,} bytes; check that the file is NDJSON"
+            raise DocumentError(reason, source=source, line=number)
         return parse_json(line, source=source, first_line=number, index=index)
 
     # map, unlike a generator, survives the exception of one line.

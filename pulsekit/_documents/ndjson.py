@@ -33,8 +33,4 @@ def escape_unsafe(text: str) -> str:
     """
     if text.isascii() and "\x7f" not in text:
         return text
-    return _UNSAFE.sub(_escape, text)
-
-
-def _escape(match: re.Match[str]) -> str:
-    return f"\\u{ord(match[0]):04x}"
+    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
