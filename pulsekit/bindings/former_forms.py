@@ -7,7 +7,7 @@ Source: the history of `treeherder/config/settings.py` and `treeherder/services/
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import DocumentError, InvalidRegistration
 
@@ -15,16 +15,7 @@ if TYPE_CHECKING:
     import ast
     from collections.abc import Iterator
 
-__all__ = [
-    "JoinedTexts",
-    "PythonValue",
-    "fenced_blocks",
-    "find_joined_texts",
-    "from_variables",
-    "is_settings",
-    "read_settings",
-    "variables",
-]
+__all__ = ["fenced_blocks", "find_joined_texts", "from_variables", "is_settings", "read_settings", "variables"]
 
 _SETTINGS = re.compile(r"^[A-Z][A-Z0-9_]*[ \t]*=[ \t]*[A-Za-z_][\w.]*\(", re.MULTILINE)
 _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registration
@@ -33,39 +24,13 @@ _VARIABLE = re.compile(rf"(?:export[ \t]+)?({'|'.join(_VARIABLES)})[ \t]*=[ \t]*
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 
 
-class PythonValue(NamedTuple):
-    """A literal in Python code.
-
-    Attributes:
-        value: the value.
-        line: the line from 1.
-    """
-
-    value: Any
-    line: int
-
-
-class JoinedTexts(NamedTuple):
-    """Two Python texts without a comma between them, which Python joins.
-
-    Attributes:
-        first: the first text, as written.
-        second: the second text, as written.
-        line: the line of the first text, from 1.
-    """
-
-    first: str
-    second: str
-    line: int
-
-
 def is_settings(text: str) -> bool:
     """Return whether a text assigns the result of a call, such as `X = env.json("X", default=[…])`."""
     return _SETTINGS.search(text) is not None
 
 
-def read_settings(text: str, *, source: str) -> list[PythonValue]:
-    """Return the lists of registrations in a settings module, in order. Nothing is executed.
+def read_settings(text: str, *, source: str) -> list[tuple[Any, int]]:
+    """Return the lists of registrations in a settings module, in order, each with its line. Nothing is executed.
 
     Such a list is the value of an assignment, or an argument of a call in it, such as the `default` of `env.json`.
 
@@ -93,14 +58,17 @@ def read_settings(text: str, *, source: str) -> list[PythonValue]:
             except (ValueError, TypeError, MemoryError, RecursionError):
                 continue
             if _has_registration(literal):
-                found.append(PythonValue(literal, node.lineno))
+                found.append((literal, node.lineno))
     if not found:
         raise DocumentError("this Python code has no list of registrations", source=source)
     return found
 
 
-def find_joined_texts(text: str) -> Iterator[JoinedTexts]:
-    """Yield the texts of Python code without a comma between them. The code need not be complete."""
+def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
+    """Yield two texts of Python code, as written, without a comma between them, and the line of the first.
+
+    Python joins such texts. The code need not be complete.
+    """
     import io
     import tokenize  # slow to import, and few texts are Python
 
@@ -111,7 +79,7 @@ def find_joined_texts(text: str) -> Iterator[JoinedTexts]:
             if token.type in neutral:
                 continue
             if last is not None and last.type == token.type == tokenize.STRING:
-                yield JoinedTexts(last.string, token.string, last.start[0])
+                yield last.string, token.string, last.start[0]
             last = token
     except (tokenize.TokenError, SyntaxError):  # the end of an incomplete text
         return

@@ -171,11 +171,9 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     if most is None or most >= place.least:
         return None
     words = counted(most, "word")
-    if place.given:
-        message = f"can never match: it has {words}, and every key given has {place.least} or more"
-        return BindingFinding("too-short", Severity.WRONG, message)
-    if place.least != _JOB_WORDS:
-        message = f"can never match: it has {words}, and every key has {place.least} or more"
+    if place.given or place.least != _JOB_WORDS:
+        keys = "every key given" if place.given else "every key"
+        message = f"can never match: it has {words}, and {keys} has {place.least} or more"
         return BindingFinding("too-short", Severity.WRONG, message)
     # The third word is a convention of Treeherder's documentation, which a publisher need not follow.
     message = f"matches only keys of {words}, and the usual key of a job has three, <destination>.<project>._"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.bindings.former_forms import (
     fenced_blocks,
@@ -48,29 +48,14 @@ class Entry:
     place: str
 
 
-def _log_warning(text: str) -> None:
-    logging.getLogger("pulsekit").warning("%s", text)
-
-
-def read_entries(
-    text: str | bytes, *, source: str, on_warning: Callable[[str], None] = _log_warning
-) -> Iterator[Entry]:
-    """Yield the values in the places of registrations, in order.
-
-    The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    one; the block of Treeherder's documentation, which is Python, also as an assignment, in a settings module or in
-    a fenced block of Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the three variables
-    of 2018; strings: one, a list, or one per line.
-
-    Args:
-        text: the text; bytes are UTF-8.
-        source: the name of the source, for messages.
-        on_warning: called with each warning, such as a missing comma between two Python texts.
+def read_entries(text: str | bytes, *, source: str, on_warning: Callable[[str], None] | None = None) -> Iterator[Entry]:
+    """Yield the values in the places of registrations, in order. See `registration.read_registrations` for the forms.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
         InvalidRegistration: Raised when the text is empty.
     """
+    on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     if isinstance(text, bytes):
         try:
             text = text.decode()
@@ -82,8 +67,8 @@ def read_entries(
             yield from read_entries(block, source=source, on_warning=on_warning)
         return
     if is_settings(text):
-        for found in read_settings(text, source=source):
-            yield from _items(_Parsed(found.value, source, found.line), found.value, "")
+        for value, line in read_settings(text, source=source):
+            yield from _items(_Parsed(value, source, line), value, "")
         _warn_of_joined_texts(text, source, 1, on_warning)
         return
     if values := variables(text):
@@ -96,10 +81,9 @@ def read_entries(
     if not lines:
         raise InvalidRegistration(f"{source} contains no registration; the form is {EXAMPLE}")
     if all(map(_stands_alone, [line for _, line in lines])):
-        for number, line in lines:
-            document = (
-                _parse(line, source, number, on_warning) if line.startswith("{") else _Parsed(line, source, number)
-            )
+        for number, single in lines:
+            is_object = single.startswith("{")
+            document = _parse(single, source, number, on_warning) if is_object else _Parsed(single, source, number)
             yield from _items(document, document.value, "")
     else:
         document = _parse(text, source, 1, on_warning)
@@ -113,15 +97,12 @@ def looks_like_registration(value: Any) -> bool:
     return value.keys() == {"registrations"} or {"exchange", "projects"} <= value.keys() <= {*PROPERTIES}
 
 
-class _Parsed:
+class _Parsed(NamedTuple):
     """A value that is not a `Document`, with the number of its first line."""
 
-    __slots__ = ("line", "source", "value")
-
-    def __init__(self, value: Any, source: str, line: int) -> None:
-        self.value = value
-        self.source = source
-        self.line = line
+    value: Any
+    source: str
+    line: int
 
     def locate(self, pointer: str) -> tuple[int, int] | None:
         return None if pointer else (self.line, 1)
@@ -171,9 +152,8 @@ def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str],
 
     text = text.rstrip()
     if len(text) > _MAX_LITERAL:
-        raise DocumentError(
-            f"more than {_MAX_LITERAL:,} characters of Python: write JSON instead", source=source, line=line
-        )
+        reason = f"more than {_MAX_LITERAL:,} characters of Python: write JSON instead"
+        raise DocumentError(reason, source=source, line=line)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # for example, of an unknown escape in a string

@@ -99,7 +99,10 @@ class Registration:
         if len(destinations) * len(projects) > _MAX_BINDINGS:
             raise InvalidRegistration(f"the registration expands to more than {_MAX_BINDINGS:,} bindings; split it")
         try:
-            check_pattern(".".join(max(texts, key=_size, default="#") for texts in (destinations, projects)))
+            longest = [
+                max(texts, key=lambda text: len(text.encode()), default="#") for texts in (destinations, projects)
+            ]
+            check_pattern(".".join(longest))
         except InvalidPattern as error:
             raise InvalidRegistration(f"destination and project together: {error}") from error
         object.__setattr__(self, "destinations", destinations)
@@ -180,12 +183,7 @@ def read_registrations(
         InvalidRegistration: Raised when a registration has an unknown property, lacks one, or has one of a wrong type.
     """
     found: list[Registration | Binding] = []
-    entries = (
-        read_entries(text, source=source)
-        if on_warning is None
-        else read_entries(text, source=source, on_warning=on_warning)
-    )
-    for entry in entries:
+    for entry in read_entries(text, source=source, on_warning=on_warning):
         try:
             found.extend(_read_entry(entry.value))
         except (InvalidRegistration, InvalidName, InvalidPattern) as error:
@@ -272,7 +270,3 @@ def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise InvalidRegistration(f"{name}: {value!r:.40} is not text; write one registration for each")
     return value
-
-
-def _size(text: str) -> int:
-    return len(text.encode())
