@@ -94,24 +94,23 @@ def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequenc
 
 def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -> list[str]:
     names = [field.name for field in exchange.fields]
+    listed = ", ".join(names)
     for name in fields:
         if name not in names:
             guess = Guesses().nearest(name, names)
             meant = f"did you mean {guess!r}? " if guess else ""
-            raise ConfigurationError(
-                f"keys of {exchange.name} have no field {name!r}; {meant}There are {_listed(names)}"
-            )
+            raise ConfigurationError(f"keys of {exchange.name} have no field {name!r}; {meant}There are {listed}")
     if not fields:
         return ["#"]
     if exchange.separator != "." and fields.keys() != set(names):
         raise ConfigurationError(
             f"the key of {exchange.name} is one word, {exchange.layout}, of which a pattern cannot match a part: "
-            f"give {_listed(names)}, or choose messages with --filter \"key.{next(iter(fields))} == '…'\""
+            f"give {listed}, or choose messages with --filter \"key.{next(iter(fields))} == '…'\""
         )
     choices = [
         [_word(field, value, exchange.separator) for value in fields[field.name]]
         if field.name in fields
-        else [_default(field)]
+        else [field.constant or ("#" if field.many else "*")]
         for field in exchange.fields
     ]
     count = prod(map(len, choices))
@@ -129,10 +128,6 @@ def _joined(exchange: KnownExchange, words: Sequence[str]) -> str:
         while len(kept) > 1 and kept[-2] == "*":
             del kept[-2]
     return exchange.separator.join(kept)
-
-
-def _default(field: KeyField) -> str:
-    return field.constant or ("#" if field.many else "*")
 
 
 def _word(field: KeyField, value: str, separator: str) -> str:
@@ -157,10 +152,6 @@ def _word(field: KeyField, value: str, separator: str) -> str:
     return value
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)
-
-
 class KnownLayouts:
     """What the catalogue says about the routing keys of an exchange, for `pulsekit.bindings.lint`."""
 
@@ -169,12 +160,7 @@ class KnownLayouts:
         return find_exchange(exchange) is not None
 
     def mismatch(self, exchange: str, pattern: str) -> tuple[str, str] | None:
-        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one.
-
-        Args:
-            exchange: the full name of the exchange.
-            pattern: the pattern.
-        """
+        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one."""
         known = find_exchange(exchange)
         if known is None:
             return None

@@ -23,6 +23,8 @@ from pulsekit.why.answers import are_objects, jobs_in, name_of, shown_as
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pulsekit.errors import Problem
+    from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.prediction import TaskPrediction
     from pulsekit.why.evidence import Evidence, Page
     from pulsekit.why.target import Target
@@ -144,7 +146,7 @@ class _Ladder:
         yield _definition_step("treeherder", predicted, ("treeherder-",), "/extra")
         if predicted.job is None:
             finding = predicted.findings[0]
-            yield Step("run", StepStatus.FAILED, f"{finding.pointer}: {finding.message}", finding.hint)
+            yield Step("run", StepStatus.FAILED, _placed(finding), finding.hint)
             return
         self._project, self._revision = predicted.job["origin"]["project"], predicted.job["origin"]["revision"]
         yield self._repository()
@@ -179,9 +181,8 @@ class _Ladder:
             what = f"{len(self.tasks):,} of {counted(len(entries), 'task', ',')} would not be on Treeherder"
             yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
         else:
-            yield Step(
-                "tasks", StepStatus.OK, "each task leads to a job; `pulsekit why TASK_ID` asks about one of them"
-            )
+            what = "each task leads to a job; `pulsekit why TASK_ID` asks about one of them"
+            yield Step("tasks", StepStatus.OK, what)
 
     def _shown(self, entries: list[Any]) -> Iterator[tuple[str, str]]:
         """Yield project and revision of each task that Treeherder would show, and note why it would not show others."""
@@ -193,10 +194,7 @@ class _Ladder:
             verdict = judge(message)
             if verdict.reasons:
                 reason = verdict.reasons[0]
-                place = f"{reason.pointer}: " if reason.pointer else ""
-                self.tasks.append(
-                    TaskReason(task_id, name_of(task), reason.rule, f"{place}{reason.message}", reason.hint)
-                )
+                self.tasks.append(TaskReason(task_id, name_of(task), reason.rule, _placed(reason), reason.hint))
             elif (job := verdict.job) is not None:
                 yield verdict.project, job["revision"]
 
@@ -219,18 +217,14 @@ class _Ladder:
         found = repositories.find(self._project)
         if found is None:
             near = Guesses().nearest(self._project, repositories)
-            hint = (
-                f"did you mean {near!r}? Correct the route" if near else "ask Treeherder's team to add the repository"
-            )
+            add = "ask Treeherder's team to add the repository"
+            hint = f"did you mean {near!r}? Correct the route" if near else add
             return _failed("project", page, f"{brief(self._project)} is not a repository of Treeherder", hint)
         if not found.active:
-            hint = "ask Treeherder's team to activate the repository"
-            return _failed(
-                "project", page, f"{brief(self._project)} is a repository of Treeherder, but not active", hint
-            )
-        return Step(
-            "project", StepStatus.OK, f"{self._project} is an active repository ({found.url})", "", page.address
-        )
+            what = f"{brief(self._project)} is a repository of Treeherder, but not active"
+            return _failed("project", page, what, "ask Treeherder's team to activate the repository")
+        detail = f"{self._project} is an active repository ({found.url})"
+        return Step("project", StepStatus.OK, detail, "", page.address)
 
     def _push(self) -> Step:
         query = urlencode({"revision": self._revision})
@@ -267,8 +261,7 @@ class _Ladder:
         self.form = verdict.job
         if self.form is None:
             reason = verdict.reasons[0]
-            place = f"{reason.pointer}: " if reason.pointer else ""
-            what = f"Treeherder drops the message about run {max(0, number)}, which is {state}: {place}{reason.message}"
+            what = f"Treeherder drops the message about run {max(0, number)}, which is {state}: {_placed(reason)}"
             return _failed("run", page, what, reason.hint)
         job = self.form["job"]
         return Step("run", StepStatus.OK, f"run {max(0, number)} leads to the job {shown_as(job)}", "", page.address)
@@ -307,8 +300,7 @@ def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...
     """Return a step on a part of the definition, by the rules about it."""
     for finding in predicted.findings:
         if finding.rule.startswith(rules) or (finding.rule == "task-incomplete" and finding.pointer.startswith(part)):
-            place = f"{finding.pointer}: " if finding.pointer else ""
-            return Step(name, StepStatus.FAILED, f"{place}{finding.message}", finding.hint)
+            return Step(name, StepStatus.FAILED, _placed(finding), finding.hint)
     if name == "route":
         detail = "there is one tc-treeherder route"
         if predicted.job is not None:
@@ -316,6 +308,10 @@ def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...
             detail = f"the route names {origin['project']} and {origin['revision']}"
         return Step(name, StepStatus.OK, detail)
     return Step(name, StepStatus.OK, "extra.treeherder is valid")
+
+
+def _placed(problem: Finding | Problem) -> str:
+    return f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message
 
 
 def _failed(name: str, page: Page, detail: str, hint: str) -> Step:
