@@ -108,37 +108,10 @@ class _Case:
     hosts: list[tuple[str, int]] = field(default_factory=list)
     host: str = ""
     refusal: VirtualHostRefused | None = None
-    _broker: Broker | None = None
-    _stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-    _pulse: Pulse | None = None
-
-    @property
-    def broker(self) -> Broker:
-        assert self._broker is not None
-        return self._broker
-
-    @broker.setter
-    def broker(self, broker: Broker) -> None:
-        self._broker = broker
-
-    @property
-    def stream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        assert self._stream is not None
-        return self._stream
-
-    @stream.setter
-    def stream(self, stream: tuple[asyncio.StreamReader, asyncio.StreamWriter]) -> None:
-        self._stream = stream
-        self.resources.callback(stream[1].transport.abort)
-
-    @property
-    def pulse(self) -> Pulse:
-        assert self._pulse is not None
-        return self._pulse
-
-    @pulse.setter
-    def pulse(self, pulse: Pulse) -> None:
-        self._pulse = pulse
+    # Set by the checks `configuration`, `tcp` and `login`, which the checks that read them need.
+    broker: Broker = field(init=False)
+    stream: tuple[asyncio.StreamReader, asyncio.StreamWriter] = field(init=False)
+    pulse: Pulse = field(init=False)
 
     @property
     def own(self) -> bool:
@@ -190,12 +163,8 @@ async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case)
     except _FailedError as failed:
         status, detail, hint, error = Status.FAILED, failed.detail, failed.hint, failed.error
     except PulsekitError as caught:
-        status, detail, hint, error = (
-            Status.FAILED,
-            str(caught),
-            "try again; if it fails again, report a bug with these lines",
-            caught,
-        )
+        status, detail, error = Status.FAILED, str(caught), caught
+        hint = "try again; if it fails again, report a bug with these lines"
     return CheckResult(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
 
 
@@ -282,6 +251,7 @@ async def _tcp(case: _Case) -> str:
         except OSError as refused:
             error = Unreachable(f"{host}:{port}: {_words(refused)}")
         else:
+            case.resources.callback(case.stream[1].transport.abort)
             case.host = host
             return "; ".join([f"connected to {host}:{port}", *failures])
         failures.append(str(error))
@@ -306,11 +276,10 @@ async def _tls(case: _Case) -> str:
     except ssl.SSLCertVerificationError as error:
         failure = Unreachable(f"the certificate of {case.host} is not trusted: {error.verify_message}")
         raise _FailedError(failure, _certificate_hint(error)) from error
-    except TimeoutError as error:
-        failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
-        raise _FailedError(failure, "use the TLS port, usually 5671, or amqp:// for clear text") from error
-    except (ssl.SSLError, OSError, EOFError) as error:
+    except (OSError, EOFError) as error:  # TimeoutError and SSLError are such, too
         failure = Unreachable(f"the TLS handshake failed: {_words(error)}")
+        if isinstance(error, TimeoutError):
+            failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
         raise _FailedError(failure, "use the TLS port, usually 5671, or amqp:// for clear text") from error
     end = ssl.cert_time_to_seconds(str((writer.get_extra_info("peercert") or {})["notAfter"]))
     days = (end - datetime.now(UTC).timestamp()) / 86400
@@ -320,7 +289,6 @@ async def _tls(case: _Case) -> str:
 async def _amqp(case: _Case) -> str:
     reader, writer = case.stream
     hint = "check the port: on Pulse it is 5671, with amqps://"
-    failure: PulsekitError
     try:
         async with asyncio.timeout(case.timeout):
             writer.write(PROTOCOL_HEADER)
@@ -329,12 +297,10 @@ async def _amqp(case: _Case) -> str:
             if (kind, channel) != (1, 0) or size > _MOST_FRAME:
                 raise _FailedError(Unreachable("the server does not use AMQP 0-9-1"), hint)
             frame = head + await reader.readexactly(size + 1)
-    except TimeoutError as error:
-        failure = ConnectTimeout(f"the server did not answer within {case.timeout:g} s")
-        more = hint if case.broker.tls else "if this is a TLS port, use amqps://"
-        raise _FailedError(failure, more) from error
-    except (OSError, EOFError) as error:
-        failure = Unreachable("the server closed the connection after the AMQP 0-9-1 header")
+    except (OSError, EOFError) as error:  # TimeoutError is one, too
+        failure: PulsekitError = Unreachable("the server closed the connection after the AMQP 0-9-1 header")
+        if isinstance(error, TimeoutError):
+            failure = ConnectTimeout(f"the server did not answer within {case.timeout:g} s")
         more = hint if case.broker.tls else "if this is a TLS port, use amqps://"
         raise _FailedError(failure, more) from error
     finally:
@@ -399,11 +365,9 @@ async def _exchange(case: _Case) -> str:
     if name is None:
         raise _NotAskedForError("no exchange is configured: add --exchange NAME")
     if not await case.pulse.exchange_exists(name):
-        hint = (
-            f"run 'pulsekit exchange create {name}'"
-            if case.own
-            else f"check the spelling and the virtual host, or ask {owner(name)} to create it"
-        )
+        hint = f"check the spelling and the virtual host, or ask {owner(name)} to create it"
+        if case.own:
+            hint = f"run 'pulsekit exchange create {name}'"
         raise _FailedError(NotFound(f"{name} does not exist", code=404), hint)
     if not case.own:
         return f"{name} exists"
