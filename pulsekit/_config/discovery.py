@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import Broker, parse_url
 from pulsekit._amqp.tables import read_table
+from pulsekit._amqp.types import PROTOCOL_HEADER
 
 if TYPE_CHECKING:
     from pulsekit._config.settings import Settings
@@ -20,7 +21,6 @@ SANDBOX_PORT = 5695  # not RabbitMQ's 5672, where a real broker may listen
 SANDBOX_PLATFORM = "pulsekit sandbox"
 SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - any password works there
 
-_HEADER = b"AMQP\x00\x00\x09\x01"  # AMQP 0-9-1 §4.2.2
 _TIMEOUT = 0.5  # seconds; enough for this machine
 _LARGEST = 16_384  # bytes of a Connection.Start; that of the sandbox has about 500
 _METHOD = b"\x01\x00\x00"  # a method frame on channel 0
@@ -45,7 +45,7 @@ def find_sandbox(*, port: int = SANDBOX_PORT) -> Broker | None:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=_TIMEOUT) as connection:
             connection.settimeout(_TIMEOUT)
-            connection.sendall(_HEADER)
+            connection.sendall(PROTOCOL_HEADER)
             while (properties := _server_properties(seen)) is None:
                 part = connection.recv(4096)
                 if not part or len(seen) > _LARGEST:

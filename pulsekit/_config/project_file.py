@@ -89,10 +89,7 @@ def _dumped(yaml: Any, tree: Any) -> str:
 def _merged(text: str, before: str, after: str) -> str:
     """Apply the change to the original text, because the emitter can lose spacing and the place of comments.
 
-    Args:
-        text: the original text.
-        before: the emitted text without the change.
-        after: the emitted text with the change.
+    `before` and `after` are the emitted texts without and with the change.
     """
     ours, theirs, changed = text.splitlines(), before.splitlines(), after.splitlines()
     pieces = _pieces(ours, theirs)

@@ -66,10 +66,8 @@ class Settings:
     @property
     def names_a_broker(self) -> bool:
         """Return whether the environment or the user's file names a broker or a user."""
-        environment, login = self._environment, self._login
-        return any(environment.get(name) for name in ("PULSE_URL", "PULSE_USER")) or not login.keys().isdisjoint(
-            {"url", "user"}
-        )
+        in_environment = any(self._environment.get(name) for name in ("PULSE_URL", "PULSE_USER"))
+        return in_environment or not self._login.keys().isdisjoint({"url", "user"})
 
     @property
     def user(self) -> str | None:
@@ -102,10 +100,7 @@ class Settings:
                 f"or run `pulsekit register --{target} --write`"
             )
         return replace(
-            self,
-            exchange=chosen.exchange,
-            destinations=chosen.destinations,
-            registrations=chosen.registrations,
+            self, exchange=chosen.exchange, destinations=chosen.destinations, registrations=chosen.registrations
         )
 
     @property
@@ -129,7 +124,7 @@ class Settings:
         user = self._environment.get("PULSE_USER") or self._login.get("user")
         password = self._environment.get("PULSE_PASSWORD")
         kept = password is None
-        if kept:
+        if password is None:
             password = _configured_password(self._login)
         if not url and not user:
             raise ConfigurationError(
@@ -192,10 +187,7 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
             return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
             reason = error.strerror or type(error).__name__
-        except (
-            RuntimeError,
-            ValueError,
-        ) as error:  # the home does not exist; or not UTF-8: this error would show the password
+        except (RuntimeError, ValueError) as error:  # no home; or not UTF-8: this error would show the password
             reason = type(error).__name__
         raise ConfigurationError(f"cannot read password_file {path}: {reason}")
     if command := login.get("password_command"):

@@ -31,13 +31,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.messages import Gap
-from pulsekit.records.record import (
-    dump_line,
-    gap_record,
-    header_record,
-    record_line,
-    trailer_record,
-)
+from pulsekit.records.record import dump_line, gap_record, header_record, record_line, trailer_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -105,9 +99,7 @@ class Recorder:
         """
         self._file = open(self.path, self._mode, buffering=0, opener=_privately)  # noqa: SIM115 - `close` does
         self._append(_line(header_record(datetime.now(UTC), self._bindings)))
-        with suppress(
-            OSError
-        ):  # sync the folder, which has the name of the new file; some file systems do not support it
+        with suppress(OSError):  # some file systems cannot sync the folder, which has the name of the new file
             folder = os.open(self.path.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)

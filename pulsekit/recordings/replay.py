@@ -35,13 +35,8 @@ def schedule(
 ) -> Iterator[tuple[float, Record]]:
     """Yield each message with the time when it is due, in seconds after the first.
 
-    No message is due before the previous one, even if the clock was set back during the recording.
-
-    Args:
-        entries: the entries of a recording. Gaps keep their duration.
-        speed: the divisor of the intervals; with `inf`, all messages are due at once.
-        max_gap: the largest number of seconds between two messages, after `speed`.
-        pace: seconds between any two messages, instead of the recorded times.
+    No message is due before the previous one, even if the clock was set back during the recording. Gaps keep their
+    duration. See `Replay` for the arguments.
     """
     due, last = 0.0, None
     for number, entry in enumerate(entry for entry in entries if isinstance(entry, Record)):
@@ -128,7 +123,7 @@ class Replay:
         Args:
             entries: the entries of a recording, as from `read_recording`.
             speed: the divisor of the intervals; with `inf`, it does not wait, and no message is late.
-            max_gap: the largest number of seconds between two messages.
+            max_gap: the largest number of seconds between two messages, after `speed`.
             pace: seconds between any two messages, instead of the recorded times.
             rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`.
             clock: returns the time in seconds.

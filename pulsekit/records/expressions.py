@@ -112,10 +112,8 @@ def _compile(text: str, name: str) -> Any:
     except (JMESPathError, RecursionError) as error:
         raise ConfigurationError(_words(text, name, error)) from error
     for function, arguments in _calls(compiled.parsed):
-        known = Functions.FUNCTION_TABLE.get(
-            function
-        )  # jmespath itself reports this only when it evaluates the expression
-        if known is None:
+        known = Functions.FUNCTION_TABLE.get(function)
+        if known is None:  # jmespath itself reports this only when it evaluates the expression
             raise ConfigurationError(
                 f"{name}: unknown function {function}(); JMESPath has {', '.join(sorted(Functions.FUNCTION_TABLE))}"
             )

@@ -32,14 +32,12 @@ _MOST_NAMES = 1000  # names remembered for a suggestion
 
 
 class MissingFields:
-    """The fields of an expression that no record has had. False once every field was found."""
+    """The fields of an expression, given as jmespath's syntax tree, that no record has had.
+
+    False once every field was found.
+    """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
-        """Find the fields.
-
-        Args:
-            tree: the syntax tree of jmespath.
-        """
         paths: list[_Path] = []
         paths.append(_collect(tree, (), paths) or ())
         # For each path the most steps that a record had, and the names that records have in the place of the next.
@@ -83,10 +81,7 @@ class MissingFields:
 def _collect(node: Mapping[str, Any], base: _Path, found: list[_Path]) -> _Path | None:
     """Add the paths that an expression reads. Return its own path if it only follows names, else None.
 
-    Args:
-        node: the expression.
-        base: the path of the current value.
-        found: the paths so far.
+    `base` is the path of the current value.
     """
     kind, children = node["type"], node["children"]
     if kind == "field":

@@ -24,11 +24,7 @@ _BODIES = ("body", "body_b64")
 
 
 class OpenedPayload:
-    """A payload, and its record.
-
-    Attributes:
-        record: the record, or None for a bare payload.
-    """
+    """A payload, and its `record`, or None for a bare payload."""
 
     def __init__(self, content: Any, record: Record | None, within: Document | None) -> None:
         self.record = record

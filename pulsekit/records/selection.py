@@ -43,11 +43,7 @@ class Selection:
     """A selection of messages, and of the parts to show. Only requested parts are computed.
 
     Attributes:
-        schema: the schema of payloads, the check of messages, a function that returns one for an exchange, or None.
-        query: the query whose value replaces the record, or None.
         chooses: whether some messages may be skipped.
-        unwraps: whether envelopes are removed.
-        explains: whether records say why a binding matched.
         attribution: finds the bindings that matched.
         plain: whether a record is that of the delivery, with members added.
     """
@@ -114,11 +110,7 @@ class Selection:
 
 
 class SelectedMessage:
-    """A message and its parts, each computed on first use.
-
-    Attributes:
-        message: the message.
-    """
+    """A message and its parts, each computed on first use."""
 
     __slots__ = ("_answer", "_payload", "_problem", "_record", "_selection", "message")
 
