@@ -379,8 +379,8 @@ def test_a_password_on_the_command_line_is_refused_unless_it_stays_on_this_machi
         assert_hidden(done.out + done.err)
         return done.err
 
-    assert "put the password into PULSE_PASSWORD" in said(f"amqps://me:{ENCODED}@example.invalid/")
-    assert "put the password into PULSE_PASSWORD" in said(f"amqps://me:{ENCODED}@127.0.0.1:1,example.invalid:1/")
+    assert "set PULSE_PASSWORD instead" in said(f"amqps://me:{ENCODED}@example.invalid/")
+    assert "set PULSE_PASSWORD instead" in said(f"amqps://me:{ENCODED}@127.0.0.1:1,example.invalid:1/")
     assert "connection refused" in said(f"amqp://me:{ENCODED}@127.0.0.1:1/")
 
 

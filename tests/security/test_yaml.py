@@ -102,5 +102,5 @@ def test_a_file_that_never_ends_is_not_read_to_its_end(place: str, tmp_path: Pat
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/dev/zero")
     said, seconds = run(*arguments, folder=tmp_path)
-    assert "MiB" in said or "it is no file" in said
+    assert "MiB" in said or "it is not a file" in said
     assert seconds < 8

@@ -86,7 +86,7 @@ def _write_files(place: Place) -> None:
         "jobs.ndjson": f"{json.dumps(job)}\n" * 2000,
         "mixed.ndjson": f"{json.dumps(job)}\n{json.dumps(job | {'state': 'done'})}\n",
         "registration.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: [autoland._]\n",
-        "useless.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: [autoland]\n",
+        "useless.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: ['moz-*._']\n",
         "many.yml": f"exchange: {place.exchange}\nprojects: [{', '.join(f'p{number}' for number in range(2000))}]\n",
         "keys.txt": "treeherder.autoland._\n" * 2000,
     }

@@ -86,7 +86,7 @@ async def test_a_publish_that_is_told_to_end_says_what_was_sent_and_what_is_not_
     assert process.returncode == status
     assert all("message_id" in receipt for receipt in receipts)
     assert f"3 returned, to {place.exchange} in " in err
-    assert "2 had no confirm and may have arrived" in err
+    assert "2 messages had no confirm and may have arrived" in err
     assert "Traceback" not in err
 
 

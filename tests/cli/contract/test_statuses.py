@@ -42,7 +42,7 @@ TABLE: dict[int, list[str]] = {
         "match nobody.takes.this",
         "bindings useless.yml --lint",
         "bindings broken.yml",
-        "register -e {exchange} -d treeherder -p autoland",
+        "register -e {exchange} -d treeherder -p moz-*._",
         "validate broken.yml",
         "preview broken.yml",
         "publish broken.yml --exchange {exchange} -d treeherder",
