@@ -14,7 +14,7 @@ import asyncio
 import contextvars
 import inspect
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncContextDecorator, AsyncExitStack, ContextDecorator, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import is_defined
@@ -106,7 +106,9 @@ async def _enter(context: Any, threads: _Threads, stack: AsyncExitStack) -> Any:
                 return False
 
         stack.push_async_exit(leave)
-    return entered if callable(entered) or not callable(context) else context
+    # A context manager that is also callable may be the handler, but those of contextlib are callable as decorators.
+    is_handler = callable(context) and not isinstance(context, ContextDecorator | AsyncContextDecorator)
+    return context if is_handler and not callable(entered) else entered
 
 
 class _Threads:

@@ -54,7 +54,7 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
         raise ConfigurationError(f"{target} is a list, and not all of it are workers: write [pulsekit.Worker(…), …]")
     if not callable(found) and not is_context(found):
         kind = type(found).__name__
-        raise ConfigurationError(f"{target} is a {kind} and no handler: name a function, a class or a pulsekit.Worker")
+        raise ConfigurationError(f"{target} is of type {kind} and no handler: name a function, a class or a pulsekit.Worker")
     try:
         check(found)
     except TypeError as error:
@@ -110,17 +110,16 @@ def _attribute(owner: Any, name: str, module_name: str) -> Any:
     try:
         return getattr(owner, name)
     except AttributeError as error:
-        public = [one for one, value in vars(owner).items() if callable(value) or isinstance(value, Worker | list)]
-        names = [one for one in public if not one.startswith("_") and _is_of(vars(owner)[one], module_name)]
+        names = [one for one in dir(owner) if one[0] != "_" and _is_candidate(getattr(owner, one, None), module_name)]
         near = Guesses().nearest(name, names)
         hint = f"did you mean {near}?" if near else f"it has {either(names)}"
         raise ConfigurationError(f"{module_name} has no {name}: {hint}") from error
 
 
-def _is_of(value: Any, module_name: str) -> bool:
-    """Return whether a value was not imported from another module."""
-    module = getattr(value, "__module__", module_name)
-    return not callable(value) or module in {module_name, Path(module_name).stem, f"_pulsekit_{Path(module_name).stem}"}
+def _is_candidate(value: Any, module_name: str) -> bool:
+    """Return whether a value may be what the user means, and was not imported from another module."""
+    own = {module_name, Path(module_name).stem, f"_pulsekit_{Path(module_name).stem}"}
+    return isinstance(value, Worker | list) or (callable(value) and getattr(value, "__module__", module_name) in own)
 
 
 def _failed(name: str, error: BaseException) -> ConfigurationError:

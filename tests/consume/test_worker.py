@@ -1,0 +1,117 @@
+"""The description of a worker: what it accepts as a handler, and which fields contradict each other."""
+
+from __future__ import annotations
+
+import functools
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import pulsekit
+from pulsekit import OnFailure, Policy, Worker
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+def function(message: pulsekit.Message) -> None: ...
+
+
+async def coroutine(message: pulsekit.Message) -> None: ...
+
+
+def with_two(message: pulsekit.Message, database: object) -> None: ...
+
+
+def without_parameters() -> None: ...
+
+
+def generator(message: pulsekit.Message) -> Iterator[int]:
+    yield 1
+
+
+@contextmanager
+def opened() -> Iterator[Any]:
+    yield function
+
+
+@contextmanager
+def opened_with(name: str) -> Iterator[Any]:
+    yield name
+
+
+@asynccontextmanager
+async def async_opened() -> AsyncIterator[Any]:
+    yield function
+
+
+class Callable:
+    def __call__(self, message: pulsekit.Message) -> None: ...
+
+
+class Entered:
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *_: object) -> None: ...
+
+
+class WithArguments(Callable):
+    def __init__(self, name: str) -> None: ...
+
+
+class Plain: ...
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        function, coroutine, opened, async_opened, Callable, Callable(), Entered, Entered(), opened(),
+        functools.partial(with_two, database=None), lambda message: None, print, WithArguments("x"),
+    ],
+)  # fmt: skip
+def test_a_handler_can_be_a_function_a_class_or_a_context_manager(handler: Any) -> None:
+    Worker(handler, "exchange/me/x:#")
+
+
+@pytest.mark.parametrize(
+    ("handler", "words"),
+    [
+        (Plain, "write the method __call__"),
+        (WithArguments, "give each parameter a default"),
+        (opened_with, "give each parameter a default"),
+        (with_two, "write def with_two"),
+        (without_parameters, "write def without_parameters"),
+        (generator, "cannot contain `yield`"),
+        (Plain(), "not Plain"),
+        (None, "not NoneType"),
+    ],
+)
+def test_what_cannot_be_called_with_a_message_is_refused_with_what_to_write(handler: Any, words: str) -> None:
+    with pytest.raises(TypeError, match=words):
+        Worker(handler, "exchange/me/x:#")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"concurrency": 0},
+        {"concurrency": 2, "order": "strict"},
+        {"prefetch": 5, "order": "strict"},
+        {"order": "random"},
+        {"ack": "never"},
+        {"ack": "before", "policy": Policy(failure=OnFailure.REQUEUE)},
+        {"ack": "before", "policy": Policy(failure=OnFailure.REJECT)},
+        {"queue": "jobs"},
+        {"bindings": "jobs:#"},
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(pulsekit.ConfigurationError):
+        Worker(function, **{"bindings": "exchange/me/x:#", **fields})
+
+
+def test_the_order_is_strict_unless_several_messages_are_handled_at_once() -> None:
+    assert Worker(function).is_strict
+    assert not Worker(function, concurrency=2).is_strict
+    assert not Worker(function, prefetch=10).is_strict
+    assert not Worker(function, order="any").is_strict
