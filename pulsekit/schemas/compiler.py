@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit.errors import SchemaError
 from pulsekit.schemas.drafts import DRAFTS, KEYWORDS
 from pulsekit.schemas.formats import FORMATS
-from pulsekit.schemas.runtime import ENTRY
+from pulsekit.schemas.runtime import ENTRY, without_pattern_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -80,9 +80,10 @@ def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
     module = ast.parse(_PREAMBLE)
     for entry, formats in entries.items():
         try:
-            source = fastjsonschema.compile_to_code(
-                _copy(schema, formats=formats), use_default=False, use_formats=False, detailed_exceptions=False
-            )
+            with without_pattern_warnings():
+                source = fastjsonschema.compile_to_code(
+                    _copy(schema, formats=formats), use_default=False, use_formats=False, detailed_exceptions=False
+                )
         except fastjsonschema.JsonSchemaDefinitionException as error:
             raise SchemaError(f"the schema cannot be compiled: {error}") from error
         module.body += _Trimmer(ast.parse(source), entry).functions()

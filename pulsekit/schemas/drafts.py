@@ -15,6 +15,7 @@ from pulsekit._documents.nesting import MAX_DEPTH, is_deeper
 from pulsekit._documents.values import pointer_token
 from pulsekit.errors import SchemaError
 from pulsekit.schemas.references import References
+from pulsekit.schemas.runtime import without_pattern_warnings
 
 if TYPE_CHECKING:
     from pulsekit._documents.values import JSON
@@ -224,7 +225,8 @@ class _Checker:
     def _pattern(self, pattern: Any, where: str) -> None:
         self._need(isinstance(pattern, str), where, "must be a regular expression")
         try:
-            re.compile(pattern)
+            with without_pattern_warnings():
+                re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as error:
             self._need(False, where, f"{pattern!a} is not a valid regular expression: {error}")
 

@@ -19,6 +19,7 @@ from pulsekit.errors import Problem
 from pulsekit.schemas.fixes import add, move, remove, replace, retyped, within
 from pulsekit.schemas.formats import FORMATS
 from pulsekit.schemas.keywords import LIMITS, frozen, types_of
+from pulsekit.schemas.runtime import without_pattern_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -56,7 +57,8 @@ def list_problems(schema: CheckedSchema, payload: Any, *, formats: bool, most: i
         RecursionError: Raised when more than `_MOST_WITHIN` subschemas are nested.
         TypeError: Raised when the payload contains a value that JSON cannot represent.
     """
-    found = list(islice(_Walk(schema, formats=formats, most=most + 1).explain(schema.root, payload, ""), most + 1))
+    with without_pattern_warnings():
+        found = list(islice(_Walk(schema, formats=formats, most=most + 1).explain(schema.root, payload, ""), most + 1))
     if len(found) > most:
         found[most] = Problem("", "many", f"has more than {most:,} problems; the others are not listed")
     return found

@@ -7,13 +7,15 @@ nor the schema itself is loaded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["ENTRY", "Patterns", "Refused", "Validator", "bind"]
+__all__ = ["ENTRY", "Patterns", "Refused", "Validator", "bind", "without_pattern_warnings"]
 
 # Raises `Refused` if a payload is not valid. For values that JSON cannot represent, it may raise any exception.
 Validator: TypeAlias = Callable[[Any], object]
@@ -31,7 +33,16 @@ class Patterns(dict[str, re.Pattern[str]]):
     __slots__ = ()
 
     def __missing__(self, pattern: str) -> re.Pattern[str]:
-        return self.setdefault(pattern, re.compile(pattern))
+        with without_pattern_warnings():
+            return self.setdefault(pattern, re.compile(pattern))
+
+
+@contextmanager
+def without_pattern_warnings() -> Iterator[None]:
+    """Compile patterns of schemas without Python's warnings about its future syntax, such as of the set in `[[a]`."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
 
 
 def bind(code: CodeType) -> Validator:

@@ -302,3 +302,9 @@ def test_other_software_compiles_anew(part: str, tmp_path: Path, monkeypatch: py
         assert [compiled(), compiled()] == [3, 4]
     finally:
         schemas._software.cache_clear()
+
+
+def test_a_pattern_that_python_will_read_differently_is_no_warning() -> None:
+    schema = load_schema({"properties": {"a": {"pattern": "[[a]$"}}, "patternProperties": {"[[c]": {}}})
+    assert [schema.is_valid({"a": text}) for text in ("[", "b")] == [True, False]  # a warning is an error in tests
+    assert [problem.pointer for problem in schema.problems({"a": "b"})] == ["/a"]
