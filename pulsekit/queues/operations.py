@@ -225,7 +225,7 @@ async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> in
 async def _is_quorum(link: Link, name: str) -> bool:
     try:
         return (await read_queue_properties(link, name)).arguments.get("x-queue-type") == "quorum"
-    except NotFound:
+    except (NotFound, PreconditionFailed):  # see PeekLimit.read
         return False
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.queue_properties import delivery_limit, read_queue_properties
-from pulsekit.errors import ConfigurationError
+from pulsekit.errors import ConfigurationError, PreconditionFailed
 from pulsekit.schemas.cache import remembered
 
 if TYPE_CHECKING:
@@ -51,7 +51,10 @@ class PeekLimit:
             BrokerRefused: Raised when the queue does not exist, is exclusive to another connection, or is not the
                 user's own.
         """
-        properties = await read_queue_properties(link, name)
+        try:
+            properties = await read_queue_properties(link, name)
+        except PreconditionFailed:  # for a name of some 150 bytes, the broker's answer is cut off before the property
+            return cls(link, name, None)
         return cls(link, name, delivery_limit(properties.arguments, link.server))
 
     def check(self) -> None:

@@ -279,7 +279,7 @@ def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> N
     assert done.records[4]["preview"].items() <= alone.records[0].items()
     assert "dry run: 3 messages would be sent, 3 rejected; nothing was sent" in done.err
     pretty = pulsekit("publish", "--dry-run", "-o", "pretty", folder=tmp_path, given=given)
-    assert "linux64 asan debug  M(bc3) testfailed" in pretty.out
+    assert "M(bc3) testfailed  linux64 asan debug" in pretty.out
     assert "\ndropped  <stdin>, payload 3\ninvalid  <stdin>, payload 4\n" in pretty.out
 
 

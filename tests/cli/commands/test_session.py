@@ -284,7 +284,7 @@ def test_a_duration_ends_the_wait_for_an_exchange_which_is_visible(
     assert done.status == 1
     assert f"no exchange '{exchange}'" in done.err
     assert "trying again" in done.err
-    assert "0 came, 1 were expected" in done.err
+    assert "0 messages arrived, 1 expected" in done.err
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, None])
