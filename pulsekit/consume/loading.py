@@ -54,7 +54,9 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
         raise ConfigurationError(f"{target} is a list, and not all of it are workers: write [pulsekit.Worker(…), …]")
     if not callable(found) and not is_context(found):
         kind = type(found).__name__
-        raise ConfigurationError(f"{target} is of type {kind} and no handler: name a function, a class or a pulsekit.Worker")
+        raise ConfigurationError(
+            f"{target} is of type {kind} and no handler: name a function, a class or a pulsekit.Worker"
+        )
     try:
         check(found)
     except TypeError as error:

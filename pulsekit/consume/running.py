@@ -73,6 +73,7 @@ class RunningWorker:
         self.rejected = 0
         self.seconds = 0.0
         self.opened = False
+        self._recorded = False
         self._control = control
         self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the last exception of the handler, by task
         self._handler: Callable[[Message], Awaitable[None]]
@@ -114,6 +115,7 @@ class RunningWorker:
         if isinstance(source, str | Path):
             from pulsekit.consume.recorded import RecordedMessages  # not loaded on a broker
 
+            self._recorded = True
             return RecordedMessages(source, self.worker)
         return self.worker.subscribe(source)
 
@@ -144,10 +146,16 @@ class RunningWorker:
         if isinstance(error, _OF_SOURCE) and error not in self._raised.values():
             return error
         what = f"raised {described(error)}" if error in self._raised.values() else f"got no message: {described(error)}"
-        now = "was acknowledged before" if self.worker.ack == "before" else f"is in {queue} again"
-        failure = HandlerFailed(f"the handler {self.name} {what}; the message {now}")
+        failure = HandlerFailed(f"the handler {self.name} {what}{self._where(queue)}")
         failure.__cause__ = error
         return failure
+
+    def _where(self, queue: str) -> str:
+        """Return what happened to a message whose handler failed, as the end of a sentence."""
+        if self.worker.ack == "before":
+            return "; the message was acknowledged before"
+        queued = self.worker.declared is not None and not self._recorded
+        return f"; the message is in {queue} again" if queued else ""
 
     async def _call(self, message: Message) -> None:
         """Call the handler, and count."""

@@ -27,7 +27,7 @@ async def get(url: str, method: str = "GET") -> tuple[int, str, str]:
 
     def request() -> tuple[int, str, str]:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:  # noqa: S310
+            with urllib.request.urlopen(urllib.request.Request(url, method=method), timeout=10) as answer:
                 return answer.status, answer.headers["Content-Type"], answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

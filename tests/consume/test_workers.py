@@ -18,6 +18,7 @@ from pulsekit.queues import delete_queue, queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
     from support.rabbitmq.broker import PulseUser
 
 
@@ -168,7 +169,9 @@ async def test_a_failure_stops_all_workers_after_their_messages(
         pass
     await fill(1)
     workers = Workers([Worker(slow, queue=queue), Worker(fails, queue=other)], signals=())
-    with pytest.raises(HandlerFailed, match=f"fails raised KeyError: 'boom'; the message is in {other} again") as caught:
+    with pytest.raises(
+        HandlerFailed, match=f"fails raised KeyError: 'boom'; the message is in {other} again"
+    ) as caught:
         await workers.run(pulse)
     assert isinstance(caught.value.__cause__, KeyError)
     assert finished == [{"n": 0}]

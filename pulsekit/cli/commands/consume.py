@@ -24,7 +24,7 @@ from pulsekit.cli.options import (
     duration,
 )
 from pulsekit.cli.output.output import note, quote
-from pulsekit.errors import ConfigurationError
+from pulsekit.errors import ConfigurationError, HandlerFailed
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -40,7 +40,7 @@ __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
 pulsekit consume listener:on_task task-failed --queue failed --retries 3
-pulsekit consume listener.py:on_push hgpushes/v2 --queue pushes --dead-letter exchange/me/dead
+pulsekit consume hg.py:run hgpushes --queue hg --dead-letter exchange/me/dead
 pulsekit consume listener:workers --http 9100
 pulsekit consume listener:on_task task-failed --queue failed --drain
 pulsekit consume listener.py:on_task --from tasks.ndjson
@@ -127,8 +127,8 @@ def command(
         str | None, typer.Option("--from", metavar="RECORDING", help="Handle recorded messages, without a broker.")
     ] = None,
     app_dir: Annotated[
-        str, typer.Option("--app-dir", metavar="FOLDER", help="Folder of the module. [default: this folder]")
-    ] = ".",
+        str | None, typer.Option("--app-dir", metavar="FOLDER", help="Folder of the module. [default: this folder]")
+    ] = None,
     shutdown_timeout: Annotated[
         float | None, duration("--shutdown-timeout", help="Time that handlers have to finish. [default: 25s]")
     ] = None,
@@ -152,7 +152,7 @@ def command(
     A pulsekit.Worker has its own bindings, queue and policy; their options cannot be used with it.
     """
     from pulsekit._config.settings import load_settings
-    from pulsekit.cli.commands.tail.command import _bindings as read_arguments
+    from pulsekit.cli.commands.tail.arguments import read_arguments
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.consume.loading import load
     from pulsekit.consume.worker import Worker
@@ -168,7 +168,7 @@ def command(
         raise ConfigurationError(
             "--from reads a recording until its end, and needs no broker: remove --drain and --url"
         )
-    loaded = load(target, app_dir)
+    loaded = load(target, app_dir or ".")
     pulse = None if recording is not None else connect(load_settings(), url, insecure=insecure)
     user = None if pulse is None else pulse.user
     if isinstance(loaded, list):
@@ -224,6 +224,10 @@ async def _run(workers: Workers, pulse: Pulse | None, recording: str | None, por
     except Stop as error:
         note(str(error))
         return error.code if error.code in range(256) else ExitCode.NEGATIVE
+    except HandlerFailed as error:
+        if error.__cause__ is not None and not any(one.failed for one in workers.workers):
+            _print_traceback(error.__cause__)  # of what makes the handler
+        raise
     finally:
         handled, failed = (sum(getattr(one, name) for one in workers.workers) for name in ("succeeded", "failed"))
         note(f"{counted(handled, 'message')} handled, {failed:,} failed")
@@ -237,15 +241,18 @@ def _stop_at_once(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 
 def _print_failure(name: str, message: Message, error: Exception) -> None:
-    """Print the traceback of a handler, without the frames of pulsekit above it."""
     from pulsekit.consumer.policy import Reject, Retry
 
-    if isinstance(error, Reject | Retry):
-        return
+    if not isinstance(error, Reject | Retry):
+        note(f"{name} failed to handle {message}:")
+        _print_traceback(error)
+
+
+def _print_traceback(error: BaseException) -> None:
+    """Print a traceback without the frames of pulsekit above the user's code."""
     trace = error.__traceback__
     while trace is not None and Path(trace.tb_frame.f_code.co_filename).is_relative_to(_PACKAGE):
         trace = trace.tb_next
-    note(f"{name} failed to handle {message}:")
     quote("".join(traceback.format_exception(type(error), error, trace)))
 
 

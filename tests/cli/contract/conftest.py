@@ -26,6 +26,16 @@ if TYPE_CHECKING:
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 NOBODY = "amqp://me:p@127.0.0.1:1/"
 WAITING = 100  # messages in the queue
+LISTENER = """
+import pulsekit
+
+def on_message(message): ...
+
+def rejects(message):
+    raise pulsekit.Reject
+
+worker = pulsekit.Worker(on_message, "{exchange}")
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +44,7 @@ class Place:
 
     Attributes:
         folder: has job.yml, broken.yml, jobs.ndjson (2,000 jobs), registration.yml, many.yml (registrations for 2,000
-            bindings), useless.yml, recording.ndjson and damaged.ndjson.
+            bindings), useless.yml, recording.ndjson, damaged.ndjson and listener.py, with handlers for `consume`.
         url: logs in the user, with a password that nothing may show.
         password: it.
         exchange: the user's, which takes what is published.
@@ -89,6 +99,7 @@ def _write_files(place: Place) -> None:
         "useless.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: ['moz-*._']\n",
         "many.yml": f"exchange: {place.exchange}\nprojects: [{', '.join(f'p{number}' for number in range(2000))}]\n",
         "keys.txt": "treeherder.autoland._\n" * 2000,
+        "listener.py": LISTENER.format(exchange=place.exchange),
     }
     for name, text in texts.items():
         (place.folder / name).write_text(text)
