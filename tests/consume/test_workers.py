@@ -179,6 +179,25 @@ async def test_a_failure_stops_all_workers_after_their_messages(
     assert await left(pulse, other) == [0]
 
 
+async def test_a_failure_stops_the_other_calls_of_its_worker_after_their_messages(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill
+) -> None:
+    both, finished = asyncio.Barrier(2), []
+
+    async def handler(message: pulsekit.Message) -> None:
+        await both.wait()
+        if message.payload["n"] == 0:
+            raise KeyError
+        await asyncio.sleep(0.01)  # in which the other call has failed
+        finished.append(message.payload["n"])
+
+    await fill(4)
+    with pytest.raises(HandlerFailed):
+        await Workers([Worker(handler, queue=queue, concurrency=2)], signals=()).run(pulse)
+    assert finished == [1]
+    assert sorted(await left(pulse, queue)) == [0, 2, 3]
+
+
 async def test_a_deleted_queue_does_not_stop_the_other_workers(
     pulse: pulsekit.Pulse, exchange: str, queue: str, fill: Fill
 ) -> None:
@@ -278,17 +297,21 @@ async def test_a_handler_that_does_not_finish_in_time_is_cancelled_and_its_messa
     assert sorted(await left(pulse, queue)) == [0, 1]
 
 
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
 async def test_draining_waits_for_messages_that_are_handled_again(
-    pulse: pulsekit.Pulse, queue: str, fill: Fill
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, kind: Any
 ) -> None:
-    seen = []
+    seen, queue = [], Queue(f"queue/{user.name}/{kind}", type=kind)
+    async with pulse.subscribe(exchange, queue=queue):
+        pass
+    for n in range(2):
+        await pulse.publisher(exchange).publish({"n": n}, "k")
 
     def handler(message: pulsekit.Message) -> None:
         seen.append(message.payload["n"])
         if len(seen) == 1:
             next(iter(()))  # a StopIteration, which must not end the worker
 
-    await fill(2)
     policy = Policy(failure=OnFailure.REQUEUE, delay=0.3)
     await Workers([Worker(handler, queue=queue, policy=policy)], drain=True, signals=()).run(pulse)
     assert seen == [0, 0, 1]  # strict order, although the first message was handled twice
