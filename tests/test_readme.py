@@ -49,7 +49,9 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
     assert listed == {int(code) for code in ExitCode}
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/catalogue.md", "docs/commands.md", "docs/configuration.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/catalogue.md", "docs/commands.md", "docs/configuration.md", "docs/consume.md"]
+)
 def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:
     shown = re.findall(r"^pulsekit (.*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
     assert shown

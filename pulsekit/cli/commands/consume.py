@@ -40,7 +40,7 @@ __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
 pulsekit consume listener:on_task task-failed --queue failed --retries 3
-pulsekit consume hg.py:run hgpushes --queue hg --dead-letter exchange/me/dead
+pulsekit consume a.py:run hgpushes --queue hg --dead-letter exchange/me/dead
 pulsekit consume listener:workers --http 9100
 pulsekit consume listener:on_task task-failed --queue failed --drain
 pulsekit consume listener.py:on_task --from tasks.ndjson
