@@ -35,14 +35,17 @@ class PlannedPublish:
 
     Attributes:
         stopped: whether a refused payload was the last.
+        finished: the number of payloads of which each message has a receipt. To continue later, skip them.
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:
         self.stopped: bool = False
+        self.finished: int = 0
         self._publisher = publisher
         self._keep_going = keep_going
-        # In the order of the payloads: a receipt for one that was refused, None for a message that was handed over.
-        self._order: deque[Receipt | None] = deque()
+        # In the order of the payloads: the receipt of one that was refused, or for each message that was passed to the
+        # publisher whether it is the last of its payload.
+        self._order: deque[Receipt | bool] = deque()
 
     async def send(
         self,
@@ -61,7 +64,7 @@ class PlannedPublish:
             async for receipt in receipts:
                 for refused in self._refused():
                     yield refused
-                self._order.popleft()
+                self.finished += self._order.popleft() is True
                 yield receipt
         for refused in self._refused():
             yield refused
@@ -83,7 +86,7 @@ class PlannedPublish:
 
     def _accept(self, result: PlannedMessages | RefusedPayload) -> list[PlannedMessage]:
         if not isinstance(result, RefusedPayload):
-            self._order.extend([None] * len(result))
+            self._order.extend([False] * (len(result) - 1) + [True])
             return result.messages
         error = result.error
         problems = error.problems if isinstance(error, InvalidPayload) else ()
@@ -93,6 +96,7 @@ class PlannedPublish:
         return []
 
     def _refused(self) -> Iterator[Receipt]:
-        while self._order and (receipt := self._order[0]) is not None:
+        while self._order and not isinstance(receipt := self._order[0], bool):
             self._order.popleft()
+            self.finished += 1
             yield receipt

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulsekit._documents.suggestions import counted
-from pulsekit.cli.connection import connect, run
+from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import (
     CountOption,
@@ -35,6 +35,7 @@ from pulsekit.errors import ConfigurationError, DamagedRecording
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pulsekit.cli.output.receipts import Receipts
     from pulsekit.publisher.publisher import Publisher
     from pulsekit.recordings.replay import KeyMap
     from pulsekit.records.expressions import Filter
@@ -97,7 +98,9 @@ def command(
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange
+    from pulsekit.cli.output.receipts import Receipts
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
+    from pulsekit.pulse import Pulse
     from pulsekit.recordings.replay import KeyMap
 
     wanted = None
@@ -111,8 +114,8 @@ def command(
     name = exchange or settings.exchange
     if name is None:
         raise ConfigurationError("no exchange: add --exchange exchange/<user>/<name>, or set it in pulsekit.yml")
-    pulse = None if dry_run else connect(settings, url, insecure=insecure)
-    check_exchange(name, pulse.user if pulse else None)
+    broker = None if dry_run else locate(settings, url, insecure=insecure)
+    check_exchange(name, broker.user if broker else None)
     recording = _Recording(
         file=file,
         rekey=KeyMap(changes or ()),
@@ -125,15 +128,16 @@ def command(
     )
     out = Output(output)
     recording.check(out if dry_run else None)
-    if pulse is None:
+    if broker is None:
         out.flush()
         note(f"dry run: {recording.words()}; nothing was sent")
         return ExitCode.DONE
 
     async def work() -> int:
-        async with pulse:
+        async with Pulse(broker) as pulse:
             publisher = pulse.publisher(name, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
-            return await _send(recording, publisher, out, window=window, require_route=require_route)
+            receipts = Receipts(out, total=recording.messages, local=broker.loopback)
+            return await _send(recording, publisher, receipts, window=window, require_route=require_route)
 
     note(f"sending {recording.words()} to {name}")
     return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
@@ -237,11 +241,11 @@ class _Recording:
                 warn(str(error))
 
 
-async def _send(recording: _Recording, publisher: Publisher, out: Output, *, window: int, require_route: bool) -> int:
-    from pulsekit.cli.output.receipts import Receipts
+async def _send(
+    recording: _Recording, publisher: Publisher, receipts: Receipts, *, window: int, require_route: bool
+) -> int:
     from pulsekit.recordings.replay import Replay
 
-    receipts = Receipts(out, total=recording.messages)
     replay = Replay(
         recording.records(),
         speed=recording.speed,
@@ -258,6 +262,7 @@ async def _send(recording: _Recording, publisher: Publisher, out: Output, *, win
         if recording.speed != inf:
             words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
         note(words)
+        receipts.warn_returned()
     return receipts.status(require_route=require_route)
 
 

@@ -9,19 +9,23 @@ from contextlib import aclosing, nullcontext
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.ndjson import dump_line
+from pulsekit._documents.suggestions import counted
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.output.output import Output, console, fail, warn
+from pulsekit.cli.output.output import Output, console, fail, note, warn
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
     from contextlib import AbstractContextManager
 
+    from rich.status import Status
+
     from pulsekit.publisher.receipts import Receipt
 
-__all__ = ["Receipts"]
+__all__ = ["Counting", "Receipts"]
 
-_MANY = 50  # messages; from this number on, show a progress bar instead of lines
+_MANY = 50  # messages; more of them are counted and not shown as lines on a terminal
 _FRAME = 0.1  # seconds between two updates of the bar
+_PATIENCE = 0.5  # seconds without progress on the screen
 _EXPLAINED = {"invalid", "returned"}  # outcomes whose reason is printed as an error or a warning
 _STYLES = {"confirmed": "good", "returned": "warn"}
 
@@ -31,25 +35,45 @@ class Receipts:
 
     A thread writes the lines of NDJSON, so that they do not block the event loop.
 
+    Args:
+        out: the output, or None to show no receipts and no progress.
+        total: the expected number of messages, or None if it is unknown.
+        local: whether the broker is on this machine.
+
     Attributes:
         counts: the number of messages by outcome.
         total: the expected number of messages, or None if it is unknown.
+        local: whether the broker is on this machine, which decides the advice for returned messages.
+        blocked: whether the command was stopped while it waited for the reader of stdout, so that receipts of
+            published messages may be missing in `counts`.
     """
 
-    def __init__(self, out: Output, *, total: int | None = None) -> None:
+    def __init__(self, out: Output | None, *, total: int | None = None, local: bool = False) -> None:
         from pulsekit.cli.output.streams import Outlet  # imports asyncio, which help and completion do not need
 
         self.counts: Counter[str] = Counter()
         self.total = total
+        self.local = local
+        self.blocked = False
         self._out = out
-        self._outlet = Outlet(out.lines)
+        self._outlet = Outlet(out.lines) if out is not None else None
         self._index = 0
+        self._returned: Receipt | None = None  # the first one, until the warning about it is printed
+        self._one_key = True  # whether all returned messages have the key of the first one
 
     def _show(self, receipt: Receipt, *, told: bool) -> None:
         self.counts[receipt.outcome] += 1
         index, self._index = self._index, self._index + 1
         if receipt.outcome == "invalid" and not told:
             fail(f"message {self._index}: {receipt.detail}")
+        if receipt.outcome == "returned" and self.counts["returned"] == 1:
+            self._returned = receipt
+            if self.total is None:  # the end of a stream may be far
+                self.warn_returned()
+        elif receipt.outcome == "returned" and self._returned is not None and self._one_key:
+            self._one_key = receipt.routing_key == self._returned.routing_key
+        if self._out is None or self._outlet is None:
+            return
         if not self._out.pretty:
             line = {
                 "index": index,
@@ -61,16 +85,16 @@ class Receipts:
                 "detail": receipt.detail,
             }
             self._outlet.put(f"{dump_line(line)}\n".encode())
-        elif self.total is None or self.total < _MANY or receipt.outcome not in _STYLES:
+        elif (index if self.total is None else self.total) < _MANY or receipt.outcome not in _STYLES:
             resent = "  (sent again)" if receipt.resent else ""
             detail = f"  ({receipt.detail})" if receipt.detail and receipt.outcome not in _EXPLAINED else ""
             style = _STYLES.get(receipt.outcome, "bad")
             self._out.line(
                 (f"{receipt.outcome:9}", style), "  ", (receipt.routing_key, "key"), (resent + detail, "dim")
             )
-        if receipt.outcome == "returned" and self.counts["returned"] == 1:
-            target = f"{receipt.routing_key!r} on {receipt.exchange}"
-            warn(f"no queue is bound to {target}, so the broker discarded the message")
+        elif self.total is None and index == _MANY:
+            self._out.flush()
+            note("the next messages are counted; -o ndjson shows each receipt")
 
     async def show_all(self, receipts: AsyncGenerator[Receipt, None], doing: str) -> None:
         """Show each receipt when it arrives, or a progress bar for many. In the end, close the source and flush.
@@ -90,16 +114,40 @@ class Receipts:
                         self._show(receipt, told=refused)
                         if refused:
                             continue
-                        advance()
-                        if self._outlet.full:
+                        if self.total is not None or self._index > _MANY:  # before, each receipt is a line
+                            advance()
+                        if self._outlet is not None and self._outlet.full:
+                            self.blocked = True
                             await self._outlet.room()
+                            self.blocked = False
         finally:
-            await self._outlet.drain()
-            self._out.flush()
+            if self._out is not None and self._outlet is not None:
+                await self._outlet.drain()
+                self._out.flush()
 
     def summary(self) -> str:
         """Return the counts as text, or an empty text if there are none."""
         return ", ".join(f"{number:,} {outcome}" for outcome, number in self.counts.items())
+
+    def warn_returned(self) -> bool:
+        """Warn of messages that the broker discarded because no queue is bound, and say what to do.
+
+        Return whether a warning was printed: not if there are no such messages, or the warning was printed before.
+        """
+        first, self._returned = self._returned, None
+        if first is None:
+            return False
+        many = self.counts["returned"]
+        key = repr(first.routing_key) if self._one_key else f"keys such as {first.routing_key!r}"
+        what = counted(many, "message") if many > 1 else "the message"
+        advice = (
+            f"to receive messages, first run 'pulsekit tail {first.exchange}' in another terminal, "
+            "or start the sandbox with --registration FILE"
+            if self.local
+            else f"'pulsekit match {first.routing_key}' compares a key with the registered bindings"
+        )
+        warn(f"no queue is bound to {key} on {first.exchange}, so the broker discarded {what}; {advice}")
+        return True
 
     def status(self, *, require_route: bool) -> ExitCode:
         """Return the exit code for the outcomes.
@@ -120,9 +168,43 @@ class Receipts:
 
     def _progress(self, doing: str) -> AbstractContextManager[Callable[[], None]]:
         """Return a context with a function to call for each message. On a terminal, draw a bar for many messages."""
-        if self.total is None or self.total < _MANY or not sys.stderr.isatty():
+        if self._out is None or not sys.stderr.isatty() or (self.total or _MANY) < _MANY:
             return nullcontext(lambda: None)
+        if self.total is None:
+            return Counting(doing) if self._out.pretty else nullcontext(lambda: None)
         return _Bar(doing, self.total)
+
+
+class Counting:
+    """A count on stderr within a `with` block, for example of payloads that are validated.
+
+    It is drawn on a terminal from half a second on, so that a few payloads need not wait for rich.
+    """
+
+    def __init__(self, words: str) -> None:
+        self._words = words
+        self._enabled = sys.stderr is not None and sys.stderr.isatty()
+        self._due = time.monotonic() + _PATIENCE
+        self._done = 0
+        self._status: Status | None = None
+
+    def __enter__(self) -> Callable[[], None]:
+        return self._advance
+
+    def __exit__(self, *_: object) -> None:
+        if self._status is not None:
+            self._status.stop()
+
+    def _advance(self) -> None:
+        self._done += 1
+        if not self._enabled or (now := time.monotonic()) < self._due:
+            return
+        self._due = now + _FRAME
+        words = f"{self._words} {self._done:,}"
+        if self._status is None:
+            self._status = console(stderr=True).status(words, spinner="line")
+            self._status.start()
+        self._status.update(words)
 
 
 class _Bar:

@@ -454,9 +454,55 @@ def test_on_a_terminal_many_messages_are_a_bar_and_a_line_of_counts(
     done = on_terminal(*arguments, env={"PULSE_URL": user.url, "CI": "true"})
     assert done.code == 0
     assert "publishing" in done.out
-    assert "60 returned, to " in done.out
-    assert done.out.count("no queue is bound to 'k'") == 1
-    assert "confirmed  k" not in done.out
+    # One sentence says what happened to all of them, and what to do.
+    assert done.out.count(" returned") == 0
+    words = " ".join(done.out.split())
+    assert words.count(f"no queue is bound to 'k' on {exchange}, so the broker discarded 60 messages") == 1
+    assert f"first run 'pulsekit tail {exchange}'" in words
+
+
+def test_a_stream_on_a_terminal_shows_a_screenful_of_receipts_and_counts_the_others(
+    user: PulseUser, exchange: str, folder: Path
+) -> None:
+    arguments = ("publish", "--exchange", exchange, "-k", "k", "-o", "pretty")
+    done = pulsekit(*arguments, folder=folder, url=user.url, given=ndjson(*[JOBS[0]] * 120))
+    assert done.out.splitlines() == ["returned   k"] * 50
+    assert "120 returned, to " in done.err
+    assert done.err.count("no queue is bound to 'k'") == 1
+
+
+@pytest.mark.usefixtures("messages")
+async def test_quiet_prints_problems_only(user: PulseUser, exchange: str, folder: Path) -> None:
+    (folder / "jobs.ndjson").write_text(ndjson(JOBS[0], JOBS[1]))
+    (folder / "broken.ndjson").write_text(ndjson(JOBS[0], BROKEN))
+
+    async def publish(*arguments: str, to: str = exchange) -> tuple[int, str, str]:
+        words = ("publish", "--exchange", to, "-d", "a", "-d", "b", "-q", *arguments)
+        done = await asyncio.to_thread(pulsekit, *words, folder=folder, url=user.url)
+        return done.status, done.out, done.err
+
+    assert await publish("jobs.ndjson") == (0, "", "")
+    status, out, err = await publish("jobs.ndjson", to=f"{exchange}-unbound")
+    assert (status, out) == (0, "")
+    assert err.startswith(f"warning: no queue is bound to keys such as 'a.{PROJECT}._' on {exchange}-unbound")
+    status, out, err = await publish("broken.ndjson", "--keep-going")
+    assert (status, out) == (3, "")
+    assert "broken.ndjson:2" in err
+    assert "2 confirmed, 1 invalid" in err
+    assert (await publish("jobs.ndjson", "-o", "ndjson"))[0] == 2
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_skipped_jobs_are_not_sent(user: PulseUser, exchange: str, folder: Path, piped: bool) -> None:
+    text = ndjson(BROKEN, *JOBS[:3])
+    (folder / "jobs.ndjson").write_text(text)
+    arguments = ["publish", "--exchange", exchange, "-k", "k", *([] if piped else ["jobs.ndjson"])]
+    done = pulsekit(*arguments, "--skip", "2", folder=folder, url=user.url, given=text if piped else "")
+    assert done.status == 0, done.err
+    assert [record["index"] for record in done.records] == [0, 1]
+    assert "jobs.ndjson:1:" not in done.err
+    done = pulsekit(*arguments, "--skip", "4", folder=folder, url=user.url, given=text if piped else "")
+    assert (done.status, done.out) == ((0, "") if piped else (2, ""))
 
 
 async def test_what_became_invalid_after_it_was_validated_is_not_sent(

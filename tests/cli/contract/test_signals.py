@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import subprocess
 from typing import TYPE_CHECKING
@@ -87,7 +88,37 @@ async def test_a_publish_that_is_told_to_end_says_what_was_sent_and_what_is_not_
     assert all("message_id" in receipt for receipt in receipts)
     assert f"3 returned, to {place.exchange} in " in err
     assert "2 messages had no confirm and may have arrived" in err
+    assert "to continue with the first job that has no receipt, add --skip 3" in err
     assert "Traceback" not in err
+
+
+async def test_a_stopped_publish_of_a_file_accounts_for_every_job_and_says_where_to_continue(place: Place) -> None:
+    total = 400
+    job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
+    (place.folder / "many.ndjson").write_text(job * total)
+    words = place.words("publish many.ndjson --exchange {exchange} -d treeherder -d staging --window 4 -o ndjson")
+    async with Proxy(place.url) as proxy:
+        with start(*words, folder=place.folder, url=proxy.url) as process:
+            assert process.stdout is not None
+            receipts = [await asyncio.to_thread(process.stdout.readline)]
+            proxy.hold_answers()
+            process.send_signal(signal.SIGINT)
+            out, err = await asyncio.to_thread(process.communicate)
+            receipts += out.splitlines()
+    assert process.returncode == 130
+    counts = {
+        what: int(number.replace(",", ""))
+        for number, what in re.findall(
+            r"^([\d,]+) (?:messages? )?(returned|had no confirm|were not sent)", err, re.MULTILINE
+        )
+    }
+    assert counts["returned"] == len(receipts)
+    assert sum(counts.values()) == 2 * total
+    assert f"add --skip {len(receipts) // 2}\n" in err or len(receipts) < 2
+    again = place.run(
+        f"publish many.ndjson --exchange {{exchange}} -d treeherder -d staging --skip {len(receipts) // 2}"
+    )
+    assert len(again.out.splitlines()) == 2 * (total - len(receipts) // 2)
 
 
 def test_ctrl_c_ends_a_watch(place: Place) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import signal
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pulsekit.cli.connection import connect, run
+from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.options import (
@@ -18,6 +19,7 @@ from pulsekit.cli.options import (
     InsecureOption,
     OutputOption,
     ProfileOption,
+    QuietOption,
     RequireRouteOption,
     SetOption,
     TargetOption,
@@ -76,9 +78,11 @@ def command(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip invalid payloads, and send the others.")
     ] = False,
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Skip the first N jobs, to continue.")] = 0,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
     timeout: Annotated[float | None, timeout_option("60s, for each message")] = None,
+    quiet: QuietOption = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
@@ -89,6 +93,9 @@ def command(
     line. A job that Treeherder would drop for another reason than its schema is invalid, too. --force publishes invalid
     jobs. A job that Treeherder would show wrong causes a warning. A record of tail keeps its routing key unless one is
     given. The exchange is declared.
+
+    Receipts of 50 messages and more are counted on a terminal. --quiet prints problems only. If publish is stopped, it
+    prints how many jobs to --skip next time.
 
     --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
     show the job.
@@ -101,6 +108,8 @@ def command(
 
     if files == ["-"]:
         files = None
+    if quiet and (dry_run or output):
+        raise ConfigurationError("--quiet prints nothing on stdout: remove it, or --output and --dry-run")
     if key is not None and destinations:
         raise ConfigurationError("--routing-key and --destination cannot be combined: remove one")
     if not files and not is_piped():
@@ -114,7 +123,7 @@ def command(
 
         extra_properties = read_properties(cc or (), headers or (), properties or ())
     settings = load_settings().at(target)
-    pulse = None if dry_run else connect(settings, url, insecure=insecure)
+    broker = None if dry_run else locate(settings, url, insecure=insecure)
     loaded = None if unchecked else load_schema(schema or settings.schema)
     judge = None
     if loaded is not None and loaded.name == TODAY:
@@ -122,7 +131,7 @@ def command(
 
         judge = Judge(settings.lint_off)
     plan = PublishPlan(
-        exchange=_checked(exchange or settings.exchange, pulse.user if pulse else None),
+        exchange=_checked(exchange or settings.exchange, broker.user if broker else None),
         key=key,
         destinations=tuple(destinations or ()),
         defaults=settings.destinations,
@@ -135,29 +144,30 @@ def command(
         extra_properties=extra_properties,
     )
     out = Output(output)
-    if pulse is None:
+    if broker is None:
         from pulsekit.bindings.registration import expand
 
-        return _dry_run(plan, files or [], expand(settings.registrations), out)
+        return _dry_run(plan, files or [], expand(settings.registrations), out, skip)
     from pulsekit.cli.commands.publish.sending import Sending
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
+    from pulsekit.pulse import Pulse
 
-    sending = Sending(plan, out, keep_going=keep_going)
+    sending = Sending(plan, None if quiet else out, keep_going=keep_going, skip=skip)
     if files and not sending.read_files(files):  # outside the event loop, so that Ctrl-C interrupts it at once
         return ExitCode.NEGATIVE
 
     async def work() -> int:
         if not files and not await sending.read_pipe():
             return ExitCode.NEGATIVE
-        async with pulse:
+        async with Pulse(broker) as pulse:
             publisher = pulse.publisher(plan.exchange, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
-            await sending.send(publisher, window)
+            await sending.send(publisher, window, local=broker.loopback)
         return sending.status(require_route=require_route)
 
     return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
-def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output) -> int:
+def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output, skip: int) -> int:
     """Show the messages that would be sent, and previews of their jobs."""
     from pulsekit.cli.commands.publish.dry_run import DryRunReport
     from pulsekit.cli.commands.publish.files import Files
@@ -165,17 +175,20 @@ def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...],
 
     report = DryRunReport(plan, bindings, out)
     if names:
-        for result in Files(names, plan).judged():
+        for result in islice(Files(names, plan).judged(), skip, None):
             report.show(result)
     else:
 
         async def read() -> int:
             documents, stream = await read_pipe()
-            for document in documents:
+            for document in documents[skip:]:
                 report.show(plan.take(document))
+            left = skip
             if stream is not None:
                 async for streamed in stream:
-                    report.show(plan.take(streamed))
+                    left -= 1
+                    if left < 0:
+                        report.show(plan.take(streamed))
             return ExitCode.DONE
 
         run(read())

@@ -21,10 +21,12 @@ class LintSummary:
 
     Args:
         live: print the first finding of each rule at once, for a stream of jobs.
+        quiet: do not print cosmetic findings.
     """
 
-    def __init__(self, *, live: bool = False) -> None:
+    def __init__(self, *, live: bool = False, quiet: bool = False) -> None:
         self._live = live
+        self._quiet = quiet
         self._counts: dict[str, int] = {}  # number of jobs by rule
         self._first: dict[str, tuple[str, Placed]] = {}
 
@@ -52,12 +54,14 @@ class LintSummary:
         for rule in sorted(ranks, key=ranks.__getitem__):
             count = self._counts[rule]
             if not self._live:
-                self._print(rule, f"; {count} jobs" if count > 1 else "")
-            elif count > 1:
-                note(f"{rule}: {count} jobs")
+                self._print(rule, f"; {count:,} jobs" if count > 1 else "")
+            elif count > 1 and not self._quiet:
+                note(f"{rule}: {count:,} jobs")
 
     def _print(self, rule: str, count: str) -> None:
         source, (finding, line, column) = self._first[rule]
+        if self._quiet and finding.severity == SEVERITIES[-1]:
+            return
         say = note if finding.severity == SEVERITIES[-1] else warn
         say(f"{place_text(source, line, column)}: {finding} [{rule}, {finding.severity}{count}]")
 

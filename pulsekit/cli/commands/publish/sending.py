@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import nullcontext
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.suggestions import counted
@@ -12,7 +14,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.input.payloads import read_pipe
 from pulsekit.cli.output.output import Output, note
-from pulsekit.cli.output.receipts import Receipts
+from pulsekit.cli.output.receipts import Counting, Receipts
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.planning import RefusedPayload
 
@@ -27,14 +29,25 @@ if TYPE_CHECKING:
 
 __all__ = ["Sending"]
 
+_GOOD = {"confirmed", "returned"}  # outcomes that --quiet does not show; a warning names returned messages
+
 
 class Sending:
-    """A sender of the payloads of files or a pipe, which counts each outcome."""
+    """A sender of the payloads of files or a pipe, which counts each outcome.
 
-    def __init__(self, plan: PublishPlan, out: Output, *, keep_going: bool) -> None:
+    Args:
+        plan: the plan.
+        out: the output of receipts, or None to print only what went wrong.
+        keep_going: send the other payloads if some are refused.
+        skip: the number of payloads at the beginning that are not sent.
+    """
+
+    def __init__(self, plan: PublishPlan, out: Output | None, *, keep_going: bool, skip: int = 0) -> None:
         self._plan = plan
         self._receipts = Receipts(out)
-        self._summary = LintSummary()
+        self._quiet = out is None
+        self._skip = skip
+        self._summary = LintSummary(quiet=self._quiet)
         self._keep_going = keep_going
         self._again: Callable[[], Iterable[PlannedMessages | RefusedPayload]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
@@ -49,8 +62,12 @@ class Sending:
             OSError: Raised when a file cannot be read.
         """
         files = Files(names, self._plan)
-        self._again = files.again
-        return self._judge(files.judged(), ", ".join(names))
+        self._again = lambda: islice(files.again(), self._skip, None)
+        try:
+            return self._judge(files.judged(), ", ".join(names))
+        except KeyboardInterrupt:
+            note("nothing was sent")
+            raise
 
     async def read_pipe(self) -> bool:
         """Validate a pipe of JSON or YAML, or begin to stream a pipe of NDJSON. Return False if no message may be sent.
@@ -61,30 +78,58 @@ class Sending:
         """
         documents, self._stream = await read_pipe()
         if self._stream is not None:
-            self._summary = LintSummary(live=True)
+            self._summary = LintSummary(live=True, quiet=self._quiet)
             return True
         results = [self._plan.take(document) for document in documents]
-        self._again = lambda: results
+        self._again = lambda: results[self._skip :]
         return self._judge(results, STDIN)
 
-    async def send(self, publisher: Publisher, window: int) -> None:
-        """Publish the messages, and show each receipt when it arrives, in the order of the input."""
+    async def send(self, publisher: Publisher, window: int, *, local: bool) -> None:
+        """Publish the messages, and show each receipt when it arrives, in the order of the input.
+
+        If this is stopped, print how many messages have no confirm, how many were not sent, and where to continue.
+
+        Args:
+            publisher: publishes the messages.
+            window: the number of messages in flight.
+            local: whether the broker is on this machine.
+        """
         from pulsekit.publisher.planned import PlannedPublish
 
+        self._receipts.local = local
         began = time.monotonic()
         stream = self._stream
         # Skip payloads of files that became invalid after the validation. Stop a stream at the first invalid payload.
         self._planned = PlannedPublish(publisher, keep_going=self._keep_going or stream is None)
         results = self._read_again() if stream is None else self._streamed(stream)
+        complete = False
         try:
             await self._receipts.show_all(self._planned.send(results, window=window), "publishing")
+            complete = not self._planned.stopped
         finally:
             if stream is not None:
                 self._summary.print_all()
-            if summary := self._receipts.summary():
-                note(f"{summary}, to {self._plan.exchange} in {time.monotonic() - began:.1f} s")
-            if publisher.in_flight:
-                note(f"{counted(publisher.in_flight, 'message')} had no confirm and may have arrived")
+            counts = self._receipts.counts
+            # A warning that nothing was received says everything, and --quiet shows no success.
+            told = self._receipts.warn_returned() and counts.keys() == {"returned"}
+            if not complete or not (told or (self._quiet and counts.keys() <= _GOOD)):
+                note(f"{self._receipts.summary() or 'nothing was sent'}, to {self._plan.exchange} {_lasted(began)}")
+            if not complete:
+                self._print_rest(publisher, self._planned.finished)
+
+    def _print_rest(self, publisher: Publisher, finished: int) -> None:
+        """Print what became of the other messages, and how to continue."""
+        pending = publisher.in_flight
+        if pending:
+            note(f"{counted(pending, 'message')} had no confirm and may have arrived")
+        counts = self._receipts.counts
+        if self._receipts.total is not None:
+            rest = self._receipts.total - (counts.total() - counts["invalid"]) - pending
+            if rest > 0:
+                shown = " or have no receipt here" if self._receipts.blocked else ""
+                note(f"{counted(rest, 'message')} were not sent{shown}")
+        if finished:
+            note(f"to continue with the first job that has no receipt, add --skip {self._skip + finished}")
 
     def status(self, *, require_route: bool) -> ExitCode:
         """Return the exit code for the outcomes of the messages."""
@@ -93,18 +138,23 @@ class Sending:
 
     def _judge(self, results: Iterable[PlannedMessages | RefusedPayload], source: str) -> bool:
         total = dropped = refused = judged = messages = 0
-        for result in results:
-            total += 1
-            if isinstance(result, RefusedPayload):
-                refused += 1
-                judged += result.verdict is not None
-                dropped += result.verdict is not None and not result.verdict.problems
-                print_problems(result)
-            else:
-                messages += len(result)
-                self._summary.add(result)
+        with nullcontext(_nothing) if self._quiet else Counting("validated") as advance:
+            for number, result in enumerate(results):
+                advance()
+                if number < self._skip:
+                    continue
+                total += 1
+                if isinstance(result, RefusedPayload):
+                    refused += 1
+                    judged += result.verdict is not None
+                    dropped += result.verdict is not None and not result.verdict.problems
+                    print_problems(result)
+                else:
+                    messages += len(result)
+                    self._summary.add(result)
         if not total:
-            raise ConfigurationError(f"nothing to publish: {source} is empty")
+            behind = f" after the first {counted(self._skip, 'job')}" if self._skip else ""
+            raise ConfigurationError(f"nothing to publish: {source} is empty{behind}")
         self._summary.print_all()
         self._receipts.total = messages
         if refused and (not self._keep_going or refused == total):
@@ -125,10 +175,21 @@ class Sending:
     async def _streamed(
         self, documents: AsyncIterator[Document | DocumentError]
     ) -> AsyncIterator[PlannedMessages | RefusedPayload]:
+        skip = self._skip
         async for document in documents:
+            if skip:
+                skip -= 1
+                continue
             result = self._plan.take(document)
             if isinstance(result, RefusedPayload):
                 print_problems(result)
             else:
                 self._summary.add(result)
             yield result
+
+
+def _nothing() -> None: ...
+
+
+def _lasted(began: float) -> str:
+    return f"in {time.monotonic() - began:.1f} s"
