@@ -12,6 +12,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
+from pulsekit.cli.output.groups import Groups
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "command"]
 
 _FAILING = SEVERITIES[:2]
+_MOST = 10  # findings of each kind that are shown as text
 
 EXAMPLES = """
 pulsekit validate job.yml
@@ -43,6 +45,7 @@ pulsekit validate jobs.ndjson --profile treeherder
 pulsekit validate job.yml --set state=pending --unset result
 pulsekit validate --migrate jobs-of-2025.ndjson > jobs.ndjson
 pulsekit validate registrations.yml --schema registration
+pulsekit validate jobs.ndjson --statistics
 make-jobs | pulsekit validate -o ndjson
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#' | pulsekit validate
 """
@@ -57,7 +60,7 @@ def command(
     profile: ProfileOption = "strict",
     lint_off: Annotated[
         list[str] | None,
-        repeatable("--lint-off", metavar="RULE", help="Disable a rule of docs/lint.md."),
+        repeatable("--lint-off", metavar="RULE", help="Disable a rule, see 'pulsekit help rules'."),
     ] = None,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
@@ -65,6 +68,13 @@ def command(
     removals: UnsetOption = None,
     migrate: Annotated[
         bool, typer.Option("--migrate", help="Write each job in today's form, from one of 2016 to April 2026.")
+    ] = False,
+    most: Annotated[
+        int | None,
+        typer.Option("--max", min=0, metavar="N", help="Show at most N findings of each kind. [default: 10]"),
+    ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Show how often each finding occurs, instead of each one.")
     ] = False,
     output: Annotated[Form | None, output_option()] = None,
 ) -> int:
@@ -90,7 +100,19 @@ def command(
         judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
     context = Context(profile=profile, repositories=load_repositories(repositories))
-    report = _Report(loaded, context, output, judge, load_tasks(task), migrate=migrate, edits=edits)
+    if migrate and (output is not None or statistics):
+        raise ConfigurationError("--migrate writes jobs, not reports: remove --output and --statistics")
+    report = _Report(
+        loaded,
+        context,
+        output,
+        judge,
+        load_tasks(task),
+        migrate=migrate,
+        edits=edits,
+        most=0 if statistics else most,
+        statistics=statistics,
+    )
     read_all(files, report, "validate")
     return report.end()
 
@@ -108,10 +130,14 @@ class _Report:
         *,
         migrate: bool,
         edits: Edits | None,
+        most: int | None,
+        statistics: bool,
     ) -> None:
-        if migrate and form is not None:
-            raise ConfigurationError("--migrate writes jobs, not reports: remove --output")
         self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
+        # Records have all findings: programs read them.
+        everything = form is Form.GITHUB or (not migrate and not self._out.pretty)
+        self._groups = Groups(_MOST if most is None and not everything else most)
+        self._statistics = statistics
         self._migrate = migrate
         self._edits = edits
         self._judge = judge
@@ -176,7 +202,9 @@ class _Report:
             self._registrations = looks_like_registration(value)
         for one in lint:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
-        self._write(PayloadReport(document.source, index, found, lint, outcome))
+        report = self._groups.add(PayloadReport(document.source, index, found, lint, outcome))
+        if not self._statistics:
+            self._write(report)
 
     def flush(self) -> None:
         """Flush stdout."""
@@ -184,7 +212,11 @@ class _Report:
 
     def end(self) -> ExitCode:
         """Print a summary, and return the exit code."""
+        if self._statistics:
+            self._show_statistics()
         self._out.flush()
+        if not self._statistics and (hidden := self._groups.hidden):
+            note(hidden)
         valid = self.payloads - self._invalid
         counts = ", ".join(f"{self._broken[name]:,} {name}" for name in SEVERITIES if name in self._broken)
         lint = f"; Treeherder's rules: {counts}" if counts else ""
@@ -193,6 +225,13 @@ class _Report:
         note(f"{valid:,} valid, {self._invalid:,} invalid against {self._schema.name} ({self._profile}){lint}")
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE
+
+    def _show_statistics(self) -> None:
+        if not self._out.pretty:
+            for record in self._groups.records():
+                self._out.record(record)
+        elif rows := self._groups.rows():
+            self._out.table(rows)
 
     def _print_problems(self, report: PayloadReport) -> None:
         for problem in report.problems:

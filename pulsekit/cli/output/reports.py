@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pulsekit.errors import Problem
     from pulsekit.treeherder.placed import Placed
 
-__all__ = ["SEVERITIES", "Form", "PayloadReport", "report_record", "writer"]
+__all__ = ["SEVERITIES", "STYLES", "Form", "PayloadReport", "message_of", "report_record", "writer"]
 
 SEVERITIES = ("dropped", "wrong", "cosmetic")  # the worst first; a copy, because only linting imports the linter
 
-_STYLES = {"dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
+STYLES = {"invalid": "bad", "dropped": "bad", "wrong": "warn", "cosmetic": "dim"}
 _COMMANDS = {"dropped": "error", "wrong": "warning", "cosmetic": "notice"}
 
 
@@ -63,7 +63,7 @@ def report_record(report: PayloadReport) -> dict[str, Any]:
     errors = [
         {
             "pointer": problem.pointer,
-            "message": _message(problem),
+            "message": message_of(problem),
             "rule": problem.rule,
             "line": problem.line,
             "column": problem.column,
@@ -100,10 +100,10 @@ def _suggestion(problem: Problem) -> Mapping[str, Any] | None:
 def _print_report(out: Output, report: PayloadReport) -> None:
     for problem in report.problems:
         place = place_text(report.source, problem.line, problem.column)
-        out.wrapped((place, "head"), (_aside(problem.pointer), "key"), f"  {_message(problem)}")
+        out.wrapped((place, "head"), (_aside(problem.pointer), "key"), f"  {message_of(problem)}")
     for finding, line, column in report.lint:
         place = place_text(report.source, line, column)
-        severity: Cell = (f"  {finding.severity}", _STYLES[finding.severity])
+        severity: Cell = (f"  {finding.severity}", STYLES[finding.severity])
         words = f"  {finding.message} ({finding.hint})"
         out.wrapped((place, "head"), severity, (_aside(finding.pointer), "key"), words, (f" [{finding.rule}]", "dim"))
 
@@ -112,7 +112,7 @@ def _annotate(out: Output, report: PayloadReport) -> None:
     """Write workflow commands of GitHub Actions, which annotate lines in the diff of a pull request."""
     for problem in report.problems:
         title = problem.pointer or problem.rule
-        _command(out, "error", report.source, problem.line, problem.column, title, _message(problem))
+        _command(out, "error", report.source, problem.line, problem.column, title, message_of(problem))
     for finding, line, column in report.lint:
         words = f"{finding.pointer or 'the job'}: {finding.message} ({finding.hint})"
         _command(out, _COMMANDS[finding.severity], report.source, line, column, finding.rule, words)
@@ -139,5 +139,6 @@ def _property(text: str) -> str:
     return _data(text).replace(":", "%3A").replace(",", "%2C")
 
 
-def _message(problem: Problem) -> str:
+def message_of(problem: Problem) -> str:
+    """Return the message of a problem with its hint."""
     return f"{problem.message} ({problem.hint})" if problem.hint else problem.message

@@ -464,3 +464,41 @@ def test_a_registration_is_not_taken_for_an_invalid_job_without_a_word(call, fol
         assert done.code == 1
         assert "this looks like a registration, not a job: 'pulsekit bindings FILE --lint'" in done.err
     assert "registration" not in call("validate", "-", stdin=json.dumps(BROKEN)).err
+
+
+OLD = {name: value for name, value in PENDING.items() if name != "timeScheduled"}
+
+
+def test_a_finding_of_many_jobs_is_shown_ten_times_and_counted(call) -> None:
+    given = ndjson(*[OLD] * 2000, *[BROKEN] * 3)
+    shown = call("validate", "-o", "pretty", stdin=given)
+    assert shown.code == 1
+    assert sum("[time-missing]" in line for line in shown.out.splitlines()) == 10
+    assert sum("  /tier  " in line for line in shown.out.splitlines()) == 3
+    assert "1,990 findings not shown: 1,990 time-missing; --statistics counts them" in shown.err
+    few = call("validate", "-o", "pretty", "--max", "1", stdin=given)
+    assert len(few.out.splitlines()) == 3
+    assert "1,999 time-missing" in few.err
+    # Programs get every record with all of its findings.
+    lines = records(call("validate", "-o", "ndjson", stdin=given))
+    assert [len(line["lint"] + line["errors"]) for line in lines] == [1] * 2000 + [2] * 3
+
+
+def test_statistics_count_each_finding_and_name_the_first(call) -> None:
+    given = ndjson(*[OLD] * 2000, *[BROKEN] * 3)
+    shown = call("validate", "-o", "pretty", "--statistics", stdin=given)
+    assert (shown.code, "not shown" in shown.err) == (1, False)
+    *invalid, cosmetic = (line.split() for line in shown.out.splitlines())
+    assert {tuple(words[:2]) for words in invalid} == {("3", "invalid")}
+    assert cosmetic[:3] == ["2,000", "cosmetic", "time-missing"]
+    assert shown.out.splitlines()[-1].endswith("(first: <stdin>:1:1)")
+    lines = records(call("validate", "-o", "ndjson", "--statistics", stdin=given))
+    assert [(line["rule"], line["count"], line["line"]) for line in lines][-1] == ("time-missing", 2000, 1)
+    assert {line["pointer"]: line["count"] for line in lines[:-1]} == {"/state": 3, "/tier": 3}
+
+
+def test_memory_and_lines_are_limited_when_each_payload_has_another_fault(call) -> None:
+    given = ndjson(*[PENDING | {f"field{number}": 1} for number in range(1500)])
+    shown = call("validate", "-o", "pretty", stdin=given)
+    assert len(shown.out.splitlines()) == 1010
+    assert "490 findings not shown" in shown.err
