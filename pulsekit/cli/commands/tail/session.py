@@ -140,8 +140,11 @@ class Session:
             self._on_gap(self._first_gap)
         standing = [binding for binding in self.bindings if binding not in self._refused]
         note(f"listening on {', '.join(map(str, standing))}")
-        if store is not None and (kept := await messages.depth()).total:
-            note(f"{store.queue} has {counted(kept.total, 'message')} from before")
+        if store is not None:
+            kept = await messages.depth()
+            if kept.total:
+                note(f"{store.queue} has {counted(kept.total, 'message')} from before")
+            self._on_depth(kept)
         began = time.monotonic()
         try:
             async with self._watched(messages):
