@@ -15,11 +15,11 @@ _LINE = 4096  # bytes; a read from a terminal returns one line
 
 
 def check_can_ask(doing: str, *, yes: bool) -> None:
-    """Check that `agreed` can return an answer: the flag was given, or stdin and stderr are a terminal.
+    """Check that `agreed` can return an answer: the flag `--yes` was given, or stdin and stderr are a terminal.
 
     Args:
         doing: the action that needs agreement, such as "purge queue/me/q".
-        yes: the flag `--yes`.
+        yes: the flag.
 
     Raises:
         ConfigurationError: Raised when the flag is missing and there is no terminal.

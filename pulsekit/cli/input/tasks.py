@@ -22,8 +22,7 @@ RepositoriesOption = Annotated[
     ),
 ]
 TaskOption = Annotated[
-    str | None,
-    typer.Option("--task", metavar="FILE", help="Definition, or task-graph.json, for messages about tasks."),
+    str | None, typer.Option("--task", metavar="FILE", help="Definition, or task-graph.json, for messages about tasks.")
 ]
 
 

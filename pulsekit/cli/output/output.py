@@ -19,18 +19,7 @@ from pulsekit.cli.output.theme import paint, rich_styles, sgr, wants_colours
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = [
-    "Cell",
-    "Format",
-    "Output",
-    "clean",
-    "columns",
-    "console",
-    "fail",
-    "note",
-    "quote",
-    "warn",
-]
+__all__ = ["Cell", "Format", "Output", "clean", "columns", "console", "fail", "note", "quote", "warn"]
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from contextlib import aclosing, nullcontext
+from contextlib import aclosing, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.ndjson import dump_line
@@ -14,7 +14,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import Output, console, fail, note, warn
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from contextlib import AbstractContextManager
 
     from rich.status import Status
@@ -150,11 +150,7 @@ class Receipts:
         return True
 
     def status(self, *, require_route: bool) -> ExitCode:
-        """Return the exit code for the outcomes.
-
-        Args:
-            require_route: whether a returned message is a failure.
-        """
+        """Return the exit code for the outcomes. With `require_route`, a returned message is a failure."""
         counts = self.counts
         sent = sum(counts.values()) - counts["invalid"]
         if counts["invalid"] and not sent:
@@ -172,7 +168,7 @@ class Receipts:
             return nullcontext(lambda: None)
         if self.total is None:
             return Counting(doing) if self._out.pretty else nullcontext(lambda: None)
-        return _Bar(doing, self.total)
+        return _bar(doing, self.total)
 
 
 class Counting:
@@ -207,34 +203,22 @@ class Counting:
         self._status.update(words)
 
 
-class _Bar:
-    """A progress bar on stderr within a `with` block."""
+@contextmanager
+def _bar(doing: str, total: int) -> Iterator[Callable[[], None]]:
+    """Draw a progress bar on stderr, and yield the function to call for each message."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    def __init__(self, doing: str, total: int) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    columns = TextColumn(doing), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    done, due = 0, 0.0
 
-        self._progress = Progress(
-            TextColumn(doing),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console(stderr=True),
-            transient=True,
-        )
-        self._task = self._progress.add_task(doing, total=total)
-        self._done = 0
-        self._due = 0.0
-
-    def __enter__(self) -> Callable[[], None]:
-        self._progress.start()
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def _advance(self) -> None:
-        self._done += 1
+    def advance() -> None:
+        nonlocal done, due
+        done += 1
         now = time.monotonic()
-        if now >= self._due:  # more updates are not visible, and cost time
-            self._due = now + _FRAME
-            self._progress.update(self._task, completed=self._done)
+        if now >= due:  # more updates are not visible, and cost time
+            due = now + _FRAME
+            progress.update(task, completed=done)
+
+    with Progress(*columns, console=console(stderr=True), transient=True) as progress:
+        task = progress.add_task(doing, total=total)
+        yield advance

@@ -53,9 +53,9 @@ def writer(form: Form | None) -> tuple[Output, Callable[[PayloadReport], None]]:
         out = Output(Format.PRETTY)
         return out, lambda report: _annotate(out, report)
     out = Output(None if form is None else Format(form))
-    return out, (lambda report: _print_report(out, report)) if out.pretty else (
-        lambda report: out.record(report_record(report))
-    )
+    if out.pretty:
+        return out, lambda report: _print_report(out, report)
+    return out, lambda report: out.record(report_record(report))
 
 
 def report_record(report: PayloadReport) -> dict[str, Any]:

@@ -12,19 +12,19 @@ from math import inf
 from typing import TYPE_CHECKING, Protocol
 
 from pulsekit.cli.output.output import clean, columns, console
+from pulsekit.messages import Gap
 from pulsekit.recordings.follow import Viewer
 from pulsekit.recordings.worker import Worker
 from pulsekit.records.record import dump_line, gap_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from rich.live import Live
     from rich.table import Table
 
     from pulsekit.cli.output.output import Output
     from pulsekit.cli.output.rows import Rows
-    from pulsekit.messages import Gap
     from pulsekit.records.rates import Look, Rate
     from pulsekit.records.selection import SelectedMessage
 
@@ -49,18 +49,11 @@ class Screen(Viewer, Protocol):
 
 
 class Sheet:
-    """A `Screen` that shows one message per row, or writes one record per message.
+    """A `Screen` that shows one message per row or, if `rows` is None, writes one record per message."""
 
-    Attributes:
-        count: the number of messages shown.
-        due: never, because each message is shown when it arrives.
-        tells: whether the rows are on a terminal, so that no warning about a gap is needed on stderr.
-    """
-
-    due = inf
+    due = inf  # nothing is due, because each message is shown when it arrives
 
     def __init__(self, output: Output, rows: Rows | None) -> None:
-        """Create a view that writes rows, or records if `rows` is None."""
         self.count = 0
         self._output = output
         self.tells = rows is not None and sys.stdout.isatty()
@@ -77,7 +70,8 @@ class Sheet:
         try:
             if self._rows is None:
                 # Encode here and not in the worker thread, which would compete for the interpreter lock.
-                lines = b"".join([one.line() for one in seen] if not gaps else _with_gaps(seen, gaps))
+                parts = [_gap_line(one) if isinstance(one, Gap) else one.line() for one in _with_gaps(seen, gaps)]
+                lines = b"".join(parts)
                 await self._worker.call(lambda: self._output.lines(lines))
             else:
                 await self._worker.call(lambda: self._write_rows(seen, gaps))
@@ -110,11 +104,11 @@ class Sheet:
 
     def _write_rows(self, seen: Sequence[SelectedMessage], gaps: Sequence[Gap]) -> None:
         assert self._rows is not None
-        left = deque(gaps)
-        for one in seen:
-            while left and left[0].epoch <= one.message.epoch:
-                self._rows.gap(left.popleft())
-            self._rows.write(one)
+        for one in _with_gaps(seen, gaps):
+            if isinstance(one, Gap):
+                self._rows.gap(one)
+            else:
+                self._rows.write(one)
         self._output.flush()
 
     def _write_gaps(self, gaps: Sequence[Gap]) -> None:
@@ -129,22 +123,15 @@ class Sheet:
 class Meter:
     """A `Screen` that shows the rates of messages at regular intervals.
 
-    Attributes:
-        count: the number of messages counted.
-        due: the time of the next update, on the clock of the event loop.
-        tells: False, because the table shows no gaps.
+    Args:
+        output: the output.
+        words: the number of words of a routing key that form a group.
+        every: seconds between two updates.
     """
 
-    tells = False
+    tells = False  # the table shows no gaps
 
     def __init__(self, output: Output, *, words: int, every: float) -> None:
-        """Create a view on an output.
-
-        Args:
-            output: the output.
-            words: the number of words of a routing key that form a group.
-            every: seconds between two updates.
-        """
         from pulsekit.records.rates import Rates
 
         self.count = 0
@@ -274,13 +261,13 @@ def _counts(one: Look | Rate) -> dict[str, object]:
     return {"messages": one.messages, "bytes": one.size, "rate": round(one.rate, 3)}
 
 
-def _with_gaps(seen: Sequence[SelectedMessage], gaps: Sequence[Gap]) -> list[bytes]:
-    lines, left = [], deque(gaps)
+def _with_gaps(seen: Sequence[SelectedMessage], gaps: Sequence[Gap]) -> Iterator[SelectedMessage | Gap]:
+    """Yield messages and gaps, each gap before the first message of its epoch."""
+    left = deque(gaps)
     for one in seen:
         while left and left[0].epoch <= one.message.epoch:
-            lines.append(_gap_line(left.popleft()))
-        lines.append(one.line())
-    return lines
+            yield left.popleft()
+        yield one
 
 
 def _gap_line(gap: Gap) -> bytes:

@@ -50,18 +50,9 @@ STYLES: Mapping[str, _Style] = {
 
 # The results and states of jobs, as Treeherder names them, in the order of the legend.
 STATUSES = (
-    "success",
-    "testfailed",
-    "busted",
-    "exception",
-    "usercancel",
-    "retry",
-    "superseded",
-    "unknown",
-    "running",
-    "pending",
-    "unscheduled",
-)
+    "success", "testfailed", "busted", "exception", "usercancel", "retry", "superseded", "unknown",
+    "running", "pending", "unscheduled",
+)  # fmt: skip
 
 _ATTRIBUTES = {"bold": "1", "dim": "2"}
 _MANY_COLOURS = ("256color", "kitty", "alacritty", "foot", "ghostty", "direct")  # suffixes of TERM
