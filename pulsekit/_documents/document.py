@@ -100,7 +100,7 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
     return Document(value, source, index, places.locate)
 
 
-def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Document:
+def parse_yaml(text: str | bytes, *, source: str = "") -> Document:
     """Parse one YAML 1.2 document strictly: see `yaml_reader`.
 
     Raises:
@@ -113,7 +113,7 @@ def parse_yaml(text: str | bytes, *, source: str = "", index: int = 0) -> Docume
         line, column = documents[1].place("")
         reason = f"the text contains {len(documents)} YAML documents; write exactly one"
         raise DocumentError(reason, source=source, line=line, column=column)
-    return replace(documents[0], index=index)
+    return documents[0]
 
 
 def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:

@@ -7,18 +7,7 @@ are those of RabbitMQ 3.10, because clients compare them.
 
 from __future__ import annotations
 
-__all__ = [
-    "Refusal",
-    "access_refused",
-    "frame_error",
-    "in_use",
-    "inequivalent",
-    "invalid_argument",
-    "not_found",
-    "precondition_failed",
-    "resource_locked",
-    "syntax_error",
-]
+__all__ = ["Refusal", "in_use", "inequivalent", "invalid_argument", "not_found", "resource_locked"]
 
 _NAMES = {
     311: "CONTENT_TOO_LARGE",
@@ -63,11 +52,6 @@ def not_found(kind: str, name: str, vhost: str) -> Refusal:
     return Refusal(404, f"no {kind} '{name}' in vhost '{vhost}'")
 
 
-def access_refused(explanation: str) -> Refusal:
-    """Build the refusal for an operation that is not permitted."""
-    return Refusal(403, explanation)
-
-
 def resource_locked(queue: str, vhost: str) -> Refusal:
     """Build the refusal for a queue that is exclusive to another connection."""
     return Refusal(
@@ -77,33 +61,16 @@ def resource_locked(queue: str, vhost: str) -> Refusal:
     )
 
 
-def precondition_failed(explanation: str) -> Refusal:
-    """Build the refusal for an operation that contradicts the state of the broker."""
-    return Refusal(406, explanation)
-
-
 def in_use(kind: str, name: str, vhost: str) -> Refusal:
     """Build the refusal for the conditional deletion of an exchange or queue in use."""
-    return precondition_failed(f"{kind} '{name}' in vhost '{vhost}' in use")
+    return Refusal(406, f"{kind} '{name}' in vhost '{vhost}' in use")
 
 
 def inequivalent(argument: str, resource: str, received: str, current: str) -> Refusal:
     """Build the refusal for a declaration that differs from the existing exchange or queue."""
-    return precondition_failed(
-        f"inequivalent arg '{argument}' for {resource}: received {received} but current is {current}"
-    )
+    return Refusal(406, f"inequivalent arg '{argument}' for {resource}: received {received} but current is {current}")
 
 
 def invalid_argument(argument: str, resource: str, reason: str) -> Refusal:
     """Build the refusal for an `x-` argument with an invalid value."""
-    return precondition_failed(f"invalid arg '{argument}' for {resource}: {reason}")
-
-
-def frame_error(explanation: str) -> Refusal:
-    """Build the refusal for bytes that are not a frame."""
-    return Refusal(501, explanation)
-
-
-def syntax_error(explanation: str) -> Refusal:
-    """Build the refusal for a frame whose fields are malformed."""
-    return Refusal(502, explanation)
+    return Refusal(406, f"invalid arg '{argument}' for {resource}: {reason}")

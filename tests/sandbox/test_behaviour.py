@@ -247,9 +247,10 @@ async def test_headers_are_compared_alike(wire, name, wanted, headers, taken) ->
     assert await depth(wire, name) == taken
 
 
-async def test_a_bad_x_match_is_refused(wire, name) -> None:
+@pytest.mark.parametrize("match", ["some", 1, ["all"]])
+async def test_a_bad_x_match_is_refused(wire, name, match) -> None:
     await declare(wire, name)
-    close = await wire.call(Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": "some"}))
+    close = await wire.call(Queue.Bind(queue=name, exchange="amq.headers", arguments={"x-match": match}))
     assert close.reply_code == 406
 
 
@@ -384,10 +385,12 @@ async def test_a_refused_argument_is_quoted_alike(wire, name, first, second, tex
         ({"x-queue-mode": "lazy"}, True),
         ({"x-single-active-consumer": 1}, False),
         ({"x-overflow": 5}, False),
+        ({"x-overflow": ["drop-head"]}, False),
         ({"x-dead-letter-exchange": "", "x-dead-letter-routing-key": 5}, False),
         ({"x-max-priority": 255}, True),
         ({"x-expires": -1}, False),
         ({"x-queue-type": 1}, False),
+        ({"x-queue-type": {"a": 1}}, False),
     ],
 )
 async def test_arguments_are_checked_alike(wire, name, arguments, good) -> None:

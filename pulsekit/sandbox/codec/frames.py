@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pamqp import commands
 
 from pulsekit.sandbox.codec import tables
-from pulsekit.sandbox.refusals import frame_error
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from pamqp.base import Frame
 
-    from pulsekit.sandbox.refusals import Refusal
 
 __all__ = [
     "BODY",
@@ -99,7 +98,7 @@ class Splitter:
                 kind, channel, length = _PREFIX.unpack_from(data, offset)
                 if length > self.frame_max:
                     limit = self.frame_max - 8
-                    raise frame_error(f"type {kind}, all octets = <<>>: {{frame_too_large,{length},{limit}}}")
+                    raise Refusal(501, f"type {kind}, all octets = <<>>: {{frame_too_large,{length},{limit}}}")
                 start = offset + 7
                 stop = start + length
                 if stop >= size:
@@ -107,7 +106,7 @@ class Splitter:
                 payload, end = data[start:stop], data[stop]
                 if end != 0xCE:
                     octets = _erlang_binary(payload)
-                    raise frame_error(f"type {kind}, all octets = {octets}: {{invalid_frame_end_marker,{end}}}")
+                    raise Refusal(501, f"type {kind}, all octets = {octets}: {{invalid_frame_end_marker,{end}}}")
                 offset = stop + 1
                 yield kind, channel, payload
         finally:
@@ -116,7 +115,7 @@ class Splitter:
 
 def unknown(kind: int, payload: bytes) -> Refusal:
     """Build the refusal of a frame whose type does not exist, or does not fit its payload."""
-    return frame_error(f"type {kind}, all octets = {_erlang_binary(payload)}: unknown_frame")
+    return Refusal(501, f"type {kind}, all octets = {_erlang_binary(payload)}: unknown_frame")
 
 
 def _erlang_binary(payload: bytes) -> str:
@@ -143,7 +142,7 @@ def publish(payload: bytes) -> Publish:
     first = payload[6] + 7 if len(payload) > 6 else len(payload)
     second = payload[first] + first + 1 if len(payload) > first else len(payload)
     if second + 1 != len(payload):
-        raise frame_error("cannot decode <<>>")
+        raise Refusal(501, "cannot decode <<>>")
     return Publish(
         payload[7:first].decode("utf-8", "surrogateescape"),
         payload[first + 1 : second].decode("utf-8", "surrogateescape"),
@@ -168,10 +167,10 @@ def decode(payload: bytes) -> Frame:
         Refusal: Raised with 501 if the method does not exist or its fields are malformed; 502 if a table is malformed.
     """
     if len(payload) < 4:
-        raise frame_error("cannot decode <<>>")
+        raise Refusal(501, "cannot decode <<>>")
     kind: type[Frame] | None = commands.INDEX_MAPPING.get(int.from_bytes(payload[:4], "big"))
     if kind is None:
-        raise frame_error("cannot decode <<>>")
+        raise Refusal(501, "cannot decode <<>>")
     method: Frame = kind.__new__(kind)
     offset, bit = 4, 8
     try:
@@ -187,9 +186,9 @@ def decode(payload: bytes) -> Frame:
             value, offset = _field(payload, offset, field)
             setattr(method, name, value)
     except UnicodeDecodeError:
-        raise frame_error("Malformed UTF-8 in shortstr") from None
+        raise Refusal(501, "Malformed UTF-8 in shortstr") from None
     except (struct.error, IndexError):
-        raise frame_error(f"cannot decode {_erlang_binary(payload[4:])}") from None
+        raise Refusal(501, f"cannot decode {_erlang_binary(payload[4:])}") from None
     return method
 
 

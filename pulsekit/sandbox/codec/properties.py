@@ -17,7 +17,7 @@ from functools import cached_property, lru_cache
 from typing import Final
 
 from pulsekit.sandbox.codec import tables
-from pulsekit.sandbox.refusals import syntax_error
+from pulsekit.sandbox.refusals import Refusal
 
 __all__ = ["Properties"]
 
@@ -46,7 +46,7 @@ class Properties:
         try:
             flags = _HEAD.unpack_from(header)[3]
             if flags & 3:
-                raise syntax_error("unknown property flags")
+                raise Refusal(502, "unknown property flags")
             offset = _HEAD.size
             for name in _present(flags):
                 if name == "headers":
@@ -60,9 +60,9 @@ class Properties:
                 self._fields[name] = header[offset:stop]
                 offset = stop
         except (struct.error, IndexError):
-            raise syntax_error("malformed content header") from None
+            raise Refusal(502, "malformed content header") from None
         if offset != len(header):
-            raise syntax_error("malformed content header")
+            raise Refusal(502, "malformed content header")
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields

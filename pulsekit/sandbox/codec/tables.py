@@ -14,7 +14,7 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from pulsekit.sandbox.refusals import syntax_error
+from pulsekit.sandbox.refusals import Refusal
 
 __all__ = ["TYPE_NAMES", "Table", "Timestamp", "decode", "drop_field", "encode_field", "long_string", "set_field"]
 
@@ -64,7 +64,7 @@ def decode(data: bytes, offset: int = 0, end: int | None = None) -> Table:
     try:
         return _table(data, offset, len(data) if end is None else end, 0)
     except (struct.error, IndexError, KeyError):
-        raise syntax_error("malformed field table") from None
+        raise Refusal(502, "malformed field table") from None
 
 
 def long_string(value: str) -> bytes:
@@ -111,7 +111,7 @@ def drop_field(fields: bytes, name: str) -> bytes:
                 kept += fields[offset:stop]
             offset = stop
     except (struct.error, IndexError, KeyError):
-        raise syntax_error("malformed field table") from None
+        raise Refusal(502, "malformed field table") from None
     return bytes(kept)
 
 
@@ -152,7 +152,7 @@ def _value(data: bytes, offset: int, end: int, depth: int) -> tuple[Any, int]:
         return number.unpack_from(data, offset)[0], offset + number.size
     if letter in "SFAx":
         if depth >= _MAX_DEPTH:
-            raise syntax_error("field table nested too deeply")
+            raise Refusal(502, "field table nested too deeply")
         stop = offset + 4 + _LONG.unpack_from(data, offset)[0]
         if stop > end:
             raise IndexError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from pulsekit.sandbox.codec.tables import TYPE_NAMES, Table
-from pulsekit.sandbox.refusals import inequivalent, invalid_argument, precondition_failed
+from pulsekit.sandbox.refusals import Refusal, inequivalent, invalid_argument
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,7 +67,7 @@ class QueueOptions:
         kind = values.get("queue_type", "classic")
         for name in _UNSUPPORTED[kind]:
             if name in arguments:
-                raise precondition_failed(f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
+                raise Refusal(406, f"invalid arg '{name}' for {resource} of queue type rabbit_{kind}_queue")
         if kind == "quorum":
             values["delivery_limit"] = _delivery_limit(arguments, release)
             if values.get("overflow") == "reject-publish-dlx":
@@ -86,7 +86,7 @@ def exchange_name(arguments: Table, argument: str, resource: str) -> str | None:
         return None
     if not isinstance(value, str):
         kind = TYPE_NAMES[arguments.letters[argument]]
-        raise precondition_failed(f"invalid type '{kind}' for arg '{argument}' in {resource}")
+        raise Refusal(406, f"invalid type '{kind}' for arg '{argument}' in {resource}")
     return value
 
 
@@ -192,26 +192,13 @@ def _dead_letter_key(value: object, kind: str, arguments: Table) -> str:
     return _text(value, kind, arguments) or missing
 
 
-def _overflow(value: object, kind: str, arguments: Table) -> str:
-    known = value in {"drop-head", "reject-publish", "reject-publish-dlx"}
-    return _text(value, kind, arguments) or ("" if known else "invalid_overflow")
+def _one_of(*known: str, otherwise: str) -> Callable[[Any, str, Table], str]:
+    """Return the check of an argument that is one of these texts; `{}` in the fault is another text."""
 
+    def check(value: object, kind: str, arguments: Table) -> str:
+        return _text(value, kind, arguments) or ("" if value in known else otherwise.format(value))
 
-def _mode(value: object, kind: str, arguments: Table) -> str:
-    return _text(value, kind, arguments) or (
-        "" if value in {"default", "lazy"} else f"\"unsupported queue mode '{value}'\""
-    )
-
-
-def _strategy(value: object, kind: str, arguments: Table) -> str:
-    return _text(value, kind, arguments) or (
-        "" if value in {"at-most-once", "at-least-once"} else "invalid_dlx_strategy"
-    )
-
-
-def _anything(value: object, kind: str, _: Table) -> str:
-    del value, kind
-    return ""
+    return check
 
 
 def _boolean(value: object, kind: str, _: Table) -> str:
@@ -221,8 +208,7 @@ def _boolean(value: object, kind: str, _: Table) -> str:
 def _queue_type(value: object, kind: str, arguments: Table) -> str:
     if value == "stream":
         return '"the sandbox has no streams"'
-    known = value in {"classic", "quorum"}
-    return _text(value, kind, arguments) or ("" if known else f"\"unsupported queue type '{value}'\"")
+    return _one_of("classic", "quorum", otherwise="\"unsupported queue type '{}'\"")(value, kind, arguments)
 
 
 QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] = {
@@ -233,12 +219,15 @@ QUEUE_ARGUMENTS: Final[dict[str, tuple[str, Callable[[Any, str, Table], str]]]] 
     "x-max-length": ("max_length", _integer),
     "x-max-length-bytes": ("max_bytes", _integer),
     "x-max-priority": ("max_priority", _priority),
-    "x-overflow": ("overflow", _overflow),
-    "x-queue-mode": ("", _mode),
+    "x-overflow": (
+        "overflow",
+        _one_of("drop-head", "reject-publish", "reject-publish-dlx", otherwise="invalid_overflow"),
+    ),
+    "x-queue-mode": ("", _one_of("default", "lazy", otherwise="\"unsupported queue mode '{}'\"")),
     "x-single-active-consumer": ("single_active_consumer", _boolean),
     "x-queue-type": ("queue_type", _queue_type),
-    "x-delivery-limit": ("", _anything),
-    "x-dead-letter-strategy": ("", _strategy),
+    "x-delivery-limit": ("", lambda *_: ""),
+    "x-dead-letter-strategy": ("", _one_of("at-most-once", "at-least-once", otherwise="invalid_dlx_strategy")),
 }
 """The arguments of a queue, in the order in which RabbitMQ checks and compares them."""
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from pulsekit.bindings.table import BindingTable
 from pulsekit.sandbox.codec import tables
 from pulsekit.sandbox.model.arguments import EXCHANGE_ARGUMENTS, check_equivalent, yes_no
-from pulsekit.sandbox.refusals import inequivalent, precondition_failed
+from pulsekit.sandbox.refusals import Refusal, inequivalent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -177,10 +177,8 @@ class _Headers(Exchange):
 
     def _add_to_index(self, binding: ExchangeBinding) -> None:
         match = tables.decode(binding.arguments).get("x-match", "all")
-        if match not in {"all", "any", "all-with-x", "any-with-x"}:
-            raise precondition_failed(
-                f"Invalid x-match field value '{match}'; expected all, any, all-with-x, or any-with-x"
-            )
+        if match not in ("all", "any", "all-with-x", "any-with-x"):  # a tuple, because a client may send a list
+            raise Refusal(406, f"Invalid x-match field value '{match}'; expected all, any, all-with-x, or any-with-x")
 
     def destinations(self, message: Message) -> Sequence[Destination]:
         headers = message.properties.headers if "headers" in message.properties else {}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pulsekit.sandbox.codec import frames, tables
 from pulsekit.sandbox.codec.properties import Properties
 from pulsekit.sandbox.model.arguments import LONGEST
-from pulsekit.sandbox.refusals import precondition_failed
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,7 @@ class Message:
             fault = f"{{value_too_large,{value}}}"
         else:
             return value
-        raise precondition_failed(f"invalid expiration '{text}': {fault}")
+        raise Refusal(406, f"invalid expiration '{text}': {fault}")
 
 
 def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
@@ -108,7 +108,7 @@ def _sender_selected_keys(headers: tables.Table, name: str) -> list[str]:
         return []
     if not isinstance(keys, list):
         kind = tables.TYPE_NAMES[headers.letters[name]]
-        raise precondition_failed(f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
+        raise Refusal(406, f'invalid message: {{unacceptable_type_in_header,"{name}",{kind}}}')
     return [key for key in keys if isinstance(key, str)]
 
 

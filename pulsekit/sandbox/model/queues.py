@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 from pulsekit.sandbox.model.arguments import QUEUE_ARGUMENTS, QueueOptions, check_equivalent, yes_no
 from pulsekit.sandbox.model.backlog import Backlog
 from pulsekit.sandbox.model.messages import Entry, Message
-from pulsekit.sandbox.refusals import access_refused, inequivalent, resource_locked
+from pulsekit.sandbox.refusals import Refusal, inequivalent, resource_locked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -253,7 +253,7 @@ class Queue:
             Refusal: Raised with 403 if this or another consumer is exclusive; a quorum queue ignores that.
         """
         if self.consumers and not self.quorum and (consumer.exclusive or self.consumers[0].exclusive):
-            raise access_refused(f"{self} in exclusive use")
+            raise Refusal(403, f"{self} in exclusive use")
         if self.options.single_active_consumer:
             self.consumers.append(consumer)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from pulsekit.sandbox.refusals import access_refused
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,7 +50,7 @@ class User:
         name = name or "amq.default"
         if not name.startswith(self._read if permission == "read" else self._own):
             access = f"{permission} access" if vhost.release.names_permission else "access"
-            raise access_refused(f"{access} to {kind} '{name}' in vhost '{vhost.name}' refused for user '{self.name}'")
+            raise Refusal(403, f"{access} to {kind} '{name}' in vhost '{vhost.name}' refused for user '{self.name}'")
 
 
 class Users:

@@ -20,7 +20,7 @@ from pulsekit.sandbox.model.arguments import consumer_priority
 from pulsekit.sandbox.protocol.deliveries import Deliveries
 from pulsekit.sandbox.protocol.publishing import REPLY_TO, ContentAssembler, Publisher
 from pulsekit.sandbox.protocol.topology import Topology, arguments_of, server_name
-from pulsekit.sandbox.refusals import Refusal, precondition_failed
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,13 +244,13 @@ class Channel:
 
     def _confirm_select(self, method: commands.Confirm.Select) -> None:
         if self._publisher.transaction is not None:
-            raise precondition_failed("cannot switch from tx to confirm mode")
+            raise Refusal(406, "cannot switch from tx to confirm mode")
         self._publisher.confirming = True
         self._answer(method, commands.Confirm.SelectOk)
 
     def _tx_select(self, _: commands.Tx.Select) -> None:
         if self._publisher.confirming:
-            raise precondition_failed("cannot switch from confirm to tx mode")
+            raise Refusal(406, "cannot switch from confirm to tx mode")
         if self._publisher.transaction is None:
             self._publisher.transaction = []
             self._deliveries.begin()
@@ -270,7 +270,7 @@ class Channel:
 
     def _check_transaction(self) -> None:
         if self._publisher.transaction is None:
-            raise precondition_failed("channel is not transactional")
+            raise Refusal(406, "channel is not transactional")
 
     # the channel itself
 

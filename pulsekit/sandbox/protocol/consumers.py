@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from pulsekit.sandbox.codec import frames
-from pulsekit.sandbox.refusals import precondition_failed
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -113,7 +113,7 @@ class UnsettledDeliveries:
             removed = list(self._deliveries.values())
             self._deliveries.clear()
         elif tag not in self._deliveries:
-            raise precondition_failed(f"unknown delivery tag {tag}")
+            raise Refusal(406, f"unknown delivery tag {tag}")
         elif multiple:
             removed = []
             while not removed or removed[-1].tag != tag:

@@ -24,7 +24,7 @@ from pulsekit.sandbox.model.queues import Queue
 from pulsekit.sandbox.protocol.consumers import ChannelConsumer, Unsettled, UnsettledDeliveries
 from pulsekit.sandbox.protocol.publishing import REPLY_TO, PublishConnection
 from pulsekit.sandbox.protocol.topology import server_name
-from pulsekit.sandbox.refusals import Refusal, precondition_failed
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from pulsekit.sandbox.model.messages import Entry, Message
@@ -109,9 +109,9 @@ class Deliveries:
             Refusal: Raised with 406 if the channel has one already, or `no_ack` is False.
         """
         if self._reply_queue is not None:
-            raise precondition_failed("reply consumer already set")
+            raise Refusal(406, "reply consumer already set")
         if not no_ack:
-            raise precondition_failed("reply consumer cannot acknowledge")
+            raise Refusal(406, "reply consumer cannot acknowledge")
         vhost, name = self._connection.vhost, server_name(REPLY_TO + ".")
         self._reply_queue = Queue(
             vhost, name, owner=self._connection, durable=False, auto_delete=True, arguments=tables.Table()

@@ -22,7 +22,7 @@ from pamqp import commands
 from pulsekit.sandbox.codec import frames
 from pulsekit.sandbox.events import Event
 from pulsekit.sandbox.model.messages import Message
-from pulsekit.sandbox.refusals import Refusal, access_refused, precondition_failed, syntax_error
+from pulsekit.sandbox.refusals import Refusal
 
 if TYPE_CHECKING:
     from pulsekit.sandbox.model.broker import Broker
@@ -70,15 +70,15 @@ class ContentAssembler:
             if kind != frames.HEADER:
                 raise Refusal(505, "expected content header for class 60, got non content header frame instead")
             if len(payload) < 14:
-                raise syntax_error("malformed content header")
+                raise Refusal(502, "malformed content header")
             if payload[:2] != b"\x00\x3c":
                 wrong = int.from_bytes(payload[:2], "big")
                 raise Refusal(505, f"expected content header for class 60, got one for class {wrong} instead")
             self.header = payload
             self._missing = int.from_bytes(payload[4:12], "big")
             if self._missing > self._max_message:
-                raise precondition_failed(
-                    f"message size {self._missing} is larger than configured max size {self._max_message}"
+                raise Refusal(
+                    406, f"message size {self._missing} is larger than configured max size {self._max_message}"
                 )
             return self._missing == 0
         if kind != frames.BODY:
@@ -142,7 +142,7 @@ class Publisher:
         publish, vhost = assembly.publish, self._vhost
         self._user.check("write", "exchange", publish.exchange, vhost)
         if vhost.exchange(publish.exchange).internal:
-            raise access_refused(f"cannot publish to internal exchange '{publish.exchange}' in vhost '{vhost.name}'")
+            raise Refusal(403, f"cannot publish to internal exchange '{publish.exchange}' in vhost '{vhost.name}'")
         message = Message.received(publish, assembly.header, assembly.body)
         self._check(message)
         if message.properties.text("reply_to") == REPLY_TO:
@@ -175,9 +175,7 @@ class Publisher:
     def _check(self, message: Message) -> None:
         claimed = message.properties.text("user_id")
         if claimed is not None and claimed != self._user.name:
-            raise precondition_failed(
-                f"user_id property set to '{claimed}' but authenticated user was '{self._user.name}'"
-            )
+            raise Refusal(406, f"user_id property set to '{claimed}' but authenticated user was '{self._user.name}'")
         _ = message.time_to_live  # refuses an invalid expiration
 
     def _route(self, publish: frames.Publish, message: Message) -> bool:
@@ -215,7 +213,7 @@ class Publisher:
 def _with_reply_to(publish: frames.Publish, message: Message, reply_to: str | None) -> Message:
     """Replace the property `reply_to` by the queue of this channel's reply consumer (RabbitMQ's Direct Reply-to)."""
     if reply_to is None:
-        raise precondition_failed("fast reply consumer does not exist")
+        raise Refusal(406, "fast reply consumer does not exist")
     header = message.properties.edit(len(message.body), reply_to=frames.short_string(reply_to))
     return Message(
         publish.exchange, publish.routing_key, header, message.body, address=publish.address, keys=message.keys

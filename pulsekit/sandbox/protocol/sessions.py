@@ -291,11 +291,8 @@ class Session:
         if ids != (20, 10):
             raise Refusal(504, "expected 'channel.open'")
         if len(self._channels) >= self._channel_max:  # the number itself may be higher, as with RabbitMQ
-            raise Refusal(
-                530,
-                f"number of channels opened ({len(self._channels)}) has reached the negotiated channel_max "
-                f"({self._channel_max})",
-            )
+            opened = f"number of channels opened ({len(self._channels)})"
+            raise Refusal(530, f"{opened} has reached the negotiated channel_max ({self._channel_max})")
         self._channels[number] = Channel(self, number)
         self.send(frames.encode(number, commands.Channel.OpenOk, ""))
 
@@ -342,14 +339,8 @@ class Session:
             if credentials is None or not self._capabilities.get("authentication_failure_close"):
                 self.finish()
                 return
-            self._close(
-                Refusal(
-                    403,
-                    f"Login was refused using authentication mechanism {method.mechanism}. "
-                    "For details see the broker logfile.",
-                ),
-                (0, 0),
-            )
+            why = f"Login was refused using authentication mechanism {method.mechanism}."
+            self._close(Refusal(403, f"{why} For details see the broker logfile."), (0, 0))
             return
         self.user = user
         self._state = "tune"

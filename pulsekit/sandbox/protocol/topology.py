@@ -14,7 +14,7 @@ from pulsekit.sandbox.model.arguments import exchange_name
 from pulsekit.sandbox.model.bindings import Binding
 from pulsekit.sandbox.model.exchanges import EXCHANGE_TYPES
 from pulsekit.sandbox.model.queues import Queue
-from pulsekit.sandbox.refusals import Refusal, access_refused, in_use, precondition_failed
+from pulsekit.sandbox.refusals import Refusal, in_use
 
 if TYPE_CHECKING:
     from pamqp import commands
@@ -100,7 +100,7 @@ class Topology(NamedTuple):
         name = method.exchange
         _not_default(name)
         if name.startswith("amq."):
-            raise access_refused(f"deletion of system exchange '{name}' in vhost '{self.vhost.name}' not allowed")
+            raise Refusal(403, f"deletion of system exchange '{name}' in vhost '{self.vhost.name}' not allowed")
         self._check("configure", "exchange", name)
         exchange = self.vhost.exchanges.get(name)
         if exchange is None:
@@ -142,7 +142,7 @@ class Topology(NamedTuple):
             vhost, name, owner=owner, durable=method.durable, auto_delete=method.auto_delete, arguments=arguments
         )
         if queue.quorum and (unfit := _unfit_for_quorum(method)):
-            raise precondition_failed(f"invalid property '{unfit}' for {resource}")
+            raise Refusal(406, f"invalid property '{unfit}' for {resource}")
         vhost.add_queue(queue, self.user.name)
         return queue
 
@@ -163,7 +163,7 @@ class Topology(NamedTuple):
         if if_unused and queue.consumers:
             raise in_use("queue", name, vhost.name)
         if if_empty and queue.backlog:
-            raise precondition_failed(f"{queue} not empty")
+            raise Refusal(406, f"{queue} not empty")
         return queue, vhost.delete_queue(queue)
 
     def bind(self, kind: str, destination: str, source: str, key: str, arguments: Table) -> None:
@@ -235,9 +235,9 @@ def _unfit_for_quorum(method: commands.Queue.Declare) -> str:
 
 def _not_default(name: str) -> None:
     if not name:
-        raise access_refused("operation not permitted on the default exchange")
+        raise Refusal(403, "operation not permitted on the default exchange")
 
 
 def _not_reserved(kind: str, name: str) -> None:
     if name.startswith("amq."):
-        raise access_refused(f"{kind} name '{name}' contains reserved prefix 'amq.*'")
+        raise Refusal(403, f"{kind} name '{name}' contains reserved prefix 'amq.*'")
