@@ -33,13 +33,10 @@ def default_sandbox(settings: Settings) -> Broker | None:
 
 
 def find_sandbox(*, port: int = SANDBOX_PORT) -> Broker | None:
-    """Return the address and the default user of the sandbox on this machine, or None if no sandbox answers.
+    """Return the address and the default user of the sandbox at a port of loopback, or None if no sandbox answers.
 
     The server properties in Connection.Start identify a sandbox (AMQP 0-9-1, method connection.start). The function
     does not log in.
-
-    Args:
-        port: the port of loopback to connect to.
     """
     seen = b""
     try:

@@ -36,12 +36,7 @@ class TargetSettings:
 
 
 def read_targets(value: Any, whole: TargetSettings, *, source: str) -> dict[Target, TargetSettings]:
-    """Parse the object under `targets`.
-
-    Args:
-        value: the object, or None.
-        whole: the settings of the project, which are the defaults of each target.
-        source: the name of the file, for messages.
+    """Parse the object under `targets`, which may be None. The settings of the project are the defaults of each target.
 
     Raises:
         ConfigurationError: Raised when a target or a key is unknown, or a value has the wrong type.

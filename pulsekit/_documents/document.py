@@ -70,10 +70,7 @@ class Document:
     def changed(self, value: JSON, made: Callable[[Sequence[str]], bool]) -> Document:
         """Return the document with another value.
 
-        Args:
-            value: the new value.
-            made: returns for the tokens of a pointer whether the value there is not from the text, and so has no
-                position.
+        `made` returns for the tokens of a pointer whether the value there is not from the text, and so has no position.
         """
         base, locate = len(self._base), self._locate
 

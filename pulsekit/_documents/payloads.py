@@ -83,9 +83,7 @@ def encode_payload(payload: Any) -> bytes:
 def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
     """Return a problem if JSON has no form for a payload, such as one with NaN, which Python accepts anyway.
 
-    Args:
-        payload: the payload.
-        body: the text from which it was read, if it is known; it saves most of the time.
+    The body from which the payload was read saves most of the time.
     """
     if body is not None and not _ODD_NUMBER.search(body):
         return ()

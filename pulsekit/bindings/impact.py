@@ -47,10 +47,6 @@ class BindingCount:
 class BindingImpact:
     """A comparison, message by message, of what arrives before and after a change of bindings.
 
-    Args:
-        old: the bindings before the change.
-        new: the bindings after the change.
-
     Attributes:
         counts: one for each binding: first the removed, then the added, then the kept ones.
         messages: the number of messages counted.

@@ -169,22 +169,15 @@ class _Bound(Generic[T]):
 
 
 class _Node(Generic[T]):
-    """All patterns that begin with the words from the root to this node.
-
-    Attributes:
-        words: the branch of each word.
-        one: the branch of `*`.
-        many: the branch of `#`.
-        bound: the pattern that ends here.
-    """
+    """All patterns that begin with the words from the root to this node."""
 
     __slots__ = ("bound", "many", "one", "words")
 
     def __init__(self) -> None:
         self.words: dict[str, _Branch[T]] = _NO_WORDS
-        self.one: _Branch[T] | None = None
-        self.many: _Branch[T] | None = None
-        self.bound: _Bound[T] | None = None
+        self.one: _Branch[T] | None = None  # for `*`
+        self.many: _Branch[T] | None = None  # for `#`
+        self.bound: _Bound[T] | None = None  # the pattern that ends here
 
     def get(self, word: str) -> _Branch[T] | None:
         if word == "*":

@@ -198,11 +198,7 @@ def nearest(name: str) -> str | None:
 
 
 def misspelt(exchange: str) -> str | None:
-    """Return the exchange that is probably meant, if the catalogue has others of the same user. Otherwise, return None.
-
-    Args:
-        exchange: a full name.
-    """
+    """Return the exchange that a full name probably means, if the catalogue has others of the same user, else None."""
     user = owner(exchange)
     others = [name for name in _by_name() if owner(name) == user]
     return None if exchange in others else Guesses().nearest(exchange, others)

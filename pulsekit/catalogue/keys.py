@@ -19,16 +19,9 @@ class Key(Mapping[str, str]):
     __slots__ = ("_names", "_values", "_whose")
 
     def __init__(self, values: Mapping[str, str], names: tuple[str, ...], whose: str) -> None:
-        """Create a key.
-
-        Args:
-            values: the fields that have a value.
-            names: the names of all fields.
-            whose: the exchange, for messages.
-        """
         self._values = values
-        self._names = names
-        self._whose = whose
+        self._names = names  # of all fields
+        self._whose = whose  # the exchange, for messages
 
     def __getattr__(self, name: str) -> str | None:
         if name.startswith("_"):  # no field; `copy` and `pickle` ask for such names before a key has its attributes
@@ -53,12 +46,7 @@ class Key(Mapping[str, str]):
 
 
 def read_key(exchange: str, key: str) -> Key:
-    """Return the named fields of a routing key.
-
-    Args:
-        exchange: the full name of the exchange.
-        key: the routing key.
-    """
+    """Return the named fields of a routing key of the exchange with this full name."""
     known = find_exchange(exchange)
     if known is None:
         return Key({}, (), exchange)

@@ -67,9 +67,7 @@ def may_be_record(value: Any) -> bool:
 def open_payload(value: Any, document: Document | None = None) -> OpenedPayload | None:
     """Return the payload of a JSON value, or None for a header, gap or trailer of a recording.
 
-    Args:
-        value: a payload, or a record of a message.
-        document: the document of the value.
+    The value is a payload, or a record of a message.
 
     Raises:
         InvalidMessage: Raised when the record cannot be read.

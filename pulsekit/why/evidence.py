@@ -108,10 +108,7 @@ class OnlineEvidence:
 
 
 class SavedEvidence:
-    """Pages of a file that `OnlineEvidence.save` made.
-
-    Args:
-        value: the content of the file: plain JSON.
+    """Pages of a file that `OnlineEvidence.save` made, from its JSON.
 
     Attributes:
         target: the target of the file.

@@ -112,10 +112,6 @@ def explain(target: Target, evidence: Evidence) -> Explanation:
     """Return the steps from a task to its job on Treeherder, up to the first that did not succeed.
 
     Never raises because of the pages.
-
-    Args:
-        target: a task or a group.
-        evidence: where the pages come from.
     """
     ladder = _Ladder(target, evidence)
     steps = []

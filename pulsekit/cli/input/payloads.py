@@ -28,13 +28,9 @@ _CHUNK = 256 * 1024  # bytes for one read; a read from a pipe returns the availa
 
 
 class Reader(Protocol):
-    """A consumer of the payloads of one or more files.
+    """A consumer of the payloads of one or more files."""
 
-    Attributes:
-        payloads: the number of payloads so far, without lines that are not messages.
-    """
-
-    payloads: int
+    payloads: int  # so far, without lines that are not messages
 
     def begin(self) -> None:
         """Begin the next file."""
@@ -102,10 +98,8 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
 def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
     """Yield the payloads of stdin: of NDJSON as each line arrives, else after the end of the input.
 
-    If a line of NDJSON is malformed, yield its error and continue with the next line.
-
-    Args:
-        before_waiting: called before each read, which may block forever.
+    If a line of NDJSON is malformed, yield its error and continue with the next line. Each read may block forever, and
+    `before_waiting` is called before it.
 
     Raises:
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.

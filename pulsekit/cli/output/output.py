@@ -142,11 +142,7 @@ class Output:
         """Write rows of equal length in aligned columns.
 
         On a terminal, the last column is wrapped, or begins on the next line if its column would be narrow. Otherwise a
-        row is one line, so that `grep` finds the complete row.
-
-        Args:
-            rows: the rows.
-            least: the minimum widths of the first columns.
+        row is one line, so that `grep` finds the complete row. `least` are the minimum widths of the first columns.
         """
         table = [[_styled(cell) for cell in row] for row in rows]
         widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]

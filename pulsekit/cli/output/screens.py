@@ -121,13 +121,7 @@ class Sheet:
 
 
 class Meter:
-    """A `Screen` that shows the rates of messages at regular intervals.
-
-    Args:
-        output: the output.
-        words: the number of words of a routing key that form a group.
-        every: seconds between two updates.
-    """
+    """A `Screen` that shows the rates of messages every few seconds, by the first words of their routing keys."""
 
     tells = False  # the table shows no gaps
 

@@ -29,9 +29,6 @@ class Outlet:
     each method raises the error.
 
     Example: `put(b"a")` starts a write. `put(b"b")` and `put(b"c")` during this write lead to one write of `b"bc"`.
-
-    Args:
-        write: writes bytes, and may block.
     """
 
     def __init__(self, write: Callable[[bytes], object]) -> None:

@@ -46,12 +46,7 @@ class QueueOptions:
 
     @classmethod
     def read(cls, arguments: Table, resource: str, release: Release) -> QueueOptions:
-        """Check the arguments of a queue in RabbitMQ's order.
-
-        Args:
-            arguments: as declared; unknown arguments are ignored.
-            resource: `queue '…' in vhost '…'`, for the text.
-            release: the release of RabbitMQ, for the default delivery limit.
+        """Check the arguments of a queue in RabbitMQ's order. Unknown arguments are ignored.
 
         Raises:
             Refusal: Raised with 406 if a value is invalid, or the type of queue does not support an argument.

@@ -34,13 +34,9 @@ class User:
         self._read = (f"queue/{name}/", "exchange/")
 
     def check(self, permission: Permission, kind: str, name: str, vhost: VirtualHost) -> None:
-        """Check that the user has a permission.
+        """Check that the user has a permission for a queue or an exchange.
 
-        Args:
-            permission: what the operation needs.
-            kind: `queue` or `exchange`.
-            name: of the resource; permissions apply to the default exchange under the name `amq.default`.
-            vhost: the virtual host, for the text.
+        Permissions apply to the default exchange under the name `amq.default`.
 
         Raises:
             Refusal: Raised with 403 if the user does not have the permission.

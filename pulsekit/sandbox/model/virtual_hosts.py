@@ -49,15 +49,7 @@ class _Default(Exchange):
 
 
 class VirtualHost:
-    """A namespace of exchanges and queues.
-
-    Args:
-        name: such as `/`.
-        timers: the timers of the broker.
-        use_memory: called with each change of the memory in use.
-        emit: called with each event.
-        release: the release of RabbitMQ whose answers the broker gives.
-    """
+    """A namespace of exchanges and queues. `use_memory` is called with each change of the memory in use."""
 
     def __init__(
         self,

@@ -44,15 +44,11 @@ class ContentAssembler:
     Invariant: until the message is complete, `_missing` is the announced size minus the bytes received.
 
     Example: after a header with size 10, body frames of 4 and 6 bytes complete the message; 4 and 7 bytes never do.
-
-    Args:
-        publish: the fields of the Basic.Publish.
-        max_message: bytes of the largest body, RabbitMQ's `max_message_size`.
     """
 
     def __init__(self, publish: frames.Publish, max_message: int) -> None:
         self.publish = publish
-        self._max_message = max_message
+        self._max_message = max_message  # bytes of the largest body, RabbitMQ's `max_message_size`
         self.header = b""
         self.body = b""
         self._missing = 0
@@ -131,9 +127,7 @@ class Publisher:
     def publish(self, assembly: ContentAssembler, reply_to: str | None = None) -> bool:
         """Publish a complete message; return True if `confirm` has to be called.
 
-        Args:
-            assembly: the message.
-            reply_to: the queue behind `amq.rabbitmq.reply-to` on this channel.
+        `reply_to` is the queue behind `amq.rabbitmq.reply-to` on this channel.
 
         Raises:
             Refusal: Raised with 403 if the user has no permission or the exchange is internal; 404 if the exchange
