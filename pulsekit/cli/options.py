@@ -6,6 +6,7 @@ The description of a command has the differences, such as what the command refus
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -20,12 +21,21 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
-    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption", "QuietOption",
-    "RegistrationOption", "RequireRouteOption", "RouteOption", "RuleOption", "SaveOption", "SetOption",
-    "TargetOption", "UnsetOption", "UrlOption", "WindowOption", "YesOption", "count_option", "duration",
-    "every_option", "exchange_option", "output_option", "project_option", "repeatable", "routing_key_option",
-    "schema_option", "seconds", "timeout_option", "user_option",
+    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
+    "QueueOption", "QueueType", "QueueTypeOption", "QuietOption", "RegistrationOption", "RequireRouteOption",
+    "RouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
+    "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "output_option",
+    "project_option", "repeatable", "routing_key_option", "schema_option", "seconds", "timeout_option",
+    "user_option",
 ]  # fmt: skip
+
+
+class QueueType(StrEnum):
+    """The types of a durable queue."""
+
+    CLASSIC = "classic"
+    QUORUM = "quorum"
+
 
 _UNITS = {"ms": 0.001, None: 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -163,6 +173,16 @@ ProfileOption = Annotated[
     typer.Option(help="Assert dates and URIs (strict), or only what Treeherder itself asserts (treeherder)."),
 ]
 CountOption = Annotated[int | None, count_option()]
+QueueOption = Annotated[
+    str | None,
+    typer.Option("--queue", metavar="NAME", help="Create a queue that stays, and continue with it next time."),
+]
+QueueTypeOption = Annotated[
+    QueueType | None,
+    typer.Option(
+        "--queue-type", metavar="TYPE", help="Type of --queue, classic or quorum. [default: that of the broker]"
+    ),
+]
 WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="Number of unconfirmed messages in flight.")]
 RequireRouteOption = Annotated[
     bool, typer.Option("--require-route", help="Exit 3 if no queue is bound to a routing key.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 LETTERS = {
     "--binding": "-b",
+    "--concurrency": "-c",
     "--count": "-n",
     "--destination": "-d",
     "--exchange": "-e",

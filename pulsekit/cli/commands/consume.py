@@ -19,6 +19,9 @@ from pulsekit.cli.options import (
     CountOption,
     FieldOption,
     InsecureOption,
+    QueueOption,
+    QueueType,
+    QueueTypeOption,
     RouteOption,
     UrlOption,
     duration,
@@ -40,7 +43,7 @@ __all__ = ["EXAMPLES", "command"]
 
 EXAMPLES = """\
 pulsekit consume listener:on_task task-failed --queue failed --retries 3
-pulsekit consume a.py:run hgpushes --queue hg --dead-letter exchange/me/dead
+pulsekit consume hg:run hgpushes --queue hg --dead-letter exchange/me/dead
 pulsekit consume listener:workers --http 9100
 pulsekit consume listener:on_task task-failed --queue failed --drain
 pulsekit consume listener.py:on_task --from tasks.ndjson
@@ -48,13 +51,6 @@ pulsekit consume listener.py:on_task --from tasks.ndjson
 
 _SECOND = 1.0  # seconds until the first retry
 _PACKAGE = Path(__file__).parents[2]
-
-
-class QueueType(StrEnum):
-    """The types of a queue."""
-
-    CLASSIC = "classic"
-    QUORUM = "quorum"
 
 
 class Order(StrEnum):
@@ -87,15 +83,11 @@ def command(
     ] = None,
     fields: FieldOption = None,
     routes: RouteOption = None,
-    queue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Durable queue. [default: private, deleted at the end]")
-    ] = None,
+    queue: QueueOption = None,
     existing: Annotated[
         bool, typer.Option("--existing", help="Use --queue as it exists, and never create it.")
     ] = False,
-    queue_type: Annotated[
-        QueueType | None, typer.Option(metavar="TYPE", help="classic or quorum. [default: the broker decides]")
-    ] = None,
+    queue_type: QueueTypeOption = None,
     order: Annotated[
         Order | None,
         typer.Option(help="One message after the other, or several at once. [default: strict, with -c any]"),
@@ -141,10 +133,11 @@ def command(
     and called; or a context manager that yields the handler. A function runs in a thread. Only the handler writes to
     stdout.
 
-    A message is acknowledged when its handler returns. If the handler raises an exception, the message returns to the
-    queue, and the command stops with exit code 1. With --retries, the message is handled again, and the command stops
-    after the last attempt. With --dead-letter, the broker routes the message to that exchange instead, and the command
-    continues. A handler can raise pulsekit.Reject, Retry or Stop(code).
+    --queue creates a durable queue; without it, the queue is private, and is deleted at the end. A message is
+    acknowledged when its handler returns. If the handler raises an exception, the message returns to the queue, and the
+    command stops with exit code 1. With --retries, the message is handled again, and the command stops after the last
+    attempt. With --dead-letter, the broker routes the message to that exchange instead, and the command continues. A
+    handler can raise pulsekit.Reject, Retry or Stop(code).
 
     SIGTERM and the first Ctrl-C let each handler finish its message. The second Ctrl-C stops at once. Several processes
     can share one --queue. If the queue is deleted, the exit code is 5.

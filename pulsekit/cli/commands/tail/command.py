@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -19,6 +18,9 @@ from pulsekit.cli.options import (
     FullOption,
     InsecureOption,
     OutputOption,
+    QueueOption,
+    QueueType,
+    QueueTypeOption,
     QuietOption,
     RouteOption,
     SaveOption,
@@ -61,13 +63,6 @@ _KEEP = 3600.0  # seconds
 _LONGEST = (2**32 - 1) / 1000  # seconds; x-expires is a number of milliseconds with 32 bits
 
 
-class QueueType(StrEnum):
-    """The types of a durable queue."""
-
-    CLASSIC = "classic"
-    QUORUM = "quorum"
-
-
 def command(
     listen: Annotated[
         list[str] | None,
@@ -108,17 +103,11 @@ def command(
         int | None,
         typer.Option(min=1, metavar="N", help="Group keys by their first N words for --rate. [default: 1]"),
     ] = None,
-    queue: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Create a queue that stays, and continue with it next time."),
-    ] = None,
+    queue: QueueOption = None,
     keep: Annotated[
         float | None, duration("--keep", help="Time that --queue stays after tail stops. [default: 1h]")
     ] = None,
-    queue_type: Annotated[
-        QueueType | None,
-        typer.Option(metavar="TYPE", help="Type of --queue, classic or quorum. [default: that of the broker]"),
-    ] = None,
+    queue_type: QueueTypeOption = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Exit with 5 if --queue does not exist; do not create it.")
     ] = False,
