@@ -25,31 +25,36 @@ __all__ = ["Command", "Group", "run"]
 # has `command`, a function or a Typer application, and `EXAMPLES`, the example lines in its help and in the help of
 # its subcommands.
 _COMMANDS = {
+    "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
+    "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
+    "replay": ("pulsekit.cli.commands.replay", "Publish a recording, with its intervals or faster."),
+    "tail": ("pulsekit.cli.commands.tail.command", "Show the messages of an exchange as they arrive."),
+    "consume": ("pulsekit.cli.commands.consume", "Run a handler on the messages of a queue."),
+    "queue": ("pulsekit.cli.commands.queue.command", "Show, peek, take, purge or delete your queues."),
+    "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),
+    "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
+    "match": ("pulsekit.cli.commands.match", "Show which bindings match a routing key, and why not."),
+    "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
+    "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
+    "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
+    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug to request it."),
+    "doctor": ("pulsekit.cli.commands.doctor", "Check each step of a connection, with hints."),
+    "completion": ("pulsekit.cli.commands.completion", "Print a completion script for your shell."),
+    "help": ("pulsekit.cli.commands.help", "Explain a topic, a rule, or a command."),
     "demo": ("pulsekit.cli.commands.demo", "Show each step of a job, on this machine."),
     "init": ("pulsekit.cli.commands.init", "Write pulsekit.yml and job.yml to start from."),
     "sandbox": ("pulsekit.cli.commands.sandbox", "Run a Pulse broker on this machine."),
-    "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
-    "publish": ("pulsekit.cli.commands.publish.command", "Validate jobs, then publish them with confirms."),
-    "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
-    "tail": ("pulsekit.cli.commands.tail.command", "Show the messages of an exchange as they arrive."),
-    "consume": ("pulsekit.cli.commands.consume", "Run a handler on the messages of a queue."),
-    "replay": ("pulsekit.cli.commands.replay", "Publish a recording, with its intervals or faster."),
-    "queue": ("pulsekit.cli.commands.queue.command", "Show, peek, take, purge or delete your queues."),
-    "match": ("pulsekit.cli.commands.match", "Show which bindings match a routing key, and why not."),
-    "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
-    "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug to request it."),
-    "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
-    "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
-    "doctor": ("pulsekit.cli.commands.doctor", "Check each step of a connection, with hints."),
-    "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),
-    "completion": ("pulsekit.cli.commands.completion", "Print a completion script for your shell."),
 }
+# The headings of `pulsekit --help`, with the first command of each.
+_HEADINGS = {"publish": "Publish", "tail": "Watch", "validate": "Predict", "exchange": "Operate", "demo": "Try"}
 _EXAMPLES = """\
 pulsekit match treeherder.mozilla-inbound._
 pulsekit validate job.yml
 pulsekit tail 'exchange/me/v1/jobs:treeherder.#'
 """
-_HEADING = re.compile(r"^ *(Usage|Examples|Arguments|Options|Commands):", re.MULTILINE)
+_HEADING = re.compile(
+    r"^ *(Usage|Examples|Arguments|Options|Commands|Publish|Watch|Predict|Operate|Try):", re.MULTILINE
+)
 
 
 class Command(TyperCommand):
@@ -74,6 +79,24 @@ class _Root(Group):
     def make_context(self, *args: Any, **extra: Any) -> Any:
         with _closed_pipe_told():
             return super().make_context(*args, **extra)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands in the order of the groups."""
+        del ctx
+        return list(self.commands)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write the commands in groups."""
+        del ctx
+        groups: dict[str, list[tuple[str, str]]] = {}
+        heading = ""
+        width = max(map(len, self.commands))
+        for name, command in self.commands.items():
+            heading = _HEADINGS.get(name, heading)
+            groups.setdefault(heading, []).append((name.ljust(width), command.short_help or ""))
+        for title, rows in groups.items():
+            with formatter.section(title):
+                formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
         with _closed_pipe_told():

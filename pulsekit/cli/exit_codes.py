@@ -10,24 +10,11 @@ import typer
 from pulsekit.cli.output.output import fail, quote
 from pulsekit.errors import BrokerRefused, ConfigurationError, HandlerFailed, InvalidInput, NetworkError
 
-__all__ = ["ExitCode", "exit_code", "report"]
+__all__ = ["MEANINGS", "ExitCode", "exit_code", "report"]
 
 
 class ExitCode(IntEnum):
-    """The exit code of a command. Scripts depend on the numbers.
-
-    Attributes:
-        DONE: success.
-        NEGATIVE: a negative result, such as invalid data or no match.
-        USAGE: an error in the arguments or the configuration.
-        PARTLY: partial success: some messages were returned, refused or not confirmed.
-        NETWORK: the broker could not be reached, or did not answer before the deadline.
-        REFUSED: the broker refused the request: login, permission, not found, precondition.
-        BUG: a bug in pulsekit.
-        FILE: an error of a local file or disk.
-        INTERRUPTED: Ctrl-C.
-        CLOSED_PIPE: the reader of stdout closed the pipe.
-    """
+    """The exit code of a command. Scripts depend on the numbers; `MEANINGS` describes them."""
 
     DONE = 0
     NEGATIVE = 1
@@ -39,6 +26,21 @@ class ExitCode(IntEnum):
     FILE = 74
     INTERRUPTED = 130
     CLOSED_PIPE = 141
+
+
+# The table of README.md has the same words.
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.NEGATIVE: "a negative answer: invalid, no match",
+    ExitCode.USAGE: "usage or configuration",
+    ExitCode.PARTLY: "partly done: some messages returned, refused or unknown",
+    ExitCode.NETWORK: "network or timeout",
+    ExitCode.REFUSED: "the broker refused: login, permission, not found, precondition",
+    ExitCode.BUG: "a bug in pulsekit",
+    ExitCode.FILE: "local file or disk",
+    ExitCode.INTERRUPTED: "interrupted by Ctrl-C",
+    ExitCode.CLOSED_PIPE: "the reader of stdout closed the pipe",
+}
 
 
 def exit_code(error: BaseException) -> ExitCode:

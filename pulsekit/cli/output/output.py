@@ -14,7 +14,7 @@ from io import TextIOWrapper
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pulsekit.cli.output.theme import paint, rich_styles, sgr, wants_colours
+from pulsekit.cli.output.theme import color_system, paint, rich_styles, sgr, wants_colours
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -211,10 +211,12 @@ def console(*, stderr: bool = False) -> Console:
         def on_broken_pipe(self) -> None:
             raise  # noqa: PLE0704 - rich calls this while it handles the error, and would exit with 1
 
+    stream = sys.stderr if stderr else sys.stdout
     return Piped(
         theme=Theme(rich_styles()),
         # Without a colour system, rich writes no bold either, so NO_COLOR produces plain text.
-        color_system=None if os.environ.get("NO_COLOR") else "auto",
+        color_system=color_system(stream),
+        force_terminal=stream.isatty(),  # rich would also move the cursor in a pipe with FORCE_COLOR
         stderr=stderr,
         highlight=False,
         markup=False,

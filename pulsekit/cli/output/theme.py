@@ -7,12 +7,12 @@ contrast with black and with white is at least 3.5 to 1. With eight colours, the
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["STATUSES", "STYLES", "paint", "rich_styles", "sgr", "status_style", "wants_colours"]
+__all__ = ["STATUSES", "STYLES", "color_system", "paint", "rich_styles", "sgr", "status_style", "wants_colours"]
 
 _Style = tuple[str, int | None, int | None]  # attribute; colour among 256; colour among eight
 
@@ -72,8 +72,20 @@ def paint(text: str, style: str, stream: TextIO) -> str:
 
 
 def wants_colours(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal with colours, unless `NO_COLOR` or `TERM=dumb` is set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    """Return whether a stream is a terminal with colours, unless `NO_COLOR` or `TERM=dumb` is set.
+
+    With `FORCE_COLOR`, any stream has colours, unless `NO_COLOR` is set (https://no-color.org, https://force-color.org).
+    """
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and os.environ.get("TERM") != "dumb")
+
+
+def color_system(stream: TextIO) -> Literal["256", "standard"] | None:
+    """Return the name of rich for the colours of a stream, or None for a stream without colours."""
+    if not wants_colours(stream):
+        return None
+    return "256" if _has_many_colours() else "standard"
 
 
 def sgr(text: str, style: str) -> str:

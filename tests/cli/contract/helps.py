@@ -26,7 +26,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
         (name, *inner)
         for name in (
             "demo", "init", "sandbox", "exchange", "publish", "run", "tail", "consume", "replay", "queue",
-            "match", "bindings", "register", "preview", "why", "doctor", "validate", "completion",
+            "match", "bindings", "register", "preview", "why", "doctor", "validate", "completion", "help",
         )
         for inner in ((), *((one,) for one in _GROUPS.get(name, ())))
     ),

@@ -1,0 +1,149 @@
+"""The topics of `pulsekit help`: what is not the subject of one command. The pages in `docs/` have the same tables."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+__all__ = [
+    "CONFIGURATION",
+    "ENVIRONMENT",
+    "FILTERS",
+    "LOGIN",
+    "RECORD",
+    "RECORD_LINES",
+    "RECORD_OF_TAIL",
+    "RULES",
+    "TOPICS",
+    "Topic",
+]
+
+Rows = tuple[tuple[str, ...], ...]
+
+ENVIRONMENT: Rows = (
+    ("PULSE_URL", "broker and login, as amqps://USER:PASSWORD@HOST/VHOST"),
+    ("PULSE_USER, PULSE_PASSWORD", "login; without PULSE_URL, of pulse.mozilla.org"),
+    ("PULSE_DATA_INGESTION_SOURCES", "registrations, in the form of Treeherder's variable"),
+    ("PULSE_JOB_SOURCES", "registrations, in an older form of Treeherder"),
+    ("PULSE_JOB_EXCHANGES", "registrations in the oldest form of Treeherder: the exchanges"),
+    ("PULSE_JOB_DESTINATIONS", "registrations in the oldest form of Treeherder: the destinations"),
+    ("PULSE_JOB_PROJECTS", "registrations in the oldest form of Treeherder: the projects"),
+    ("CI", "if set, commands do not look for a sandbox on this machine"),
+    ("XDG_CONFIG_HOME", "folder of pulsekit/config.yml instead of ~/.config"),
+    ("XDG_CACHE_HOME", "folder of compiled schemas instead of ~/.cache"),
+    ("PULSEKIT_NO_CACHE", "if set, compiled schemas are not kept"),
+    ("PULSEKIT_DEBUG", "1 adds the traceback to an error, frames prints each AMQP frame without bodies and passwords"),
+    ("NO_COLOR", "if set, output has no colours"),
+    ("FORCE_COLOR", "if set, output has colours in a pipe, too; NO_COLOR has priority"),
+)
+
+CONFIGURATION: Rows = (
+    ("exchange", "the exchange to publish to", "none"),
+    ("destinations", "the first words of the routing keys; a job is sent once to each destination", "none"),
+    ("registrations", "the bindings that Treeherder makes: every destination with every project", "none"),
+    ("schema", "the schema to validate against: a name, or a path", "pulse-job"),
+    ("lint_off", "rules that are not applied", "none"),
+    ("targets", "what differs for staging and production", "none"),
+)
+
+LOGIN: Rows = (
+    ("url", "broker and login, as in PULSE_URL"),
+    ("user", "user, as in PULSE_USER"),
+    ("password", "password"),
+    ("password_file", "file with the password"),
+    ("password_command", "command that prints the password"),
+)
+
+RECORD: Rows = (
+    ("v", "the version of the format"),
+    ("exchange, routing_key, cc", "the exchange, the routing key, and the further keys of the CC header"),
+    ("redelivered", "whether the broker delivered the message before"),
+    ("received", "when pulsekit received the message, in UTC"),
+    ("properties, headers", "the AMQP properties that are set, and the headers"),
+    ("payload", "the body, if it is JSON"),
+    ("key", "the fields of the routing key that have a value, by name, if the exchange is known"),
+    ("unreadable", "why the headers and properties could not be read; only then present"),
+    ("body, body_b64", "otherwise the body as text, or in base64 if it is not text"),
+)
+
+RECORD_OF_TAIL: Rows = (
+    ("size", "the bytes of the body", ""),
+    ("bindings", "the bindings of this tail that matched the message", ""),
+    (
+        "valid, problem",
+        "whether the payload is valid, or null without a schema for the exchange; the first error",
+        "--schema",
+    ),
+    ("reasons", "for each binding that matched, the key and the reason", "--explain"),
+    ("envelope", "what mozillapulse's envelope contained besides the payload", "--unwrap"),
+)
+
+RECORD_LINES: Rows = (
+    ("header", "the first line of a recording: when it began, and the bindings"),
+    (
+        "gap",
+        "a lost connection: from when to when, and whether messages may be missing; with created, the queue was new",
+    ),
+    (
+        "trailer",
+        "the last line of a recording: the number of messages, and a SHA-256 digest of all lines before",
+    ),
+    ("rate", "a report of tail --rate"),
+)
+
+FILTERS: Rows = (
+    ("payload.result == 'fail'", "jobs with this result"),
+    ("payload.tier == `1`", "jobs of this tier: a number is in backquotes"),
+    ("payload.state != 'pending' && redelivered", "both are true; || is or, ! is not"),
+    ("contains(cc, 'route.x')", "messages with this further key"),
+    ("starts_with(routing_key, 'treeherder.autoland.')", "messages whose key begins so"),
+    ("key.workerType == 't-linux'", "a field of the key, of a known exchange"),
+    ("payload.jobInfo.links[0].url", "messages that have such a value, which --query shows"),
+)
+
+
+_PLACES = """\
+The first of these places that has a value decides: an option, the environment, pulsekit.yml,
+~/.config/pulsekit/config.yml."""
+_PROJECT_FILE = """\
+pulsekit.yml belongs to a project. It is read from the current folder, or else from the nearest parent that has one, up
+to the root of the repository. --config FILE before the command names another file. These are its keys, and the default
+of each:"""
+_USER_FILE = """\
+~/.config/pulsekit/config.yml belongs to you. It may have the same keys, and a login:"""
+_RECORDS = """\
+tail, 'queue peek', 'queue take' and recordings have one record a line. publish, validate, preview, match, 'bindings
+--keys' and replay read records."""
+_EXPRESSIONS = """\
+An expression is JMESPath (https://jmespath.org) over the record, see 'pulsekit help records'. Quote it, because the
+shell expands backquotes and exclamation marks."""
+
+
+class Topic(NamedTuple):
+    """A topic: its summary, and paragraphs and tables in the order in which they are shown."""
+
+    summary: str
+    parts: tuple[str | Rows, ...]
+
+
+RULES = "rules"
+
+TOPICS = {
+    "environment": Topic("Variables that pulsekit reads.", (ENVIRONMENT,)),
+    "exit-codes": Topic("What the exit code of a command means.", ()),
+    "configuration": Topic(
+        "The files pulsekit.yml and config.yml.", (_PLACES, _PROJECT_FILE, CONFIGURATION, _USER_FILE, LOGIN)
+    ),
+    "records": Topic(
+        "The line of JSON that is written for a message.",
+        (
+            _RECORDS,
+            RECORD,
+            "tail adds these members, some of them with an option:",
+            RECORD_OF_TAIL,
+            "A line that is not a message has a type:",
+            RECORD_LINES,
+        ),
+    ),
+    "filters": Topic("The expressions of --filter and --query.", (_EXPRESSIONS, FILTERS)),
+    RULES: Topic("What Treeherder does with a valid job; 'help rules RULE' for one rule.", ()),
+}
