@@ -62,7 +62,10 @@ def list_known(
         for one in found:
             shown.record(one.record())
     elif found:
-        shown.table([[(one.alias, "key"), one.name, (one.title, "dim")] for one in found])
+        width = max(len(one.alias) for one in found)
+        for one in found:
+            shown.line((one.alias.ljust(width), "key"), "  ", one.title)
+            shown.line(" " * (width + 2), (one.name, "dim"))
     if found:
         note(f"{counted(len(found), 'exchange')}; for the fields of one, run 'pulsekit exchange show NAME'")
     else:
