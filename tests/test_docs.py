@@ -10,7 +10,7 @@ import pytest
 from faults import page
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/*.md"))
+PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/**/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
