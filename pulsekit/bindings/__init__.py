@@ -25,18 +25,9 @@ if TYPE_CHECKING:
     from pulsekit.bindings.table import BindingTable
 
 __all__ = [
-    "Binding",
-    "BindingDiff",
-    "BindingTable",
-    "Explanation",
-    "Registration",
-    "Rule",
-    "diff",
-    "expand",
-    "explain_match",
-    "read_registrations",
-    "topic_matches",
-]
+    "Binding", "BindingDiff", "BindingTable", "Explanation", "Registration", "Rule", "diff", "expand",
+    "explain_match", "read_registrations", "topic_matches",
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,

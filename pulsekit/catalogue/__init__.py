@@ -26,20 +26,9 @@ if TYPE_CHECKING:
     from pulsekit.catalogue.layouts import KnownLayouts, bindings, pattern, patterns, read_bindings
 
 __all__ = [
-    "Key",
-    "KeyField",
-    "KnownExchange",
-    "KnownLayouts",
-    "bindings",
-    "find_exchange",
-    "full_name",
-    "known_exchanges",
-    "message_schema",
-    "pattern",
-    "patterns",
-    "read_bindings",
-    "read_key",
-]
+    "Key", "KeyField", "KnownExchange", "KnownLayouts", "bindings", "find_exchange", "full_name",
+    "known_exchanges", "message_schema", "pattern", "patterns", "read_bindings", "read_key",
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -22,15 +22,9 @@ if TYPE_CHECKING:
     from pulsekit.schemas.schema import Schema
 
 __all__ = [
-    "KeyField",
-    "KnownExchange",
-    "find_exchange",
-    "full_name",
-    "known_exchanges",
-    "message_schema",
-    "misspelt",
+    "KeyField", "KnownExchange", "find_exchange", "full_name", "known_exchanges", "message_schema", "misspelt",
     "nearest",
-]
+]  # fmt: skip
 
 NO_VALUE = "_"  # the word of a field without a value, as Taskcluster writes it
 ROUTE = "route"  # the first word of a further key, which is route.<route>

@@ -14,17 +14,9 @@ if TYPE_CHECKING:
     from pulsekit.publisher.publisher import Publisher
 
 __all__ = [
-    "Draft",
-    "DryRun",
-    "DryRunMessage",
-    "ExtraProperties",
-    "PlannedMessages",
-    "PlannedPublish",
-    "PublishPlan",
-    "Publisher",
-    "RefusedJob",
-    "RefusedPayload",
-]
+    "Draft", "DryRun", "DryRunMessage", "ExtraProperties", "PlannedMessages", "PlannedPublish", "PublishPlan",
+    "Publisher", "RefusedJob", "RefusedPayload",
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,

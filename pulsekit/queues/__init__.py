@@ -11,16 +11,9 @@ if TYPE_CHECKING:
     from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, watch
 
 __all__ = [
-    "Comparison",
-    "compare",
-    "delete_queue",
-    "fetch_bindings",
-    "peek",
-    "purge_queue",
-    "queue_depth",
-    "take",
+    "Comparison", "compare", "delete_queue", "fetch_bindings", "peek", "purge_queue", "queue_depth", "take",
     "watch",
-]
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -28,20 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "Record",
-    "dump_line",
-    "gap_record",
-    "header_record",
-    "is_metadata",
-    "is_record",
-    "message_record",
-    "read_gap",
-    "read_record",
-    "read_when",
-    "record_line",
-    "record_value",
-    "trailer_record",
-]
+    "Record", "dump_line", "gap_record", "header_record", "is_metadata", "is_record", "message_record",
+    "read_gap", "read_record", "read_when", "record_line", "record_value", "trailer_record",
+]  # fmt: skip
 
 VERSION = 1
 

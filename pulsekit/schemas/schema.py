@@ -34,16 +34,9 @@ if TYPE_CHECKING:
     from pulsekit.schemas.runtime import Validator
 
 __all__ = [
-    "MOST_PROBLEMS",
-    "PROFILES",
-    "Profile",
-    "Schema",
-    "load_schema",
-    "load_shipped_schema",
-    "schema_names",
-    "shipped_folder",
-    "shipped_text",
-]
+    "MOST_PROBLEMS", "PROFILES", "Profile", "Schema", "load_schema", "load_shipped_schema", "schema_names",
+    "shipped_folder", "shipped_text",
+]  # fmt: skip
 
 Profile: TypeAlias = Literal["strict", "treeherder"]
 PROFILES: tuple[Profile, ...] = ("strict", "treeherder")

@@ -19,19 +19,9 @@ if TYPE_CHECKING:
     from pulsekit.why.target import Target, read_target
 
 __all__ = [
-    "STEPS",
-    "Evidence",
-    "Explanation",
-    "OnlineEvidence",
-    "Page",
-    "SavedEvidence",
-    "Step",
-    "StepStatus",
-    "Target",
-    "TaskReason",
-    "explain",
-    "read_target",
-]
+    "STEPS", "Evidence", "Explanation", "OnlineEvidence", "Page", "SavedEvidence", "Step", "StepStatus",
+    "Target", "TaskReason", "explain", "read_target",
+]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,

@@ -23,24 +23,9 @@ if TYPE_CHECKING:
 
 
 __all__ = [
-    "BODY",
-    "HEADER",
-    "HEARTBEAT",
-    "METHOD",
-    "PROTOCOL_HEADER",
-    "PUBLISH",
-    "Publish",
-    "Splitter",
-    "content",
-    "decode",
-    "delivery",
-    "encode",
-    "frame",
-    "method_ids",
-    "publish",
-    "short_string",
-    "unknown",
-]
+    "BODY", "HEADER", "HEARTBEAT", "METHOD", "PROTOCOL_HEADER", "PUBLISH", "Publish", "Splitter", "content",
+    "decode", "delivery", "encode", "frame", "method_ids", "publish", "short_string", "unknown",
+]  # fmt: skip
 
 METHOD: Final = 1
 HEADER: Final = 2

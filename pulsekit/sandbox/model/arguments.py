@@ -14,15 +14,9 @@ if TYPE_CHECKING:
     from pulsekit.sandbox.releases import Release
 
 __all__ = [
-    "EXCHANGE_ARGUMENTS",
-    "LONGEST",
-    "QUEUE_ARGUMENTS",
-    "QueueOptions",
-    "check_equivalent",
-    "consumer_priority",
-    "exchange_name",
-    "yes_no",
-]
+    "EXCHANGE_ARGUMENTS", "LONGEST", "QUEUE_ARGUMENTS", "QueueOptions", "check_equivalent", "consumer_priority",
+    "exchange_name", "yes_no",
+]  # fmt: skip
 
 LONGEST: Final = 4_294_967_295
 """The maximum of a time to live in milliseconds, a limit of RabbitMQ's timers."""
