@@ -98,7 +98,7 @@ def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -
     for name in fields:
         if name not in names:
             guess = Guesses().nearest(name, names)
-            meant = f"did you mean {guess!r}? " if guess else ""
+            meant = f"Did you mean {guess!r}? " if guess else ""
             raise ConfigurationError(f"keys of {exchange.name} have no field {name!r}. {meant}The fields are {listed}")
     if not fields:
         return ["#"]

@@ -63,7 +63,7 @@ def test_a_route_makes_a_binding_beside_those_of_fields() -> None:
         (
             "task-failed",
             {"taskID": TASK},
-            "have no field 'taskID'; did you mean 'taskId'. There are routingKeyKind, taskId",
+            "have no field 'taskID'. Did you mean 'taskId'. The fields are routingKeyKind, taskId",
         ),
         ("task-failed", {"taskId": "gecko"}, "no key has taskId=gecko: taskId is an id of 22 characters"),
         ("task-failed", {"runId": "first"}, "runId is a number from 0 to 1000"),

@@ -62,10 +62,9 @@ def list_known(
         for one in found:
             shown.record(one.record())
     elif found:
-        width = max(len(one.alias) for one in found)
         for one in found:
-            shown.line((one.alias.ljust(width), "key"), "  ", one.title)
-            shown.line(" " * (width + 2), (one.name, "dim"))
+            shown.line((one.alias, "key"), "  ", one.title)
+            shown.line("    ", (one.name, "dim"))
     if found:
         note(f"{counted(len(found), 'exchange')}; for the fields of one, run 'pulsekit exchange show NAME'")
     else:
