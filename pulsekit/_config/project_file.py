@@ -33,12 +33,7 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
     The registration of production, and that of staging if it is equal, replaces the entry of its exchange under
     `registrations`. Each target has its exchange and destinations under `targets`, and staging also its projects if
     they differ. If the file has no exchange or destinations, they are added. Comments and all other lines do not
-    change.
-
-    Args:
-        text: the content of the file; empty if it does not exist.
-        registrations: the registration of each target.
-        source: the name of the file, for messages.
+    change. The text is empty if the file does not exist; `source` is its name, for messages.
 
     Raises:
         ConfigurationError: Raised when the file is no object, something in it is not what it should be, or it is

@@ -52,10 +52,10 @@ def either(words: Sequence[str], limit: int = 20) -> str:
     return " or ".join((*([", ".join(words[:-1])] if len(words) > 1 else []), words[-1]))
 
 
-def counted(number: float, noun: str, form: str = ",") -> str:
+def counted(number: float, noun: str) -> str:
     """Return a number with its noun: `1 item`, `2,000 items`."""
     plural = {"property": "properties"}.get(noun, f"{noun}s")
-    return f"{number:{form}} {noun if number == 1 else plural}"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def how_to_match(pattern: str, text: str) -> str:

@@ -53,10 +53,7 @@ def read_bindings(
 ) -> tuple[Binding, ...]:
     """Return the bindings of a text `EXCHANGE` or `EXCHANGE:PATTERN`.
 
-    Args:
-        text: the exchange as in `full_name`. Without a pattern, fields and routes make the patterns.
-        fields: see `patterns`.
-        routes: see `patterns`.
+    The exchange is that of `full_name`. Without a pattern, fields and routes make the patterns, see `patterns`.
 
     Raises:
         ConfigurationError: Raised when Pulse cannot have the exchange, or see `patterns`.

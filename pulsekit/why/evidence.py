@@ -47,12 +47,7 @@ class Evidence(Protocol):
     """Where pages come from."""
 
     def page(self, name: str, address: str) -> Page:
-        """Return a page. If it cannot be read, `error` of the page says why.
-
-        Args:
-            name: the name of the page in a saved file.
-            address: the URL.
-        """
+        """Return the page at a URL; `name` is its name in a saved file. If it cannot be read, its `error` says why."""
 
 
 class OnlineEvidence:

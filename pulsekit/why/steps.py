@@ -167,14 +167,14 @@ class _Ladder:
             if not isinstance(token, str):
                 break
             query["continuationToken"] = token
-        yield Step("group", StepStatus.OK, f"has {counted(len(entries), 'task', ',')}", "", address)
+        yield Step("group", StepStatus.OK, f"has {counted(len(entries), 'task')}", "", address)
         shown = list(self._shown(entries))
         if shown:
             self._project, self._revision = shown[0]
             yield self._repository()
             yield self._push()
         if self.tasks:
-            what = f"{len(self.tasks):,} of {counted(len(entries), 'task', ',')} would not be on Treeherder"
+            what = f"{len(self.tasks):,} of {counted(len(entries), 'task')} would not be on Treeherder"
             yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
         else:
             what = "each task leads to a job; `pulsekit why TASK_ID` asks about one of them"

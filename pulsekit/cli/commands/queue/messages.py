@@ -35,7 +35,7 @@ async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool
         ready = (await queue_depth(pulse, name)).ready
     _show_messages(shown, messages, 1, full=full)
     if messages:
-        waiting = counted(max(ready, len(messages)), "message", ",")
+        waiting = counted(max(ready, len(messages)), "message")
         note(f"{len(messages)} of {waiting}; they stay in the queue, marked as redelivered")
     else:
         note(f"{name} is empty")
