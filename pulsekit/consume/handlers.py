@@ -54,7 +54,7 @@ async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awai
             handler = await _enter(handler, threads, stack)
         check_call(handler)
         if is_defined(handler, inspect.iscoroutinefunction):
-            yield _exits_as_stop(handler)
+            yield _guarded(handler)
             return
         if worker.policy.timeout is not None:
             raise ConfigurationError(
@@ -67,18 +67,29 @@ async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awai
             if inspect.isawaitable(result):  # of a function that returns a coroutine, such as a lambda
                 await result
 
-        yield _exits_as_stop(call)
+        yield _guarded(call)
 
 
-def _exits_as_stop(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
-    """Let `sys.exit` in a handler stop the workers, as `Stop` does: the message returns to the queue."""
+def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
+    """Keep the exceptions of a handler that would end the program from the event loop.
+
+    `sys.exit` stops the workers, as `Stop` does. Each other one, such as the CancelledError of a task that the handler
+    has cancelled, is a failure of the handler.
+    """
 
     async def call(message: Message) -> None:
         try:
             await handler(message)
+        except (Exception, GeneratorExit):
+            raise
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
             raise Stop(code) from error
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # by the time limit of the policy, or the end of the workers
+            raise RuntimeError(f"the handler raised {type(error).__name__}") from error
 
     return call
 

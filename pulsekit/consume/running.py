@@ -94,22 +94,40 @@ class RunningWorker:
 
     async def run(self, source: Pulse | str | Path) -> None:
         """Open the handler and its messages, and call it until it is drained; see `Workers.run`."""
-        async with AsyncExitStack() as stack:
-            try:
-                self._handler = await stack.enter_async_context(open_handler(self.worker))
-            except ConfigurationError:
+        failure: BaseException | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                try:
+                    await self._open_handler(stack)
+                    await self._consume(source)
+                except BaseException as error:
+                    failure = error
+                    raise
+        except Exception as error:
+            if error is failure:
                 raise
-            except Exception as error:
-                raise HandlerFailed(f"the handler {self.name} could not be made: {described(error)}") from error
-            messages = self._messages(source)
-            try:
-                async with messages:
-                    self.source, self.opened = messages, True
-                    call_safely(self._control.on_ready, self.name, messages.queue)
-                    await self._handle(messages)
-            finally:
-                self.source = None
-                self.rejected += getattr(messages, "rejected", 0)
+            raise HandlerFailed(f"the handler {self.name} could not be closed: {described(error)}") from error
+        if failure is not None:
+            raise failure  # the context manager of the handler has suppressed it
+
+    async def _open_handler(self, stack: AsyncExitStack) -> None:
+        try:
+            self._handler = await stack.enter_async_context(open_handler(self.worker))
+        except ConfigurationError:
+            raise
+        except Exception as error:
+            raise HandlerFailed(f"the handler {self.name} could not be made: {described(error)}") from error
+
+    async def _consume(self, source: Pulse | str | Path) -> None:
+        messages = self._messages(source)
+        try:
+            async with messages:
+                self.source, self.opened = messages, True
+                call_safely(self._control.on_ready, self.name, messages.queue)
+                await self._handle(messages)
+        finally:
+            self.source = None
+            self.rejected += getattr(messages, "rejected", 0)
 
     def _messages(self, source: Pulse | str | Path) -> Consumer | RecordedMessages:
         if isinstance(source, str | Path):

@@ -6,6 +6,7 @@ import inspect
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from pulsekit._amqp.callbacks import is_defined
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.handler import check_handler
 from pulsekit.consumer.policy import OnFailure, Policy
@@ -142,6 +143,11 @@ def check(handler: object) -> None:
             raise TypeError(f"the class {name} is no handler: write the method __call__(self, message)")
         if not _accepts(handler):
             raise TypeError(f"{name} makes the handler and is called without arguments: give each parameter a default")
+    elif is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction) and _accepts(handler):
+        name = getattr(handler, "__qualname__", "")
+        raise TypeError(
+            f"{name} yields the handler, but is no context manager: decorate it with contextlib.contextmanager"
+        )
     elif callable(handler) or not is_context(handler):
         check_call(handler)
 

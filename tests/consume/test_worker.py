@@ -31,6 +31,10 @@ def generator(message: pulsekit.Message) -> Iterator[int]:
     yield 1
 
 
+def not_decorated() -> Iterator[Any]:
+    yield function
+
+
 @contextmanager
 def opened() -> Iterator[Any]:
     yield function
@@ -82,6 +86,7 @@ def test_a_handler_can_be_a_function_a_class_or_a_context_manager(handler: Any) 
         (with_two, "write def with_two"),
         (without_parameters, "write def without_parameters"),
         (generator, "cannot contain `yield`"),
+        (not_decorated, "decorate it with contextlib.contextmanager"),
         (Plain(), "not Plain"),
         (None, "not NoneType"),
     ],

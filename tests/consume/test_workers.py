@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import sys
 import threading
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -177,6 +177,69 @@ async def test_a_failure_stops_all_workers_after_their_messages(
     assert finished == [{"n": 0}]
     assert await left(pulse, queue) == []
     assert await left(pulse, other) == [0]
+
+
+class Ends(BaseException): ...
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("no disk"), pulsekit.NotFound("no exchange"), asyncio.CancelledError(), Ends()]
+)
+@pytest.mark.parametrize("in_thread", [True, False])
+async def test_whatever_a_handler_raises_is_its_failure(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill, error: BaseException, *, in_thread: bool
+) -> None:
+    def function(_: pulsekit.Message) -> None:
+        raise error
+
+    async def coroutine(_: pulsekit.Message) -> None:
+        raise error
+
+    await fill(1)
+    workers = Workers([Worker(function if in_thread else coroutine, queue=queue)], signals=())
+    with pytest.raises(HandlerFailed, match=f"raised .*{type(error).__name__}"):
+        await workers.run(pulse)
+    assert workers.workers[0].failed == 1
+    assert await left(pulse, queue) == [0]
+
+
+async def test_a_context_manager_cannot_hide_a_failure_and_may_fail_itself(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill
+) -> None:
+    def fails(_: pulsekit.Message) -> None:
+        raise KeyError
+
+    @contextmanager
+    def hides() -> Iterator[Any]:
+        with suppress(Exception):
+            yield fails
+
+    @contextmanager
+    def breaks() -> Iterator[Any]:
+        yield print
+        raise OSError("no disk")
+
+    await fill(1)
+    with pytest.raises(HandlerFailed, match="raised KeyError"):
+        await Workers([Worker(hides, queue=queue)], signals=()).run(pulse)
+    with pytest.raises(HandlerFailed, match="breaks could not be closed: OSError: no disk"):
+        await Workers([Worker(breaks, queue=queue)], count=1, signals=()).run(pulse)
+
+
+async def test_cancelling_the_run_returns_the_messages(pulse: pulsekit.Pulse, queue: str, fill: Fill) -> None:
+    begun = asyncio.Event()
+
+    async def handler(_: pulsekit.Message) -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    await fill(3)
+    running = asyncio.ensure_future(Workers([Worker(handler, queue=queue, concurrency=2)], signals=()).run(pulse))
+    await begun.wait()
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert sorted(await left(pulse, queue)) == [0, 1, 2]
 
 
 async def test_a_failure_stops_the_other_calls_of_its_worker_after_their_messages(

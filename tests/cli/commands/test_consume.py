@@ -22,6 +22,7 @@ import pulsekit.sync
 from pulsekit import Queue
 from pulsekit.messages import Message
 from pulsekit.queues import delete_queue, queue_depth
+from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -302,6 +303,18 @@ def test_health_is_served_while_a_function_runs(place: Place) -> None:
         let_go(process)
         ending(process)
     assert process.returncode == 0
+
+
+def test_sigterm_stops_while_the_broker_is_away(tmp_path: Path) -> None:
+    (tmp_path / "listener.py").write_text(LISTENER)
+    with PulseSandbox() as sandbox, pulsekit.sync.connect(sandbox.url("me")) as pulse:
+        pulse.create_exchange("exchange/me/v1/jobs")
+        place = Place(pulse, sandbox.url("me"), tmp_path, "exchange/me/v1/jobs", "queue/me/work", "")
+        process = place.consume("step", "--http", "0")
+    with process:
+        process.send_signal(signal.SIGTERM)
+        lines, err = ending(process)
+    assert (process.returncode, lines) == (0, []), err
 
 
 @pytest.fixture
