@@ -47,7 +47,7 @@ async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awai
     threads = _Threads(worker)
     async with AsyncExitStack() as stack:
         stack.callback(threads.close)
-        handler = worker.handler
+        handler: Any = worker.handler
         if is_factory(handler):
             handler = handler() if _belongs_to_loop(handler) else await threads.run(handler)
         if is_context(handler):

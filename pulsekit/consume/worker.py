@@ -14,12 +14,19 @@ from pulsekit.consumer.queue import Queue
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
     from pathlib import Path
+    from typing import TypeAlias
 
     from pulsekit.consumer.consumer import Consumer
+    from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.schemas.schema import Schema
+
+    Called: TypeAlias = Callable[[Message], object]
+    Context: TypeAlias = AbstractContextManager[Called, Any] | AbstractAsyncContextManager[Called, Any]
+    Handler: TypeAlias = Called | Context | Callable[[], Called | Context]
 
 __all__ = ["Worker", "check", "check_call", "is_context", "is_factory"]
 
@@ -61,7 +68,7 @@ class Worker:
         TypeError: Raised when the handler cannot be called with a message.
     """
 
-    handler: Any
+    handler: Handler
     bindings: str | Binding | Sequence[str | Binding] = ()
     queue: Queue | str | None = None
     policy: Policy = field(default_factory=Policy)

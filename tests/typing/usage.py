@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pulsekit
 from pulsekit import catalogue
 from pulsekit import treeherder as jobs
+from pulsekit.consume import Workers
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from signal import Signals
+
     from pulsekit.catalogue.types import TaskFailedMessage
 
 
@@ -33,6 +38,36 @@ async def journey(job: dict[str, Any], jobs: list[dict[str, Any]]) -> None:
 
 async def handler(message: pulsekit.Message) -> None:
     print(message.routing_key)
+
+
+class Listener:
+    def __call__(self, message: pulsekit.Message) -> None:
+        print(message.body)
+
+
+@contextmanager
+def opened() -> Iterator[Callable[[pulsekit.Message], object]]:
+    yield Listener()
+
+
+@asynccontextmanager
+async def opened_in_loop() -> AsyncIterator[Callable[[pulsekit.Message], object]]:
+    yield handler
+
+
+WORKERS = [
+    pulsekit.Worker(handler, "exchange/me/v1/jobs:#", "queue/me/jobs", pulsekit.Policy(limit=None)),
+    pulsekit.Worker(Listener, ["exchange/me/v1/jobs"], pulsekit.Queue("queue/me/jobs"), order="any", concurrency=5),
+    pulsekit.Worker(Listener(), queue="queue/me/jobs", ack="before"),
+    pulsekit.Worker(opened, queue="queue/me/jobs", name="opened"),
+    pulsekit.Worker(opened_in_loop, queue="queue/me/jobs", schema="pulse-job"),
+]
+
+
+async def run_workers() -> None:
+    async with pulsekit.connect() as pulse:
+        received: Signals | None = await Workers(WORKERS, duration=60).run(pulse)
+        print(received)
 
 
 async def failed_tasks(group: str) -> None:
