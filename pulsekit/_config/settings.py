@@ -1,25 +1,26 @@
 """The settings: broker, login, and the exchange, destinations and registrations of a project.
 
 A value comes from the first place that has it: an argument, the environment (`PULSE_URL`, `PULSE_USER`,
-`PULSE_PASSWORD`), `./pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file can
+`PULSE_PASSWORD`), `pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file can
 set the exchange, but not the login or the host: a cloned repository must not be able to collect a password.
 """
 
 from __future__ import annotations
 
 import os
-import stat
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
-from pulsekit.errors import ConfigurationError, DocumentError, place_text
+from pulsekit._config.files import LOGIN_KEYS, PROJECT_KEYS, USER_KEYS, find_project_file, project_file, read_file
+from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pulsekit._config.files import ConfigurationFile
     from pulsekit._config.target import Target
     from pulsekit._config.targets import TargetSettings
     from pulsekit.bindings.registration import Binding, Registration
@@ -33,10 +34,7 @@ _VARIABLES = {
 _MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
 PULSE_HOST = "pulse.mozilla.org"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
 
-_PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
-_LOGIN_KEYS = frozenset({"url", "user", "password", "password_file", "password_command"})
-_USER_KEYS = _PROJECT_KEYS | _LOGIN_KEYS
-_MAX_FILE = 1024 * 1024  # bytes of a configuration file
+_SCHEMA_FILES = (".yml", ".yaml", ".json")  # suffixes of a path, which is relative to the configuration file
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +138,9 @@ class Settings:
 def load_settings(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
     """Read the environment and the two configuration files.
 
+    The project's file is the one of `project_file`, else `pulsekit.yml` in the folder or in the nearest parent that has
+    one, up to the root of the repository.
+
     Args:
         directory: the folder of `pulsekit.yml`. The default is the current folder.
         environment: the environment. The default is `os.environ`.
@@ -148,32 +149,37 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
         ConfigurationError: Raised when a file cannot be read, or has a key that is not allowed.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
-    project_path = (directory or Path()) / "pulsekit.yml"
     base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
-    user_path = Path(base) / "pulsekit" / "config.yml"
-    project = _read(project_path, _PROJECT_KEYS)
-    user = _read(user_path, _USER_KEYS)
-    merged = {**user, **project}
-    exchange, destinations = _text(merged, "exchange"), _texts(merged, "destinations")
-    source = project_path if "registrations" in project else user_path
-    registrations = registrations_in(merged.get("registrations"), source=str(source))
+    given = project_file.get()
+    if given is not None and not given.is_file():
+        raise ConfigurationError(f"cannot read {given}: there is no such file")
+    project = read_file(given or find_project_file(directory or Path()), PROJECT_KEYS)
+    user = read_file(Path(base) / "pulsekit" / "config.yml", USER_KEYS)
+
+    def file_of(key: str) -> ConfigurationFile:
+        return project if key in project.values else user
+
+    exchange, destinations = _text(file_of("exchange"), "exchange"), _texts(file_of("destinations"), "destinations")
+    source = file_of("registrations")
+    registrations = registrations_in(source.document("registrations"), source=str(source.path))
     targets: Mapping[Target, TargetSettings] = {}
-    if merged.get("targets") is not None:
+    source = file_of("targets")
+    if source.values.get("targets") is not None:
         from pulsekit._config.targets import TargetSettings, read_targets  # few configurations have registrations
 
         whole = TargetSettings(exchange, destinations, registrations)
-        path = project_path if "targets" in project else user_path
-        targets = read_targets(merged["targets"], whole, source=str(path))
+        targets = read_targets(source.values["targets"], whole, source=str(source.path), locate=source.locate)
     own = (one for target in targets.values() for one in target.registrations if one not in registrations)
+    schema = _text(file_of("schema"), "schema") or "pulse-job"
     return Settings(
         exchange=exchange,
-        schema=_text(merged, "schema") or "pulse-job",
+        schema=file_of("schema").beside(schema) if schema.endswith(_SCHEMA_FILES) else schema,
         destinations=destinations,
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
-        lint_off=_texts(merged, "lint_off"),
-        source=str(project_path if project else user_path if user else ""),
-        _login={key: Secret(value) for key in _LOGIN_KEYS if (value := _text(user, key)) is not None},
+        lint_off=_texts(file_of("lint_off"), "lint_off"),
+        source=str(project.path if project.values else user.path if user.values else ""),
+        _login={key: Secret(value) for key in LOGIN_KEYS if (value := _text(user, key)) is not None},
         _environment=environment,
     )
 
@@ -205,71 +211,26 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
     return None
 
 
-def _read(path: Path, allowed: frozenset[str]) -> dict[str, Any]:
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
-            raise ConfigurationError(f"cannot read {path}: it is not a file")
-        with path.open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
-    if len(data) > _MAX_FILE:
-        raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
-    from pulsekit._documents.document import parse_yaml  # importing ruamel.yaml takes longer than most commands
-
-    # A parse error quotes the text. The user's file may contain a password, and a project's file may be a link to it.
-    quoting = allowed is _PROJECT_KEYS and not path.is_symlink()
-    failure = ""
-    value: Any = None
-    try:
-        value = parse_yaml(data, source=str(path)).value
-    except DocumentError as error:
-        place = place_text(path, error.line, error.column)
-        failure = str(error) if quoting else f"{place}: this is not YAML; put values in quotes"
-    del data
-    if failure:
-        raise ConfigurationError(failure)
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        del value
-        raise ConfigurationError(f"{path}: write a mapping, such as `exchange: exchange/me/v1/jobs`")
-    wrong = next((key for key in sorted(allowed & _LOGIN_KEYS) if not isinstance(value.get(key), str | None)), None)
-    if wrong:
-        del value
-        raise ConfigurationError(f"{path}: {wrong!r} must be text; put it in quotes")
-    found = {key: Secret(item) if isinstance(item, str) else item for key, item in value.items()}
-    del value
-    for key in found:
-        if key in allowed:
-            continue
-        if key in _USER_KEYS | {"host", "port", "vhost"}:
-            raise ConfigurationError(
-                f"{path}: {key!r} is not allowed in a project's file: set it in PULSE_URL or in the user's config.yml"
-            )
-        what = f"unknown key {key!r}" if quoting or allowed is _USER_KEYS else "a key in it is unknown"
-        raise ConfigurationError(f"{path}: {what}; the keys are {', '.join(sorted(allowed))}")
-    return found
-
-
-def _text(values: Mapping[str, Any], key: str) -> str | None:
-    value = values.get(key)
+def _text(file: ConfigurationFile, key: str) -> str | None:
+    value = file.values.get(key)
     if value is None or isinstance(value, str):
         return None if value is None else str(value)
-    raise ConfigurationError(f"{key!r} in the configuration must be text")
+    raise ConfigurationError(f"{file.place(key)}: {key!r} must be text")
 
 
-def _texts(values: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    value = values.get(key) or []
+def _texts(file: ConfigurationFile, key: str) -> tuple[str, ...]:
+    value = file.values.get(key) or []
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
-    raise ConfigurationError(f"{key!r} in the configuration must be a list of texts")
+    raise ConfigurationError(f"{file.place(key)}: {key!r} must be a list of texts")
 
 
 def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding, ...]:
-    """Return the registrations of a configuration file, from the value of `registrations`, which may be None.
+    """Return the registrations of a configuration file.
+
+    Args:
+        value: the value of `registrations`, which may be None, or the document with it.
+        source: the name of the file, for messages.
 
     Raises:
         InvalidInput: Raised when a registration cannot be read.
@@ -278,6 +239,9 @@ def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding
         return ()
     import json
 
+    from pulsekit._documents.document import Document
     from pulsekit.bindings.registration import read_registrations  # slow to import, and few commands need it
 
+    if isinstance(value, Document):
+        return () if value.value is None else read_registrations(value, source=source)
     return read_registrations(json.dumps(value), source=source)

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._config.target import Target
-from pulsekit.errors import ConfigurationError, InvalidRegistration
+from pulsekit.errors import ConfigurationError, InvalidRegistration, place_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pulsekit.bindings.registration import Binding, Registration
 
 __all__ = ["TargetSettings", "read_targets"]
@@ -35,26 +37,42 @@ class TargetSettings:
     registrations: tuple[Registration | Binding, ...] = ()
 
 
-def read_targets(value: Any, whole: TargetSettings, *, source: str) -> dict[Target, TargetSettings]:
-    """Parse the object under `targets`, which may be None. The settings of the project are the defaults of each target.
+def read_targets(
+    value: Any,
+    whole: TargetSettings,
+    *,
+    source: str,
+    locate: Callable[[str], tuple[int, int] | None] = lambda _: None,
+) -> dict[Target, TargetSettings]:
+    """Parse the object under `targets`.
+
+    Args:
+        value: the object, or None.
+        whole: the settings of the project, which are the defaults of each target.
+        source: the name of the file, for messages.
+        locate: returns line and column of the value at a JSON pointer in the file, or None.
 
     Raises:
         ConfigurationError: Raised when a target or a key is unknown, or a value has the wrong type.
     """
+
+    def place(*names: str) -> str:
+        return place_text(source, *(locate("/".join(("/targets", *names))) or ()))
+
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigurationError(f"{source}: targets: write an object with {' and '.join(Target)}")
+        raise ConfigurationError(f"{place()}: targets: write an object with {' and '.join(Target)}")
     found: dict[Target, TargetSettings] = {}
     for name, inner in value.items():
         if name not in set(Target):
             raise ConfigurationError(
-                f"{source}: targets: unknown target {name!r:.40}; the targets are {', '.join(Target)}"
+                f"{place(name)}: targets: unknown target {name!r:.40}; the targets are {', '.join(Target)}"
             )
         try:
             found[Target(name)] = _read(inner, whole)
         except (ConfigurationError, InvalidRegistration) as error:
-            raise ConfigurationError(f"{source}: targets: {name}: {error}") from error
+            raise ConfigurationError(f"{place(name)}: targets: {name}: {error}") from error
     return found
 
 

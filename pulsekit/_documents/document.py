@@ -23,7 +23,15 @@ if TYPE_CHECKING:
     # a value that is not from the text.
     Locate: TypeAlias = Callable[[Sequence[str]], tuple[int, int] | None]
 
-__all__ = ["MAX_LINE", "Document", "iter_ndjson", "parse_documents", "parse_json", "parse_yaml"]
+__all__ = [
+    "MAX_LINE",
+    "Document",
+    "iter_ndjson",
+    "parse_documents",
+    "parse_documents_of_yaml",
+    "parse_json",
+    "parse_yaml",
+]
 
 MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far above any message, far below the memory of a CI machine
 
@@ -111,6 +119,15 @@ def parse_yaml(text: str | bytes, *, source: str = "") -> Document:
         reason = f"the text contains {len(documents)} YAML documents; write exactly one"
         raise DocumentError(reason, source=source, line=line, column=column)
     return documents[0]
+
+
+def parse_documents_of_yaml(text: str | bytes, *, source: str = "") -> list[Document]:
+    """Parse YAML 1.2 documents strictly, none for a text without values: see `yaml_reader`.
+
+    Raises:
+        DocumentError: Raised when the text is not such YAML.
+    """
+    return _parse_yaml_stream(_decode(text, source), source)
 
 
 def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:

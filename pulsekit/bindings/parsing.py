@@ -48,13 +48,18 @@ class Entry:
     place: str
 
 
-def read_entries(text: str | bytes, *, source: str, on_warning: Callable[[str], None] | None = None) -> Iterator[Entry]:
+def read_entries(
+    text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None] | None = None
+) -> Iterator[Entry]:
     """Yield the values in the places of registrations, in order. See `registration.read_registrations` for the forms.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
         InvalidRegistration: Raised when the text is empty.
     """
+    if not isinstance(text, str | bytes):
+        yield from _items(text, text.value, "")
+        return
     on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     if isinstance(text, bytes):
         try:

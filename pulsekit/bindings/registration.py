@@ -20,6 +20,8 @@ from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from pulsekit._documents.document import Document
+
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
 _SEPARATOR = re.compile(r"\s*,\s*(?=exchange/)")
@@ -158,7 +160,7 @@ def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
 
 
 def read_registrations(
-    text: str | bytes, *, source: str, on_warning: Callable[[str], None] | None = None
+    text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None] | None = None
 ) -> tuple[Registration | Binding, ...]:
     """Read registrations in any form that configurations use.
 
@@ -173,7 +175,7 @@ def read_registrations(
     `name` in the place of `exchange` is a form of 2015 and means the rule `project.destination`.
 
     Args:
-        text: the text; bytes are UTF-8.
+        text: the text; bytes are UTF-8. Or a value that is parsed already.
         source: the name of the source, for messages.
         on_warning: called with each warning, such as a missing comma between two Python texts. By default, warnings
             are logged.

@@ -161,9 +161,19 @@ _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 def _root(
     ctx: typer.Context,
+    config: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Read FILE instead of the nearest pulsekit.yml.")
+    ] = None,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> int:
     """Publish, consume and check Mozilla Pulse messages for Treeherder."""
+    if config is not None:
+        from pathlib import Path
+
+        from pulsekit._config.files import project_file
+
+        token = project_file.set(Path(config))
+        ctx.call_on_close(lambda: project_file.reset(token))
     if version:
         from pulsekit import __version__
 

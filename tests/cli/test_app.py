@@ -387,3 +387,17 @@ def test_an_unknown_format_is_refused_with_the_known_ones(call) -> None:
     result = call("match", "a", "-o", "xml")
     assert result.code == 2
     assert "'pretty', 'ndjson'" in result.err
+
+
+def test_a_configuration_file_is_found_above_or_named_before_the_command(call, folder, monkeypatch) -> None:
+    registration = "registrations: [{exchange: exchange/me/x, destinations: [%s], projects: [b]}]\n"
+    (folder / "pulsekit.yml").write_text(registration % "above")
+    (folder / "other.yml").write_text(registration % "named")
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner")
+    assert '"above.b"' in call("bindings").out
+    assert '"named.b"' in call("--config", "../other.yml", "bindings").out
+    assert '"above.b"' in call("bindings").out  # the option is not remembered
+    done = call("--config", "missing.yml", "bindings")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: cannot read missing.yml: there is no such file\n"

@@ -81,6 +81,7 @@ _VALUES = st.recursive(
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
 def test_whatever_a_project_holds_the_login_stays_as_it_was(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "pulsekit.yml").write_text(json.dumps(values))
+    (tmp_path / "elsewhere" / ".git").mkdir(parents=True, exist_ok=True)  # no folder above is searched
     before = load_settings(tmp_path / "elsewhere", MINE)
     try:
         found = load_settings(tmp_path, MINE)

@@ -276,20 +276,21 @@ def _show(shown: Output, bug: Bug) -> None:
 
 
 def _store(registrations: Mapping[Target, Registration], settings: Settings) -> None:
+    from pulsekit._config.files import find_project_file, project_file
     from pulsekit._config.project_file import store
     from pulsekit.cli.output.files import write_whole
 
-    path = Path(_FILE)
+    path = project_file.get() or find_project_file(Path())
     text = ""
     if path.exists():
         with path.open(encoding="utf-8", newline="") as file:
             text = file.read()
-    changed = store(text, registrations, source=_FILE)
+    changed = store(text, registrations, source=str(path))
     if changed == text:
-        note(f"{_FILE} already contains this registration")
+        note(f"{path} already contains this registration")
         return
     write_whole(path, changed)
-    note(f"stored in {_FILE}")
+    note(f"stored in {path}")
     main = list(registrations.values())[-1]
     if settings.exchange not in (None, main.exchange):
         note(f"without --target, publish still uses {settings.exchange}")

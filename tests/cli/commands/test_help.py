@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import pulsekit
-from pulsekit._config import settings
+from pulsekit._config import files, settings
 from pulsekit.cli import topics
 from pulsekit.cli.app import _COMMANDS
 from pulsekit.cli.exit_codes import MEANINGS, ExitCode
@@ -57,8 +57,8 @@ def test_a_page_has_the_table_of_the_topic(page: str, table: topics.Rows) -> Non
 
 def test_the_tables_are_complete() -> None:
     assert set(MEANINGS) == set(ExitCode)
-    assert {name for name, *_ in topics.CONFIGURATION} == settings._PROJECT_KEYS
-    assert {name for name, _ in topics.LOGIN} == settings._LOGIN_KEYS
+    assert {name for name, *_ in topics.CONFIGURATION} == files.PROJECT_KEYS
+    assert {name for name, _ in topics.LOGIN} == files.LOGIN_KEYS
     read = {
         name
         for path in Path(pulsekit.__file__).parent.rglob("*.py")

@@ -1,0 +1,170 @@
+"""The two configuration files: find them, and read them with the position of each value.
+
+The project's file is found in the current folder or in a parent. It cannot set a login or a host, so a file that is
+found in a folder above cannot collect a password. A parent's file of another user is not read, because that user could
+choose the exchange to publish to.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._amqp.broker import Secret
+from pulsekit.errors import ConfigurationError, DocumentError, place_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pulsekit._documents.document import Document
+
+__all__ = [
+    "LOGIN_KEYS",
+    "PROJECT_KEYS",
+    "USER_KEYS",
+    "ConfigurationFile",
+    "find_project_file",
+    "project_file",
+    "read_file",
+]
+
+PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
+LOGIN_KEYS = frozenset({"url", "user", "password", "password_file", "password_command"})
+USER_KEYS = PROJECT_KEYS | LOGIN_KEYS
+
+_NAME = "pulsekit.yml"
+_MAX_FILE = 1024 * 1024  # bytes of a configuration file
+_REPOSITORY = (".git", ".hg", ".jj")  # entries in the root of a repository
+
+# The project's file that --config names, or None to find it.
+project_file: ContextVar[Path | None] = ContextVar("project_file", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigurationFile:
+    """The values of a configuration file.
+
+    Attributes:
+        path: the path, for messages.
+        values: the values, empty if there is no file.
+    """
+
+    path: Path
+    values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    _documents: Mapping[str, Document] = field(default_factory=dict, repr=False)  # without those of the login
+
+    def document(self, key: str) -> Document | None:
+        """Return the value of a key with its positions, or None if the file does not have the key."""
+        return self._documents.get(key)
+
+    def locate(self, pointer: str) -> tuple[int, int] | None:
+        """Return line and column of the value at a JSON pointer, or None if it is unknown."""
+        key, slash, rest = pointer.removeprefix("/").partition("/")
+        document = self._documents.get(key)
+        return None if document is None else document.locate(f"{slash}{rest}")
+
+    def place(self, key: str) -> str:
+        """Return `file:line:column` of the value of a key."""
+        return place_text(self.path, *(self.locate(f"/{key}") or ()))
+
+    def beside(self, name: str) -> str:
+        """Return the path of a file that is named relative to this one."""
+        return str(self.path.parent / name)
+
+
+def find_project_file(folder: Path) -> Path:
+    """Return `pulsekit.yml` of a folder or of its nearest parent, up to the root of the repository.
+
+    If there is none, return the path in the folder itself.
+    """
+    here = folder / _NAME
+    if here.exists() or here.is_symlink():
+        return here
+    resolved = folder.resolve()
+    for parent in (resolved, *resolved.parents):
+        path = parent / _NAME
+        if parent != resolved and _is_ours(path):
+            return path
+        if any((parent / name).exists() for name in _REPOSITORY):
+            break
+    return here
+
+
+def _is_ours(path: Path) -> bool:
+    """Return whether a file exists and belongs to this user or to root."""
+    try:
+        owner = path.stat().st_uid
+    except OSError:
+        return False
+    return not hasattr(os, "geteuid") or owner in {os.geteuid(), 0}
+
+
+def read_file(path: Path, allowed: frozenset[str]) -> ConfigurationFile:
+    """Read a configuration file. A file that does not exist or has no values is empty.
+
+    Args:
+        path: the path.
+        allowed: the keys that it may have, `PROJECT_KEYS` or `USER_KEYS`.
+
+    Raises:
+        ConfigurationError: Raised when the file cannot be read, or has a key that is not allowed.
+    """
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
+            raise ConfigurationError(f"cannot read {path}: it is not a file")
+        with path.open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except FileNotFoundError:
+        return ConfigurationFile(path)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+    if len(data) > _MAX_FILE:
+        raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
+    from pulsekit._documents.document import parse_documents_of_yaml  # ruamel.yaml takes longer than most commands
+
+    # A parse error quotes the text. The user's file may contain a password, and a project's file may be a link to it.
+    quoting = allowed is PROJECT_KEYS and not path.is_symlink()
+    failure = ""
+    documents: list[Document] = []
+    try:
+        documents = parse_documents_of_yaml(data, source=str(path))
+    except DocumentError as error:
+        place = place_text(path, error.line, error.column)
+        failure = str(error) if quoting else f"{place}: this is not YAML; put values in quotes"
+    del data
+    if failure:
+        raise ConfigurationError(failure)
+    if len(documents) > 1:
+        del documents
+        raise ConfigurationError(f"{path}: write one document, without a line '---' between values")
+    document = documents[0] if documents else None
+    del documents
+    value: Any = None if document is None else document.value
+    if document is None or value is None:
+        return ConfigurationFile(path)
+    if not isinstance(value, dict):
+        del value, document
+        raise ConfigurationError(f"{path}:1: write a mapping, such as `exchange: exchange/me/v1/jobs`")
+    places = {key: place_text(path, *(document.child(key).locate("") or ())) for key in value}
+    wrong = next((key for key in sorted(allowed & LOGIN_KEYS) if not isinstance(value.get(key), str | None)), None)
+    if wrong:
+        del value, document
+        raise ConfigurationError(f"{places[wrong]}: {wrong!r} must be text; put it in quotes")
+    found = {key: Secret(item) if isinstance(item, str) else item for key, item in value.items()}
+    children = {key: document.child(key) for key in found if key in PROJECT_KEYS}
+    del value, document
+    for key in found:
+        if key in allowed:
+            continue
+        if key in USER_KEYS | {"host", "port", "vhost"}:
+            raise ConfigurationError(
+                f"{places[key]}: {key!r} is not allowed in a project's file: "
+                "set it in PULSE_URL or in the user's config.yml"
+            )
+        what = f"unknown key {key!r}" if quoting or allowed is USER_KEYS else "a key in it is unknown"
+        raise ConfigurationError(f"{places[key]}: {what}; the keys are {', '.join(sorted(allowed))}")
+    return ConfigurationFile(path, found, children)
