@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pulsekit._config.target import Target
     from pulsekit._config.targets import TargetSettings
     from pulsekit.bindings.registration import Binding, Registration
+    from pulsekit.bindings.rules import Rule
 
 __all__ = ["Settings", "load_settings", "registrations_in"]
 
@@ -73,6 +74,14 @@ class Settings:
         if (url := self._environment.get("PULSE_URL") or self._login.get("url")) and (name := user_in(url)):
             return name
         return self._environment.get("PULSE_USER") or self._login.get("user")
+
+    @property
+    def rules(self) -> Mapping[str, Rule]:
+        """The rule by which each exchange is registered, without exchanges that have more than one rule."""
+        found: dict[str, set[Rule | None]] = {}
+        for one in self.registrations:
+            found.setdefault(one.exchange, set()).add(getattr(one, "rule", None))
+        return {exchange: rule for exchange, rules in found.items() if len(rules) == 1 and (rule := rules.pop())}
 
     @property
     def in_ci(self) -> bool:

@@ -25,6 +25,7 @@ class Context:
         compression: the header of kombu of this name; empty if the message has none.
         routing_key: the routing key.
         rule: the rule by which the exchange is registered.
+        rules: the rule of each exchange, which replaces `rule` for a message or record with an exchange.
         profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also asserts dates
             and URIs. The outcome is always that of Treeherder.
         repositories: for each repository of Treeherder whether it is active.
@@ -36,6 +37,7 @@ class Context:
     compression: Any = None
     routing_key: str | None = None
     rule: Rule | None = None
+    rules: Mapping[str, Rule] | None = None
     profile: Profile = "treeherder"
     repositories: Mapping[str, bool] | None = None
     today: date | None = None

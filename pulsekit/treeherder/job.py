@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Self
 
+    from pulsekit.bindings.rules import Rule
+
 __all__ = ["Job", "JobKind", "JobResult", "JobState", "Link", "Log", "Machine"]
 
 JobState: TypeAlias = Literal["unscheduled", "pending", "running", "completed"]
@@ -219,9 +221,17 @@ class Job:
         """
         return replace(self, state="completed", result=result, completed_at=completed_at or datetime.now(UTC))
 
-    def routing_key(self, destination: str) -> str:
-        """Return the routing key of the job: `<destination>.<project>._`."""
-        return routing_key({"origin": {"project": self.project}}, destination)
+    def routing_key(self, destination: str, rule: Rule | None = None) -> str:
+        """Return the routing key of the job: `<destination>.<project>._`.
+
+        Args:
+            destination: the first word, or words, of the key.
+            rule: the rule by which the exchange is registered, if it is another one.
+
+        Raises:
+            ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
+        """
+        return routing_key({"origin": {"project": self.project}}, destination, rule)
 
     def _read(self, names: Mapping[str, str]) -> dict[str, Any]:
         values = ((key, getattr(self, name)) for name, key in names.items())

@@ -13,7 +13,7 @@ from uuid import UUID
 from pulsekit.bindings.rules import Rule
 from pulsekit.errors import ConfigurationError, InvalidMessage
 
-__all__ = ["key_follows", "routing_key", "task_of"]
+__all__ = ["check_destination", "key_follows", "routing_key", "task_of"]
 
 _RESERVED = "_"  # the last word of a job's key is reserved
 
@@ -25,11 +25,10 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
     or `<destination>.<project>`.
 
     Raises:
-        ConfigurationError: Raised when the destination is empty.
+        ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
         InvalidMessage: Raised when the job has no project.
     """
-    if not destination:
-        raise ConfigurationError("a destination is the first word of the routing key: it cannot be empty")
+    check_destination(destination)
     origin = job.get("origin") if isinstance(job, dict) else None
     project = origin.get("project") if isinstance(origin, dict) else None
     if not isinstance(project, str) or not project:
@@ -42,6 +41,23 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
     return f"{destination}.{project}" if rule is Rule.ANY_PROJECT else f"{destination}.{project}.{_RESERVED}"
 
 
+@lru_cache(64)
+def check_destination(destination: str) -> None:
+    """Return if a job can be published to a destination: one word or more.
+
+    Raises:
+        ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
+    """
+    if not destination:
+        raise ConfigurationError("a destination is the first word of the routing key: it cannot be empty")
+    for word in destination.split("."):
+        if not word or word in {"*", "#"}:
+            what = "a wildcard, which only bindings have" if word else "an empty word"
+            raise ConfigurationError(
+                f"the destination {destination!r} has {what}: name one destination, such as treeherder"
+            )
+
+
 @lru_cache(1024)
 def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
     """Return whether a key can be that of a job of the project.
@@ -49,12 +65,13 @@ def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
     Args:
         key: the routing key.
         project: the project of the job.
-        rule: the rule by which the key is registered. By default, a destination of one word or more comes first.
+        rule: the rule by which the key is registered. By default, a destination of one word or more comes first. By
+            `project.destination`, the project is the first word.
     """
     words = key.split(".")
     if rule is Rule.ANY_PROJECT:
         return project in words
-    return project in (words[:-1] if rule is Rule.PROJECT_DESTINATION else words[1:])
+    return words[0] == project if rule is Rule.PROJECT_DESTINATION else project in words[1:]
 
 
 def task_of(task_id: str) -> tuple[str, int] | None:

@@ -321,3 +321,39 @@ def test_a_body_in_another_encoding_is_shown_and_accepted_as_by_kombu(call: Call
     result = call("validate", stdin=selected.line())
     assert json.loads(result.out)["outcome"] == "stored"
     assert json.loads(call("preview", stdin=selected.line()).out)["job"]["reason"] == "café"
+
+
+REGISTERED = """\
+exchange: exchange/me/x
+destinations: [staging]
+registrations:
+  - {exchange: exchange/me/x, destinations: [staging], projects: ['#'], rule: %s}
+"""
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "other"),
+    [
+        ("destination.project", "staging.try._", "try.staging"),
+        ("project.destination", "try.staging", "staging.try._"),
+        ("any.project", "staging.try", "staging.autoland"),
+    ],
+)
+def test_keys_and_their_finding_follow_the_registered_rule_in_every_command(
+    call: Call, folder: Path, rule: str, key: str, other: str
+) -> None:
+    (folder / "pulsekit.yml").write_text(REGISTERED % rule)
+    (folder / "job.json").write_text(json.dumps(JOBS[0]))
+    (made,) = map(json.loads, call("publish", "job.json", "--dry-run", "-o", "ndjson").out.splitlines())
+    assert (made["routing_key"], len(made["bindings"])) == (key, 1)
+    for one, expected in ((key, False), (other, True)):
+        record = {"exchange": "exchange/me/x", "routing_key": one, "payload": JOBS[0]}
+        (folder / "record.ndjson").write_text(json.dumps(record))
+        commands = [
+            ["publish", "record.ndjson", "--dry-run", "-o", "ndjson"],
+            ["publish", "job.json", "-k", one, "--dry-run", "-o", "ndjson"],
+            ["validate", "record.ndjson", "-o", "ndjson"],
+            ["preview", "record.ndjson", "-o", "ndjson"],
+        ]
+        for command in commands:
+            assert ("key-mismatch" in call(*command).out) == expected, command

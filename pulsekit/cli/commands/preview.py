@@ -71,10 +71,11 @@ def command(
     Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one.
     """
     check_given(files, "preview")
+    from pulsekit._config.settings import load_settings
     from pulsekit.schemas.schema import load_schema
 
     edits = edits_of(assignments, removals, load_schema(TODAY))
-    context = Context(repositories=load_repositories(repositories))
+    context = Context(rules=load_settings().rules, repositories=load_repositories(repositories))
     shown = _Preview(output, edits, context, load_tasks(task), details=details)
     read_all(files, shown, "preview")
     return shown.end()

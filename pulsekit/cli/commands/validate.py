@@ -99,7 +99,7 @@ def command(
 
         judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
-    context = Context(profile=profile, repositories=load_repositories(repositories))
+    context = Context(profile=profile, rules=settings.rules, repositories=load_repositories(repositories))
     if migrate and (output is not None or statistics):
         raise ConfigurationError("--migrate writes jobs, not reports: remove --output and --statistics")
     report = _Report(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
-    from cli.conftest import OnTerminal
+    from cli.conftest import Call, OnTerminal
 
 BROKEN = JOBS[0] | {"state": "done"}
 RUNNING = JOBS[1]
@@ -529,3 +529,34 @@ async def test_what_became_invalid_after_it_was_validated_is_not_sent(
 def _wait_for(condition: Callable[[], object]) -> None:
     while not condition():
         pass
+
+
+def test_a_dry_run_with_require_route_ends_with_3_for_a_key_without_a_binding(call: Call, folder: Path) -> None:
+    registration = "{exchange: exchange/me/x, destinations: [treeherder], projects: [%s]}"
+    (folder / "jobs.ndjson").write_text(ndjson(JOBS[0]))
+    arguments = ("publish", "jobs.ndjson", "-e", "exchange/me/x", "-d", "treeherder", "--dry-run")
+    unknown = call(*arguments, "--require-route")
+    assert (unknown.code, unknown.out) == (2, "")
+    assert "--dry-run cannot check --require-route: no registration of exchange/me/x is configured" in unknown.err
+    for project, status in ((f"{PROJECT}._", 0), ("other._", 3)):
+        (folder / "pulsekit.yml").write_text(f"registrations: [{registration % project}]")
+        done = call(*arguments, "--require-route")
+        assert done.code == status
+        assert ("1 message would be sent, 1 without a binding" in done.err) == (status == 3)
+        assert call(*arguments).code == 0
+
+
+@pytest.mark.parametrize("destination", ["", ".", "a.", ".a", "a..b", "#", "*", "treeherder.#"])
+@pytest.mark.parametrize("command", ["publish", "run"])
+def test_a_destination_that_no_key_can_begin_with_is_refused(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, destination: str
+) -> None:
+    monkeypatch.setenv("PULSE_URL", "amqp://me:me@127.0.0.1:1/")
+    (folder / "job.json").write_text(json.dumps(JOBS[0]))
+    options = ("-e", "exchange/me/x", "-d", "treeherder", "-d", destination)
+    words = {"publish": ("publish", "job.json", *options), "run": ("run", "--job", "job.json", *options, "--", "false")}
+    done = call(*words[command])
+    assert (done.code, done.out) == (2, "")
+    assert "destination" in done.err
+    (folder / "pulsekit.yml").write_text(f"exchange: exchange/me/x\ndestinations: ['{destination}']")
+    assert call("publish", "job.json", "--dry-run").code == 2

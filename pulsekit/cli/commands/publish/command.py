@@ -35,9 +35,7 @@ from pulsekit.cli.output.output import Output
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from pulsekit._config.settings import Settings
     from pulsekit.bindings.registration import Binding
-    from pulsekit.bindings.rules import Rule
     from pulsekit.publisher.planning import PublishPlan
 
 __all__ = ["EXAMPLES", "command"]
@@ -139,7 +137,7 @@ def command(
         profile=profile,
         edits=edits_of(assignments, removals, loaded),
         judge=judge,
-        rule=_rule(settings, exchange or settings.exchange),
+        rule=settings.rules.get(exchange or settings.exchange or ""),
         force=force,
         extra_properties=extra_properties,
     )
@@ -147,7 +145,7 @@ def command(
     if broker is None:
         from pulsekit.bindings.registration import expand
 
-        return _dry_run(plan, files or [], expand(settings.registrations), out, skip)
+        return _dry_run(plan, files or [], expand(settings.registrations), out, skip, require_route=require_route)
     from pulsekit.cli.commands.publish.sending import Sending
     from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
     from pulsekit.pulse import Pulse
@@ -167,13 +165,15 @@ def command(
     return run(work(), signals=(signal.SIGTERM, signal.SIGHUP))
 
 
-def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output, skip: int) -> int:
+def _dry_run(
+    plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...], out: Output, skip: int, *, require_route: bool
+) -> int:
     """Show the messages that would be sent, and previews of their jobs."""
     from pulsekit.cli.commands.publish.dry_run import DryRunReport
     from pulsekit.cli.commands.publish.files import Files
     from pulsekit.cli.input.payloads import read_pipe
 
-    report = DryRunReport(plan, bindings, out)
+    report = DryRunReport(plan, bindings, out, require_route=require_route)
     if names:
         for result in islice(Files(names, plan).judged(), skip, None):
             report.show(result)
@@ -196,13 +196,9 @@ def _dry_run(plan: PublishPlan, names: list[str], bindings: tuple[Binding, ...],
     if not report.messages:
         raise ConfigurationError(f"nothing to publish: {', '.join(names) or STDIN} is empty")
     report.end()
-    return ExitCode.NEGATIVE if report.refused else ExitCode.DONE
-
-
-def _rule(settings: Settings, exchange: str | None) -> Rule | None:
-    """Return the rule by which the exchange is registered, or None if there is none, or more than one."""
-    rules = {getattr(one, "rule", None) for one in settings.registrations if one.exchange == exchange}
-    return rules.pop() if len(rules) == 1 else None
+    if report.refused:
+        return ExitCode.NEGATIVE
+    return ExitCode.PARTLY if require_route and report.unbound else ExitCode.DONE
 
 
 def _checked(exchange: str | None, user: str | None) -> str:

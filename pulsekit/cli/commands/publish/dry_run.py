@@ -9,7 +9,7 @@ from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_proble
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import PayloadReport, report_record
 from pulsekit.cli.output.theme import status_style
-from pulsekit.errors import DocumentError
+from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.publisher.dry_run import DryRun
 from pulsekit.publisher.planning import RefusedPayload
 from pulsekit.treeherder.results import shown_status
@@ -35,19 +35,28 @@ class DryRunReport:
     Attributes:
         messages: the number of messages shown, including refused payloads.
         refused: the number of refused payloads.
+        unbound: the number of messages that no registered binding matches.
+
+    Raises:
+        ConfigurationError: Raised with `require_route` when no binding of the exchange is known.
     """
 
-    def __init__(self, plan: PublishPlan, bindings: Iterable[Binding], out: Output) -> None:
-        self.messages = self.refused = 0
+    def __init__(
+        self, plan: PublishPlan, bindings: Iterable[Binding], out: Output, *, require_route: bool = False
+    ) -> None:
+        self.messages = self.refused = self.unbound = 0
         self._exchange = plan.exchange
         self._dry_run = DryRun(plan, bindings)
         self._out = out
         self._summary = LintSummary()
         if not self._dry_run.has_bindings:
-            note(
+            unknown = (
                 f"no registration of {plan.exchange} is configured, so its bindings are unknown: "
                 "'pulsekit register --write' adds one"
             )
+            if require_route:
+                raise ConfigurationError(f"--dry-run cannot check --require-route: {unknown}")
+            note(unknown)
 
     def show(self, planned: PlannedMessages | RefusedPayload) -> None:
         """Show the messages of a payload, or the reasons why it is refused."""
@@ -65,13 +74,15 @@ class DryRunReport:
             else:
                 self._show(message)
             self.messages += 1
+            self.unbound += message.routing_key is not None and not message.bindings
 
     def end(self) -> None:
         """Print the findings of the linter and a summary."""
         self._out.flush()
         self._summary.print_all()
         sent = counted(self.messages - self.refused, "message")
-        note(f"dry run: {sent} would be sent, {self.refused:,} rejected; nothing was sent")
+        unbound = f", {self.unbound:,} without a binding" if self._dry_run.has_bindings and self.unbound else ""
+        note(f"dry run: {sent} would be sent{unbound}, {self.refused:,} rejected; nothing was sent")
 
     def _show_refused(self, message: DryRunMessage, refused: RefusedPayload) -> None:
         document = refused.document
