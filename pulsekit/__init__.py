@@ -50,6 +50,7 @@ Validate and match:
 
 - `Schema`, `load_schema`: a compiled JSON schema that validates payloads.
 - `Registration`: the exchange, destinations and projects that Treeherder expands into bindings.
+- `diff`: return what changes between two sets of bindings.
 - `BindingTable`: returns the values of all patterns that match a routing key.
 - `topic_matches`: return whether a topic pattern matches a routing key.
 
@@ -85,7 +86,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.connection import State
     from pulsekit._amqp.types import Outcome, Properties
     from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
-    from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, read_registrations
+    from pulsekit.bindings.registration import Binding, BindingDiff, Registration, Rule, diff, read_registrations
     from pulsekit.bindings.table import BindingTable
     from pulsekit.consume.worker import Worker
     from pulsekit.consumer.consumer import Consumer
@@ -150,7 +151,7 @@ __all__ = [
     "OutcomeUnknown", "Policy", "PreconditionFailed", "Problem", "Properties", "PublishError", "PublishTimeout",
     "Publisher", "Pulse", "PulsekitError", "Queue", "QueueDepth", "Receipt", "Record", "Recorder",
     "Registration", "Reject", "Replay", "ResourceLocked", "Retry", "Rule", "Schema", "SchemaError", "State",
-    "Stop", "SubscriptionLost", "Unreachable", "VirtualHostRefused", "Worker", "connect", "explain_match",
+    "Stop", "SubscriptionLost", "Unreachable", "VirtualHostRefused", "Worker", "connect", "diff", "explain_match",
     "load_schema", "message_record", "read_recording", "read_registrations", "topic_matches",
 ]  # fmt: skip
 
@@ -160,7 +161,7 @@ __getattr__, __dir__ = lazy_names(
         "_amqp.connection": "State",
         "_amqp.types": "Outcome Properties",
         "bindings.matching": "Explanation explain_match topic_matches",
-        "bindings.registration": "Binding BindingDiff Registration Rule read_registrations",
+        "bindings.registration": "Binding BindingDiff Registration Rule diff read_registrations",
         "bindings.table": "BindingTable",
         "consume.worker": "Worker",
         "consumer.consumer": "Consumer",

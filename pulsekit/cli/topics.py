@@ -28,7 +28,7 @@ ENVIRONMENT: Rows = (
     ("PULSE_JOB_DESTINATIONS", "registrations in the oldest form of Treeherder: the destinations"),
     ("PULSE_JOB_PROJECTS", "registrations in the oldest form of Treeherder: the projects"),
     ("CI", "if set, commands do not look for a sandbox on this machine"),
-    ("XDG_CONFIG_HOME", "folder of pulsekit/config.yml instead of ~/.config"),
+    ("XDG_CONFIG_HOME", "folder of your configuration instead of ~/.config"),
     ("XDG_CACHE_HOME", "folder of compiled schemas instead of ~/.cache"),
     ("PULSEKIT_NO_CACHE", "if set, compiled schemas are not kept"),
     ("PULSEKIT_DEBUG", "1 adds the traceback to an error, frames prints each AMQP frame without bodies and passwords"),

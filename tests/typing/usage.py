@@ -117,3 +117,7 @@ def foresee(job: dict[str, Any]) -> dict[str, Any]:
 
 def judge(job: dict[str, Any]) -> tuple[pulsekit.Problem, ...]:
     return pulsekit.load_schema("pulse-job").problems(job, profile="treeherder")
+
+
+def compare(old: list[pulsekit.Binding], new: list[pulsekit.Binding]) -> tuple[pulsekit.Binding, ...]:
+    return pulsekit.diff(old, new).added

@@ -52,6 +52,8 @@ class Groups:
 
     def add(self, report: PayloadReport) -> PayloadReport:
         """Count the findings of a payload, and return the report with the findings to show."""
+        if not report.problems and not report.lint:
+            return report
         return report._replace(
             problems=self._shown([(one, self._count_problem(report.source, one)) for one in report.problems]),
             lint=self._shown([(one, self._count_lint(report.source, one)) for one in report.lint]),
