@@ -31,7 +31,7 @@ class ExitCode(IntEnum):
 # The table of README.md has the same words.
 MEANINGS = {
     ExitCode.DONE: "done",
-    ExitCode.NEGATIVE: "a negative answer: invalid, no match",
+    ExitCode.NEGATIVE: "a negative answer: invalid, no match, a handler failed",
     ExitCode.USAGE: "usage or configuration",
     ExitCode.PARTLY: "partly done: some messages returned, refused or unknown",
     ExitCode.NETWORK: "network or timeout",
