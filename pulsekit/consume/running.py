@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["RunningWorker", "cancel", "most_important"]
 
 _LOOK = 0.1  # seconds between two questions whether the queue is empty
-_CANCELLED = 5.0  # seconds until a cancelled handler must have returned
+_CANCELLED = 2.0  # seconds until a cancelled handler must have returned
 _OF_SOURCE = (BrokerRefused, NetworkError, NotOpen, DamagedRecording, OSError)
 
 
@@ -60,6 +60,7 @@ class RunningWorker:
         succeeded: how many calls of the handler returned.
         failed: how many calls of the handler raised an exception.
         rejected: how many messages of a recording were rejected.
+        hangs: whether a handler ignored its cancellation. Then the event loop cannot be closed.
         seconds: how long these calls lasted together.
     """
 
@@ -73,6 +74,7 @@ class RunningWorker:
         self.rejected = 0
         self.seconds = 0.0
         self.opened = False
+        self.hangs = False
         self._recorded = False
         self._control = control
         self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the last exception of the handler, by task
@@ -151,7 +153,7 @@ class RunningWorker:
                 if any(not isinstance(error, _OF_SOURCE) for error in errors):
                     self._control.stop()
         finally:
-            await cancel([*calls, looking])
+            self.hangs = not await cancel([*calls, looking])
         worst = most_important(self._error(call, messages.queue) for call in calls)
         if worst is not None:
             raise worst
@@ -236,10 +238,11 @@ def described(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
-async def cancel(tasks: Iterable[asyncio.Future[Any]], *, timeout: float = _CANCELLED) -> None:
-    """Cancel tasks and wait for their end, but not for ever: a handler may ignore its cancellation."""
+async def cancel(tasks: Iterable[asyncio.Future[Any]], *, timeout: float = _CANCELLED) -> bool:
+    """Cancel tasks, and return whether they ended in time: a handler may ignore its cancellation."""
     left = [task for task in tasks if not task.done()]
     for task in left:
         task.cancel()
     if left:
         await asyncio.wait(left, timeout=timeout)
+    return all(task.done() for task in left)

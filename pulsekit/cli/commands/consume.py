@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +15,7 @@ import typer
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.connection import connect, run
-from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.exit_codes import ExitCode, report
 from pulsekit.cli.options import (
     CountOption,
     FieldOption,
@@ -220,6 +221,10 @@ async def _run(workers: Workers, pulse: Pulse | None, recording: str | None, por
     except HandlerFailed as error:
         if error.__cause__ is not None and not any(one.failed for one in workers.workers):
             _print_traceback(error.__cause__)  # of what makes the handler
+        if any(one.hangs for one in workers.workers):  # the event loop would wait for the handler
+            with suppress(OSError, AttributeError):  # stdout may be closed
+                sys.stdout.flush()
+            os._exit(report(error))
         raise
     finally:
         handled, failed = (sum(getattr(one, name) for one in workers.workers) for name in ("succeeded", "failed"))

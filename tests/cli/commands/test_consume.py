@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser
 
 LISTENER = """
+import asyncio
 import os
 import sys
 
@@ -51,6 +52,14 @@ def poison(message):
     if message.payload["n"] % 2:
         raise ValueError("an odd number")
     note(message)
+
+async def ignores_everything(message):
+    print("begin", message.payload["n"], flush=True)
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            pass
 
 def dies(message):
     if message.payload["n"] == 1:
@@ -180,15 +189,17 @@ def test_sigterm_finishes_the_message_and_returns_the_others(place: Place, kind:
     assert sorted(place.left()) == [1, 2]
 
 
-def test_a_message_that_is_not_finished_in_time_returns(place: Place) -> None:
+@pytest.mark.parametrize("handler", ["step", "ignores_everything"])
+def test_a_message_that_is_not_finished_in_time_returns(place: Place, handler: str) -> None:
     place.fill(2)
-    with place.consume("step", "--shutdown-timeout", "100ms") as process:
+    with place.consume(handler, "--shutdown-timeout", "100ms") as process:
         read(process, "begin")
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=40)  # before `ending` closes stdin, for which the handler waits
         lines, err = ending(process)
     assert (process.returncode, lines) == (1, [])
-    assert "error: the handler step did not finish <Message" in err
+    assert "Fatal" not in err
+    assert f"error: the handler {handler} did not finish <Message" in err
     assert sorted(place.left()) == [0, 1]
 
 
