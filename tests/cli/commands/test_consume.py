@@ -351,6 +351,34 @@ def test_recorded_messages_need_no_broker(offline: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "numbers"),
+    [
+        (["--field", "schedulerId=gecko-level-3"], [0]),
+        (["--field", "schedulerId=gecko-level-3", "--field", "schedulerId=nss"], [0, 1]),
+        (["--route", "index.nss"], [1]),
+        ([], [0, 1]),
+    ],
+)
+def test_fields_and_routes_select_messages_of_a_known_exchange(
+    offline: Path, options: list[str], numbers: list[int]
+) -> None:
+    with pulsekit.Recorder(offline / "known.ndjson") as recorder:
+        recorder.write(
+            Message(
+                exchange="exchange/taskcluster-queue/v1/task-failed",
+                routing_key=f"primary.fN1SbArXTPSVFNUvaOlinQ.0.g.w.p.t.{scheduler}.GxWzPqkaTO2Jc3P0mRzcMA._",
+                body=b'{"n": %d}' % number,
+                received=datetime.now(UTC),
+                headers={"CC": [f"route.index.{scheduler}"]},
+            )
+            for number, scheduler in enumerate(["gecko-level-3", "nss"])
+        )
+    words = ("consume", "app/listener.py:note", "task-failed", "--from", "known.ndjson", *options)
+    done = pulsekit_command(*words, folder=offline)
+    assert (done.status, done.out) == (0, "".join(f"begin {n}\nend {n}\n" for n in numbers)), done.err
+
+
+@pytest.mark.parametrize(
     ("words", "expected"),
     [
         ("listener:note exchange/me/x --retries 3 --ack before", "with --ack before"),
