@@ -83,6 +83,7 @@ async def _journey() -> int:
     _step("Next", "start the sandbox in one terminal; commands in other terminals connect to it")
     for line in (
         "pulsekit sandbox -v",
+        "pulsekit init",
         f"pulsekit tail {_EXCHANGE} --wait",
         f"pulsekit publish job.yml -e {_EXCHANGE} -d treeherder",
         "pulsekit match treeherder.mozilla-inbound._",

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -29,6 +31,7 @@ _MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
 _NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # characters that bash interprets outside of quotes
 _OBEYED = re.compile(r"[$`\"\\!]")  # characters that it interprets between double quotes
 _QUOTES = "'\""
+_CONFIG = "--config"  # the one option before a command that has a value
 
 
 def answer(root: Any, shell: str, words: Sequence[str]) -> None:
@@ -66,6 +69,8 @@ def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Sugge
     command, context, rest = _command(root, given)
     if context is None:
         return ()
+    if rest and rest[-1] == _CONFIG and hasattr(command, "list_commands"):
+        return ()  # the shell suggests files
     if hasattr(command, "list_commands") and not typed.startswith("-"):
         commands = [(name, command.get_command(context, name)) for name in command.list_commands(context)]
         return [(name, one.get_short_help_str(limit=200)) for name, one in commands if name.startswith(typed)]
@@ -77,7 +82,8 @@ def _suggestions(root: Any, given: Sequence[str], typed: str) -> Iterable[_Sugge
         return [(item.value, item.help or "") for item in param.shell_complete(context, typed) if item.type == "plain"]
     already = context.params.get(param.name)
     used = set(already) if isinstance(already, list | tuple) else set()
-    found = [(name, "") for name in dict.fromkeys(names(_settings(), context)) if name.startswith(typed)]
+    every = dict.fromkeys(names(_settings(_config_in(given)), context))
+    found = [(name, "") for name in every if name.startswith(typed)]
     return [(name, about) for name, about in found if name not in used and not name.startswith("-")]
 
 
@@ -86,7 +92,7 @@ def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
     context = root.make_context("pulsekit", [], resilient_parsing=True)
     command, rest = root, list(given)
     while hasattr(command, "list_commands"):
-        position = next((number for number, word in enumerate(rest) if not word.startswith("-")), None)
+        position = _name_in(rest)
         if position is None:
             return command, context, rest
         name, rest = rest[position], rest[position + 1 :]
@@ -98,6 +104,16 @@ def _command(root: Any, given: Sequence[str]) -> tuple[Any, Any, Sequence[str]]:
         context = inner.make_context(name, list(arguments), parent=context, resilient_parsing=True)
         command = context.command
     return command, context, rest
+
+
+def _name_in(words: Sequence[str]) -> int | None:
+    """Return the place of the name of a command, which options can precede, or None."""
+    skip = False
+    for number, word in enumerate(words):
+        if not skip and not word.startswith("-"):
+            return number
+        skip = word == _CONFIG
+    return None
 
 
 def _asked_for(command: Any, context: Any, rest: Sequence[str], typed: str) -> Any:
@@ -114,6 +130,13 @@ def _asked_for(command: Any, context: Any, rest: Sequence[str], typed: str) -> A
     return next((one for one in arguments if one.nargs == -1 or not context.params.get(one.name)), None)
 
 
+def _config_in(words: Sequence[str]) -> str | None:
+    """Return the file that `--config` names before the command, or None."""
+    before = words[: _name_in(words)]
+    joined = (word.removeprefix(f"{_CONFIG}=") for word in before if word.startswith(f"{_CONFIG}="))
+    return next((value for option, value in pairwise(before) if option == _CONFIG), next(joined, None))
+
+
 def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
     for param in command.get_params(context):
         if param.param_type_name != "option" or param.hidden:
@@ -126,14 +149,18 @@ def _options(command: Any, context: Any, typed: str) -> Iterable[_Suggestion]:
                 yield name, param.help or ""
 
 
-def _settings() -> Settings:
+def _settings(config: str | None) -> Settings:
+    from pulsekit._config.files import project_file
     from pulsekit._config.settings import Settings, load_settings
     from pulsekit.errors import PulsekitError
 
+    token = project_file.set(None if config is None else Path(config))
     try:
         return load_settings()
     except (PulsekitError, ValueError):
         return Settings()
+    finally:
+        project_file.reset(token)
 
 
 def _known_exchanges() -> Iterable[str]:
@@ -242,6 +269,18 @@ def _rules(*_: Any) -> Iterable[str]:
     return [rule.name for rule in RULES]
 
 
+def _topics(_: Settings, context: Any) -> Iterable[str]:
+    from pulsekit.cli.topics import TOPICS
+
+    return (*TOPICS, *context.parent.command.list_commands(context.parent))
+
+
+def _rules_of_topic(settings: Settings, context: Any) -> Iterable[str]:
+    from pulsekit.cli.topics import RULES
+
+    return _rules(settings, context) if context.params.get("topic") == RULES else ()
+
+
 def _users(settings: Settings, _: Any) -> Iterable[str]:
     return [settings.user] if settings.user else []
 
@@ -264,6 +303,8 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "keys": _keys,
     "listen": _what_tail_shows,
     "name": _queues_or_exchanges,
+    "rule": _rules_of_topic,
+    "topic": _topics,
 }
 
 

@@ -38,6 +38,7 @@ HOSTS = {"demo", "sandbox"}  # their modules need asyncio; there is no name in t
 def suggest(folder, call: Call, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
     """Ask as zsh and fish do: with the words before the cursor."""
     (folder / "pulsekit.yml").write_text(CONFIGURATION)
+    (folder / "other.yml").write_text("destinations: [other]")
 
     def suggest(*words: str, shell: str = "zsh") -> list[str]:
         monkeypatch.setenv("_PULSEKIT_COMPLETE", shell)
@@ -99,6 +100,13 @@ def values(lines: list[str]) -> list[str]:
         (["queue", "peek", ""], ["queue/me/"]),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["doctor", "-o", ""], ["pretty", "ndjson"]),
+        (["help", "ex"], ["exit-codes", "exchange"]),
+        (["help", "rules", "owner-l"], ["owner-long"]),
+        (["help", "records", "owner-l"], []),
+        (["--config", ""], []),
+        (["--config", "other.yml", "ma"], ["match"]),
+        (["--config", "other.yml", "publish", "-d", ""], ["other"]),
+        (["--config=other.yml", "publish", "-d", ""], ["other"]),
     ],
 )
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
@@ -118,6 +126,7 @@ def test_every_command_is_proposed_with_a_line_about_it(suggest) -> None:
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
 def test_the_options_of_every_command_are_proposed_without_what_is_heavy(folder, name) -> None:
     (folder / "pulsekit.yml").write_text(CONFIGURATION)
+    (folder / "other.yml").write_text("destinations: [other]")
     words = {"exchange": ["exchange", "create"], "queue": ["queue", "show"]}.get(name, [name])
     script = "import sys; from pulsekit.cli import main; main(); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
@@ -178,6 +187,7 @@ def in_bash(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_real_bash_completes(folder) -> None:
     (folder / "pulsekit.yml").write_text(CONFIGURATION)
+    (folder / "other.yml").write_text("destinations: [other]")
     done = in_bash(folder, f"propose 'pulsekit tail {JOBS}:treeherder.a'", "complete -p pulsekit")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "treeherder.autoland._\ncomplete -o default -F _pulsekit pulsekit\n"
