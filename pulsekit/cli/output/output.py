@@ -131,7 +131,9 @@ class Output:
         begun = False  # whether the line has a word
         for piece, style in ((piece, style) for text, style in styled for piece in re.findall(" +|[^ ]+", text)):
             if used + columns(piece) > self._width and not piece.isspace() and begun:
-                self.line(*line)  # without the spaces at its end
+                while _split(line[-1])[0].isspace():
+                    line.pop()
+                self.line(*line)
                 line, used = [" " * hang], hang
             line.append((piece, style))
             used += columns(piece)

@@ -94,7 +94,7 @@ def test_a_full_disk_is_said_once(place: Place, line: str) -> None:
         ("bindings", 2, "no registrations"),
         ("queue purge {queue}", 2, "--yes"),
         ("register", 2, "no exchange"),
-        ("publish job.yml --exchange {exchange} -d treeherder", 0, "1 "),
+        ("publish job.yml --exchange {exchange} -d treeherder", 0, "no queue is bound"),
         ("tail {exchange} --for 100ms", 0, "0 messages in"),
         ("queue show {queue}", 0, ""),
         ("sandbox --port 0 -- true", 0, ""),

@@ -24,6 +24,7 @@ TABLE: dict[int, list[str]] = {
         "validate job.yml",
         "preview job.yml",
         "completion bash",
+        "help rules",
         "exchange create {lonely}",
         "exchange check {exchange}",
         "publish job.yml --exchange {exchange} -d treeherder",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,6 +31,7 @@ def test_wrapped_words_are_neither_joined_nor_divided(monkeypatch: pytest.Monkey
         monkeypatch.setenv("COLUMNS", str(width))
         for hang in range(6):
             Output(Format.PRETTY).wrapped((given[:16], "head"), (given[16:], "dim"), hang=hang)
+        assert not re.search(r" (\x1b\[0m)?$", screen.getvalue(), re.MULTILINE)
         text = screen.getvalue().replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
         assert text.split() == given.split() * 6, width
         assert all(line.strip() for line in text.splitlines())
