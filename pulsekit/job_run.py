@@ -1,12 +1,12 @@
 """Run a command, and report it to Treeherder as a job: pending, running, completed.
 
-Plan: the command starts at once and owns stdin, stdout and stderr. The states are published beside it, in order; a
-state that cannot be published is a warning. After the command has ended, the remaining states have `timeout` seconds.
+Plan: the command starts immediately, and inherits stdin, stdout and stderr. A task publishes the states in order while
+the command runs. If a state cannot be published, a warning is logged. After the command exits, the remaining states
+must be published within `timeout` seconds.
 
-Invariant: the exit status is that of the command, whatever the broker does.
+Invariant: the exit status is the exit status of the command, even if the broker is unavailable.
 
-Example: `make` exits with 2 while the broker is away. A warning says that the job could not be published, and the
-result is 2.
+Example: `make` exits with 2 while the broker is unavailable. A warning is logged, and `run_job` returns 2.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["REPORT_TIMEOUT", "run_job"]
 
 log = logging.getLogger("pulsekit")
 
-REPORT_TIMEOUT = 30.0  # seconds after the end of the command in which its states must be published
+REPORT_TIMEOUT = 30.0  # seconds from the exit of the command until its states must be published
 _NOT_FOUND, _NOT_EXECUTABLE = 127, 126  # exit statuses of a shell (POSIX, Shell Command Language §2.8.2)
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP)  # SIGINT of a terminal reaches the command directly
 
@@ -43,20 +43,21 @@ async def run_job(
     *,
     timeout: float = REPORT_TIMEOUT,
 ) -> int:
-    """Run a command, publish its states as those of a job, and return the exit status of the command.
+    """Run a command, publish its states as the states of a job, and return its exit status.
 
-    The result of the job is "success" for the exit status 0, and "fail" for another one. It is "canceled" after SIGINT,
-    SIGTERM or SIGHUP to this process, and "exception" if the command could not start or another signal killed it.
+    If the exit status is 0, the result of the job is "success", otherwise "fail". After SIGINT, SIGTERM or SIGHUP to
+    this process, the result is "canceled". If the command cannot start, or another signal kills it, the result is
+    "exception".
 
     Args:
         command: the program and its arguments. It inherits stdin, stdout and stderr.
-        job: the job, whose state, result and times are replaced.
-        publish: publishes one state of the job. A `PulsekitError` of it becomes a warning.
-        timeout: the seconds after the end of the command in which its states must be published.
+        job: the job. Its state, result and times are replaced.
+        publish: publishes one state of the job. A `PulsekitError` becomes a warning.
+        timeout: the seconds from the exit of the command until its states must be published.
 
     Returns:
-        The exit status as a shell gives it: 128 plus the number of the signal that killed the command, 127 if there is
-        no such program, 126 if it cannot be executed.
+        The exit status that a shell returns: 128 plus the number of the signal that killed the command, 127 if the
+        program does not exist, 126 if the program cannot be executed.
     """
     states: asyncio.Queue[Job | None] = asyncio.Queue()
     reporting = asyncio.create_task(_report(states, publish))
@@ -77,7 +78,7 @@ async def run_job(
 
 
 async def _execute(command: Sequence[str], job: Job, on_state: Callable[[Job], None]) -> tuple[int, Job]:
-    """Run the command; return its exit status and the completed job."""
+    """Run the command, and return its exit status and the completed job."""
     with _Signals() as signals:
         try:
             process = await asyncio.create_subprocess_exec(*command)
@@ -101,7 +102,7 @@ def _result(status: int, *, canceled: bool) -> JobResult:
 
 
 class _Signals:
-    """The signals to this process while the command runs. SIGTERM and SIGHUP are sent on to the command.
+    """The signals to this process while the command runs. SIGTERM and SIGHUP are forwarded to the command.
 
     Attributes:
         received: the numbers of the signals, in order.
@@ -110,13 +111,13 @@ class _Signals:
     def __init__(self) -> None:
         self.received: list[int] = []
         self._process: asyncio.subprocess.Process | None = None
-        # A signal that is ignored, as by nohup, stays ignored.
+        # An ignored signal, as under nohup, remains ignored.
         self._numbers = [
             number for number in (signal.SIGINT, *_FORWARDED) if signal.getsignal(number) is not signal.SIG_IGN
         ]
 
     def forward_to(self, process: asyncio.subprocess.Process) -> None:
-        """Send the signals on to a process, including those that were received before."""
+        """Forward signals to a process, including signals that this process received earlier."""
         self._process = process
         for number in self.received:
             self._forward(number)
@@ -141,7 +142,7 @@ class _Signals:
 
 
 async def _report(states: asyncio.Queue[Job | None], publish: Callable[[Job], Awaitable[object]]) -> None:
-    """Publish the states in order. The first failure is a warning, and the last warning has the number of failures."""
+    """Publish the states in order. Log a warning for the first failure, and the number of failures at the end."""
     failed = 0
     while (job := await states.get()) is not None:
         try:

@@ -1,6 +1,6 @@
-"""A stand-in for Treeherder. It consumes the jobs of registrations, and reports what Treeherder would do with each.
+"""A stand-in for Treeherder, which consumes the jobs of registrations and reports Treeherder's verdict on each.
 
-The stand-in asks `pulsekit.treeherder.judge`, and stores nothing but the last states of jobs. It is an ordinary client,
+The stand-in calls `pulsekit.treeherder.Judge`, and stores only the last states of jobs. It is an ordinary client,
 except that it creates the exchanges of the registrations with the logins of their owners.
 """
 
@@ -33,11 +33,11 @@ USER = "treeherder"
 
 @dataclass(frozen=True, slots=True)
 class JobOutcome:
-    """The result of the stand-in for one message.
+    """The verdict of the stand-in on one message.
 
     Attributes:
         message: the message.
-        verdict: what Treeherder would do with it, and why.
+        verdict: what Treeherder would do with the message, and why.
     """
 
     message: Message
@@ -45,7 +45,7 @@ class JobOutcome:
 
     @property
     def reason(self) -> str:
-        """Why Treeherder would not store the job; empty if it would."""
+        """The reason why Treeherder would not store the job; empty if it would."""
         verdict = self.verdict
         if verdict.outcome == "stored":
             return ""
@@ -54,12 +54,12 @@ class JobOutcome:
 
 
 class TreeherderStandIn:
-    """A consumer that has the bindings of Treeherder and judges the jobs it receives.
+    """A consumer with the bindings of Treeherder, which judges each job it receives.
 
     Args:
-        login: returns address and login of the broker for a user name.
-        registrations: the registrations. The queue is bound with every combination of destination and project.
-        on_outcome: called with each outcome.
+        login: returns the address of the broker and the login of a user.
+        registrations: the registrations. The queue is bound for every combination of destination and project.
+        on_outcome: called with the outcome of each message.
 
     Attributes:
         bindings: the bindings.

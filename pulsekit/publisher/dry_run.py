@@ -1,4 +1,4 @@
-"""What a publish would do: which messages, which bindings match them, and how Treeherder would show them."""
+"""A dry run of a publish: the messages, the bindings that match them, and how Treeherder would show them."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["DryRun", "DryRunMessage"]
 
-_SHOWN = {"wrong", "dropped"}  # severities that are a verdict; what is only cosmetic is valid
+_SHOWN = {"wrong", "dropped"}  # severities that are a verdict; a job with only cosmetic findings is valid
 
 
 @dataclass(frozen=True, slots=True)
 class DryRunMessage:
-    """Say what would become of one message, or of a payload that would not be sent.
+    """The expected result of one message, or of a payload that would not be sent.
 
     Attributes:
         verdict: `valid`, `wrong` (Treeherder would show the job wrong), `dropped` or `invalid`.
-        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty for what is no job.
-        routing_key: the key, or None if the payload would not be sent.
-        size: bytes of the body.
-        bindings: patterns of the bindings that match one of its keys.
+        outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty if it is not a job.
+        routing_key: the routing key, or None if the payload would not be sent.
+        size: the size of the body in bytes.
+        bindings: the patterns of the bindings that match a routing key of the message.
         project: the project of the job.
-        preview: the job as Treeherder would store it, or None for what is no job.
-        problems: what the schema has against the payload.
-        lint: what Treeherder's rules have against the job.
+        preview: the job as Treeherder would store it, or None if there is no such job.
+        problems: the violations of the schema.
+        lint: the findings on the job.
     """
 
     verdict: str
@@ -50,11 +50,11 @@ class DryRunMessage:
 
 
 class DryRun:
-    """Say what publishing by a plan would do.
+    """A dry run of a plan.
 
     Args:
         plan: the plan.
-        bindings: those that are known; of other exchanges, too.
+        bindings: the known bindings. Bindings of other exchanges are ignored.
     """
 
     def __init__(self, plan: PublishPlan, bindings: Iterable[Binding]) -> None:
@@ -70,7 +70,7 @@ class DryRun:
         return len(self._table) > 0
 
     def messages(self, planned: PlannedMessages | RefusedPayload) -> list[DryRunMessage]:
-        """Return what would become of each message of a payload."""
+        """Return the expected result of each message of a payload."""
         if isinstance(planned, RefusedPayload):
             return [self._refused(planned)]
         return [self._message(message, planned.verdict) for message in planned]

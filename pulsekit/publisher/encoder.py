@@ -1,11 +1,11 @@
 """Validate and encode messages before they are sent.
 
-Plan: the encoded properties and headers of a message depend on the routing key only, as long as the message is a
-(payload, routing key) pair. `Encoder` therefore keeps one `PublishHeader` per routing key, so that encoding such a
-message is: look up the header, count up the message id, validate the payload, and encode the payload.
+Plan: if a message is a (payload, routing key) pair, its encoded properties and headers depend only on the routing key.
+`Encoder` therefore keeps one `PublishHeader` per routing key. To encode such a message, it looks up the header,
+increments the message id, validates the payload, and encodes the payload.
 
-Message ids are a random prefix of the publisher and a counter, 32 hexadecimal digits together. A message that is sent
-again after a reconnect keeps its id, so that consumers can recognise duplicates.
+A message id has 32 hexadecimal digits: a random prefix of the publisher, and a counter. A message that is sent again
+after a reconnect keeps its id, so that consumers can recognise duplicates.
 
 Example: `encoder.encode(({"state": "running"}, "treeherder.autoland._"), 0, mandatory=False, timeout=60)` returns a
 `PendingMessage` with the body `{"state":"running"}` and an id such as `5f0c9b1de0a94e7b31c2000000000000`.
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Draft", "Encoder"]
 
 _MAX_HEADERS = 1024  # encoded headers that are kept, by routing key
-_ID_SIZE = bytes((20 + 12,))  # length of our message ids, prefix and number, as a short string begins with it
+_ID_SIZE = bytes((20 + 12,))  # the length byte of a message id as a short string: prefix and number
 _DEFAULTS = Properties(content_type="application/json", delivery_mode=2)
 
 
@@ -50,11 +50,11 @@ class Draft:
     """A message to publish that needs more than a payload and a routing key.
 
     Attributes:
-        payload: a JSON value, or the body as bytes, which are sent unchanged.
-        routing_key: at most 255 bytes.
-        cc: further routing keys (the `CC` header).
-        headers: further headers.
-        properties: the basic properties. Content type, delivery mode and message id are set when they are None.
+        payload: a JSON value, or the body as bytes, which is sent unchanged.
+        routing_key: the routing key, of at most 255 bytes.
+        cc: additional routing keys (the `CC` header).
+        headers: additional headers.
+        properties: the basic properties. If content type, delivery mode or message id is None, it gets a default.
     """
 
     payload: Any
@@ -65,9 +65,9 @@ class Draft:
 
     @classmethod
     def from_record(cls, record: Record, routing_key: str | None = None) -> Draft:
-        """Return the message of a record, under another routing key if one is given.
+        """Return the message of a record, with another routing key if one is given.
 
-        `user_id` is left out: the broker refuses a message with another user's (406), and closes the channel.
+        The message has no `user_id`: the broker closes the channel (406) if a message names another user.
         """
         properties = replace(record.properties, user_id=None)
         key = record.routing_key if routing_key is None else routing_key
@@ -83,7 +83,7 @@ class Encoder:
     def __init__(self, exchange: str, schema: Schema | None, *, lint: bool = False) -> None:
         self._exchange = exchange
         self._jobs = _job_check(schema) if lint else None
-        # The verdict on a job applies the schema as well.
+        # The verdict on a job also applies the schema.
         self._schema = None if lint and schema is not None and schema.name == TODAY else schema
         self._id_prefix = secrets.token_hex(10)
         self._numbers = count()
@@ -96,7 +96,7 @@ class Encoder:
             item: a (payload, routing key) pair, or a draft.
             index: the position of the message in its `publish_many`.
             mandatory: whether the broker returns the message if it cannot route it.
-            timeout: seconds until the deadline, from when the message is accepted.
+            timeout: the seconds from the acceptance of the message to its deadline.
 
         Raises:
             InvalidInput: Raised when the payload violates the schema, or AMQP cannot encode the message.
@@ -137,7 +137,7 @@ class Encoder:
         mandatory: bool,  # noqa: FBT001 - called for each message
         timeout: float,
     ) -> PendingMessage | UnsentMessage:
-        """Encode one message, or return the receipt of an invalid one in its place."""
+        """Encode one message, or return a receipt if the message is invalid."""
         try:
             return self.encode(item, index, mandatory, timeout)
         except InvalidInput as error:
@@ -150,7 +150,7 @@ class Encoder:
             )
 
     def _validate(self, payload: Any) -> None:
-        """Check a payload against the schema. The owner of a job is cut before, as Treeherder does.
+        """Check a payload against the schema, after the owner of a job was cut as Treeherder does.
 
         Raises:
             InvalidPayload: Raised when the payload violates the schema.
@@ -163,7 +163,7 @@ class Encoder:
         self._schema.check(payload)
 
     def _header_for(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
-        """Encode the header of a message, and keep it if other messages may have the same."""
+        """Encode the header of a message, and cache it if other messages can have the same header."""
         _check_types(draft)
         headers, own = draft.headers, draft.properties
         if draft.cc:
@@ -191,7 +191,7 @@ def _job_check(schema: Schema | None) -> JobCheck:
 
 
 def _check_types(draft: Draft) -> None:
-    """Raise a TypeError with the right form if a part of a message other than the payload has a wrong type."""
+    """Raise a TypeError with an example if a part of a message other than the payload has a wrong type."""
     payload = draft.payload
     key: Any = draft.routing_key
     cc: Any = draft.cc
@@ -216,14 +216,14 @@ def _check_types(draft: Draft) -> None:
 
 
 def _check_text(payload: str) -> None:
-    """Raise a TypeError if a payload is the JSON text of an object or list, which would be encoded a second time."""
+    """Raise a TypeError if a payload is the JSON text of an object or list, which would be encoded twice."""
     if not payload.lstrip().startswith(("{", "[")):
         return
     try:
         json.loads(payload)
     except (ValueError, RecursionError):
         return
-    raise TypeError("the payload is JSON text: pass the object itself, not its JSON text; bytes are sent as they are")
+    raise TypeError("the payload is JSON text: pass the object instead, or the text as bytes to send it unchanged")
 
 
 def _kind(value: object) -> str:

@@ -1,4 +1,4 @@
-"""Publish what a plan makes of payloads, with a receipt for each message and for each payload that is refused."""
+"""Publish the messages of a plan, with a receipt for each message and each rejected payload."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ __all__ = ["PlannedPublish"]
 
 
 class PlannedPublish:
-    """Publish what a plan makes of payloads.
+    """A publish of the messages of a plan.
 
         planned = PlannedPublish(publisher)
         async for receipt in planned.send(map(plan.take, documents)):
             ...
 
     Args:
-        publisher: publishes the messages; the exchange is the plan's.
-        keep_going: publish the payloads after one that is refused. Without it, that payload is the last.
+        publisher: the publisher, for the exchange of the plan.
+        keep_going: continue after a rejected payload. Otherwise, that payload is the last.
 
     Attributes:
-        stopped: whether a refused payload was the last.
-        finished: the number of payloads of which each message has a receipt. To continue later, skip them.
+        stopped: whether a rejected payload ended the publish.
+        finished: the number of payloads whose messages all have receipts. Skip these payloads to continue later.
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:
@@ -43,8 +43,8 @@ class PlannedPublish:
         self.finished: int = 0
         self._publisher = publisher
         self._keep_going = keep_going
-        # In the order of the payloads: the receipt of one that was refused, or for each message that was passed to the
-        # publisher whether it is the last of its payload.
+        # In the order of the payloads: the receipt of a rejected payload, or for each message that was passed to the
+        # publisher, whether it is the last message of its payload.
         self._order: deque[Receipt | bool] = deque()
 
     async def send(
@@ -53,11 +53,11 @@ class PlannedPublish:
         *,
         window: int = WINDOW,
     ) -> AsyncGenerator[Receipt, None]:
-        """Publish, and yield receipts in the order of the payloads. The index of a refused payload's receipt is -1.
+        """Publish, and yield receipts in the order of the payloads. The receipt of a rejected payload has the index -1.
 
         Args:
-            planned: what the plan made of each payload; it is read as messages are confirmed.
-            window: messages in flight.
+            planned: the result of the plan for each payload. It is read as messages are confirmed.
+            window: the largest number of unconfirmed messages.
         """
         messages = self._streamed(planned) if isinstance(planned, AsyncIterable) else self._messages(planned)
         async with aclosing(self._publisher.publish_many(messages, window=window)) as receipts:

@@ -1,10 +1,10 @@
-"""Plan a publish: which message each payload becomes, under which routing keys, and which payloads are refused.
+"""Plan a publish: the messages and routing keys of each payload, or the reason why the payload is rejected.
 
     plan = PublishPlan("exchange/me/v1/jobs", destinations=("treeherder",), schema=load_schema("pulse-job"))
-    plan.take(document)     # the messages of a payload, or why it is refused
-    plan.messages(job)      # the same for a decoded payload; a refusal is raised
+    plan.take(document)     # the messages of a payload, or a RefusedPayload
+    plan.messages(job)      # the same for a decoded payload, but raises an error
 
-This does no I/O. `PlannedPublish` publishes what a plan makes of payloads; `DryRun` says what that would do.
+This module does no I/O. `PlannedPublish` publishes the messages of a plan. `DryRun` reports what a publish would do.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ _check_key = lru_cache(1024)(check_key)
 
 @lru_cache(1024)
 def _context(key: str | None, rule: Rule | None, profile: Profile) -> Context:
-    """Return what is known about a job that is sent as JSON under a key."""
+    """Return the context of a job that is sent as JSON with a routing key."""
     return Context(content_type=JSON_TYPE, routing_key=key, rule=rule, profile=profile)
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedPayload:
-    """Say why a payload cannot be sent.
+    """A payload that cannot be published, and the reason.
 
     Attributes:
-        document: the payload, or why it could not be read.
-        error: what is wrong with it.
+        document: the payload, or the error of an unreadable document.
+        error: the reason.
     """
 
     document: Document | DocumentError
@@ -65,17 +65,17 @@ class RefusedPayload:
 
     @property
     def verdict(self) -> PlacedVerdict | None:
-        """The verdict on the job, or None if the payload is no job or was not judged."""
+        """The verdict on the job, or None if the payload is not a job or was not judged."""
         return self.error.verdict if isinstance(self.error, RefusedJob) else None
 
     @property
     def lint(self) -> Sequence[Placed]:
-        """The findings on the job, the worst first."""
+        """The findings on the job, the most severe first."""
         return self.verdict.lint if self.verdict is not None else ()
 
 
 class RefusedJob(InvalidPayload):
-    """Raised when a job is not published: it violates the schema, or Treeherder would drop it.
+    """Raised when a job is not published, because it violates the schema or Treeherder would drop it.
 
     Attributes:
         verdict: the verdict on the job.
@@ -88,13 +88,13 @@ class RefusedJob(InvalidPayload):
 
 @dataclass(slots=True)
 class PlannedMessages:
-    """Hold what is sent for one payload.
+    """The messages of one payload.
 
     Attributes:
-        messages: one for each key.
-        verdict: what Treeherder would do with the job, or None if the payload is no job or was not judged.
-        source: the file the payload is from.
-        plain: whether a message is the payload as it is written in the file.
+        messages: one message for each routing key.
+        verdict: the verdict on the job, or None if the payload is not a job or was not judged.
+        source: the file of the payload.
+        plain: whether a message has the payload as it is written in the file.
     """
 
     messages: list[PlannedMessage]
@@ -104,7 +104,7 @@ class PlannedMessages:
 
     @property
     def lint(self) -> Sequence[Placed]:
-        """The findings on the job, the worst first."""
+        """The findings on the job, the most severe first."""
         return self.verdict.lint if self.verdict is not None else ()
 
     def __len__(self) -> int:
@@ -115,11 +115,11 @@ class PlannedMessages:
 
 
 def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
-    """Refuse what the publisher could not encode later, when other messages are sent already.
+    """Reject a payload that the publisher could not encode after it has sent other messages.
 
     Raises:
-        RefusedJob: Raised when JSON has no form for a job.
-        InvalidMessage: Raised when JSON has no form for another payload.
+        RefusedJob: Raised when a job cannot be encoded as JSON.
+        InvalidMessage: Raised when another payload cannot be encoded as JSON.
     """
     try:
         encode_payload(payload)
@@ -132,12 +132,12 @@ def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ExtraProperties:
-    """Hold what every message gets.
+    """Routing keys, headers and properties that are added to every message.
 
     Attributes:
-        cc: further routing keys.
-        headers: more headers; they replace those of a record.
-        properties: properties by their names; they replace those of a record.
+        cc: additional routing keys.
+        headers: additional headers, which replace headers of a record.
+        properties: properties by name, which replace properties of a record.
     """
 
     cc: tuple[str, ...] = ()
@@ -148,7 +148,7 @@ class ExtraProperties:
         return bool(self.cc or self.headers or self.properties)
 
     def on(self, draft: Draft) -> Draft:
-        """Return a message with all of this."""
+        """Return a message with these additions."""
         return replace(
             draft,
             cc=tuple(dict.fromkeys((*draft.cc, *self.cc))),
@@ -159,20 +159,20 @@ class ExtraProperties:
 
 @dataclass(frozen=True, slots=True)
 class PublishPlan:
-    """Say what is sent where, and turn a payload into messages.
+    """A plan that turns payloads into messages for one exchange.
 
     Attributes:
-        exchange: where to.
-        key: one routing key for all, or None.
-        destinations: those that were asked for; a message goes to each.
-        defaults: those for payloads that have no key of their own when none was asked for.
-        schema: what payloads have to be, or None. For Treeherder's schema, the verdict of a judge decides.
+        exchange: the exchange.
+        key: the routing key of all messages, or None.
+        destinations: the requested destinations. Each payload becomes one message for each.
+        defaults: the destinations of payloads without a routing key, if no destination is requested.
+        schema: the schema of the payloads, or None. For Treeherder's schema, the verdict of the judge decides.
         profile: the profile of the schema.
-        edits: what is changed in payloads before they are judged, or None.
-        judge: what judges jobs; by default one that applies all rules if the schema is Treeherder's.
-        rule: the rule by which the exchange is registered, or None if it is not known.
-        force: whether payloads are sent although the schema or Treeherder would refuse them.
-        extra_properties: what every message gets beside its payload, or None.
+        edits: the changes to payloads before they are judged, or None.
+        judge: the judge of jobs. The default for Treeherder's schema applies all rules.
+        rule: the rule by which the exchange is registered, or None if it is unknown.
+        force: whether to publish payloads that violate the schema or that Treeherder would drop.
+        extra_properties: the additions to every message, or None.
     """
 
     exchange: str
@@ -194,14 +194,14 @@ class PublishPlan:
             object.__setattr__(self, "judge", Judge())
 
     def take(self, document: Document | DocumentError, *, checked: bool = False) -> PlannedMessages | RefusedPayload:
-        """Return the messages of one payload, or why there are none.
+        """Return the messages of one payload, or the reason why it cannot be published.
 
         Args:
-            document: the payload; one that could not be read is refused.
-            checked: whether it is known to be valid.
+            document: the payload. An unreadable document is rejected.
+            checked: whether the payload is known to be valid.
 
         Raises:
-            ConfigurationError: nothing says which key it has.
+            ConfigurationError: Raised when neither the plan nor the payload determines a routing key.
         """
         if isinstance(document, DocumentError):
             return RefusedPayload(document, document)
@@ -225,14 +225,14 @@ class PublishPlan:
 
         Args:
             value: the payload, or a record of a message.
-            document: the same with its places, which errors then name.
-            checked: whether it is known to be valid.
-            line: where the payload stands, when there is no document to say it.
-            size: how many bytes the payload has, when that is known.
+            document: the document of the value, from which errors get a line and column.
+            checked: whether the payload is known to be valid.
+            line: the line of the payload, if there is no document.
+            size: the size of the payload in bytes, if it is known.
 
         Raises:
-            InvalidInput: it is invalid, has no key, or Treeherder would drop it.
-            ConfigurationError: nothing says which key it has.
+            InvalidInput: Raised when the payload is invalid, has no routing key, or Treeherder would drop it.
+            ConfigurationError: Raised when neither the plan nor the payload determines a routing key.
         """
         if self.edits is not None:
             size = None
@@ -242,7 +242,7 @@ class PublishPlan:
                 document = edited(document, self.edits)
                 value = document.value
         opened = open_payload(value, document)
-        if opened is None:  # a line of a recording that is no message
+        if opened is None:  # a line of a recording that is not a message
             return PlannedMessages([])
         record = opened.record
         verdict = None
@@ -268,7 +268,7 @@ class PublishPlan:
         return self.extra_properties.on(draft) if self.extra_properties else draft
 
     def _validate(self, opened: OpenedPayload) -> None:
-        """Check a payload against a schema that is not Treeherder's.
+        """Check a payload against a schema other than Treeherder's.
 
         Raises:
             InvalidPayload: Raised when the payload violates the schema.
@@ -278,11 +278,11 @@ class PublishPlan:
             self.schema.check(opened.value if opened.document is None else opened.document, self.profile)
 
     def _judged(self, opened: OpenedPayload, line: int | None, size: int | None) -> tuple[list[str], PlacedVerdict]:
-        """Return the keys of a job, and the verdict on it.
+        """Return the routing keys of a job, and the verdict on the job.
 
         Raises:
-            RefusedJob: Raised when it violates the schema, or Treeherder would drop it.
-            InvalidInput: Raised when it is a good job without a key.
+            RefusedJob: Raised when the job violates the schema, or Treeherder would drop it.
+            InvalidInput: Raised when the job passes these checks but has no routing key.
         """
         assert self.judge is not None
         keys: list[str] = []
@@ -303,7 +303,7 @@ class PublishPlan:
         return keys, verdict
 
     def _described(self, record: Record | None, context: Context) -> Context:
-        """Return a context with the properties with which the message is sent."""
+        """Return a context with the properties of the message that will be sent."""
         from pulsekit.publisher.encoder import Draft
 
         draft = self._extended(Draft(None, "") if record is None else Draft.from_record(record))
@@ -315,15 +315,15 @@ class PublishPlan:
         )
 
     def keys(self, body: bytes) -> list[str]:
-        """Return the keys of a payload that is known to be valid, and to be no record.
+        """Return the routing keys of a payload that is known to be valid and not a record.
 
         Raises:
-            ConfigurationError: nothing says which key it has.
+            ConfigurationError: Raised when neither the plan nor the payload determines a routing key.
         """
         return self._made_keys(None if self.key is not None else decode_body(body), None)
 
     def _keys(self, opened: OpenedPayload) -> list[str]:
-        """Return the keys of a payload; it is only decoded if they depend on it."""
+        """Return the routing keys of a payload, which is decoded only if they depend on it."""
         own = None if opened.record is None else opened.record.routing_key
         made = self.key is None and (own is None or self.destinations)
         return self._made_keys(opened.value if made else None, own)
@@ -337,6 +337,6 @@ class PublishPlan:
         if not targets:
             raise ConfigurationError(
                 "no routing key: give --routing-key KEY, --destination D or --target, "
-                "or write destinations into pulsekit.yml"
+                "or set destinations in pulsekit.yml"
             )
         return [_check_key(routing_key(payload, target, self.rule)) for target in targets]

@@ -1,4 +1,4 @@
-"""The bindings of a queue, as PulseGuardian's web site lists them without a login.
+"""The bindings of a queue, from PulseGuardian's public web site.
 
 AMQP has no method that lists bindings, and users of Pulse have no access to RabbitMQ's management API
 (https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Bound", "Comparison", "compare", "fetch_bindings"]
 
-TIMEOUT = 10.0  # seconds for the complete answer
-MAX_BYTES = 8 * 1024 * 1024  # of an answer: tens of thousands of bindings
+TIMEOUT = 10.0  # seconds for the complete response
+MAX_BYTES = 8 * 1024 * 1024  # of a response: tens of thousands of bindings
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Bound:
     Attributes:
         exchange: the exchange.
         pattern: the routing-key pattern.
-        arguments: the arguments, which queue.unbind has to repeat.
+        arguments: the arguments, which queue.unbind must repeat.
     """
 
     exchange: str
@@ -60,7 +60,7 @@ class Comparison:
 
 
 def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
-    """Compare the bindings of a queue with the wanted ones, by exchange and pattern, case-sensitively."""
+    """Compare the bindings of a queue with the wanted bindings, by exchange and pattern, case-sensitively."""
     bound, wanted = tuple(bound), tuple(dict.fromkeys(wanted))
     there = {(one.exchange, one.pattern) for one in bound}
     asked = {(one.exchange, one.pattern) for one in wanted}
@@ -72,21 +72,21 @@ def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
 
 
 def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[Bound, ...]:
-    """Return the bindings of a queue from PulseGuardian's web site. This blocks for at most the timeout.
+    """Return the bindings of a queue from PulseGuardian's web site. The function blocks until the timeout at most.
 
     PulseGuardian lists a queue some seconds after it was created. For an unknown queue it returns no bindings.
 
     Args:
-        site: the URL, such as `https://pulseguardian.mozilla.org`; http:// only for this machine.
+        site: the URL, such as `https://pulseguardian.mozilla.org`. http:// is allowed only for this machine.
         queue: `queue/<user>/<name>`.
-        timeout: seconds.
+        timeout: the largest duration in seconds.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue of this name.
-        ConfigurationError: Raised when the URL is malformed, or has a login.
+        ConfigurationError: Raised when the URL is malformed or includes a login.
         InsecureConnection: Raised for an http:// URL of another machine.
         NotFound: Raised when the site has no such page.
-        NetworkError: Raised when the site cannot be reached, or its answer is not a list of bindings.
+        NetworkError: Raised when the site cannot be reached, or its response is not a list of bindings.
     """
     address = f"{check_site(site, 'PulseGuardian')}/queue/{quote(check_queue(queue))}/bindings"
     try:
@@ -94,8 +94,10 @@ def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[
         listed = answer["bindings"]
         found = [_bound(entry) for entry in listed]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
-        raise NetworkError(f"what {address} answers is no list of bindings: is it PulseGuardian?") from error
-    # Every queue is bound to the default exchange, and cannot be unbound from it.
+        raise NetworkError(
+            f"the response of {address} is not a list of bindings; check that {site} is PulseGuardian"
+        ) from error
+    # Every queue is bound to the default exchange and cannot be unbound from it.
     return tuple(one for one in found if one.exchange)
 
 

@@ -1,4 +1,4 @@
-"""Operations on a queue over AMQP: its depth, peeking, taking messages out, purging, unbinding and deleting.
+"""Operations on a queue over AMQP: read its depth, peek, take, purge, unbind and delete.
 
 Users of Pulse have no access to RabbitMQ's management API (https://wiki.mozilla.org/Auto-tools/Projects/Pulse).
 """
@@ -53,8 +53,8 @@ PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in 
 async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> QueueDepth:
     """Return how many messages are ready in a queue, and how many consumers it has (queue.declare, passive).
 
-    This works for the queues of every user. AMQP does not tell how many messages are unsettled at consumers, which
-    PulseGuardian counts too: a queue with consumers may be deeper than the result.
+    This works for the queues of every user. AMQP does not report unsettled messages, which PulseGuardian counts too, so
+    the depth of a queue with consumers may be larger than the result.
 
     Args:
         pulse: the connection.
@@ -74,7 +74,7 @@ async def queue_depth(pulse: Pulse, name: str, limits: Limits | None = None) -> 
 async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncGenerator[QueueDepth, None]:
     """Yield the depth of a queue every `limits.interval` seconds, until the queue is deleted.
 
-    While the connection is away, nothing is yielded.
+    While the connection is lost, nothing is yielded.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue of this name.
@@ -85,7 +85,7 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
     check_queue(name, pulse.user)
     limits = limits or Limits()
     while True:
-        await pulse.link()  # its errors are final
+        await pulse.link()  # an error here ends the generator
         try:
             async with _channel(pulse, f"look at {name}") as channel:
                 while True:
@@ -98,20 +98,20 @@ async def watch(pulse: Pulse, name: str, limits: Limits | None = None) -> AsyncG
 async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False) -> list[Message]:
     """Return the first messages of a queue without removing them (basic.get, then basic.nack with requeue).
 
-    Meanwhile, consumers do not receive these messages. RabbitMQ requeues them at their former position if possible, and
-    otherwise closer to the head of the queue. They are marked as redelivered. If the call is interrupted, the broker
-    requeues the messages. A quorum queue removes a message that is returned more often than its delivery limit. So once
-    its messages were returned half as often, peeking is refused for the rest of the day.
+    During the call, consumers do not receive these messages. RabbitMQ requeues them at their former position if
+    possible, otherwise closer to the head of the queue, and marks them as redelivered. If the call is interrupted,
+    the broker requeues the messages. A quorum queue removes a message that is returned more often than its delivery
+    limit. Therefore, after its messages were returned half as often, `peek` is refused for the rest of the day.
 
     Args:
         pulse: the connection.
         name: the user's own queue.
-        count: how many messages at most. Fewer are returned if the queue has fewer, or if their bodies exceed
+        count: the largest number of messages. The result is shorter if the queue has fewer, or if their bodies exceed
             `PEEK_BYTES`.
-        force: peek also near the delivery limit, where the broker may remove messages.
+        force: also peek near the delivery limit, although the broker may remove messages.
 
     Raises:
-        ConfigurationError: Raised near the delivery limit of a quorum queue, without `force`.
+        ConfigurationError: Raised near the delivery limit of a quorum queue, unless `force` is set.
         InvalidName: Raised when Pulse cannot have a queue of this name.
         AccessRefused: Raised when the queue is not the user's own.
         NotFound: Raised when the queue does not exist.
@@ -142,8 +142,8 @@ async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False)
 async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenerator[list[Message], None]:
     """Yield the messages of a queue in lists of at most `TAKE_BATCH`, until the queue is empty (basic.get).
 
-    An acknowledged message is removed from the queue. The broker requeues a message that was not settled when the
-    generator closes. No message beyond `count` is delivered, so that none is marked as redelivered without need.
+    The broker removes acknowledged messages from the queue, and requeues messages that are unsettled when the generator
+    closes. It does not deliver messages beyond `count`, which would be marked as redelivered.
 
     Example:
         `async for messages in take(pulse, "queue/me/jobs"): save(messages)`, with `await message.ack()` for each.
@@ -151,15 +151,15 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
     Args:
         pulse: the connection.
         name: the user's own queue.
-        count: how many messages at most; None for all.
+        count: the largest number of messages; None for all.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue of this name.
         AccessRefused: Raised when the queue is not the user's own.
         NotFound: Raised when the queue does not exist.
         ResourceLocked: Raised when the queue is exclusive to another connection.
-        ConnectionLost: Raised when the connection is lost. Messages whose acknowledgement did not reach the broker are
-            in the queue again.
+        ConnectionLost: Raised when the connection is lost. The broker requeues messages whose acknowledgement it
+            did not receive.
     """
     check_queue(name, pulse.user)
     link = await pulse.link()
@@ -176,7 +176,7 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
                 if len(deliveries) < wanted:
                     break
                 left = None if left is None else left - wanted
-            # The broker answers in order, so it has read every acknowledgement before this request.
+            # The broker answers in order, so it has processed every acknowledgement before this request.
             await methods.declare_queue(channel, name, passive=True)
         finally:
             getting.close()
@@ -197,12 +197,12 @@ async def purge_queue(pulse: Pulse, name: str) -> int:
 
 
 async def delete_queue(pulse: Pulse, name: str, *, if_unused: bool = True) -> int:
-    """Delete a queue and return the number of its messages (queue.delete). A missing queue is not an error.
+    """Delete a queue, and return the number of its messages (queue.delete). A missing queue is not an error.
 
     Args:
         pulse: the connection.
         name: the user's own queue.
-        if_unused: do not delete the queue while it has consumers.
+        if_unused: raise an error instead if the queue has consumers.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue of this name.
@@ -230,7 +230,7 @@ async def _is_quorum(link: Link, name: str) -> bool:
 
 
 def check_unused(depth: QueueDepth) -> None:
-    """Check that a queue has no consumers, with the error of `delete_queue`.
+    """Check that a queue has no consumers, as `delete_queue` does.
 
     Raises:
         PreconditionFailed: Raised when the queue has consumers.
@@ -260,13 +260,13 @@ async def try_queue(pulse: Pulse) -> None:
         AccessRefused: Raised when the user may not create queues.
     """
     name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
-    async with _channel(pulse, f"make {name}") as channel:
+    async with _channel(pulse, f"create {name}") as channel:
         await methods.declare_queue(channel, name, exclusive=True, auto_delete=True)
         await methods.delete_queue(channel, name)
 
 
 def _in_use(name: str, text: str = "") -> PreconditionFailed:
-    words = f"cannot delete {name}: it has consumers; stop them, or delete it all the same (--force)"
+    words = f"cannot delete {name}: it has consumers; stop them, or add --force to delete it anyway"
     return PreconditionFailed(words, code=406, text=text)
 
 

@@ -1,9 +1,9 @@
-"""Whether `peek` may return the messages of a queue once more.
+"""The limit of `peek` on a quorum queue, which removes messages that are returned too often.
 
 A quorum queue counts each return of a message, and removes a message that is returned more often than its delivery
-limit. The count of a message is known only after it was delivered, so a refusal at that moment costs another return.
-Therefore a queue whose messages were seen near their limit is remembered for the rest of the day (UTC), in the cache of
-the user, and later calls of `peek` are refused before they get a message.
+limit. The count is known only after a message is delivered, so a check at that moment costs another return. Therefore
+the name of a queue whose messages are near the limit is cached for the rest of the day (UTC), and later calls of `peek`
+are refused before a message is delivered.
 
 Example: the limit is 20. After ten peeks the messages have been returned ten times, and the eleventh peek is refused.
 """
@@ -30,12 +30,12 @@ log = logging.getLogger("pulsekit")
 
 
 class PeekLimit:
-    """The delivery limit of one queue, as `peek` respects it.
+    """The delivery limit of one queue, for `peek`.
 
     Args:
         link: the connection.
         name: the name of the queue.
-        limit: how often the queue returns a message; None for any number.
+        limit: the largest number of returns of a message; None for no limit.
     """
 
     def __init__(self, link: Link, name: str, limit: int | None) -> None:
@@ -53,21 +53,21 @@ class PeekLimit:
         """
         try:
             properties = await read_queue_properties(link, name)
-        except PreconditionFailed:  # for a name of some 150 bytes, the broker's answer is cut off before the property
+        except PreconditionFailed:  # if a name has about 150 bytes, the broker's answer ends before the property
             return cls(link, name, None)
         return cls(link, name, delivery_limit(properties.arguments, link.server))
 
     def check(self) -> None:
-        """Check that a peek cannot remove a message, as far as that is known before the first message.
+        """Check, before the first delivery, that a peek is not known to remove a message.
 
         Raises:
-            ConfigurationError: Raised when messages of the queue were seen near the limit, or the limit is 0.
+            ConfigurationError: Raised when messages of the queue are near the limit, or the limit is 0.
         """
         if self._limit == 0 or (self._limit is not None and self._is_remembered()):
             raise self._refusal()
 
     def check_returned(self, messages: Iterable[Message]) -> None:
-        """Check messages that were just returned.
+        """Check messages after they were returned to the queue.
 
         Raises:
             ConfigurationError: Raised when a message was returned half as often as the limit allows.
@@ -98,8 +98,8 @@ class PeekLimit:
     def _refusal(self) -> ConfigurationError:
         return ConfigurationError(
             f"{self._name} has the delivery limit {self._limit}: the broker removes a message that is returned more "
-            f"often, and each peek returns it. To take the messages out, run 'pulsekit queue take {self._name}'; to "
-            "peek although the limit is near, add --force (force=True)"
+            f"often, and each peek returns it. To remove the messages, run 'pulsekit queue take {self._name}'; to "
+            "peek near the limit, add --force (force=True)"
         )
 
 

@@ -1,12 +1,12 @@
-"""What Treeherder does with a job beyond its schema. This package does no I/O.
+"""Predict what Treeherder does with a job. This package does no I/O.
 
 Job(project="autoland", …)           # a job with Python's names and types
 judge(job)                           # the verdict: stored or dropped, why, and how it is stored
 lint_job(job)                        # the rules that a job breaks, and what to change
-preview_job(job)                     # the job as Treeherder stores it
+preview_job(job)                     # the job in the form in which Treeherder stores it
 routing_key(job, "treeherder")       # treeherder.autoland._
 summarize(job)                       # the main fields for one line of a screen
-recognize(value)                     # a task, a message about a task, a graph of tasks, a push, or None for a job
+recognize(value)                     # a task, a message about a task, a graph of tasks, or a push; None for a job
 predict_job(message)                 # the job that Treeherder makes of a message about a task
 resolve_push(message, repositories)  # the repository that a push belongs to
 """

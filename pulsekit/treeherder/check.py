@@ -1,4 +1,4 @@
-"""Treeherder's verdict in the place of a schema: for the messages of a publisher or of a consumer."""
+"""The check of a publisher's or consumer's messages by Treeherder's verdict instead of a schema."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _NOT_DROPPING = [rule.name for rule in RULES if rule.severity is not Severity.DR
 
 
 class JobCheck(MessageCheck):
-    """A check that refuses the jobs that Treeherder drops. Rules that only change how a job is shown are not applied.
+    """A check that rejects the jobs that Treeherder drops. Rules of other severities are not applied.
 
     Args:
-        profile: `strict` also refuses dates and URIs that Treeherder accepts, as the schema `pulse-job` does.
+        profile: `strict` also rejects malformed dates and URIs, which Treeherder accepts.
     """
 
     name = TODAY
@@ -46,15 +46,15 @@ class JobCheck(MessageCheck):
         return self._judge.judge(message, self._received, most=most).reasons
 
     def check(self, payload: Any, properties: Properties, headers: Mapping[str, Any]) -> None:
-        """Return if a message may be published, which JSON has a form for.
+        """Check a message before it is published. Its payload can be encoded as JSON.
 
         Args:
             payload: the payload, or the body as bytes.
-            properties: the properties of the message; without content type, it is sent as JSON.
+            properties: the properties of the message. The default content type is JSON.
             headers: the headers of the message.
 
         Raises:
-            InvalidPayload: Raised with all reasons against it.
+            InvalidPayload: Raised when Treeherder would drop the message, with all reasons.
         """
         context = self._sent
         kind, encoding, compression = properties.content_type, properties.content_encoding, headers.get("compression")
@@ -62,10 +62,10 @@ class JobCheck(MessageCheck):
             context = replace(
                 context, content_type=kind or JSON_TYPE, content_encoding=encoding, compression=compression
             )
-        if reasons := self._judge.judge(payload, context, size=0).reasons:  # no rule of these needs the size
+        if reasons := self._judge.judge(payload, context, size=0).reasons:  # none of these rules needs the size
             raise InvalidPayload(reasons, self.name)
 
 
 def message_check(schema: Schema) -> Schema | MessageCheck:
-    """Return what checks the messages of a consumer: for Treeherder's schema the whole verdict, else the schema."""
+    """Return the check of a consumer's messages: the verdict for Treeherder's schema, otherwise the schema."""
     return JobCheck() if schema.name == TODAY else schema

@@ -1,6 +1,6 @@
-"""Find the rules that a job breaks: one function for each rule of `rules` that a single job can break.
+"""The checks of the rules in `rules`: one function for each rule that a single job can break.
 
-Payloads may be valid or not: a missing value, or one of another type, breaks no rule. No function raises.
+The payload need not be valid: a value that is missing, or has another type, breaks no rule. No function raises.
 """
 
 from __future__ import annotations
@@ -28,33 +28,33 @@ if TYPE_CHECKING:
 
     from pulsekit.treeherder.context import Context
 
-    # A JSON pointer, what is wrong there, and an operation of JSON Patch that corrects it and keeps the meaning.
+    # A JSON pointer, a message about its value, and a JSON Patch operation that corrects it and keeps the meaning.
     Breach: TypeAlias = tuple[str, str] | tuple[str, str, Mapping[str, Any]]
 
 __all__ = ["CHECKS", "STATES", "Reading"]
 
 STATES = ("unscheduled", "pending", "running", "completed")  # in the order in which a job passes them
 
-# For each state the times that have come by then: one more than for the state before.
+# For each state, the times of the job up to that state: one more than in the previous state.
 _DUE = {state: tuple(FIELDS)[:number] for number, state in enumerate(STATES)}
-_USUAL_TASK_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/[0-9]{1,9}\Z")  # that of nearly every job
+_USUAL_TASK_ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}/[0-9]{1,9}\Z")  # the form of nearly every job
 _SUMMARY_LINK = "_errorsummary.log"
-_UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # what a run that is thrown away would hardly be
+_UNPLAIN_RETRIES = {"success", "canceled", "superseded"}  # unlikely results of a run that another run replaces
 
 
 class Reading:
-    """The parts of a job that rules read; a missing one, or one of another type, is empty. No method raises.
+    """The parts of a job that rules read. A part that is missing, or has another type, is empty. No method raises.
 
     Attributes:
-        job: the whole of it.
-        key: the routing key it travels under, or None when that is not known.
-        context: what else is known.
-        state: its state when the schema knows it, else empty.
-        result: its result, or empty.
-        logs: those that are objects, with their numbers.
-        size: how many bytes the message has at most, when that is known.
-        times: the times that are text, as Treeherder reads them, in the order in which they should happen.
-        odd_times: the times that cannot be read, or that lack a zone or a part of their date.
+        job: the complete job.
+        key: the routing key, or None if it is unknown.
+        context: what is known about the message beside its payload.
+        state: the state if the schema allows it, otherwise empty.
+        result: the result, or empty.
+        logs: the logs that are objects, with their indexes.
+        size: the largest possible size of the message in bytes, or None if it is unknown.
+        times: the times that are text, as Treeherder reads them, in the order of a job's states.
+        odd_times: the times that cannot be read, or that lack a time zone or a part of the date.
     """
 
     __slots__ = ("context", "job", "key", "logs", "odd_times", "result", "size", "state", "times")
@@ -75,16 +75,16 @@ class Reading:
 
     @property
     def links(self) -> Sequence[tuple[int, dict[str, Any]]]:
-        """Those of `jobInfo` that are objects, with their numbers."""
+        """The links of `jobInfo` that are objects, with their indexes."""
         return _objects(self.object("jobInfo").get("links"))
 
     def text(self, name: str) -> str:
-        """Return a property that is text, else the empty text."""
+        """Return a property that is text, otherwise the empty text."""
         value = self.job.get(name)
         return value if isinstance(value, str) else ""
 
     def object(self, name: str) -> dict[str, Any]:
-        """Return a property that is an object, else an empty one."""
+        """Return a property that is an object, otherwise an empty object."""
         value = self.job.get(name)
         return value if isinstance(value, dict) else {}
 
@@ -101,7 +101,7 @@ def _time_unreadable(reading: Reading) -> Sequence[Breach]:
     if not reading.odd_times:
         return ()
     return [
-        (f"/{name}", f"{brief(reading.job[name])} is no date or time that Treeherder can read")
+        (f"/{name}", f"{brief(reading.job[name])} is not a date or time that Treeherder can read")
         for name, moment in reading.odd_times
         if moment is None
     ]
@@ -132,28 +132,28 @@ def _task_id_form(reading: Reading) -> Sequence[Breach]:
     task_id = reading.text("taskId")
     if not task_id or _USUAL_TASK_ID.match(task_id) or task_of(task_id):
         return ()
-    return [("/taskId", f"{brief(task_id)} is not a UUID, a slash and the number of the retry")]
+    return [("/taskId", f"{brief(task_id)} is not <uuid>/<retry number>")]
 
 
 def _key_mismatch(reading: Reading) -> Sequence[Breach]:
     project = reading.object("origin").get("project")
     if reading.key is None or not isinstance(project, str) or key_follows(reading.key, project, reading.context.rule):
         return ()
-    return [("/origin/project", f"the routing key {brief(reading.key)} is not that of a job of {brief(project)}")]
+    return [("/origin/project", f"the routing key {brief(reading.key)} does not match the project {brief(project)}")]
 
 
 def _result_early(reading: Reading) -> Sequence[Breach]:
-    # The schema itself gives "unknown" to jobs that are not completed.
+    # "unknown" is the schema's own result for a job that is not completed.
     if reading.state in {"", "completed"} or reading.result in {"", "unknown"}:
         return ()
-    return [("/result", f"{brief(reading.result)} does not count while the job is {reading.state}")]
+    return [("/result", f"{brief(reading.result)} is ignored while the job is {reading.state}")]
 
 
 def _result_missing(reading: Reading) -> Sequence[Breach]:
     job = reading.job
     if reading.state != "completed" or "result" in job or job.get("isRetried") is True:
         return ()
-    return [("", '"result" is missing: a completed job without one is shown as unknown')]
+    return [("", '"result" is missing: Treeherder shows the completed job as unknown')]
 
 
 def _result_retried(reading: Reading) -> Sequence[Breach]:
@@ -161,7 +161,7 @@ def _result_retried(reading: Reading) -> Sequence[Breach]:
         return ()
     if reading.result not in _UNPLAIN_RETRIES:
         return ()
-    return [("/result", f'{brief(reading.result)} is not shown: with "isRetried" the result is "retry"')]
+    return [("/result", f'{brief(reading.result)} is not shown: with "isRetried", Treeherder shows "retry"')]
 
 
 def _times_disordered(reading: Reading) -> Sequence[Breach]:
@@ -233,7 +233,7 @@ def _time_zone_missing(reading: Reading) -> Sequence[Breach]:
     return [
         (
             f"/{name}",
-            f"{brief(reading.job[name])} has no zone",
+            f"{brief(reading.job[name])} has no time zone",
             {"op": "replace", "path": f"/{name}", "value": moment.text},
         )
         for name, moment in reading.odd_times
@@ -244,14 +244,12 @@ def _time_zone_missing(reading: Reading) -> Sequence[Breach]:
 def _result_kind(reading: Reading) -> Sequence[Breach]:
     if reading.state != "completed" or reading.result != "fail" or reading.text("jobKind") != "other":
         return ()
-    return (
-        [] if reading.job.get("isRetried") is True else [("/jobKind", 'a failure is shown as "busted", as of a build')]
-    )
+    return [] if reading.job.get("isRetried") is True else [("/jobKind", 'Treeherder shows a failure as "busted"')]
 
 
 def _log_unparsed(reading: Reading) -> Sequence[Breach]:
     return [
-        (f"/logs/{number}/name", f"a log named {brief(name)} is a link, never parsed")
+        (f"/logs/{number}/name", f"Treeherder does not parse a log named {brief(name)}")
         for number, log in reading.logs
         if isinstance(name := log.get("name"), str) and name not in PARSED_LOGS
     ]
@@ -261,25 +259,25 @@ def _machine_unnamed(reading: Reading) -> Sequence[Breach]:
     if not isinstance(reading.job.get("buildMachine"), dict) or "name" in reading.object("buildMachine"):
         return ()
     name = reading.object("runMachine").get("name")
-    other = f", and {brief(name)} of runMachine is not used" if isinstance(name, str) else ""
-    return [("/buildMachine", f"has no name: the machine is unknown{other}")]
+    other = f", and ignores {brief(name)} of runMachine" if isinstance(name, str) else ""
+    return [("/buildMachine", f"has no name: Treeherder shows the machine as unknown{other}")]
 
 
 def _summary_unused(reading: Reading) -> Sequence[Breach]:
     if "summary" not in reading.object("jobInfo"):
         return ()
-    return [("/jobInfo/summary", "is never shown", {"op": "remove", "path": "/jobInfo/summary"})]
+    return [("/jobInfo/summary", "is not shown", {"op": "remove", "path": "/jobInfo/summary"})]
 
 
 def _message_large(reading: Reading) -> Sequence[Breach]:
     size = reading.size
-    if size is None or size > MESSAGE_MAX:  # it may be less
+    if size is None or size > MESSAGE_MAX:  # `size` may be larger than the message
         size = _size_of(reading.job)
     return () if size is None or size <= MESSAGE_MAX else [("", f"the message has {size} bytes")]
 
 
 def _size_of(job: dict[str, Any]) -> int | None:
-    """Return how many bytes the message of a job has, or None when JSON has no form for it."""
+    """Return the size of the message of a job in bytes, or None if the job cannot be encoded as JSON."""
     try:
         return len(encode_payload(job))
     except InvalidMessage:
@@ -287,7 +285,7 @@ def _size_of(job: dict[str, Any]) -> int | None:
 
 
 def _digits(chunk: Any) -> int:
-    """Count the characters of a chunk's number."""
+    """Return the number of characters of a chunk's number."""
     if isinstance(chunk, bool) or not isinstance(chunk, int | float):
         return 0
     try:

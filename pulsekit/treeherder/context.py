@@ -17,18 +17,18 @@ __all__ = ["NOTHING", "Context"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known about a message beside its payload; None is not known.
+    """What is known about a message beside its payload. None means unknown.
 
     Attributes:
         content_type: the property of the message; empty if the message has none.
         content_encoding: the property of the message; empty if the message has none.
-        compression: the header of kombu of this name; empty if the message has none.
+        compression: kombu's header `compression`; empty if the message has none.
         routing_key: the routing key.
         rule: the rule by which the exchange is registered.
         rules: the rule of each exchange, which replaces `rule` for a message or record with an exchange.
         profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also asserts dates
             and URIs. The outcome is always that of Treeherder.
-        repositories: for each repository of Treeherder whether it is active.
+        repositories: whether each repository of Treeherder is active, by name.
         today: the day on which Treeherder reads the job; by default today in UTC.
     """
 

@@ -1,4 +1,4 @@
-"""A typed job: Python names and types for the payload that Treeherder's job schema describes.
+"""A job with Python names and types, for the payload that Treeherder's job schema describes.
 
 The field names of the payload and their limits are those of Treeherder's `pulse-job.yml`
 (https://github.com/mozilla/treeherder/blob/master/schemas/pulse-job.yml).
@@ -90,31 +90,31 @@ class Job:
     Attributes:
         project: the repository as Treeherder lists it, such as "autoland".
         revision: the 40 hexadecimal digits of the commit. Treeherder must know its push.
-        symbol: the letters on which a user clicks, such as "bc".
+        symbol: the text of the link to the job, such as "bc".
         name: the full name of the job.
         build_system: the system that ran the job, such as "taskcluster".
-        owner: who requested the job. Treeherder drops a job without an owner.
-        task_id: `<uuid>/<retry number>`, which identifies the job. By default a new one.
-        kind: "test" shows a failure as testfailed, the others as busted.
+        owner: the user or system that requested the job. Treeherder drops a job without an owner.
+        task_id: the id of the job, `<uuid>/<retry number>`. By default a new id.
+        kind: the kind of job. Treeherder shows a failed "test" as testfailed, and other failed jobs as busted.
         state: the progress of the job.
-        result: how the job ended. It counts in the state "completed" alone.
-        group: the letters before the brackets around jobs of one kind; "?" for no group.
+        result: how the job ended. Treeherder ignores it in other states than "completed".
+        group: the symbol before the brackets around the jobs of a group; "?" for no group.
         group_name: the full name of the group.
         chunk: the number of this part of a divided job, from 1.
         chunk_count: the number of parts.
-        tier: 1, 2 or 3; a failure in tier 1 matters most. Treeherder reads a missing tier as 1.
+        tier: 1, 2 or 3, of which 1 is the most important. Treeherder's default is 1.
         retry_id: how often the infrastructure started this job again.
         is_retried: whether another run replaces this one.
         push_id: the number of the push (Mercurial) or of the pull request (Git).
         scheduled, started, completed_at: times with a time zone.
-        labels: variants of the platform, such as "debug". Treeherder calls them options.
+        labels: the variants of the platform, such as "debug"; Treeherder's options.
         reason: why the job ran, such as "scheduled".
-        product: what was built or tested, such as "firefox".
+        product: the product that was built or tested, such as "firefox".
         build_machine, run_machine: the machines. If one is missing, Treeherder uses the other for both.
-        summary: accepted and not shown by Treeherder.
+        summary: a text that Treeherder accepts and does not show.
         links: the links in the details of the job.
         logs: the logs.
-        coalesced: the task ids of jobs that this job makes unnecessary.
+        coalesced: the task ids of jobs that this job supersedes.
 
     Raises:
         InvalidPayload: Raised when a time has no time zone.
@@ -161,7 +161,7 @@ class Job:
 
     @classmethod
     def from_payload(cls, payload: Mapping[str, Any]) -> Self:
-        """Return the job of a payload that Treeherder accepts. A time without a time zone is read as UTC.
+        """Return the job of a payload that Treeherder accepts. Times without a time zone are UTC.
 
         Args:
             payload: plain JSON, for example `message.payload`.
@@ -172,7 +172,7 @@ class Job:
         """
         load_schema(TODAY).check(payload, "treeherder")
         if "owner" not in payload:
-            raise InvalidPayload([Problem("", "required", "the owner is missing: Treeherder drops such a job")])
+            raise InvalidPayload([Problem("", "required", "the owner is missing: Treeherder drops the job")])
         display, origin, info = payload["display"], payload["origin"], payload.get("jobInfo", {})
         values = {name: payload[key] for name, key in _PLAIN.items() if key in payload}
         values |= {name: display[key] for name, key in _DISPLAY.items() if key in display}
@@ -213,7 +213,7 @@ class Job:
         return replace(self, state="running", started=started or datetime.now(UTC))
 
     def completed(self, result: JobResult, *, completed_at: datetime | None = None) -> Self:
-        """Return the job in the state "completed", which Treeherder never changes back.
+        """Return the job in the state "completed", which is final.
 
         Args:
             result: how the job ended.

@@ -3,7 +3,7 @@
     for judged in judge_subjects(judge, document, context):
         judged.placed.verdict.outcome
 
-`preview` and `validate` pass each document through this module. A file of jobs does not load the modules for tasks.
+`preview` and `validate` judge each document with this module. A file of jobs does not load the modules for tasks.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Judged(NamedTuple):
     """A verdict on a document, or on a part of it.
 
     Attributes:
-        placed: the verdict, with places in the text.
+        placed: the verdict, with lines and columns.
         label: the label of a task in its graph; otherwise empty.
-        variant: the number of a state in which a definition alone is shown; otherwise 0.
-        push: for a push, its repository.
+        variant: the index of the state in which a definition without a message is shown; otherwise 0.
+        push: the repository of a push; otherwise None.
     """
 
     placed: PlacedVerdict
@@ -62,14 +62,14 @@ def judge_subjects(
     tasks: TaskDefinition | TaskGraph | None = None,
     states: bool = False,
 ) -> Iterator[Judged]:
-    """Yield the verdicts on a document: none for a header, gap or trailer of a recording, several for a graph.
+    """Yield the verdicts on a document: several for a graph, none for the header, gap or trailer of a recording.
 
     Args:
         judge: the judge of the stream.
         document: the document.
-        context: what is known beside the document.
+        context: what is known about the message beside the document.
         tasks: a definition, or a graph of them, for messages without one.
-        states: whether a definition alone is judged in each state, or only once.
+        states: whether a definition without a message is judged in each state, or only once.
 
     Raises:
         InvalidPayload: Raised when a record cannot be read.
@@ -106,10 +106,10 @@ def edited_job(document: Document, edits: Edits) -> Document:
     """Return the document of a job, or of its record, with some fields changed.
 
     Raises:
-        InvalidPayload: Raised when the document is not a job, or cannot be changed so.
+        InvalidPayload: Raised when the document is not a job, or an edit cannot be applied.
     """
     if _recognized(document) is not None:
-        message = "is a task or a push, and only the fields of jobs can be changed"
+        message = "is a task or a push; only fields of jobs can be changed"
         raise InvalidPayload([Problem("", "edits", message).at(*document.place(""))])
     return edited(document, edits)
 
@@ -135,9 +135,9 @@ def _judge_states(
 
 
 def _find(tasks: TaskDefinition | TaskGraph, message: TaskMessage) -> object:
+    """Return the definition of the task of a message: the only definition, or the one with its id in a graph."""
     from pulsekit.treeherder.subjects import TaskDefinition
 
-    """Return the definition of the task of a message: the one of its id in a graph, or the only one."""
     if isinstance(tasks, TaskDefinition):
         return tasks.task
     return next((one.task for one in tasks.tasks if one.task_id and one.task_id == message.task_id), None)

@@ -15,14 +15,14 @@ from pulsekit.errors import ConfigurationError, InvalidMessage
 
 __all__ = ["check_destination", "key_follows", "routing_key", "task_of"]
 
-_RESERVED = "_"  # the last word of a job's key is reserved
+_RESERVED = "_"  # the last word of a job's routing key is reserved
 
 
 def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
-    """Return the key a job is published under: `<destination>.<origin.project>._`.
+    """Return the routing key of a job: `<destination>.<origin.project>._`.
 
-    If the exchange is registered by another rule, the key is the one that its bindings match: `<project>.<destination>`
-    or `<destination>.<project>`.
+    If the exchange is registered by another rule, the key matches the bindings of that rule:
+    `<project>.<destination>` or `<destination>.<project>`.
 
     Raises:
         ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
@@ -43,16 +43,16 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
 
 @lru_cache(64)
 def check_destination(destination: str) -> None:
-    """Return if a job can be published to a destination: one word or more.
+    """Check that a job can be published to a destination of one or more words.
 
     Raises:
         ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
     """
     if not destination:
-        raise ConfigurationError("a destination is the first word of the routing key: it cannot be empty")
+        raise ConfigurationError("the destination is empty, but it is the first word of the routing key")
     for word in destination.split("."):
         if not word or word in {"*", "#"}:
-            what = "a wildcard, which only bindings have" if word else "an empty word"
+            what = "a wildcard, which only a binding can have" if word else "an empty word"
             raise ConfigurationError(
                 f"the destination {destination!r} has {what}: name one destination, such as treeherder"
             )
@@ -60,13 +60,13 @@ def check_destination(destination: str) -> None:
 
 @lru_cache(1024)
 def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
-    """Return whether a key can be that of a job of the project.
+    """Return whether a key can be the routing key of a job of the project.
 
     Args:
         key: the routing key.
         project: the project of the job.
-        rule: the rule by which the key is registered. By default, a destination of one word or more comes first. By
-            `project.destination`, the project is the first word.
+        rule: the rule by which the exchange is registered. By default, a destination of one or more words comes first.
+            By `project.destination`, the project is the first word.
     """
     words = key.split(".")
     if rule is Rule.ANY_PROJECT:
@@ -75,9 +75,9 @@ def key_follows(key: str, project: str, rule: Rule | None = None) -> bool:
 
 
 def task_of(task_id: str) -> tuple[str, int] | None:
-    """Return the Taskcluster task and its retry that a taskId `<uuid>/<retry number>` names, else None.
+    """Return the Taskcluster task and the retry number of a taskId `<uuid>/<retry number>`, or None.
 
-    The task is the slug of the UUID: URL-safe base64 without padding.
+    The id of the task is the slug of the UUID: URL-safe base64 without padding.
     """
     uuid, _, retry = task_id.partition("/")
     try:

@@ -1,4 +1,4 @@
-"""Find what Treeherder would drop, misread or not show, in one job or in the jobs of a file."""
+"""The linter: the rules of Treeherder that a job, or a file of jobs, breaks."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ __all__ = ["RULES_BY_NAME", "Finding", "Linter", "lint_job", "make_finding"]
 
 RULES_BY_NAME = {rule.name: rule for rule in RULES}
 _ORDER = list(RULES_BY_NAME)
-_BACKWARDS = RULES_BY_NAME["state-backwards"]  # the one rule that needs more than one job
-_REMEMBERED = 50_000  # jobs of one file whose states are compared, at least; twice as many take 20 MB
+_BACKWARDS = RULES_BY_NAME["state-backwards"]  # the only rule that needs more than one job
+_REMEMBERED = 50_000  # jobs whose states are compared, at least; twice as many need 20 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A rule that a job breaks, and where.
+    """A rule that a job breaks, and the value that breaks it.
 
     Attributes:
-        rule: its name.
-        severity: how bad that is.
-        pointer: JSON pointer of the value (RFC 6901), empty for what is missing or the whole job.
-        message: what was found.
-        hint: what to change.
-        suggestion: an operation of JSON Patch (RFC 6902) that removes the finding and keeps what Treeherder stores, or
+        rule: the name of the rule.
+        severity: the severity of the rule.
+        pointer: the JSON pointer of the value (RFC 6901); empty for the whole job or for a missing value.
+        message: the description of the finding.
+        hint: how to correct the job.
+        suggestion: a JSON Patch operation (RFC 6902) that removes the finding without a change of the stored job, or
             None.
     """
 
@@ -56,13 +56,13 @@ class Finding:
 
 
 class Linter:
-    """Apply the rules to the jobs of a file, and find states that go backwards between them.
+    """A linter for the jobs of a file, which also compares the states of each job.
 
     Args:
         off: names of rules that are not applied.
 
     Raises:
-        ConfigurationError: there is no rule of such a name.
+        ConfigurationError: Raised when a name is not the name of a rule.
     """
 
     def __init__(self, off: Iterable[str] = ()) -> None:
@@ -73,12 +73,12 @@ class Linter:
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
         self._checks = [(RULES_BY_NAME[name], check) for name, check in CHECKS.items() if name not in off]
         self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
-        # Two dicts: removing the oldest entry of one dict again and again is slow, because it leaves gaps to skip.
+        # Two dicts, because a dict from which the oldest entry is often removed becomes slow.
         self._reached: dict[str, int] = {}
         self._reached_before: dict[str, int] = {}
 
     def begin(self) -> None:
-        """Forget the jobs seen so far: a new file begins."""
+        """Start a new file: forget the states of all jobs."""
         self._reached, self._reached_before = {}, {}
 
     def lint(
@@ -89,15 +89,15 @@ class Linter:
         size: int | None = None,
         context: Context = NOTHING,
     ) -> tuple[Finding, ...]:
-        """Return what is wrong with a job, the worst first; nothing for a payload that is no object.
+        """Return the findings on a job, the most severe first. A payload that is not an object has none.
 
-        Never raises, whatever the payload. Whether the schema takes it is another question.
+        The method never raises because of the payload. It does not apply the schema.
 
         Args:
             job: plain JSON.
-            key: the routing key it travels under, when that is known.
-            size: how many bytes the message has at most, when that is known, to save the time to find out.
-            context: what is known beside the job; its routing key replaces `key`.
+            key: the routing key, if it is known.
+            size: the largest possible size of the message in bytes. If it is given, most jobs need not be encoded.
+            context: what is known about the message beside the job; its routing key replaces `key`.
         """
         if not isinstance(job, dict):
             return ()
@@ -113,7 +113,7 @@ class Linter:
         return tuple(found)
 
     def _went_back(self, task_id: str, name: str) -> str:
-        """Note the state of a job, and say whether an earlier message had brought it further."""
+        """Record the state of a job, and return a message if an earlier state of the job was a later one."""
         if not task_id or not name:
             return ""
         state = STATES.index(name)
@@ -125,33 +125,33 @@ class Linter:
             self._reached, self._reached_before = {}, self._reached
         if state >= before:
             return ""
-        return f"{brief(name)} comes after {brief(STATES[before])} of the same taskId"
+        return f"{brief(name)} follows {brief(STATES[before])} of the same taskId"
 
 
 def lint_job(job: Any, key: str | None = None, *, off: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Return what Treeherder would make of a job that it should not, beyond what the schema says; the worst first.
+    """Return the rules that a job breaks, the most severe first. The schema is not applied.
 
-    Never raises because of the payload. For the jobs of a file use a `Linter`, which sees states that go backwards.
+    The function never raises because of the payload. For a file of jobs, use a `Linter`, which also compares states.
 
     Args:
         job: plain JSON.
-        key: the routing key it travels under, when that is known.
+        key: the routing key, if it is known.
         off: names of rules that are not applied.
 
     Raises:
-        ConfigurationError: there is no rule of such a name.
+        ConfigurationError: Raised when a name is not the name of a rule.
     """
     return Linter(off).lint(job, key)
 
 
 def make_finding(rule: Rule, pointer: str, message: str, suggestion: Mapping[str, Any] | None = None) -> Finding:
-    """Return the finding for a rule that is broken at a pointer."""
+    """Return the finding for a rule that the value of a pointer breaks."""
     if suggestion is None:
         return _finding(rule, pointer, message)
     return Finding(rule.name, rule.severity, pointer, message, rule.hint, suggestion)
 
 
-@lru_cache(128)  # most of the jobs of a file break the same rules in the same way
+@lru_cache(128)  # most jobs of a file break the same rules in the same way
 def _finding(rule: Rule, pointer: str, message: str) -> Finding:
     return Finding(rule.name, rule.severity, pointer, message, rule.hint)
 

@@ -1,4 +1,4 @@
-"""A verdict with the places of its problems and findings in the text of the job."""
+"""A verdict with the line and column of each problem and finding in the text of the job."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["Placed", "PlacedVerdict", "judge_document", "place_verdict"]
 
 
-class Placed(NamedTuple):  # a data class would take a millisecond of the start
-    """A finding of the linter, with its place in the text."""
+class Placed(NamedTuple):  # a dataclass would delay the start by a millisecond
+    """A finding of the linter, with its line and column in the text."""
 
     finding: Finding
     line: int | None
@@ -28,7 +28,7 @@ class Placed(NamedTuple):  # a data class would take a millisecond of the start
 
 
 class PlacedVerdict(NamedTuple):
-    """A verdict, with its problems and findings in their places."""
+    """A verdict, with the line and column of each problem and finding."""
 
     verdict: Verdict
     problems: Sequence[Problem] = ()
@@ -36,7 +36,7 @@ class PlacedVerdict(NamedTuple):
 
     @property
     def reasons(self) -> Sequence[Problem]:
-        """What speaks against publishing the job, see `Verdict.reasons`."""
+        """The reasons not to publish the job, see `Verdict.reasons`."""
         if not self.lint:
             return self.problems
         dropping = [one for one in self.lint if one.finding.severity is Severity.DROPPED]
@@ -59,7 +59,7 @@ def judge_document(judge: Judge, document: Document, context: Context) -> Placed
 
 
 def place_verdict(verdict: Verdict, document: Document | None, line: int | None = None) -> PlacedVerdict:
-    """Return a verdict with places in the document of the payload, or all in one line if there is no document."""
+    """Return a verdict with lines and columns of a document, or with one line for all if there is no document."""
     if not (verdict.problems or verdict.findings):
         return PlacedVerdict(verdict)
     if document is None:

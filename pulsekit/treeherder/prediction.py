@@ -1,4 +1,4 @@
-"""What Treeherder's handler makes of a message about a task, and where each field of the job comes from."""
+"""The job that Treeherder's handler creates from a message about a task, and the source of each of its fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["UNKNOWN_TASK", "TaskPrediction"]
 
-# The problem of a message whose definition is unknown.
+# The problem of a message about a task whose definition is unknown.
 UNKNOWN_TASK = Problem(
     "",
     "task-unknown",
@@ -20,7 +20,7 @@ UNKNOWN_TASK = Problem(
     hint='give the definition with --task FILE, or in one line: {"message": …, "task": …}',
 )
 
-# For the fields of a job, the place in the definition of the task from which Treeherder copies them.
+# For each field of a job, the place in the definition of the task from which Treeherder copies it.
 _TASK_SOURCES = {
     "/owner": "/metadata/owner",
     "/timeScheduled": "/created",
@@ -43,13 +43,13 @@ _RUN_SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class TaskPrediction:
-    """What Treeherder's handler makes of a message about a task.
+    """The job that Treeherder's handler creates from a message about a task, or the reasons why it drops the message.
 
     Attributes:
         job: the job, in the form of `pulse-job`, or None if the handler drops the message. Links to artifacts are
-            absent: they are known only online.
+            absent, because only the queue knows the artifacts.
         findings: the rules by which the handler drops the message, in the order in which it applies them.
-        assumptions: what the handler asks from other services, in a sentence each.
+        assumptions: what the handler requests from other services, in a sentence each.
         task_at: the JSON pointer of the definition.
         run_at: the JSON pointer of the run, or empty.
         route_at: the JSON pointer of the route, or empty.
@@ -65,7 +65,7 @@ class TaskPrediction:
     labels_at: str = ""
 
     def source(self, pointer: str) -> str:
-        """Return the JSON pointer of the value from which Treeherder copied a field of the job, or an empty text."""
+        """Return the JSON pointer of the value that Treeherder copies to a field of the job, or an empty text."""
         if pointer.startswith("/origin"):
             return self.route_at
         if pointer.startswith("/labels"):

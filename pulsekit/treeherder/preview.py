@@ -1,6 +1,6 @@
-"""A job in the form in which Treeherder's loader passes it to the database, with Treeherder's own names.
+"""A job in the form in which Treeherder's loader passes it to the database, with Treeherder's names.
 
-Limits of the database apply later: only the owner is cut here, and missing values stay missing.
+The database applies its limits later: only the owner is cut here, and missing values remain missing.
 Source: `treeherder/etl/job_loader.py`.
 """
 
@@ -21,10 +21,10 @@ __all__ = ["stored_form"]
 def stored_form(job: dict[str, Any], today: date | None = None) -> dict[str, Any]:
     """Return the form in which Treeherder stores a job: `{"job": {…}, "superseded": […], "revision": …}`.
 
-    The job is not changed, and shares no list or object with the form.
+    The form is a copy: it shares no list or object with the job.
 
     Args:
-        job: a job that Treeherder accepts, with an owner that the loader has cut.
+        job: a job that Treeherder accepts, after the loader cut its owner.
         today: the day on which Treeherder reads the job; by default today.
     """
     display, links = job["display"], job.get("jobInfo", {}).get("links", [])

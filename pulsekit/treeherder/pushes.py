@@ -1,4 +1,4 @@
-"""The repository that Treeherder finds for a message about a push, or the rule by which it drops the message.
+"""The repository in which Treeherder stores a push, or the rule by which it drops the message.
 
     resolved = resolve_push(PushMessage("exchange/hgpushes/v1", payload), repositories)
     resolved.repository        # None if Treeherder drops the message
@@ -31,14 +31,14 @@ _NEW_BRANCH = "0" * 40  # the base of a push that creates a branch
 
 @dataclass(frozen=True, slots=True)
 class PushResolution:
-    """What Treeherder does with a message about a push.
+    """The repository of a push, or the reason why Treeherder drops the message.
 
     Attributes:
-        url: the URL of the repository in the message, as Treeherder compares it; empty if the message has none.
+        url: the repository URL in the message, in the form that Treeherder compares; empty if the message has none.
         branch: the branch, `tag` for a tag, or None for Mercurial and for pull requests.
-        repository: the repository of Treeherder; None if the message is dropped, or repositories are unknown.
+        repository: Treeherder's repository; None if Treeherder drops the message, or the repositories are unknown.
         findings: the rule by which Treeherder drops the message, or none.
-        assumptions: what Treeherder asks from other services, in a sentence each.
+        assumptions: what Treeherder requests from other services, in a sentence each.
     """
 
     url: str = ""
@@ -51,11 +51,11 @@ class PushResolution:
 def resolve_push(message: PushMessage, repositories: Mapping[str, bool] | None = None) -> PushResolution:
     """Return the repository that a push belongs to, or the rule by which Treeherder drops the message.
 
-    The content of the message never raises.
+    The function never raises because of the content of the message.
 
     Args:
         message: the message.
-        repositories: the repositories of Treeherder, with their URLs. Without them only the message is checked.
+        repositories: Treeherder's repositories with their URLs. Without them, only the message is checked.
     """
     url, branch = "", None
     repositories = repositories if isinstance(repositories, Repositories) else None
@@ -82,7 +82,7 @@ def _kind(exchange: str) -> str:
 
 
 def _read_hg(message: PushMessage) -> tuple[str, None, str]:
-    """Return the URL of the repository, no branch, and what Treeherder asks from the server."""
+    """Return the URL of the repository, None for the branch, and what Treeherder requests from the server."""
     url = _text(message, "payload", "repo_url")
     pushes = _value(message, "payload", "pushlog_pushes")
     if pushes == []:
@@ -94,7 +94,7 @@ def _read_hg(message: PushMessage) -> tuple[str, None, str]:
 
 
 def _read_github(message: PushMessage, kind: str) -> tuple[str, str | None, str]:
-    """Return the URL of the repository, the branch, and what Treeherder asks from GitHub."""
+    """Return the URL of the repository, the branch, and what Treeherder requests from GitHub."""
     asked = "GitHub returns the commits of the push"
     if kind == "pull-request":
         _value(message, "details", "event.pullNumber")
@@ -141,7 +141,7 @@ def _fits(pattern: str, branch: str) -> bool:
 
 
 def _value(message: PushMessage, *path: str) -> Any:
-    """Return a member of the body, as Treeherder reads it by indexing."""
+    """Return a member of the body, which Treeherder reads by indexing."""
     value, pointer = message.payload, message.payload_at
     for key in path:
         if not isinstance(value, dict) or key not in value:

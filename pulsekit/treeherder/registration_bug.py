@@ -1,6 +1,6 @@
-"""The bug by which a publisher registers with Treeherder: what it says, and the link that opens it filled in.
+"""The Bugzilla bug that asks Treeherder to bind a publisher's exchange: its text, and a link to the completed form.
 
-Product and component are those of the link in `docs/submitting_data.md` of Treeherder.
+Product and component are from the link in Treeherder's `docs/submitting_data.md`.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ __all__ = ["Bug", "as_written"]
 _FORM = "https://bugzilla.mozilla.org/enter_bug.cgi"
 _PRODUCT = "Tree Management"
 _COMPONENT = "Treeherder: Data Ingestion"
-_MAX_LINK = 7500  # characters; web servers refuse a request line over 8 KiB
+_MAX_LINK = 7500  # characters; web servers reject a request line over 8 KiB
 _MAX_LISTED = 20  # bindings
 
 
 @dataclass(frozen=True, slots=True)
 class Bug:
-    """Ask Treeherder to bind what has been registered.
+    """A bug that asks Treeherder to create the bindings of registrations.
 
     Attributes:
-        registrations: one for each target, by its name; at least one.
+        registrations: the registration of each target, by the name of the target; at least one.
     """
 
     registrations: Mapping[str, Registration]
@@ -49,14 +49,14 @@ class Bug:
 
     @property
     def summary(self) -> str:
-        """The one line that lists show."""
+        """The title of the bug."""
         exchanges = dict.fromkeys(registration.exchange for registration in self.registrations.values())
         where = f" on {next(iter(self.registrations))}" if len(self.registrations) == 1 else ""
         return f"Load the jobs of {' and '.join(exchanges)} from Pulse{where}"
 
     @property
     def text(self) -> str:
-        """The description, in the Markdown that Bugzilla shows."""
+        """The description of the bug, in Markdown."""
         paragraphs = ["Please have Treeherder load the jobs we publish on Pulse."]
         for registration in self._distinct():
             targets = " and ".join(target for target, one in self.registrations.items() if one == registration)
@@ -80,7 +80,7 @@ class Bug:
 
     @property
     def link(self) -> str:
-        """The form of Bugzilla, filled in; without the description when a web server would refuse its length."""
+        """The URL of Bugzilla's completed form, without the description if a web server would reject its length."""
         fields = {"product": _PRODUCT, "component": _COMPONENT, "short_desc": self.summary, "comment": self.text}
         link = f"{_FORM}?{urlencode(fields, quote_via=quote, safe='')}"
         if len(link) > _MAX_LINK:
@@ -90,11 +90,11 @@ class Bug:
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether the link has the description, too."""
+        """Whether the link includes the description."""
         return "&comment=" in self.link
 
     def record(self) -> dict[str, Any]:
-        """Return everything as one JSON object; `registrations` in it can be read where registrations are."""
+        """Return the bug as plain JSON. Its `registrations` is a list in the format of a registration file."""
         return {
             "product": _PRODUCT,
             "component": _COMPONENT,
@@ -110,7 +110,7 @@ class Bug:
 
 
 def as_written(registration: Registration) -> dict[str, Any]:
-    """Return a registration as Treeherder's documentation writes it."""
+    """Return a registration as plain JSON, with the field names of Treeherder's documentation."""
     return {
         "exchange": registration.exchange,
         "destinations": list(registration.destinations),

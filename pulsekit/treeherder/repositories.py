@@ -1,10 +1,10 @@
-"""The repositories that a Treeherder knows, from its own data or from a list.
+"""The repositories of a Treeherder instance, from its own data or from a list.
 
     repositories = read_repositories(value)      # plain JSON or YAML, in one of these forms:
 
     - Treeherder's fixtures `repository.json` and, in the same list or another value, `repository_branch.json`;
-    - the answer of `/api/repository/` of a Treeherder;
-    - a list: names, or objects with `name`, `url`, `active`, `branches`, `accepts_pull_requests`.
+    - the response of `/api/repository/` of a Treeherder instance;
+    - a list of names, or of objects with `name`, `url`, `active`, `branches`, `accepts_pull_requests`.
 
 Source: `treeherder/model/models.py` of Treeherder, and its `treeherder/model/fixtures/`, as of August 2026.
 """
@@ -29,14 +29,14 @@ _BRANCHES = "model.repositorybranch"
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """A repository of Treeherder.
+    """A repository in Treeherder.
 
     Attributes:
         name: the name, which is the project of jobs and tasks.
         url: the URL, or empty if it is unknown.
-        active: whether Treeherder stores jobs and pushes of it.
+        active: whether Treeherder stores the jobs and pushes of the repository.
         branches: the branches of a Git repository; one may end in `*`.
-        accepts_pull_requests: whether Treeherder stores its pull requests.
+        accepts_pull_requests: whether Treeherder stores the pull requests of the repository.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Repository:
 
 
 class Repositories(Mapping[str, bool]):
-    """The repositories of a Treeherder: for each name whether the repository is active.
+    """The repositories of a Treeherder instance: a mapping of names to whether the repository is active.
 
     Args:
         repositories: all repositories, including inactive ones.
@@ -66,19 +66,19 @@ class Repositories(Mapping[str, bool]):
         return len(self._by_name)
 
     def find(self, name: str) -> Repository | None:
-        """Return the repository of a name, or None."""
+        """Return the repository with a name, or None."""
         return self._by_name.get(name)
 
     def at(self, url: str) -> list[Repository]:
-        """Return the repositories of a URL. A URL matches exactly, as in Treeherder."""
+        """Return the repositories with a URL. The comparison is exact, as in Treeherder."""
         return [one for one in self._by_name.values() if one.url == url]
 
 
 def read_repositories(*values: Any) -> Repositories:
-    """Read repositories from one value or several, such as both fixtures of Treeherder.
+    """Return the repositories of one or more values, such as both fixtures of Treeherder.
 
     Raises:
-        ConfigurationError: Raised when a value has none of the forms, or a branch has no repository.
+        ConfigurationError: Raised when a value has another form, or a branch has no repository.
     """
     found: dict[Any, Repository] = {}
     branches: list[dict[str, Any]] = []
@@ -111,7 +111,7 @@ def _read(entry: Any) -> tuple[Any, Repository]:
     if isinstance(branches, str):
         branches = branches.split(",")  # as in Treeherder until 2023
     if not isinstance(name, str) or not isinstance(url, str) or not isinstance(branches, list):
-        raise ConfigurationError(f"{brief(entry)} is not a repository: it has a name, a url and branches")
+        raise ConfigurationError(f"{brief(entry)} is not a repository: name and url must be text, branches a list")
     active = fields.get("active", fields.get("active_status", _ACTIVE))
     return name if key is None else key, Repository(
         name,
@@ -123,7 +123,7 @@ def _read(entry: Any) -> tuple[Any, Repository]:
 
 
 def _key(value: Any) -> Any:
-    """Return a primary key, or None: a name, if the fixture has natural keys."""
+    """Return a primary key, or None. With natural keys in the fixture, the key is the name."""
     return value if isinstance(value, int | str) else None
 
 

@@ -1,4 +1,4 @@
-"""The word with which Treeherder shows a job: the result of a completed job, else its state.
+"""The status that Treeherder shows for a job: the result of a completed job, otherwise the state.
 
 Source: `treeherder/etl/job_loader.py`.
 """
@@ -9,7 +9,7 @@ __all__ = ["UNKNOWN", "shown_status", "stored_result"]
 
 UNKNOWN = "unknown"
 
-# Results that Treeherder stores under another name. A failed test has another name than a failed build.
+# Results that Treeherder stores under another name, which differs between tests and other jobs.
 _RESULTS = {"fail": "busted", "canceled": "usercancel"}
 _TEST_RESULTS = _RESULTS | {"fail": "testfailed"}
 
@@ -31,5 +31,5 @@ def stored_result(state: str, result: str, kind: str, *, retried: bool) -> str:
 
 
 def shown_status(state: str, result: str) -> str:
-    """Return the word for a job: the stored result if the job is completed, else the state."""
+    """Return the status of a job: the stored result if the job is completed, otherwise the state."""
     return result if state == "completed" else state

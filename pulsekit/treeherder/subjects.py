@@ -1,8 +1,8 @@
-"""What a JSON value is to Treeherder, by its shape: a task, a message about a task, a graph of tasks, or a push.
+"""Recognize a JSON value by its fields: a task, a message about a task, a graph of tasks, or a push.
 
     subject = recognize(value)         # TaskMessage, TaskDefinition, TaskGraph, PushMessage, or None for a job
 
-Each subject keeps the JSON pointers of its parts, so that findings have a place in the text.
+Each subject has the JSON pointers of its parts, so that findings can name a line and column of the text.
 Sources: the message schemas of Taskcluster's queue and of taskcluster-github; `task-graph.json` of Taskgraph
 (https://taskcluster-taskgraph.readthedocs.io/); `hgpushes` (https://mozilla-version-control-tools.readthedocs.io/).
 """
@@ -37,13 +37,13 @@ ROOT_URL = "https://firefox-ci-tc.services.mozilla.com"
 _QUEUE = "exchange/taskcluster-queue/"
 _PREFIX = f"{_QUEUE}v1/task-"
 _STATES = ("defined", "pending", "running", "completed", "failed", "exception")
-EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # that Treeherder binds, in the order of a task's life
+EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # the exchanges that Treeherder binds, by state
 
 _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
-_ANY_TASK = "A" * 22  # a slug id: that of the UUID of zeros
+_ANY_TASK = "A" * 22  # the slug id of the UUID of zeros
 _SLUG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
-# Fields of a definition. Two of them are enough, because a definition that is not complete is a task, too.
+# Fields of a definition. Two of them identify a task, because a definition may be incomplete.
 _OF_TASKS = frozenset(
     {
         "created", "deadline", "dependencies", "expires", "extra", "metadata", "payload", "priority", "provisionerId",
@@ -59,11 +59,11 @@ class TaskMessage:
     Attributes:
         exchange: the exchange of the message.
         payload: the body of the message: plain JSON.
-        task: the definition: plain JSON, as the queue's API returns it or as a file has it. None if it is unknown.
+        task: the definition as plain JSON, from the queue's API or from a file. None if it is unknown.
         root_url: the root URL of the Taskcluster deployment.
         payload_at: the JSON pointer of the body in the text from which it was read.
         task_at: the JSON pointer of the definition in that text.
-        has_times: False for a message made up for a preview, whose run has no times and whose task may not have one.
+        has_times: False for a message generated for a preview: its run has no times, and its task may have none.
     """
 
     exchange: str
@@ -99,7 +99,7 @@ class TaskDefinition:
     task_at: str = ""
 
     def messages(self, root_url: str = ROOT_URL) -> Iterator[TaskMessage]:
-        """Yield a message for each exchange that Treeherder binds, as the queue would publish them, but without times.
+        """Yield the message of each exchange that Treeherder binds, as the queue publishes it, but without times.
 
         Args:
             root_url: the root URL of the Taskcluster deployment.
@@ -137,10 +137,10 @@ class PushMessage:
 
 
 def normalize_task(task: Any) -> Any:
-    """Return a definition in the form in which the queue's API returns it, for one from a file or a graph.
+    """Return a definition from a file or a graph in the form in which the queue's API returns it.
 
-    The queue derives `provisionerId` and `workerType` from `taskQueueId`, and fills in missing `routes` and `payload`.
-    The definition that is given is not changed.
+    The queue derives `provisionerId` and `workerType` from `taskQueueId`, and adds missing `routes` and `payload`. The
+    argument is not changed.
     """
     if not isinstance(task, dict):
         return task
@@ -152,7 +152,7 @@ def normalize_task(task: Any) -> Any:
 
 
 def recognize(value: Any) -> Subject | None:
-    """Return what a JSON value is to Treeherder, or None for a job, the record of a job, and everything else.
+    """Return the task, message, graph or push of a JSON value. Return None for a job, its record, or any other value.
 
     Raises:
         InvalidInput: Raised when the value is a record that cannot be read.
@@ -175,7 +175,7 @@ def recognize(value: Any) -> Subject | None:
 
 
 def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
-    """Return the subject of a message: of a record, of `{"exchange", "payload", …}`, or of a body."""
+    """Return the subject of a message: a record, `{"exchange", "payload", …}`, or a body."""
     if not isinstance(value, dict) or "exchange" not in value:
         found = _body(value)
         if isinstance(found, TaskMessage):
@@ -197,7 +197,7 @@ def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
 
 
 def _body(value: Any) -> TaskMessage | PushMessage | None:
-    """Return the subject of a body without an exchange, which follows from its fields."""
+    """Return the subject of a body. Its fields determine the exchange."""
     if not isinstance(value, dict):
         return None
     status, details, payload = value.get("status"), value.get("details"), value.get("payload")
@@ -211,7 +211,7 @@ def _body(value: Any) -> TaskMessage | PushMessage | None:
 
 
 def _exchange_of(status: dict[str, Any], number: Any) -> str:
-    """Return the exchange of the message about a run, by the state of the run."""
+    """Return the exchange of a message about a run, which depends on the state of the run."""
     runs = status.get("runs")
     if isinstance(runs, list) and isinstance(number, int) and -len(runs) <= number < len(runs):
         state = runs[number].get("state") if isinstance(runs[number], dict) else None

@@ -1,4 +1,4 @@
-"""The main fields of a job for one line of a screen."""
+"""The main fields of a job, for one line of output."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["JobSummary", "summarize"]
 
 @dataclass(frozen=True, slots=True)
 class JobSummary:
-    """The fields of a job for one line.
+    """The main fields of a job, for one line of output.
 
     Attributes:
         symbol: the symbols of group and job, such as `M(bc5)`.
         state: the state, such as `completed`.
         result: the result, such as `success`, or empty.
-        status: the word with which Treeherder shows the job, such as `testfailed` or `running`.
+        status: the status that Treeherder shows, such as `testfailed` or `running`.
         name: the name of the job.
         project: the project of the job.
     """
@@ -32,9 +32,9 @@ class JobSummary:
 
 
 def summarize(payload: Any) -> JobSummary | None:
-    """Return the fields of a job for one line, or None if the payload is not a job.
+    """Return the main fields of a job, or None if the payload is not a job.
 
-    A job need not be valid: missing fields are empty.
+    The job need not be valid: missing fields are empty.
     """
     if not isinstance(payload, dict) or not isinstance(display := payload.get("display"), dict):
         return None

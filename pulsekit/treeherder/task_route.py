@@ -18,7 +18,7 @@ _REVISION = re.compile("[0-9a-f]{40}")
 
 
 class TaskRoute(NamedTuple):
-    """A `tc-treeherder` route: its JSON pointer and its words. `push` is 0 if the route has no id of a push."""
+    """A `tc-treeherder` route: its JSON pointer and its words. `push` is 0 if the route has no push id."""
 
     pointer: str
     project: str
@@ -34,7 +34,7 @@ def find_route(routes: Any, at: str) -> TaskRoute:
         at: the JSON pointer of the routes.
 
     Raises:
-        DroppedError: Raised when there is not exactly one, or it cannot be read.
+        DroppedError: Raised when there is not exactly one route, or it is malformed.
     """
     if not isinstance(routes, list):
         raise DroppedError("task-incomplete", at, f"{described(routes)} is not a list")
@@ -53,7 +53,7 @@ def find_route(routes: Any, at: str) -> TaskRoute:
     if len(found) > 1:
         raise DroppedError("route-several", f"{at}/{found[1][0]}", f"{len(found)} routes begin with {ROUTE}")
     if not found and stage is not None:
-        raise DroppedError("route-stage", f"{at}/{stage}", f"{_STAGE} does not count as {ROUTE}")
+        raise DroppedError("route-stage", f"{at}/{stage}", f"the route begins with {_STAGE}, not {ROUTE}")
     if not found:
         count = f"none of {counted(len(routes), 'route')} begins" if routes else "no route begins"
         raise DroppedError("route-missing", at, f"{count} with {ROUTE}")

@@ -1,6 +1,6 @@
-"""The rules by which Treeherder drops messages about Taskcluster tasks and pushes: name, severity, and what to change.
+"""The rules by which Treeherder drops messages about Taskcluster tasks and pushes: name, severity and correction.
 
-`rules` has those for jobs, which also apply to the job of a task. `tasks` and `pushes` apply the rules of this module.
+`rules` has the rules for jobs, which also apply to the job of a task. `tasks` and `pushes` apply the rules here.
 Source: `treeherder/etl/taskcluster_pulse/` and `treeherder/etl/push_loader.py` of Treeherder, as of August 2026.
 """
 
@@ -40,33 +40,32 @@ TASK_RULES = (
     ),
     _rule(
         "route-missing",
-        f"A task has exactly one route whose first word is `{ROUTE}`. Without one, Treeherder ignores the task.",
+        f"A task must have exactly one route whose first word is `{ROUTE}`. Without it, Treeherder ignores the task.",
         _ROUTE_HINT,
     ),
     _rule(
         "route-stage",
-        f"A route that begins with `{ROUTE}-stage` is not read by Treeherder's production instance.",
+        f"Treeherder's production instance does not read a route that begins with `{ROUTE}-stage`.",
         f"{_ROUTE_HINT}, without -stage",
     ),
     _rule(
         "route-several",
-        f"A task has exactly one route whose first word is `{ROUTE}`. With several, Treeherder ignores the task.",
+        f"A task must have exactly one route whose first word is `{ROUTE}`. With several, Treeherder ignores the task.",
         "keep one of them",
     ),
     _rule(
         "route-short",
-        "A route has at least four words: Treeherder reads the project and the revision from the third and fourth.",
+        "A route must have at least four words: the third is the project, and the fourth is the revision.",
         f"write it as {_FORM}",
     ),
     _rule(
         "route-push-id",
-        "If a route has five words, the fifth is the id of the push, a number.",
-        f"write the number of the push, or leave the fifth word out: {_FORM}",
+        "If a route has five words, the fifth must be a number, the id of the push.",
+        f"write the number of the push, or remove the fifth word: {_FORM}",
     ),
     _rule(
         "route-project-dot",
-        "A route is split at its dots, so a project with a dot shifts all later words: its second part is read as the "
-        "revision.",
+        "Treeherder splits a route at its dots. If the project has a dot, its second part is read as the revision.",
         "use the name of the repository on Treeherder, which has no dot",
     ),
     _rule(
@@ -82,25 +81,25 @@ TASK_RULES = (
     ),
     _rule(
         "treeherder-invalid",
-        "`extra.treeherder` has a schema of its own (`treeherder-task`). Treeherder ignores a task that violates it.",
-        "correct it",
+        "Treeherder ignores a task if `extra.treeherder` violates its schema (`treeherder-task`).",
+        "correct extra.treeherder",
     ),
     _rule(
         "task-incomplete",
-        "Treeherder reads `created`, `metadata`, `routes` and `workerType` of a task, of some projects `payload`. "
-        "If one is absent or of another type, its handler fails, and the message is not retried.",
-        "complete the definition: the queue's API returns all of these",
+        "Treeherder reads `created`, `metadata`, `routes` and `workerType` of a task, and `payload` for some projects. "
+        "If a field is absent or has another type, its handler fails and does not retry the message.",
+        "complete the definition; the queue's API returns all of these fields",
     ),
     _rule(
         "message-incomplete",
-        "Treeherder reads `status.taskId`, `runId` and the run from each message. If one is absent or of another type, "
-        "its handler fails, and the message is not retried.",
-        "use the message as Taskcluster published it",
+        "Treeherder reads `status.taskId`, `runId` and the run from each message. If a field is absent or has "
+        "another type, its handler fails and does not retry the message.",
+        "use Taskcluster's message without changes",
     ),
     _rule(
         "run-never-scheduled",
-        "Treeherder ignores an exception of a run with `reasonCreated` `exception`: the task was cancelled, or passed "
-        "its deadline, while it was unscheduled.",
+        "Treeherder ignores the exception of a run whose `reasonCreated` is `exception`: the task was cancelled, or "
+        "reached its deadline, before it was scheduled.",
         "schedule the task before its deadline: look at its dependencies",
     ),
 )
@@ -114,12 +113,12 @@ PUSH_RULES = (
     ),
     _rule(
         "push-incomplete",
-        "If a field that Treeherder reads is absent or of another type, its loader fails, and does not retry.",
-        "use the message as it was published",
+        "If a field that Treeherder reads is absent or has another type, its loader fails and does not retry.",
+        "use the message without changes",
     ),
     _rule(
         "push-empty",
-        "A message without changes creates no push: `pushlog_pushes` of Mercurial is empty, or `body.commits` of a new "
+        "A message without commits creates no push: `pushlog_pushes` of Mercurial is empty, or `body.commits` of a new "
         "branch on GitHub.",
         "push a commit",
     ),
@@ -141,10 +140,10 @@ _ALL = {rule.name: rule for rule in (*TASK_RULES, *PUSH_RULES)}
 
 
 class DroppedError(Exception):
-    """Raised where Treeherder drops a message.
+    """Raised when Treeherder drops a message.
 
     Attributes:
-        finding (Finding): the rule, and where the message breaks it.
+        finding (Finding): the rule, and the value that breaks it.
     """
 
     def __init__(self, rule: str, pointer: str, message: str, hint: str = "") -> None:
@@ -152,13 +151,13 @@ class DroppedError(Exception):
 
 
 def dropped(rule: str, pointer: str, message: str, hint: str = "") -> Finding:
-    """Return a finding by a rule of this module.
+    """Return a finding for a rule of this module.
 
     Args:
         rule: the name of the rule.
         pointer: the JSON pointer of the value.
-        message: what was found.
-        hint: what to change; the default is the hint of the rule.
+        message: the description of the finding.
+        hint: how to correct the message; by default the hint of the rule.
     """
     found = _ALL[rule]
     return Finding(found.name, found.severity, pointer, message, hint or found.hint)

@@ -1,12 +1,12 @@
-"""The job that Treeherder makes of a message about a Taskcluster task, or the rules by which it drops the message.
+"""The job that Treeherder creates from a message about a Taskcluster task, or the rules by which it drops the message.
 
     message = TaskMessage("exchange/taskcluster-queue/v1/task-failed", payload, task)
     predicted = predict_job(message)
     predicted.job              # the payload in the form of `pulse-job`, or None
     predicted.findings         # why Treeherder drops the message
 
-The job then passes through Treeherder's loader as any other: `preview_job` and `lint_job` apply to it. Treeherder gets
-the definition of the task from the queue. The content of message and definition never raises.
+Treeherder's loader then treats the job as any other: `preview_job` and `lint_job` apply to it. Treeherder requests the
+definition of the task from the queue. No function raises because of the content of the message or definition.
 Source: `treeherder/etl/taskcluster_pulse/handler.py` and `parse_route.py` of Treeherder, as of August 2026.
 """
 
@@ -39,9 +39,9 @@ _UUID_DIGITS = 32
 _SCHEMA = "treeherder-task"
 _PROBLEMS_MAX = 20  # findings about one extra.treeherder
 _NAME_MAX = 139  # characters of a name that Treeherder keeps
-_LATER = frozenset({"relative-datestamp", "$fromNow"})  # a time that Taskgraph or JSON-e computes later
+_LATER = frozenset({"relative-datestamp", "$fromNow"})  # keys of a time that Taskgraph or JSON-e computes later
 
-# What Treeherder reads of each definition, besides routes and `extra`.
+# The fields that Treeherder reads from each definition, besides `routes` and `extra`.
 _DEFINITION = (
     ("metadata", "name"),
     ("metadata", "owner"),
@@ -52,7 +52,7 @@ _DEFINITION = (
 
 
 class _Definition(NamedTuple):
-    """What the handler reads of a definition besides its routes and `extra.treeherder`."""
+    """The fields that the handler reads from a definition, besides `routes` and `extra.treeherder`."""
 
     owner: Any
     name: str
@@ -62,7 +62,7 @@ class _Definition(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A run, with the last word of its exchange, its number, and why the run after it was created."""
+    """A run, with the last word of its exchange, its number, and the reason of the run that follows it."""
 
     kind: str
     number: int
@@ -71,18 +71,18 @@ class _Run(NamedTuple):
 
 
 def predict_job(message: TaskMessage) -> TaskPrediction:
-    """Return the job that Treeherder makes of a message, field by field, or the rules by which it drops the message.
+    """Return the job that Treeherder creates from a message, or the rules by which it drops the message.
 
-    If several rules drop the message, the first finding is Treeherder's reason; the others would be next.
+    If several rules drop the message, Treeherder stops at the first finding. Without it, the next would apply.
     """
     return _Handler(message).predict()
 
 
 class _Handler:
-    """Treeherder's handler for one message. Where Treeherder's stops, it notes the rule and looks for further ones.
+    """Treeherder's handler for one message. It continues after a finding, where Treeherder's handler stops.
 
-    `_in_task` and `_in_message` read a value as Treeherder's Python does, by indexing, and make a finding of a failure.
-    The JSON pointer of a value is built for a finding only, because most messages have none.
+    `_in_task` and `_in_message` read a value by indexing, as Treeherder does, and turn a failure into a finding. The
+    JSON pointer of a value is built only for a finding, because most messages have none.
     """
 
     def __init__(self, message: TaskMessage) -> None:
@@ -96,7 +96,7 @@ class _Handler:
         """Return the job, or the rules that drop the message in the order in which the handler applies them."""
         task_id = self._try(self._task_id)
         if self._message.task is None:
-            self._assumptions.append("the definition of the task, which the queue has, leads to a job")
+            self._assumptions.append("the definition of the task, which the queue has, results in a job")
             self._check_exchange()
             self._try(self._run)
             return self._prediction(None, None)
@@ -107,7 +107,7 @@ class _Handler:
         self._check_exchange()
         run = self._try(self._run)
         if task_id is None or route is None or config is None or run is None:
-            self._try(self._definition)  # what else is absent
+            self._try(self._definition)  # adds findings about absent fields
             return self._prediction(None, route)
         return self._prediction(self._try(lambda: self._job(task_id, route, config, run)), route)
 
@@ -123,7 +123,7 @@ class _Handler:
         )
 
     def _try(self, step: Callable[[], ResultT]) -> ResultT | None:
-        """Return the result of a step, or note the rule by which the handler drops the message there."""
+        """Return the result of a step, or record the rule by which it drops the message."""
         try:
             return step()
         except DroppedError as error:
@@ -153,7 +153,7 @@ class _Handler:
         raise DroppedError("message-incomplete", pointer, f"{described(slug)} is not the id of a task")
 
     def _check_branch(self, project: str) -> None:
-        """Apply the rule for projects on GitHub whose tasks Treeherder ignores unless they belong to main."""
+        """Apply the rule for GitHub projects of which Treeherder ignores tasks outside of the main branch."""
         payload = self._in_task("payload")
         env = payload.get("env", {}) if isinstance(payload, dict) else None
         if not isinstance(env, dict):
@@ -196,7 +196,7 @@ class _Handler:
         raise last
 
     def _definition(self) -> _Definition:
-        """Return what the handler reads of a definition besides its routes and `extra.treeherder`."""
+        """Return the fields that the handler reads, besides `routes` and `extra.treeherder`."""
         task = self._task
         try:
             metadata = task["metadata"]
@@ -216,7 +216,7 @@ class _Handler:
             self._findings.append(dropped("exchange-unknown", "", message))
 
     def _run(self) -> _Run:
-        """Return the run of the message. A task that is only defined has none: Treeherder counts it as run 0."""
+        """Return the run of the message. A task that is only defined has no run, which Treeherder counts as run 0."""
         kind = self._message.exchange.removeprefix(_PREFIX)
         if kind == "defined":
             return _Run(kind, 0, {"state": "unscheduled"}, None)
@@ -234,12 +234,14 @@ class _Handler:
         return self._in_message("status", "runs", number, name)
 
     def _number(self, number: int) -> str:
-        """Return the number that a run itself has, as Python writes it."""
+        """Return the field `runId` of a run as text."""
         value = self._of_run(number, "runId")
         try:
             return str(value)
-        except ValueError:  # more digits than Python writes
-            raise DroppedError("message-incomplete", f"{self._run_at}/runId", f"{brief(value)} is no number") from None
+        except ValueError:  # more digits than Python converts
+            raise DroppedError(
+                "message-incomplete", f"{self._run_at}/runId", f"{brief(value)} is not a number"
+            ) from None
 
     def _job(self, task_id: tuple[str, str], route: TaskRoute, config: dict[str, Any], run: _Run) -> dict[str, Any]:
         slug, uuid = task_id
@@ -262,7 +264,7 @@ class _Handler:
     def _common(
         self, guid: str, number: int, route: TaskRoute, config: dict[str, Any], run: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return the fields that a job has in every state."""
+        """Return the fields of a job that are the same in every state."""
         task = self._definition()
         state, result = _state(run)
         machine = config.get("machine", {})
@@ -271,7 +273,7 @@ class _Handler:
             "groupSymbol": config.get("groupSymbol", "?"),
             "jobName": task.name[:_NAME_MAX],
         }
-        if "groupName" in config:  # the schema refuses an empty one, and an empty productName
+        if "groupName" in config:  # the schema rejects an empty groupName or productName
             display["groupName"] = config["groupName"]
         job: dict[str, Any] = {
             "buildSystem": "taskcluster",
@@ -321,7 +323,7 @@ def _schema() -> Schema:
 
 
 def _indexed(value: Any, path: tuple[str | int, ...], rule: str, at: str) -> Any:
-    """Return `value[a][b]…` for a path, or raise the rule that applies if a part is absent."""
+    """Return `value[a][b]…` for a path, or raise an error with the rule if a part is absent."""
     try:
         for key in path:
             value = value[key]
@@ -333,7 +335,7 @@ def _indexed(value: Any, path: tuple[str | int, ...], rule: str, at: str) -> Any
 
 
 def _state(run: dict[str, Any]) -> tuple[Any, str]:
-    """Return the state and the result of a run, as a job has them."""
+    """Return the state and the result of a job for a run."""
     state = run["state"]
     if state == "completed":
         return state, "success"

@@ -1,7 +1,7 @@
-"""Read times as Treeherder does: leniently, in UTC if they have no zone, and in whole seconds.
+"""Read times as Treeherder does: in any form, in UTC if they have no time zone, and in whole seconds.
 
-Treeherder reads times with dateutil, which fills missing parts from the day on which it reads them: `10:00` is 10:00 of
-that day. The usual forms are read by the standard library, which returns the same result; dateutil reads all others.
+Treeherder parses times with dateutil, which fills in missing parts from the current day: `10:00` is 10:00 of that day.
+For the usual forms, the standard library returns the same result, and dateutil parses all other forms.
 Source: `treeherder/etl/job_loader.py`, https://dateutil.readthedocs.io/en/stable/parser.html.
 """
 
@@ -18,9 +18,9 @@ FIELDS = {"timeScheduled": "submit_timestamp", "timeStarted": "start_timestamp",
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = -62135596800, 253402300799  # in seconds, the years 1 to 9999
-_MAX_LENGTH = 1000  # characters without the white space around them; dateutil needs 5 ms for as many
+_MAX_LENGTH = 1000  # characters without surrounding white space; dateutil needs 5 ms for this length
 
-# RFC 3339, and the same without a zone. The standard library reads more, such as the hour 24 from Python 3.14 on.
+# RFC 3339, with or without time zone. The standard library reads other forms too, such as hour 24 since Python 3.14.
 _USUAL = re.compile(r"\d{4}-\d\d-\d\d[Tt ](?:[01]\d|2[0-3]):\d\d:\d\d(?:\.\d+)?(Z|[+-]\d\d:[0-5]\d)?\Z", re.ASCII)
 
 
@@ -29,8 +29,8 @@ class Moment(NamedTuple):
 
     Attributes:
         seconds: the seconds since 1970 in UTC, without a fraction.
-        zoned: whether the text names a zone. A time without one counts as UTC.
-        complete: whether the text has year, month and day. Missing parts are those of the day on which it is read.
+        zoned: whether the text has a time zone. Without it, the time is UTC.
+        complete: whether the text has year, month and day. Missing parts are from the day on which it is read.
     """
 
     seconds: int
@@ -61,13 +61,13 @@ def read_time(text: str, today: date | None = None) -> Moment | None:
     moment = _parse(text, day)
     if moment is None:
         return None
-    # If the text is read differently on a day with another year, month and day, it has not all of them.
+    # If the result differs on a day with another year, month and day, the text lacks one of them.
     other = datetime(2000 + (day.year == 2000), day.month % 12 + 1, 1 + (day.day == 1))  # noqa: DTZ001 - as `day`
     return moment if moment == _parse(text, other) else moment._replace(complete=False)
 
 
 def _parse(text: str, day: datetime) -> Moment | None:
-    from dateutil import parser  # takes longer to import than most commands to run
+    from dateutil import parser  # its import takes longer than most commands
 
     try:
         when = parser.parse(text, default=day, tzinfos=_zone)
@@ -77,13 +77,13 @@ def _parse(text: str, day: datetime) -> Moment | None:
 
 
 def _zone(_: str | None, offset: int | None) -> timezone | None:
-    """Return a zone for an offset in seconds. A name without one, such as CET, counts for nothing."""
+    """Return the time zone of an offset in seconds, or None for a name without offset, such as CET."""
     return None if offset is None else timezone(timedelta(seconds=offset))
 
 
 def _moment(when: datetime, *, zoned: bool) -> Moment:
     since = (when if zoned else when.replace(tzinfo=UTC)) - _EPOCH
     seconds = since.days * 86400 + since.seconds
-    if not _FIRST <= seconds <= _LAST:  # in UTC it has no year that Python can write
+    if not _FIRST <= seconds <= _LAST:  # Python cannot represent its year in UTC
         raise ValueError(seconds)
     return Moment(seconds, zoned)

@@ -4,9 +4,9 @@
     judge(message).findings                   # also looks at content type, encoding and routing key
     judge(body, context=Context(content_type="text/plain"))
 
-Commands, publishers, consumers and the stand-in for Treeherder all ask here, so they cannot disagree. The steps are
-those of Treeherder's loader: kombu decodes the body (`bodies`), an owner of more than 50 characters is cut, the schema
-is applied, and then the rules beyond it (`rules`). An owner that is missing drops the job before the schema is applied.
+Commands, publishers, consumers and the stand-in for Treeherder all call this module, so their verdicts are the same.
+The steps are those of Treeherder's loader: decode the body as kombu does (`bodies`), cut an owner of more than 50
+characters, apply the schema, and apply the rules beyond it (`rules`). A job without an owner is dropped before that.
 Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module does no I/O.
 """
 
@@ -41,14 +41,14 @@ __all__ = ["RULES_AS_OF", "Judge", "TreeherderOutcome", "Verdict", "judge", "pre
 
 MovedT = TypeVar("MovedT", "Problem", "Finding")
 
-RULES_AS_OF = date(2026, 8, 1)  # the day of Treeherder's source from which rules and schema are
+RULES_AS_OF = date(2026, 8, 1)  # the date of the Treeherder source that the rules and the schema describe
 
 TreeherderOutcome: TypeAlias = Literal["stored", "dropped", "ignored", "unknown"]
 
 _PUSH = "the push of origin.revision exists"
 _PROJECT = "origin.project is an active repository"
 _CONTENT_TYPE = "the content type of the message is application/json"
-# Of a task, Treeherder's handler itself writes the summary, and the job is never a message.
+# For a task, Treeherder's handler writes the summary, and the job is not sent as a message.
 _NOT_OF_TASKS = frozenset({"summary-unused", "message-large"})
 _COMPRESSION = "compression"  # kombu's header
 
@@ -68,13 +68,13 @@ class Verdict:
     """What Treeherder does with a job, and why.
 
     Attributes:
-        outcome: `stored`; `dropped`, of which the publisher is not notified; `ignored`, because a later state of the
-            job was stored; `unknown`, if that cannot be determined.
+        outcome: `stored`; `dropped`, without an error to the publisher; `ignored`, because Treeherder has a later
+            state of the job; `unknown`, if the outcome cannot be determined.
         problems: the violations of the schema, in the profile of the context.
-        findings: the rules that the job breaks, the worst first.
-        revision: the revision of the schema that the payload follows, such as `pulse-job`; empty if it is no job.
-        assumptions: what is not known, and was assumed for the outcome `stored`.
-        rules_as_of: the day of Treeherder's source from which the rules are.
+        findings: the rules that the job breaks, the most severe first.
+        revision: the revision of the schema that the payload follows, such as `pulse-job`; empty if it is not a job.
+        assumptions: unknown conditions that the outcome `stored` depends on.
+        rules_as_of: the date of the Treeherder source that the rules describe.
     """
 
     outcome: TreeherderOutcome
@@ -88,7 +88,7 @@ class Verdict:
 
     @property
     def job(self) -> dict[str, Any] | None:
-        """The job as Treeherder stores it: `{"job": {…}, "superseded": […], "revision": …}`, or None if it does not.
+        """The stored job: `{"job": {…}, "superseded": […], "revision": …}`, or None if Treeherder does not store it.
 
         The names are Treeherder's; times are seconds since 1970 in UTC. The payload is not changed.
         """
@@ -100,26 +100,26 @@ class Verdict:
 
     @property
     def project(self) -> str:
-        """The project of the job, or the empty text if it names none."""
+        """The project of the job, or the empty text if the job has none."""
         origin = self._payload.get("origin") if isinstance(self._payload, dict) else None
         project = origin.get("project") if isinstance(origin, dict) else None
         return project if isinstance(project, str) else ""
 
     @property
     def reasons(self) -> tuple[Problem, ...]:
-        """What speaks against publishing the job: the problems, and the findings for which Treeherder drops it."""
+        """The reasons not to publish the job: the problems, and the findings for which Treeherder drops the job."""
         dropping = [one for one in self.findings if one.severity is Severity.DROPPED] if self.findings else ()
         return (*self.problems, *(one.problem() for one in dropping)) if dropping else self.problems
 
 
 class Judge:
-    """Judge the jobs of one stream, such as a file, and find states that go backwards among them.
+    """A judge of the jobs of one stream, such as a file, which also compares the states of each job.
 
     Args:
-        off: names of rules that are not applied; verdicts are given as if Treeherder did not have them.
+        off: names of rules that are not applied. Verdicts are those of a Treeherder without these rules.
 
     Raises:
-        ConfigurationError: Raised when there is no rule of such a name.
+        ConfigurationError: Raised when a name is not the name of a rule.
     """
 
     def __init__(self, off: Iterable[str] = ()) -> None:
@@ -129,7 +129,7 @@ class Judge:
         self._of_tasks: Judge | None = None
 
     def begin(self) -> None:
-        """Forget the jobs so far: a new stream begins."""
+        """Start a new stream: forget the states of all jobs."""
         self._linter.begin()
         if self._of_tasks is not None:
             self._of_tasks.begin()
@@ -137,18 +137,18 @@ class Judge:
     def judge(
         self, subject: Any, context: Context | None = None, *, size: int | None = None, most: int = MOST_PROBLEMS
     ) -> Verdict:
-        """Return the verdict on a job. Never raises because of the subject.
+        """Return the verdict on a job. The method never raises because of the subject.
 
         Args:
             subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`, or a `TaskMessage` or
-                `PushMessage`. What a message or record says about itself replaces what the context says.
-            context: what is known beside the subject; by default nothing.
-            size: the size of the body in bytes, or more, if it is known.
-            most: the largest number of problems that are collected, because a payload can have millions.
+                `PushMessage`. Properties of a message or record replace those of the context.
+            context: what is known about the message beside the subject; by default nothing.
+            size: the largest possible size of the body in bytes, if it is known.
+            most: the largest number of problems to collect. A payload can have millions.
         """
         context = context or NOTHING
         if type(subject) is not dict:
-            if hasattr(subject, "payload_at"):  # no other subject has it, or needs the modules for tasks
+            if hasattr(subject, "payload_at"):  # only these subjects have it, and need the modules for tasks
                 return self._of_taskcluster(subject, context, most)
             try:
                 subject, context, size = _opened(subject, context, size)
@@ -181,7 +181,7 @@ class Judge:
             except InvalidMessage as error:
                 problems, refused = (Problem("", "json", str(error)),), True
         revision = _revision(payload) if problems else TODAY
-        if revision.startswith(TODAY):  # rules are for jobs alone
+        if revision.startswith(TODAY):  # the rules apply only to jobs
             findings += self._linter.lint(payload, size=size, context=context)
         outcome: TreeherderOutcome = "stored"
         if refused or (findings and findings[0].severity is Severity.DROPPED):
@@ -213,7 +213,7 @@ class Judge:
         return Verdict(outcome, (), resolved.findings, "", resolved.assumptions)
 
     def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
-        """Return the verdict on the job of a task, with the places in the task and its message."""
+        """Return the verdict on the job of a task, with JSON pointers into the task and its message."""
         from pulsekit.treeherder.prediction import UNKNOWN_TASK
         from pulsekit.treeherder.tasks import predict_job
 
@@ -222,9 +222,9 @@ class Judge:
             if predicted.findings:
                 return Verdict("dropped", (), predicted.findings, "")
             return Verdict("unknown", (UNKNOWN_TASK,), (), "", predicted.assumptions)
-        if context.content_type != JSON_TYPE or context.routing_key is not None:  # those of the message, not of the job
+        if context.content_type != JSON_TYPE or context.routing_key is not None:  # of the message, not of the job
             context = replace(context, content_type=JSON_TYPE, routing_key=None)
-        verdict = self._judge_of(message)._judge(predicted.job, context, (), 0, most)  # noqa: SLF001 - of the same class
+        verdict = self._judge_of(message)._judge(predicted.job, context, (), 0, most)  # noqa: SLF001 - the same class
         if not (verdict.problems or verdict.findings or predicted.assumptions):
             return verdict
         return replace(
@@ -235,42 +235,42 @@ class Judge:
         )
 
     def _judge_of(self, message: TaskMessage) -> Judge:
-        """Return the judge of the jobs of tasks, which does not apply rules about what Treeherder itself writes."""
-        if not message.has_times:  # it was made up, and says nothing about the order of states
+        """Return the judge of the jobs of tasks, which skips the rules about fields that Treeherder writes."""
+        if not message.has_times:  # generated for a preview: its states are not compared
             return _single(self._off | _NOT_OF_TASKS | {"time-missing"})
         if self._of_tasks is None:
             self._of_tasks = Judge(self._off | _NOT_OF_TASKS)
         return self._of_tasks
 
     def _problems(self, payload: Any, profile: Profile, most: int) -> tuple[Problem, ...]:
-        """Return the violations of the schema by a job, whose owner is cut as the loader does."""
+        """Return the violations of the schema, after the owner was cut as the loader does."""
         if self._schema.is_valid(payload, profile):
             return ()
         return self._schema.problems(with_cut_owner(payload), profile, most=most)
 
 
 def judge(subject: Any, *, context: Context | None = None, off: Iterable[str] = ()) -> Verdict:
-    """Return the verdict on a single job: what Treeherder does with it, and why. Never raises because of the subject.
+    """Return the verdict on a single job. The function never raises because of the subject.
 
     Args:
         subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`.
-        context: what is known beside the subject; by default nothing.
+        context: what is known about the message beside the subject; by default nothing.
         off: names of rules that are not applied.
 
     Raises:
-        ConfigurationError: Raised when there is no rule of such a name.
+        ConfigurationError: Raised when a name is not the name of a rule.
     """
     return _single(frozenset(off)).judge(subject, context)
 
 
 @lru_cache(16)
 def _single(off: frozenset[str]) -> Judge:
-    """Return what judges single jobs: it does not compare states, and so it remembers nothing."""
+    """Return a judge of single jobs, which does not compare or remember states."""
     return Judge({*off, "state-backwards"})
 
 
 def preview_job(job: Any) -> dict[str, Any]:
-    """Return the job in the form in which Treeherder stores it, which is `job` of the verdict.
+    """Return the job in the form in which Treeherder stores it; `Verdict.job` is the same.
 
     Args:
         job: plain JSON.
@@ -286,7 +286,7 @@ def preview_job(job: Any) -> dict[str, Any]:
 
 
 def with_cut_owner(payload: Any) -> Any:
-    """Return a payload as the loader passes it to the schema: with its owner cut to 49 characters if it has over 50."""
+    """Return a payload as the loader passes it to the schema: an owner of more than 50 characters is cut to 49."""
     if isinstance(payload, dict) and isinstance(owner := payload.get("owner"), str) and len(owner) > OWNER_MAX:
         return payload | {"owner": owner[:OWNER_CUT]}
     return payload
@@ -299,7 +299,7 @@ def _revision(payload: Any) -> str:
 
 
 def _opened(subject: Any, context: Context, size: int | None) -> tuple[Any, Context, int | None]:
-    """Return the message, body or payload of a subject, what is known beside it, and the size of the body.
+    """Return the message, body or payload of a subject, its context, and the size of the body.
 
     Raises:
         InvalidMessage: Raised when the content header of a message is malformed.
@@ -314,17 +314,17 @@ def _opened(subject: Any, context: Context, size: int | None) -> tuple[Any, Cont
     if isinstance(subject, Message):
         return subject, _described(subject, context, complete=True), len(subject.body)
     if isinstance(subject, Record):
-        # A record of a delivery has all properties of its message; one that was written by hand need not have them.
+        # The record of a delivery has all properties of the message. A record written by hand may lack some.
         content, context = subject.content, _described(subject, context, complete=subject.received is not None)
         return content, context, len(content) if isinstance(content, bytes) else None
     return subject, context, size
 
 
 def _decoded(subject: Any, context: Context) -> Any:
-    """Return the payload of a message or body; any other subject is a payload.
+    """Return the payload of a message or body. Any other subject is a payload already.
 
     Raises:
-        UnreadableBody: Raised when the encoding or the compression does not fit the body.
+        UnreadableBody: Raised when the body does not have its declared encoding or compression.
         BodyTooLarge: Raised when the decompressed body is too large.
         DocumentError: Raised when the body is not JSON.
     """
@@ -340,7 +340,7 @@ def _decoded(subject: Any, context: Context) -> Any:
 
 
 def _moved(one: MovedT, pointer: str) -> MovedT:
-    """Return a problem or finding with another pointer, which its suggestion gets as well if it changes that value."""
+    """Return a problem or finding with another pointer, also in a suggestion that changes the same value."""
     suggestion = one.suggestion
     if suggestion is not None:
         suggestion = {**suggestion, "path": pointer} if suggestion.get("path") == one.pointer and pointer else None
@@ -348,12 +348,12 @@ def _moved(one: MovedT, pointer: str) -> MovedT:
 
 
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:
-    """Return the context with what a message says about itself; if that is complete, a missing property is none."""
+    """Return the context with the properties of a message. If they are complete, an absent property is empty."""
     properties, compression = message.properties, message.headers.get(_COMPRESSION)
     kind, encoding = properties.content_type, properties.content_encoding
     if complete:
         kind, encoding, compression = kind or "", encoding or "", compression or ""
-    # Not `replace`, which takes five times as long: consumers need this for each message.
+    # `replace` would be five times slower, and consumers call this for each message.
     return Context(
         kind if kind is not None else context.content_type,
         encoding if encoding is not None else context.content_encoding,

@@ -186,7 +186,7 @@ def test_a_finding_reads_as_a_sentence() -> None:
     assert isinstance(found, Finding)
     assert str(found) == "/owner: has 51 characters (shorten it)"
     (found,) = lint_job(but(without="owner"))
-    assert str(found) == 'payload: "owner" is missing (say who submitted the job, such as me@example.com)'
+    assert str(found) == 'payload: "owner" is missing (add the owner, such as me@example.com)'
 
 
 # several jobs
@@ -224,7 +224,7 @@ def test_another_task_and_another_retry_have_states_of_their_own() -> None:
     pending = but({"state": "pending", **SCHEDULED}, without="result timeStarted timeCompleted")
     assert one.lint(pending | {"taskId": GOOD["taskId"].replace("/0", "/1")}) == ()
     (found,) = one.lint(pending)
-    assert (found.pointer, found.message) == ("/state", '"pending" comes after "completed" of the same taskId')
+    assert (found.pointer, found.message) == ("/state", '"pending" follows "completed" of the same taskId')
 
 
 def test_a_new_file_begins_anew() -> None:

@@ -264,7 +264,7 @@ def test_a_time_that_cannot_be_read_is_told_in_words() -> None:
     with pytest.raises(InvalidPayload) as caught:
         preview_job(COMPLETED | {"timeStarted": "soon"})
     assert str(caught.value) == (
-        'invalid against pulse-job: /timeStarted: "soon" is no date or time that Treeherder can read '
+        'invalid against pulse-job: /timeStarted: "soon" is not a date or time that Treeherder can read '
         "(write it as in 2026-11-23T18:00:00Z)"
     )
 

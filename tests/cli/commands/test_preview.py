@@ -278,9 +278,9 @@ def test_of_a_job_that_is_dropped_there_is_no_picture_but_the_reasons(call, fold
     column = ndjson(BROKEN).index('"Pending"') + 1
     first, second, third = result.out.splitlines()
     assert first.startswith(f"jobs.ndjson:1:{column}  /state  must be ")
-    assert second.startswith('jobs.ndjson:2:1  dropped  "owner" is missing (say who ')
+    assert second.startswith('jobs.ndjson:2:1  dropped  "owner" is missing (add the owner')
     assert third.startswith("jobs.ndjson:3:")
-    assert '  /timeScheduled  "soon" is no date or time' in third
+    assert '  /timeScheduled  "soon" is not a date or time' in third
 
 
 def test_reasons_and_pictures_come_in_the_order_of_the_file(call) -> None:

@@ -352,9 +352,9 @@ def test_each_rule_is_told_once_with_its_number_of_jobs(user: PulseUser, exchang
     done = pulsekit(*arguments, "jobs.ndjson", folder=tmp_path, url=user.url)
     assert done.status == 3  # of --require-route, and of nothing else
     early_one, summary = [text for text in done.err.splitlines() if "[" in text]
-    assert early_one.startswith('warning: jobs.ndjson:2:452: /result: "fail" does not count while the job is running')
+    assert early_one.startswith('warning: jobs.ndjson:2:452: /result: "fail" is ignored while the job is running')
     assert early_one.endswith("[result-early, wrong; 3 jobs]")
-    assert summary == "jobs.ndjson:4:483: /jobInfo/summary: is never shown (remove it) [summary-unused, cosmetic]"
+    assert summary == "jobs.ndjson:4:483: /jobInfo/summary: is not shown (remove it) [summary-unused, cosmetic]"
     piped = pulsekit(*arguments, folder=tmp_path, url=user.url, given=given)
     assert "<stdin>:2:" in piped.err
     assert piped.err.count("[result-early, wrong]") == 1

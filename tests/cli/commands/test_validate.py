@@ -92,9 +92,9 @@ def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, fol
         'job.yml:2:7  /stat  "stat" is not a known property (did you mean "state"?)',
         "job.yml:5:13  /origin/revision  must have 40 characters or more, has 3",
         'job.yml:5:13  /origin/revision  must match ^[0-9a-f]+$, but "ABC" does not (write it in lower case)',
-        'job.yml:1:1  dropped  "owner" is missing (say who submitted the job, such as me@example.com) [owner-missing]',
+        'job.yml:1:1  dropped  "owner" is missing (add the owner, such as me@example.com) [owner-missing]',
         (
-            'job.yml:1:9  wrong  /taskId  "a/0" is not a UUID, a slash and the number of the retry '
+            'job.yml:1:9  wrong  /taskId  "a/0" is not <uuid>/<retry number> '
             "(write it as in 5b3bb6a5-6d1f-4d3c-9a3b-0f6f2b0f7c11/0) [task-id-form]"
         ),
     ]
