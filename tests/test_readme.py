@@ -45,7 +45,8 @@ def test_the_python_samples_run_as_a_user_would_run_them(broker: RabbitMQ, tmp_p
 
 
 def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
-    listed = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", README, re.MULTILINE) for code in row.split(",")}
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8").partition("## Exit codes")[2]
+    listed = {int(code) for row in re.findall(r"^\| ([\d, ]+) \|", page, re.MULTILINE) for code in row.split(",")}
     assert listed == {int(code) for code in ExitCode}
 
 
