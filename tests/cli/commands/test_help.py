@@ -41,7 +41,7 @@ def cells(page: str) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("page", "table"),
     [
-        ("README.md", tuple((str(int(code)), words) for code, words in MEANINGS.items())),
+        ("docs/commands.md", tuple((str(int(code)), words) for code, words in MEANINGS.items())),
         ("docs/configuration.md", topics.ENVIRONMENT),
         ("docs/configuration.md", topics.CONFIGURATION),
         ("docs/configuration.md", topics.LOGIN),
