@@ -12,7 +12,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
-from pulsekit.cli.output.groups import Groups
+from pulsekit.cli.output.groups import MOST_SHOWN, Groups
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["EXAMPLES", "command"]
 
 _FAILING = SEVERITIES[:2]
-_MOST = 10  # findings of each kind that are shown as text
 
 EXAMPLES = """
 pulsekit validate job.yml
@@ -136,7 +135,7 @@ class _Report:
         self._out, self._write = (Output(), self._print_problems) if migrate else writer(form)
         # Records have all findings: programs read them.
         everything = form is Form.GITHUB or (not migrate and not self._out.pretty)
-        self._groups = Groups(_MOST if most is None and not everything else most)
+        self._groups = Groups(MOST_SHOWN if most is None and not everything else most)
         self._statistics = statistics
         self._migrate = migrate
         self._edits = edits
@@ -216,7 +215,7 @@ class _Report:
             self._show_statistics()
         self._out.flush()
         if not self._statistics and (hidden := self._groups.hidden):
-            note(hidden)
+            note(f"{hidden}; --statistics counts them, --max N shows more")
         valid = self.payloads - self._invalid
         counts = ", ".join(f"{self._broken[name]:,} {name}" for name in SEVERITIES if name in self._broken)
         lint = f"; Treeherder's rules: {counts}" if counts else ""

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from pulsekit.errors import Problem
     from pulsekit.treeherder.placed import Placed
 
-__all__ = ["Groups"]
+__all__ = ["MOST_SHOWN", "Groups"]
 
+MOST_SHOWN = 10  # findings of each group that are shown as text
 _INVALID = "invalid"  # the severity of what the schema finds
 _MOST_GROUPS = 1000  # from then on, findings of a rule at a new place are one group, because payloads name places
 _INDEX = re.compile(r"/\d+(?=/|$)")
@@ -72,9 +73,7 @@ class Groups:
         if not left:
             return ""
         rules = ", ".join(f"{number:,} {rule}" for rule, number in sorted(left.items(), key=lambda one: -one[1]))
-        return (
-            f"{counted(sum(left.values()), 'finding')} not shown: {rules}; --statistics counts them, --max N shows more"
-        )
+        return f"{counted(sum(left.values()), 'finding')} not shown: {rules}"
 
     def rows(self) -> list[list[Cell]]:
         """Return a row for each group: the number of findings, severity, rule, first place, and words."""

@@ -560,3 +560,16 @@ def test_a_destination_that_no_key_can_begin_with_is_refused(
     assert "destination" in done.err
     (folder / "pulsekit.yml").write_text(f"exchange: exchange/me/x\ndestinations: ['{destination}']")
     assert call("publish", "job.json", "--dry-run").code == 2
+
+
+def test_the_same_problem_of_many_jobs_is_printed_ten_times_and_counted(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULSE_URL", "amqp://me:me@127.0.0.1:1/")  # nothing is sent
+    (folder / "jobs.ndjson").write_text(ndjson(*[BROKEN] * 300, *[OWNERLESS] * 3) + "{\n" * 20)
+    for options in ((), ("--dry-run",)):
+        done = call("publish", "jobs.ndjson", "-e", "exchange/me/x", "-d", "treeherder", *options)
+        assert done.code == 1
+        assert done.err.count("/state: must be") == 10
+        assert done.err.count("[owner-missing]") == 3
+        assert "300 findings not shown: 290 enum, 10 syntax; 'pulsekit validate' shows them" in done.err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import counted
-from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
+from pulsekit.cli.commands.publish.lint_summary import LintSummary, Refusals
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import PayloadReport, report_record
 from pulsekit.cli.output.theme import status_style
@@ -49,6 +49,7 @@ class DryRunReport:
         self._dry_run = DryRun(plan, bindings)
         self._out = out
         self._summary = LintSummary()
+        self._refusals = Refusals()
         if not self._dry_run.has_bindings:
             unknown = (
                 f"no registration of {plan.exchange} is configured, so its bindings are unknown: "
@@ -62,7 +63,7 @@ class DryRunReport:
         """Show the messages of a payload, or the reasons why it is refused."""
         if isinstance(planned, RefusedPayload):
             self.refused += 1
-            print_problems(planned)
+            self._refusals.add(planned)
         else:
             self._summary.add(planned)
         for message in self._dry_run.messages(planned):
@@ -79,6 +80,7 @@ class DryRunReport:
     def end(self) -> None:
         """Print the findings of the linter and a summary."""
         self._out.flush()
+        self._refusals.end()
         self._summary.print_all()
         sent = counted(self.messages - self.refused, "message")
         unbound = f", {self.unbound:,} without a binding" if self._dry_run.has_bindings and self.unbound else ""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pulsekit.cli.output.groups import MOST_SHOWN, Groups
 from pulsekit.cli.output.output import fail, note, warn
-from pulsekit.cli.output.reports import SEVERITIES
-from pulsekit.errors import DocumentError, InvalidPayload, place_text
+from pulsekit.cli.output.reports import SEVERITIES, PayloadReport
+from pulsekit.errors import DocumentError, InvalidPayload, Problem, place_text
 
 if TYPE_CHECKING:
-    from pulsekit.errors import Problem
     from pulsekit.publisher.planning import PlannedMessages, RefusedPayload
     from pulsekit.treeherder.placed import Placed
 
-__all__ = ["LintSummary", "print_problems"]
+__all__ = ["LintSummary", "Refusals"]
 
 
 class LintSummary:
@@ -80,15 +80,29 @@ def _finding(problem: Problem, *, dropped: bool) -> Placed:
     )
 
 
-def print_problems(refused: RefusedPayload) -> None:
-    """Print the problems of one payload, one per line."""
-    document, error = refused.document, refused.error
-    if not isinstance(error, InvalidPayload) or isinstance(document, DocumentError):
-        place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {document.index + 1}: "
-        fail(f"{place}{error}")
-        return
-    rules = {finding.rule for finding, _, _ in refused.lint}
-    for problem in error.problems:
-        place = place_text(document.source, problem.line, problem.column)
-        by_rule = problem.rule in rules
-        fail(f"{place}: {f'Treeherder would drop this job: {problem} [{problem.rule}]' if by_rule else problem}")
+class Refusals:
+    """A printer of the problems of refused payloads, one per line. Of each kind, the first ten are printed."""
+
+    def __init__(self) -> None:
+        self._groups = Groups(MOST_SHOWN)
+
+    def add(self, refused: RefusedPayload) -> None:
+        """Print the problems of one payload."""
+        document, error = refused.document, refused.error
+        if isinstance(document, DocumentError) or not isinstance(error, InvalidPayload):
+            index = 0 if isinstance(document, DocumentError) else document.index
+            problem = error.problem() if isinstance(error, DocumentError) else Problem("", "message", str(error))
+            if self._groups.add(PayloadReport(document.source, index, [problem])).problems:
+                place = "" if isinstance(document, DocumentError) else f"{document.source}, payload {index + 1}: "
+                fail(f"{place}{error}")
+            return
+        rules = {finding.rule for finding, _, _ in refused.lint}
+        for problem in self._groups.add(PayloadReport(document.source, document.index, error.problems)).problems:
+            place = place_text(document.source, problem.line, problem.column)
+            by_rule = problem.rule in rules
+            fail(f"{place}: {f'Treeherder would drop this job: {problem} [{problem.rule}]' if by_rule else problem}")
+
+    def end(self) -> None:
+        """Print how many problems were not printed."""
+        if hidden := self._groups.hidden:
+            note(f"{hidden}; 'pulsekit validate' shows them")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.commands.publish.files import Files
-from pulsekit.cli.commands.publish.lint_summary import LintSummary, print_problems
+from pulsekit.cli.commands.publish.lint_summary import LintSummary, Refusals
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.input.payloads import read_pipe
@@ -48,6 +48,7 @@ class Sending:
         self._quiet = out is None
         self._skip = skip
         self._summary = LintSummary(quiet=self._quiet)
+        self._refusals = Refusals()
         self._keep_going = keep_going
         self._again: Callable[[], Iterable[PlannedMessages | RefusedPayload]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
@@ -108,6 +109,7 @@ class Sending:
             complete = not self._planned.stopped
         finally:
             if stream is not None:
+                self._refusals.end()
                 self._summary.print_all()
             counts = self._receipts.counts
             # A warning that nothing was received says everything, and --quiet shows no success.
@@ -148,13 +150,14 @@ class Sending:
                     refused += 1
                     judged += result.verdict is not None
                     dropped += result.verdict is not None and not result.verdict.problems
-                    print_problems(result)
+                    self._refusals.add(result)
                 else:
                     messages += len(result)
                     self._summary.add(result)
         if not total:
             behind = f" after the first {counted(self._skip, 'job')}" if self._skip else ""
             raise ConfigurationError(f"nothing to publish: {source} is empty{behind}")
+        self._refusals.end()
         self._summary.print_all()
         self._receipts.total = messages
         if refused and (not self._keep_going or refused == total):
@@ -169,7 +172,7 @@ class Sending:
     def _read_again(self) -> Iterator[PlannedMessages | RefusedPayload]:
         for result in self._again():
             if isinstance(result, RefusedPayload) and not self._keep_going:
-                print_problems(result)  # the file changed after the validation
+                self._refusals.add(result)  # the file changed after the validation
             yield result
 
     async def _streamed(
@@ -182,7 +185,7 @@ class Sending:
                 continue
             result = self._plan.take(document)
             if isinstance(result, RefusedPayload):
-                print_problems(result)
+                self._refusals.add(result)
             else:
                 self._summary.add(result)
             yield result
