@@ -121,6 +121,18 @@ async def test_a_stopped_publish_of_a_file_accounts_for_every_job_and_says_where
     assert len(again.out.splitlines()) == 2 * (total - len(receipts) // 2)
 
 
+def test_a_publish_shows_a_count_while_it_validates_and_ctrl_c_sends_nothing(place: Place) -> None:
+    job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
+    (place.folder / "huge.ndjson").write_text(job * 60_000)
+    words = place.words("publish huge.ndjson --exchange {lonely} -d treeherder")
+    with Terminal(*words, folder=place.folder, url=place.url) as publish:
+        publish.expect("validated ")
+        publish.type(CTRL_C)
+        assert publish.end() == 130
+    assert "nothing was sent" in publish.plain
+    assert "Traceback" not in publish.plain
+
+
 def test_ctrl_c_ends_a_watch(place: Place) -> None:
     with Terminal("queue", "show", place.queue, "--watch", folder=place.folder, url=place.url) as watch:
         watch.expect(" 100 ")
