@@ -1,4 +1,4 @@
-"""The tasks of the project: `nox` runs those that every change has to pass; `nox --list` shows all."""
+"""The tasks of the project. `nox` runs the checks that every change must pass, and `nox --list` lists all tasks."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ nox.options.sessions = ["lint", "tests"]
 
 _PROJECT = nox.project.load_toml("pyproject.toml")
 _DEMO = ("pulsekit", "demo")
-# So that `import pulsekit` finds the wheel and not the checkout; tests/conftest.py refuses the latter.
+# `import pulsekit` must import the wheel and not the checkout; tests/conftest.py checks it.
 _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
-# The suites that judge the sandbox, and what they need besides.
+# The clients whose test suites run against the sandbox, and the dependencies of these suites.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
 _PUBLIC = (
@@ -46,27 +46,27 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Test the wheel that users get, on the Python that runs nox; pass arguments for pytest after `--`."""
+    """Test the wheel, on the Python that runs nox; pass arguments for pytest after `--`."""
     _test(session)
 
 
 @nox.session
 def tests_slow(session: nox.Session) -> None:
-    """Run the long searches, of which `tests` has a short form each."""
+    """Run the long searches. `tests` runs a short form of each."""
     _install(session)
     session.run("pytest", "--slow", "-m", "slow", *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session
 def faults(session: nox.Session) -> None:
-    """Test what a broker and its network do to clients, the long way too: nodes killed, reconnects by hundreds."""
+    """Test faults of brokers and networks, including the long tests, such as hundreds of reconnects."""
     _install(session)
     session.run("pytest", "tests/faults", "--faults", "--timeout=300", *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session(python=_PYTHONS)
 def tests_all(session: nox.Session) -> None:
-    """Test the wheel on every Python that pyproject.toml names."""
+    """Test the wheel on every version of Python that pyproject.toml lists."""
     _test(session)
 
 
@@ -85,7 +85,7 @@ def tests_lowest(session: nox.Session) -> None:
 
 @nox.session
 def tests_uvloop(session: nox.Session) -> None:
-    """Test what runs in an event loop on uvloop instead of asyncio's own."""
+    """Run the tests that use an event loop on uvloop instead of asyncio's event loop."""
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
     session.run("pytest", "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
@@ -93,7 +93,7 @@ def tests_uvloop(session: nox.Session) -> None:
 
 @nox.session
 def coverage(session: nox.Session) -> None:
-    """Test, and list the lines and branches that no test reaches."""
+    """Run the tests, and list the lines and branches that no test executes."""
     _install(session)
     session.run("coverage", "run", "-m", "pytest", *session.posargs, env=_ON_THE_WHEEL)
     session.run("coverage", "report", "--show-missing", "--skip-covered")
@@ -101,28 +101,28 @@ def coverage(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure side by side with the peers; pass arguments for the benchmarks after `--`."""
+    """Measure pulsekit beside other clients; pass arguments for the benchmarks after `--`."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
     session.run("python", "benchmarks", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session
 def soak(session: nox.Session) -> None:
-    """Watch an exchange for ten minutes at 2,000 messages a second; pass `--minutes` or `--rate` after `--`."""
+    """Run `pulsekit tail` for ten minutes at 2,000 messages a second; pass `--minutes` or `--rate` after `--`."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "bench"))
     session.run("python", "benchmarks/soak.py", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session
 def pictures(session: nox.Session) -> None:
-    """Make the pictures of the README anew; names of some can be given after `--`."""
+    """Draw the pictures of the README, or the pictures that are named after `--`."""
     session.install(".")
     session.run("python", "docs/pictures", *session.posargs, env={"PYTHONSAFEPATH": "1"})
 
 
 @nox.session
 def demo(session: nox.Session) -> None:
-    """Show the whole journey of a job on this machine."""
+    """Run `pulsekit demo`, which follows a job from publish to delivery on this machine."""
     session.install(".")
     session.run(*_DEMO, *session.posargs)
 
@@ -138,52 +138,52 @@ def _install(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def fresh(session: nox.Session) -> None:
-    """Run the README's two commands on a fresh Debian 13, as a normal user; needs root and debootstrap."""
+    """Run the two commands of README.md on a fresh Debian 13, as a normal user. Needs root and debootstrap."""
     if os.geteuid() != 0 or not all(map(shutil.which, ("debootstrap", "unshare", "chroot"))):
-        session.skip("only root can make a Debian root, with debootstrap")
+        session.skip("creating a Debian root folder needs root, debootstrap, unshare and chroot")
     session.run(sys.executable, ".ci/fresh.py", *session.posargs, external=True)
 
 
 def _verify_types(session: nox.Session) -> None:
-    """Check that pyright knows the type of every public name from annotations, without inferring any."""
-    with session.chdir(session.create_tmp()):  # in the checkout, pyright would find the sources there
+    """Check that every public name has type annotations, so that pyright need not infer its type."""
+    with session.chdir(session.create_tmp()):  # in the checkout, pyright would check its sources
         report = session.run(
             *("pyright", "--verifytypes", "pulsekit", "--ignoreexternal", "--outputjson"),
             silent=True,
-            success_codes=[0, 1],  # 1 also where only names that are not public lack an annotation
+            success_codes=[0, 1],  # 1 if only private names lack an annotation
         )
     symbols = json.loads(str(report))["typeCompleteness"]["symbols"]
     named = [(symbol, *symbol["name"].rpartition(".")[::2]) for symbol in symbols]
     public = [symbol for symbol, home, name in named if home in _PUBLIC and not name.startswith("_")]
     if unknown := [symbol["name"] for symbol in public if symbol["isTypeAmbiguous"] or not symbol["isTypeKnown"]]:
-        session.error(f"`pyright --verifytypes pulsekit` shows what these names lack: {', '.join(unknown)}")
+        session.error(f"these names lack type annotations, see `pyright --verifytypes pulsekit`: {', '.join(unknown)}")
     if not public:
         session.error("pyright found no public names")
     session.log(f"The types of all {len(public)} public names are known.")
 
 
 def _index_for_uv(session: nox.Session) -> dict[str, str]:
-    """Return the setting that makes uv use the index that pip uses: uv does not read pip's configuration."""
+    """Return the environment variable with pip's index for uv, which does not read pip's configuration."""
     if {"UV_DEFAULT_INDEX", "UV_INDEX_URL"} & os.environ.keys():
         return {}
     settings = str(session.run("python", "-m", "pip", "config", "list", silent=True, log=False))
     found = dict(re.findall(r"^(.+)\.index-url='(.+)'$", settings, re.MULTILINE))
-    urls = [found[level] for level in (":env:", "install", "global") if level in found]  # as pip ranks them
+    urls = [found[level] for level in (":env:", "install", "global") if level in found]  # in the order of pip
     return {"UV_DEFAULT_INDEX": urls[0]} if urls else {}
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
-    """Run the suites of py-amqp, kombu and aiormq, as they are, against the sandbox."""
+    """Run the unchanged test suites of py-amqp, kombu and aiormq against the sandbox."""
     session.install(".")
     folder = Path(session.create_tmp()).resolve()
-    # A place of their own: pulsekit's pytest plugin is not theirs.
+    # In a separate environment, because pulsekit's pytest plugin would change these suites.
     suites = f"{session.virtualenv.location}/suites"
     session.run("python", "-m", "venv", suites, silent=True)
     python = f"{suites}/bin/python"
     session.run(python, "-m", "pip", "install", "--quiet", *_PEERS, *_PEER_TOOLS, external=True)
     for peer in _PEERS:
-        only = peer.partition("==")[0]  # what builds them may come as a wheel
+        only = peer.partition("==")[0]  # their build dependencies may be wheels
         session.run(
             python, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", only, "--dest", str(folder), peer,
             external=True,
@@ -196,7 +196,7 @@ def peers(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Feed hostile bytes to every door for strangers, twenty seconds each; or `-- TARGET COUNT`."""
+    """Fuzz each function that reads bytes from outside for twenty seconds, or one target with `-- TARGET COUNT`."""
     _install(session)
     session.install("atheris")
     session.run(

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-# Last, so that an installed pulsekit is the one that is measured.
+# At the end of the path, so that an installed pulsekit is measured and not the checkout.
 sys.path.append(str(Path(__file__).parents[1]))
 
 from benchmarks.run import main

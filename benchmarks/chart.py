@@ -1,6 +1,6 @@
-"""Charts of a part as SVG: bars side by side, and on two logarithmic axes what grows.
+"""Charts of a part as SVG: bars for rates, and lines on two logarithmic axes for cases that grow.
 
-The colours are of middle lightness and the ground is transparent, so that they can be read on dark and on light.
+The colours have medium lightness and the background is transparent, so that charts are readable in dark and light mode.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _WIDTH = 800
 _INK = "#768088"
 _OURS, _LIMIT, _PEER = "#3584e4", "#d97a07", "#8b959e"
 _LINES = ("#3584e4", "#d97a07", "#2d9d58", "#b55bd0")
-_LETTER = 7.0  # pixels, about, of a letter of 12
-_BOLD = 1.1  # times as wide
+_LETTER = 7.0  # approximate width in pixels of a letter of size 12
+_BOLD = 1.1  # width of bold text relative to normal text
 _ROW = 24
 _HEAD = 44
-_LEAST_SIZES = 3  # of which a line can be drawn
+_LEAST_SIZES = 3  # the smallest number of sizes for a line
 _SIZED = re.compile(r"(.*?)[:,]?(?: of)? ([\d,]+)(?: \w+)?")
 
 
 def charts(part: Mapping[str, Any]) -> dict[str, str]:
-    """Draw a part; the keys are what follows its name in that of the file."""
+    """Return the charts of a part, by the suffix of the file name."""
     cases = part["cases"]
     families: dict[str, dict[int, Mapping[str, Any]]] = {}
     for case, row in cases.items():
@@ -149,7 +149,7 @@ def _text(x: float, y: float, text: str, *, anchor: str = "start", bold: bool = 
 
 
 def _each(unit: str, row: Mapping[str, Any]) -> float:
-    """Return the microseconds of one operation."""
+    """Return the duration of one operation in microseconds."""
     median: float = row["median"]
     return median * 1e3 if unit == "ms" else 1e6 / median
 

@@ -1,4 +1,4 @@
-"""The command line as others run it: `pulsekit` in a process of its own, where nobody's configuration is."""
+"""Run `pulsekit` in a separate process, without the configuration of the user."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 __all__ = ["ended", "pulsekit", "sandbox"]
 
-_UNLIMITED = "1000000000"  # messages in a queue; benchmarks fill them beyond what PulseGuardian allows
+_UNLIMITED = "1000000000"  # messages; benchmarks exceed the limits of PulseGuardian
 _END = 10.0  # seconds
 
 
 def pulsekit(folder: Path | str, *arguments: str, url: str = "", **streams: Any) -> subprocess.Popen[bytes]:
-    """Start a command in a folder."""
+    """Start a command in a folder, and return its process."""
     environment = {name: value for name, value in os.environ.items() if name != "CI" and not name.startswith("PULSE_")}
     environment |= dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), str(folder))
     if url:
@@ -29,7 +29,7 @@ def pulsekit(folder: Path | str, *arguments: str, url: str = "", **streams: Any)
 
 
 def ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
-    """Wait for a process and return what it alone took."""
+    """Wait for a process, and return its resource usage."""
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     return usage
@@ -37,8 +37,8 @@ def ended(process: subprocess.Popen[bytes]) -> resource.struct_rusage:
 
 @contextmanager
 def sandbox(folder: Path) -> Iterator[tuple[str, int]]:
-    """Give the URL of a sandbox and its process, which ends with the one that started it, however that ends."""
-    # Around a command that reads a pipe of ours: the pipe closes, the command ends, the sandbox ends.
+    """Run a sandbox that ends with this process, and return its URL and process id."""
+    # The sandbox runs `cat` on a pipe of this process. When the pipe closes, `cat` ends, and then the sandbox.
     options = ("--port", "0", "--warn", _UNLIMITED, "--delete", _UNLIMITED)
     streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "process_group": 0}
     with pulsekit(folder, "sandbox", *options, "--", "cat", **streams) as process:

@@ -1,4 +1,4 @@
-"""Consume what waits in a queue, with an ack for each message."""
+"""Consume the messages of a queue, and acknowledge each message."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ON_SANDBOX", "PART"]
 
-_MESSAGES = 20_000  # for each second that a measurement shall take
-_SLOW = {"FastStream subscriber": 4}  # how many times fewer it gets, or the others would wait long
+_MESSAGES = 20_000  # for each second of the measurement
+_SLOW = {"FastStream subscriber": 4}  # the factor by which it gets fewer messages, because it is slow
 _PREFETCH = 250
 
 
@@ -47,7 +47,7 @@ async def _pulsekit_handler(task: Task, meter: Meter) -> None:
         async with pulse.subscribe(queue=task.queue, prefetch=_PREFETCH) as messages:
             handling = asyncio.create_task(messages.handle(handler))
             await done.wait()
-        with suppress(pulsekit.NotOpen):  # so it learns that the subscription has ended
+        with suppress(pulsekit.NotOpen):  # raised because the subscription closed
             await handling
 
 
@@ -160,7 +160,7 @@ def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Samp
         watched(sample)
         if sample.total != messages:
             raise Failed(f"{case}: {sample.total} messages came, {messages} were sent")
-        stage.check_queue(task, 0)  # what was not acknowledged would be back
+        stage.check_queue(task, 0)  # the broker would have requeued unacknowledged messages
         return sample
 
 

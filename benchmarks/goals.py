@@ -1,4 +1,4 @@
-"""What pulsekit is meant to reach, as data; a run tells what it has reached, and is no failure for reaching less."""
+"""The goals for the figures of pulsekit. A run reports whether they are reached; a missed goal is not a failure."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["GOALS", "Goal", "judged"]
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Bound one figure of a case, or what it is beside the best of others.
+    """A bound for one figure of a case, or for its comparison with the best of other cases.
 
     Attributes:
-        bound: at least it, or at most it when `most` is set.
+        bound: the lower bound, or the upper bound if `most` is set.
         figure: `median`, `cpu_us`, `peak_mb`, or the name of an extra.
-        beside: cases of the same part; empty for the figure itself.
-        how: divide by the best of them, or subtract it.
-        given: another figure of the case, and what it must be at least, or the goal was not put to the test.
+        beside: the cases of the same part to compare with; empty for the figure itself.
+        how: the comparison: the ratio to the best case, or the difference.
+        given: another figure of the case and its minimum. Below the minimum, the goal is not measured.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Goal:
     given: tuple[str, float] | None = None
 
     def measured(self, parts: Mapping[str, Any]) -> float | None:
-        """Return what the figures of a run say, or None when they do not."""
+        """Return the figure of a run, or None if it was not measured."""
         cases = parts.get(self.part, {}).get("cases", {})
         if self.given and (_figure(cases, self.case, self.given[0]) or 0) < self.given[1]:
             return None
@@ -47,14 +47,14 @@ class Goal:
             return own
         others = [_figure(cases, case, self.figure) for case in self.beside]
         known = [other for other in others if other is not None]
-        if len(known) < len(others):  # the best may be the one that is missing
+        if len(known) < len(others):  # a missing case may be the best
             return None
         best = min(known) if self.most else max(known)
         return own / best if self.how == "ratio" else own - best
 
 
 def judged(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Hold the figures of a run to every goal."""
+    """Compare the figures of a run with every goal."""
     rows = []
     for goal in GOALS:
         measured = goal.measured(parts)
@@ -88,7 +88,7 @@ _AIO_PIKA_VALIDATED = ("aio-pika gathered, dicts, validated", "aio-pika windowed
 _ITERATOR = ("aio-pika iterator",)
 _TYPER = ("a bare typer application",)
 _TABLE = "pulsekit BindingTable of {:,}"
-_SLACK = 30.0  # MB that ten times the input may take more
+_SLACK = 30.0  # MB of additional memory for ten times the input
 
 
 def _flat(name: str, case: str) -> Goal:

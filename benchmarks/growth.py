@@ -1,4 +1,4 @@
-"""Publish and consume from ten messages to a million: what one costs, and how much memory, however many there are."""
+"""Publish and consume from ten to a million messages: the cost of a message, and the memory of the client."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["PART", "publish_whole"]
 
 _SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-_LONG = _SIZES[-1]  # with --full alone, and in one round
+_LONG = _SIZES[-1]  # only with --full, in one round
 _PUBLISH = "pulsekit publish_many, dicts, validated: {:,}"
 _CONSUME = "pulsekit async for, decoded: {:,}"
 

@@ -1,4 +1,4 @@
-/* How fast a client can be: librabbitmq, in C, at the same tasks as the clients in Python.
+/* The limit for the rate of a client: librabbitmq, in C, with the same tasks as the clients in Python.
  *
  * Usage: limit publish|consume|consume-multiple TASK
  *        limit version
@@ -25,7 +25,7 @@
 #endif
 
 enum { WINDOW = 256, PREFETCH = 250, MULTIPLE = 64, CHANNEL = 1, MAX_BODIES = 4096, TEXT = 1024 };
-enum { RING = 1 << 16 }; /* tags that can be told apart while the oldest of them waits */
+enum { RING = 1 << 16 }; /* the largest distance between unconfirmed delivery tags */
 
 static const double WARM_UP = 0.2; /* seconds, as in benchmarks/measure.py */
 static const long WARM_UP_SHARE = 10;
@@ -64,7 +64,7 @@ static char *text_of(const char *task, const char *name) {
   return text;
 }
 
-/* What is measured. */
+/* The measurement. */
 
 typedef struct {
   double seconds, cpu;
@@ -82,7 +82,7 @@ static moment now(void) {
   };
 }
 
-/* KiB; the peak of getrusage begins with what the parent held, that of proc(5) is this program's own. */
+/* In KiB. The peak of getrusage includes the memory of the parent process; the peak of proc(5) does not. */
 static long peak(void) {
   char line[TEXT];
   long kib = 0;

@@ -1,4 +1,4 @@
-"""The limit: a client in C on librabbitmq, compiled for the run where a compiler and the library are."""
+"""The limit: a client in C on librabbitmq, compiled if a compiler and the library are installed."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ _NEEDED = "apt-get install gcc libc6-dev librabbitmq-dev"
 
 
 def client(task: Task, meter: Meter) -> None:
-    """Stand for the program in a list of clients."""
+    """Represent the program in a list of clients."""
     raise NotImplementedError(task.case, meter)
 
 
 def measure(stage: Stage, part: str, task: Task) -> Sample:
-    """Let the program do the task."""
+    """Run the program with a task."""
     way = f"{part}-multiple" if task.case == MULTIPLE else part
     return in_fresh_process(part, task, str(_compiled(stage)), way)
 
 
 def _compiled(stage: Stage) -> Path:
-    """Return the program.
+    """Compile the program, and return it.
 
     Raises:
-        LeftOut: it cannot be made here.
+        LeftOut: Raised when it cannot be compiled on this machine.
     """
     program = stage.folder / "limit"
     if program.exists():

@@ -1,4 +1,4 @@
-"""Find the bindings that take a key, in tables of growing size."""
+"""Find the bindings that match a routing key, in tables of growing size."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["PART"]
 
 _SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
-_KEYS = 40_000  # several times what the table remembers: each is forgotten before it comes again
+_KEYS = 40_000  # more keys than the cache of the table has, so that each key is evicted before it is repeated
 _REMEMBERED = 1_000
 _MEMO_LOOKUPS = 100_000
-_COMPARISONS = 100_000  # of a key with a pattern, to check the table
-_LEAST_CHECKED = 2  # keys, however many patterns there are
-_WEIGHED = 20_000  # bindings whose memory is taken together: memory comes in pages
+_COMPARISONS = 100_000  # comparisons of a key with a pattern, to check the table
+_LEAST_CHECKED = 2  # keys, for any number of patterns
+_WEIGHED = 20_000  # bindings whose memory is measured together, because memory is allocated in pages
 _TRICKY = ".".join(["#.a"] * 6)
 _TRICKY_LOOKUPS = 500
 
-# As they are met on Pulse: of Treeherder's jobs, of Taskcluster, and of its index.
+# Patterns as on Pulse: for Treeherder's jobs, for Taskcluster, and for its index.
 _PATTERNS = (
     "treeherder-{few}.{many}{end}",
     "primary.{id}.#",
@@ -77,7 +77,7 @@ def _look_up(_: Task, meter: Meter, size: int) -> None:
 
 
 def _memory() -> int:
-    """Return the bytes of memory that the process takes: of the table alone, for all texts are there before it."""
+    """Return the memory of the process in bytes. The texts exist before, so that a difference is the table's memory."""
     gc.collect()
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
 
@@ -92,7 +92,7 @@ def _memo_rate(table: BindingTable[str], keys: list[str]) -> float:
 
 
 def _tricky_time(table: BindingTable[str]) -> float:
-    """Return the seconds for a key of 40 words that a pattern with six `#` nearly takes, in many ways."""
+    """Return the seconds to match a key of 40 words with a pattern of six `#` that fails only at its last word."""
     keys = [".".join([*["a"] * 39, f"b{number}"]) for number in range(_TRICKY_LOOKUPS)]
     table.add(_TRICKY, "tricky")
     began = process_time()
@@ -114,7 +114,7 @@ def _distinct(number: int, invent: Callable[[], str]) -> list[str]:
 
 
 def _fill(chance: random.Random, pattern: str) -> str:
-    """Make a key that the pattern takes."""
+    """Return a key that the pattern matches."""
     return pattern.replace("*", "any").replace("#", f"{chance.getrandbits(88):x}.more")
 
 

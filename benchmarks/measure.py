@@ -1,4 +1,4 @@
-"""Measure one case in a process of its own, which calls `main` with the part and the task; the warm-up apart."""
+"""Measure one case in a separate process, which calls `main` with the part and the task. The warm-up is not counted."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "Meter", "Part", "in_fresh_process", "load", "main"]
 
-_WARM_UP = 0.2  # seconds that the last step of the warm-up takes at least, unless a measurement is shorter
-_WARM_UP_SHARE = 10  # one in so many of the messages that wait in a queue
-_LIMIT = 60.0  # seconds until a process counts as hanging, and more for
+_WARM_UP = 0.2  # minimal seconds of the last step of the warm-up, unless a measurement is shorter
+_WARM_UP_SHARE = 10  # the warm-up consumes 1 in 10 messages of a queue
+_LIMIT = 60.0  # seconds until a process is killed, plus the time for its messages at _LEAST_RATE
 _LEAST_RATE = 500  # messages a second
-# The checkout comes last, so that an installed pulsekit is the one that is measured.
+# The checkout is the last entry, so that an installed pulsekit is measured and not the checkout.
 _CALL = f"import sys; sys.path.append({str(Path(__file__).parents[1])!r}); from benchmarks.measure import main; main()"
 
 
 class Meter:
-    """Time what a client does, or count what it gets."""
+    """A timer for the operations of a client, and a counter of its messages."""
 
     def __init__(self, task: Task) -> None:
         self.extra: dict[str, float] = {}
@@ -43,7 +43,7 @@ class Meter:
         self._start = self._stop = (0.0, 0.0)
 
     def phases(self, step: int = 1) -> Iterator[int]:
-        """Yield how many operations, in multiples of `step`, to complete before asking again; the last are measured."""
+        """Yield the number of operations of each round, a multiple of `step`. The last round is measured."""
         count, took = step, 0.0
         while took < min(_WARM_UP, self._task.seconds):
             count *= 2 if took else 1
@@ -58,7 +58,7 @@ class Meter:
         self._total += self._count
 
     def took(self) -> bool:
-        """Count a message that came, and tell whether there are more."""
+        """Count a received message, and return whether there are more."""
         self._total += 1
         if self._total == self._warm:
             self._start = _now()
@@ -68,20 +68,20 @@ class Meter:
         return self._total < self._task.messages
 
     def whole(self) -> Iterator[int]:
-        """Yield the task's number of messages once: the first is measured like the last, there is no warm-up."""
+        """Yield the task's number of messages once. There is no warm-up, so the first message is measured too."""
         self._count = self._total = self._task.messages
         self._start = _now()
         yield self._count
         self._stop = _now()
 
     def ran(self, seconds: float, usage: resource.struct_rusage) -> None:
-        """Take what a command needed that did the whole task."""
+        """Record the resource usage of a command that completed the task."""
         self._count = self._total = self._task.messages
         self._stop = (seconds, usage.ru_utime + usage.ru_stime)
         self._peak = usage.ru_maxrss
 
     def sample(self) -> Sample:
-        # The peak of getrusage begins with what the parent held; that of proc(5) is this program's own.
+        # The peak of getrusage includes the memory of the parent process. The peak of proc(5) does not.
         own = Path("/proc/self/status").read_text(encoding="utf-8").partition("VmHWM:")[2].split()[0]
         peak = self._peak or resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss or int(own)
         seconds, cpu = (stop - start for start, stop in zip(self._start, self._stop, strict=True))
@@ -93,25 +93,25 @@ Client: TypeAlias = "Callable[[Task, Meter], Awaitable[None] | None]"
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Describe one table of the report; clients of ours have names that begin with "pulsekit"."""
+    """One table of the report. The names of pulsekit's cases begin with "pulsekit"."""
 
     title: str
-    unit: str  # of operations a second, or "ms" for each
+    unit: str  # the unit of the operations in a second, or "ms" for the duration of each
     clients: Mapping[str, Client]
     measure: Callable[[Stage, str, str], Sample] = lambda stage, part, case: in_fresh_process(part, stage.task(case))
     rounds: int = 5
-    once: Collection[str] = ()  # cases that take so long that one round has to do
+    once: Collection[str] = ()  # long cases, which are measured in one round
 
 
 def load(name: str) -> Part:
-    """Return a part by its name: `publish`, or `publish-sandbox` for the same over the sandbox."""
+    """Return a part by its name: `publish`, or `publish-sandbox` for the same part on the sandbox."""
     module, _, broker = name.partition("-")
     part: Part = getattr(import_module(f"benchmarks.{module}"), f"ON_{broker.upper()}" if broker else "PART")
     return part
 
 
 def in_fresh_process(part: str, task: Task, *command: str) -> Sample:
-    """Measure a client of the part, or a command that takes the task as its last argument; it may end as `Failed`."""
+    """Measure a client of the part, or a command whose last argument is the task."""
     arguments = (*(command or (sys.executable, "-c", _CALL, part)), json.dumps(asdict(task)))
     limit = _LIMIT + task.messages / _LEAST_RATE
     with subprocess.Popen(
@@ -120,7 +120,7 @@ def in_fresh_process(part: str, task: Task, *command: str) -> Sample:
         try:
             answer, complaint = process.communicate(timeout=limit)
         except BaseException as error:
-            os.killpg(process.pid, signal.SIGKILL)  # with what it started
+            os.killpg(process.pid, signal.SIGKILL)  # and its child processes
             if isinstance(error, subprocess.TimeoutExpired):
                 raise Failed(f"{part}, {task.case}: no end after {limit:.0f} s") from None
             raise
@@ -135,13 +135,13 @@ def _now() -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measure a case in this process: the arguments are the part and the task."""
+    """Measure a case in this process. The arguments are the part and the task."""
     part, given = sys.argv[1:]
     task = Task(**json.loads(given))
     meter = Meter(task)
     running = load(part).clients[task.case](task, meter)
     if inspect.iscoroutine(running):
-        import asyncio  # not for clients that do without
+        import asyncio  # only for clients that need it
 
         asyncio.run(running)
     print(json.dumps(asdict(meter.sample())))

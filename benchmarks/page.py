@@ -1,4 +1,4 @@
-"""The page about performance, with its charts, drawn from the figures of one run and nothing else."""
+"""The page about performance and its charts, drawn only from the figures of one run."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MARKS = {True: "✓", False: "✗", None: "not measured"}
 
 
 def write(run: Mapping[str, Any], folder: Path) -> None:
-    """Write `performance.md` into a folder, and the figures and the charts into one beside it."""
+    """Write `performance.md` into a folder, and the figures and charts into its subfolder `performance`."""
     beside = folder / "performance"
     beside.mkdir(parents=True, exist_ok=True)
     report.write(run, beside / "results.json")
-    run = report.read(beside / "results.json")  # rounded: the page is the same whenever it is drawn
+    run = report.read(beside / "results.json")  # rounded, so that the page is the same each time
     for old in beside.glob("*.svg"):
         old.unlink()
     pictures: dict[str, list[str]] = {}
@@ -70,6 +70,6 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
 
 
 def notes() -> dict[str, str]:
-    """Return the texts of the notes by their headings."""
+    """Return the texts of the notes, by their headings."""
     _, *pieces = re.split(r"^# (\S+)\n", _NOTES.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {name: f"{text.strip()}\n" for name, text in zip(pieces[::2], pieces[1::2], strict=True)}

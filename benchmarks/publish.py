@@ -1,4 +1,4 @@
-"""Publish jobs, persistent, with confirms: a way to send, and how much is in flight."""
+"""Publish persistent jobs with confirms, in several ways and with several window sizes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def _pulsekit(task: Task, meter: Meter, schema: str | None) -> None:
 
 
 async def publish_many(publisher: Publisher, task: Task, supply: Iterator[Any], count: int, *, validated: bool) -> None:
-    """Among validated jobs, slip in one that is invalid, at a place nobody can guess: it alone must not be sent."""
+    """Insert an invalid job at a random position, and check that it is the only one that is not sent."""
     from pulsekit import Outcome
 
     at = random.randrange(count)
@@ -82,7 +82,7 @@ async def _gathered(task: Task, meter: Meter, sender: Sender, read: Callable[[Ta
 
 
 async def _windowed(task: Task, meter: Meter, sender: Sender, read: Callable[[Task], Any] = read_bodies) -> None:
-    """Keep the window full, with a task for each message, instead of waiting for the last of many."""
+    """Keep the window full with a task for each message, instead of a wait for the end of each batch."""
     supply, window = read(task), asyncio.Semaphore(_WINDOW)
     async with sender(task) as send:
 
@@ -110,7 +110,7 @@ async def _aio_pika(task: Task) -> AsyncIterator[Send]:
 
 @asynccontextmanager
 async def _aio_pika_validated(task: Task) -> AsyncIterator[Send]:
-    """Validate and encode as pulsekit does."""
+    """Validate and encode a job as pulsekit does."""
     from pulsekit import InvalidPayload, load_schema
     from pulsekit._documents.payloads import encode_payload
 
@@ -152,7 +152,7 @@ async def _faststream(task: Task) -> AsyncIterator[Send]:
 
 
 def _kombu(task: Task, meter: Meter) -> None:
-    kombu: Any = import_module("kombu")  # its types are not fit for --strict
+    kombu: Any = import_module("kombu")  # its types fail mypy --strict
     with kombu.Connection(task.url, transport_options={"confirm_publish": True}) as connection:
         producer = connection.Producer(exchange=kombu.Exchange(task.exchange, no_declare=True))
         send = partial(producer.publish, routing_key=task.routing_key, content_type=_JSON, content_encoding="utf-8")
@@ -160,7 +160,7 @@ def _kombu(task: Task, meter: Meter) -> None:
 
 
 def _pika(task: Task, meter: Meter) -> None:
-    pika: Any = import_module("pika")  # has no types
+    pika: Any = import_module("pika")  # it has no types
     with pika.BlockingConnection(pika.URLParameters(task.url)) as connection:
         channel = connection.channel()
         channel.confirm_delivery()

@@ -1,4 +1,4 @@
-"""Samples as medians, spread and ratios: a table for people, JSON for the page and its charts."""
+"""The medians, spread and ratios of samples, as a table for the terminal and as JSON for the page and its charts."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _PACKAGES = (
     *("fastjsonschema", "jsonschema", "orjson", "typer", "rich"),
 )
 _RATIOS = 2  # columns of ratios
-_LINE = 110  # columns that a list or an object may take on a line of its own
+_LINE = 110  # columns of the longest list or object that is written on one line
 _VERDICTS = {True: "yes", False: "no", None: "not measured"}
 
 
 def figures(part: Part, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
-    """Sum up a part: the medians of each case, and the ratio of each of ours to it."""
+    """Return the summary of a part: the medians of each case, and the ratio of each of pulsekit's cases to it."""
     values = {case: [_value(part, one) for one in each] for case, each in samples.items() if each}
     middle = {case: median(each) for case, each in values.items()}
     ours = [case for case in middle if case.startswith("pulsekit")]
@@ -54,7 +54,7 @@ def figures(part: Part, samples: Mapping[str, Sequence[Sample]]) -> dict[str, An
 
 
 def columns(part: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of a part's table; the column `[1]/` has the first of ours divided by the row."""
+    """Return the head and the rows of a part's table. `[1]/` is pulsekit's first rate divided by the row's."""
     cases = part["cases"]
     extras = list(dict.fromkeys(name for row in cases.values() for name in row["extra"]))
     ours = list(next(iter(cases.values()))["ratios"])[:_RATIOS]
@@ -79,13 +79,13 @@ def columns(part: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 
 def table(part: Mapping[str, Any]) -> str:
-    """Draw a part as aligned columns."""
+    """Return a part as aligned columns."""
     head, rows = columns(part)
     return "\n".join([part["title"], *_aligned(head, rows)])
 
 
 def goals_table(goals: Sequence[Mapping[str, Any]]) -> str:
-    """Draw the goals and what was reached."""
+    """Return the goals and their figures as aligned columns."""
     rows = [
         [
             goal["name"],
@@ -99,22 +99,22 @@ def goals_table(goals: Sequence[Mapping[str, Any]]) -> str:
 
 
 def bound(goal: Mapping[str, Any]) -> str:
-    """Write what a goal asks for."""
+    """Return the bound of a goal as text."""
     return f"{'≤' if goal['most'] else '≥'} {amount(goal['bound'], goal['unit'])}"
 
 
 def amount(value: float, unit: str) -> str:
-    """Write a figure with its unit."""
+    """Return a figure with its unit."""
     return f"{number(value)}{'' if unit in {'x', '/s'} else ' '}{unit}"
 
 
 def number(value: float) -> str:
-    """Write a figure with as many digits as it deserves."""
+    """Return a figure with a suitable number of digits."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
 
 
 def conditions() -> dict[str, Any]:
-    """Tell when, where and with what was measured."""
+    """Return the time, the machine and the versions of a run."""
     versions = {"Python": platform.python_version(), "pulsekit": pulsekit.__version__}
     for name in _PACKAGES:
         try:
@@ -141,7 +141,7 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def write(report: Mapping[str, Any], file: Path) -> None:
-    """Write a report as JSON that a diff can show, in lines of some length."""
+    """Return a report as JSON with short lines, so that a diff is readable."""
     file.write_text(_json(report) + "\n", encoding="utf-8")
 
 
@@ -169,7 +169,7 @@ def _aligned(head: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def _named(file: str, name: str) -> str:
-    """Return the value of the first line of a file in proc(5) with this name."""
+    """Return the value of the first line with a name in a file of proc(5)."""
     found = re.search(rf"^{name}\s*: (.+)$", Path(file).read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     return found[1].strip() if found else ""
 

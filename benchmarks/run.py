@@ -1,4 +1,4 @@
-"""Measure the parts in one run, print a table for each and the goals; exit 1 when a measurement failed."""
+"""Measure the parts in one run, and print their tables and the goals. The exit code is 1 if a measurement failed."""
 
 from __future__ import annotations
 
@@ -72,33 +72,33 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure pulsekit beside its peers.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure pulsekit beside other clients.")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--case", metavar="REGEX", default="", help="only the cases with this in their name")
-    parser.add_argument("--rounds", type=int, help="how often each case is measured")
-    parser.add_argument("--seconds", type=float, default=1.0, help="how long one measurement takes, about")
-    parser.add_argument("--most", type=int, default=100_000, help="messages of streams, and up to which growth goes")
-    parser.add_argument("--full", action="store_true", help="let growth go on to a million, which takes minutes")
-    parser.add_argument("--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq", help="for all but *-sandbox")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there as well")
+    parser.add_argument("--case", metavar="REGEX", default="", help="measure only cases whose name matches")
+    parser.add_argument("--rounds", type=int, help="number of measurements of each case")
+    parser.add_argument("--seconds", type=float, default=1.0, help="duration of one measurement, about")
+    parser.add_argument("--most", type=int, default=100_000, help="messages of streams; most messages of growth")
+    parser.add_argument("--full", action="store_true", help="measure growth to a million, in minutes")
     parser.add_argument(
-        "--write", type=Path, metavar="FOLDER", help="write performance.md and its charts there as well"
+        "--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq", help="broker of all parts except *-sandbox"
     )
-    parser.add_argument("--read", type=Path, metavar="FILE", help="measure nothing: --write what is in a --json FILE")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the results to a file")
+    parser.add_argument("--write", type=Path, metavar="FOLDER", help="also write performance.md and its charts")
+    parser.add_argument("--read", type=Path, metavar="FILE", help="only --write the results of a --json FILE")
     given = parser.parse_args(argv)
     if unknown := set(given.parts).difference(PARTS):
-        parser.error(f"there is no part {min(unknown)!r}; there are {', '.join(PARTS)}")
+        parser.error(f"there is no part {min(unknown)!r}; parts are {', '.join(PARTS)}")
     if given.read and not given.write:
         parser.error("--read needs --write")
     if given.write and (given.parts or given.case):
-        parser.error("--write shows one whole run: no PART and no --case with it")
+        parser.error("--write needs a complete run: omit PART and --case")
     return given
 
 
 def _measure(
     name: str, part: Part, stage: Stage, given: argparse.Namespace, report: dict[str, Any]
 ) -> dict[str, list[Sample]]:
-    """Measure every case in each round, in a new order; one that failed is out, with what it had measured."""
+    """Measure the cases in random order in each round. A case that fails is removed with its samples."""
     samples: dict[str, list[Sample]] = {case: [] for case in part.clients if re.search(given.case, case)}
     rounds = given.rounds or part.rounds
     for number in range(1, rounds + 1):

@@ -1,9 +1,9 @@
-"""How fast the sandbox is: messages of 500 bytes with confirms and acks, over raw sockets, from processes of their own.
+"""Measure the sandbox: messages of 500 bytes with confirms and acks, over raw sockets in separate processes.
 
 Usage: python benchmarks/sandbox.py [--count N] [--url amqp://guest:guest@host:port/]
 
-The publisher keeps a window of unconfirmed messages; the consumer acks with `multiple`. Both parse as little as they
-can, so that the broker is what is measured. With --url the same is asked of another broker.
+The publisher keeps a window of unconfirmed messages, and the consumer acks with `multiple`. Both parse as little as
+possible, so that the broker is the bottleneck. With --url, another broker is measured.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ACK_SIZE = 21  # bytes of a Basic.Ack with its frame
 
 
 class RawConnection:
-    """Hold a blocking socket that reads whole frames."""
+    """A blocking socket that reads complete frames."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -59,7 +59,7 @@ class RawConnection:
         return value
 
     def frames(self, count: int) -> list[bytes]:
-        """Return that many frames."""
+        """Return a number of frames."""
         found: list[bytes] = []
         while len(found) < count:
             size = struct.unpack_from(">I", self.rest, 3)[0] + 8 if len(self.rest) >= 8 else 8
@@ -71,14 +71,14 @@ class RawConnection:
         return found
 
     def count(self, size: int) -> int:
-        """Read once and return how many pieces of this size were completed."""
+        """Read once, and return the number of completed pieces of a size."""
         data = self.rest if len(self.rest) >= size else self.rest + self.socket.recv(1 << 18)
         pieces, rest = divmod(len(data), size)
         self.rest = data[len(data) - rest :]
         return pieces
 
     def last(self, size: int) -> bytes:
-        """Read until a piece of this size is complete, and return the last one there is."""
+        """Read until a piece of a size is complete, and return the last complete piece."""
         data = self.rest + self.socket.recv(1 << 18)
         while len(data) < size:
             data += self.socket.recv(1 << 18)
@@ -112,7 +112,7 @@ def consume(url: str, count: int) -> None:
     connection.call(commands.Basic.Qos(prefetch_count=PREFETCH), commands.Basic.QosOk)
     connection.call(commands.Basic.Consume(queue=QUEUE), commands.Basic.ConsumeOk)
     first = connection.frames(3)
-    size = sum(map(len, first))  # every delivery is as long as the first
+    size = sum(map(len, first))  # all deliveries have the size of the first
     connection.rest = b"".join(first) + connection.rest
     got = acked = 0
     began = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Watch an exchange for minutes, shown and recorded: `nox -s soak`, or `python -m benchmarks.soak [--minutes N]`.
+"""Run `pulsekit tail --save` for minutes: `nox -s soak`, or `python -m benchmarks.soak [--minutes N]`.
 
-A publisher keeps its pace; `pulsekit tail` shows and records what comes. Every message has to be shown in order and to
-be in the recording, and memory has to stay as it is after the first tenth. The figures are printed as JSON.
+A publisher keeps a constant rate, and `pulsekit tail` shows and records the messages. Every message must be shown in
+order and recorded, and memory must not grow after the first tenth. The figures are printed as JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-sys.path.append(str(Path(__file__).parents[1]))  # last: an installed pulsekit is the one that is measured
+sys.path.append(str(Path(__file__).parents[1]))  # last, so that an installed pulsekit is measured
 
 from benchmarks.commands import pulsekit
 from benchmarks.stage import Stage
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "soak"]
 
-_GROWTH = 8.0  # MiB that memory may grow after the first tenth
-_PAUSE = 0.25  # seconds between two looks at the memory
+_GROWTH = 8.0  # MiB by which memory may grow after the first tenth
+_PAUSE = 0.25  # seconds between two measurements of memory
 
 
 def soak(stage: Stage, messages: int, rate: int) -> dict[str, Any]:
-    """Run it once and return the figures.
+    """Run the soak test once, and return its figures.
 
     Raises:
-        Failed: a message was not shown, or not recorded, or memory grew.
+        Failed: Raised when a message was not shown or not recorded, or memory grew.
     """
     from pulsekit import read_recording
 
@@ -82,7 +82,7 @@ def soak(stage: Stage, messages: int, rate: int) -> dict[str, Any]:
 
 
 class _Memory:
-    """Note every now and then how much memory a process has, in MiB."""
+    """Record the memory of a process in MiB at intervals."""
 
     def __init__(self, pid: int) -> None:
         self._status = Path(f"/proc/{pid}/status")
@@ -100,7 +100,7 @@ class _Memory:
         while not self._end.wait(_PAUSE):
             try:
                 self._sizes.append(self._size())
-            except (OSError, IndexError):  # it has ended
+            except (OSError, IndexError):  # the process has ended
                 return
 
     def _size(self) -> float:
@@ -108,7 +108,7 @@ class _Memory:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="Watch an exchange for minutes.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description="Run pulsekit tail for minutes.")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--rate", type=int, default=2000, help="messages a second")
     parser.add_argument("--broker", choices=("rabbitmq", "sandbox"), default="rabbitmq")

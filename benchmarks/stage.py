@@ -1,4 +1,4 @@
-"""What the clients find: jobs in a folder, and a private broker with a queue for each measurement."""
+"""The environment of the clients: a folder with jobs, and a private broker with a queue for each measurement."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ __all__ = ["KEY", "Stage", "read_bodies", "read_jobs", "spoiled", "with_one_spoi
 
 KEY = "treeherder.mozilla-central._"
 
-_JOBS = 256  # different ones, over and over
+_JOBS = 256  # different jobs, which are repeated
 _LINK = "https://ci.example.com/api/queue/v1/task/{0}/runs/0/artifacts/public/{1}"
-_COMMIT = 5_000  # messages put into a queue at once
+_COMMIT = 5_000  # messages in one transaction
 
 
 class Stage:
-    """Own the folder and the brokers of one run; a broker starts when its first queue is asked for.
+    """The folder and the brokers of one run. A broker starts when its first queue is requested.
 
-    The folder has `jobs.ndjson`, one of them as `job.json`, one that is invalid as `spoiled.json`, and `schema.json`.
+    The folder has `jobs.ndjson`, a job as `job.json`, an invalid job as `spoiled.json`, and `schema.json`.
 
     Args:
-        seconds: how long one measurement takes, about.
-        most: how many messages streams have, and the largest number of them where it grows.
-        broker: `rabbitmq` or `sandbox`, for whoever does not ask for one of them.
-        full: whether what takes minutes is measured as well.
+        seconds: the approximate duration of one measurement.
+        most: the number of messages of streams, and the largest number for growth.
+        broker: `rabbitmq` or `sandbox`, for parts that do not name a broker.
+        full: whether to measure cases that take minutes.
     """
 
     def __init__(self, seconds: float, most: int, broker: str, *, full: bool = False) -> None:
@@ -50,12 +50,12 @@ class Stage:
         self.most = most
         self.broker = broker
         self.full = full
-        self.versions: dict[str, str] = {}  # of the brokers that were needed
+        self.versions: dict[str, str] = {}  # of the brokers that were started
         self._owned = ExitStack()
         self._numbers = count(1)
 
     def __enter__(self) -> Self:
-        tests = str(Path(__file__).parents[1] / "tests")  # has the samples, and a RabbitMQ of one's own
+        tests = str(Path(__file__).parents[1] / "tests")  # with the sample jobs, and a private RabbitMQ
         if tests not in sys.path:
             sys.path.append(tests)
         from support.samples import SCHEMA
@@ -77,7 +77,7 @@ class Stage:
 
     @contextmanager
     def queue(self, case: str, messages: int = 0, broker: str | None = None, *, filled: bool = True) -> Iterator[Task]:
-        """Give the task of a case that has a durable queue for itself, with the task's messages in it if `filled`."""
+        """Yield the task of a case with a private durable queue, which has the task's messages if `filled`."""
         at, name = self._broker(broker), f"bench{next(self._numbers)}"
         exchange, queue = f"exchange/{at.user}/{name}", f"queue/{at.user}/{name}"
         task = self.task(case, url=at.url, exchange=exchange, queue=queue, routing_key=KEY, messages=messages)
@@ -95,7 +95,7 @@ class Stage:
                 channel.exchange_delete(exchange)
 
     def check_queue(self, task: Task, expected: int) -> None:
-        """Hold the queue to the number of messages that must be in it, and the first of them to what was sent."""
+        """Check the number of messages in the queue, and that the first message is a persistent job."""
         with _channel(task) as channel:
             found = channel.queue_declare(task.queue, passive=True).method.message_count
             if found != expected:
@@ -107,7 +107,7 @@ class Stage:
 
     @contextmanager
     def watched(self, broker: str | None = None) -> Iterator[Callable[[Sample], None]]:
-        """Give a function that notes in a sample what the broker's processes took for it, each operation."""
+        """Yield a function that adds the broker's processor time for one operation to a sample."""
         pids = self._broker(broker).pids
         before = sum(map(_cpu, pids))
 
@@ -137,7 +137,7 @@ class Stage:
 
 @dataclass(frozen=True, slots=True)
 class _Broker:
-    """Say who logs in, where, and which processes the broker is, when they are ours to look into."""
+    """The login, the address and the processes of a broker; no processes if they are not known."""
 
     user: str
     url: str
@@ -145,22 +145,22 @@ class _Broker:
 
 
 def read_jobs(task: Task) -> Iterator[Any]:
-    """Return an endless supply of jobs as dicts."""
+    """Return an endless iterator of jobs as dicts."""
     return cycle([json.loads(body) for body in _lines(task)])
 
 
 def read_bodies(task: Task) -> Iterator[bytes]:
-    """Return the same supply, encoded."""
+    """Return an endless iterator of encoded jobs."""
     return cycle(_lines(task))
 
 
 def spoiled(job: dict[str, Any]) -> dict[str, Any]:
-    """Return a job with one fault, late in the job."""
+    """Return a job with one error, near its end."""
     return job | {"version": 2}
 
 
 def with_one_spoiled(jobs: Iterator[Any], number: int, at: int) -> Iterator[Any]:
-    """Yield so many jobs, and one that is invalid besides, at a place of its own."""
+    """Yield a number of jobs, and one additional invalid job at a random position."""
     yield from islice(jobs, at)
     yield spoiled(next(jobs))
     yield from islice(jobs, number - at)
@@ -174,7 +174,7 @@ def _fill(channel: Any, task: Task) -> None:
     while some := list(islice(bodies, _COMMIT)):
         for body in some:
             channel.basic_publish(task.exchange, KEY, body, persistent)
-        channel.tx_commit()  # ends when they are all in the queue
+        channel.tx_commit()  # returns when all messages are in the queue
 
 
 @contextmanager
@@ -185,7 +185,7 @@ def _channel(task: Task) -> Iterator[Any]:
 
 
 def _cpu(pid: int) -> float:
-    """Read the processor's seconds of a process from proc(5)."""
+    """Return the processor time of a process in seconds, from proc(5)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(") ")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -195,7 +195,7 @@ def _lines(task: Task) -> list[bytes]:
 
 
 def _job(number: int) -> dict[str, Any]:
-    """Widen our sample to the 1.4 kB of a real job."""
+    """Return the sample job, extended to the 1.4 kB of a real job."""
     from support.samples import COMPLETED
 
     job = deepcopy(COMPLETED)

@@ -1,4 +1,4 @@
-"""Start a command, let it do one thing, and wait until it has ended."""
+"""Measure the time from the start of a command to its end."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _PULSEKIT = str(Path(sys.executable).with_name("pulsekit"))
 
 
 def _pulsekit(task: Task, meter: Meter, verdict: str, good: list[str], bad: list[str]) -> None:
-    """Ask for both answers, so that nobody gets fast by always saying yes."""
+    """Check a match and a mismatch, so that a constant answer fails."""
     Path(task.folder, "own.yml").write_text(shipped_text("pulse-job"), encoding="utf-8")
     answer, refusal = _run(task, _PULSEKIT, *good), _run(task, _PULSEKIT, *bad, status=1)
     if (json.loads(answer)[verdict], json.loads(refusal)[verdict]) != (True, False):
@@ -45,10 +45,10 @@ def _start(task: Task, meter: Meter, *command: str) -> None:
 
 
 def _run(task: Task, *command: str, status: int = 0) -> str:
-    """Run a command where nobody's configuration is, and return what it prints."""
+    """Run a command without the configuration of the user, and return its output."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PULSE", "PYTHON"))}
     environment = kept | dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"), task.folder)
-    # Installing compiles to bytecode; a checkout that is measured instead may have none, or not be allowed to keep it.
+    # An installed package has bytecode. A checkout may have none, or may be read-only.
     environment |= {"PYTHONPYCACHEPREFIX": f"{task.folder}/bytecode", "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     done = subprocess.run(command, cwd=task.folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode != status:

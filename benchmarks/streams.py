@@ -1,4 +1,4 @@
-"""The command line on streams: how fast they pass, and whether ten times as many take more memory."""
+"""Measure commands on streams: their rate, and whether ten times the input needs more memory."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OTHER_KEY", "PART", "RATE", "published", "publishing", "read_in_order"]
 
-RATE = 10_000  # messages a second that a tail is offered
+RATE = 10_000  # messages a second that are published for tail
 
-_TICK = 0.02  # seconds between two bursts of the steady publisher
-OTHER_KEY = "elsewhere.mozilla-central._"  # the queue is not bound to it, tail is
+_TICK = 0.02  # seconds between two batches of the publisher with a constant rate
+OTHER_KEY = "elsewhere.mozilla-central._"  # a binding of tail matches it, but no binding of the queue
 _MESSAGE_ID = b'"message_id":"'
 
 
@@ -52,7 +52,7 @@ def _match(task: Task, meter: Meter) -> None:
 
 
 def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = False) -> None:
-    """Let tail take messages as they are sent at a steady rate, or without one those that wait for it already."""
+    """Measure tail with messages that are published at a rate, or without a rate, before tail reads them."""
     recording = Path(task.folder, "recording.ndjson")
     shown = ("--save", str(recording), "--force", "--quiet") if saved else ("-o", "ndjson")
     command = ("tail", f"{task.exchange}:{OTHER_KEY}", "-n", str(task.messages), *shown)
@@ -88,7 +88,7 @@ def _tail(task: Task, meter: Meter, *, rate: int | None = None, saved: bool = Fa
 
 
 def read_in_order(lines: Iterable[bytes]) -> tuple[int, float]:
-    """Hold records to the order in which the messages were sent; return their number and when the first came."""
+    """Check that records are in the order of publication. Return their number and the time of the first record."""
     number, came = 0, 0.0
     for number, line in enumerate(lines, 1):
         came = came or perf_counter()
@@ -102,7 +102,7 @@ def _publish(task: Task) -> tuple[str, ...]:
 
 
 def _lines(task: Task, meter: Meter, status: int, *command: str, piped: Path | None = None) -> Iterator[bytes]:
-    """Yield what a command prints, and hold it to its exit status."""
+    """Yield the output of a command, and check its exit code."""
     with ExitStack() as stack:
         began = perf_counter()
         source = None
@@ -111,7 +111,7 @@ def _lines(task: Task, meter: Meter, status: int, *command: str, piped: Path | N
         streams: dict[str, Any] = {"stdin": source.stdout if source else subprocess.DEVNULL, "stdout": subprocess.PIPE}
         process = stack.enter_context(pulsekit(task.folder, *command, url=task.url, **streams))
         if source and source.stdout:
-            source.stdout.close()  # it is the command's alone
+            source.stdout.close()  # only the command reads it
         assert process.stdout
         yield from process.stdout
         usage = ended(process)
@@ -121,7 +121,7 @@ def _lines(task: Task, meter: Meter, status: int, *command: str, piped: Path | N
 
 
 def _one_unlike(task: Task, key: str, good: object, lines: Iterable[bytes]) -> None:
-    """Hold an answer to as many lines as there are payloads, good but for the one that was spoiled."""
+    """Check that the output has one line for each payload, and an error only for the invalid payload."""
     number, unlike = 0, []
     for number, line in enumerate(lines, 1):
         if json.loads(line)[key] != good:
@@ -131,7 +131,7 @@ def _one_unlike(task: Task, key: str, good: object, lines: Iterable[bytes]) -> N
 
 
 def publishing(task: Task, rate: int | None) -> Connection:
-    """Publish in a process beside this one."""
+    """Run a publisher in a separate process."""
     ours, theirs = Pipe(duplex=False)
     get_context("spawn").Process(target=_send_in_process, args=(task, rate, theirs), daemon=True).start()
     theirs.close()
@@ -139,13 +139,13 @@ def publishing(task: Task, rate: int | None) -> Connection:
 
 
 def published(publisher: Connection) -> tuple[float, float]:
-    """Return the rate that was reached, and when the last message was confirmed."""
+    """Return the measured rate, and the time of the last confirm."""
     try:
         rate, finished = publisher.recv()
     except EOFError:
         raise Failed("not everything was published") from None
     finally:
-        for process in active_children():  # it has nothing more to do than to end
+        for process in active_children():  # it has no work left
             process.join()
     return rate, finished
 
@@ -198,7 +198,7 @@ def _records(task: Task) -> Path:
 
 
 def _write_input(task: Task) -> None:
-    """Write files of jobs and of records, each with one more among them that is invalid, or that nobody is bound to."""
+    """Write files of jobs and of records. Each has one additional job that is invalid, or record that is unroutable."""
     if _records(task).exists():
         return
     with _jobs(task).open("w") as jobs, _records(task).open("w") as records:

@@ -1,4 +1,4 @@
-"""What one measurement is asked to do, and what it answers."""
+"""The task of one measurement, and its sample."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ __all__ = ["Failed", "LeftOut", "Sample", "Task"]
 
 
 class Failed(Exception):
-    """Report a measurement that is worth nothing: a message lost, a validation skipped, a client that broke."""
+    """Raised when a measurement is invalid: a message was lost, a validation was skipped, or the client failed."""
 
 
 class LeftOut(Exception):
-    """Report why a case is not measured here."""
+    """Raised when a case cannot be measured on this machine, with the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Tell a process what to measure; `folder` holds what `Stage` put there, `messages` wait in the queue."""
+    """The task of a process. `folder` has the files of `Stage`, `messages` is the number of messages in the queue."""
 
     case: str
     folder: str
@@ -31,11 +31,11 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Hold what one process measured: operations, their seconds, and the processor's seconds they cost the client."""
+    """The sample of one process: operations, their seconds, and the processor seconds of the client."""
 
     count: int
     seconds: float
     cpu: float
-    total: int  # operations with those of the warm-up
-    peak: int  # memory, in KiB
+    total: int  # operations, including the warm-up
+    peak: int  # peak of memory, in KiB
     extra: dict[str, float] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Validate jobs: as dicts, and as lines of NDJSON in growing numbers; and how long the first verdict takes."""
+"""Validate jobs as dicts and as lines of NDJSON in growing numbers, and measure the first verdict."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BATCH = 20  # jobs, the last of them invalid
 _SIZES = (10, 100, 1_000, 10_000, 100_000, 1_000_000)
 _LONG = _SIZES[-1]
 _LINES = "NDJSON to verdicts by pulsekit, {:,} lines"
-_FIRST = "first ms"  # of CPU, from a schema's name, file or dict to the first verdict, with what has to be imported
+_FIRST = "first ms"  # CPU time from a schema's name, file or dict to the first verdict, including imports
 _FILL = "import sys; from pulsekit.schemas.schema import load_schema; load_schema(sys.argv[1]).is_valid({})"
 
 
@@ -45,12 +45,12 @@ def _shipped(profile: Profile = "strict") -> Callable[[Any], bool]:
 
 
 def _own(task: Task, meter: Meter, *, cached: bool) -> None:
-    """Validate against a schema that is not shipped: the same one, as a file of YAML."""
+    """Validate against the same schema as a YAML file, which is not shipped in compiled form."""
     import pulsekit.schemas.schema
 
     text = pulsekit.schemas.schema.shipped_text("pulse-job")
     for module in [name for name in sys.modules if name.startswith("pulsekit.")]:
-        del sys.modules[module]  # they are part of what the first verdict takes
+        del sys.modules[module]  # the first verdict includes their import
     path = Path(task.folder, "own.yml")
     path.write_text(text, encoding="utf-8")
     os.environ |= {"XDG_CACHE_HOME": task.folder, "PULSEKIT_NO_CACHE": "" if cached else "1"}
@@ -106,7 +106,7 @@ def _check(task: Task, meter: Meter, load: Callable[[], Callable[[Any], bool]]) 
 
 
 def _read(task: Task, meter: Meter, size: int) -> None:
-    """Read and judge that many lines, the last of them invalid, in the memory of one."""
+    """Validate a number of lines of which the last is invalid, with the memory of one line."""
     from pulsekit._documents.document import iter_ndjson
 
     bodies = list(islice(read_bodies(task), _BATCH))

@@ -1,10 +1,10 @@
-"""Make the pictures of README.md anew: real commands on a real terminal, with a sandbox of their own.
+"""Draw the pictures of README.md: real commands on a pseudo-terminal, with a private sandbox.
 
     .venv/bin/nox -s pictures                    # or, with pulsekit installed: python docs/pictures
     .venv/bin/python docs/pictures tail match    # some of them
 
-A picture changes only where what is shown does: jobs and their ids are the same each time, and the time of day and the
-port of the sandbox, which are not, are replaced. How long something took is as it was.
+A picture changes only if the output of a command changes. Jobs and their ids are constant, and the time of day and the
+port of the sandbox are replaced. Durations are not replaced.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ FOLDER = Path(__file__).parent
 COLUMNS = 92
 EXCHANGE = "exchange/me/v1/jobs"
 REVISION = "5c3e1f4b9d2a7086e1f4b9d2a70865c3e1f4b9d2"
-PORT = 5695  # where a sandbox is by default
+PORT = 5695  # the default port of a sandbox
 
-# The font is whatever the reader's machine has: a picture fetches nothing.
+# The font is a font of the reader's machine, because a picture must not load external files.
 SVG = """\
 <svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -63,7 +63,7 @@ SVG = """\
 
 
 def job(number: int, symbol: str, name: str, group: str = "?", **more: Any) -> dict[str, Any]:
-    """Make a job that Treeherder would take."""
+    """Return a job that Treeherder accepts."""
     platform = more.pop("platform", "linux64")
     machine = {"platform": platform, "os": platform.rstrip("0123456789"), "architecture": "x86_64"}
     display = {"jobSymbol": symbol, "groupSymbol": group, "jobName": name}
@@ -106,13 +106,13 @@ BROKEN = {key: value for key, value in JOBS[1].items() if key != "version"} | {"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where commands run: a folder with files, and a sandbox."""
+    """The environment of the commands: a folder with files, and a sandbox."""
 
     folder: Path
     url: str
 
     def environment(self) -> dict[str, str]:
-        """Return the settings of an account that has nothing but the sandbox."""
+        """Return the environment variables of a user with only a sandbox."""
         return {
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
             "HOME": str(self.folder),
@@ -122,18 +122,18 @@ class Stage:
         }
 
     def quietly(self, *words: str) -> None:
-        """Run a command that nobody looks at."""
+        """Run a command whose output is not shown."""
         subprocess.run(
             [sys.executable, "-m", "pulsekit", *words],
             env=self.environment(), cwd=self.folder, capture_output=True, check=True,
         )  # fmt: skip
 
     def shown(self, line: str, then: Callable[[], None] | None = None) -> bytes:
-        """Run a command on a terminal until it ends, and return what the terminal was sent, after a prompt.
+        """Run a command on a terminal until the command ends, and return a prompt and the output.
 
         Args:
-            line: as it is typed; `pulsekit` first.
-            then: called once the command listens.
+            line: the command line, which begins with `pulsekit`.
+            then: called when the command prints "listening".
         """
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 60, COLUMNS, 0, 0))
@@ -150,7 +150,7 @@ class Stage:
                         then()
                         then = None
             finally:
-                process.terminate()  # it may wait for what will never come
+                process.terminate()  # after an error, the command may wait forever
                 os.close(ours)
         return b"\x1b[1m$ " + line.encode() + b"\x1b[0m\n" + sent.replace(b"\r\n", b"\n")
 
@@ -158,7 +158,7 @@ class Stage:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # how a terminal says that its other end is closed
+    except OSError:  # the other end of the terminal is closed
         return b""
 
 
@@ -203,7 +203,7 @@ SCENES = (tail, publish, validate, match, preview, doctor, queue)
 
 
 async def _prepare(url: str) -> None:
-    """Make the exchange, and a queue with messages that wait."""
+    """Create the exchange, and a queue with messages."""
     import pulsekit
 
     async with pulsekit.connect(url) as pulse:
@@ -218,7 +218,7 @@ async def _prepare(url: str) -> None:
 
 @contextmanager
 def staged() -> Iterator[Stage]:
-    """Host a sandbox, and write the files that the commands name."""
+    """Run a sandbox, and write the files that the commands read."""
     import asyncio
 
     from pulsekit.testing import PulseSandbox
@@ -239,7 +239,7 @@ def staged() -> Iterator[Stage]:
 
 
 def draw(name: str, sent: bytes, port: str) -> str:
-    """Return the picture of what a terminal was sent."""
+    """Return the picture of the output of a terminal, as SVG."""
     from io import StringIO
 
     from rich.console import Console
@@ -253,7 +253,7 @@ def draw(name: str, sent: bytes, port: str) -> str:
         sent.decode(),
     )
     text = Text.from_ansi(shown.replace(port, str(PORT)).rstrip("\n"))
-    # Some viewers drop spaces with which a piece of text begins: those become a piece of their own, which is not drawn.
+    # Some viewers drop leading spaces of a text element. Here the leading spaces are a separate element.
     starts = {0, *(span.end for span in text.spans), *(found.end() for found in re.finditer("\n", text.plain))}
     for start in starts:
         spaces = len(text.plain[start:]) - len(text.plain[start:].lstrip(" "))
@@ -269,7 +269,7 @@ def draw(name: str, sent: bytes, port: str) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Make the pictures of these names, or all."""
+    """Draw the pictures with these names, or all pictures."""
     scenes = {scene.__name__: scene for scene in SCENES}
     unknown = [name for name in names if name not in scenes]
     if unknown:

@@ -95,7 +95,7 @@ def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[
         found = [_bound(entry) for entry in listed]
     except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise NetworkError(
-            f"the response of {address} is not a list of bindings; check that {site} is PulseGuardian"
+            f"the response of {address} is not a list of bindings: check the URL of PulseGuardian"
         ) from error
     # Every queue is bound to the default exchange and cannot be unbound from it.
     return tuple(one for one in found if one.exchange)

@@ -54,7 +54,7 @@ def test_a_queue_that_pulseguardian_does_not_know_has_no_bindings(guardian: Site
 )
 def test_an_answer_that_is_no_list_of_bindings_is_told_as_such(guardian: Site, body: bytes) -> None:
     guardian.body = body
-    with pytest.raises(pulsekit.NetworkError, match="is it PulseGuardian"):
+    with pytest.raises(pulsekit.NetworkError, match="check the URL of PulseGuardian"):
         fetch_bindings(guardian.url, "queue/me/q")
 
 

@@ -163,10 +163,10 @@ def treeherder___definitions_1(data):
     return data
 
 YAML = (
-    "# What a publisher gives Treeherder, so that it binds a queue to the publisher's exchange.\n"
+    "# The registration of a publisher with Treeherder, by which Treeherder binds its queue to the publisher's exchange.\n"
     '#\n'
-    '# Treeherder makes one binding of each destination with each project, by default `<destination>.<project>`.\n'
-    '# A project may have several words, as `mozilla-inbound._` has, and both lists may hold the wildcards * and #.\n'
+    '# Treeherder creates one binding for each combination of destination and project, by default `<destination>.<project>`.\n'
+    '# A project can have several words, such as `mozilla-inbound._`. Both lists can have the wildcards * and #.\n'
     '$schema: http://json-schema.org/draft-06/schema#\n'
     'title: Registration\n'
     'description: One registration, or a list of them.\n'
@@ -193,19 +193,19 @@ YAML = (
     '    required: [exchange, projects]\n'
     '    properties:\n'
     '      exchange:\n'
-    '        description: Names the exchange as it exists on Pulse.\n'
+    '        description: The name of the exchange on Pulse.\n'
     '        type: string\n'
     "        pattern: '^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+$'\n"
     '        maxLength: 255\n'
     '      destinations:\n'
-    '        description: Lists where the jobs go, such as "treeherder". Bindings by project alone do without.\n'
+    '        description: The destinations of the jobs, such as "treeherder". Optional if the bindings have only a project.\n'
     "        $ref: '#/definitions/words'\n"
     '      projects:\n'
-    '        description: Lists the repositories as they stand in the routing key.\n'
+    '        description: The repositories, as in the routing key.\n'
     "        $ref: '#/definitions/words'\n"
 )
 JSON = (
-    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Registration", "description": "One registration, or a list of them.", "anyOf": [{"title": "one registration", "$ref": "#/definitions/registration"}, {"title": "a list of registrations", "type": "array", "minItems": 1, "items": {"$ref": "#/definitions/registration"}}], "definitions": {"words": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": 255}}, "registration": {"type": "object", "additionalProperties": false, "required": ["exchange", "projects"], "properties": {"exchange": {"description": "Names the exchange as it exists on Pulse.", "type": "string", "pattern": "^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+$", "maxLength": 255}, "destinations": {"description": "Lists where the jobs go, such as \\"treeherder\\". Bindings by project alone do without.", "$ref": "#/definitions/words"}, "projects": {"description": "Lists the repositories as they stand in the routing key.", "$ref": "#/definitions/words"}}}}}'
+    '{"$schema": "http://json-schema.org/draft-06/schema#", "title": "Registration", "description": "One registration, or a list of them.", "anyOf": [{"title": "one registration", "$ref": "#/definitions/registration"}, {"title": "a list of registrations", "type": "array", "minItems": 1, "items": {"$ref": "#/definitions/registration"}}], "definitions": {"words": {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1, "maxLength": 255}}, "registration": {"type": "object", "additionalProperties": false, "required": ["exchange", "projects"], "properties": {"exchange": {"description": "The name of the exchange on Pulse.", "type": "string", "pattern": "^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+$", "maxLength": 255}, "destinations": {"description": "The destinations of the jobs, such as \\"treeherder\\". Optional if the bindings have only a project.", "$ref": "#/definitions/words"}, "projects": {"description": "The repositories, as in the routing key.", "$ref": "#/definitions/words"}}}}}'
 )
 
 __all__ = ["JSON", "YAML", "strict", "treeherder"]

@@ -321,13 +321,13 @@ def treeherder(data):
 YAML = (
     '# How a Taskcluster task appears on Treeherder: the object `extra.treeherder` of its definition.\n'
     '#\n'
-    "# The structure and every limit are those of Treeherder's own schema (`schemas/task-treeherder-config.yml`); the words are\n"
-    "# pulsekit's. Treeherder drops the messages of a task whose object does not fit, with one line in its own log.\n"
+    "# The structure and all limits are from Treeherder's schema (`schemas/task-treeherder-config.yml`); the descriptions are\n"
+    "# pulsekit's. If the object is invalid, Treeherder drops the messages of the task and writes one line to its log.\n"
     '$schema: http://json-schema.org/draft-07/schema#\n'
     'title: extra.treeherder of a task\n'
     'description: The symbol, group and platform under which Treeherder shows a task.\n'
     'type: object\n'
-    'additionalProperties: true # others are ignored, except `collection`: its keys are the labels if `labels` has none\n'
+    'additionalProperties: true # ignored, except `collection`: its keys are the labels if `labels` is empty or absent\n'
     'required: [symbol]\n'
     '\n'
     'properties:\n'
@@ -340,7 +340,7 @@ YAML = (
     '    maxLength: 25\n'
     '  groupSymbol:\n'
     '    title: Group symbol\n'
-    '    description: The symbol before the brackets around jobs of one kind, such as "M". Without it, the job has no group.\n'
+    '    description: The symbol before the brackets around the jobs of a group, such as "M". By default, there is no group.\n'
     '    type: string\n'
     '    minLength: 1\n'
     '    maxLength: 25\n'
@@ -351,17 +351,17 @@ YAML = (
     '    minLength: 1\n'
     '    maxLength: 255\n'
     '\n'
-    '  # The row of the push.\n'
+    '  # The row of the job in its push.\n'
     '  machine:\n'
     '    title: Machine\n'
-    '    description: The platform is the head of the row. The default is the worker type of the task.\n'
+    '    description: The machine, whose platform is the title of the row. The default is the worker type of the task.\n'
     '    type: object\n'
     '    additionalProperties: false\n'
     '    required: [platform]\n'
     '    properties:\n'
     '      platform:\n'
     '        title: Platform\n'
-    '        description: The name of the platform, such as "linux64". Treeherder knows the order of the usual ones.\n'
+    '        description: The name of the platform, such as "linux64". Treeherder has an order for the usual platforms.\n'
     '        type: string\n'
     "        pattern: '^[A-Za-z0-9_-]+$'\n"
     '        minLength: 1\n'
@@ -390,22 +390,22 @@ YAML = (
     '      minLength: 1\n'
     '      maxLength: 50\n'
     '\n'
-    '  # How much the job matters, and what it is.\n'
+    '  # The importance and the kind of the job.\n'
     '  tier:\n'
     '    title: Tier\n'
-    '    description: 1 for jobs that close the tree when they fail; 3 is hidden at first. The default is 1.\n'
+    '    description: 1 for jobs whose failure closes the tree. Treeherder hides tier 3 by default. The default is 1.\n'
     '    type: integer\n'
     '    minimum: 1\n'
     '    maximum: 3\n'
     '  jobKind:\n'
     '    title: Kind of job\n'
-    '    description: A failed "test" is shown as testfailed, a failed "build" or "other" as busted. The default is "other".\n'
+    '    description: Treeherder shows a failed "test" as testfailed, other failed jobs as busted. The default is "other".\n'
     '    type: string\n'
     '    default: other\n'
     '    enum: [build, test, other]\n'
     '  reason:\n'
     '    title: Reason\n'
-    '    description: Why the job exists, such as "scheduled", which is the default.\n'
+    '    description: The reason why the job ran. The default is "scheduled".\n'
     '    type: string\n'
     '    minLength: 1\n'
     '    maxLength: 125\n'
@@ -417,7 +417,7 @@ YAML = (
     '    maxLength: 125\n'
 )
 JSON = (
-    '{"$schema": "http://json-schema.org/draft-07/schema#", "title": "extra.treeherder of a task", "description": "The symbol, group and platform under which Treeherder shows a task.", "type": "object", "additionalProperties": true, "required": ["symbol"], "properties": {"symbol": {"title": "Symbol", "description": "The text of the link to the job, such as \\"bc3\\". Quote a number in YAML.", "type": "string", "minLength": 0, "maxLength": 25}, "groupSymbol": {"title": "Group symbol", "description": "The symbol before the brackets around jobs of one kind, such as \\"M\\". Without it, the job has no group.", "type": "string", "minLength": 1, "maxLength": 25}, "groupName": {"title": "Group name", "description": "The full name of the group, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}, "machine": {"title": "Machine", "description": "The platform is the head of the row. The default is the worker type of the task.", "type": "object", "additionalProperties": false, "required": ["platform"], "properties": {"platform": {"title": "Platform", "description": "The name of the platform, such as \\"linux64\\". Treeherder knows the order of the usual ones.", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}, "os": {"title": "Operating system", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"title": "Architecture", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}}}, "labels": {"title": "Labels", "description": "The options of the platform, such as \\"debug\\" or \\"asan\\". The default is \\"opt\\".", "type": "array", "uniqueItems": false, "items": {"title": "Label", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}}, "tier": {"title": "Tier", "description": "1 for jobs that close the tree when they fail; 3 is hidden at first. The default is 1.", "type": "integer", "minimum": 1, "maximum": 3}, "jobKind": {"title": "Kind of job", "description": "A failed \\"test\\" is shown as testfailed, a failed \\"build\\" or \\"other\\" as busted. The default is \\"other\\".", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "reason": {"title": "Reason", "description": "Why the job exists, such as \\"scheduled\\", which is the default.", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"title": "Product", "description": "The product, such as \\"firefox\\".", "type": "string", "minLength": 1, "maxLength": 125}}}'
+    '{"$schema": "http://json-schema.org/draft-07/schema#", "title": "extra.treeherder of a task", "description": "The symbol, group and platform under which Treeherder shows a task.", "type": "object", "additionalProperties": true, "required": ["symbol"], "properties": {"symbol": {"title": "Symbol", "description": "The text of the link to the job, such as \\"bc3\\". Quote a number in YAML.", "type": "string", "minLength": 0, "maxLength": 25}, "groupSymbol": {"title": "Group symbol", "description": "The symbol before the brackets around the jobs of a group, such as \\"M\\". By default, there is no group.", "type": "string", "minLength": 1, "maxLength": 25}, "groupName": {"title": "Group name", "description": "The full name of the group, such as \\"Mochitests\\".", "type": "string", "minLength": 1, "maxLength": 255}, "machine": {"title": "Machine", "description": "The machine, whose platform is the title of the row. The default is the worker type of the task.", "type": "object", "additionalProperties": false, "required": ["platform"], "properties": {"platform": {"title": "Platform", "description": "The name of the platform, such as \\"linux64\\". Treeherder has an order for the usual platforms.", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}, "os": {"title": "Operating system", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}, "architecture": {"title": "Architecture", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 25}}}, "labels": {"title": "Labels", "description": "The options of the platform, such as \\"debug\\" or \\"asan\\". The default is \\"opt\\".", "type": "array", "uniqueItems": false, "items": {"title": "Label", "type": "string", "pattern": "^[A-Za-z0-9_-]+$", "minLength": 1, "maxLength": 50}}, "tier": {"title": "Tier", "description": "1 for jobs whose failure closes the tree. Treeherder hides tier 3 by default. The default is 1.", "type": "integer", "minimum": 1, "maximum": 3}, "jobKind": {"title": "Kind of job", "description": "Treeherder shows a failed \\"test\\" as testfailed, other failed jobs as busted. The default is \\"other\\".", "type": "string", "default": "other", "enum": ["build", "test", "other"]}, "reason": {"title": "Reason", "description": "The reason why the job ran. The default is \\"scheduled\\".", "type": "string", "minLength": 1, "maxLength": 125}, "productName": {"title": "Product", "description": "The product, such as \\"firefox\\".", "type": "string", "minLength": 1, "maxLength": 125}}}'
 )
 
 __all__ = ["JSON", "YAML", "strict", "treeherder"]
