@@ -707,8 +707,8 @@ SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(pa
         (({}, KEY), {"properties": {}}, r"properties=Properties\("),
         (({}, KEY), {"headers": [("n", 1)]}, "headers is a mapping"),
         (({}, KEY), {"headers": ""}, "headers is a mapping"),
-        ((json.dumps(JOBS[0]), KEY), {}, "pass the object itself"),
-        ((" [1]\n", KEY), {}, "pass the object itself"),
+        ((json.dumps(JOBS[0]), KEY), {}, "pass the object instead"),
+        ((" [1]\n", KEY), {}, "pass the object instead"),
     ],
 )
 async def test_arguments_of_a_wrong_type_are_refused_with_the_right_form(
