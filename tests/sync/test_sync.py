@@ -65,7 +65,9 @@ def threads() -> list[threading.Thread]:
 
 
 def run_child(program: str, *arguments: str) -> Child:
-    return Child([sys.executable, "-c", program, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # From Python 3.12 on, a fork beside a thread is a DeprecationWarning, and such a fork is what these tests are about.
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, *arguments]
+    return Child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_published_messages_arrive_in_order(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
