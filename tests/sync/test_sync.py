@@ -65,7 +65,7 @@ def threads() -> list[threading.Thread]:
 
 
 def run_child(program: str, *arguments: str) -> Child:
-    # From Python 3.12 on, a fork beside a thread is a DeprecationWarning, and such a fork is what these tests are about.
+    # From Python 3.12 on, a fork beside a thread is a DeprecationWarning: these tests fork on purpose.
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, *arguments]
     return Child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
