@@ -24,13 +24,14 @@ _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
 _PUBLIC = (
     "pulsekit",
-    *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consumer", "diagnosis", "publisher", "queues")),
-    *(
-        f"pulsekit.{name}"
-        for name in ("pytest_plugin", "recordings", "records", "sandbox", "schemas", "testing", "treeherder")
-    ),
+    *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consume", "consumer", "diagnosis", "publisher")),
+    *(f"pulsekit.{name}" for name in ("pytest_plugin", "queues", "recordings", "records", "sandbox", "schemas")),
+    *(f"pulsekit.{name}" for name in ("sync", "testing", "treeherder")),
 )
-_IN_A_LOOP = ("tests/_amqp", "tests/consumer", "tests/publisher", "tests/sandbox", "tests/test_pulse.py")
+_IN_A_LOOP = (
+    *("tests/_amqp", "tests/consume", "tests/consumer", "tests/publisher", "tests/sandbox", "tests/sync"),
+    *("tests/test_cancellation.py", "tests/test_pulse.py"),
+)
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 

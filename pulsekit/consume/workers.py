@@ -95,7 +95,7 @@ class Workers:
             RunningWorker(self, worker, title if titles.count(title) == 1 else f"{title}-{number}")
             for number, (worker, title) in enumerate(zip(workers, titles, strict=True), 1)
         )
-        self.stopping = False
+        self.stopping: bool = False
         self.drains = drain
         self.on_ready = on_ready
         self.on_failure = on_failure
