@@ -42,7 +42,7 @@ def test_the_first_step_that_failed_is_shown_with_a_hint(stand: Stand, tmp_path:
     stand.task(TASK | {"routes": ["tc-treeherder-stage.v2.autoland.x"], "metadata": {"name": "\x1b[31m"}})
     done = why(stand, tmp_path, SLUG, "-o", "pretty")
     assert done.status == 1
-    assert "failed   route       /routes/0: tc-treeherder-stage does not count" in done.out
+    assert "failed   route       /routes/0: the route begins with tc-treeherder-stage" in done.out
     assert "hint  add the route tc-treeherder.v2.<project>.<revision>.<push id>" in done.out
     assert "\x1b" not in done.out + done.err
     assert "route failed" in done.err
