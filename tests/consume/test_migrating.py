@@ -66,6 +66,9 @@ def run_twice(command: Sequence[str], queue: str, broker: PulseSandbox, folder: 
         (folder / name).write_text(sample[1])
     (folder / "analysis.py").write_text(ANALYSIS)
     lines: list[str] = []
+    # With PYTHONSAFEPATH, Python does not import from the folder of a program.
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    settings = environment(folder, broker.url("me"), {"PYTHONWARNINGS": "default", "PYTHONPATH": path})
     with (
         pulsekit.sync.connect(broker.url("me")) as pulse,
         pulsekit.sync.connect(broker.url("hgpushes")) as mercurial,
@@ -73,10 +76,10 @@ def run_twice(command: Sequence[str], queue: str, broker: PulseSandbox, folder: 
         pushes = mercurial.publisher(EXCHANGE)
         for numbers, last in (((0, 1, 2), "analysed 2"), ((4,), "analysed 4")):
             with Child(
-                command, cwd=folder, env=environment(folder, broker.url("me"), {"PYTHONWARNINGS": "default"}),
-                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-            ) as process:  # fmt: skip
+                command, cwd=folder, env=settings, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            ) as process:
                 while not consumers(pulse, queue):
+                    assert process.poll() is None
                     time.sleep(0.01)  # between two questions: nothing announces a consumer
                 for number in numbers:
                     pushes.publish({"n": number}, "mozilla-central")
