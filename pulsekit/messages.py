@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -73,7 +74,7 @@ class _Settler(Protocol):
     def live(self, message: Message) -> bool: ...
 
 
-class MessageCheck:
+class MessageCheck(ABC):
     """A check of whole messages, in the place of a schema for their payloads.
 
     Attributes:
@@ -82,9 +83,9 @@ class MessageCheck:
 
     name: str = ""
 
+    @abstractmethod
     def problems(self, message: Message, *, most: int = _MOST_PROBLEMS) -> tuple[Problem, ...]:
         """Return the problems of a message, at most a number of them, and one more that says so."""
-        raise NotImplementedError
 
 
 class Message:

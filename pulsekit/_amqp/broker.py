@@ -128,7 +128,7 @@ class Broker:
         """
         if not self.tls:
             return None
-        import ssl  # takes a tenth of the start-up time
+        import ssl  # a tenth of the start-up time
 
         try:
             context = ssl.create_default_context(cafile=self.ca_file)

@@ -22,7 +22,7 @@ def is_defined(function: object, *tests: Callable[[object], bool]) -> bool:
 
 
 def check_callback(name: str, callback: object) -> None:
-    """Check a callback when it is given: it is None, or can be called without `await`.
+    """Check that a callback is None, or can be called without `await`.
 
     Raises:
         TypeError: Raised when the callback is defined by `async def`, or cannot be called.
@@ -39,7 +39,7 @@ def check_callback(name: str, callback: object) -> None:
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback, unless it is None. An exception of the callback is logged."""
+    """Call a callback if there is one. An exception of the callback is logged."""
     if callback is None:
         return
     try:

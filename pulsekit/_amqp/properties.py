@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["encode_properties", "read_properties"]
 
-# The basic properties with their flags, in the order of the specification. Those that are neither in `_OCTETS`, nor
-# `headers` nor `timestamp`, are short strings.
+# The basic properties with their flags, in the order of the specification. A property is a short
+# string, except `headers`, `timestamp` and the properties in `_OCTETS`.
 _FLAGS = (
     ("content_type", 1 << 15),
     ("content_encoding", 1 << 14),

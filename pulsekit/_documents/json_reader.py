@@ -10,7 +10,7 @@ one match, and the decoder itself skips an object or a list. Example, for the va
     {"a": {"c": 1}, "b": [2, 3]}
 
 it reads the members of the outer object up to b, at offset 21, then the items of the list there up to number 1, at
-offset 25. Both are stored, with the iterator that continues from there, so many look-ups in one long list read it once.
+offset 25. Both are stored, with the iterator that continues from there, so repeated look-ups read a long list once.
 Offsets become lines by bisection in the list of line starts.
 """
 

@@ -72,7 +72,7 @@ def how_to_match(pattern: str, text: str) -> str:
 
 
 class Guesses:
-    """A source of guesses for misspelt words, with a maximum number: each guess can take a millisecond."""
+    """A source of guesses for misspelt words, with a maximum number: a guess needs up to a millisecond."""
 
     def __init__(self, limit: int = 100) -> None:
         self._left = limit

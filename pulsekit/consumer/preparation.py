@@ -87,8 +87,8 @@ async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
     if properties.auto_delete:
         raise ConfigurationError(
             f"{name} is auto_delete: the broker deletes it, with its messages, when its last consumer stops. To "
-            "replace it, create a queue with another name and the same bindings, and consume that. Then take the "
-            f"messages out of the old queue: 'pulsekit queue take {name}'"
+            "replace it, create a queue with another name and the same bindings, and consume that. Then remove "
+            f"the messages from the old queue: 'pulsekit queue take {name}'"
         )
     return properties.arguments
 

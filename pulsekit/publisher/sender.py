@@ -145,7 +145,7 @@ class Sender:
             self._task = self._tasks.create_task(self._run(), name=f"publish to {self._exchange}")
 
     def accept(self, message: PendingMessage) -> None:
-        """Add a message to those that are sent, and start its deadline.
+        """Queue a message for sending, and start its deadline.
 
         Raises:
             PulsekitError: Raised when the sender is closed, or has failed.

@@ -38,7 +38,7 @@ class Reason(NamedTuple):
 
 
 class MatchedBindings:
-    """The bindings of a subscription, to find those that matched a message, in their order."""
+    """The bindings of a subscription, which find the bindings that matched a message, in their order."""
 
     def __init__(self, bindings: Iterable[Binding]) -> None:
         self._bindings = tuple(dict.fromkeys(bindings))

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 CHECKOUT = Path(__file__).parents[2]
-pytestmark = pytest.mark.skipif(not (CHECKOUT / "schemas").is_dir(), reason="no folder schemas, as in a checkout")
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,7 @@ def run_twice(command: Sequence[str], queue: str, broker: PulseSandbox, folder: 
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=30) in ends
             while consumers(pulse, queue):
-                time.sleep(0.01)
+                time.sleep(0.01)  # nothing announces that a consumer is gone either
             if numbers[0] == 0:
                 pushes.publish({"n": 3}, "mozilla-central")
     return lines

@@ -295,21 +295,23 @@ async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
 async def test_a_handler_that_blocks_the_event_loop_is_named(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    block = 0.4  # seconds, more than a quarter of the heartbeat interval: blocking is what the test is about
+
     async def waiting(_: pulsekit.Message) -> None:
-        await asyncio.sleep(0.4)
+        await asyncio.sleep(block)
         await messages.drain()
 
     async def blocking(_: pulsekit.Message) -> None:
         await asyncio.sleep(0)
-        time.sleep(0.4)
+        time.sleep(block)
         await messages.drain()
 
     async def blocking_first(_: pulsekit.Message) -> None:
-        time.sleep(0.4)
+        time.sleep(block)
         await messages.drain()
 
     def plain(_: pulsekit.Message) -> None:
-        time.sleep(0.4)
+        time.sleep(block)
         asyncio.get_running_loop().create_task(messages.drain())
 
     async with pulsekit.connect(f"{user.url}?heartbeat=1") as own:

@@ -35,7 +35,7 @@ def set_memory(rabbitmq: RabbitMQ) -> Iterator[Callable[[str], object]]:
 
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(20, marks=LONG)])
-async def test_a_memory_alarm_stops_publishers_and_nobody_else(
+async def test_a_memory_alarm_stops_publishers_and_no_consumer(
     set_memory: Callable[[str], object], stage: Stage, watch: Watch, figures: Callable[..., None], seconds: int
 ) -> None:
     account, window, time = Account(), 100, asyncio.get_running_loop().time

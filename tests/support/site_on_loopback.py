@@ -88,7 +88,7 @@ def site() -> Iterator[Site]:
 
 @contextmanager
 def dripping(head: bytes) -> Iterator[str]:
-    """Serve an answer that begins with these bytes, and goes on with a byte now and then for as long as it is read."""
+    """Serve an answer that begins with these bytes, followed by one byte every 20 ms until the client disconnects."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -96,7 +96,7 @@ def dripping(head: bytes) -> Iterator[str]:
                 connection.recv(65536)
                 connection.sendall(head)
                 while True:
-                    time.sleep(0.02)
+                    time.sleep(0.02)  # the pace of a slow site; the reader must stop at its deadline
                     connection.sendall(b"x")
 
         thread = threading.Thread(target=serve)

@@ -57,7 +57,7 @@ async def ignores_everything(message):
     print("begin", message.payload["n"], flush=True)
     while True:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             pass
 
