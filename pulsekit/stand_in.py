@@ -1,4 +1,4 @@
-"""A stand-in for Treeherder, which consumes the jobs of registrations and reports Treeherder's verdict on each.
+"""A stand-in for Treeherder, which consumes what Treeherder consumes, and reports Treeherder's verdict on each message.
 
 The stand-in calls `pulsekit.treeherder.Judge`, and stores only the last states of jobs. It is an ordinary client,
 except that it creates the exchanges of the registrations with the logins of their owners.
@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pulsekit.bindings.names import owner
-from pulsekit.bindings.registration import expand
+from pulsekit.bindings.registration import Binding, expand
+from pulsekit.errors import DocumentError
 from pulsekit.pulse import Pulse
+from pulsekit.treeherder.context import NOTHING, Context
+from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, message_subject
 from pulsekit.treeherder.verdict import Judge
 
 if TYPE_CHECKING:
@@ -22,13 +25,15 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit.bindings.registration import Binding, Registration
+    from pulsekit.bindings.registration import Registration
     from pulsekit.messages import Message
+    from pulsekit.treeherder.subjects import PushMessage, TaskDefinition, TaskGraph, TaskMessage
     from pulsekit.treeherder.verdict import Verdict
 
-__all__ = ["JobOutcome", "TreeherderStandIn"]
+__all__ = ["TREEHERDER_BINDINGS", "JobOutcome", "TreeherderStandIn"]
 
 USER = "treeherder"
+TREEHERDER_BINDINGS = tuple(Binding(exchange, "#") for exchange in (*EXCHANGES, *PUSH_EXCHANGES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,16 @@ class JobOutcome:
 
 
 class TreeherderStandIn:
-    """A consumer with the bindings of Treeherder, which judges each job it receives.
+    """A consumer with the bindings of Treeherder, which judges each job, task and push that it receives.
 
     Args:
         login: returns the address of the broker and the login of a user.
-        registrations: the registrations. The queue is bound for every combination of destination and project.
+        registrations: the registrations. The queue is bound for every combination of destination and project. The
+            bindings of Treeherder's own consumers are `TREEHERDER_BINDINGS`.
         on_outcome: called with the outcome of each message.
+        context: what is known about the Treeherder instance, such as its repositories.
+        tasks: the definition of the tasks of messages, or a graph with their definitions. Treeherder requests a
+            definition from Taskcluster's queue, which is not part of a sandbox.
 
     Attributes:
         bindings: the bindings.
@@ -71,6 +80,9 @@ class TreeherderStandIn:
         login: Callable[[str], Broker],
         registrations: Sequence[Registration | Binding],
         on_outcome: Callable[[JobOutcome], None],
+        *,
+        context: Context = NOTHING,
+        tasks: TaskDefinition | TaskGraph | None = None,
     ) -> None:
         self.bindings = expand(registrations)
         self.counts: Counter[str] = Counter()
@@ -78,6 +90,8 @@ class TreeherderStandIn:
         self._on_outcome = on_outcome
         self._pulse = Pulse(login(USER))
         self._judge = Judge()
+        self._context = context
+        self._tasks = tasks
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -103,6 +117,12 @@ class TreeherderStandIn:
         await self._pulse.__aexit__(kind, error, trace)
 
     async def _consume(self, message: Message) -> None:
-        outcome = JobOutcome(message, self._judge.judge(message))
+        outcome = JobOutcome(message, self._judge.judge(self._subject(message), self._context))
         self.counts[outcome.verdict.outcome] += 1
         self._on_outcome(outcome)
+
+    def _subject(self, message: Message) -> Message | TaskMessage | PushMessage:
+        try:
+            return message_subject(message.exchange, message.decoded, self._tasks) or message
+        except DocumentError:  # the body is not JSON, which the verdict on the message says
+            return message

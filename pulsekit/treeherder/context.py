@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from datetime import date
 
     from pulsekit.bindings.rules import Rule
@@ -29,6 +29,7 @@ class Context:
         profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also asserts dates
             and URIs. The outcome is always that of Treeherder.
         repositories: whether each repository of Treeherder is active, by name.
+        ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance, whose tasks alone it stores.
         today: the day on which Treeherder reads the job; by default today in UTC.
     """
 
@@ -40,6 +41,7 @@ class Context:
     rules: Mapping[str, Rule] | None = None
     profile: Profile = "treeherder"
     repositories: Mapping[str, bool] | None = None
+    ingested: Collection[str] | None = None
     today: date | None = None
 
 

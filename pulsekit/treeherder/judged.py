@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.context import Context
     from pulsekit.treeherder.placed import PlacedVerdict
     from pulsekit.treeherder.pushes import PushResolution
-    from pulsekit.treeherder.subjects import Subject, TaskDefinition, TaskGraph, TaskMessage
+    from pulsekit.treeherder.subjects import Subject, TaskDefinition, TaskGraph
     from pulsekit.treeherder.verdict import Judge
 
 __all__ = ["Judged", "edited_job", "judge_subjects"]
@@ -98,7 +98,7 @@ def judge_subjects(
         yield Judged(place_verdict(judge.judge(subject, context), document), push=push)
     else:
         if subject.task is None and tasks is not None:
-            subject = replace(subject, task=_find(tasks, subject))
+            subject = replace(subject, task=tasks.task_of(subject))
         yield Judged(place_verdict(judge.judge(subject, context), document))
 
 
@@ -132,12 +132,3 @@ def _judge_states(
         yield Judged(place_verdict(verdict, document), definition.label, number)
         if verdict.outcome == "dropped" or not states:
             return
-
-
-def _find(tasks: TaskDefinition | TaskGraph, message: TaskMessage) -> object:
-    """Return the definition of the task of a message: the only definition, or the one with its id in a graph."""
-    from pulsekit.treeherder.subjects import TaskDefinition
-
-    if isinstance(tasks, TaskDefinition):
-        return tasks.task
-    return next((one.task for one in tasks.tasks if one.task_id and one.task_id == message.task_id), None)

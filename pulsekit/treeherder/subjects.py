@@ -10,7 +10,7 @@ Sources: the message schemas of Taskcluster's queue and of taskcluster-github; `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.values import pointer_token
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EXCHANGES",
+    "PUSH_EXCHANGES",
     "ROOT_URL",
     "PushMessage",
     "TaskDefinition",
     "TaskGraph",
     "TaskMessage",
+    "message_subject",
     "normalize_task",
     "recognize",
 ]
@@ -41,6 +43,7 @@ EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # the exchanges tha
 
 _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
+PUSH_EXCHANGES = (_HG, f"{_GITHUB}push", f"{_GITHUB}pull-request")  # the exchanges of pushes that Treeherder binds
 _ANY_TASK = "A" * 22  # the slug id of the UUID of zeros
 _SLUG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 # Fields of a definition. Two of them identify a task, because a definition may be incomplete.
@@ -109,6 +112,10 @@ class TaskDefinition:
             payload = {"status": {"taskId": self.task_id or _ANY_TASK, "runs": runs}, "runId": 0}
             yield TaskMessage(exchange, payload, self.task, root_url, task_at=self.task_at, has_times=False)
 
+    def task_of(self, message: TaskMessage) -> Any:  # noqa: ARG002 - as in TaskGraph
+        """Return this definition, which is assumed to be that of the message."""
+        return self.task
+
 
 @dataclass(frozen=True, slots=True)
 class TaskGraph:
@@ -119,6 +126,10 @@ class TaskGraph:
     """
 
     tasks: tuple[TaskDefinition, ...]
+
+    def task_of(self, message: TaskMessage) -> Any:
+        """Return the definition of the task of a message, or None if the graph does not have its id."""
+        return next((one.task for one in self.tasks if one.task_id and one.task_id == message.task_id), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +160,24 @@ def normalize_task(task: Any) -> Any:
     if isinstance(queue, str) and len(parts := queue.split("/")) == 2:
         added["provisionerId"], added["workerType"] = parts
     return task | added if added else task
+
+
+def message_subject(
+    exchange: str, payload: Any, tasks: TaskDefinition | TaskGraph | None = None
+) -> TaskMessage | PushMessage | None:
+    """Return the subject of a message from an exchange of tasks or pushes that Treeherder binds, otherwise None.
+
+    Args:
+        exchange: the exchange of the message.
+        payload: the decoded body of the message.
+        tasks: the definition of the task, or a graph that may have it.
+    """
+    if exchange in PUSH_EXCHANGES:
+        return PushMessage(exchange, payload)
+    if exchange not in EXCHANGES:
+        return None
+    message = TaskMessage(exchange, payload)
+    return message if tasks is None else replace(message, task=tasks.task_of(message))
 
 
 def recognize(value: Any) -> Subject | None:
@@ -184,7 +213,7 @@ def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
     exchange, root_url = value["exchange"], value.get("root_url")
     if not isinstance(exchange, str):
         return None
-    is_push = "/hgpushes/" in exchange or exchange in {f"{_GITHUB}push", f"{_GITHUB}pull-request"}
+    is_push = "/hgpushes/" in exchange or exchange in PUSH_EXCHANGES
     if not (is_push or exchange.startswith(_QUEUE) or at):
         return None
     payload, name = value.get("payload"), "payload"

@@ -69,6 +69,12 @@ TASK_RULES = (
         "use the name of the repository on Treeherder, which has no dot",
     ),
     _rule(
+        "project-not-ingested",
+        "A Treeherder instance can be limited to projects with `PROJECTS_TO_INGEST`. It ignores tasks of all others. "
+        "Checked with `--ingest`.",
+        "add the project to PROJECTS_TO_INGEST of the instance",
+    ),
+    _rule(
         "project-mobile-branch",
         f"Of {', '.join(f'`{name}`' for name in MOBILE_PROJECTS)}, Treeherder ignores tasks of pull requests and of "
         "other branches than master and main, by `MOBILE_HEAD_REPOSITORY` and `MOBILE_HEAD_REF` in `payload.env`.",

@@ -16,7 +16,7 @@ from base64 import urlsafe_b64decode
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pulsekit._documents.suggestions import brief, described
+from pulsekit._documents.suggestions import brief, counted, described
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.prediction import TaskPrediction
 from pulsekit.treeherder.subjects import EXCHANGES, normalize_task
@@ -24,7 +24,7 @@ from pulsekit.treeherder.task_route import TaskRoute, find_route
 from pulsekit.treeherder.task_rules import MAIN_BRANCHES, MOBILE_PROJECTS, DroppedError, dropped
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder.lint import Finding
@@ -70,12 +70,16 @@ class _Run(NamedTuple):
     after: Any
 
 
-def predict_job(message: TaskMessage) -> TaskPrediction:
+def predict_job(message: TaskMessage, ingested: Collection[str] | None = None) -> TaskPrediction:
     """Return the job that Treeherder creates from a message, or the rules by which it drops the message.
 
     If several rules drop the message, Treeherder stops at the first finding. Without it, the next would apply.
+
+    Args:
+        message: the message, with the definition of its task.
+        ingested: the projects to which the Treeherder instance is limited; by default it has no limit.
     """
-    return _Handler(message).predict()
+    return _Handler(message, ingested).predict()
 
 
 class _Handler:
@@ -85,8 +89,9 @@ class _Handler:
     JSON pointer of a value is built only for a finding, because most messages have none.
     """
 
-    def __init__(self, message: TaskMessage) -> None:
+    def __init__(self, message: TaskMessage, ingested: Collection[str] | None) -> None:
         self._message = message
+        self._ingested = ingested
         self._task = normalize_task(message.task)
         self._findings: list[Finding] = []
         self._assumptions: list[str] = []
@@ -101,6 +106,9 @@ class _Handler:
             self._try(self._run)
             return self._prediction(None, None)
         route = self._try(lambda: find_route(self._in_task("routes"), f"{self._message.task_at}/routes"))
+        if route is not None and self._ingested and route.project not in self._ingested:
+            message = f"{brief(route.project)} is not among the {counted(len(self._ingested), 'project')}"
+            self._findings.append(dropped("project-not-ingested", route.pointer, message))
         if route is not None and route.project in MOBILE_PROJECTS:
             self._try(lambda: self._check_branch(route.project))
         config = self._try(self._config)

@@ -217,7 +217,7 @@ class Judge:
         from pulsekit.treeherder.prediction import UNKNOWN_TASK
         from pulsekit.treeherder.tasks import predict_job
 
-        predicted = predict_job(message)
+        predicted = predict_job(message, context.ingested)
         if predicted.job is None:
             if predicted.findings:
                 return Verdict("dropped", (), predicted.findings, "")
@@ -363,5 +363,6 @@ def _described(message: Message | Record, context: Context, *, complete: bool) -
         context.rules,
         context.profile,
         context.repositories,
+        context.ingested,
         context.today,
     )

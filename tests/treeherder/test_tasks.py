@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from support.samples import CORPUS, REVISION
 
 from pulsekit.errors import InvalidPayload
-from pulsekit.treeherder import preview_job
+from pulsekit.treeherder import Context, judge, preview_job
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage, normalize_task, recognize
 from pulsekit.treeherder.task_rules import PUSH_RULES, TASK_RULES
 from pulsekit.treeherder.tasks import predict_job
@@ -315,6 +315,16 @@ def test_mobile_projects_show_tasks_of_main_alone(env: dict[str, str], expected:
     assert rules(changed(payload={"env": env})) == []  # another project
 
 
+@pytest.mark.parametrize(("ingested", "dropped"), [(None, False), (["try", "autoland"], False), (["try"], True)])
+def test_an_instance_that_is_limited_to_projects_ignores_tasks_of_others(
+    ingested: list[str] | None, *, dropped: bool
+) -> None:
+    verdict = judge(message("pending", {"state": "pending"}), context=Context(ingested=ingested))
+    assert verdict.outcome == ("dropped" if dropped else "stored")
+    found = [(one.rule, one.pointer) for one in verdict.findings if one.severity == "dropped"]
+    assert found == ([("project-not-ingested", "/routes/1")] if dropped else [])
+
+
 def test_without_the_base_repository_the_decision_task_decides() -> None:
     task = changed(routes=[f"tc-treeherder.v2.reference-browser.{REVISION}"])
     predicted = predict_job(message("pending", {"state": "pending"}, task=task))
@@ -364,7 +374,9 @@ def test_every_rule_about_tasks_is_tried_here() -> None:
         for case in test.pytestmark[0].args[1]  # type: ignore[attr-defined] # of pytest
         for rule, _ in (case[-1] if isinstance(case[-1], list) else [case[-1]])
     }
-    assert tried | {"run-never-scheduled", "project-mobile-branch"} == {rule.name for rule in TASK_RULES}
+    assert tried | {"run-never-scheduled", "project-mobile-branch", "project-not-ingested"} == {
+        rule.name for rule in TASK_RULES
+    }
     assert all(rule.severity == "dropped" and rule.hint for rule in TASK_RULES)
 
 

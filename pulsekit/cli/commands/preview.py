@@ -8,7 +8,7 @@ import typer
 
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
-from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
+from pulsekit.cli.input.tasks import IngestOption, RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import OutputOption, SetOption, UnsetOption
 from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import Form, PayloadReport, report_record, writer
@@ -54,6 +54,7 @@ def command(
     ] = False,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
+    ingest: IngestOption = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     output: OutputOption = None,
@@ -75,7 +76,8 @@ def command(
     from pulsekit.schemas.schema import load_schema
 
     edits = edits_of(assignments, removals, load_schema(TODAY))
-    context = Context(rules=load_settings().rules, repositories=load_repositories(repositories))
+    known = load_repositories(repositories)
+    context = Context(rules=load_settings().rules, repositories=known, ingested=ingest)
     shown = _Preview(output, edits, context, load_tasks(task), details=details)
     read_all(files, shown, "preview")
     return shown.end()

@@ -12,6 +12,7 @@ import sys
 from collections import defaultdict
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,20 +23,21 @@ from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.names import check_exchange, check_user
 from pulsekit.cli.connection import run
 from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.tasks import IngestOption, RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import RegistrationOption, repeatable, seconds, user_option
 from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError, DocumentError
 from pulsekit.sandbox.model.users import ADMINISTRATOR, DEFAULT_USER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.publisher.encoder import Draft
     from pulsekit.publisher.publisher import Publisher
     from pulsekit.records.record import Record
     from pulsekit.sandbox import Event, Sandbox
-    from pulsekit.stand_in import JobOutcome
+    from pulsekit.stand_in import JobOutcome, TreeherderStandIn
 
 __all__ = ["EXAMPLES", "command"]
 
@@ -68,6 +70,12 @@ def command(
     ] = None,
     user: Annotated[str | None, user_option("me, or the first user of --users")] = None,
     registration: RegistrationOption = None,
+    treeherder: Annotated[
+        bool, typer.Option("--treeherder", help="Bind what Treeherder binds for tasks and pushes, and judge them.")
+    ] = False,
+    task: TaskOption = None,
+    repositories: RepositoriesOption = None,
+    ingest: IngestOption = None,
     seed: Annotated[
         str | None,
         typer.Option(metavar="RECORDING", help="Publish a recording when a queue is bound to its exchange."),
@@ -96,7 +104,9 @@ def command(
     with the password guest has all permissions. It is for experiments, tests and CI: it loses all messages when it
     stops.
 
-    With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each message.
+    With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each job. With
+    --treeherder, it does the same for Taskcluster's messages and for pushes: --task has the definitions of the tasks,
+    and --repositories the repositories that this Treeherder has.
     """
     from pulsekit.cli.input.registrations import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox
@@ -106,6 +116,16 @@ def command(
             f"--warn {warn_limit:,} is above --delete {delete_limit:,}: PulseGuardian warns before it deletes a queue"
         )
     registrations = [*registrations_from(*registration or ())]
+    judging = None
+    if treeherder or registrations:
+        from pulsekit.stand_in import TREEHERDER_BINDINGS, TreeherderStandIn
+        from pulsekit.treeherder.context import Context
+
+        registrations += TREEHERDER_BINDINGS if treeherder else ()
+        known = Context(repositories=load_repositories(repositories), ingested=ingest)
+        judging = partial(TreeherderStandIn, context=known, tasks=load_tasks(task))
+    elif task or repositories or ingest:
+        raise ConfigurationError("--task, --repositories and --ingest need --treeherder or --registration")
     watch = _Watch()
     recorded = _read_seed(seed) if seed else {}
     logins = _read_users(users) if users else None
@@ -125,7 +145,17 @@ def command(
     )
     private = password_file is not None or users is not None
     return run(
-        _host(sandbox, watch, _Faults.parse(faults or []), registrations, recorded, user, argv or [], private=private)
+        _host(
+            sandbox,
+            watch,
+            _Faults.parse(faults or []),
+            registrations,
+            judging,
+            recorded,
+            user,
+            argv or [],
+            private=private,
+        )
     )
 
 
@@ -134,6 +164,7 @@ async def _host(
     watch: _Watch,
     faults: _Faults,
     registrations: list[Registration | Binding],
+    judging: Callable[..., TreeherderStandIn] | None,
     recorded: dict[str, list[Draft]],
     user: str,
     argv: list[str],
@@ -160,10 +191,8 @@ async def _host(
             pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
             await seeds.publisher.open()
-        if registrations:
-            from pulsekit.stand_in import TreeherderStandIn
-
-            standin = TreeherderStandIn(lambda name: login_at(sandbox, name), registrations, _print_outcome)
+        if judging is not None:
+            standin = judging(lambda name: login_at(sandbox, name), registrations, _print_outcome)
             await stack.enter_async_context(standin)
             note(f"treeherder is bound with {', '.join(map(str, standin.bindings))}")
         stack.enter_context(faults.inflicted(sandbox))

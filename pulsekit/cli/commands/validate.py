@@ -10,7 +10,7 @@ import typer
 from pulsekit._documents.payloads import unwritable
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
-from pulsekit.cli.input.tasks import RepositoriesOption, TaskOption, load_repositories, load_tasks
+from pulsekit.cli.input.tasks import IngestOption, RepositoriesOption, TaskOption, load_repositories, load_tasks
 from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
 from pulsekit.cli.output.groups import MOST_SHOWN, Groups
 from pulsekit.cli.output.output import Output, note, warn
@@ -63,6 +63,7 @@ def command(
     ] = None,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
+    ingest: IngestOption = None,
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
@@ -98,7 +99,8 @@ def command(
 
         judge = Judge([*settings.lint_off, *(lint_off or ())])
     edits = edits_of(assignments, removals, loaded)
-    context = Context(profile=profile, rules=settings.rules, repositories=load_repositories(repositories))
+    known = load_repositories(repositories)
+    context = Context(profile=profile, rules=settings.rules, repositories=known, ingested=ingest)
     if migrate and (output is not None or statistics):
         raise ConfigurationError("--migrate writes jobs, not reports: remove --output and --statistics")
     report = _Report(

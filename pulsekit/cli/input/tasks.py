@@ -13,12 +13,18 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.repositories import Repositories
     from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
 
-__all__ = ["RepositoriesOption", "TaskOption", "load_repositories", "load_tasks"]
+__all__ = ["IngestOption", "RepositoriesOption", "TaskOption", "load_repositories", "load_tasks"]
 
 RepositoriesOption = Annotated[
     list[str] | None,
     repeatable(
         "--repositories", metavar="FILE", help="Check projects and pushes against Treeherder's repository.json."
+    ),
+]
+IngestOption = Annotated[
+    list[str] | None,
+    repeatable(
+        "--ingest", metavar="PROJECT", help="Assume that Treeherder ingests tasks of PROJECT only (PROJECTS_TO_INGEST)."
     ),
 ]
 TaskOption = Annotated[

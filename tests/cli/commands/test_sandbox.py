@@ -94,6 +94,42 @@ def test_the_stand_in_for_treeherder_tells_what_it_takes_and_drops(tmp_path: Pat
     assert "/tier" in dropped
 
 
+def test_the_stand_in_judges_messages_about_tasks_and_pushes(tmp_path: Path) -> None:
+    slug = "DF9vTi-OTBudejtvDR4qTA"
+    task = {"routes": ["tc-treeherder.v2.autoland.abc"], "extra": {}}
+    (tmp_path / "graph.json").write_text(json.dumps({slug: {"label": "build", "task": task}}))
+    runs = [{"runId": 0, "state": "running", "reasonCreated": "scheduled"}]
+    message = {"status": {"taskId": slug, "runs": runs}, "runId": 0}
+    other = {"status": {"taskId": "XrWNyFwpT2in-wLY9frb-w", "runs": runs}, "runId": 0}
+    push = {"payload": {"repo_url": "https://hg.example.com/try", "pushlog_pushes": []}}
+    sent = [("taskcluster-queue/v1/task-running", message), ("taskcluster-queue/v1/task-running", other)]
+    with start("sandbox", "--port", "0", "--treeherder", "--task", "graph.json", folder=tmp_path) as sandbox:
+        url = url_of(sandbox)
+        assert "exchange/taskcluster-queue/v1/task-exception:#, exchange/hgpushes/v1:#" in words(sandbox)
+        for exchange, payload in [*sent, ("hgpushes/v1", push)]:
+            options = ("--no-schema", "-e", f"exchange/{exchange}", "-k", "a.b")
+            user, _, rest = url.removeprefix("amqp://").partition("@")
+            assert user
+            login = f"amqp://{exchange.partition('/')[0]}:x@{rest}"
+            done = pulsekit("publish", *options, folder=tmp_path, url=login, given=json.dumps(payload))
+            assert done.status == 0, done.err
+        found = [words(sandbox) for _ in range(3)]
+        sandbox.terminate()
+        sandbox.communicate()
+    assert "dropped" in found[0]
+    assert "extra.treeherder is missing" in found[0]
+    assert "unknown" in found[1]
+    assert "definition of the task is unknown" in found[1]
+    assert "dropped" in found[2]
+    assert "list of pushes is empty" in found[2]
+
+
+def test_options_of_the_stand_in_need_it(tmp_path: Path) -> None:
+    done = pulsekit("sandbox", "--port", "0", "--ingest", "try", folder=tmp_path)
+    assert done.status == 2
+    assert "--treeherder" in done.err
+
+
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
 async def test_a_recording_is_published_once_somebody_is_bound(
     compress: Callable[[bytes], bytes], tmp_path: Path
