@@ -10,7 +10,7 @@ Sources: the message schemas of Taskcluster's queue and of taskcluster-github; `
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pulsekit._documents.values import pointer_token
@@ -126,10 +126,14 @@ class TaskGraph:
     """
 
     tasks: tuple[TaskDefinition, ...]
+    _by_id: dict[str, Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_id", {one.task_id: one.task for one in self.tasks if one.task_id})
 
     def task_of(self, message: TaskMessage) -> Any:
         """Return the definition of the task of a message, or None if the graph does not have its id."""
-        return next((one.task for one in self.tasks if one.task_id and one.task_id == message.task_id), None)
+        return self._by_id.get(message.task_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ def command(
     is shown in each state; or a task-graph.json, whose tasks that Treeherder would not show are listed first. For a
     push, the repository is shown.
 
-    Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one.
+    Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one, or if one cannot be judged.
     """
     check_given(files, "preview")
     from pulsekit._config.settings import load_settings
@@ -104,7 +104,7 @@ class _Preview:
         self._drawing: JobDrawing | None = None
         self._previewed: list[PreviewedJob] = []
         self.payloads = 0
-        self._dropped = 0
+        self._dropped = self._unknown = 0
         self._next = 0  # index in the current file
 
     def begin(self) -> None:
@@ -130,9 +130,13 @@ class _Preview:
     def end(self) -> ExitCode:
         """Draw the buffered jobs, print a summary, and return the exit code."""
         self.flush()
-        stored = self.payloads - self._dropped
-        note(f"Treeherder would drop {self._dropped:,} and store {stored:,}, if it has the projects and the pushes")
-        return ExitCode.NEGATIVE if self._dropped else ExitCode.DONE
+        dropped, unknown = self._dropped, self._unknown
+        rest = f"; {unknown:,} cannot be judged" if unknown else ""
+        note(
+            f"Treeherder would drop {dropped:,} and store {self.payloads - dropped - unknown:,}, "
+            f"if it has the projects and the pushes{rest}"
+        )
+        return ExitCode.NEGATIVE if dropped or unknown else ExitCode.DONE
 
     def _preview(self, document: Document) -> None:
         """Show each job of a document, or why Treeherder would drop it."""
@@ -168,7 +172,10 @@ class _Preview:
                 self._draw()
 
     def _drop(self, report: PayloadReport, judged: Judged | None = None) -> None:
-        self._dropped += 1
+        if report.outcome == "unknown":
+            self._unknown += 1
+        else:
+            self._dropped += 1
         if not self._out.pretty:
             self._out.record(report_record(report) | (judged.record() if judged is not None else {}))
             return

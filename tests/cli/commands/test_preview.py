@@ -137,6 +137,15 @@ def test_a_job_that_is_dropped_though_the_schema_takes_it_is_told_apart(call, fo
     assert result.err.endswith("Treeherder would drop 1 and store 0, if it has the projects and the pushes\n")
 
 
+def test_a_message_without_its_definition_is_neither_dropped_nor_stored(call) -> None:
+    runs = [{"runId": 0, "state": "running", "reasonCreated": "scheduled"}]
+    result = call("preview", stdin=ndjson({"status": {"taskId": "DF9vTi-OTBudejtvDR4qTA", "runs": runs}, "runId": 0}))
+    assert result.code == 1
+    assert [one["outcome"] for one in records(result)] == ["unknown"]
+    assert "would drop 0 and store 0" in result.err
+    assert "1 cannot be judged" in result.err
+
+
 def test_what_json_can_hold_can_be_shown(call) -> None:
     strange = PENDING | {"reason": "\ud800 \x1b[2J \u202e", "tier": 1.0}
     for output in ("ndjson", "pretty"):
