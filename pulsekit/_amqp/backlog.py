@@ -1,12 +1,12 @@
-"""Since when messages may wait in the queue of a consumer, as far as the consumer can see.
+"""Estimate since when messages may wait in a queue, from the deliveries to its consumer.
 
 Plan: the broker keeps messages back only while the window is used up, that is, while as many deliveries are unsettled
-as the prefetch allows. `observe` is called when deliveries arrive and when they are settled. An acknowledgement needs
-some time to the broker, and the next delivery some time back, so deliveries count as unsettled for `DELAY` after they
-were settled. They are counted in periods of that length: the current one and the one before.
+as the prefetch allows. `observe` is called when deliveries arrive and when they are settled. Because an acknowledgement
+and the next delivery travel for some time, a delivery counts as unsettled for `DELAY` after it was settled. Settled
+deliveries are counted in periods of that length: the current period and the previous one.
 
-Invariants: `_began` is the time at which the window was used up, if it has been used up from then to `_last` without a
-pause longer than `DELAY`. If the window was free for longer, the broker has sent all that it had.
+Invariants: `_began` is None, or the time since which the window was used up until `_last`, without a pause longer than
+`DELAY`. After a longer pause the queue is empty: the broker has delivered all its messages.
 
 Example: a prefetch of 2 and a handler that needs a minute. At 12:00:00 three messages arrive at the broker. It sends
 two, the window is used up, and `since` is 12:00:00, also at 12:00:30. At 12:01:00 the first message is acknowledged and
@@ -31,16 +31,16 @@ class Backlog:
         self._began: float | None = None
         self._last = -inf
         self._period = -inf  # the beginning of the current period
-        self._recent = self._former = 0  # settled in the current period, and in the one before
+        self._recent = self._former = 0  # settled in the current period, and in the previous one
 
     def observe(self, now: float, unsettled: int, window: int, settled: int = 0) -> None:
         """Compare the window with the deliveries in it.
 
         Args:
             now: the time.
-            unsettled: the number of unsettled deliveries, including the deliveries that are being settled.
+            unsettled: the number of unsettled deliveries, including `settled`.
             window: the number of unsettled deliveries at which the broker keeps messages back.
-            settled: the number of deliveries that are being settled.
+            settled: the number of deliveries that are being settled now.
         """
         elapsed = now - self._period
         if elapsed > DELAY:

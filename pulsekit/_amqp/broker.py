@@ -26,7 +26,7 @@ HEARTBEAT = 20  # seconds; a connection without data is closed after two interva
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
-# All before the hosts, the hosts, and all behind them (RFC 3986 §3).
+# The text before the hosts, the hosts, and the text behind them (RFC 3986 §3).
 _AUTHORITY = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
 _BRACKETS = re.compile(r"(?:\[[^\[\]]*\](?::|\Z))?[^\[\]]*")
 _SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
@@ -190,7 +190,7 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         ) from None
     if parts.scheme not in _SCHEMES:
         raise ConfigurationError(f"the broker URL begins neither with amqps:// nor with amqp://: {_SHAPE}")
-    if "@" in parts.path + parts.query:  # a part of the password could be taken for the virtual host, and shown
+    if "@" in parts.path + parts.query:  # a part of the password could be read as the virtual host, and shown
         raise ConfigurationError(
             "the broker URL has an '@' behind its host: in a password, / ? @ are written %2F %3F %40, and so is an '@' "
             "in the name of a virtual host or a file"
@@ -199,7 +199,7 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
     if not all(names):
         raise ConfigurationError(f"the broker URL names no host{' between two commas' if names[1:] else ''}: {_SHAPE}")
     if not all(map(_is_host, names)):
-        raise ConfigurationError("the broker URL names a host that is neither an address nor the name of one")
+        raise ConfigurationError("the broker URL has a host that is neither an IP address nor a host name")
     host = names[0]
     options = _options(parts.query)
     tls = _SCHEMES[parts.scheme] or options.get("ssl", "0") in _YES
@@ -231,13 +231,13 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
 
 
 def _split(url: str) -> list[SplitResult]:
-    """Split a URL once for each of its hosts, so that the rules for it are those of a URL with one.
+    """Split a URL once for each of its hosts, as a URL with only that host.
 
-    `urlsplit` never sees several hosts, among which some Pythons refuse the address of IPv6, nor brackets that it
-    judges differently from Python to Python: those not around a whole host.
+    `urlsplit` of some versions of Python refuses an IPv6 address among several hosts. Its versions also differ in the
+    brackets that they accept, so brackets are refused here unless they enclose a whole host.
 
     Raises:
-        ValueError: it cannot be split.
+        ValueError: Raised when the URL cannot be split.
     """
     authority = _AUTHORITY.fullmatch(url)
     if authority is None:

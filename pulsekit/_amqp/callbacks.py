@@ -17,7 +17,7 @@ Ts = TypeVarTuple("Ts")
 
 
 def is_defined(function: object, *tests: Callable[[object], bool]) -> bool:
-    """Return whether a function, method, partial or object with `__call__` passes one of the tests of `inspect`."""
+    """Return whether a callable, or its `__call__`, passes a test of `inspect`, such as `iscoroutinefunction`."""
     return any(test(one) for test in tests for one in (function, getattr(function, "__call__", None)))  # noqa: B004
 
 
@@ -39,7 +39,7 @@ def check_callback(name: str, callback: object) -> None:
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback if there is one. An exception of the callback is logged."""
+    """Call a callback unless it is None, and log its exception."""
     if callback is None:
         return
     try:

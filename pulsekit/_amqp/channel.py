@@ -1,4 +1,4 @@
-"""One AMQP channel whose frames are handled by us and not by aiormq.
+"""An AMQP channel whose frames pulsekit handles instead of aiormq.
 
 aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
 `FrameChannel.handle_frame`, which either handles the frame and returns the offset behind it, or returns 0, and then
@@ -64,13 +64,13 @@ class FrameChannel(ABC):
         self._closing = True
 
     async def ended(self, doing: str) -> PulsekitError:
-        """Wait until the channel is closed, and return the reason for an owner that opens another channel."""
+        """Wait until the channel is closed, and return the reason; a lost connection is not final, see `map_error`."""
         reason = await channel_end(self._channel, doing, reconnects=True)
         return reason if self.ended_by is None else self.ended_by.error(doing)
 
     @abstractmethod
     def resumed(self) -> None:
-        """Continue writing: the transport accepts data again, after it did not."""
+        """Continue writing: the transport accepts data again."""
 
     @abstractmethod
     def _on_method(self, method: bytes, data: bytes, start: int, end: int) -> bool:

@@ -1,8 +1,8 @@
-"""What it means that the broker closes a channel or a connection: what the close concerns, and whether it is final.
+"""Classify the closing of a channel or connection by the broker: what it concerns, and whether it is final.
 
 Channel.close and connection.close have the same fields: a reply code, a text, and the ids of the class and the method
-that caused the close, or zeros if no method did (AMQP 0-9-1 §1.5.2.5 and §1.4.2.7). A `Close` is judged by the first
-rule that matches:
+that caused the close, or zeros if no method did (AMQP 0-9-1 §1.5.2.5 and §1.4.2.7). The first rule that matches
+applies:
 
     frame       code           cause                     concerns     final
     ----------  -------------  ------------------------  -----------  ---------------------------------------------
@@ -18,10 +18,10 @@ rule that matches:
     channel     311, 313, 406  basic.publish             message      yes: an invalid property, or too large
     channel     403 to 406     anything else             channel      yes: the broker refused the request
 
-"Channel" means the publisher, the subscription or the question that uses the channel. The broker ignores everything
-that it receives on a channel after the method that caused the close. It does not say which message that was. Codes 311
-to 406 close a channel, the other codes a connection (AMQP 0-9-1 §1.2, "reply-code"); RabbitMQ also closes channels with
-codes of the second group.
+"Channel" means the publisher, the subscription or the request that uses the channel. The broker ignores everything
+that it receives on a channel after the method that caused the close. The close does not identify the message. Codes 311
+to 406 close a channel, and the other codes close a connection (AMQP 0-9-1 §1.2, "reply-code"). RabbitMQ also closes
+channels with the other codes.
 
 Example: channel.close 406 "PRECONDITION_FAILED - invalid expiration '1h': …" with class 60 and method 40 concerns one
 message of the publisher. The publisher finds it and publishes the others again.
@@ -52,7 +52,7 @@ _OPEN = (10, 40)
 _PUBLISH = (60, 40)
 _SETTLEMENTS = frozenset({(60, 80), (60, 90), (60, 120)})  # basic.ack, basic.reject, basic.nack
 
-# RabbitMQ's texts, where its code alone says too little.
+# Parts of RabbitMQ's texts, by which closes with the same code differ.
 _NODE_DOWN = "is down or inaccessible"  # of a queue
 _TOPIC = (
     "access to topic"  # a permission for routing keys, https://www.rabbitmq.com/docs/access-control#topic-authorisation
@@ -121,7 +121,7 @@ class Close:
     def final(self) -> bool:
         """Whether the same request would be refused again."""
         if self.of_connection:
-            # RabbitMQ also limits the connections and channels of a user, which may be closed by then.
+            # A limit of the user's connections or channels is not final: others may have been closed by then.
             return self.code == 530 and self.method == _OPEN and "limit" not in self.text
         if self.code not in _REFUSALS:
             return False
@@ -131,7 +131,7 @@ class Close:
 
     @property
     def ack_timeout(self) -> float | None:
-        """The seconds after which the broker gave up waiting for an acknowledgement, 0 if unknown, None if it did not.
+        """The acknowledgement timeout that caused this close, in seconds; 0 if unknown, None for another cause.
 
         This is RabbitMQ's `consumer_timeout` (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
         """

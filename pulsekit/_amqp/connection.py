@@ -8,7 +8,7 @@ link, declares what it needs (exchange, queue, bindings), works until its channe
   link that lasted 30 seconds, so that a broker that accepts and drops connections does not cause a busy loop.
 - Hosts: each attempt tries all hosts of the cluster in turn, starting after the host that was used last.
 - Failure: an error of the first attempt is final, since the configuration is probably wrong. Later, only a refusal by
-  the broker is final; a refused login or virtual host is retried five times before.
+  the broker is final, and a refused login or virtual host only after five more attempts.
 - Liveness: the link checks four times in two heartbeat intervals whether data have arrived (AMQP 0-9-1 §4.2.7).
 
 Invariants: at most one link is current; epochs ascend; after `_failure` is set, `link()` raises a copy of it for every
@@ -102,8 +102,8 @@ class Backoff:
         self._attempt += 1
         return random.uniform(0, ceiling)  # noqa: S311 - jitter, not a secret
 
-    def lived(self, seconds: float) -> None:
-        """Start over if a connection was healthy."""
+    def connected_for(self, seconds: float) -> None:
+        """Start over if a connection was open for long enough to be healthy."""
         if seconds >= self.healthy:
             self._attempt = 0
 
@@ -113,7 +113,7 @@ class Connection:
 
     If the first attempt fails, every caller of `link` gets its error. Later attempts are repeated with backoff. A
     refused login or virtual host is retried a few times before it is final: when PulseGuardian changes a password, it
-    re-creates the user, who for a moment does not exist, and then has no permissions.
+    re-creates the user, which for a moment does not exist, and then has no permissions.
     """
 
     def __init__(
@@ -194,8 +194,8 @@ class Connection:
                 link = await self._open()
             except PulsekitError as error:
                 refused += isinstance(error, LoginRefused | VirtualHostRefused)
-                passing = not isinstance(error, BrokerRefused) or 0 < refused <= _LOGIN_RETRIES
-                if self.epoch == 0 or not passing:
+                transient = not isinstance(error, BrokerRefused) or 0 < refused <= _LOGIN_RETRIES
+                if self.epoch == 0 or not transient:
                     self._failure = error
                     self._enter(State.CLOSED)
                     return
@@ -210,7 +210,7 @@ class Connection:
                 since = loop.time()
                 await link.lost()
                 self._link = None
-                self._backoff.lived(loop.time() - since)
+                self._backoff.connected_for(loop.time() - since)
                 reason = "" if link.ended_by is None else f": {link.ended_by}"
                 log.warning("%s lost the connection to %s%s", self.name, self._broker, reason)
                 await link.close()

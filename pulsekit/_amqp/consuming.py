@@ -5,18 +5,18 @@ for each. `settle` collects delivery tags, and `_flush` writes them once per ite
 rejections, then one basic.ack with `multiple` for the longest run of acknowledged deliveries from the oldest on, then
 single acks.
 
-The window is limited in messages by the broker (basic.qos) and in bytes here, since RabbitMQ does not implement the
-prefetch size of AMQP. When the unsettled bodies reach the limit, the router stops reading the socket, and a smaller
-prefetch makes the broker send less: a consumer keeps the prefetch it was started with, so a second consumer is started
-with the smaller one before the first is cancelled. When the messages are small again, the prefetch grows in the same
-way. Both are sent without waiting for an answer (`nowait`), since answers arrive behind the deliveries.
+The broker limits the window in messages (basic.qos). This module limits it in bytes, since RabbitMQ does not implement
+the prefetch size of AMQP. When the unsettled bodies reach the limit, the router stops reading the socket, and the
+prefetch is reduced. RabbitMQ cannot change the prefetch of a consumer, so a second consumer is started with the smaller
+prefetch, and then the first is cancelled. When the messages are small again, the prefetch grows in the same way. Both
+methods have `nowait`, since their answers would arrive behind the deliveries.
 
 Invariants:
 
 - `_unsettled` maps the delivery tags without an answer, in ascending order, to the size of the body. The value is
   `~size`, which is negative, once the tag is in `_acked` and waits for the flush.
-- `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by one message, and by what one read of
-  the socket returned.
+- `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by at most one message and the data of
+  one read of the socket.
 - At most half of the prefetch waits for a flush, so that the broker keeps sending.
 - After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is behind them.
 
@@ -131,7 +131,7 @@ class ConsumeChannel(FrameChannel):
         self._adapts = adapts
         self._stopping = False
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # cancel-ok has arrived
-        self._qos_answers = 0  # basic.qos-ok that we await, and not aiormq
+        self._qos_answers = 0  # basic.qos-ok that this channel awaits, and not aiormq
 
     @classmethod
     async def open(
@@ -154,7 +154,7 @@ class ConsumeChannel(FrameChannel):
             on_delivery: called with each delivery, in order.
             max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
             on_lost: called when the channel or its connection is lost, before any other code runs.
-            adapts: whether the prefetch may follow the size of the messages. That needs a second consumer for a moment.
+            adapts: whether large messages reduce the prefetch. For a moment, the queue then has two consumers.
 
         Raises:
             SubscriptionLost: Raised when a passively declared queue does not exist.
@@ -260,17 +260,17 @@ class ConsumeChannel(FrameChannel):
         finally:
             end.cancel()
 
-    async def stop(self, *, give_back: Iterable[int] | None = None) -> None:
+    async def stop(self, *, requeue: Iterable[int] | None = None) -> None:
         """Stop the deliveries (basic.cancel). Earlier deliveries can still be settled. Stopping twice is fine.
 
-        basic.cancel is written at once, and not by aiormq: deliveries that are requeued before it would come again, and
-        a request of aiormq that is cancelled or times out closes the channel.
+        basic.cancel is written before the requeued deliveries, so that the broker does not deliver them here again. It
+        is not sent by aiormq, which closes the channel if the request is cancelled or times out.
 
         Args:
-            give_back: the tags of deliveries to requeue. Deliveries that arrive from now on are then requeued, too.
+            requeue: the tags of deliveries to requeue. If they are given, later deliveries are requeued, too.
         """
         self._flush()
-        if give_back is not None:
+        if requeue is not None:
             self._max_bytes = 0
         if not self._stopping:
             self._stopping = True
@@ -281,7 +281,7 @@ class ConsumeChannel(FrameChannel):
                 self._channel.consumers.pop(self._tag, None)
                 self.link.router.write(encode_cancel(self._channel.number, self._tag))
         with contextlib.suppress(ConnectionLost):
-            for delivery_tag in give_back or ():
+            for delivery_tag in requeue or ():
                 self.settle(delivery_tag, Settlement.REQUEUE)
         await self.link.close_quietly(self._wait_until_stopped)
 
@@ -292,9 +292,9 @@ class ConsumeChannel(FrameChannel):
             raise TimeoutError
 
     async def depth(self) -> tuple[int, int, int]:
-        """Return how many messages are ready in the queue, are unsettled here, and how many consumers the queue has.
+        """Return the number of ready messages, of messages unsettled by this channel, and of consumers of the queue.
 
-        The question has its own channel: a refusal, a timeout or a cancellation does not affect the deliveries.
+        The request has a separate channel: a refusal, a timeout or a cancellation does not affect the deliveries.
 
         Raises:
             ConfigurationError: Raised when the connection has as many channels as the broker allows.
@@ -480,10 +480,10 @@ async def delete_queue_quietly(link: Link, queue: str) -> None:
 
 def _queue_deleted(queue: str) -> SubscriptionLost:
     return SubscriptionLost(
-        f"the queue {queue} was deleted, by its owner or by PulseGuardian, who does so when it grows over the limit"
+        f"the queue {queue} was deleted, by its owner or by PulseGuardian, which deletes a queue that exceeds its limit"
     )
 
 
 async def _unexpected_delivery(message: aiormq.abc.DeliveredMessage) -> None:
-    """Log a delivery that reached aiormq, which requires a callback; the frame router handles all deliveries before."""
+    """Log a delivery that the frame router did not handle; aiormq requires this callback."""
     log.error("a delivery reached aiormq: %r", message)

@@ -80,7 +80,7 @@ def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> 
     Args:
         error: the exception of an operation on an open connection.
         doing: the operation, such as "declare exchange/me/v1/jobs".
-        reconnects: whether the caller goes on with the next connection. Then the end of the connection is never final,
+        reconnects: whether the caller continues on the next connection. If so, the end of a connection is never final,
             whatever its code: another user of the connection may have caused it.
     """
     if isinstance(error, PulsekitError):
@@ -152,7 +152,7 @@ def _network_words(error: BaseException, broker: Broker) -> str:
     if isinstance(cause, OSError) and cause.__class__.__name__ == "gaierror":
         return f"the host name {broker.host!r} is not known"
     if isinstance(error, amqp.ProtocolSyntaxError | amqp.IncompatibleProtocolError):
-        return "what answers there does not speak AMQP 0-9-1"
+        return "the server does not speak AMQP 0-9-1"
     if isinstance(cause, EOFError | ConnectionError):
         guess = _CLIENT_CERTIFICATE if broker.tls else f"does port {broker.port} expect TLS (amqps://)?"
         return f"the connection was closed during the handshake: {guess}"

@@ -7,15 +7,15 @@ A frame is (AMQP 0-9-1 §2.3.5 and §4.2.3)
 and a method with content is a method frame, one content header frame and as many body frames as the body needs. aiormq
 and pamqp encode all other methods.
 
-Plan: of a publish, only the size of the body, the message id and the body differ between messages with the same
-routing key. `PublishHeader` therefore encodes the remaining bytes once, and `frames` appends references to them to
-the list that is joined and written:
+Plan: published messages with the same routing key differ only in the size of the body, the message id and the body.
+`PublishHeader` therefore encodes all other bytes once, and `frames` appends references to them to the list that is
+joined and written:
 
     start                       size  before   message id  end          then for each part of the body
     method frame, header head   (8)   flags …  (varies)    … end mark   frame head, body, end mark
 
-Invariants: `start` is valid for one channel and one length of message id, which both occur in it; `_for` holds that
-pair. No header frame is larger than `FRAME_MAX`. If a broker announces a lower limit, the publisher checks `size`.
+Invariants: `start` contains the channel number and the length of the message id; `_for` is the pair for which it was
+encoded. No header frame is larger than `FRAME_MAX`. If a broker announces a lower limit, the publisher checks `size`.
 
 Example: `PublishHeader("exchange/me/x", "a.b", …).frames(3, b"\\x02id", b"{}", 131072, parts)` appends a method frame
 for basic.publish, a header frame for a body of 2 bytes, and one body frame `03 0003 00000002 7b7d ce`.
@@ -130,8 +130,8 @@ class PublishHeader:
         self._before, self._after = encode_properties(properties, headers)
         if len(self._before) + len(self._after) > _MAX_HEADER - 268:  # the header's head and the longest message id
             size = len(self._before) + len(self._after)
-            raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP carries {_MAX_HEADER - 268} here")
-        self._for = (0, 0)  # channel and length of the message id for which the next two are valid
+            raise InvalidMessage(f"the headers and properties have {size} bytes; AMQP allows {_MAX_HEADER - 268} here")
+        self._for = (0, 0)  # channel and length of the message id for which `_start` is valid
         self._start = self._end = b""
 
     @property
@@ -191,7 +191,7 @@ def encode_get(channel: int, queue: str) -> bytes:
 def encode_next_consumer(channel: int, queue: str, prefetch: int, *, former: str, tag: str) -> bytes:
     """Encode basic.qos, basic.consume of a consumer with that prefetch, and basic.cancel of the former consumer.
 
-    Only basic.qos is answered: the two others have the bit `nowait`.
+    The broker answers basic.qos only: the other two have the bit `nowait`.
     """
     name, new = encode_short_string("name of the queue", queue), encode_short_string("consumer tag", tag)
     qos = _QOS + struct.pack(">IHB", 0, prefetch, 0)

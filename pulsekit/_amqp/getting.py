@@ -53,7 +53,7 @@ class GetChannel(FrameChannel):
         self.link.router.disconnect(self._channel.number, self)
 
     async def get(self, count: int = 1) -> list[Delivery]:
-        """Return the next messages, unsettled, and fewer than `count` if the queue has fewer. Calls must not overlap.
+        """Return the next messages of the queue, at most `count`, unsettled. Calls must not overlap.
 
         Raises:
             BrokerRefused: Raised when the queue does not exist, or another user owns it.

@@ -13,7 +13,7 @@ __all__ = ["Home"]
 class Home:
     """The process and the event loop in which this object was made.
 
-    Elsewhere a connection cannot be used: its futures would wake tasks of another thread, and after a fork two
+    In any other, a connection cannot be used: its futures would wake tasks of another thread, or after a fork, two
     processes would write to one socket.
     """
 

@@ -50,14 +50,14 @@ class Link:
         blocked: the broker's reason while it blocks the connection (connection.blocked), else None.
         channel_max: how many channels may be open at once (connection.tune).
         ended_by: the connection.close of the broker, once it has arrived.
-        alive_at: a time after which data arrived, by the clock of the event loop.
+        alive_at: a recent time after which data arrived, by the clock of the event loop.
         unresponsive: True once a close request timed out. Later close requests are then skipped, until the
             broker answers another request.
     """
 
     def __init__(self, epoch: int, connection: aio_pika.Connection, user: str, transport: Transport) -> None:
         if connection.transport is None or transport.router is None:
-            raise ConnectionLost("the connection went while it was opened")
+            raise ConnectionLost("the connection was lost while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
         self.unresponsive = False
         self.blocked: str | None = None
@@ -102,7 +102,7 @@ class Link:
     def _check_alive(self) -> None:
         """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
 
-        This counts checks, not seconds: when the program blocks its event loop for a minute, arrived data are unread.
+        This counts checks, not seconds: if the program blocks its event loop for a minute, data have arrived unread.
         While the socket is not read, because a consumer accepts no more data, a loss is found when a heartbeat is sent.
         """
         if not self.router.reading:
@@ -114,7 +114,7 @@ class Link:
         self._silent_checks = 0 if self.router.received_data else self._silent_checks + 1
         self.router.received_data = False
         if self._silent_checks >= _CHECKS:
-            log.warning("nothing came from the broker for %d s: the connection is dead", 2 * self.heartbeat)
+            log.warning("no data from the broker for %d s: closing the connection", 2 * self.heartbeat)
             self.router.abort()
         elif not self.is_lost:
             self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
@@ -161,23 +161,23 @@ class Link:
         self.unresponsive = False
         return channel
 
-    async def ask(self, question: Callable[[aiormq.Channel], Awaitable[AnswerT]], doing: str) -> AnswerT:
-        """Return the answer to a question, on a channel of its own.
+    async def ask(self, request: Callable[[aiormq.Channel], Awaitable[AnswerT]], doing: str) -> AnswerT:
+        """Return the answer to a request, which gets a separate channel.
 
-        A question that is refused, cancelled or not answered costs its channel and nothing else.
+        If the request is refused, cancelled or not answered, only this channel is closed.
 
         Args:
-            question: sends methods on the channel and waits for the answers.
+            request: sends methods on the channel and waits for the answers.
             doing: the operation, for the message of an error.
 
         Raises:
-            BrokerRefused: Raised when the broker refuses the question.
+            BrokerRefused: Raised when the broker refuses the request.
             ConfigurationError: Raised when the connection has as many channels as the broker allows.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         channel = await self.channel(confirms=False)
         try:
-            return await question(channel)
+            return await request(channel)
         except FOREIGN as error:
             raise map_error(error, doing) from error
         finally:
@@ -186,8 +186,8 @@ class Link:
     async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
         """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
 
-        If the caller is cancelled, the request goes on: aiormq would send channel.close a second time, for which the
-        broker closes the connection (504).
+        If the caller is cancelled, the request continues. Otherwise aiormq would send channel.close a second time, and
+        the broker would close the connection (504).
 
         Args:
             request: sends the request and waits for the answer, for the given number of seconds.
@@ -214,11 +214,11 @@ class Link:
         return task
 
     def _release(self, channel: aiormq.abc.AbstractChannel) -> None:
-        """Close a channel that was opened although its user was cancelled."""
+        """Close a channel whose user was cancelled while it was opened."""
         self._start(lambda _: channel.close())
 
     async def close(self) -> None:
-        """Close the connection (connection.close). After `CLOSE_TIMEOUT` it is aborted."""
+        """Close the connection (connection.close), and abort it after `CLOSE_TIMEOUT`."""
         # asyncio.timeout() is not enough: a cancelled close of aiormq still waits until its buffer is written.
         deadline = asyncio.get_running_loop().call_later(0 if self.unresponsive else CLOSE_TIMEOUT, self.router.abort)
         try:

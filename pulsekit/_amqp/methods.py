@@ -1,8 +1,8 @@
 """The methods that name an exchange or queue, with every name that RabbitMQ accepts.
 
 aiormq builds these methods with pamqp, which refuses characters such as `=`, `{` and `ü`, and exchange names of more
-than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED` therefore encode as
-those of pamqp do, without that check. Names are checked by `bindings.names`.
+than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED` are those of pamqp
+without that check. `bindings.names` checks names.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float 
     """
     frame = _UNCHECKED[method](**fields)
     try:
-        frame.marshal()  # aiormq's own call would leave its exception to the whole connection
+        frame.marshal()  # if aiormq's own call raised the exception, the whole connection would end
     except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
     return await run_cancellable(channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout))

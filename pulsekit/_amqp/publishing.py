@@ -1,9 +1,8 @@
-"""Publish on one channel of one connection, with confirms.
+"""Publish on one channel of one connection, with confirms (https://www.rabbitmq.com/docs/confirms).
 
-Plan: `send` gives each message the next delivery tag, keeps it in `_outstanding` under that tag, and writes the
-frames of a whole batch at once. The broker answers with basic.ack and basic.nack, each for one tag or, with
-`multiple`, for every tag up to it (RabbitMQ's publisher confirms). An unroutable mandatory message comes back as
-basic.return before its ack.
+Plan: `send` gives each message the next delivery tag, adds it to `_outstanding` under that tag, and writes the frames
+of a whole batch at once. The broker answers with basic.ack and basic.nack, each for one tag or, with `multiple`, for
+every tag up to it. It returns an unroutable mandatory message (basic.return) before its ack.
 
 Invariants: tags in `_outstanding` ascend; every message that was sent gets exactly one outcome; when the channel
 ends, each message that is still outstanding gets the outcome UNKNOWN and is in `unanswered`.
@@ -37,11 +36,11 @@ __all__ = ["OnOutcome", "OutgoingMessage", "OutgoingMessageT", "PublishChannel"]
 
 log = logging.getLogger("pulsekit")
 
-_MAX_LATE = 4096  # messages without an answer that are kept although some have timed out
+_MAX_LATE = 4096  # outstanding messages up to which those that timed out are kept, see `forget`
 
 
 class OutgoingMessage:
-    """One encoded message. The publisher extends this class by its own state.
+    """An encoded message; the publisher's subclass adds its state.
 
     Attributes:
         header: the encoded parts that the message shares with others.
@@ -151,7 +150,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         Few late messages are kept, so that a late basic.return is not attributed to a newer message.
 
         Args:
-            late: tells whether a message has timed out.
+            late: returns whether a message has timed out.
         """
         if len(self._outstanding) <= _MAX_LATE:
             return
@@ -197,13 +196,13 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         for settled in tags:
             message = self._outstanding.pop(settled, None)
             if message is None:
-                continue  # an earlier answer settled it
+                continue  # an earlier answer settled the message
             if self._returned and (text := self._returned.pop(settled, None)) is not None:
                 self._on_outcome(message, *((outcome, "") if outcome is Outcome.REFUSED else (Outcome.RETURNED, text)))
             else:
                 self._on_outcome(message, outcome)
 
-    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - a return has one
+    def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - the body is not needed
         """Find the returned message: basic.return has no tag, so it is the oldest with this id, key and exchange."""
         text, at = short_string(method, 6)
         exchange, at = short_string(method, at)

@@ -54,7 +54,7 @@ class QueueProperties:
 
 
 def delivery_limit(arguments: Mapping[str, Any], server: Mapping[str, Any]) -> int | None:
-    """Return how often a queue returns a message before the broker removes the message; None for any number.
+    """Return how often a queue requeues a message before the broker removes the message, or None without a limit.
 
     Args:
         arguments: the arguments of the queue.
@@ -75,7 +75,7 @@ async def read_queue_properties(link: Link, name: str) -> QueueProperties:
         NotFound: Raised when the queue does not exist.
         AccessRefused: Raised when the user may not declare a queue of this name.
         ResourceLocked: Raised when the queue is exclusive to another connection.
-        PreconditionFailed: Raised when the broker's answers do not lead to the properties.
+        PreconditionFailed: Raised when an answer of the broker names no property, or `_ATTEMPTS` were not enough.
         NetworkError: Raised when the connection is lost, or the queue is on a node that is down.
     """
     flags: dict[str, bool] = {"durable": True, "auto_delete": False}

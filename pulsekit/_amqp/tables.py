@@ -10,8 +10,8 @@ Plan: decoding is one pass over the bytes. `_read_value` reads the type letter a
 the offset behind it; lists and tables recurse.
 
 Invariants: no value extends beyond the list or table that contains it, so the time is linear in the size; nesting is
-limited to 64 levels in both directions; a value that Python cannot represent (text that is not UTF-8, a time after
-the year 9999) is replaced by bytes or a number, and the other fields are still readable.
+limited to 64 levels, for encoding too; a value that Python cannot represent (text that is not UTF-8, a time after the
+year 9999) is replaced by bytes or a number, and the other fields are still readable.
 
 Example: `{"n": 1}` is `0000000b 01 6e 6c 0000000000000001`: 11 bytes; a name of 1 byte, "n"; letter "l"; 8 bytes.
 """
@@ -34,7 +34,7 @@ _MAX_DEPTH = 64  # levels of nested tables and lists
 
 _LENGTH = struct.Struct(">I")
 _length = _LENGTH.unpack_from
-_TOO_LONG = "a value is longer than what it stands in"
+_TOO_LONG = "a value is longer than its table or list"
 _NUMBERS = {
     ord(letter): struct.Struct(f">{code}")
     for letter, code in {
@@ -137,7 +137,7 @@ def _read_value(data: bytes, at: int, limit: int, depth: int) -> tuple[Any, int]
     elif letter in _VOID:
         end = at
     else:
-        raise ValueError(f"there is no type {chr(letter)!a}")
+        raise ValueError(f"unknown type {chr(letter)!a}")
     if end > limit:
         raise ValueError(_TOO_LONG)
     return value, end
@@ -167,11 +167,11 @@ def _field(value: Any, depth: int) -> bytes:
             return b"T" + encode.timestamp(value)
         case Decimal():
             if abs(value.adjusted()) > 255:  # the scale has one byte; pamqp would compute a huge integer first
-                raise ValueError(f"{value!s:.40} is no decimal of AMQP")
+                raise ValueError(f"{value!s:.40} is too large or small for a decimal of AMQP")
             return b"D" + encode.decimal(value)
         case _ if hasattr(value, "items"):
             return b"F" + _table(value, _deeper(depth))
-    raise TypeError(f"{type(value).__name__} has no form in a field table: {value!r:.80}")
+    raise TypeError(f"{type(value).__name__} has no encoding in a field table: {value!r:.80}")
 
 
 def _deeper(depth: int) -> int:

@@ -1,8 +1,8 @@
 """Await coroutines of aiormq so that no cancellation is lost, and end tasks.
 
-On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that comes in the same turn of the
-event loop as the result (https://github.com/python/cpython/issues/86296). The caller then goes on as if it had not been
-cancelled. `asyncio.wait` does not, so each coroutine of aiormq runs in a task for which the caller waits with it.
+On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that arrives in the same iteration of
+the event loop as the result (https://github.com/python/cpython/issues/86296). `asyncio.wait` cannot. So each coroutine
+of aiormq runs in its own task, and the caller waits for this task with `asyncio.wait`.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ __all__ = ["end_task", "run_cancellable"]
 
 T = TypeVar("T")
 
-_PATIENCE = 5.0  # seconds until the task is cancelled again; a task that closes a channel may take 3
+_PATIENCE = 5.0  # seconds until the task is cancelled again; closing a channel needs at most 3
 
 
 async def run_cancellable(coroutine: Coroutine[Any, Any, T], discard: Callable[[T], object] | None = None) -> T:
     """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
     Args:
-        coroutine: is cancelled with the caller, and has ended before the cancellation is raised.
-        discard: called with the result if the coroutine had one although it was cancelled.
+        coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
+        discard: called with the result if the coroutine returned one although it was cancelled.
     """
     task = asyncio.ensure_future(coroutine)
     try:
@@ -45,7 +45,7 @@ def _discard(task: asyncio.Task[T], discard: Callable[[T], object] | None) -> No
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:
-    """Cancel a task until it has ended, also where a cancellation can be swallowed; see the module."""
+    """Cancel a task and wait for its end. If the task swallows the cancellation, cancel it again; see the module."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_PATIENCE)

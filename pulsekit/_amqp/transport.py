@@ -11,13 +11,13 @@ Invariants:
 
 - Every byte is either consumed by one handler, or passed to aiormq once and in order.
 - `_incomplete` is the beginning of one frame; complete frames are never kept.
-- From the first data that is no AMQP frame, or that a handler cannot read, everything goes to aiormq unread
-  (`_in_sync` is False). aiormq then reports the protocol error and closes the connection.
+- If data are not an AMQP frame, or a handler cannot read them, they and all later data go to aiormq unread (`_in_sync`
+  is False). aiormq then reports the protocol error and closes the connection.
 - While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
-- While a handler is in `_full`, the socket is not read, so that TCP slows down the broker. Requests are an exception:
-  an answer that is awaited (`awaiting_answer`) arrives behind the deliveries, so the socket is read until then.
+- While a handler is in `_full`, the socket is not read, so that TCP slows down the broker. The exception is a request:
+  its answer arrives behind the deliveries, so the socket is read until the answer has arrived (`awaiting_answer`).
 
 Example: channel 5 has a handler. The data are `deliver(5) header(5) body(5) declare-ok(1) deli`. The handler consumes
 the first three frames, aiormq gets declare-ok, and `deli` waits in `_incomplete` for its remaining bytes.
@@ -72,7 +72,7 @@ class FrameHandler(Protocol):
         """
 
     def resumed(self) -> None:
-        """Continue writing: the transport accepts data again, after it did not."""
+        """Continue writing: the transport accepts data again."""
 
     def connection_lost(self) -> None:
         """Stop using the channel: its connection was lost."""
@@ -170,10 +170,10 @@ class FrameRouter(asyncio.StreamReaderProtocol):
 
     @contextlib.contextmanager
     def awaiting_answer(self, handler: FrameHandler | None = None) -> Iterator[None]:
-        """Read the socket inside the block, although handlers accept no more data: an answer is awaited.
+        """Read the socket inside the block, even if handlers accept no more data, because an answer is awaited.
 
         Args:
-            handler: the handler whose data arrive behind the answer. If it accepts no more, the answer has arrived.
+            handler: the handler whose data arrive behind the answer. Once it is full, the answer has arrived.
         """
         self._requests.append(handler)
         self._set_reading()
@@ -230,7 +230,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self._handlers[channel] = handler
 
     def disconnect(self, channel: int, handler: FrameHandler) -> None:
-        """Pass the frames of a channel to aiormq from now on, unless its number has been given to another channel."""
+        """Pass the frames of a channel to aiormq from now on, unless another handler has its number by then."""
         if self._handlers.get(channel) is handler:
             del self._handlers[channel]
         self.resume_reading(handler)

@@ -112,5 +112,5 @@ def encode_short_string(name: str, text: str) -> bytes:
     except UnicodeEncodeError:
         raise InvalidMessage(f"the {name} is not valid Unicode text") from None
     if len(data) > _MAX_SHORT:
-        raise InvalidMessage(f"the {name} {text[:40]!r}… has {len(data)} bytes; AMQP carries {_MAX_SHORT}")
+        raise InvalidMessage(f"the {name} {text[:40]!r}… has {len(data)} bytes; AMQP allows {_MAX_SHORT}")
     return bytes((len(data),)) + data

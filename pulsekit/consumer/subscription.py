@@ -222,10 +222,10 @@ class Subscription:
         self.arrived.set()
         channel = self._channel
         if channel is not None:
-            await channel.stop(give_back=buffered if now else None)
+            await channel.stop(requeue=buffered if now else None)
         await self._cancel()
         if self._channel is not None and self._channel is not channel:
-            await self._channel.stop(give_back=() if now else None)
+            await self._channel.stop(requeue=() if now else None)
         self.arrived.set()
 
     async def depth(self) -> QueueDepth:

@@ -90,7 +90,7 @@ async def test_a_peer_that_is_silent_for_two_heartbeats_is_dead_whatever_is_aske
         receipt = await pending
         assert (receipt.outcome, receipt.resent) == (pulsekit.Outcome.CONFIRMED, True)
         assert (await other.publish({}, "k")).outcome is pulsekit.Outcome.CONFIRMED
-    assert "nothing came from the broker for 2 s" in caplog.text
+    assert "no data from the broker for 2 s" in caplog.text
     assert states.seen.count(State.READY) == 2
 
 
@@ -107,19 +107,19 @@ async def test_the_heartbeat_that_is_agreed_on_is_that_of_the_documentation(rabb
     assert f"{user.name}\t20" in lines.splitlines()
 
 
-async def test_the_pause_depends_on_how_long_each_connection_lived(user: PulseUser) -> None:
+async def test_the_pause_depends_on_how_long_each_connection_lasted(user: PulseUser) -> None:
     class Pauses(Backoff):
-        heard: list[tuple[str, float]]
+        calls: list[tuple[str, float]]
 
         def next(self) -> float:
-            self.heard.append(("next", 0.0))
+            self.calls.append(("next", 0.0))
             return 0.0
 
-        def lived(self, seconds: float) -> None:
-            self.heard.append(("lived", seconds))
+        def connected_for(self, seconds: float) -> None:
+            self.calls.append(("connected", seconds))
 
     pauses, states, time = Pauses(), States(), asyncio.get_running_loop().time
-    pauses.heard = []
+    pauses.calls = []
     async with Proxy(user.url) as proxy, asyncio.TaskGroup() as tasks:
         connection = Connection(parse_url(proxy.url), name="publisher", on_state=states, backoff=pauses)
         began = time()
@@ -129,8 +129,8 @@ async def test_the_pause_depends_on_how_long_each_connection_lived(user: PulseUs
             proxy.cut()
         await states.until(State.READY, 4)
         await connection.close()
-    assert [what for what, _ in pauses.heard] == ["lived", "next"] * 3
-    assert 0 < sum(seconds for _, seconds in pauses.heard) < time() - began
+    assert [what for what, _ in pauses.calls] == ["connected", "next"] * 3
+    assert 0 < sum(seconds for _, seconds in pauses.calls) < time() - began
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2], ids=["greeting", "login", "virtual host"])
@@ -442,9 +442,9 @@ def test_pauses_start_over_after_a_healthy_time_and_not_before() -> None:
     backoff = Backoff(first=1, most=1000)
     for _ in range(9):
         backoff.next()
-    backoff.lived(29.9)
+    backoff.connected_for(29.9)
     assert max(backoff.next() for _ in range(20)) > 1
-    backoff.lived(30)
+    backoff.connected_for(30)
     assert backoff.next() <= 1
 
 
