@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DryRun", "DryRunMessage"]
 
-_SHOWN = {"wrong", "dropped"}  # severities that are a verdict; a job with only cosmetic findings is valid
+_SHOWN = {"wrong", "dropped"}  # severities that make a verdict; a job with cosmetic findings only is valid
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class DryRunMessage:
     """The expected result of one message, or of a payload that would not be sent.
 
     Attributes:
-        verdict: `valid`, `wrong` (Treeherder would show the job wrong), `dropped` or `invalid`.
+        verdict: `valid`, `wrong` (Treeherder would show wrong data), `dropped` or `invalid`.
         outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty if it is not a job.
         routing_key: the routing key, or None if the payload would not be sent.
         size: the size of the body in bytes.

@@ -67,7 +67,7 @@ class Draft:
     def from_record(cls, record: Record, routing_key: str | None = None) -> Draft:
         """Return the message of a record, with another routing key if one is given.
 
-        The message has no `user_id`: the broker closes the channel (406) if a message names another user.
+        Its `user_id` is removed: the broker closes the channel (406) if it is not the user of the connection.
         """
         properties = replace(record.properties, user_id=None)
         key = record.routing_key if routing_key is None else routing_key
@@ -150,7 +150,7 @@ class Encoder:
             )
 
     def _validate(self, payload: Any) -> None:
-        """Check a payload against the schema, after the owner of a job was cut as Treeherder does.
+        """Check a payload against the schema. A job's owner is truncated first, as by Treeherder.
 
         Raises:
             InvalidPayload: Raised when the payload violates the schema.

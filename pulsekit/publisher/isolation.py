@@ -1,17 +1,17 @@
 """Find the message for which the broker closes a channel.
 
 Plan: channel.close reports that the broker refused a message, but not which one (see `_amqp.closes`). The broker
-handles messages in order and ignores those behind the refused one, so the refused message has no answer. If it is the
-only message without an answer, it is found. Otherwise the sender sends the messages again, in groups, each when the
-group before it was answered. A group has half as many messages as were without an answer. The group with the refused
-message closes the channel again, and the next groups are smaller, until the message is alone. Each group that is
-answered doubles the size of the next, up to the size with which it began; then the sender sends as before.
+handles messages in order and ignores all messages behind the refused one, so the refused message has no answer. If it
+is the only message without an answer, it is found. Otherwise the sender sends the messages without an answer again, in
+groups of half their number, each group after the answers to the previous one. The group with the refused message closes
+the channel again, and the next groups are smaller, until the message is alone. Each group that is answered doubles the
+size of the next group, up to the number of messages at the first close. Then groups have no limit again.
 
 Invariants: `size` is None if groups have no limit, and at least 1 otherwise. `group` has the messages of the current
 group without an answer. For n messages without an answer, at most about 2·log2(n) channels close for each refused
 message, and a message is sent again on each of them at most once.
 
-Example: A, B, C and D have no answer when the channel closes, and C is to blame. A and B are sent (size 2) and
+Example: A, B, C and D have no answer when the channel closes because of C. A and B are sent (size 2) and
 confirmed. C, D and two more messages are sent (size 4), and the channel closes. C and D are sent (size 2), and the
 channel closes. C is sent alone (size 1), and the channel closes: the broker refused C. D follows alone, then two.
 """
@@ -69,7 +69,7 @@ class Isolation(Generic[MessageT]):
         return now, messages[self.size :]
 
     def answered(self, message: MessageT) -> bool:
-        """Note the answer to a message, or that it is not awaited any more; return whether a group was completed."""
+        """Remove an answered or timed-out message from the group; return whether it was the last of the group."""
         if message not in self._group:
             return False
         self._group.discard(message)

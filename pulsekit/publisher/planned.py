@@ -31,7 +31,7 @@ class PlannedPublish:
 
     Args:
         publisher: the publisher, for the exchange of the plan.
-        keep_going: continue after a rejected payload. Otherwise, that payload is the last.
+        keep_going: whether to continue after a rejected payload.
 
     Attributes:
         stopped: whether a rejected payload ended the publish.
@@ -56,7 +56,7 @@ class PlannedPublish:
         """Publish, and yield receipts in the order of the payloads. The receipt of a rejected payload has the index -1.
 
         Args:
-            planned: the result of the plan for each payload. It is read as messages are confirmed.
+            planned: the result of the plan for each payload, read while messages are confirmed.
             window: the largest number of unconfirmed messages.
         """
         messages = self._streamed(planned) if isinstance(planned, AsyncIterable) else self._messages(planned)

@@ -47,8 +47,8 @@ class Publisher:
     id, until their deadline. Delivery is therefore at least once, and `Receipt.resent` marks possible duplicates. Every
     publish has an outcome by its deadline.
 
-    A message that the broker refuses by closing the channel, for example because of an invalid property, is refused
-    alone. The other messages are sent again on another channel.
+    If the broker closes the channel because of one message, for example for an invalid property, only this message is
+    refused. The other messages are sent again on another channel.
 
     A publisher belongs to one event loop.
 
@@ -93,9 +93,9 @@ class Publisher:
 
     @property
     def recreated(self) -> int:
-        """How many times the user's exchange had been deleted, and was created again after a reconnect.
+        """How many times the user's exchange was created again after a reconnect, because it had been deleted.
 
-        The exchange then has no bindings. Until queues are bound to it again, the broker discards messages.
+        The new exchange has no bindings. Until queues are bound to it, the broker discards messages.
         """
         return self._sender.recreated
 
@@ -196,7 +196,7 @@ class Publisher:
         return message
 
     def _flush(self) -> None:
-        """Write the accepted messages now, and not at the end of this turn of the event loop."""
+        """Write the accepted messages now, and not at the end of this iteration of the event loop."""
         self._sender.flush()
 
     def _result(self, message: PendingMessage) -> Receipt:

@@ -33,11 +33,11 @@ class Receipt:
         outcome (Outcome): confirmed, returned, refused, timeout, unknown or invalid.
         resent (bool): whether the message was sent again after its connection or channel had closed. A queue may then
             contain it twice.
-        detail (str): the text of the broker, the reason of an invalid message, what a message waited for until its
-            deadline, or empty.
+        detail (str): the text of the broker, why the message is invalid, or what it waited for until its deadline; or
+            empty.
         problems (tuple[Problem, ...]): the schema violations of an invalid payload.
-        sent (bool): whether the message was written to a connection. If not, it has not arrived and will not arrive.
-            If so, it may arrive after the deadline.
+        sent (bool): whether the message was written to a connection. If so, it may arrive even after the deadline. If
+            not, it never arrives.
     """
 
     index: int
@@ -106,18 +106,19 @@ class MessageRefused(PublishError):
 
 
 class PublishTimeout(PublishError):
-    """Raised when the broker did not confirm before the deadline. `detail` of the receipt says what it waited for.
+    """Raised when the broker did not confirm before the deadline. `detail` of the receipt has the reason.
 
-    If the message was not `sent`, publish it again. If it was, publish it again if consumers can receive it twice: the
-    broker may have accepted it.
+    If the message was not `sent`, publish it again. If it was, the broker may have accepted it: publish it again only
+    if consumers can receive it twice.
     """
 
 
 class OutcomeUnknown(PublishError):
     """Raised when the message was sent, and its connection was lost before the confirm.
 
-    This is also raised after a negative confirm (basic.nack): a queue is full and has rejected the message, or the node
-    of a queue failed, which may have stored it. `overflow_rejects` of the publisher says that it is the first.
+    This is also raised after a negative confirm (basic.nack): either a full queue rejected the message, or the node of
+    a queue failed, which may have stored it. With `overflow_rejects` of the publisher, a negative confirm raises
+    `MessageRefused` instead.
 
-    Publish the message again if consumers can receive it twice: the broker may have accepted it.
+    The broker may have accepted the message: publish it again only if consumers can receive it twice.
     """

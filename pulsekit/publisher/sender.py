@@ -172,10 +172,10 @@ class Sender:
             asyncio.get_running_loop().call_soon(self.flush)
 
     def flush(self) -> None:
-        """Write the outbox, unless the connection is away or not writable."""
+        """Write the outbox, if a channel is open and writable."""
         self._flushing = False
         if not self._outbox or self._channel is None or not self._channel.writable:
-            return  # flushed by the next channel, or when this one is writable again
+            return  # the next channel flushes, or this one once it is writable again
         batch, self._outbox = self._outbox, []
         batch = [message for message in batch if not message.settled]
         if self._channel.link.frame_max < FRAME_MAX:
@@ -191,7 +191,7 @@ class Sender:
         """Return whether the content header fits into a frame of this broker; if not, settle the message as invalid."""
         size = message.header.size + len(message.message_id) + 8
         if size > frame_max:
-            detail = f"the headers and properties have {size} bytes; this broker takes {frame_max}"
+            detail = f"the headers and properties have {size} bytes; this broker allows {frame_max}"
             self._settle(message, Outcome.INVALID, detail)
         return size <= frame_max
 
@@ -207,7 +207,7 @@ class Sender:
             self.flush_soon()
 
     def _on_nack(self, message: PendingMessage) -> tuple[Outcome, str]:
-        """Return the outcome of a negative confirm: a queue that rejects is known, and this is the only copy."""
+        """Return the outcome of a negative confirm: REFUSED if only a full queue sends one, and there is one copy."""
         if message.sends > 1:
             return Outcome.UNKNOWN, "negative confirm of the second copy; the first may have arrived"
         if not self._overflow_rejects:
@@ -243,10 +243,10 @@ class Sender:
             self._set_timer(max(now + _MIN_TIMER, min(message.deadline for message in self.pending)))
 
     def _wait_words(self, message: PendingMessage) -> str:
-        """Say whether a message without an answer was sent, and what it waited for."""
+        """Describe whether a message without an answer was sent, and what it waited for."""
         if self._channel is None:
-            away = self._connection.state not in {State.READY, State.BLOCKED}
-            waited = "no connection to the broker" if away else "no channel on the connection"
+            connected = self._connection.state in {State.READY, State.BLOCKED}
+            waited = "no channel on the connection" if connected else "no connection to the broker"
         elif (reason := self._channel.link.blocked) is not None:
             waited = f"the broker blocks publishers: {reason}"
         elif not self._channel.writable:
@@ -299,7 +299,7 @@ class Sender:
     def _isolate(self, channel: PublishChannel[PendingMessage], close: Close) -> None:
         """Settle the message for which the broker closed the channel, or reduce the groups until it is known."""
         unanswered = channel.unanswered
-        if channel.forgot:  # messages that are not in `unanswered`, so that no message is known to be alone
+        if channel.forgot:  # `unanswered` is incomplete: even its only message may not be the refused one
             unanswered *= 2
         refused = self._isolation.closed(unanswered)
         if refused is not None and not refused.settled:

@@ -35,7 +35,7 @@ __all__ = ["PendingMessage", "PublishWindow", "UnsentMessage"]
 
 
 MAX_BYTES = 64 * 1024 * 1024  # of the bodies of one `publish_many`
-_LARGE = 64 * 1024  # bytes of a body that is counted; twice the default window of smaller ones has 32 MiB
+_LARGE = 64 * 1024  # bytes of a body that is counted; smaller bodies, in two default windows, have at most 32 MiB
 
 
 class PendingMessage(OutgoingMessage):
@@ -186,7 +186,7 @@ class PublishWindow:
         return known
 
     def end(self, failure: Exception | None) -> None:
-        """Note that the iterable has ended, and its exception if there was one."""
+        """Set `ended`, and the exception of the iterable if there was one."""
         self.ended = True
         self.failure = failure
         self._wake()
