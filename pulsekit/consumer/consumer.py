@@ -40,10 +40,16 @@ class Consumer:
 
     Without a `Queue`, the consumer has a private queue: exclusive, new in each epoch, and deleted at the end. It does
     not affect other consumers, and cannot grow while no consumer is connected. A named queue is durable by default and
-    keeps messages in that time.
+    collects messages while no consumer is connected.
 
     Either iterate over the messages and settle each one, or call `handle`. Cancelling a wait for a message loses none.
-    Closing stops the deliveries; unsettled messages return to a durable queue.
+    Closing stops the deliveries, and the broker requeues unsettled messages of a durable queue.
+
+    Example:
+        async with pulse.subscribe("exchange/me/v1/jobs:treeherder.#", queue="queue/me/jobs") as messages:
+            async for message in messages:
+                print(message.payload)
+                await message.ack()
     """
 
     def __init__(
@@ -98,7 +104,7 @@ class Consumer:
 
     @property
     def subscribed(self) -> bool:
-        """Whether the broker delivers messages to this consumer now. False while the connection is away."""
+        """Whether the broker delivers messages to this consumer now. False while the connection is lost."""
         return self._subscription.subscribed
 
     @property
@@ -113,7 +119,7 @@ class Consumer:
 
     @property
     def problem(self) -> PulsekitError | None:
-        """Why the last attempt to subscribe on an open connection failed, while another one follows; else None."""
+        """The error of the last attempt to subscribe on an open connection, while the consumer retries; else None."""
         return self._subscription.problem
 
     @property
@@ -132,7 +138,7 @@ class Consumer:
 
     @property
     def poison(self) -> int:
-        """How many messages were kept from the handler, see `Policy`."""
+        """How many poison messages did not reach the handler, see `Policy.poison`."""
         return self._calls.poison
 
     @property
@@ -151,7 +157,7 @@ class Consumer:
         await self._subscription.open()
 
     async def close(self) -> None:
-        """Stop consuming and requeue unsettled messages; a private queue is deleted. Closing twice is fine."""
+        """Stop consuming, requeue unsettled messages, and delete a private queue. Closing twice is fine."""
         self._signals.restore()
         await self._subscription.close(NotOpen("the subscription is closed: use it inside its `async with` block"))
 
@@ -198,14 +204,14 @@ class Consumer:
 
     @property
     def waiting(self) -> int:
-        """How many messages have arrived and were not returned yet: at most the prefetch of one or two epochs."""
+        """How many messages have arrived and were not returned to the caller: at most the prefetch of two epochs."""
         return len(self._subscription.buffer)
 
     async def depth(self) -> QueueDepth:
         """Return how many messages are ready in the queue, and how many are unsettled by this consumer.
 
         Raises:
-            NetworkError: Raised when the connection is away.
+            NetworkError: Raised when the connection is lost.
             NotFound: Raised when the queue does not exist any more.
         """
         return await self._subscription.depth()
@@ -219,8 +225,8 @@ class Consumer:
         its message.
 
         Args:
-            handler: usually an `async def`. A plain function may be given too; while it runs, the event loop waits, and
-                a handler that blocks it for a quarter of the heartbeat interval is named in a warning.
+            handler: an `async def`, or a plain function, which blocks the event loop. A warning names a handler that
+                blocks it for a quarter of the heartbeat interval.
             policy: what happens to a message whose handler raises.
 
         Raises:
@@ -236,14 +242,14 @@ class Consumer:
                 await self._calls.call(handler, message, policy, self.queue)
 
     async def drain(self, *, now: bool = False) -> None:
-        """Stop the deliveries (basic.cancel). The messages that have arrived are still returned, then iteration ends.
+        """Stop the deliveries (basic.cancel), also after a reconnect. Iteration ends after the messages that arrived.
 
-        A reconnect does not start the deliveries again. Leaving the block requeues unsettled messages. Draining again,
-        with `now`, is fine.
+        Draining twice is fine, for example first without and then with `now`. Leaving the block requeues unsettled
+        messages.
 
         Args:
-            now: requeue the messages that have arrived and were not returned. Iteration ends at once, and `handle`
-                after the current message.
+            now: requeue the messages that have arrived and were not returned to the caller. Iteration ends at once, and
+                `handle` ends after the current message.
         """
         self._subscription.check()
         self._drained = True
@@ -252,13 +258,13 @@ class Consumer:
     def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
         """Drain when the process receives one of these signals, so that a handler can finish its message.
 
-        One signal drains every consumer for which this was called. From then on, the former signal handlers are in
-        place again: a second SIGINT interrupts as usual, even while a handler blocks the event loop. Call this in the
-        main thread, inside the block of the consumer.
+        The first signal drains every consumer for which this was called, and restores the former signal handlers: a
+        second SIGINT interrupts as usual, even while a handler blocks the event loop. Call this in the main thread,
+        inside the block of the consumer.
 
         Args:
             *signals: SIGINT and SIGTERM by default.
-            now: requeue the messages that have arrived and were not returned, see `drain`.
+            now: see `drain`.
         """
         self._drain_on(asyncio.get_running_loop(), signals, now=now)
 
@@ -269,5 +275,5 @@ class Consumer:
     def _begin_to_drain(self, number: signal.Signals) -> None:
         if self._subscription.end is not None:
             return
-        log.warning("%s: draining %s; again to leave at once", number.name, self.queue)
+        log.warning("%s: draining %s; repeat the signal to stop at once", number.name, self.queue)
         self._draining = self._tasks.create_task(self.drain(now=self._drains_now), name="drain")

@@ -40,7 +40,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not 0 < self.warn <= self.delete or self.interval <= 0:
-            raise ConfigurationError("limits are positive, and the one to warn is not over the one to delete")
+            raise ConfigurationError("limits: 'warn' and 'interval' are greater than 0, and 'warn' is at most 'delete'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,8 @@ class QueueDepth:
     Attributes:
         queue: the name of the queue.
         ready: messages that wait for a consumer.
-        unsettled: messages that were delivered to this consumer and not settled. AMQP does not tell the number of other
-            consumers' unsettled messages.
+        unsettled: messages that were delivered to this consumer and not settled. AMQP does not report the unsettled
+            messages of other consumers.
         limits: the limits of PulseGuardian.
         consumers: the number of consumers, or None if unknown.
     """
@@ -64,7 +64,7 @@ class QueueDepth:
 
     @property
     def total(self) -> int:
-        """The number that PulseGuardian compares with its limits, without messages at other consumers."""
+        """The number that PulseGuardian compares with its limits, without unsettled messages of other consumers."""
         return self.ready + self.unsettled
 
     @property
@@ -133,7 +133,7 @@ class DepthMonitor:
 
         Args:
             ask: returns the numbers of ready messages, of unsettled messages, and of consumers.
-            reading: whether the connection is read. Otherwise an answer would wait behind large messages.
+            reading: returns whether the connection is read. If not, an answer would wait behind large messages.
         """
         while not self._stopped.is_set():
             if reading():
@@ -151,9 +151,9 @@ class DepthMonitor:
 
     def _warn(self, depth: QueueDepth) -> None:
         if depth.level > self._level:
-            what = "deletes it, and all that is in it" if depth.level > 1 else "mails its owner"
+            what = "deletes it with its messages" if depth.level > 1 else "mails its owner"
             limit = self._limits.delete if depth.level > 1 else self._limits.warn
             log.warning(
-                "the queue %s holds %d messages: over %d, PulseGuardian %s", self._queue, depth.total, limit, what
+                "the queue %s has %d messages: over %d, PulseGuardian %s", self._queue, depth.total, limit, what
             )
         self._level = depth.level

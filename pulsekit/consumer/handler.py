@@ -28,7 +28,7 @@ def check_handler(handler: object) -> None:
     """Check a handler before it gets a message.
 
     Raises:
-        TypeError: Raised when the handler cannot be called, or calling it would only make a generator.
+        TypeError: Raised when the handler cannot be called, or is a generator function.
     """
     if not callable(handler):
         kind = type(handler).__name__
@@ -48,8 +48,8 @@ class HandlerCalls:
 
     Attributes:
         failures: how many calls raised an exception.
-        poison: how many messages the policy kept from a handler.
-        limit: how often the queue returns a message; None for any number.
+        poison: how many poison messages did not reach a handler, see `Policy.poison`.
+        limit: the delivery limit of the queue, in returns of a message, or None without a limit.
         counts: whether the queue counts the returns of its messages.
         watchdog: names a handler that blocks the event loop.
     """
@@ -89,7 +89,7 @@ class HandlerCalls:
             finally:
                 watchdog.running -= 1
         except Stop:
-            await self._give_back(message)
+            await self._return(message)
             raise
         except Reject as decision:
             self._retries.forget(message)
@@ -110,17 +110,17 @@ class HandlerCalls:
                     action = policy.exhausted
             await self._apply(action, message, error, queue, delay)
         except BaseException:
-            await self._give_back(message)
+            await self._return(message)
             raise
         else:
             self._retries.forget(message)
             await message.ack()
 
     def _ended_processes(self, message: Message, policy: Policy) -> bool:
-        """Return whether the message was delivered more often than allowed, and no process got to settle it.
+        """Return whether more deliveries than allowed ended without an answer: the handler may have ended its process.
 
-        With a prefetch of 1, every delivery reaches a handler. With a larger prefetch, a lost connection also returns
-        messages that no handler has seen.
+        This needs a prefetch of 1, with which every delivery reaches a handler. With a larger prefetch, a lost
+        connection also returns messages for which no handler was called.
         """
         return (
             message.redelivered
@@ -131,7 +131,7 @@ class HandlerCalls:
         )
 
     def _returns(self, message: Message) -> int:
-        """Return how many returns the queue counted. In a classic queue, the header is the publisher's."""
+        """Return how many returns the queue counted. A classic queue counts none; the publisher may set the header."""
         return (message.delivery_count or 0) if self.counts else 0
 
     async def _apply(
@@ -145,21 +145,21 @@ class HandlerCalls:
         if action is not OnFailure.RAISE:
             log.warning("%s of %s: %s: %s", message, queue, action, reason)
         if action is OnFailure.REQUEUE:
-            # Not awaited, so that the messages behind it do not wait for its delay.
+            # Not awaited, so that other messages do not wait for the delay.
             asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
         elif action is OnFailure.REJECT:
             await message.reject()
         elif action is OnFailure.ACK:
             await message.ack()
         elif action is OnFailure.RAISE:
-            await self._give_back(message)
+            await self._return(message)
             raise reason
 
-    async def _give_back(self, message: Message) -> None:
-        """Requeue the message of a handler that stops the consumer.
+    async def _return(self, message: Message) -> None:
+        """Requeue the message of a handler that stops the consumer, in a quorum queue by the end of the consumer.
 
         A quorum queue counts each return. If the message was requeued at once, the broker would deliver it to this
-        consumer again, and the end of the consumer would return it a second time. So it stays unsettled until then.
+        consumer again, and the end of the consumer would return it a second time.
         """
         if self.limit is None:
             await message.nack()

@@ -1,7 +1,8 @@
-"""The unsettled deliveries that a quorum queue removes if they are returned once more.
+"""The unsettled messages that a quorum queue removes if they are returned once more.
 
-A quorum queue counts how often a message is returned, also by a lost connection. At its delivery limit, the broker
-dead-letters the message, or discards it (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
+A message is returned to its queue by a consumer that requeues it, and by a lost connection. A quorum queue counts the
+returns. Above its delivery limit, the broker dead-letters the message, or discards it
+(https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling).
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ __all__ = ["LastChances", "is_last_delivery"]
 
 log = logging.getLogger("pulsekit")
 
-_REMOVED = "the broker dead-letters what is returned more often, or discards it without a dead-letter exchange"
+_REMOVED = "the broker dead-letters a message over this limit, or discards it without a dead-letter exchange"
 
 
 class LastChances:
-    """The last deliveries of messages to one consumer.
+    """The unsettled last deliveries of one consumer, by delivery tag.
 
     Attributes:
-        limit: how often the queue returns a message; None for any number.
+        limit: the delivery limit of the queue, in returns of a message, or None without a limit.
         tags: the delivery tags.
     """
 
@@ -47,7 +48,7 @@ class LastChances:
                 log.warning("%s was returned at the delivery limit of its queue: %s", message, _REMOVED)
 
     def returned(self, queue: str) -> bool:
-        """Remove all deliveries, because the channel ends. Return whether there were any, and warn of them."""
+        """Remove all deliveries when the channel ends, with a warning. Return whether there were any."""
         count = len(self.tags)
         self.tags.clear()
         if count:

@@ -1,6 +1,6 @@
-"""How a message is settled when its handler failed, or when its payload cannot be read.
+"""How a message is settled if its handler fails or its payload cannot be read.
 
-A handler decides about one message by an exception: `Reject`, `Retry` or `Stop`. The policy decides about all others.
+A handler raises `Reject`, `Retry` or `Stop` to decide about its message. For all other exceptions, the policy decides.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class OnFailure(enum.StrEnum):
     """How a message is settled after a failure.
 
     Attributes:
-        RAISE: requeue the message, and raise the reason from `handle`, which ends. The message is requeued at once, and
-            in a quorum queue when the consumer closes.
+        RAISE: requeue the message, and end `handle` by raising the reason. The message is requeued at once, in a quorum
+            queue when the consumer closes.
         REQUEUE: requeue the message after a delay, a limited number of times (basic.nack with requeue).
         REJECT: reject the message (basic.reject). The broker routes it to the dead-letter exchange of the queue, or
             discards it if there is none.
@@ -94,20 +94,18 @@ class Policy:
         max_delay: the seconds up to which the delay grows. A message that waits counts towards the prefetch, and the
             broker closes the channel if a delivery is unsettled for longer than its consumer timeout, by default 30
             minutes.
-        limit: how often one message is requeued; None for any number. For a quorum queue, the count of the broker is
-            used, which continues in the next process, see `Message.delivery_count`. For a classic queue, this process
-            counts by exchange, routing key, message id and body, and another process begins again. A message is never
-            requeued at the delivery limit of its queue, where the broker would remove it (`Queue.type`). With a
-            prefetch of 1, deliveries that ended without an answer count too, and after more than `limit` of them the
-            handler is not called any more: it may have ended its process.
-        exhausted: what happens to a message whose handler raised more often than `limit`. RAISE stops the line: the
-            message is requeued, and `handle` raises the exception.
+        limit: how often one message is requeued, or None without a limit. A quorum queue counts across processes, see
+            `Message.delivery_count`. For a classic queue, each process counts for itself, by exchange, routing key,
+            message id and body. A message is never requeued at the delivery limit of its queue, where the broker would
+            remove it (`Queue.type`). With a prefetch of 1, deliveries without an answer count too. After more than
+            `limit` of them the handler is not called again for this message: it may have ended its process.
+        exhausted: what happens to a message whose handler raised more often than `limit`. With RAISE, the message is
+            requeued, and `handle` raises the exception.
         poison: what happens to a message that is not JSON, violates the schema of the subscription, or is larger than
-            `max_size`. Such a message does not reach the handler. If this is None, it does, and `message.payload`
-            raises.
-        max_size: the largest allowed body in bytes; None for any size.
-        timeout: seconds for one call of an `async def` handler; None for any time. Then the handler is cancelled, which
-            is a failure. A plain function cannot be interrupted.
+            `max_size`. It does not reach the handler. With None, it does, and `message.payload` raises.
+        max_size: the largest allowed body in bytes, or None without a limit.
+        timeout: seconds for one call of an `async def` handler, or None without a limit. After this time the handler is
+            cancelled, which counts as a failure. A plain function cannot be interrupted.
     """
 
     failure: OnFailure = OnFailure.RAISE
@@ -123,7 +121,7 @@ class Policy:
     def __post_init__(self) -> None:
         if OnFailure.REQUEUE in {self.poison, self.exhausted}:
             raise ConfigurationError(
-                "a message that cannot be read, or failed too often, would come back for ever: reject or keep it"
+                "a message that cannot be read, or failed too often, would be delivered for ever: reject or keep it"
             )
         if self.delay < 0 or self.growth < 1 or self.max_delay < 0 or (self.limit is not None and self.limit < 1):
             raise ConfigurationError(
@@ -132,7 +130,7 @@ class Policy:
         if self.timeout is not None and self.timeout <= 0:
             raise ConfigurationError(f"the time for a handler is more than 0 seconds, not {self.timeout}")
         if self.max_size is not None and self.poison is None:
-            raise ConfigurationError("max_size is for a policy that says what becomes of poison")
+            raise ConfigurationError("max_size needs 'poison', the action for a message that is too large")
 
     def delay_after(self, failures: int) -> float:
         """Return the seconds until a message is requeued, after its first failure (1) or a later one."""
@@ -156,7 +154,7 @@ class Policy:
 
 
 class Retries:
-    """The number of failures of each message; the oldest entries are dropped first."""
+    """The number of failures of each message, for the `_MAX_COUNTED` messages that failed last."""
 
     def __init__(self) -> None:
         self._failures: dict[bytes, int] = {}

@@ -1,8 +1,8 @@
 """Check a named queue before its first message: whether it exists, and what happens to rejected messages.
 
-AMQP has one request whose answer shows whether a queue is bound to an exchange: a deletion with `if-unused` is refused
-if there is a binding. So an unbound dead-letter exchange is deleted and created again. It is the user's own, and was
-declared with the same properties before. No message is lost by that, because the exchange had no queue for it.
+Only one request of AMQP shows whether a queue is bound to an exchange: the deletion with `if-unused`, which the broker
+refuses if the exchange has a binding. Therefore the dead-letter exchange, if it is the user's own, is declared, deleted
+with `if-unused`, and declared again. No message is lost: an exchange that is deleted has no queue.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ log = logging.getLogger("pulsekit")
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
-    """What is known of a queue before it is consumed.
+    """The properties of a queue, read before it is consumed.
 
     Attributes:
         missing: whether the queue does not exist.
         arguments: the arguments with which to declare the queue.
         replicated: whether the queue is a quorum queue, which survives the loss of a node of the cluster.
-        delivery_limit: how often a message is returned before the broker removes it; None for any number.
+        delivery_limit: how often a message is requeued before the broker removes it, or None without a limit.
     """
 
     missing: bool
@@ -60,7 +60,7 @@ async def prepare(link: Link, queue: Queue) -> Preparation:
     if queue.existing and not missing:
         arguments = await _existing_arguments(link, queue.name)
     elif not missing and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit"):
-        # The limit is ours and not the caller's: a queue that was created with another one can be used.
+        # The limit is a default of this library and not the caller's, so a queue with another limit can be used.
         limit = {"x-delivery-limit": (await _existing_arguments(link, queue.name)).get("x-delivery-limit")}
         arguments = {name: value for name, value in {**arguments, **limit}.items() if value is not None}
     exchange = arguments.get("x-dead-letter-exchange")
@@ -82,7 +82,7 @@ async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
     try:
         properties = await read_queue_properties(link, name)
     except (AccessRefused, PreconditionFailed) as error:
-        log.debug("%s", error)  # another user's queue, which an administrator may consume
+        log.debug("%s", error)  # a queue of another user, which an administrator may consume
         return {}
     if properties.auto_delete:
         raise ConfigurationError(

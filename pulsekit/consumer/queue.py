@@ -29,15 +29,15 @@ class Queue:
         name: `queue/<user>/<name>`.
         type: "quorum" for a replicated queue that survives the loss of a node of the cluster, or "classic"
             (x-queue-type). By default the broker decides. A new quorum queue has the delivery limit of RabbitMQ 4, 20
-            (x-delivery-limit), unless `arguments` has another one: a message that is returned more often is
-            dead-lettered, or discarded without `dead_letters`.
+            (x-delivery-limit), unless `arguments` has another one. The broker dead-letters a message that is requeued
+            more often, or discards it without `dead_letters`.
         durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         expires: seconds without a consumer after which the broker deletes the queue (x-expires).
         dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). It is created
             if it is the user's own.
         arguments: further arguments of queue.declare, such as `{"x-max-length": 1000}`.
-        existing: use the queue with the properties that it has, and never create it. No binding is needed then. A queue
-            that is `auto_delete` is refused, because the broker would delete it with its messages.
+        existing: whether to use the queue with its current properties, and never create it. No binding is needed then.
+            A queue that is `auto_delete` is refused, because the broker would delete it with its messages.
 
     Raises:
         InvalidName: Raised when Pulse cannot have a queue or exchange of this name.
@@ -63,7 +63,7 @@ class Queue:
         if twice := self._own_arguments.keys() & self.arguments.keys():
             raise ConfigurationError(f"the arguments of {self.name} repeat an option: {', '.join(sorted(twice))}")
         if self.existing and self.declare_arguments:
-            raise ConfigurationError(f"{self.name} is used as it exists: arguments and options do not apply to it")
+            raise ConfigurationError(f"{self.name} exists already: arguments and options do not apply to it")
         if self._is_quorum and not self.durable:
             raise ConfigurationError(f"the quorum queue {self.name} must be durable")
 

@@ -1,10 +1,10 @@
 """Call functions on the first signal, and restore the former handlers for the second.
 
-Several users may wait for the same signal. The first signal calls all of them, and removes their handlers for all their
-signals, so that the next signal has the effect that it had before.
+Several objects may wait for the same signal. The first signal calls the functions of all of them, and restores the
+former handlers for all their signals, so that the next signal has its former effect.
 
-Invariants: `_waiting` has the users of a signal while the handler of this module is installed for it, and `_former` has
-the handler that was there before. Both are of the process, as signal handlers are.
+Invariants: while the handler of this module is installed for a signal, `_waiting` has the objects that wait for it, and
+`_former` has the former handler. Both are global, since a process has one handler for each signal.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _former: dict[int, Any] = {}
 class FirstSignal:
     """Signal handlers that are removed by the first signal.
 
-    They are not the event loop's own handlers: those run in the event loop, so that a second signal would be lost while
-    a message handler blocks the loop.
+    The handlers of the event loop (`add_signal_handler`) are not used: while a message handler blocks the loop, they
+    do not run, and a second signal would have no effect.
     """
 
     def __init__(self, on_signal: Callable[[signal.Signals], None]) -> None:
@@ -43,7 +43,7 @@ class FirstSignal:
             _waiting.setdefault(number, []).append(self)
 
     def restore(self) -> None:
-        """Restore the former handlers, unless others wait for the same signals. Doing it again is fine."""
+        """Restore the former handlers of all signals for which no other object waits. Restoring twice is fine."""
         for number, waiting in list(_waiting.items()):
             if self not in waiting:
                 continue

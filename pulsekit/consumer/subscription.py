@@ -9,20 +9,19 @@ Invariants:
 - A message belongs to the channel it was delivered on, because a delivery tag is valid on its channel only. If that
   channel is not the current one, settling the message does nothing and is counted in `stale`: the broker has requeued
   the message already.
-- An exclusive queue has a new name in each epoch. When the network fails silently, the broker keeps the old queue
-  locked until it notices (405 RESOURCE_LOCKED). Its messages are lost, so buffered messages remain in the buffer.
-- If only the channel closes, an exclusive queue is used again, with its messages. No queue is left behind: without a
-  consumer it would fill up until the connection ends.
+- An exclusive queue has a new name in each epoch, since the broker may not have noticed the loss of the connection, and
+  then the old queue is still locked (405 RESOURCE_LOCKED). The messages in the old queue are lost, so the messages in
+  the buffer are kept.
+- If only the channel closes, an exclusive queue is used again, with its messages. If that fails, the queue is deleted:
+  without a consumer it would grow until the connection ends.
 - A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
   reported and not replaced by an empty one. Buffered messages are dropped at the moment of the loss, since the broker
   delivers them again.
 - Before the first epoch, `prepare` looks for the queue. If it did not exist, a gap says that it was created.
 - If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
-- A queue with `x-expires` may expire while the connection is away. It is created again, and the gap is lossy.
+- A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
+- If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).
 - `end` is set once. Iteration raises it when the buffer is empty.
-
-- A gap of a queue that was lost begins where messages may be missing: the messages that waited in the
-  queue are lost, too. See `_oldest_missing`.
 
 Example: a durable queue; messages 1 to 3 are buffered and 1 is acknowledged. The connection is lost at 12:00:00 and the
 consumer is back at 12:00:02. The buffer is emptied, `on_gap` is called with a gap of two seconds that is not lossy, and
@@ -88,9 +87,9 @@ class Subscription:
 
     Attributes:
         queue: the name of the queue, which changes with each epoch if the queue is exclusive.
-        gaps: how many times no consumer was connected.
+        gaps: how many times the consumer was interrupted.
         stale: how many messages were settled after their channel had closed.
-        problem: why the last attempt to subscribe failed while another one follows, or None.
+        problem: the error of the last attempt to subscribe, while another attempt follows; else None.
         ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
         buffer: messages that arrived and were not returned to the caller.
         last_chances: the unsettled deliveries that the broker removes if they are returned.
@@ -133,7 +132,7 @@ class Subscription:
         self._may_expire = "x-expires" in self._arguments
         self._prefetch = prefetch
         self._prefetch_bytes = prefetch_bytes
-        # A stream would begin at its end for the second consumer, and the type of an existing queue is not known.
+        # A second consumer of a stream would begin at its end, and an existing queue may be a stream.
         self._adapts = not self._existing and self._arguments.get("x-queue-type") != "stream"
         self._schema = schema
         self._wait = wait
@@ -144,12 +143,12 @@ class Subscription:
         self._on_depth = on_depth
         self._preparation: Preparation | None = None
         self._created = False  # whether the next gap says that the queue was created
-        self._passive = self._existing  # whether the queue must exist: it did before, or is another client's
+        self._passive = self._existing  # whether the queue must exist: it existed before, or is not ours to create
         self._epoch = 0
         self._lock_deadline = 0.0  # until when a lock of the queue may be that of a process that has just ended
         self._lossy = False  # whether messages were lost in the current gap
         self._lost_at: datetime | None = None
-        self._missing_from: datetime | None = None  # messages of before are not missing, if messages were lost
+        self._missing_from: datetime | None = None  # if messages were lost, no older message is missing
         self._received = 0.0  # when the last message arrived or the consumer was started, in seconds since 1970
         self._lost_epoch = 0  # of the last channel
         self._idle_link: Link | None = None  # on which an exclusive queue exists while it has no channel
@@ -197,7 +196,7 @@ class Subscription:
         self._connection.check()
 
     async def close(self, reason: PulsekitError) -> None:
-        """Stop consuming and requeue unsettled messages; an exclusive queue is deleted. Closing twice is fine."""
+        """Stop consuming, requeue unsettled messages, and delete an exclusive queue. Closing twice is fine."""
         self._finish(reason)
         channel, self._channel = self._channel, None
         await self._cancel()
@@ -232,7 +231,7 @@ class Subscription:
         """Return how many messages are ready in the queue, and how many are unsettled.
 
         Raises:
-            NetworkError: Raised when the connection is away.
+            NetworkError: Raised when the connection is lost.
             NotFound: Raised when the queue does not exist any more.
         """
         self.check()
@@ -301,7 +300,7 @@ class Subscription:
                 if time_now() - since >= _MAX_PAUSE:
                     pause = _FIRST_PAUSE
                 if isinstance(reason, SubscriptionLost) and self._durable:
-                    # The queue was deleted, or its node of the cluster is down: the next declaration tells which.
+                    # The queue was deleted, or its node of the cluster is down: the next declaration shows which.
                     log.warning("the broker cancelled the consumer of %s", self.queue)
                     self._lossy = True
                     await channel.close()
@@ -334,7 +333,7 @@ class Subscription:
             monitor.stop()
 
     def _ack_timeout_words(self, channel: ConsumeChannel, seconds: float) -> str:
-        """Say which delivery the broker waited for, and what the user can do."""
+        """Return a warning with the delivery that was not settled, and what the user can do."""
         tag = channel.oldest_unsettled
         delivery = "a delivery" if tag is None else f"delivery {tag}"
         within = f"within {seconds:,g} s" if seconds else "in time"
@@ -415,15 +414,15 @@ class Subscription:
     def _may_appear(self, error: BrokerRefused, pause: float) -> bool:
         """Return whether another attempt may succeed.
 
-        An exchange may be created, if the user waits for it. A lock of the queue may be that of our own last
-        connection, or at first that of a process that was killed, which the broker notices some seconds later.
+        With `wait`, a missing exchange may be created. A locked queue may be locked by the last connection of this
+        consumer, or in the first seconds, by a process that was killed, until the broker notices.
         """
         if isinstance(error, NotFound):
             return self._wait
         return self._epoch > 1 or asyncio.get_running_loop().time() + pause < self._lock_deadline
 
     async def _pause(self, link: Link, seconds: float, error: PulsekitError) -> None:
-        """Wait before the next attempt on the same connection, and say at the first one why."""
+        """Wait before the next attempt on the same connection; the first wait is logged as a warning."""
         self.problem = error
         first = seconds == _FIRST_PAUSE and not link.is_lost
         log.log(logging.WARNING if first else logging.DEBUG, "%s; trying again", error)
@@ -457,8 +456,8 @@ class Subscription:
     def _oldest_missing(self, channel: ConsumeChannel) -> datetime:
         """Return a time before which no message is missing, if the queue was lost with the connection.
 
-        Until the broker kept messages back, or until data arrived last, every message had been delivered. Messages in
-        the buffer of a durable queue were dropped.
+        Every message was delivered until the broker began to keep messages back, or else until the last data arrived.
+        For a durable queue, the messages in the buffer were dropped, and are missing too.
         """
         loop_time, now = asyncio.get_running_loop().time(), time.time()
         oldest = max(self._received, now - (loop_time - channel.link.alive_at))
@@ -504,7 +503,7 @@ class _Settler:
         self._thread = get_ident()
 
     def settle(self, message: Message, settlement: Settlement) -> None:
-        """Settle a message, or count it as stale. Another thread passes it to the thread of the event loop."""
+        """Settle a message, or count it as stale. A call in another thread is passed to the event loop."""
         if get_ident() != self._thread:
             try:
                 self._loop.call_soon_threadsafe(self.settle, message, settlement)

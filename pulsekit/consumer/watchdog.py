@@ -1,11 +1,11 @@
 """A warning that names the handler which blocked the event loop.
 
 Plan: while messages are handled, a timer fires sixteen times in a heartbeat interval. If it fires late, the event loop
-was blocked for at least that time. The handler is named if it ran since the timer fired last. Nothing is measured for a
+was blocked for at least that time. The handler is named if it ran since the timer fired last. No work is done for a
 single message.
 
-Example: with a heartbeat of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s, fires at
-least 16.25 s late, more than a quarter of the heartbeat interval without one period.
+Example: with a heartbeat interval of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s,
+fires at least 16.25 s late. The limit is 11.25 s: a quarter of the heartbeat interval, minus one period of the timer.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Watchdog:
     """A watchdog for the handlers of one consumer.
 
     Attributes:
-        message: the last message that was given to a handler.
-        running: how many calls of a handler have begun and not ended.
+        message: the last message that was passed to a handler.
+        running: how many calls of a handler are running.
     """
 
     def __init__(self, heartbeat: Callable[[], float]) -> None:
@@ -44,7 +44,7 @@ class Watchdog:
 
     @contextmanager
     def watch(self, handler: object) -> Iterator[None]:
-        """Name this handler if it blocks the event loop inside the block."""
+        """Warn if this handler blocks the event loop inside the block."""
         name = getattr(handler, "__qualname__", type(handler).__name__)
         loop = asyncio.get_running_loop()
         due = loop.time()

@@ -65,8 +65,8 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
             assert (await until(0)).level == 0
     warnings = [record.getMessage() for record in caplog.records if "PulseGuardian" in record.getMessage()]
     assert warnings == [
-        f"the queue {queue} holds 4 messages: over 3, PulseGuardian mails its owner",
-        f"the queue {queue} holds 7 messages: over 6, PulseGuardian deletes it, and all that is in it",
+        f"the queue {queue} has 4 messages: over 3, PulseGuardian mails its owner",
+        f"the queue {queue} has 7 messages: over 6, PulseGuardian deletes it with its messages",
     ]
 
 

@@ -418,7 +418,7 @@ async def test_the_first_signal_lets_a_handler_finish_and_the_second_leaves_at_o
     async with started() as process:
         await line(process, b"handling")
         process.send_signal(number)
-        await line(process, b"again to leave at once")
+        await line(process, b"repeat the signal to stop at once")
         process.send_signal(number)
         await process.communicate()
         assert process.returncode == -number
