@@ -25,6 +25,7 @@ __all__ = [
     "Gap",
     "Message",
     "MessageCheck",
+    "Settler",
 ]
 
 _MOST_PROBLEMS = 100  # problems collected per payload, because a payload can have millions
@@ -69,9 +70,14 @@ class Settled:
 _SETTLED = Settled()
 
 
-class _Settler(Protocol):
-    def settle(self, message: Message, settlement: Settlement) -> None: ...
-    def live(self, message: Message) -> bool: ...
+class Settler(Protocol):
+    """What settles the messages of one channel."""
+
+    def settle(self, message: Message, settlement: Settlement) -> None:
+        """Settle a message."""
+
+    def live(self, message: Message) -> bool:
+        """Return whether a message can still be settled."""
 
 
 class MessageCheck(ABC):
@@ -133,7 +139,7 @@ class Message:
         redelivered: bool = False,
         delivery_tag: int = 0,
         epoch: int = 0,
-        settler: _Settler | None = None,
+        settler: Settler | None = None,
         schema: Schema | MessageCheck | None = None,
     ) -> None:
         self.exchange: str = exchange
@@ -308,7 +314,7 @@ class Delivered(Message):
         delivery: Delivery,
         epoch: int,
         when: float,
-        settler: _Settler | None,
+        settler: Settler | None,
         schema: Schema | MessageCheck | None,
     ) -> None:
         """Create the message of a delivery that arrived at a time, in seconds since 1970."""

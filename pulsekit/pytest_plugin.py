@@ -6,8 +6,8 @@
         (message,) = await pulse_sandbox.published(1)
 
 `pulse_sandbox` is a `pulsekit.testing.PulseSandbox` for each test. The mark `pulse_sandbox` has arguments for it, as in
-`@pytest.mark.pulse_sandbox(rabbitmq=4)`. `pulse` is a connection to it. `pulse` needs
-pytest-asyncio, in its strict or its auto mode.
+`@pytest.mark.pulse_sandbox(rabbitmq=4)`. `pulse` and `sync_pulse` are connections to it: of `pulsekit`, which needs
+pytest-asyncio in its strict or its auto mode, and of `pulsekit.sync`, for tests without an event loop.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from pulsekit.testing import PulseSandbox
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    import pulsekit.sync
     from pulsekit.pulse import Pulse
 
-__all__ = ["pulse", "pulse_sandbox"]
+__all__ = ["pulse", "pulse_sandbox", "sync_pulse"]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -38,6 +39,15 @@ def pulse_sandbox(request: pytest.FixtureRequest) -> Iterator[PulseSandbox]:
     mark = request.node.get_closest_marker("pulse_sandbox")
     with PulseSandbox(**(mark.kwargs if mark else {})) as sandbox:
         yield sandbox
+
+
+@pytest.fixture
+def sync_pulse(pulse_sandbox: PulseSandbox) -> Iterator[pulsekit.sync.Pulse]:
+    """Yield a connection to the sandbox whose methods block, logged in as `me`."""
+    import pulsekit.sync
+
+    with pulsekit.sync.connect(pulse_sandbox.url("me")) as connection:
+        yield connection
 
 
 async def _connected(pulse_sandbox: PulseSandbox) -> AsyncIterator[Pulse]:

@@ -4,6 +4,8 @@
         my_publisher(sandbox.url("me"))
         (message,) = sandbox.wait("published", "returned")
 
+`feed` passes messages to a handler without a broker, and returns what happens to each.
+
 The sandbox runs in a separate thread, so it serves blocking code (kombu, pika, subprocesses) as well as asyncio.
 This module does not need pytest. `pulsekit.pytest_plugin` provides it as fixtures.
 """
@@ -20,13 +22,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from pulsekit.consume.feeding import Handled, feed, feed_async
     from pulsekit.sandbox import Event, GuardianLimits, Sandbox
     from pulsekit.sandbox.events import Kind
 
-__all__ = ["PulseSandbox", "SandboxEvent"]
+__all__ = ["Handled", "PulseSandbox", "SandboxEvent", "feed", "feed_async"]
 
 _HISTORY = 100_000  # events; a test with more events uses Sandbox itself
 _START = 10.0  # seconds; starting, stopping and each call need milliseconds
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pulsekit.consume import feeding  # not with each start of pytest
+
+    return getattr(feeding, name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,21 +37,29 @@ _EXIT = 5.0  # seconds for the exit of a context manager while the program ends
 
 
 @asynccontextmanager
-async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awaitable[None]]]:
+async def open_handler(
+    worker: Worker, run: Callable[..., Awaitable[Any]] | None = None
+) -> AsyncIterator[Callable[[Message], Awaitable[None]]]:
     """Make the handler of a worker, and yield a coroutine function that calls it.
+
+    Args:
+        worker: the worker.
+        run: calls a function with arguments, and returns its result; by default in one of `concurrency` threads.
 
     Raises:
         TypeError: Raised when the object that was made cannot be called with a message.
         ConfigurationError: Raised when the policy has a time limit and the handler runs in a thread.
     """
-    threads = _Threads(worker)
     async with AsyncExitStack() as stack:
-        stack.callback(threads.close)
+        if run is None:
+            threads = _Threads(worker)
+            stack.callback(threads.close)
+            run = threads.run
         handler: Any = worker.handler
         if is_factory(handler):
-            handler = handler() if _belongs_to_loop(handler) else await threads.run(handler)
+            handler = handler() if _belongs_to_loop(handler) else await run(handler)
         if is_context(handler):
-            handler = await _enter(handler, threads, stack)
+            handler = await _enter(handler, run, stack)
         check_call(handler)
         if is_defined(handler, inspect.iscoroutinefunction):
             yield _guarded(handler)
@@ -63,7 +71,7 @@ async def open_handler(worker: Worker) -> AsyncIterator[Callable[[Message], Awai
             )
 
         async def call(message: Message) -> None:
-            result = await threads.run(handler, message)
+            result = await run(handler, message)
             if inspect.isawaitable(result):  # of a function that returns a coroutine, such as a lambda
                 await result
 
@@ -101,17 +109,17 @@ def _belongs_to_loop(factory: Any) -> bool:
     return inspect.isasyncgenfunction(inspect.unwrap(factory))
 
 
-async def _enter(context: Any, threads: _Threads, stack: AsyncExitStack) -> Any:
+async def _enter(context: Any, run: Callable[..., Awaitable[Any]], stack: AsyncExitStack) -> Any:
     """Enter a context manager, and return what it yields; the stack exits it."""
     if hasattr(context, "__aenter__"):
         entered = await stack.enter_async_context(context)
     else:
-        entered = await threads.run(context.__enter__)
+        entered = await run(context.__enter__)
 
         async def leave(kind: Any, error: Any, trace: Any) -> bool:
             try:
                 async with asyncio.timeout(_EXIT):
-                    return bool(await threads.run(context.__exit__, kind, error, trace))
+                    return bool(await run(context.__exit__, kind, error, trace))
             except TimeoutError:
                 log.warning("the context manager of the handler did not exit within %g s", _EXIT)
                 return False

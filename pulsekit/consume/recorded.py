@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.consume.worker import Worker
+    from pulsekit.messages import MessageCheck, Settler
+    from pulsekit.schemas.schema import Schema
 
-__all__ = ["RecordedMessages"]
+__all__ = ["RecordedMessages", "matching_records", "message_check_of", "message_of"]
 
 
 class RecordedMessages:
@@ -48,9 +50,8 @@ class RecordedMessages:
     def __init__(self, path: str | Path, worker: Worker) -> None:
         self.queue = str(path)
         self.rejected = 0
-        self._records = self._matching(worker)
-        schema = load_schema(worker.schema) if isinstance(worker.schema, str | Path) else worker.schema
-        self._schema = None if schema is None else message_check(schema)
+        self._records = matching_records(path, worker)
+        self._check = message_check_of(worker)
         self._calls = HandlerCalls(1, lambda: HEARTBEAT)
         self._drained = False
 
@@ -72,7 +73,7 @@ class RecordedMessages:
             settlement: Settlement | None = None
             while settlement in {None, Settlement.REQUEUE} and not self._drained:
                 settler = _Settler()
-                message = self._message(record, settler, redelivered=settlement is not None)
+                message = message_of(record, settler, self._check, redelivered=settlement is not None)
                 await self._calls.call(handler, message, policy, self.queue)
                 settlement = await settler.settled
             self.rejected += settlement is Settlement.REJECT
@@ -81,24 +82,41 @@ class RecordedMessages:
         """End `handle` after the current messages."""
         self._drained = True
 
-    def _matching(self, worker: Worker) -> Iterator[Record]:
-        bindings = worker.all_bindings
-        for entry in read_recording(self.queue):
-            if isinstance(entry, Record) and (not bindings or any(_matches(one, entry) for one in bindings)):
-                yield entry
 
-    def _message(self, record: Record, settler: _Settler, *, redelivered: bool) -> Message:
-        return Message(
-            exchange=record.exchange,
-            routing_key=record.routing_key,
-            body=record.content if isinstance(record.content, bytes) else encode_payload(record.content),
-            received=record.received or datetime.now(UTC),
-            headers={**record.headers, **({CC: list(record.cc)} if record.cc else {})},
-            properties=record.properties,
-            redelivered=redelivered,
-            settler=settler,
-            schema=self._schema,
-        )
+def matching_records(path: str | Path, worker: Worker) -> Iterator[Record]:
+    """Yield the records of a recording that match the bindings of a worker; all of them if it has no bindings.
+
+    Raises:
+        DamagedRecording: Raised when the recording is damaged, after the records before the damage.
+        OSError: Raised when the file cannot be read.
+    """
+    bindings = worker.all_bindings
+    for entry in read_recording(path):
+        if isinstance(entry, Record) and (not bindings or any(_matches(one, entry) for one in bindings)):
+            yield entry
+
+
+def message_check_of(worker: Worker) -> Schema | MessageCheck | None:
+    """Return the check of the messages of a worker, or None without a schema."""
+    schema = load_schema(worker.schema) if isinstance(worker.schema, str | Path) else worker.schema
+    return None if schema is None else message_check(schema)
+
+
+def message_of(
+    record: Record, settler: Settler, check: Schema | MessageCheck | None, *, redelivered: bool = False
+) -> Message:
+    """Return the message of a record, for a handler."""
+    return Message(
+        exchange=record.exchange,
+        routing_key=record.routing_key,
+        body=record.content if isinstance(record.content, bytes) else encode_payload(record.content),
+        received=record.received or datetime.now(UTC),
+        headers={**record.headers, **({CC: list(record.cc)} if record.cc else {})},
+        properties=record.properties,
+        redelivered=redelivered,
+        settler=settler,
+        schema=check,
+    )
 
 
 class _Settler:

@@ -41,8 +41,11 @@ class _Control(Protocol):
     """What the workers of a process have in common; see `Workers`."""
 
     drains: bool
-    on_ready: Callable[[str, str], None] | None
-    on_failure: Callable[[str, Message, Exception], None] | None
+
+    @property
+    def on_ready(self) -> Callable[[str, str], None] | None: ...
+    @property
+    def on_failure(self) -> Callable[[str, Message, Exception], None] | None: ...
 
     def begin(self) -> bool: ...
     def stop(self) -> None: ...
@@ -60,6 +63,7 @@ class RunningWorker:
         succeeded: how many calls of the handler returned.
         failed: how many calls of the handler raised an exception.
         rejected: how many messages of a recording were rejected.
+        handler: the coroutine function that calls the handler, once it is open.
         hangs: whether a handler ignored its cancellation. Then the event loop cannot be closed.
         seconds: how long these calls lasted together.
     """
@@ -78,7 +82,7 @@ class RunningWorker:
         self._recorded = False
         self._control = control
         self._raised: dict[asyncio.Task[object] | None, Exception] = {}  # the last exception of the handler, by task
-        self._handler: Callable[[Message], Awaitable[None]]
+        self.handler: Callable[[Message], Awaitable[None]]
 
     @property
     def ready(self) -> bool:
@@ -114,7 +118,7 @@ class RunningWorker:
 
     async def _open_handler(self, stack: AsyncExitStack) -> None:
         try:
-            self._handler = await stack.enter_async_context(open_handler(self.worker))
+            self.handler = await stack.enter_async_context(open_handler(self.worker))
         except ConfigurationError:
             raise
         except Exception as error:
@@ -141,7 +145,7 @@ class RunningWorker:
 
     async def _handle(self, messages: Consumer | RecordedMessages) -> None:
         calls = [
-            asyncio.ensure_future(messages.handle(self._call, self.worker.policy))
+            asyncio.ensure_future(messages.handle(self.call, self.worker.policy))
             for _ in range(self.worker.concurrency)
         ]
         looking = asyncio.ensure_future(self._drain_when_empty(messages))
@@ -177,7 +181,7 @@ class RunningWorker:
         queued = self.worker.declared is not None and not self._recorded
         return f"; the message is in {queue} again" if queued else ""
 
-    async def _call(self, message: Message) -> None:
+    async def call(self, message: Message) -> None:
         """Call the handler, and count."""
         if not self._control.begin():
             await self.drain()
@@ -188,7 +192,7 @@ class RunningWorker:
         self.running[message] = time.time()
         began, succeeded = time.perf_counter(), False
         try:
-            await self._handler(message)
+            await self.handler(message)
             succeeded = True
         except Stop:
             raise

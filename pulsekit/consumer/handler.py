@@ -74,11 +74,11 @@ class HandlerCalls:
         reason: Exception | None = policy.reason_against(message)
         if reason is not None:
             self.poison += 1
-            await self._apply(policy.poison or OnFailure.RAISE, message, reason, queue)
+            await self.apply(policy.poison or OnFailure.RAISE, message, reason, queue)
             return
         if self._ended_processes(message, policy):
             error = HandlerFailed(f"{message.delivery_count} deliveries of {message} ended without an answer")
-            await self._apply(policy.exhausted, message, error, queue)
+            await self.apply(policy.exhausted, message, error, queue)
             return
         watchdog = self.watchdog
         watchdog.message = message
@@ -93,7 +93,7 @@ class HandlerCalls:
             raise
         except Reject as decision:
             self._retries.forget(message)
-            await self._apply(OnFailure.REJECT, message, decision, queue)
+            await self.apply(OnFailure.REJECT, message, decision, queue)
         except Exception as error:  # noqa: BLE001 - the policy decides about every exception
             self.failures += 1
             action, delay = OnFailure.REQUEUE if isinstance(error, Retry) else policy.failure, 0.0
@@ -108,7 +108,7 @@ class HandlerCalls:
                 ):
                     self._retries.forget(message)
                     action = policy.exhausted
-            await self._apply(action, message, error, queue, delay)
+            await self.apply(action, message, error, queue, delay)
         except BaseException:
             await self._return(message)
             raise
@@ -134,7 +134,7 @@ class HandlerCalls:
         """Return how many returns the queue counted. A classic queue counts none; the publisher may set the header."""
         return (message.delivery_count or 0) if self.counts else 0
 
-    async def _apply(
+    async def apply(
         self,
         action: OnFailure,
         message: Message,
@@ -142,11 +142,15 @@ class HandlerCalls:
         queue: str,
         delay: float = 0.0,
     ) -> None:
+        """Settle a message that was not handled, because of a reason.
+
+        Raises:
+            Exception: Raised when the action is RAISE: the reason.
+        """
         if action is not OnFailure.RAISE:
             log.warning("%s of %s: %s: %s", message, queue, action, reason)
         if action is OnFailure.REQUEUE:
-            # Not awaited, so that other messages do not wait for the delay.
-            asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
+            self.requeue(message, delay)
         elif action is OnFailure.REJECT:
             await message.reject()
         elif action is OnFailure.ACK:
@@ -154,6 +158,10 @@ class HandlerCalls:
         elif action is OnFailure.RAISE:
             await self._return(message)
             raise reason
+
+    def requeue(self, message: Message, delay: float) -> None:
+        """Requeue a message after a number of seconds, for which the messages behind it do not wait."""
+        asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
 
     async def _return(self, message: Message) -> None:
         """Requeue the message of a handler that stops the consumer, in a quorum queue by the end of the consumer.
