@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import Secret
+from pulsekit._config.file_schema import PROJECT_FILE, find_problem, login_keys
+from pulsekit._documents.values import pointer_token
 from pulsekit.errors import ConfigurationError, DocumentError, place_text
 
 if TYPE_CHECKING:
@@ -22,21 +24,8 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
 
-__all__ = [
-    "LOGIN_KEYS",
-    "PROJECT_KEYS",
-    "USER_KEYS",
-    "ConfigurationFile",
-    "find_project_file",
-    "project_file",
-    "read_file",
-]
+__all__ = ["ConfigurationFile", "find_project_file", "project_file", "read_file"]
 
-PROJECT_KEYS = frozenset({"exchange", "registrations", "schema", "destinations", "lint_off", "targets"})
-LOGIN_KEYS = frozenset({"url", "user", "password", "password_file", "password_command"})
-USER_KEYS = PROJECT_KEYS | LOGIN_KEYS
-
-_NAME = "pulsekit.yml"
 _MAX_FILE = 1024 * 1024  # bytes of a configuration file
 _REPOSITORY = (".git", ".hg", ".jj")  # entries in the root of a repository
 
@@ -51,10 +40,12 @@ class ConfigurationFile:
     Attributes:
         path: the path, for messages.
         values: the values, empty if there is no file.
+        places: for each key, and for each key of a login as `logins.NAME.KEY`, `file:line:column` of its value.
     """
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    places: Mapping[str, str] = field(default_factory=dict)
     _documents: Mapping[str, Document] = field(default_factory=dict, repr=False)  # without those of the login
 
     def document(self, key: str) -> Document | None:
@@ -67,10 +58,6 @@ class ConfigurationFile:
         document = self._documents.get(key)
         return None if document is None else document.locate(f"{slash}{rest}")
 
-    def place(self, key: str) -> str:
-        """Return `file:line:column` of the value of a key."""
-        return place_text(self.path, *(self.locate(f"/{key}") or ()))
-
     def beside(self, name: str) -> str:
         """Return the path of a file that is named relative to this one."""
         return str(self.path.parent / name)
@@ -81,12 +68,12 @@ def find_project_file(folder: Path) -> Path:
 
     If there is none, return the path in the folder itself.
     """
-    here = folder / _NAME
+    here = folder / PROJECT_FILE
     if here.exists() or here.is_symlink():
         return here
     resolved = folder.resolve()
     for parent in (resolved, *resolved.parents):
-        path = parent / _NAME
+        path = parent / PROJECT_FILE
         if parent != resolved and _is_ours(path):
             return path
         if any((parent / name).exists() for name in _REPOSITORY):
@@ -103,15 +90,15 @@ def _is_ours(path: Path) -> bool:
     return not hasattr(os, "geteuid") or owner in {os.geteuid(), 0}
 
 
-def read_file(path: Path, allowed: frozenset[str]) -> ConfigurationFile:
+def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
     """Read a configuration file. A file that does not exist or has no values is empty.
 
     Args:
         path: the path.
-        allowed: the keys that it may have, `PROJECT_KEYS` or `USER_KEYS`.
+        user: whether it is the user's file, which may contain a login.
 
     Raises:
-        ConfigurationError: Raised when the file cannot be read, or has a key that is not allowed.
+        ConfigurationError: Raised when the file cannot be read, or violates its schema.
     """
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
@@ -127,7 +114,7 @@ def read_file(path: Path, allowed: frozenset[str]) -> ConfigurationFile:
     from pulsekit._documents.document import parse_documents_of_yaml  # ruamel.yaml takes longer than most commands
 
     # A parse error quotes the text. The user's file may contain a password, and a project's file may be a link to it.
-    quoting = allowed is PROJECT_KEYS and not path.is_symlink()
+    quoting = not user and not path.is_symlink()
     failure = ""
     documents: list[Document] = []
     try:
@@ -149,22 +136,25 @@ def read_file(path: Path, allowed: frozenset[str]) -> ConfigurationFile:
     if not isinstance(value, dict):
         del value, document
         raise ConfigurationError(f"{path}:1: write a mapping, such as `exchange: exchange/me/v1/jobs`")
-    places = {key: place_text(path, *(document.child(key).locate("") or ())) for key in value}
-    wrong = next((key for key in sorted(allowed & LOGIN_KEYS) if not isinstance(value.get(key), str | None)), None)
-    if wrong:
+    if problem := find_problem(document, user=user, quoting=quoting):
         del value, document
-        raise ConfigurationError(f"{places[wrong]}: {wrong!r} must be text; put it in quotes")
-    found = {key: Secret(item) if isinstance(item, str) else item for key, item in value.items()}
-    children = {key: document.child(key) for key in found if key in PROJECT_KEYS}
+        raise ConfigurationError(problem)
+    login = {*login_keys(), "logins"}
+    keys: list[tuple[str, ...]] = [(key,) for key in value]
+    for name, inner in (value.get("logins") or {}).items():
+        keys += [("logins", name), *(("logins", name, key) for key in inner)]
+    places = {
+        ".".join(one): place_text(path, *document.place("".join(f"/{pointer_token(key)}" for key in one)))
+        for one in keys
+    }
+    children = {key: document.child(key) for key in value if key not in login}
+    found = {key: _hidden(item) if key in login or isinstance(item, str) else item for key, item in value.items()}
     del value, document
-    for key in found:
-        if key in allowed:
-            continue
-        if key in USER_KEYS | {"host", "port", "vhost"}:
-            raise ConfigurationError(
-                f"{places[key]}: {key!r} is not allowed in a project's file: "
-                "set it in PULSE_URL or in the user's config.yml"
-            )
-        what = f"unknown key {key!r}" if quoting or allowed is USER_KEYS else "a key in it is unknown"
-        raise ConfigurationError(f"{places[key]}: {what}; the keys are {', '.join(sorted(allowed))}")
-    return ConfigurationFile(path, found, children)
+    return ConfigurationFile(path, found, places, children)
+
+
+def _hidden(value: Any) -> Any:
+    """Return a value in which each text is a `Secret`."""
+    if isinstance(value, dict):
+        return {key: _hidden(item) for key, item in value.items()}
+    return Secret(value) if isinstance(value, str) else value

@@ -10,6 +10,7 @@ from difflib import SequenceMatcher
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
+from pulsekit._config.file_schema import find_problem
 from pulsekit._config.settings import registrations_in
 from pulsekit._config.target import Target
 from pulsekit._config.targets import TargetSettings, read_targets
@@ -42,9 +43,12 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
     """
     body = text.removeprefix("\ufeff").replace("\r\n", "\n")
     has_text = any(line.strip() and not line.lstrip().startswith("#") for line in body.splitlines())
-    value = parse_yaml(body, source=source).value if has_text else None
+    document = parse_yaml(body, source=source) if has_text else None
+    value = document.value if document else None
     if not isinstance(value, dict | None):
         raise ConfigurationError(f"{source}: write a mapping, such as `exchange: exchange/me/v1/jobs`")
+    if document and value and (problem := find_problem(document, user=False, quoting=True)):
+        raise ConfigurationError(problem)
     yaml = _form_of(body)
     tree: Any = yaml.map() if value is None else yaml.load(body)
     before = _dumped(yaml, tree)

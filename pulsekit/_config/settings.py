@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
-from pulsekit._config.files import LOGIN_KEYS, PROJECT_KEYS, USER_KEYS, find_project_file, project_file, read_file
+from pulsekit._config.file_schema import USER_FILE
+from pulsekit._config.files import find_project_file, project_file, read_file
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -162,13 +163,16 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     given = project_file.get()
     if given is not None and not given.is_file():
         raise ConfigurationError(f"cannot read {given}: there is no such file")
-    project = read_file(given or find_project_file(directory or Path()), PROJECT_KEYS)
-    user = read_file(Path(base) / "pulsekit" / "config.yml", USER_KEYS)
+    project = read_file(given or find_project_file(directory or Path()))
+    user = read_file(Path(base) / "pulsekit" / USER_FILE, user=True)
 
     def file_of(key: str) -> ConfigurationFile:
         return project if key in project.values else user
 
-    exchange, destinations = _text(file_of("exchange"), "exchange"), _texts(file_of("destinations"), "destinations")
+    def texts(key: str) -> tuple[str, ...]:
+        return tuple(file_of(key).values.get(key) or ())
+
+    exchange = _plain(file_of("exchange").values.get("exchange"))
     source = file_of("registrations")
     registrations = registrations_in(source.document("registrations"), source=str(source.path))
     targets: Mapping[Target, TargetSettings] = {}
@@ -176,19 +180,19 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     if source.values.get("targets") is not None:
         from pulsekit._config.targets import TargetSettings, read_targets  # few configurations have registrations
 
-        whole = TargetSettings(exchange, destinations, registrations)
+        whole = TargetSettings(exchange, texts("destinations"), registrations)
         targets = read_targets(source.values["targets"], whole, source=str(source.path), locate=source.locate)
     own = (one for target in targets.values() for one in target.registrations if one not in registrations)
-    schema = _text(file_of("schema"), "schema") or "pulse-job"
+    schema = _plain(file_of("schema").values.get("schema")) or "pulse-job"
     return Settings(
         exchange=exchange,
         schema=file_of("schema").beside(schema) if schema.endswith(_SCHEMA_FILES) else schema,
-        destinations=destinations,
+        destinations=texts("destinations"),
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
-        lint_off=_texts(file_of("lint_off"), "lint_off"),
+        lint_off=texts("lint_off"),
         source=str(project.path if project.values else user.path if user.values else ""),
-        _login={key: Secret(value) for key in LOGIN_KEYS if (value := _text(user, key)) is not None},
+        _login={key: value for key, value in user.values.items() if value is not None and user.document(key) is None},
         _environment=environment,
     )
 
@@ -220,18 +224,8 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
     return None
 
 
-def _text(file: ConfigurationFile, key: str) -> str | None:
-    value = file.values.get(key)
-    if value is None or isinstance(value, str):
-        return None if value is None else str(value)
-    raise ConfigurationError(f"{file.place(key)}: {key!r} must be text")
-
-
-def _texts(file: ConfigurationFile, key: str) -> tuple[str, ...]:
-    value = file.values.get(key) or []
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return tuple(value)
-    raise ConfigurationError(f"{file.place(key)}: {key!r} must be a list of texts")
+def _plain(text: str | None) -> str | None:
+    return None if text is None else str(text)
 
 
 def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding, ...]:

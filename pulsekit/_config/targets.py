@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TargetSettings", "read_targets"]
 
-_KEYS = ("exchange", "destinations", "projects")
-
 
 @dataclass(frozen=True, slots=True)
 class TargetSettings:
@@ -44,7 +42,7 @@ def read_targets(
     source: str,
     locate: Callable[[str], tuple[int, int] | None] = lambda _: None,
 ) -> dict[Target, TargetSettings]:
-    """Parse the object under `targets`.
+    """Read the object under `targets`, which fits the schema of the file.
 
     Args:
         value: the object, or None.
@@ -53,41 +51,22 @@ def read_targets(
         locate: returns line and column of the value at a JSON pointer in the file, or None.
 
     Raises:
-        ConfigurationError: Raised when a target or a key is unknown, or a value has the wrong type.
+        ConfigurationError: Raised when a target has projects that cannot be registered.
     """
-
-    def place(*names: str) -> str:
-        return place_text(source, *(locate("/".join(("/targets", *names))) or ()))
-
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        raise ConfigurationError(f"{place()}: targets: write an object with {' and '.join(Target)}")
     found: dict[Target, TargetSettings] = {}
-    for name, inner in value.items():
-        if name not in set(Target):
-            raise ConfigurationError(
-                f"{place(name)}: targets: unknown target {name!r:.40}; the targets are {', '.join(Target)}"
-            )
+    for name, inner in (value or {}).items():
         try:
-            found[Target(name)] = _read(inner, whole)
+            found[Target(name)] = _read(inner or {}, whole)
         except (ConfigurationError, InvalidRegistration) as error:
-            raise ConfigurationError(f"{place(name)}: targets: {name}: {error}") from error
+            place = place_text(source, *(locate(f"/targets/{name}") or ()))
+            raise ConfigurationError(f"{place}: targets.{name}: {error}") from error
     return found
 
 
-def _read(value: Any, whole: TargetSettings) -> TargetSettings:
-    if value is None:
-        value = {}
-    if not isinstance(value, dict):
-        raise ConfigurationError("write an object, such as `destinations: [treeherder]`")
-    for key in value:
-        if key not in _KEYS:
-            raise ConfigurationError(f"unknown key {key!r:.40}; the keys are {', '.join(_KEYS)}")
+def _read(value: dict[str, Any], whole: TargetSettings) -> TargetSettings:
     exchange = value.get("exchange", whole.exchange)
-    if exchange is not None and not isinstance(exchange, str):
-        raise ConfigurationError("exchange must be text")
-    destinations = whole.destinations if value.get("destinations") is None else _texts(value, "destinations")
+    given = value.get("destinations")
+    destinations = whole.destinations if given is None else tuple(given)
     if value.get("projects") is None:
         shared = tuple(one for one in whole.registrations if exchange in (None, one.exchange))
         return TargetSettings(exchange, destinations, shared)
@@ -95,11 +74,5 @@ def _read(value: Any, whole: TargetSettings) -> TargetSettings:
 
     if exchange is None:
         raise ConfigurationError("exchange is missing, in the target and in the project")
-    return TargetSettings(exchange, destinations, (Registration(exchange, destinations, _texts(value, "projects")),))
-
-
-def _texts(value: dict[str, Any], key: str) -> tuple[str, ...]:
-    texts = value[key]
-    if isinstance(texts, list) and all(isinstance(text, str) for text in texts):
-        return tuple(texts)
-    raise ConfigurationError(f"{key} must be a list of texts, such as [treeherder]")
+    registration = Registration(exchange, destinations, tuple(value["projects"]))
+    return TargetSettings(exchange, destinations, (registration,))

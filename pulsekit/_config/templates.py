@@ -14,16 +14,20 @@ from pulsekit.treeherder.rules import OWNER_MAX
 if TYPE_CHECKING:
     from uuid import UUID
 
-__all__ = ["job_text", "project_text"]
+__all__ = ["SCHEMA_FILE", "job_text", "project_text"]
 
 # Texts that YAML reads unchanged without quotes; not, for example, `yes` or `1`.
 _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)\Z)[A-Za-z_][\w/._-]*\Z", re.IGNORECASE | re.ASCII)
+
+# The schema of pulsekit.yml, beside it: a relative address is true for all users of a repository, with every editor.
+SCHEMA_FILE = "pulsekit.schema.json"
 
 _REPOSITORY = re.compile(r"[\w-]{1,50}\Z")  # `origin.project` of the job schema
 _DESTINATION = "treeherder"
 _REVISION = "0123456789abcdef0123456789abcdef01234567"
 
 _PROJECT = """\
+# yaml-language-server: $schema={schema}
 # The configuration of pulsekit for this project. A login or a host is not
 # allowed here: set PULSE_USER and PULSE_PASSWORD, or PULSE_URL.
 
@@ -134,7 +138,10 @@ def project_text(exchange: str, project: str) -> str:
     """
     _named(project)
     return _PROJECT.format(
-        exchange=_scalar(check_exchange(exchange)), destination=_DESTINATION, project=_scalar(f"{project}._")
+        schema=SCHEMA_FILE,
+        exchange=_scalar(check_exchange(exchange)),
+        destination=_DESTINATION,
+        project=_scalar(f"{project}._"),
     )
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from pulsekit._config.file_schema import login_keys, project_keys
+
 __all__ = [
     "CONFIGURATION",
+    "CONFIG_SCHEMA",
     "ENVIRONMENT",
     "FILTERS",
     "LOGIN",
@@ -36,22 +39,11 @@ ENVIRONMENT: Rows = (
     ("FORCE_COLOR", "if set, output has colours in a pipe, too; NO_COLOR has priority"),
 )
 
-CONFIGURATION: Rows = (
-    ("exchange", "the exchange to publish to", "none"),
-    ("destinations", "the first words of the routing keys; a job is sent once to each destination", "none"),
-    ("registrations", "the bindings that Treeherder makes: every destination with every project", "none"),
-    ("schema", "the schema to validate against: a name, or a path", "pulse-job"),
-    ("lint_off", "rules that are not applied", "none"),
-    ("targets", "what differs for staging and production", "none"),
+CONFIGURATION: Rows = tuple(
+    (key, about["description"], about.get("default", "none")) for key, about in project_keys().items()
 )
 
-LOGIN: Rows = (
-    ("url", "broker and login, as in PULSE_URL"),
-    ("user", "user, as in PULSE_USER"),
-    ("password", "password"),
-    ("password_file", "file with the password"),
-    ("password_command", "command that prints the password"),
-)
+LOGIN: Rows = tuple((key, about["description"]) for key, about in login_keys().items())
 
 RECORD: Rows = (
     ("v", "the version of the format"),
@@ -125,7 +117,7 @@ class Topic(NamedTuple):
     parts: tuple[str | Rows, ...]
 
 
-RULES = "rules"
+RULES, CONFIG_SCHEMA = "rules", "config-schema"
 
 TOPICS = {
     "environment": Topic("Variables that pulsekit reads.", (ENVIRONMENT,)),
@@ -133,6 +125,7 @@ TOPICS = {
     "configuration": Topic(
         "The files pulsekit.yml and config.yml.", (_PLACES, _PROJECT_FILE, CONFIGURATION, _USER_FILE, LOGIN)
     ),
+    CONFIG_SCHEMA: Topic("Their JSON Schema, for an editor; 'help config-schema config.yml' for yours.", ()),
     "records": Topic(
         "The line of JSON that is written for a message.",
         (

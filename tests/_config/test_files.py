@@ -85,17 +85,23 @@ REGISTRATION = f"registrations:\n  - exchange: {JOBS}\n    destinations: [a]\n  
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("lint_off: []\nexchange: 1", ":2:11: 'exchange' must be text"),
-        ("destinations: treeherder", ":1:15: 'destinations' must be a list of texts"),
-        ("lint_off: []\nschema: [a]", ":2:9: 'schema' must be text"),
-        ("lint_off: []\nexchnge: x", ":2:10: unknown key 'exchnge'"),
+        ("lint_off: []\nexchange: 1", ":2:11: exchange: must be a string, not 1 (put it in quotes)"),
+        ("destinations: treeherder", ':1:15: destinations: must be a list, not the string "treeherder"'),
+        ("lint_off: []\nschema: [a]", ":2:9: schema: must be a string, not a list"),
+        (
+            "lint_off: []\nexchnge: x",
+            ":2:10: unknown key 'exchnge'; did you mean \"exchange\"? the keys are exchange, destinations",
+        ),
         ("lint_off: []\nurl: x", ":2:6: 'url' is not allowed in a project's file"),
         ("- a", ":1: write a mapping"),
         ("exchange: [", ":1:12: "),
         (f"{REGISTRATION}projcts: [b]", ":2:5: registration 1: unknown property 'projcts'"),
         (f"{REGISTRATION}projects: [{{}}]", ":2:5: registration 1: projects: item 1"),
-        (f"exchange: {JOBS}\ntargets:\n  stage: {{}}", ":3:10: targets: unknown target 'stage'"),
-        (f"exchange: {JOBS}\ntargets:\n  staging:\n    projects: b", ":4:5: targets: staging: projects must be"),
+        (
+            f"exchange: {JOBS}\ntargets:\n  stage: {{}}",
+            ":3:10: targets: unknown key 'stage'; the keys are staging and production",
+        ),
+        (f"exchange: {JOBS}\ntargets:\n  staging:\n    projects: b", ":4:15: targets.staging.projects: must be a list"),
         ("a: b\n---\nc: d", ": write one document"),
     ],
 )

@@ -203,7 +203,7 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
     [
         ("- a\n", ConfigurationError, "pulsekit.yml: write a mapping"),
         ("exchange: *x\n", DocumentError, "pulsekit.yml:1:11: the alias *x is not supported"),
-        ("targets: {prod: {}}\n", ConfigurationError, "pulsekit.yml: targets: unknown target 'prod'"),
+        ("targets: {prod: {}}\n", ConfigurationError, "pulsekit.yml:1:17: targets: unknown key 'prod'"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_not_written(text: str, error, words: str) -> None:

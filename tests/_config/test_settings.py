@@ -84,7 +84,7 @@ def test_a_cloned_project_cannot_say_who_logs_in_where(tmp_path: Path, key: str)
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("- a\n", "mapping"), ("exchnge: x\n", "unknown key"), ("exchange: 1", "text")]
+    ("text", "words"), [("- a\n", "mapping"), ("exchnge: x\n", "unknown key"), ("exchange: 1", "a string")]
 )
 def test_a_project_file_that_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "pulsekit.yml").write_text(text)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE, schema_text
 from pulsekit.cli.exit_codes import MEANINGS, ExitCode
 from pulsekit.cli.output.output import Output
-from pulsekit.cli.topics import RULES, TOPICS
+from pulsekit.cli.topics import CONFIG_SCHEMA, RULES, TOPICS
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ EXAMPLES = """\
 pulsekit help environment
 pulsekit help rules
 pulsekit help rules owner-missing
+pulsekit help config-schema > pulsekit.schema.json
 pulsekit help publish
 """
 
@@ -30,24 +32,36 @@ pulsekit help publish
 def command(
     ctx: typer.Context,
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic or a command.")] = None,
-    rule: Annotated[str | None, typer.Argument(metavar="[RULE]", help="A rule, for the topic rules.")] = None,
+    part: Annotated[
+        str | None, typer.Argument(metavar="[PART]", help="A rule, for rules; a file, for config-schema.")
+    ] = None,
 ) -> int:
     """Explain a topic or a command.
 
-    The topics: environment, exit-codes, configuration, records, filters, rules. Without TOPIC, they are listed.
+    The topics: environment, exit-codes, configuration, config-schema, records, filters, rules. Without TOPIC, they are
+    listed.
     """
     out = Output()
-    if rule is not None and topic != RULES:
-        raise ConfigurationError(f"only the topic rules has parts: remove {rule!r}")
+    if part is not None and topic not in {RULES, CONFIG_SCHEMA}:
+        raise ConfigurationError(f"only the topics {RULES} and {CONFIG_SCHEMA} have parts: remove {part!r}")
     if topic is None:
         out.table([((name, "key"), one.summary) for name, one in TOPICS.items()])
     elif topic == RULES:
-        _show_rules(out, rule)
+        _show_rules(out, part)
+    elif topic == CONFIG_SCHEMA:
+        _show_schema(out, part or PROJECT_FILE)
     elif topic in TOPICS:
         _show(out, topic)
     else:
         _show_command(ctx, topic)
     return ExitCode.DONE
+
+
+def _show_schema(out: Output, file: str) -> None:
+    if file not in {PROJECT_FILE, USER_FILE}:
+        raise ConfigurationError(f"there is no schema of {file!r}; the files are {PROJECT_FILE} and {USER_FILE}")
+    for line in schema_text(user=file == USER_FILE).splitlines():
+        out.line(line)
 
 
 def _show(out: Output, topic: str) -> None:

@@ -1,4 +1,4 @@
-"""`pulsekit init`: write a configuration file and an example job."""
+"""`pulsekit init`: write a configuration file with its schema, and an example job."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pulsekit init
 pulsekit init --exchange exchange/me/v1/jobs --project autoland
 """
 
-_PROJECT, _JOB = "pulsekit.yml", "job.yml"
+_JOB = "job.yml"
 
 
 def command(
@@ -28,24 +28,28 @@ def command(
 ) -> int:
     """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into this directory.
 
+    pulsekit.schema.json is for your editor: it completes and checks pulsekit.yml with it.
+
     Existing files are overwritten only with --force. If a sandbox is running, 'pulsekit publish job.yml' works at once.
     """
     from datetime import UTC, datetime
     from uuid import uuid4
 
+    from pulsekit._config.file_schema import PROJECT_FILE, schema_text
     from pulsekit._config.settings import load_settings
-    from pulsekit._config.templates import job_text, project_text
+    from pulsekit._config.templates import SCHEMA_FILE, job_text, project_text
     from pulsekit.bindings.names import owner
     from pulsekit.cli.output.files import write_new, write_whole
 
-    if not force and (there := [name for name in (_PROJECT, _JOB) if Path(name).exists()]):
+    if not force and (there := [name for name in (PROJECT_FILE, SCHEMA_FILE, _JOB) if Path(name).exists()]):
         raise ConfigurationError(f"{' and '.join(there)} already exists: add --force to overwrite")
     user = None
     with suppress(PulsekitError):  # the configuration that --force replaces may be invalid
         user = load_settings().user
     exchange = exchange or f"exchange/{user or 'me'}/v1/jobs"
     texts = {
-        _PROJECT: project_text(exchange, project),
+        PROJECT_FILE: project_text(exchange, project),
+        SCHEMA_FILE: schema_text(user=False),
         _JOB: job_text(project, owner(exchange) or "", task=uuid4(), now=datetime.now(UTC)),
     }
     for name, text in texts.items():

@@ -275,10 +275,12 @@ def _topics(_: Settings, context: Any) -> Iterable[str]:
     return (*TOPICS, *context.parent.command.list_commands(context.parent))
 
 
-def _rules_of_topic(settings: Settings, context: Any) -> Iterable[str]:
-    from pulsekit.cli.topics import RULES
+def _parts_of_topic(settings: Settings, context: Any) -> Iterable[str]:
+    from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE
+    from pulsekit.cli.topics import CONFIG_SCHEMA, RULES
 
-    return _rules(settings, context) if context.params.get("topic") == RULES else ()
+    topic = context.params.get("topic")
+    return _rules(settings, context) if topic == RULES else (PROJECT_FILE, USER_FILE) if topic == CONFIG_SCHEMA else ()
 
 
 def _users(settings: Settings, _: Any) -> Iterable[str]:
@@ -303,7 +305,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "keys": _keys,
     "listen": _what_tail_shows,
     "name": _queues_or_exchanges,
-    "rule": _rules_of_topic,
+    "part": _parts_of_topic,
     "topic": _topics,
 }
 

@@ -4,8 +4,11 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from jsonschema import Draft7Validator
 
 import pulsekit as library
+from pulsekit._config.file_schema import read_schema
+from pulsekit._documents.document import parse_yaml
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import RabbitMQ
@@ -13,11 +16,13 @@ if TYPE_CHECKING:
     from cli.conftest import Spawn
 
 
-def test_it_writes_two_files_that_every_command_can_use(call, folder) -> None:
+def test_it_writes_files_that_every_command_can_use(call, folder) -> None:
     result = call("init")
     assert (result.code, result.out) == (0, "")
-    assert result.err.startswith("wrote pulsekit.yml\nwrote job.yml\nnext, run 'pulsekit sandbox'")
-    assert sorted(path.name for path in folder.iterdir()) == ["job.yml", "pulsekit.yml"]
+    assert result.err.startswith(
+        "wrote pulsekit.yml\nwrote pulsekit.schema.json\nwrote job.yml\nnext, run 'pulsekit sandbox'"
+    )
+    assert sorted(path.name for path in folder.iterdir()) == ["job.yml", "pulsekit.schema.json", "pulsekit.yml"]
     assert call("validate", "job.yml").code == 0
     assert call("bindings", "--lint").code == 0
     dry = json.loads(call("publish", "job.yml", "--dry-run").out)
@@ -26,6 +31,19 @@ def test_it_writes_two_files_that_every_command_can_use(call, folder) -> None:
         "treeherder.autoland._",
         ["treeherder.autoland._"],
     )
+
+
+def test_the_configuration_names_its_schema(call, folder) -> None:
+    assert call("init").code == 0
+    first, *_ = (folder / "pulsekit.yml").read_text().splitlines()
+    name = first.removeprefix("# yaml-language-server: $schema=")
+    schema = json.loads((folder / name).read_text())
+    assert json.loads(call("help", "config-schema").out) == schema == read_schema(user=False)
+    assert json.loads(call("help", "config-schema", "config.yml").out) == read_schema(user=True)
+    assert Draft7Validator(schema).is_valid(parse_yaml((folder / "pulsekit.yml").read_text()).value)
+    wrong = call("help", "config-schema", "settings.yml")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "the files are pulsekit.yml and config.yml" in wrong.err
 
 
 async def test_its_job_is_published_as_it_stands(broker: RabbitMQ, spawn: Spawn) -> None:
@@ -65,7 +83,7 @@ def test_the_exchange_is_that_of_who_logs_in(call, folder, monkeypatch) -> None:
     assert "secret" not in text
 
 
-@pytest.mark.parametrize("name", ["pulsekit.yml", "job.yml"])
+@pytest.mark.parametrize("name", ["pulsekit.yml", "pulsekit.schema.json", "job.yml"])
 def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> None:
     (folder / name).write_text("mine: [")
     result = call("init")
