@@ -32,6 +32,7 @@ __all__ = ["is_gzip", "read_recording"]
 
 _MAX_LINE = 512 * 1024 * 1024  # bytes: RabbitMQ's largest message has 128 MiB, and a record contains it once or twice
 _CHUNK = 64 * 1024
+_FIRST = 256  # bytes of a gzip member that zlib gets first
 _MAGIC = b"\x1f\x8b"  # of gzip (RFC 1952 §2.3.1)
 _GZIP = 31  # the widest window, and gzip's header and check around it (zlib.h, inflateInit2)
 _CUT = "the recording is truncated, or is still being written"
@@ -166,22 +167,31 @@ def _read_json(line: bytes) -> Any:
 def _unpacked(file: BinaryIO) -> Iterator[bytes]:
     """Decompress gzip (RFC 1952), and yield every byte before the first damage.
 
-    A file may contain several gzip members, as `cat a.gz b.gz` produces: at the end of one, the rest of the chunk goes
-    to a new decompressor. zlib reports damage for a complete call and returns none of its data, so each decompressor is
-    copied before a call: after an error, the copy decompresses the chunk byte by byte, up to the damaged byte.
+    A file may contain several gzip members, as `cat a.gz b.gz` produces. zlib copies all input after the end of a
+    member, so a decompressor first gets a short piece of the chunk, and then twice as much each time. A file of many
+    short members therefore takes time in proportion to its size.
+
+    zlib reports damage for a complete call and returns none of its data, so each decompressor is copied before a call:
+    after an error, the copy decompresses the piece byte by byte, up to the damaged byte.
     """
-    unpacker = None
+    unpacker, step = None, _FIRST
     while data := file.read(_CHUNK):
-        while data:
-            unpacker = unpacker or zlib.decompressobj(_GZIP)
+        at = 0
+        while at < len(data):
+            if unpacker is None:
+                unpacker, step = zlib.decompressobj(_GZIP), _FIRST
+            piece = data[at : at + step]
             before = unpacker.copy()
             try:
-                yield unpacker.decompress(data, _CHUNK)
+                yield unpacker.decompress(piece, _CHUNK)
             except zlib.error:
-                for at in range(len(data)):
-                    yield before.decompress(data[at : at + 1])
+                for one in range(len(piece)):
+                    yield before.decompress(piece[one : one + 1])
                 raise
-            data, unpacker = (unpacker.unused_data, None) if unpacker.eof else (unpacker.unconsumed_tail, unpacker)
+            at += len(piece) - len(unpacker.unused_data) - len(unpacker.unconsumed_tail)
+            step = min(2 * step, _CHUNK)
+            if unpacker.eof:
+                unpacker = None
     if unpacker is not None:
         raise EOFError(f"the gzip data has no end: {_CUT}")
 
@@ -190,14 +200,18 @@ def _one_record_a_line(lines: Iterator[bytes]) -> Iterator[bytes]:
     """Yield the lines, or the elements of a JSON list that begins on the first line.
 
     Raises:
-        ValueError: Raised when the list is not JSON.
+        ValueError: Raised when the list is not JSON, or is larger than the longest line.
     """
     first = next(lines, b"")
     if not first.lstrip().startswith(b"["):
         yield first
         yield from lines
         return
-    listed = _read_json(b"".join((first, *lines)))
+    size, parts = 0, [first]
+    for line in lines:
+        parts.append(line)
+        size = _checked_size(size + len(line), "list")
+    listed = _read_json(b"".join(parts))
     yield from (json.dumps(item).encode() + b"\n" for item in (listed if isinstance(listed, list) else [listed]))
 
 
@@ -208,13 +222,21 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     a long line takes time in proportion to its size: b'{"a"', b':1}\n{"b"' yield b'{"a":1}\n' and keep b'{"b"'.
     """
     begun: list[bytes] = []
+    size = 0
     for piece in pieces:
         *whole, rest = piece.split(b"\n")
         for end in whole:
             yield b"".join((*begun, end, b"\n"))
             begun.clear()
-        begun.append(rest)
-        if sum(map(len, begun)) > _MAX_LINE:
-            raise ValueError(f"this line has more than {_MAX_LINE >> 20} MiB")
-    if last := b"".join(begun):
-        yield last
+            size = 0
+        if rest:
+            begun.append(rest)
+            size = _checked_size(size + len(rest), "line")
+    if begun:
+        yield b"".join(begun)
+
+
+def _checked_size(size: int, what: str) -> int:
+    if size > _MAX_LINE:
+        raise ValueError(f"this {what} has more than {_MAX_LINE >> 20} MiB")
+    return size

@@ -5,6 +5,7 @@ import hashlib
 import json
 import random
 import resource
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from pulsekit.recordings.recorder import Recorder
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -151,6 +152,26 @@ def test_damage_inside_of_what_is_packed_costs_nothing_before_it(tmp_path: Path)
     assert len(found) >= 100
     assert error is not None
     assert error.line == len(found) + 2  # after the header
+
+
+def _short_members() -> bytes:
+    return gzip.compress(b"") * 40_000
+
+
+def _damaged_long_line() -> bytes:
+    line = b'{"routing_key": "k", "payload": "' + random.Random(0).randbytes(1_081_000).hex().encode() + b'"}\n'
+    packed = bytearray(gzip.compress(line, 0))  # its last chunk of 64 KiB is nearly full
+    packed[-5] ^= 1  # in the checksum, so that all of the chunk is read byte by byte
+    return bytes(packed)
+
+
+@pytest.mark.parametrize("make", [_short_members, _damaged_long_line])
+def test_any_gzip_is_read_in_time_in_proportion_to_its_size(make: Callable[[], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "jobs.ndjson.gz"
+    path.write_bytes(make())
+    begin = time.process_time()
+    read(path)
+    assert time.process_time() - begin < 5  # a tenth of a second; squared, more than ten
 
 
 @pytest.mark.parametrize("form", FORMS)
