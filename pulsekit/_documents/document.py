@@ -105,13 +105,18 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
     return Document(value, source, index, places.locate)
 
 
-def parse_yaml(text: str | bytes, *, source: str = "") -> Document:
+def parse_yaml(text: str | bytes, *, source: str = "", shared: bool = False) -> Document:
     """Parse one YAML 1.2 document strictly: see `yaml_reader`.
+
+    Args:
+        text: the text; bytes are UTF-8.
+        source: the file name, for errors.
+        shared: allow anchors, aliases and merge keys, and read words as PyYAML does.
 
     Raises:
         DocumentError: Raised when the text is not such YAML, or has not exactly one document.
     """
-    documents = _parse_yaml_stream(_decode(text, source), source)
+    documents = _parse_yaml_stream(_decode(text, source), source, shared=shared)
     if not documents:
         raise DocumentError("the text contains no YAML document", source=source, line=1, column=1)
     if len(documents) > 1:
@@ -212,8 +217,8 @@ def _is_ndjson(text: str) -> bool:
     return True
 
 
-def _parse_yaml_stream(text: str, source: str) -> list[Document]:
+def _parse_yaml_stream(text: str, source: str, *, shared: bool = False) -> list[Document]:
     from pulsekit._documents.yaml_reader import read_yaml  # importing ruamel.yaml takes 30 ms
 
-    found = read_yaml(text, source=source)
+    found = read_yaml(text, source=source, shared=shared)
     return [Document(value, source, index, place.locate) for index, (value, place) in enumerate(found)]

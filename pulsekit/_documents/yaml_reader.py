@@ -4,6 +4,10 @@ ruamel.yaml parses the text into events; its constructors are not used. `_Builde
 core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. It refuses, each with its position: tags,
 anchors, aliases, merge keys, duplicate keys, keys that are not text, infinities and NaN, other versions of YAML.
 
+`read_yaml(…, shared=True)` reads YAML as PyYAML does: with anchors, aliases and merge keys, and with `yes` and `on` as
+booleans. Words on which YAML 1.1 and 1.2 differ otherwise, such as 012 and dates, are refused. An alias counts as all
+values that it stands for, so the limit of values also excludes a text whose aliases multiply.
+
 The plan: a stack has every open mapping and sequence, the innermost last, each with the positions of its members. A
 scalar goes to the innermost container; in a mapping, first as a key, then as its value. For
 
@@ -19,7 +23,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, StringMark, YAMLError
@@ -35,7 +39,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.reader import ReaderError
 
-from pulsekit._documents.nesting import MAX_DEPTH
+from pulsekit._documents.nesting import MAX_DEPTH, is_deeper
 from pulsekit.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -49,6 +53,7 @@ MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 per second 
 MAX_VALUES = 50_000  # keys and values; it reads about 40,000 per second, and a job has a hundred
 MAX_TAG = 1024  # characters; the time of the parser is quadratic in the length of a tag
 
+_MERGE = "\0<<"  # the key of a mapping while it waits for the value of a merge key; a YAML text has no zero byte
 _LONG_TAG = re.compile(rf"(?<![^\s,\[{{])![^\s]{{{MAX_TAG}}}")
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -57,6 +62,17 @@ _WORDS: dict[str, bool | None] = {
 }
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+# Of YAML 1.1, as PyYAML reads it: further booleans, and texts that are numbers or times in one version only.
+_WORDS_OF_1_1 = {
+    word: value
+    for lower, value in (("yes", True), ("on", True), ("no", False), ("off", False))
+    for word in (lower, lower.title(), lower.upper())
+}
+_ONLY_IN_ONE = re.compile(
+    r"[-+]?(?:0[0-9_]+|0b[01_]+|0o[0-7]+|0x[0-9a-fA-F]*_[0-9a-fA-F_]*|[0-9]+_[0-9_]*(?:\.[0-9_]*)?|[0-9]+(?::[0-5]?[0-9])+(?:\.[0-9]*)?)\Z"
+    r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)[eE][0-9]+\Z|[-+]?[0-9]+[eE][-+][0-9]+\Z"
+    r"|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:(?:[Tt]|[ \t]+)[0-9].*)?\Z"
+)
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)\Z|\.(?:nan|NaN|NAN)\Z")
 
 
@@ -85,10 +101,27 @@ class _Open:
     value: dict[str, JSON] | list[JSON]
     place: Place
     key: str | None = None
+    anchor: str | None = None
+    left: int = 0  # the number of values that the limit allowed when it opened
+    merged: list[_Anchored] = field(default_factory=list)
 
 
-def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
+@dataclass(slots=True)
+class _Anchored:
+    """A value that an alias can name, and the number of values in it."""
+
+    value: JSON
+    place: Place
+    size: int
+
+
+def read_yaml(text: str, *, source: str = "", shared: bool = False) -> list[tuple[JSON, Place]]:
     """Parse all documents of a YAML text.
+
+    Args:
+        text: the text.
+        source: the file name, for errors.
+        shared: allow anchors, and read words as PyYAML does. An alias gives the same object as its anchor.
 
     Raises:
         DocumentError: Raised when a part of the text is refused. It has line and column of this part.
@@ -103,7 +136,7 @@ def read_yaml(text: str, *, source: str = "") -> list[tuple[JSON, Place]]:
             f"a word that begins with ! has more than {MAX_TAG} characters", source=source, **_place(text, tag.start())
         )
     try:
-        return list(_Builder(source).documents(text))
+        return list(_Builder(source, shared=shared).documents(text))
     except ReaderError as error:
         reason = f"YAML does not allow the character U+{error.character:04X}"
         raise DocumentError(reason, source=source, **_place(text, error.position)) from None
@@ -126,8 +159,10 @@ def _place(text: str, offset: int) -> dict[str, int]:
 
 
 class _Builder:
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, *, shared: bool) -> None:
         self._source = source
+        self._shared = shared
+        self._anchors: dict[str, _Anchored | None] = {}  # None while the value is still open
         self._left = MAX_VALUES
         self._stack: list[_Open] = []
 
@@ -136,6 +171,9 @@ class _Builder:
         for event in YAML(typ="safe", pure=True).parse(text):
             if isinstance(event, DocumentStartEvent):
                 self._check_directives(event)
+                self._anchors.clear()
+            elif isinstance(event, AliasEvent):
+                self._alias(event)
             elif isinstance(event, NodeEvent):
                 value, place = self._node(event)
                 if self._stack:
@@ -145,32 +183,87 @@ class _Builder:
                 if isinstance(value, dict | list):
                     self._open(event, value, place)
             elif isinstance(event, CollectionEndEvent):
-                self._stack.pop()
+                self._close(self._stack.pop())
             elif isinstance(event, DocumentEndEvent) and root is not None:
+                if self._anchors and is_deeper(root[0], MAX_DEPTH):
+                    self._refuse(event.start_mark, f"with its aliases, this YAML has more than {MAX_DEPTH} levels")
                 yield root
 
     def _node(self, event: NodeEvent) -> tuple[JSON, Place]:
         mark = event.start_mark
-        self._left -= 1
-        if self._left < 0:
-            self._refuse(mark, f"more than {MAX_VALUES:,} keys and values of YAML take too long: write JSON or NDJSON")
-        if isinstance(event, AliasEvent):
-            self._refuse(mark, f"the alias *{event.anchor} is not supported: write the value")
-        if event.anchor is not None:
+        self._count(mark, 1)
+        if event.anchor is not None and not self._shared:
             self._refuse(mark, f"the anchor &{event.anchor} is not supported: write the value in each place")
         assert isinstance(event, CollectionStartEvent | ScalarEvent)
         if event.ctag is not None:
             self._refuse(mark, "tags ('!…') are not supported: write the plain value")
         place = Place(mark.line + 1, mark.column + 1)
         if isinstance(event, ScalarEvent):
-            return (event.value if event.style else self._plain(event)), place
+            value = event.value if event.style else self._plain(event)
+            if event.anchor is not None:
+                self._anchors[event.anchor] = _Anchored(value, place, 1)
+            return value, place
         return ({} if isinstance(event, MappingStartEvent) else []), place
+
+    def _count(self, mark: StringMark, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            what = f"{MAX_VALUES:,} keys and values of YAML"
+            if size > 1:
+                self._refuse(mark, f"the aliases of this text stand for more than {what}: use fewer")
+            self._refuse(mark, f"more than {what} take too long: write JSON or NDJSON")
+
+    def _alias(self, event: AliasEvent) -> None:
+        mark = event.start_mark
+        if not self._shared:
+            self._refuse(mark, f"the alias *{event.anchor} is not supported: write the value")
+        found = self._anchors.get(event.anchor)
+        if found is None:
+            where = "contains itself" if event.anchor in self._anchors else "has no anchor before it"
+            self._refuse(mark, f"the alias *{event.anchor} {where}")
+        self._count(mark, found.size)
+        parent = self._stack[-1]  # an alias is never the root, because its anchor is before it
+        if parent.key == _MERGE:
+            if not isinstance(found.value, dict):
+                self._refuse(mark, "a merge key ('<<') needs an object, or a list of objects")
+            parent.merged.append(found)
+            parent.key = None
+        else:
+            self._attach(event, found.value, found.place)
+
+    def _close(self, closed: _Open) -> None:
+        if closed.anchor is not None:
+            self._anchors[closed.anchor] = _Anchored(closed.value, closed.place, closed.left - self._left + 1)
+        parent = self._stack[-1] if self._stack else None
+        if isinstance(closed.value, dict):
+            own = dict(closed.value)
+            for one in reversed(closed.merged):  # of several, the first decides, and before all the mapping itself
+                closed.value.update(cast("dict[str, JSON]", one.value))
+                closed.place.members = one.place.members | closed.place.members
+            closed.value.update(own)
+        if parent is not None and parent.key == _MERGE and isinstance(parent.value, dict):
+            self._merge(parent, closed)
+
+    def _merge(self, parent: _Open, closed: _Open) -> None:
+        """Note the objects of a merge key whose value is written in place: an object, or a list of objects."""
+        parent.key = None
+        for number, value in enumerate(closed.value if isinstance(closed.value, list) else [closed.value]):
+            place = closed.place.members[str(number)] if isinstance(closed.value, list) else closed.place
+            if not isinstance(value, dict):
+                reason = "a merge key ('<<') needs an object, or a list of objects"
+                raise DocumentError(reason, source=self._source, line=place.line, column=place.column)
+            parent.merged.append(_Anchored(value, place, 0))
 
     def _plain(self, event: ScalarEvent) -> JSON:
         """Resolve an unquoted scalar by the core schema."""
         text: str = event.value
         if text in _WORDS:
             return _WORDS[text]
+        if self._shared:
+            if text in _WORDS_OF_1_1:
+                return _WORDS_OF_1_1[text]
+            if _ONLY_IN_ONE.match(text):
+                self._refuse(event.start_mark, f"YAML 1.1 and 1.2 differ on {text:.40}: put it in quotes")
         if _INTEGER.match(text):
             try:
                 return int(text, 0 if text[:2] in {"0o", "0x"} else 10)
@@ -194,18 +287,24 @@ class _Builder:
             parent.value.append(value)
         elif parent.key is None:
             parent.key = self._key(event, value, parent)
+        elif parent.key == _MERGE:
+            if not isinstance(value, dict | list):
+                self._refuse(event.start_mark, "a merge key ('<<') needs an object, or a list of objects")
+            # `_close` merges it when it is complete.
         else:
             parent.place.members[parent.key] = place
             parent.value[parent.key] = value
             parent.key = None
 
     def _key(self, event: NodeEvent, value: JSON, parent: _Open) -> str:
-        if not isinstance(event, ScalarEvent):
+        if isinstance(value, dict | list):
             self._refuse(event.start_mark, "a key must be text, not a list or an object")
         if not isinstance(value, str):
-            self._refuse(event.start_mark, f"a key must be text; put {event.value or 'it'} in quotes")
-        if value == "<<" and not event.style:
-            self._refuse(event.start_mark, "merge keys ('<<') are not supported: write the members")
+            self._refuse(event.start_mark, f"a key must be text; put {getattr(event, 'value', '') or 'it'} in quotes")
+        if value == "<<" and isinstance(event, ScalarEvent) and not event.style:
+            if not self._shared:
+                self._refuse(event.start_mark, "merge keys ('<<') are not supported: write the members")
+            return _MERGE
         if value in parent.place.members:
             first = parent.place.members[value].line
             self._refuse(event.start_mark, f"the key {value!a} occurs twice in one object, first on line {first}")
@@ -214,7 +313,9 @@ class _Builder:
     def _open(self, event: NodeEvent, value: dict[str, JSON] | list[JSON], place: Place) -> None:
         if len(self._stack) == MAX_DEPTH:
             self._refuse(event.start_mark, f"this YAML is nested too deeply: more than {MAX_DEPTH} levels")
-        self._stack.append(_Open(value, place))
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        self._stack.append(_Open(value, place, anchor=event.anchor, left=self._left))
 
     def _check_directives(self, event: DocumentStartEvent) -> None:
         if event.version is not None and tuple(event.version) != (1, 2):

@@ -162,3 +162,57 @@ def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
         except DocumentError:
             continue
         assert all(document.locate("/a/0") for document in documents)
+
+
+def test_shared_yaml_has_anchors_and_merge_keys_as_pyyaml_reads_them() -> None:
+    text = """\
+a: &a {x: 1, y: [1, &s two]}
+own-member: {x: 2, <<: *a}
+first-of-list:
+  <<: [*a, {z: 3, x: 9}]
+  w: *s
+nested: &n
+  <<: *a
+  q: yes
+merged-twice: {<<: *n, q: Off}
+in-a-list: [{<<: *a}, *s]
+*s : v
+"""
+    document = parse_yaml(text, shared=True)
+    a = {"x": 1, "y": [1, "two"]}
+    assert document.value == {
+        "a": a,
+        "own-member": a | {"x": 2},
+        "first-of-list": a | {"z": 3, "w": "two"},
+        "nested": a | {"q": True},
+        "merged-twice": a | {"q": False},
+        "in-a-list": [a, "two"],
+        "two": "v",
+    }
+    assert document.locate("/own-member/y") == (1, 17)  # where the anchor has it
+    assert document.locate("/own-member/x") == (2, 17)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: &a [*a]", r"1:8: the alias \*a contains itself"),
+        ("a: *b", r"1:4: the alias \*b has no anchor"),
+        ("a: &a {<<: *a}", "contains itself"),
+        ("a: {<<: 3}", "1:9: a merge key"),
+        ("a: {<<: [3]}", "1:10: a merge key"),
+        ("s: &s x\na: {<<: *s}", "2:9: a merge key"),
+        *((f"a: {word}", "put it in quotes") for word in ("012", "1_000", "1:30", "1e3", "2026-11-23", "0o7", "0b1")),
+        ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 250)), "more than 200 levels"),
+    ],
+)
+def test_shared_yaml_refuses_what_has_no_one_meaning(text: str, words: str) -> None:
+    with pytest.raises(DocumentError, match=words):
+        parse_yaml(text, shared=True)
+
+
+def test_aliases_that_multiply_are_refused_at_once() -> None:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
+    with pytest.raises(DocumentError, match="aliases of this text stand for more than 50,000"):
+        parse_yaml("\n".join(lines), shared=True)
