@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.signals import FirstSignal
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.connection import Connection
-    from pulsekit.bindings.registration import Binding
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused, PulsekitError
@@ -216,6 +216,29 @@ class Consumer:
         """
         return await self._subscription.depth()
 
+    async def bind(self, binding: str | Binding) -> None:
+        """Add a binding to the queue, while messages flow. Binding twice is fine.
+
+        Args:
+            binding: `EXCHANGE:PATTERN`, or a binding.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses the binding. The other bindings stay.
+            NetworkError: Raised when the connection is away.
+        """
+        await self._subscription.bind(_binding(binding))
+
+    async def unbind(self, binding: str | Binding) -> None:
+        """Remove a binding of the queue, while messages flow. Messages that it matched before are still delivered.
+
+        Args:
+            binding: `EXCHANGE:PATTERN`, or a binding.
+
+        Raises:
+            NetworkError: Raised when the connection is away.
+        """
+        await self._subscription.unbind(_binding(binding))
+
     async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
 
@@ -277,3 +300,7 @@ class Consumer:
             return
         log.warning("%s: draining %s; repeat the signal to stop at once", number.name, self.queue)
         self._draining = self._tasks.create_task(self.drain(now=self._drains_now), name="drain")
+
+
+def _binding(binding: str | Binding) -> Binding:
+    return binding if isinstance(binding, Binding) else Binding.parse(binding)

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import secrets
 import time
@@ -40,6 +41,7 @@ from datetime import UTC, datetime
 from threading import get_ident
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp import methods
 from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
@@ -64,7 +66,7 @@ from pulsekit.errors import (
 from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from typing import Any
 
     from pulsekit._amqp.connection import Connection
@@ -240,6 +242,48 @@ class Subscription:
         with self._channel.link.router.awaiting_answer():
             ready, unsettled, consumers = await self._channel.depth()
         return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
+
+    async def bind(self, binding: Binding) -> None:
+        """Bind the queue, now and in later epochs. Messages in transit are not affected.
+
+        The binding is added before the broker answers: if the connection is lost meanwhile, the next epoch binds it.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses the binding. It is then not added.
+            NetworkError: Raised when the connection is away. Bind again when the consumer is subscribed.
+        """
+        before = self._bindings
+        self._bindings = tuple(dict.fromkeys((*before, (binding.exchange, binding.pattern))))
+        try:
+            await self._rebind(methods.bind_queue, binding, f"bind {binding.exchange} with {binding.pattern!r}")
+        except BaseException as error:
+            self._bindings = before
+            if isinstance(error, BrokerRefused):
+                error.binding = (binding.exchange, binding.pattern)
+            raise
+
+    async def unbind(self, binding: Binding) -> None:
+        """Remove a binding of the queue, now and in later epochs. Messages in the queue are still delivered.
+
+        Raises:
+            NetworkError: Raised when the connection is away. Unbind again when the consumer is subscribed.
+        """
+        before = self._bindings
+        self._bindings = tuple(one for one in before if one != (binding.exchange, binding.pattern))
+        try:
+            unbind = functools.partial(methods.unbind_queue, arguments={})
+            await self._rebind(unbind, binding, f"unbind {binding.exchange} from {binding.pattern!r}")
+        except BaseException:
+            self._bindings = before
+            raise
+
+    async def _rebind(self, method: Callable[..., Awaitable[None]], binding: Binding, doing: str) -> None:
+        self.check()
+        if self._channel is None:
+            raise ConnectionLost(f"cannot {doing}: no consumer is connected at the moment")
+        queue, link = self.queue, self._channel.link
+        with link.router.awaiting_answer():
+            await link.ask(lambda channel: method(channel, queue, binding.exchange, binding.pattern), doing)
 
     @property
     def replicated(self) -> bool:

@@ -87,6 +87,16 @@ class Consumer(Delegate[AsyncConsumer]):
         """Return the depth of the queue."""
         return self._asynchronous()
 
+    @delegate(AsyncConsumer.bind)
+    def bind(self) -> AsyncConsumer:
+        """Add a binding."""
+        return self._asynchronous()
+
+    @delegate(AsyncConsumer.unbind)
+    def unbind(self) -> AsyncConsumer:
+        """Remove a binding."""
+        return self._asynchronous()
+
     def drain(self, *, now: bool = False) -> None:
         """Stop the deliveries; see `pulsekit.Consumer.drain`."""
         self._background().call(self._asynchronous().drain(now=now))

@@ -742,3 +742,40 @@ async def test_a_handler_that_could_never_run_is_refused_before_the_first_messag
         with pytest.raises(TypeError, match="a handler"):
             await messages.handle(handler)
         assert (await anext(messages)).payload == {}
+
+
+async def test_bindings_come_and_go_while_messages_flow_and_none_is_lost(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(f"{exchange}:a.#") as messages:
+        with pytest.raises(pulsekit.BrokerRefused) as refused:
+            await messages.bind("exchange/nobody/v1/none:x")
+        assert refused.value.binding == ("exchange/nobody/v1/none", "x")
+        flowing = asyncio.ensure_future(send(pulse, exchange, range(300)))
+        for _ in range(5):
+            await messages.bind(f"{exchange}:b.#")
+            await messages.unbind(f"{exchange}:b.#")
+        await messages.bind(f"{exchange}:b.#")
+        await flowing
+        await send(pulse, exchange, range(300, 301), "b.c")
+        for number in range(301):
+            message = await anext(messages)
+            assert message.payload == {"n": number}
+            await message.ack()
+        await messages.unbind(f"{exchange}:b.#")
+        await send(pulse, exchange, range(301, 302), "b.c")
+        await send(pulse, exchange, range(302, 303))
+        assert (await anext(messages)).payload == {"n": 302}
+
+
+async def test_a_binding_added_while_listening_is_there_after_a_reconnect(user: PulseUser, exchange: str) -> None:
+    gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
+    async with Proxy(user.url) as proxy, pulsekit.connect(user.url) as direct, pulsekit.connect(proxy.url) as pulse:
+        await direct.create_exchange(exchange)
+        async with pulse.subscribe(f"{exchange}:a", f"{exchange}:b", on_gap=gaps.put_nowait) as messages:
+            await messages.bind(f"{exchange}:c")
+            await messages.unbind(f"{exchange}:b")
+            proxy.cut()
+            await gaps.get()
+            await send(direct, exchange, range(1), "b")
+            await send(direct, exchange, range(1, 2), "c")
+            assert (await anext(messages)).payload == {"n": 1}

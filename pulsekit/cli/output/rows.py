@@ -39,8 +39,6 @@ _MARK_WIDTH = len("no schema")
 _BESIDE_NAME = 60  # columns for the other columns of a job, which limit the column of names
 _NAME_WIDTHS = (16, 64)  # minimum and maximum of the columns in which names of jobs are aligned
 _FACT_WIDTH = 16  # characters of the longest name, content_encoding
-# Do not fold texts, because the terminal wraps them, and keep the order of members.
-_YAML_STYLE = {"default_flow_style": False, "sort_base_mapping_type_on_output": False, "width": 100_000}
 
 
 class Notation(StrEnum):
@@ -264,15 +262,8 @@ def _json_lines(payload: Any) -> Iterator[list[Cell]]:
 
 
 def _yaml_lines(payload: Any) -> Iterator[list[Cell]]:
-    from io import StringIO
+    from pulsekit._documents.yaml_writer import yaml_text
 
-    from ruamel.yaml import YAML
-
-    yaml = YAML(typ="safe", pure=True)
-    for name, value in _YAML_STYLE.items():
-        setattr(yaml, name, value)
-    text = StringIO()
-    yaml.dump(payload, text)
-    for line in text.getvalue().removesuffix("\n").removesuffix("\n...").split("\n"):
+    for line in yaml_text(payload).split("\n"):
         match = re.match(r"([ -]*)([\w.-]+)(:)(| .*)\Z", line)
         yield [match[1], (match[2], "key"), (match[3], "dim"), match[4]] if match else [line]
