@@ -3,9 +3,9 @@
     site = check_site("https://pulseguardian.mozilla.org/", "PulseGuardian")
     answer = fetch(f"{site}/queue/x/bindings", timeout=10.0, max_bytes=1024 * 1024)
 
-urllib limits the time of each read from a socket, so a site that sends a byte now and then is not stopped by it, and
-neither is a name server. Therefore a request runs in a thread. At the deadline its connection is shut down, which ends
-the thread, and the caller continues at once.
+urllib limits only the time of each read from a socket, so a site that sends a byte now and then, or a slow name server,
+can delay an answer for any time. Therefore a request runs in a thread. At the deadline its connection is shut down,
+which ends the thread, and the caller continues at once.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def check_site(url: str, name: str) -> str:
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment or not url.isprintable():
         raise ConfigurationError(f"the address of {name} is written https://HOST/")
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"the address of {name} has a login, and the site wants none: https://HOST/")
+        raise ConfigurationError(f"the address of {name} has a login, but the site has none: write https://HOST/")
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection(
             f"{url} is clear text to another machine, and any machine on the way can change it: use https://"
@@ -191,7 +191,7 @@ def _body(response: Any, address: str, end: float, max_bytes: int) -> bytes:
         parts.append(part)
         size += len(part)
         if size > max_bytes:
-            raise NetworkError(f"what {address} answers has over {max_bytes} bytes")
+            raise NetworkError(f"the answer of {address} has more than {max_bytes:,} bytes")
         if time.monotonic() > end:
             raise TimeoutError
     return b"".join(parts)

@@ -37,8 +37,8 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
     change. The text is empty if the file does not exist; `source` is its name, for messages.
 
     Raises:
-        ConfigurationError: Raised when the file is no object, something in it is not what it should be, or it is
-            written in a way that cannot be changed without breaking it.
+        ConfigurationError: Raised when the file is not a mapping, a value has a wrong type, or the file has a form that
+            cannot be changed automatically.
         DocumentError: Raised when the file is not YAML that pulsekit supports.
     """
     body = text.removeprefix("\ufeff").replace("\r\n", "\n")
@@ -59,7 +59,7 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
     else:
         merged = _merged(body, before, after)
         attempts = [attempt for one in (merged, after) for attempt in (_with_comments(one, body), one)]
-    changed = next((attempt for attempt in attempts if _holds(attempt, tree)), None)
+    changed = next((attempt for attempt in attempts if _parses_to(attempt, tree)), None)
     if changed is None:
         raise ConfigurationError(f"{source} has a form that cannot be changed automatically: add `targets` yourself")
     return changed.replace("\n", "\r\n") if "\r\n" in text else changed
@@ -126,7 +126,7 @@ def _with_comments(text: str, original: str) -> str:
     return "\n".join([*lines, *waiting]) + "\n"
 
 
-def _holds(text: str, tree: Any) -> bool:
+def _parses_to(text: str, tree: Any) -> bool:
     """Return whether a text parses to the values of the tree. Comments at unusual places can confuse the emitter."""
     try:
         return bool(parse_yaml(text).value == json.loads(json.dumps(tree, default=str)))

@@ -49,7 +49,7 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
     """
     text: bytes | str = body
     if content_encoding and content_encoding.lower() not in {"utf-8", "utf8"}:
-        with suppress(Exception):  # py-amqp leaves a body that does not fit as it is; codecs raise what they like
+        with suppress(Exception):  # py-amqp ignores a failure, and codecs raise any exception
             text = body.decode(content_encoding)
     if compression:
         if isinstance(text, str):
@@ -65,7 +65,7 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
 
 
 def decode_described(body: bytes, content_encoding: str | None, compression: Any) -> Any:
-    """Return the payload of a body: UTF-8 JSON, or else what the encoding and compression of its message say.
+    """Return the payload of a body: as UTF-8 JSON, or else by the encoding and compression of its message.
 
     Raises:
         DocumentError: Raised when the body is not JSON.

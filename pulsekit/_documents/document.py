@@ -78,7 +78,7 @@ class Document:
     def changed(self, value: JSON, made: Callable[[Sequence[str]], bool]) -> Document:
         """Return the document with another value.
 
-        `made` returns for the tokens of a pointer whether the value there is not from the text, and so has no position.
+        `made` returns whether the value at the tokens of a pointer is not from the text, so that it has no position.
         """
         base, locate = len(self._base), self._locate
 

@@ -63,7 +63,7 @@ def encode_payload(payload: Any) -> bytes:
     except (orjson.JSONEncodeError, RecursionError):
         pass  # the other writer accepts more, or has a better message
     else:
-        if b"null" not in body and not is_deeper_text(body):  # null may stand for NaN
+        if b"null" not in body and not is_deeper_text(body):  # orjson writes NaN as null
             return body
     try:
         text = json.dumps(payload, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -73,7 +73,7 @@ def encode_payload(payload: Any) -> bytes:
         raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
     try:
         body = text.encode()
-    except UnicodeEncodeError:  # lone surrogates: legal in JSON as escapes alone
+    except UnicodeEncodeError:  # lone surrogates, which JSON has only as escapes
         body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
     if is_deeper_text(body):
         raise InvalidMessage(_TOO_DEEP)
@@ -81,9 +81,9 @@ def encode_payload(payload: Any) -> bytes:
 
 
 def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
-    """Return a problem if JSON has no form for a payload, such as one with NaN, which Python accepts anyway.
+    """Return a problem if JSON cannot represent a payload, such as one with NaN, which Python's reader accepts.
 
-    The body from which the payload was read saves most of the time.
+    If `body` is given, from which the payload was read, most payloads need not be encoded.
     """
     if body is not None and not _ODD_NUMBER.search(body):
         return ()

@@ -23,7 +23,7 @@ from pulsekit.bindings.matching import words_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["covers", "sample_key", "takes_everything", "word_limit"]
+__all__ = ["covers", "matches_everything", "sample_key", "word_limit"]
 
 
 def covers(wider: str, narrower: str) -> bool:
@@ -36,7 +36,7 @@ def covers(wider: str, narrower: str) -> bool:
     return all(_covers(wants, _ordered(has)) for has in _without_the_empty_key(words_of(narrower)))
 
 
-def takes_everything(pattern: str) -> bool:
+def matches_everything(pattern: str) -> bool:
     """Return whether a pattern matches every key, the empty one included, as `#` and `#.#` do."""
     return covers(pattern, "#")
 

@@ -33,7 +33,7 @@ _VIRTUAL_HOSTS = {
     "community-tc.services.mozilla.com": "communitytc",
     "tools.taskcluster.net": "/",
 }
-_FORMER_HOST = "tools.taskcluster.net"  # its pages are gone
+_FORMER_HOST = "tools.taskcluster.net"  # its pages no longer exist
 _PARTS = {"exchange": "exchange", "pattern": "pattern", "routingKeyPattern": "pattern"}
 _NAME = re.compile(r"bindings\[(\d{1,9})\]\[(.*)\]\Z")
 _RISON_QUOTED = "'((?:[^'!]|![!'])*)'"

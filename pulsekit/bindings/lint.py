@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 from pulsekit._documents.suggestions import counted
-from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
+from pulsekit.bindings.coverage import covers, matches_everything, sample_key, word_limit
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import Binding, Rule
 from pulsekit.bindings.table import BindingTable
@@ -222,7 +222,7 @@ def _shadowed(pattern: str, wider: str | None) -> BindingFinding | None:
 
 
 def _everything(pattern: str) -> BindingFinding | None:
-    if not takes_everything(pattern):
+    if not matches_everything(pattern):
         return None
     message = "matches every message of the exchange, whatever its key"
     if pattern == "#.#":

@@ -85,7 +85,7 @@ def read_entries(
     lines = [(number, line) for number, line in lines if line and not line.startswith("#")]
     if not lines:
         raise InvalidRegistration(f"{source} contains no registration; the form is {EXAMPLE}")
-    if all(map(_stands_alone, [line for _, line in lines])):
+    if all(map(_is_complete, [line for _, line in lines])):
         for number, single in lines:
             is_object = single.startswith("{")
             document = _parse(single, source, number, on_warning) if is_object else _Parsed(single, source, number)
@@ -113,7 +113,7 @@ class _Parsed(NamedTuple):
         return None if pointer else (self.line, 1)
 
 
-def _stands_alone(line: str) -> bool:
+def _is_complete(line: str) -> bool:
     """Return whether a line is a complete registration: an object, or a string without quotes."""
     if line.startswith("{"):
         return line.endswith("}")

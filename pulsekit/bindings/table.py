@@ -154,7 +154,7 @@ class _Bound(Generic[T]):
         self.entries, self.most = _compact(self.entries, self.most)
         return not self.entries
 
-    def takes(self, words: list[str], here: int) -> bool:
+    def matches(self, words: list[str], here: int) -> bool:
         """Return whether the rest of the pattern matches the words of the key from `here` on."""
         left = self.left
         if left < 0:
@@ -162,7 +162,7 @@ class _Bound(Generic[T]):
             return end <= len(words) and _alike(self.pattern.rsplit(".", -left)[left:-1], words[here:end])
         return left == len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[here:]))
 
-    def takes_end(self, words: list[str], here: int) -> bool:
+    def matches_end(self, words: list[str], here: int) -> bool:
         """Return the same for a branch behind a `#`: the rest of the pattern must match the last words of the key."""
         left = self.left
         return left <= len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[-left:]))
@@ -289,7 +289,7 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
             branch = node.many
             if branch is not None:  # a `#` may match no word: the node behind it receives the same word
                 if isinstance(branch, _Bound):
-                    if branch.takes_end(words, here):
+                    if branch.matches_end(words, here):
                         found.append(branch)
                 elif branch not in stay:
                     stay[branch] = None
@@ -302,13 +302,13 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
             if branch is not None:
                 if isinstance(branch, _Node):
                     ahead.append(branch)
-                elif branch.takes(words, here + 1):
+                elif branch.matches(words, here + 1):
                     found.append(branch)
             branch = node.one  # repeated code: a loop over both branches would be 10 to 20 % slower
             if branch is not None:
                 if isinstance(branch, _Node):
                     ahead.append(branch)
-                elif branch.takes(words, here + 1):
+                elif branch.matches(words, here + 1):
                     found.append(branch)
         if stay:
             ahead += stay

@@ -36,12 +36,12 @@ class KeyField:
 
     Attributes:
         name: such as `taskId`.
-        about: what it is, for a person.
+        about: its description.
         constant: the word that it always has, or None.
         optional: whether it may have no value, which is written `_`.
         many: whether it has one word or more; only the last field of a key does.
         form: a regular expression for its values, or empty.
-        form_words: the same for a person, or empty.
+        form_words: a description of these values, or empty.
         dots: the character that stands for a dot in a value, or empty.
         example: a value for examples, or empty.
     """
@@ -74,7 +74,7 @@ class KnownExchange:
     Attributes:
         name: such as `exchange/taskcluster-queue/v1/task-failed`.
         alias: its short name, such as `task-failed`.
-        title: what its messages say, for a person.
+        title: a description of its messages.
         service: the service that publishes to it.
         fields: the fields of its routing keys, in their order.
         schema: the schema of its messages: a file below `schemas/messages/`, or the name of a shipped schema.
@@ -97,7 +97,7 @@ class KnownExchange:
 
     @property
     def layout(self) -> str:
-        """The form of its routing keys for a person, such as `primary.<taskId>.<runId>`."""
+        """The form of its routing keys, such as `primary.<taskId>.<runId>`."""
         words = [field.constant or f"<{field.name}>" + ("…" if field.many else "") for field in self.fields]
         return self.separator.join(words)
 

@@ -119,7 +119,7 @@ def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -
 
 
 def _joined(exchange: KnownExchange, words: Sequence[str]) -> str:
-    """Join words. Stars before a last `#` are left out, because keys always have all fields."""
+    """Join words. Stars before a last `#` are omitted, because keys always have all fields."""
     kept = list(words)
     if kept[-1] == "#":
         while len(kept) > 1 and kept[-2] == "*":

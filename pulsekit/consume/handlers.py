@@ -79,10 +79,10 @@ async def open_handler(
 
 
 def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
-    """Keep the exceptions of a handler that would end the program from the event loop.
+    """Convert exceptions of a handler that would end the event loop.
 
-    `sys.exit` stops the workers, as `Stop` does. Each other one, such as the CancelledError of a task that the handler
-    has cancelled, is a failure of the handler.
+    SystemExit becomes `Stop`, which stops the workers. Any other one, such as the CancelledError of a task that the
+    handler has cancelled, becomes a failure of the handler.
     """
 
     async def call(message: Message) -> None:

@@ -57,7 +57,7 @@ async def serve_health(workers: Workers, port: int = 0) -> AsyncIterator[str]:
                 async with asyncio.timeout(_TIMEOUT):
                     await _serve(workers, reader, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):
-            pass  # the client is slow, has left or is no HTTP client, or the server closes
+            pass  # the client is slow, disconnected or not an HTTP client, or the server closes
         finally:
             connections.discard(task)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
@@ -120,7 +120,7 @@ def metrics(workers: Workers) -> str:
          [("", label, len(worker.running)) for label, worker in all_workers]),
         ("pulsekit_handler_oldest_start_timestamp_seconds", "gauge", "When the oldest call that runs began.",
          [("", label, min(worker.running.values())) for label, worker in all_workers if worker.running]),
-        ("pulsekit_messages_poison", "counter", "Messages that the policy kept from the handler.",
+        ("pulsekit_messages_poison", "counter", "Poison messages that did not reach the handler.",
          [("_total", label, source.poison) for label, source in sources]),
         ("pulsekit_messages_stale", "counter", "Messages that were settled after their connection was lost.",
          [("_total", label, source.stale) for label, source in sources]),

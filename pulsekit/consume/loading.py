@@ -36,7 +36,7 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
 
     Raises:
         ConfigurationError: Raised when there is no such module or object, the module cannot be imported, or the object
-            is no worker and no handler.
+            is neither a worker nor a handler.
     """
     module_name, colon, path = target.rpartition(":")
     if not colon or not module_name or not path:
@@ -55,7 +55,7 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
     if not callable(found) and not is_context(found):
         kind = type(found).__name__
         raise ConfigurationError(
-            f"{target} is of type {kind} and no handler: name a function, a class or a pulsekit.Worker"
+            f"{target} is of type {kind}, not a handler: name a function, a class or a pulsekit.Worker"
         )
     try:
         check(found)

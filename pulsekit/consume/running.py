@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RunningWorker", "cancel", "most_important"]
 
-_LOOK = 0.1  # seconds between two questions whether the queue is empty
+_LOOK = 0.1  # seconds between two checks whether the queue is empty
 _CANCELLED = 2.0  # seconds until a cancelled handler must have returned
 _OF_SOURCE = (BrokerRefused, NetworkError, NotOpen, DamagedRecording, OSError)
 
@@ -89,7 +89,7 @@ class RunningWorker:
         """Whether the worker receives messages."""
         return self.source is not None and self.source.subscribed
 
-    def may_end_alone(self, error: BaseException) -> bool:
+    def ends_alone(self, error: BaseException) -> bool:
         """Return whether the other workers continue after this error."""
         return self.opened and isinstance(error, _OF_SOURCE)
 

@@ -142,18 +142,18 @@ def check(handler: object) -> None:
     """Check a handler, as far as that is possible before it is made.
 
     Raises:
-        TypeError: Raised when the object is no handler, and makes none.
+        TypeError: Raised when the object neither is a handler nor makes one.
     """
     if is_factory(handler):
         name = getattr(handler, "__qualname__", "")
         if isinstance(handler, type) and not any(vars(base).keys() & _METHODS for base in handler.__mro__):
-            raise TypeError(f"the class {name} is no handler: write the method __call__(self, message)")
+            raise TypeError(f"the class {name} is not a handler: write the method __call__(self, message)")
         if not _accepts(handler):
             raise TypeError(f"{name} makes the handler and is called without arguments: give each parameter a default")
     elif is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction) and _accepts(handler):
         name = getattr(handler, "__qualname__", "")
         raise TypeError(
-            f"{name} yields the handler, but is no context manager: decorate it with contextlib.contextmanager"
+            f"{name} yields the handler, but is not a context manager: decorate it with contextlib.contextmanager"
         )
     elif callable(handler) or not is_context(handler):
         check_call(handler)

@@ -6,8 +6,8 @@ and cancels them at the end of the shutdown timeout.
 
 Invariants:
 
-- A failed handler, and `Stop`, stop all workers, because a supervisor has to see it. A deleted queue ends its worker
-  alone. So does each other error of a subscription, once the worker was ready.
+- A failed handler, and `Stop`, stop all workers, so that a supervisor sees the failure. A deleted queue stops only its
+  worker, and so does any other error of a subscription after the worker was ready.
 - After `stop`, no handler is called any more.
 - The handler's context manager is exited after its consumer was closed.
 
@@ -52,8 +52,8 @@ class Workers:
 
     Args:
         workers: the workers.
-        count: stop after this number of messages was given to handlers; None for any number.
-        duration: stop after this number of seconds; None for any time.
+        count: stop after this number of messages was passed to handlers, or None without a limit.
+        duration: stop after this number of seconds, or None without a limit.
         drain: stop each worker when its queue is empty.
         shutdown_timeout: seconds that handlers have to finish after `stop`.
         on_ready: called with the name of a worker and its queue, when it receives messages.
@@ -66,7 +66,7 @@ class Workers:
         stopping: whether `stop` was called.
 
     Raises:
-        ConfigurationError: Raised without workers, or when a worker without queue shall be drained.
+        ConfigurationError: Raised without workers, or with `drain` when a worker has a private queue.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class Workers:
                     if (error := task.exception()) is None:
                         continue
                     errors.append(error)
-                    if tasks[task].may_end_alone(error) and pending:
+                    if tasks[task].ends_alone(error) and pending:
                         log.error("the worker %s ended, and the others continue: %s", tasks[task].name, error)
                     else:
                         self.stop()

@@ -276,7 +276,7 @@ async def _tls(case: _Case) -> str:
     except ssl.SSLCertVerificationError as error:
         failure = Unreachable(f"the certificate of {case.host} is not trusted: {error.verify_message}")
         raise _FailedError(failure, _certificate_hint(error)) from error
-    except (OSError, EOFError) as error:  # TimeoutError and SSLError are such, too
+    except (OSError, EOFError) as error:  # TimeoutError and SSLError are an OSError
         failure = Unreachable(f"the TLS handshake failed: {_words(error)}")
         if isinstance(error, TimeoutError):
             failure = ConnectTimeout(f"no TLS handshake within {case.timeout:g} s")
@@ -297,7 +297,7 @@ async def _amqp(case: _Case) -> str:
             if (kind, channel) != (1, 0) or size > _MOST_FRAME:
                 raise _FailedError(Unreachable("the server does not use AMQP 0-9-1"), hint)
             frame = head + await reader.readexactly(size + 1)
-    except (OSError, EOFError) as error:  # TimeoutError is one, too
+    except (OSError, EOFError) as error:  # TimeoutError is an OSError
         failure: PulsekitError = Unreachable("the server closed the connection after the AMQP 0-9-1 header")
         if isinstance(error, TimeoutError):
             failure = ConnectTimeout(f"the server did not answer within {case.timeout:g} s")

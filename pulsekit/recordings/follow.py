@@ -119,11 +119,11 @@ class Follower:
     async def connect(self, consumer: Consumer) -> bool:
         """Open the consumer, and count the duration from now on instead of from `run` on.
 
-        Duration and idle time end this too, while attempts to subscribe fail or an exchange is waited for. The first
-        attempt is not interrupted: it has a deadline, and its error is more useful.
+        The duration and the idle time also limit attempts to subscribe, and the wait for an exchange. The first attempt
+        is not interrupted: it has a deadline, and its error is more useful.
 
         Returns:
-            Whether the consumer is open. If not, it still waited for an exchange when it was time to stop.
+            Whether the consumer is open. If not, the exchange did not exist when it was time to stop.
 
         Raises:
             ConnectTimeout: Raised when it was time to stop before the consumer was open, for another reason.

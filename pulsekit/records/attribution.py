@@ -1,4 +1,4 @@
-"""Find the bindings that matched a message, and why: the broker does not say.
+"""Find the bindings that matched a message, and why. The broker does not report them.
 
 A binding matches the routing key or a key of the CC header (https://www.rabbitmq.com/docs/sender-selected). The broker
 removes the keys of a BCC header, and a durable queue may have older bindings: then no known binding matches.

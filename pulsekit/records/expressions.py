@@ -1,7 +1,7 @@
 """JMESPath over records: select messages, and parts of them.
 
     failed = Filter("payload.result == 'fail' && payload.tier == `1`")
-    failed.takes(message_record(message))                   # True or False for any message
+    failed.matches(message_record(message))                   # True or False for any message
 
 The language is described at https://jmespath.org. jmespath, its reference implementation, is imported with the first
 expression.
@@ -78,7 +78,7 @@ class Filter(_Expression):
 
     _NAME = "the filter"
 
-    def takes(self, record: Mapping[str, Any]) -> bool:
+    def matches(self, record: Mapping[str, Any]) -> bool:
         """Return whether the expression is true for a record. If it fails, count the failure and return False."""
         value = self._evaluate(record)[1]
         # In JMESPath, 0 is true.

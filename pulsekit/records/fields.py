@@ -1,7 +1,7 @@
 """The fields that a JMESPath expression reads, and which of them no record has had.
 
-An expression with a misspelt field is valid, and its value is null for every record: a filter chooses nothing, without
-an error. So an expression is asked afterwards which fields it did not find.
+An expression with a misspelt field is valid, and its value is null for every record: a filter selects nothing, without
+an error. So commands report afterwards which fields no record had.
 
     missing = MissingFields(jmespath.compile("payload.reslt == 'fail'").parsed)
     missing.look({"payload": {"result": "fail"}})
@@ -21,7 +21,7 @@ __all__ = ["MissingFields"]
 
 _Path: TypeAlias = tuple[str, ...]
 
-# Nodes of the syntax tree whose first child is read from the current value, and the others from what that returns.
+# Nodes of the syntax tree whose first child is read from the current value, and the others from its result.
 _FIRST = {"index_expression", "projection", "value_projection", "filter_projection", "flatten", "slice", "pipe"}
 # Nodes whose children are all read from the current value.
 _ALL = {

@@ -42,7 +42,7 @@ class OpenedPayload:
 
     @property
     def part(self) -> Document | None:
-        """The part of the document in which the payload stands, or None if the value had no document."""
+        """The part of the document that contains the payload, or None if the value had no document."""
         return self._within if self._within is None or self.record is None else _part(self._within)
 
     @property

@@ -325,7 +325,7 @@ def _timestamp(when: datetime) -> str:
 
 
 def _find_key_reader(exchange: str) -> _KeyReader:
-    """Return the function that names the fields of a key, and remember it; None for an exchange that is not known."""
+    """Return the function that names the fields of a key, and cache it; None for an unknown exchange."""
     from pulsekit.catalogue.exchanges import find_exchange  # reads the catalogue, which only records of messages need
 
     if len(_key_readers) >= _MOST_EXCHANGES:

@@ -65,8 +65,8 @@ class Selection:
             bindings: the bindings of the subscription.
             filter: chooses messages by their records.
             query: replaces the records.
-            schema: marks payloads as valid or not. A check looks at whole messages, whatever `unwraps` says. A function
-                returns the schema or the check for an exchange, or None if its payloads are not judged.
+            schema: marks payloads as valid or not. A check applies to the whole message, also with `unwraps`. A
+                function returns the schema or the check for an exchange, or None if its payloads are not judged.
             invalid_only: skip messages with a valid payload.
             unwraps: remove the envelope of mozillapulse; filter, query and schema see the inner payload.
             explains: add to each record why each binding matched.
@@ -104,7 +104,7 @@ class Selection:
     def _wants(self, message: SelectedMessage) -> bool:
         if self._invalid_only and message.valid is not False:
             return False
-        if self._filter is not None and not self._filter.takes(message.record):
+        if self._filter is not None and not self._filter.matches(message.record):
             return False
         return self.query is None or message.answer is not None
 

@@ -86,5 +86,5 @@ def _read(uri: str, name: str, folder: Path, draft: int, where: str) -> Any:
     if "$schema" in schema and draft_of(schema) != draft:
         raise SchemaError(f"{wrong}, whose draft is {draft_of(schema)}; this schema is of draft {draft}")
     keyword = "id" if draft == 4 else "$id"
-    # Beside a $ref, an $id counts for nothing.
+    # An $id beside a $ref is ignored.
     return {keyword: uri, "allOf": [schema]} if "$ref" in schema else schema | {keyword: uri}

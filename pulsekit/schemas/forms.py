@@ -1,9 +1,9 @@
 """Recognise older forms of jobs, and explain each in one problem instead of many.
 
-    explained(payload, problems)     # the problems, with one that names the form in the place of those it explains
-    revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" for what is no job
+    explained(payload, problems)     # the problems, with one that names the form instead of those that it explains
+    revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" if it is not a job
 
-The forms, by what only they have:
+The forms, each with the fields that only it has:
 
 - `mozillapulse`: the envelope `{"payload": …, "_meta": …}` around a job (mozillapulse 1.3, `messages/base.py`);
 - `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
@@ -77,7 +77,7 @@ _OLD_FIELD = re.compile(
 
 
 def revision_of(payload: Any) -> str:
-    """Return the name of the form that a payload has, or the empty text if it is no job."""
+    """Return the name of the form that a payload has, or the empty text if it is not a job."""
     if _is_envelope(payload):
         return _ENVELOPE
     if _rest_jobs(payload):
@@ -89,12 +89,12 @@ def revision_of(payload: Any) -> str:
         return _2015
     of_origin = [change.field.startswith("origin.") for change in migrate(payload)[1]]
     if not any(of_origin):
-        return TODAY  # `extra` alone makes no older job, in which `origin` had a kind
+        return TODAY  # `extra` alone does not identify an older job, in which `origin` had a kind
     return FORMER if all(of_origin) else _2016
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job, with one that names an older form in the place of those it explains."""
+    """Return the problems of an invalid job, with one that names an older form instead of those that it explains."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [
@@ -182,7 +182,7 @@ def _is_envelope(payload: Any) -> bool:
 
 
 def _rest_jobs(payload: Any) -> list[dict[str, Any]]:
-    """Return the objects of a submission to the REST API, or none if a payload is another thing."""
+    """Return the objects of a submission to the REST API, or none if the payload is not one."""
     objects = payload if isinstance(payload, list) else [payload]
     for one in objects[:1]:
         job = one.get("job", one) if isinstance(one, dict) else None

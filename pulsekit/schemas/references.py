@@ -99,7 +99,7 @@ class References:
     def _begin(self, schema: dict[str, Any], base: str, where: str) -> str:
         """Return the base of a subschema. Note a resource or a name that begins with the subschema."""
         own = schema.get(self._id_keyword)
-        if not isinstance(own, str) or "$ref" in schema:  # what stands beside a $ref counts for nothing
+        if not isinstance(own, str) or "$ref" in schema:  # keywords beside a $ref are ignored
             return base
         if own.startswith("#"):
             self._names.setdefault((base, own[1:]), (schema, where))

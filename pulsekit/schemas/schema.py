@@ -104,7 +104,7 @@ class Schema:
         return True
 
     def problems(self, payload: Any, profile: Profile = "strict", *, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
-        """Return every problem of the payload, in its own order; none when it is valid.
+        """Return every problem in the order of the payload, or none if the payload is valid.
 
         Problems of a `Document` have line and column.
 

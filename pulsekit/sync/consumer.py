@@ -79,7 +79,7 @@ class Consumer(Delegate[AsyncConsumer]):
 
     @property
     def poison(self) -> int:
-        """How many messages were kept from the handler, see `Policy`."""
+        """How many poison messages did not reach the handler, see `Policy.poison`."""
         return self._asynchronous().poison
 
     @delegate(AsyncConsumer.depth)

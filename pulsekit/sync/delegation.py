@@ -1,4 +1,4 @@
-"""Blocking methods that delegate to asynchronous ones, so that nothing is stated twice."""
+"""Blocking methods that delegate to asynchronous ones, whose signature and docstring they share."""
 
 from __future__ import annotations
 

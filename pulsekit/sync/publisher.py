@@ -59,7 +59,7 @@ class Publisher(Delegate[AsyncPublisher]):
     @with_parameters_of(AsyncPublisher.publish)
     def publish(self, *args: Any, **kwargs: Any) -> Receipt:
         """Publish one message and wait for its confirm."""
-        # Without a task and a second turn of the event loop: a third more messages a second than `delegate`.
+        # No task and no second iteration of the event loop: a third more messages a second than with `delegate`.
         background, publisher = self._background(), self._asynchronous()
         settled: queues.SimpleQueue[BaseException | None] = queues.SimpleQueue()
         begun: list[PendingMessage] = []
@@ -115,8 +115,8 @@ class _Crossing:
     Plan: `send` appends a message to `_items`, from which `_feed` yields it to the asynchronous `publish_many`. The
     receipts arrive in `_receipts`. Both are deques, which are safe between threads. A thread is woken only if it waits.
 
-    Invariants: at most `_most` messages are without a receipt. `_hungry` is set before `_feed` looks into `_items` for
-    the last time, so that no message stays unseen; the same is true of `_arrived` and `_receipts`.
+    Invariants: at most `_most` messages are without a receipt. `_feed` sets `_feed_waits` before it looks into `_items`
+    for the last time and waits, so that it misses no message. The same is true of `_arrived` and `_receipts`.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class _Crossing:
     ) -> None:
         self._loop = background.loop
         self._items: deque[Item | None] = deque()  # None ends them
-        self._hungry = False
+        self._feed_waits = False
         self._wanted = asyncio.Event()
         self._receipts: deque[Receipt] = deque()
         self._arrived = threading.Event()
@@ -170,8 +170,8 @@ class _Crossing:
 
     def _append(self, item: Item | None) -> None:
         self._items.append(item)
-        if self._hungry:
-            self._hungry = False
+        if self._feed_waits:
+            self._feed_waits = False
             self._loop.call_soon_threadsafe(self._wanted.set)
 
     def _wait(self) -> bool:
@@ -196,7 +196,7 @@ class _Crossing:
                     return
                 yield item
             self._wanted.clear()
-            self._hungry = True
+            self._feed_waits = True
             if not self._items:
                 await self._wanted.wait()
-            self._hungry = False
+            self._feed_waits = False

@@ -48,7 +48,7 @@ class Reading:
     Attributes:
         job: the complete job.
         key: the routing key, or None if it is unknown.
-        context: what is known about the message beside its payload.
+        context: what is known about the message besides its payload.
         state: the state if the schema allows it, otherwise empty.
         result: the result, or empty.
         logs: the logs that are objects, with their indexes.

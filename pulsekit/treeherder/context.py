@@ -1,4 +1,4 @@
-"""What is known about a message beside its payload."""
+"""What is known about a message besides its payload."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["NOTHING", "Context"]
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What is known about a message beside its payload. None means unknown.
+    """What is known about a message besides its payload. None means unknown.
 
     Attributes:
         content_type: the property of the message; empty if the message has none.

@@ -97,7 +97,7 @@ class Linter:
             job: plain JSON.
             key: the routing key, if it is known.
             size: the largest possible size of the message in bytes. If it is given, most jobs need not be encoded.
-            context: what is known about the message beside the job; its routing key replaces `key`.
+            context: what is known about the message besides the job; its routing key replaces `key`.
         """
         if not isinstance(job, dict):
             return ()

@@ -142,7 +142,7 @@ class Judge:
         Args:
             subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`, or a `TaskMessage` or
                 `PushMessage`. Properties of a message or record replace those of the context.
-            context: what is known about the message beside the subject; by default nothing.
+            context: what is known about the message besides the subject; by default nothing.
             size: the largest possible size of the body in bytes, if it is known.
             most: the largest number of problems to collect. A payload can have millions.
         """
@@ -254,7 +254,7 @@ def judge(subject: Any, *, context: Context | None = None, off: Iterable[str] = 
 
     Args:
         subject: the body of a message as bytes, a decoded payload, a `Message` or a `Record`.
-        context: what is known about the message beside the subject; by default nothing.
+        context: what is known about the message besides the subject; by default nothing.
         off: names of rules that are not applied.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the steps read of the answers of Taskcluster and Treeherder, which may have any content."""
+"""Read values from the answers of Taskcluster and Treeherder, which may have any content."""
 
 from __future__ import annotations
 

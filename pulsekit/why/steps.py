@@ -113,16 +113,16 @@ def explain(target: Target, evidence: Evidence) -> Explanation:
 
     Never raises because of the pages.
     """
-    ladder = _Ladder(target, evidence)
+    reader = _StepReader(target, evidence)
     steps = []
-    for step in ladder.of_group() if target.group_id else ladder.of_task():
+    for step in reader.of_group() if target.group_id else reader.of_task():
         steps.append(step)
         if step.status is not StepStatus.OK:
             break
-    return Explanation(target, tuple(steps), ladder.form, tuple(ladder.tasks), ladder.link)
+    return Explanation(target, tuple(steps), reader.form, tuple(reader.tasks), reader.link)
 
 
-class _Ladder:
+class _StepReader:
     """The steps, one after the other. Each reads the pages that it needs, so a failure saves the later requests."""
 
     def __init__(self, target: Target, evidence: Evidence) -> None:
@@ -315,7 +315,7 @@ def _failed(name: str, page: Page, detail: str, hint: str) -> Step:
 
 
 def _unread(name: str, page: Page) -> Step:
-    what = page.error or f"{page.address} answers something else than expected"
+    what = page.error or f"{page.address} has an unexpected answer"
     return Step(name, StepStatus.UNKNOWN, what, "try again later, or check --root-url and --treeherder", page.address)
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.bindings.coverage import covers, sample_key, takes_everything, word_limit
+from pulsekit.bindings.coverage import covers, matches_everything, sample_key, word_limit
 from pulsekit.bindings.matching import topic_matches
 
 UNNAMED = "z"  # no pattern below has it
@@ -145,12 +145,12 @@ def test_a_pattern_made_to_be_slow_is_judged_at_once() -> None:
 
 @pytest.mark.parametrize("pattern", ["#", "#.#", "#.#.#"])
 def test_some_spellings_take_everything(pattern: str) -> None:
-    assert takes_everything(pattern)
+    assert matches_everything(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["", "*", "*.#", "#.a", "#."])
 def test_a_pattern_that_asks_for_a_word_does_not_take_everything(pattern: str) -> None:
-    assert not takes_everything(pattern)
+    assert not matches_everything(pattern)
 
 
 @pytest.mark.parametrize(("pattern", "most"), [("", 0), ("*", 1), ("treeherder.*", 2), ("a.", 2), ("a.#", None)])

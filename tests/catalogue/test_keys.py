@@ -102,9 +102,9 @@ def test_records_of_known_exchanges_have_the_fields_of_their_key(
 
 def test_a_filter_chooses_by_the_fields_of_the_key() -> None:
     chosen = Filter(f"key.taskGroupId == '{GROUP}'")
-    assert chosen.takes(message_record(message(FAILED, KEY)))
-    assert not chosen.takes(message_record(message(FAILED, KEY.replace(GROUP, TASK))))
-    assert not chosen.takes(message_record(message("exchange/me/v1/jobs", KEY)))
+    assert chosen.matches(message_record(message(FAILED, KEY)))
+    assert not chosen.matches(message_record(message(FAILED, KEY.replace(GROUP, TASK))))
+    assert not chosen.matches(message_record(message("exchange/me/v1/jobs", KEY)))
 
 
 def test_records_of_other_exchanges_stay_as_they_were() -> None:

@@ -61,7 +61,7 @@ def test_an_answer_that_is_no_list_of_bindings_is_told_as_such(guardian: Site, b
 def test_an_answer_without_end_is_not_read_to_it(guardian: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulsekit.queues.guardian.MAX_BYTES", 100)
     guardian.body = b" " * 101 + bindings_page("queue/me/q")
-    with pytest.raises(pulsekit.NetworkError, match="over 100 bytes"):
+    with pytest.raises(pulsekit.NetworkError, match="more than 100 bytes"):
         fetch_bindings(guardian.url, "queue/me/q")
 
 

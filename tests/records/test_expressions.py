@@ -33,7 +33,7 @@ RECORD = {
 )
 def test_a_filter_takes_what_jmespath_calls_true(text: str, taken: bool) -> None:
     chosen = Filter(text)
-    assert chosen.takes(RECORD) is taken
+    assert chosen.matches(RECORD) is taken
     assert not chosen.failures
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_expression_is_refused_with_the_place(text: str, words: str) 
 
 def test_a_record_that_an_expression_fails_for_is_left_out_and_counted() -> None:
     total = Filter("sum(payload) > `1`")
-    assert [total.takes({"payload": payload}) for payload in ([1, 2], "words", ["x"], [1, 1])] == [
+    assert [total.matches({"payload": payload}) for payload in ([1, 2], "words", ["x"], [1, 1])] == [
         True,
         False,
         False,
@@ -123,5 +123,5 @@ def test_fields_that_no_record_had_are_named_with_those_that_may_be_meant(text: 
 def test_a_field_of_any_record_is_not_missing() -> None:
     chosen = Filter("payload.result == 'x' || payload.tier == `7`")
     for payload in ({"result": "y"}, {"tier": 1}, {}):
-        chosen.takes({"payload": payload})
+        chosen.matches({"payload": payload})
     assert chosen.missing_fields == ()

@@ -171,7 +171,7 @@ def test_a_site_that_answers_slowly_leaves_the_step_unknown_at_the_deadline(stan
 def test_a_page_over_the_limit_is_not_read(stand: Stand) -> None:
     failed = ask(stand, max_bytes=100).failed
     assert failed is not None
-    assert "over 100 bytes" in failed.detail
+    assert "more than 100 bytes" in failed.detail
 
 
 def test_one_deadline_covers_all_requests(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

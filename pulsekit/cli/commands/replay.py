@@ -221,8 +221,8 @@ class _Recording:
             return records
         from pulsekit.records.record import record_value
 
-        takes = self.wanted.takes
-        return (record for record in records if takes(record_value(record)))
+        matches = self.wanted.matches
+        return (record for record in records if matches(record_value(record)))
 
     def _records(self, *, tell: bool = False) -> Iterator[Record]:
         from pulsekit.recordings.reader import read_recording

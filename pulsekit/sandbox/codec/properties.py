@@ -1,8 +1,8 @@
 """The properties of a message: read from its content header, and replaced in it (AMQP 0-9-1 §4.2.6.1).
 
 A content header is the class (2 bytes), a weight (2), the size of the body (8), the property flags (2), and then the
-value of each property whose flag is set. The highest bit stands for the first name in `_NAMES`: the flags 0x9000
-announce `content_type` and then `delivery_mode`. The two lowest bits are unused here and have to be 0.
+value of each property whose flag is set. The highest bit is the flag of the first name in `_NAMES`: the flags 0x9000
+announce `content_type` and then `delivery_mode`. The two lowest bits are unused here and must be 0.
 
 A broker forwards properties unchanged. To decode and encode them again would change the width of numbers, so
 `Properties` only finds where each value starts and ends, keeps its bytes, and decodes what routing needs.

@@ -5,11 +5,11 @@ of the last routed keys that any change of bindings clears. A `topic` exchange u
 `fanout` and `headers` go through all bindings.
 
 Invariants: `_index[key][destination]` is the number of bindings with that key and destination, which differ in their
-arguments. A destination leaves the index with its last binding. `binding.destination.sources` holds the same bindings
+arguments. A destination leaves the index with its last binding. `binding.destination.sources` has the same bindings
 as `bindings` of the source.
 
 Example: queue `q` is bound twice with key `k`, with different arguments. `_index` is `{"k": {q: 2}}`, and a message
-with key `k` has one destination. After one unbind it still has.
+with key `k` has one destination. After one of the bindings is removed, `_index` is `{"k": {q: 1}}`.
 """
 
 from __future__ import annotations

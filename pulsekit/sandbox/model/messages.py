@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Entry", "Message"]
 
 _NUMBER = re.compile(r"-?[0-9]+")
-_OVERHEAD = 600  # bytes of Python around a held message, roughly
+_OVERHEAD = 600  # bytes of Python objects for each message, approximately
 
 
 class Message:

@@ -104,7 +104,7 @@ class UnsettledDeliveries:
             self.consumer_deliveries += 1
 
     def remove(self, tag: int, *, multiple: bool) -> list[Unsettled]:
-        """Remove one delivery, or all up to a tag; tag 0 with `multiple` stands for all.
+        """Remove one delivery, or with `multiple` all up to a tag, where tag 0 means all.
 
         Raises:
             Refusal: Raised with 406 if no unsettled delivery has that tag.

@@ -39,7 +39,7 @@ class DeliveryConnection(PublishConnection, Protocol):
 
     cancel_notify: bool  # True if the client accepts a Basic.Cancel from the broker
 
-    def takes_deliveries(self) -> bool:
+    def accepts_deliveries(self) -> bool:
         """Return True if a delivery may be sent now."""
 
 
@@ -120,7 +120,7 @@ class Deliveries:
         return self._reply_queue
 
     def cancel(self, tag: str) -> None:
-        """Remove a consumer; an unknown tag is no error."""
+        """Remove a consumer; an unknown tag is not an error."""
         consumer = self._consumers.pop(tag, None)
         if consumer is None:
             return
@@ -196,7 +196,7 @@ class Deliveries:
     def _may_deliver(self) -> bool:
         if self._shared_prefetch and self._unsettled.consumer_deliveries >= self._shared_prefetch:
             return False
-        return self._connection.takes_deliveries()
+        return self._connection.accepts_deliveries()
 
     def _deliver(self, consumer: ChannelConsumer, entry: Entry) -> None:
         tag = self._unsettled.next_tag()

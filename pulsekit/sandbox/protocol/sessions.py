@@ -19,7 +19,7 @@ Channels and exclusive queues exist only in `running`; `lost` and `_close` remov
 Output is collected in `_out` until the caller calls `data_to_send`; `wake` is called when the first bytes are
 added. If a client reads slowly (`congested`) or much is unsent, deliveries wait in their queues; `_deliveries_wait`
 then makes `drained` dispatch them. If more than 4 MiB of answers are unsent, the rest of the input waits in the
-splitter (`_input_waits`), and `paused` stops reading: a few bytes of Basic.Get can ask for gigabytes. So a session
+splitter (`_input_waits`), and `paused` stops reading: a few bytes of Basic.Get can request gigabytes. So a session
 buffers at most 4 MiB and one message for a client that does not read. `paused` also stops reading while the broker
 blocks publishers.
 
@@ -157,7 +157,7 @@ class Session:
         if self._input_waits and not self.congested and self._unsent <= _UNSENT_ANSWERS:
             self._input_waits = False
             self.receive(b"")
-        if self._deliveries_wait and self.takes_deliveries():
+        if self._deliveries_wait and self.accepts_deliveries():
             self._deliveries_wait = False
             for channel in list(self._channels.values()):
                 channel.resume()
@@ -217,7 +217,7 @@ class Session:
         self._out.append(data)
         self._unsent += len(data)
 
-    def takes_deliveries(self) -> bool:
+    def accepts_deliveries(self) -> bool:
         """Return True if a delivery may be sent now; if not, `drained` dispatches later."""
         if self.congested or self._unsent > _UNSENT_DELIVERIES or self._state != "running":
             self._deliveries_wait = True

@@ -75,7 +75,7 @@ def test_the_samples_of_expressions_are_understood() -> None:
         "payload": {"result": "fail", "tier": 1, "state": "running", "jobInfo": {"links": [{"url": "u"}]}},
     }
     for expression, _ in topics.FILTERS:
-        assert Filter(expression, name="--filter").takes(record), expression
+        assert Filter(expression, name="--filter").matches(record), expression
         Query(expression)
 
 
