@@ -44,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from pulsekit.cli.exit_codes import report
 
         code = int(report(error))
-    _let_go()
+    _discard_output()
     if own:
         gc.enable()
         if not sys.warnoptions:  # with warnings enabled, the collector must report unclosed resources
@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _let_go() -> None:
+def _discard_output() -> None:
     """Discard unwritten output, so that the interpreter does not fail on it at exit, with another exit code."""
     for stream in (sys.stdout, sys.stderr):
         if stream is None:

@@ -96,9 +96,9 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
     import signal
     import threading
 
-    from pulsekit.cli.output.logs import tell_warnings
+    from pulsekit.cli.output.logs import print_warnings
 
-    tell_warnings()
+    print_warnings()
     caught: list[int] = []
 
     async def main() -> int:
@@ -113,7 +113,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
         for number in signals:
             if signal.getsignal(number) is not signal.SIG_IGN:  # keep a signal ignored that nohup ignores
                 loop.add_signal_handler(number, end, number)
-        with _impatience():
+        with _exits_on_second_signal():
             return await work
 
     try:
@@ -131,7 +131,7 @@ def run(work: Coroutine[Any, Any, int], *, signals: Iterable[int] = ()) -> int:
 
 
 @contextmanager
-def _impatience() -> Iterator[None]:
+def _exits_on_second_signal() -> Iterator[None]:
     """Exit the process on the second Ctrl-C, within the block.
 
     Python would raise KeyboardInterrupt in the code that runs at that moment, and then log every pending task.

@@ -130,7 +130,7 @@ def _about(field: KeyField) -> str:
 def create(
     name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
 ) -> int:
-    """Create your own exchange, durable and of type topic, as Pulse requires. An existing one is no error."""
+    """Create your own exchange, durable and of type topic, as Pulse requires. If it exists, this does nothing."""
     return run(_create(_named(name, target), url, insecure))
 
 

@@ -77,17 +77,17 @@ def command(
     from pulsekit.treeherder.registration_bug import Bug
 
     settings = load_settings()
-    common = _Wish(exchange, tuple(destinations or ()), tuple(projects or ()))
-    for_staging = _Wish(staging_exchange, tuple(staging_destinations or ()), tuple(staging_projects or ()))
+    common = _Request(exchange, tuple(destinations or ()), tuple(projects or ()))
+    for_staging = _Request(staging_exchange, tuple(staging_destinations or ()), tuple(staging_projects or ()))
     chosen = [target for target, flag in ((Target.STAGING, staging), (Target.PRODUCTION, production)) if flag]
     if for_staging != _NOTHING and Target.STAGING not in chosen:
         chosen = [*Target]
     checks = _Checks(user or settings.user, force=force)
     if sys.stdin is not None and sys.stdin.isatty():
-        wishes = _Questions(settings, checks).wishes(common, for_staging, chosen)
+        requests = _Questions(settings, checks).requests(common, for_staging, chosen)
     else:
-        wishes = _wishes(common, for_staging, chosen or [*Target], settings)
-    registrations = {target: checks.registration(wish) for target, wish in wishes.items()}
+        requests = _requests(common, for_staging, chosen or [*Target], settings)
+    registrations = {target: checks.registration(request) for target, request in requests.items()}
     checks.print_findings(registrations.values())
     _show(Output(output), Bug({str(target): one for target, one in registrations.items()}))
     if write:
@@ -96,49 +96,51 @@ def command(
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish:
+class _Request:
     """The requested registration. A field is None or empty if the user has not given it."""
 
     exchange: str | None = None
     destinations: tuple[str, ...] = ()
     projects: tuple[str, ...] = ()
 
-    def over(self, other: _Wish) -> _Wish:
-        """Return this wish, with the missing fields from the other one."""
-        return _Wish(
+    def over(self, other: _Request) -> _Request:
+        """Return this request, with the missing fields from the other one."""
+        return _Request(
             self.exchange or other.exchange, self.destinations or other.destinations, self.projects or other.projects
         )
 
 
-_NOTHING = _Wish()
+_NOTHING = _Request()
 
 
-def _wishes(common: _Wish, for_staging: _Wish, targets: Sequence[Target], settings: Settings) -> dict[Target, _Wish]:
-    """Return the complete wish for each target. The configuration supplies a missing exchange and destinations.
+def _requests(
+    common: _Request, for_staging: _Request, targets: Sequence[Target], settings: Settings
+) -> dict[Target, _Request]:
+    """Return the complete request for each target. The configuration supplies a missing exchange and destinations.
 
     Raises:
         ConfigurationError: Raised when a field is missing.
     """
-    wishes = {}
+    requests = {}
     for target in targets:
         own = for_staging.over(common) if target is Target.STAGING else common
-        wishes[target] = wish = own.over(replace(_configured(settings, target), projects=()))
-        for name, value in (("exchange", wish.exchange), ("destination", wish.destinations)):
+        requests[target] = request = own.over(replace(_configured(settings, target), projects=()))
+        for name, value in (("exchange", request.exchange), ("destination", request.destinations)):
             if not value:
                 raise ConfigurationError(f"no {name}: add --{name}, as in {_EXAMPLE!r}, or set it in {_FILE}")
-        if not wish.projects:
+        if not request.projects:
             raise ConfigurationError(f"no project: add --project, as in {_EXAMPLE!r}")
-    return wishes
+    return requests
 
 
-def _configured(settings: Settings, target: Target | None) -> _Wish:
-    """Return the wish in the configuration. Its projects are only a proposal at a terminal."""
+def _configured(settings: Settings, target: Target | None) -> _Request:
+    """Return the request in the configuration. Its projects are only a proposal at a terminal."""
     from pulsekit.bindings.registration import Registration
 
     settings = settings.at(target) if target in settings.targets else settings
     registered = (one for one in settings.registrations if isinstance(one, Registration))
     projects = next((one.projects for one in registered if one.exchange == settings.exchange), ())
-    return _Wish(settings.exchange, settings.destinations, tuple(projects))
+    return _Request(settings.exchange, settings.destinations, tuple(projects))
 
 
 class _Checks:
@@ -164,8 +166,8 @@ class _Checks:
                 raise ConfigurationError(f"{error} (if another user publishes, add --user NAME)") from error
         return name
 
-    def registration(self, wish: _Wish) -> Registration:
-        """Return the registration of a wish, after all checks.
+    def registration(self, request: _Request) -> Registration:
+        """Return the registration of a request, after all checks.
 
         Raises:
             ConfigurationError: Raised when the name breaks a rule of Pulse, or the exchange belongs to another user.
@@ -174,7 +176,7 @@ class _Checks:
         from pulsekit.bindings.lint import Severity, lint
         from pulsekit.bindings.registration import Registration
 
-        registration = Registration(self.exchange(wish.exchange or ""), wish.destinations, wish.projects)
+        registration = Registration(self.exchange(request.exchange or ""), request.destinations, request.projects)
         for binding, findings in lint([registration]).items():
             for finding in findings:
                 if finding.severity is Severity.WRONG and not self._force:
@@ -199,8 +201,8 @@ class _Questions:
         self._settings = settings
         self._checks = checks
 
-    def wishes(self, common: _Wish, for_staging: _Wish, chosen: list[Target]) -> dict[Target, _Wish]:
-        """Return the complete wish for each target. If options supply fields, ask for the missing fields only."""
+    def requests(self, common: _Request, for_staging: _Request, chosen: list[Target]) -> dict[Target, _Request]:
+        """Return the complete request for each target. If options supply fields, ask for the missing fields only."""
         is_open = common == _NOTHING
         usual = _configured(self._settings, chosen[0] if len(chosen) == 1 else None)
         common = self._whole(common if is_open else common.over(replace(usual, projects=())), usual)
@@ -209,23 +211,23 @@ class _Questions:
             if len(chosen) > 1 and not typer.confirm("The same for both", default=True, err=True):
                 note("for staging:")
                 for_staging = self._whole(for_staging, common)
-        return _wishes(common, for_staging, chosen or [*Target], self._settings)
+        return _requests(common, for_staging, chosen or [*Target], self._settings)
 
-    def _whole(self, wish: _Wish, usual: _Wish) -> _Wish:
-        exchange = wish.exchange or self._ask(
+    def _whole(self, request: _Request, usual: _Request) -> _Request:
+        exchange = request.exchange or self._ask(
             "Exchange", self._checks.exchange, usual.exchange or f"exchange/{self._checks.user or 'me'}/v1/jobs"
         )
-        destinations = wish.destinations or self._ask(
+        destinations = request.destinations or self._ask(
             "Destinations (first words of the keys)", _words, " ".join(usual.destinations) or "treeherder"
         )
 
         def projects(answer: str) -> tuple[str, ...]:
-            return tuple(self._checks.registration(_Wish(exchange, destinations, _words(answer))).projects)
+            return tuple(self._checks.registration(_Request(exchange, destinations, _words(answer))).projects)
 
-        return _Wish(
+        return _Request(
             exchange,
             destinations,
-            wish.projects
+            request.projects
             or self._ask("Projects (last words, such as autoland._)", projects, " ".join(usual.projects) or None),
         )
 

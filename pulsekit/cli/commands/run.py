@@ -76,7 +76,7 @@ def command(
     keys = [job.routing_key(name, settings.rules.get(to)) for name in names]
 
     async def publish(state: Job) -> None:
-        # A connection for each state: the command can take hours, and the broker can be away for some of them.
+        # A connection for each state: the command may run for hours, and the broker may be unreachable meanwhile.
         async with Pulse(broker) as pulse:
             publisher = pulse.publisher(to, schema="pulse-job", mandatory=True)
             for key in keys:

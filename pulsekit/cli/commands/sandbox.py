@@ -195,7 +195,7 @@ async def _host(
             standin = judging(lambda name: login_at(sandbox, name), registrations, _print_outcome)
             await stack.enter_async_context(standin)
             note(f"treeherder is bound with {', '.join(map(str, standin.bindings))}")
-        stack.enter_context(faults.inflicted(sandbox))
+        stack.enter_context(faults.injected(sandbox))
         if argv:
             return await _around(argv, url)
         if sys.stderr is not None and sys.stderr.isatty():
@@ -305,11 +305,11 @@ class _Faults:
                 raise ConfigurationError(f"--fault {text}: use latency=200ms, drop=10s, refuse or blocked")
         return cls(**values)  # type: ignore[arg-type] # each name has its own type
 
-    def inflicted(self, sandbox: Sandbox) -> _Inflicted:
-        return _Inflicted(self, sandbox)
+    def injected(self, sandbox: Sandbox) -> _Injection:
+        return _Injection(self, sandbox)
 
 
-class _Inflicted:
+class _Injection:
     """A context that injects the faults."""
 
     def __init__(self, faults: _Faults, sandbox: Sandbox) -> None:

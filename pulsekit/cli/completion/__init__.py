@@ -1,4 +1,4 @@
-"""What the shell offers after TAB."""
+"""The completions that the shell offers after TAB."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ _Suggestion = tuple[str, str]  # the text to insert, and its description
 
 _MOST = 255  # bytes of a name on Pulse, AMQP 0-9-1 §4.2.5.3
 _NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")  # characters that bash interprets outside of quotes
-_OBEYED = re.compile(r"[$`\"\\!]")  # characters that it interprets between double quotes
+_INTERPRETED = re.compile(r"[$`\"\\!]")  # characters that it interprets between double quotes
 _QUOTES = "'\""
 _CONFIG = "--config"  # the one option before a command that has a value
 
@@ -343,5 +343,5 @@ def _quoted(text: str, quote: str) -> str:
     """Escape a text for bash, inside an open quote or outside."""
     if quote == "'":
         return text.replace("'", r"'\''")
-    obeyed = _OBEYED if quote else _NOT_PLAIN
-    return obeyed.sub(r"\\\g<0>", text)
+    special = _INTERPRETED if quote else _NOT_PLAIN
+    return special.sub(r"\\\g<0>", text)

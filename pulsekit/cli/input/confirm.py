@@ -47,6 +47,6 @@ async def agreed(question: str, *, yes: bool) -> bool:
 
 
 def nothing_done() -> int:
-    """Say that the user declined, and return the exit code."""
+    """Print that the user declined, and return the exit code."""
     note("nothing was done")
     return ExitCode.NEGATIVE

@@ -86,7 +86,7 @@ def under_rule(
         if isinstance(one, Binding):
             raise InvalidRegistration(
                 f"--rule {rule} cannot expand {one}: it is a binding already, without destinations and projects. "
-                "Leave --rule away, or write it as a registration with both"
+                "Remove --rule, or write it as a registration with both"
             )
         try:
             changed.append(replace(one, rule=rule))

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["MOST_SHOWN", "Groups"]
 
 MOST_SHOWN = 10  # findings of each group that are shown as text
-_INVALID = "invalid"  # the severity of what the schema finds
-_MOST_GROUPS = 1000  # from then on, findings of a rule at a new place are one group, because payloads name places
+_INVALID = "invalid"  # the severity of a violation of the schema
+_MOST_GROUPS = 1000  # from then on, findings of a rule at new places are one group: payloads determine the places
 _INDEX = re.compile(r"/\d+(?=/|$)")
 
 

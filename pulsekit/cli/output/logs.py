@@ -7,7 +7,7 @@ import os
 
 from pulsekit.cli.output.output import note, warn
 
-__all__ = ["tell_warnings"]
+__all__ = ["print_warnings"]
 
 
 class _Told(logging.Handler):
@@ -31,7 +31,7 @@ _HANDLERS = {
 _FRAMES = _Frames()
 
 
-def tell_warnings() -> None:
+def print_warnings() -> None:
     """Print log records on stderr, from the level of a warning on. Calling this twice is fine.
 
     With `PULSEKIT_DEBUG=frames`, also print a line for each AMQP frame.

@@ -41,11 +41,11 @@ class Screen(Viewer, Protocol):
 
     Attributes:
         count: the number of messages shown.
-        tells: whether the viewer shows gaps on a terminal, so that no warning on stderr is needed.
+        shows_gaps: whether the viewer shows gaps on a terminal, so that no warning on stderr is needed.
     """
 
     count: int
-    tells: bool
+    shows_gaps: bool
 
 
 class Sheet:
@@ -56,7 +56,7 @@ class Sheet:
     def __init__(self, output: Output, rows: Rows | None) -> None:
         self.count = 0
         self._output = output
-        self.tells = rows is not None and sys.stdout.isatty()
+        self.shows_gaps = rows is not None and sys.stdout.isatty()
         self._rows = rows
         self._gaps: deque[Gap] = deque()
         if rows is not None and isinstance(sys.stdout, TextIOWrapper):
@@ -123,7 +123,7 @@ class Sheet:
 class Meter:
     """A `Screen` that shows the rates of messages every few seconds, by the first words of their routing keys."""
 
-    tells = False  # the table shows no gaps
+    shows_gaps = False  # the table shows no gaps
 
     def __init__(self, output: Output, *, words: int, every: float) -> None:
         from pulsekit.records.rates import Rates

@@ -120,7 +120,7 @@ class Sending:
                 self._print_rest(publisher, self._planned.finished)
 
     def _print_rest(self, publisher: Publisher, finished: int) -> None:
-        """Print what became of the other messages, and how to continue."""
+        """Print how many messages have no confirm or were not sent, and how to continue."""
         pending = publisher.in_flight
         if pending:
             note(f"{counted(pending, 'message')} had no confirm and may have arrived")

@@ -65,7 +65,7 @@ async def show(
 
 
 async def watch(pulse: Pulse, name: str, limits: Limits, shown: Output, count: int | None) -> int:
-    """Show the depth of a queue again and again, with its rate of growth."""
+    """Show the depth of a queue repeatedly, with its rate of growth."""
     import time
 
     from pulsekit.consumer.depth import Trend

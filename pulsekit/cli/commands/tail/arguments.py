@@ -1,4 +1,4 @@
-"""The arguments of `tail` that say what to listen to, as bindings and as the schema of their messages."""
+"""The arguments of `tail` that select messages: their bindings, and the schema of their payloads."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def read_arguments(
         texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
         patterns: the patterns for each `EXCHANGE` without a pattern.
         given: the fields that make patterns for each `EXCHANGE` without a pattern.
-        routes: the routes that do so.
+        routes: the routes that also make patterns for them.
         user: the AMQP user, for the suggestion in an error message.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link

@@ -200,7 +200,7 @@ class Session:
         if self._messages is None:
             self._first_gap = gap
             return
-        if self._screen is None or not self._screen.tells:
+        if self._screen is None or not self._screen.shows_gaps:
             self._say(warn, gap_words(gap))
         self._follower.on_gap(gap)
 
