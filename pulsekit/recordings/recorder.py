@@ -20,8 +20,10 @@ All calls block. In a program with an event loop, make them in a thread, one aft
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import secrets
 import stat
 import zlib
 from contextlib import suppress
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from io import FileIO
     from types import TracebackType
-    from typing import Any, Literal, Self
+    from typing import Any, BinaryIO, Self
 
     from pulsekit.messages import Message
 
@@ -55,12 +57,16 @@ class Recorder:
     also survive the end of the machine. If the disk is full or fails, OSError is raised and the file is closed. It then
     ends with a complete line, has all synced messages and, if it is not compressed and there is space, the trailer.
 
+    The file is locked (`flock`) until it is closed. A recording is replaced in one step, by a file with a header.
+    `sync` and `close` raise OSError if another program deleted, renamed, replaced or changed the file.
+
     The invariant: the first `_whole` bytes of the file can be read. They end with a complete line, in a compressed file
     with a flushed block. `_give_up` truncates the file there.
 
     Attributes:
         path: the file.
         count: the number of messages.
+        lost: whether another program deleted, renamed, replaced or changed the file.
     """
 
     def __init__(self, path: str | Path, *, bindings: Iterable[str] = (), replace: bool = False) -> None:
@@ -69,20 +75,23 @@ class Recorder:
         Args:
             path: the file, which ends in `.ndjson` or `.ndjson.gz`.
             bindings: the bindings of the subscription, for the header.
-            replace: whether an existing file is overwritten; otherwise it is an error.
+            replace: whether an existing file is replaced; otherwise it is an error.
 
         Raises:
             ConfigurationError: Raised when the name has another suffix.
         """
         self.path: Path = Path(path)
         self.count: int = 0
+        self.lost: bool = False
         if not self.path.name.endswith((".ndjson", ".ndjson.gz")):
             raise ConfigurationError(f"{path}: the name of a recording must end in .ndjson or .ndjson.gz")
         self._bindings = list(bindings)
-        self._mode: Literal["wb", "xb"] = "wb" if replace else "xb"
+        self._replace = replace
+        self._place = self.path  # absolute from `open` on, because the process can change its folder
         self._packer = zlib.compressobj(_LEVEL, wbits=_GZIP) if self.path.suffix == ".gz" else None
         self._file: FileIO | None = None
         self._digest = hashlib.sha256()
+        self._written = 0  # bytes
         self._whole = 0  # bytes up to which the file is complete
 
     @property
@@ -95,12 +104,21 @@ class Recorder:
 
         Raises:
             FileExistsError: Raised when the file exists, and is not to be replaced.
+            BlockingIOError: Raised when another recorder writes the file.
+            ConfigurationError: Raised when the path is a FIFO, which stores nothing.
             OSError: Raised when the file cannot be created or written.
         """
-        self._file = open(self.path, self._mode, buffering=0, opener=_privately)  # noqa: SIM115 - `close` does
-        self._append(_line(header_record(datetime.now(UTC), self._bindings)))
+        self._place = self.path.absolute()
+        if self.path.is_fifo():
+            raise ConfigurationError(f"{self.path} is a FIFO, which stores no recording: use 'tail -o ndjson > FIFO'")
+        if not (self._replace and self.path.exists()):
+            self._begin(open(self.path, "xb", buffering=0, opener=_privately))  # noqa: SIM115 - `close` does
+        elif not self.path.is_file():  # a device
+            self._begin(self.path.open("wb", buffering=0))
+        else:
+            self._replace_file(self._place.resolve())
         with suppress(OSError):  # some file systems cannot sync the folder, which has the name of the new file
-            folder = os.open(self.path.parent, os.O_RDONLY)
+            folder = os.open(self._place.parent, os.O_RDONLY)
             try:
                 os.fsync(folder)
             finally:
@@ -127,15 +145,16 @@ class Recorder:
         """Sync the file. Afterwards, all written messages are on the disk and may be acknowledged.
 
         Raises:
-            OSError: Raised when the disk is full or failed. The recording is closed.
+            OSError: Raised when the disk is full or failed, or the file is lost. The recording is closed.
             NotOpen: Raised when the recording is closed.
         """
         file = self._opened()
         if self._packer is not None:
             self._put(self._packer.flush(zlib.Z_SYNC_FLUSH))
-            self._whole = file.tell()
+            self._whole = self._written
         try:
             self._reach_disk(file)
+            self._check_place(file)
         except OSError:
             self._give_up()
             raise
@@ -144,7 +163,8 @@ class Recorder:
         """Write the trailer, sync, and close. Closing twice is fine.
 
         Raises:
-            OSError: Raised when the disk is full or failed. All synced messages are in the file.
+            OSError: Raised when the disk is full or failed, or the file is lost. Otherwise, all synced messages are in
+                the file.
         """
         if self._file is None:
             return
@@ -154,6 +174,7 @@ class Recorder:
         file, self._file = self._file, None
         with file:
             self._reach_disk(file)
+            self._check_place(file)
 
     def __enter__(self) -> Self:
         self.open()
@@ -169,6 +190,71 @@ class Recorder:
             raise NotOpen(f"the recording {self.path} is not open: use it inside its `with` block")
         return self._file
 
+    def _begin(self, file: FileIO) -> None:
+        """Lock a new file, and write the header."""
+        self._file = file
+        try:
+            self._lock(file)
+        except OSError:
+            self._file = None
+            file.close()
+            raise
+        self._append(_line(header_record(datetime.now(UTC), self._bindings)))
+
+    def _replace_file(self, old: Path) -> None:
+        """Replace a recording by a file with only the header, unless another recorder writes the recording."""
+        new = old.with_name(f".{old.name}.{secrets.token_hex(4)}")
+        with old.open("rb") as locked:
+            self._lock(locked)
+            if not os.path.samestat(os.fstat(locked.fileno()), old.stat()):  # replaced before it was locked
+                raise self._in_use()
+            try:
+                self._begin(open(new, "xb", buffering=0, opener=_privately))  # noqa: SIM115 - `close` does
+                new.replace(old)
+            except OSError as error:
+                if self._file is not None:
+                    self._file.close()
+                    self._file = None
+                raise self._named(error) from error
+            finally:
+                new.unlink(missing_ok=True)
+
+    def _lock(self, file: BinaryIO | FileIO) -> None:
+        """Lock a file. Devices and some file systems cannot be locked.
+
+        Raises:
+            BlockingIOError: Raised when another recorder has locked the file.
+        """
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._in_use() from None
+        except OSError:
+            return
+
+    def _in_use(self) -> OSError:
+        reason = "another process records to this file: stop it, or use another name"
+        return BlockingIOError(errno.EAGAIN, reason, str(self.path))
+
+    def _check_place(self, file: FileIO) -> None:
+        """Check that the file has its name and its size.
+
+        Raises:
+            OSError: Raised when the file is lost.
+        """
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            return
+        try:
+            same = os.path.samestat(status, self._place.stat())
+        except FileNotFoundError:
+            same = False
+        if not same or status.st_size != self._written:
+            self.lost = True
+            happened = "truncated or changed" if same else "deleted, renamed or replaced"
+            reason = f"another program has {happened} the file; messages since the last sync are not acknowledged"
+            raise OSError(errno.ESTALE, reason, str(self.path))
+
     def _append(self, lines: bytes) -> None:
         self._opened()
         self._put(lines if self._packer is None else self._packer.compress(lines))
@@ -180,7 +266,9 @@ class Recorder:
         file, rest = self._opened(), memoryview(data)
         try:
             while rest:
-                rest = rest[file.write(rest) :]
+                size = file.write(rest)
+                self._written += size
+                rest = rest[size:]
         except OSError as error:
             self._give_up()
             raise self._named(error) from error
@@ -199,7 +287,8 @@ class Recorder:
         """Truncate the file where it is complete, write the trailer if it is not compressed, and close it."""
         file, self._file = self._opened(), None
         with suppress(OSError), file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode) or status.st_size < self._whole:
                 return
             file.seek(file.truncate(self._whole))
             trailer = self._trailer()
@@ -214,12 +303,11 @@ class Recorder:
 
 
 def _privately(path: str, flags: int) -> int:
-    """Create a file that only its owner can read, because messages may be confidential."""
-    file = os.open(path, flags, 0o600)
-    if stat.S_ISREG(os.fstat(file).st_mode):
-        with suppress(OSError):  # a replaced file may belong to another user
-            os.fchmod(file, 0o600)
-    return file
+    """Create a file that only its owner can read, because messages may be confidential.
+
+    `O_APPEND`: after another program has truncated the file, its size is not the number of written bytes.
+    """
+    return os.open(path, flags | os.O_APPEND, 0o600)
 
 
 def _line(value: Any) -> bytes:

@@ -48,6 +48,11 @@ class RecordingWriter:
         return self._recorder.count
 
     @property
+    def lost(self) -> bool:
+        """Whether another program deleted, renamed, replaced or changed the recording."""
+        return self._recorder.lost
+
+    @property
     def path(self) -> Path:
         """The file of the recording."""
         return self._recorder.path

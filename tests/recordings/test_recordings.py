@@ -3,11 +3,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
+import os
 import random
 import resource
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -22,7 +24,6 @@ from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GAP = Gap(NOON, NOON + timedelta(seconds=3), 2, lossy=True)
@@ -261,6 +262,77 @@ def test_what_is_written_outside_of_its_block_is_refused(tmp_path: Path) -> None
     recorder.close()
     with pytest.raises(NotOpen):
         recorder.sync()
+
+
+def _append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"from another program")
+
+
+TAMPER: dict[str, Callable[[Path], object]] = {
+    "deleted": Path.unlink,
+    "renamed": lambda path: path.rename(path.with_name("jobs.1")),
+    "replaced": lambda path: path.with_name("other").rename(path),
+    "truncated": lambda path: os.truncate(path, 0),
+    "truncated in a line": lambda path: os.truncate(path, path.stat().st_size - 10),
+    "changed": _append,
+}
+
+
+@pytest.mark.parametrize("then", ["sync", "close"])
+@pytest.mark.parametrize("how", TAMPER)
+@pytest.mark.parametrize("form", FORMS)
+def test_a_recorder_notices_that_its_file_cannot_be_read(form: str, how: str, then: str, tmp_path: Path) -> None:
+    path = tmp_path / form
+    recorder = Recorder(path)
+    recorder.open()
+    recorder.write([message(0)])
+    recorder.sync()
+    (tmp_path / "other").touch()
+    TAMPER[how](path)
+    recorder.write([message(1)])
+    with pytest.raises(OSError, match=how.split(maxsplit=1)[0]) as caught:
+        recorder.sync() if then == "sync" else recorder.close()
+    assert caught.value.filename == str(path)
+    assert recorder.lost
+    assert recorder.closed
+    if form == "jobs.ndjson" and path.exists():
+        assert b"\0" not in path.read_bytes()  # nothing is behind a hole
+    if how == "renamed":
+        found, error = read(path.with_name("jobs.1"))
+        assert len(found) == 2
+        assert error is None or form == "jobs.ndjson.gz"
+
+
+def test_two_recorders_never_write_one_file(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "jobs.ndjson", 3)
+    with Recorder(path, replace=True) as first:
+        first.write([message(0)])
+        with pytest.raises(BlockingIOError, match="another process records") as caught:
+            Recorder(path, replace=True).open()
+        assert caught.value.filename == str(path)
+        first.write([message(1)])
+    assert len(read(path)[0]) == 2
+    assert len(read(recorded(path, 4, replace=True))[0]) == 4
+
+
+def test_a_recording_is_replaced_in_one_step(tmp_path: Path) -> None:
+    path = recorded(tmp_path / "jobs.ndjson", 5)
+    (tmp_path / "link.ndjson").symlink_to(path)
+    with files_of_at_most(10), pytest.raises(OSError, match="too large"):
+        Recorder(path, replace=True).open()
+    assert len(read(path)[0]) == 5
+    with path.open("rb") as reader:
+        recorded(tmp_path / "link.ndjson", 2, replace=True)
+        assert len(reader.read().splitlines()) == 5 + 2  # a program that reads the previous one reads all of it
+    assert len(read(path)[0]) == 2
+    assert {entry.name for entry in tmp_path.iterdir()} == {"jobs.ndjson", "link.ndjson"}
+
+
+def test_a_fifo_stores_no_recording(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.ndjson")
+    with pytest.raises(ConfigurationError, match="FIFO"):
+        Recorder(tmp_path / "pipe.ndjson", replace=True).open()
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import typer
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode
+from pulsekit.cli.input.files import check_seekable
 from pulsekit.cli.options import (
     CountOption,
     DryRunOption,
@@ -178,12 +179,13 @@ class _Recording:
         """Read the complete recording. If there is an output, show each message with its time in the replay.
 
         Raises:
-            ConfigurationError: Raised when there is no message to send.
+            ConfigurationError: Raised when there is no message to send, or the file is a pipe.
             DamagedRecording: Raised when the recording is damaged, unless `salvage` is set.
             OSError: Raised when the file cannot be read.
         """
         from pulsekit.recordings.replay import schedule
 
+        check_seekable(self.file)
         first = last = None
         records = self._records(tell=True)
         for due, record in schedule(

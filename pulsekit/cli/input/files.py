@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from pulsekit.errors import DocumentError
+from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "is_piped", "read_input", "stdin"]
+__all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "check_seekable", "is_piped", "read_input", "stdin"]
 
 STDIN = "<stdin>"  # the name of stdin in messages
 MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read into memory
@@ -41,6 +41,19 @@ def is_piped() -> bool:
 def stdin() -> BinaryIO:
     """Return stdin as bytes."""
     return sys.stdin.buffer
+
+
+def check_seekable(name: str) -> None:
+    """Reject a pipe where a file is read twice.
+
+    Raises:
+        ConfigurationError: Raised when the file is a pipe, such as a FIFO or `<(…)` of a shell.
+        OSError: Raised when there is no such file.
+    """
+    if stat.S_ISFIFO(os.stat(name).st_mode):  # noqa: PTH116 - an OSError shows the name as the user wrote it
+        raise ConfigurationError(
+            f"{name} is a pipe, which can be read only once: write it to a file first, or to the stdin of the command"
+        )
 
 
 def read_input(name: str) -> tuple[bytes, str]:

@@ -14,7 +14,16 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pulsekit._documents.document import iter_ndjson, parse_documents, parse_json
-from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
+from pulsekit.cli.input.files import (
+    MAX_FILE,
+    MAX_LINE,
+    STDIN,
+    bounded_lines,
+    check_seekable,
+    is_piped,
+    read_input,
+    stdin,
+)
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
@@ -79,7 +88,9 @@ def documents_in(name: str) -> Iterator[Document | DocumentError]:
     Raises:
         OSError: Raised when the file cannot be read.
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
+        ConfigurationError: Raised when the file is a pipe.
     """
+    check_seekable(name)
     with open(name, "rb") as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
         if not is_ndjson(file, name):
             yield from parse_documents(read_input(name)[0], source=name)

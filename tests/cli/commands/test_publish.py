@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -573,3 +574,12 @@ def test_the_same_problem_of_many_jobs_is_printed_ten_times_and_counted(
         assert done.err.count("/state: must be") == 10
         assert done.err.count("[owner-missing]") == 3
         assert "300 findings not shown: 290 enum, 10 syntax; 'pulsekit validate' shows them" in done.err
+
+
+@pytest.mark.parametrize("command", ["publish", "validate", "replay"])
+def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(command: str, call: Call, folder: Path) -> None:
+    os.mkfifo(folder / "pipe.ndjson")
+    exchange = [] if command == "validate" else ["--dry-run", "-e", "exchange/me/x"]
+    result = call(command, "pipe.ndjson", *exchange)
+    assert result.code == 2
+    assert "pipe.ndjson is a pipe, which can be read only once" in result.err

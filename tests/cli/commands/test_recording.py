@@ -41,7 +41,8 @@ def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[su
     """Run a tail whose bindings stand."""
     with start("tail", *arguments, folder=folder, url=url, **more) as tail:
         assert tail.stderr is not None
-        assert tail.stderr.readline().startswith("listening on ")
+        while not tail.stderr.readline().startswith("listening on "):
+            assert tail.poll() is None
         yield tail
 
 
@@ -147,6 +148,62 @@ async def test_a_reader_that_goes_away_leaves_a_whole_recording(
         assert tail.stderr is not None
         assert "1 recorded" in tail.stderr.read()
     assert bodies(tmp_path / "jobs.ndjson") == [b"1"]
+
+
+def everything(path: Path) -> list[bytes]:
+    """Read a recording as far as it goes."""
+    found: list[bytes] = []
+    with suppress(library.DamagedRecording):
+        found += (entry.content for entry in library.read_recording(path) if isinstance(entry, library.Record))
+    return found
+
+
+async def test_no_message_is_lost_when_tail_is_killed_while_it_records(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = (exchange, "--queue", f"queue/{user.name}/kept", "--quiet", "--save")
+    sent = [b'{"n": %d}' % number for number in range(2000)]
+    with tailing(*arguments, "first.ndjson.gz", folder=tmp_path, url=user.url) as tail:
+        async for receipt in publisher.publish_many((body, "k") for body in sent):
+            if receipt.index == 1000:
+                tail.kill()
+    first = everything(tmp_path / "first.ndjson.gz")
+    done = pulsekit("tail", *arguments, "second.ndjson", "--idle", "1s", folder=tmp_path, url=user.url)
+    assert done.status == 0
+    second = bodies(tmp_path / "second.ndjson")
+    assert {*first, *second} == {*sent}
+    assert first == sent[: len(first)]
+
+
+async def test_messages_after_the_file_was_deleted_stay_in_the_queue(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    queue = f"queue/{user.name}/kept"
+    with tailing(exchange, "--queue", queue, "--save", "jobs.ndjson", folder=tmp_path, url=user.url) as tail:
+        assert tail.stdout is not None
+        (tmp_path / "jobs.ndjson").unlink()
+        await publisher.publish(b"1", "k")
+        _, err = tail.communicate()
+    assert tail.returncode == 74
+    assert "error: jobs.ndjson: another program has deleted, renamed or replaced the file" in err
+    assert "recorded in" not in err
+    done = pulsekit("tail", exchange, "--queue", queue, "-n", "1", folder=tmp_path, url=user.url)
+    assert [record["payload"] for record in done.records] == [1]
+
+
+def test_two_tails_never_record_to_one_file(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+    pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
+    arguments = (exchange, "--save", "jobs.ndjson", "--force")
+    with tailing(*arguments, folder=tmp_path, url=user.url) as tail:
+        done = pulsekit("tail", *arguments, "--for", "1s", folder=tmp_path, url=user.url)
+        assert done.status == 74
+        assert "error: jobs.ndjson: another process records to this file" in done.err
+        tail.send_signal(signal.SIGINT)
+        assert "0 recorded in jobs.ndjson" in tail.communicate()[1]
+    os.mkfifo(tmp_path / "pipe.ndjson")
+    done = pulsekit("tail", exchange, "--save", "pipe.ndjson", "--force", "--for", "1s", folder=tmp_path, url=user.url)
+    assert done.status == 2
+    assert "tail -o ndjson > FIFO" in done.err
 
 
 async def test_a_full_disk_ends_it_and_what_was_recorded_can_be_read(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._documents.document import parse_documents, parse_json
 from pulsekit._documents.payloads import decode_body, read_canonical
-from pulsekit.cli.input.files import bounded_lines, read_input
+from pulsekit.cli.input.files import bounded_lines, check_seekable, read_input
 from pulsekit.cli.input.payloads import is_ndjson
 from pulsekit.errors import DocumentError, InvalidInput
 from pulsekit.publisher.planning import PlannedMessages, RefusedPayload
@@ -152,6 +152,7 @@ class _Lines:
 
 def _blocks(names: Sequence[str]) -> Iterator[_Whole | _Lines]:
     for name in names:
+        check_seekable(name)
         with open(name, "rb", buffering=_BLOCK) as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
             if not is_ndjson(file, name):
                 yield _Whole(name, read_input(name)[0])

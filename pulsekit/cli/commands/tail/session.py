@@ -171,7 +171,7 @@ class Session:
             shown = self._screen.count
             of = f" of {self._follower.received:,}" if self.selection.chooses else ""
             words.append(f"{shown:,}{of} message{'' if (of or shown) == 1 else 's'} in {seconds:.1f} s")
-        if self.recording is not None:
+        if self.recording is not None and not self.recording.lost:
             words.append(f"{self.recording.count:,} recorded in {self.recording.path}")
         if words:
             note(", ".join(words))
