@@ -11,19 +11,11 @@ read to its end, because `{` alone is not.
 from __future__ import annotations
 
 import os
+import stat
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from pulsekit._documents.document import iter_ndjson, parse_documents, parse_json
-from pulsekit.cli.input.files import (
-    MAX_FILE,
-    MAX_LINE,
-    STDIN,
-    bounded_lines,
-    check_seekable,
-    is_piped,
-    read_input,
-    stdin,
-)
+from pulsekit.cli.input.files import MAX_FILE, MAX_LINE, STDIN, bounded_lines, is_piped, read_input, stdin
 from pulsekit.errors import ConfigurationError, DocumentError
 
 if TYPE_CHECKING:
@@ -81,17 +73,18 @@ def read_all(files: Sequence[str] | None, reader: Reader, doing: str) -> None:
 
 
 def documents_in(name: str) -> Iterator[Document | DocumentError]:
-    """Yield the payloads of a file. Of NDJSON, at most one line is in memory.
+    """Yield the payloads of a file, or of a named pipe. Of NDJSON, at most one line is in memory.
 
     If a line of NDJSON is malformed, yield its error and continue with the next line.
 
     Raises:
         OSError: Raised when the file cannot be read.
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
-        ConfigurationError: Raised when the file is a pipe.
     """
-    check_seekable(name)
     with open(name, "rb") as file:  # noqa: PTH123 - an OSError shows the name as the user wrote it
+        if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):  # such as <(…) of a shell
+            yield from _piped(file.fileno(), name, lambda: None)
+            return
         if not is_ndjson(file, name):
             yield from parse_documents(read_input(name)[0], source=name)
             return
@@ -115,8 +108,12 @@ def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document |
     Raises:
         DocumentError: Raised when the text is not JSON or YAML, or is larger than the limit.
     """
-    pipe = _Pipe()
-    for line in _lines(stdin().fileno(), before_waiting):
+    return _piped(stdin().fileno(), STDIN, before_waiting)
+
+
+def _piped(descriptor: int, source: str, before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
+    pipe = _Pipe(source)
+    for line in _lines(descriptor, before_waiting):
         document = pipe.take(line)
         if document is not None:
             yield document
@@ -157,7 +154,8 @@ async def _stream(
 class _Pipe:
     """A parser for the lines of a pipe. It parses each line of NDJSON at once, and buffers all other text."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: str = STDIN) -> None:
+        self._source = source
         self._is_ndjson: bool | None = None  # None until the first line that is not blank
         self._number = 0
         self._index = 0
@@ -178,16 +176,16 @@ class _Pipe:
             self._kept.append(line)
             self._size += len(line) + 1
             if self._size > MAX_FILE:
-                raise DocumentError(f"more than {MAX_FILE >> 20} MiB that are not NDJSON", source=STDIN)
+                raise DocumentError(f"more than {MAX_FILE >> 20} MiB that are not NDJSON", source=self._source)
             return None
         if blank:
             return None
         index = self._index
         self._index += 1
         if len(line) > MAX_LINE:
-            return DocumentError(f"the line has more than {MAX_LINE >> 20} MiB", source=STDIN, line=self._number)
+            return DocumentError(f"the line has more than {MAX_LINE >> 20} MiB", source=self._source, line=self._number)
         try:
-            return parse_json(line, source=STDIN, first_line=self._number, index=index)
+            return parse_json(line, source=self._source, first_line=self._number, index=index)
         except DocumentError as error:
             return error
 
@@ -197,7 +195,7 @@ class _Pipe:
         Raises:
             DocumentError: Raised when the text is not JSON or YAML.
         """
-        return [] if self._is_ndjson else parse_documents(b"\n".join(self._kept), source=STDIN)
+        return [] if self._is_ndjson else parse_documents(b"\n".join(self._kept), source=self._source)
 
 
 def _lines(descriptor: int, before_waiting: Callable[[], object]) -> Iterator[bytes]:

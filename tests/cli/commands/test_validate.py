@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 
 import pytest
@@ -50,6 +52,21 @@ def test_every_form_of_file_and_pipe_is_read(call, folder, name, text) -> None:
             for index in range(count)
         ]
         assert result.err == f"{count} valid, 0 invalid against pulse-job (strict)\n"
+
+
+def test_a_named_pipe_is_read_like_stdin(call, folder) -> None:
+    """A shell passes one to the command for `<(make-jobs)`."""
+    pipe = folder / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor() as pool:
+        writing = pool.submit(pipe.write_text, ndjson({"a": 1}, {"a": 2}))
+        result = call("validate", "pipe")
+        writing.result()
+    assert result.code == 1
+    assert [(one["source"], one["index"], one["errors"][0]["line"]) for one in records(result)] == [
+        ("pipe", 0, 1),
+        ("pipe", 1, 2),
+    ]
 
 
 def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
