@@ -44,6 +44,7 @@ log = logging.getLogger("pulsekit")
 def connect(
     url: str | None = None,
     *,
+    login: str | None = None,
     insecure: bool = False,
     timeout: float = CONNECT_TIMEOUT,
     on_state: Callable[[str, State], None] | None = None,
@@ -53,16 +54,17 @@ def connect(
     Args:
         url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line: if
             none is configured, a running `pulsekit sandbox` on this machine, and a warning is logged.
+        login: the name of one of `logins` in your `config.yml`, as `--login` on the command line, instead of a URL.
         insecure: allow clear text to another machine.
         timeout: the seconds for connecting, including TLS and login.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
 
     Raises:
-        ConfigurationError: Raised when no broker is configured, or the URL is malformed.
+        ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` is an `async def`: it is called and not awaited.
     """
-    settings = load_settings()
+    settings = load_settings(login=login)
     broker = default_sandbox(settings) if url is None else None
     if broker is not None:
         log.warning("no broker is configured: using the sandbox on this machine, as %r", broker.user)

@@ -1,13 +1,16 @@
 """The settings: broker, login, and the exchange, destinations and registrations of a project.
 
-A value comes from the first place that has it: an argument, the environment (`PULSE_URL`, `PULSE_USER`,
-`PULSE_PASSWORD`), `pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. The project file can
-set the exchange, but not the login or the host: a cloned repository must not be able to collect a password.
+A value comes from the first place that has it: an argument, a selected login, the environment (`PULSE_URL`,
+`PULSE_USER`, `PULSE_PASSWORD`), `pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. A selected login is one of
+`logins` in that last file, and is complete: neither the environment nor the rest of the file adds to it. The
+project file can set the exchange, but not the login or the host: a cloned repository must not be able to collect a
+password.
 """
 
 from __future__ import annotations
 
 import os
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -27,14 +30,18 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.bindings.rules import Rule
 
-__all__ = ["Settings", "load_settings", "registrations_in"]
+__all__ = ["Settings", "load_settings", "login_name", "registrations_in"]
 
 _VARIABLES = {
     *("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD", "PULSE_DATA_INGESTION_SOURCES"),
     *("PULSE_JOB_SOURCES", "PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
 }
+_LOGIN = ("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD")
 _MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
 PULSE_HOST = "pulse.mozilla.org"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
+
+# The login that --login selects, or None.
+login_name: ContextVar[str | None] = ContextVar("login_name", default=None)
 
 _SCHEMA_FILES = (".yml", ".yaml", ".json")  # suffixes of a path, which is relative to the configuration file
 
@@ -51,6 +58,9 @@ class Settings:
         targets: the differences for staging and production.
         lint_off: the names of disabled lint rules. The linter checks that they exist.
         source: the file of the project's values, for messages; empty if there is none.
+        logins: the logins that can be selected, by name.
+        login: the name of the selected login, or empty.
+        overridden: the variables of the environment that are set, but not used because of the selected login.
     """
 
     exchange: str | None = None
@@ -60,12 +70,17 @@ class Settings:
     lint_off: tuple[str, ...] = ()
     targets: Mapping[Target, TargetSettings] = field(default_factory=dict)
     source: str = ""
+    logins: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict, repr=False)
+    login: str = ""
+    overridden: tuple[str, ...] = ()
     _login: Mapping[str, str] = field(default_factory=dict, repr=False)
     _environment: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def names_a_broker(self) -> bool:
-        """Return whether the environment or the user's file names a broker or a user."""
+        """Return whether the environment or the user's file names a broker or a user, or a login is selected."""
+        if self.login:
+            return True
         in_environment = any(self._environment.get(name) for name in ("PULSE_URL", "PULSE_USER"))
         return in_environment or not self._login.keys().isdisjoint({"url", "user"})
 
@@ -111,6 +126,25 @@ class Settings:
             self, exchange=chosen.exchange, destinations=chosen.destinations, registrations=chosen.registrations
         )
 
+    def with_login(self, name: str) -> Settings:
+        """Return the settings with a login of the user's file in place of its other login and of the environment's.
+
+        Raises:
+            ConfigurationError: Raised when there is no login of this name.
+        """
+        if name not in self.logins:
+            known = ", ".join(self.logins)
+            what = (
+                f"the logins are {known}"
+                if known
+                else "the user's config.yml has none, write `logins: {NAME: {url: …}}`"
+            )
+            raise ConfigurationError(f"no login {name!r}: {what}")
+        login = {key: value for key, value in self.logins[name].items() if value is not None}
+        environment = {key: value for key, value in self._environment.items() if key not in _LOGIN}
+        overridden = tuple(key for key in _LOGIN if self._environment.get(key))
+        return replace(self, login=name, overridden=overridden, _login=login, _environment=environment)
+
     @property
     def unknown_variables(self) -> tuple[str, ...]:
         """One sentence for each variable of the environment that is named `PULSE_…` and that pulsekit does not read."""
@@ -125,15 +159,20 @@ class Settings:
             insecure: allow clear text to a host that is not this machine.
 
         Raises:
-            ConfigurationError: Raised when no broker is configured, a part is missing, or the URL cannot be parsed.
+            ConfigurationError: Raised when no broker is configured, a part is missing, or the URL cannot be parsed, and
+                when there is a URL beside a selected login.
             InsecureConnection: Raised when the password would be sent in clear text.
         """
+        if url and self.login:
+            raise ConfigurationError(f"a URL and the login {self.login!r} both select the broker: remove one of them")
         url = Secret(url) if url else self._environment.get("PULSE_URL") or self._login.get("url")
         user = self._environment.get("PULSE_USER") or self._login.get("user")
         password = self._environment.get("PULSE_PASSWORD")
         kept = password is None
         if password is None:
             password = _configured_password(self._login)
+        if not url and not user and self.login:
+            raise ConfigurationError(f"the login {self.login!r} has neither `url` nor `user`")
         if not url and not user:
             raise ConfigurationError(
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
@@ -145,7 +184,9 @@ class Settings:
         return replace(broker, insecure=insecure, read_password=again).checked()
 
 
-def load_settings(directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings(
+    directory: Path | None = None, environment: Mapping[str, str] | None = None, *, login: str | None = None
+) -> Settings:
     """Read the environment and the two configuration files.
 
     The project's file is the one of `project_file`, else `pulsekit.yml` in the folder or in the nearest parent that has
@@ -154,9 +195,10 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
     Args:
         directory: the folder of `pulsekit.yml`. The default is the current folder.
         environment: the environment. The default is `os.environ`.
+        login: the name of one of `logins` in the user's file. The default is that of `login_name`, if any.
 
     Raises:
-        ConfigurationError: Raised when a file cannot be read, or has a key that is not allowed.
+        ConfigurationError: Raised when a file cannot be read, or violates its schema, or has no such login.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
@@ -184,17 +226,20 @@ def load_settings(directory: Path | None = None, environment: Mapping[str, str] 
         targets = read_targets(source.values["targets"], whole, source=str(source.path), locate=source.locate)
     own = (one for target in targets.values() for one in target.registrations if one not in registrations)
     schema = _plain(file_of("schema").values.get("schema")) or "pulse-job"
-    return Settings(
+    settings = Settings(
         exchange=exchange,
         schema=file_of("schema").beside(schema) if schema.endswith(_SCHEMA_FILES) else schema,
         destinations=texts("destinations"),
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
         lint_off=texts("lint_off"),
-        source=str(project.path if project.values else user.path if user.values else ""),
+        source=next((str(file.path) for file in (project, user) if any(map(file.document, file.values))), ""),
+        logins=user.values.get("logins") or {},
         _login={key: value for key, value in user.values.items() if value is not None and user.document(key) is None},
         _environment=environment,
     )
+    login = login_name.get() if login is None else login
+    return settings if login is None else settings.with_login(login)
 
 
 def _configured_password(login: Mapping[str, str]) -> str | None:

@@ -126,12 +126,24 @@ class _Lazy(Command):
             loaded = get_command(body)
             loaded.help = _help(loaded.help or "", module.EXAMPLES)
             for name, inner in getattr(loaded, "commands", {}).items():
+                _add_login(inner)
                 own = [line for line in module.EXAMPLES.splitlines() if f" {self.name} {name} " in line]
                 inner.help = _help(inner.help or "", "\n".join(own))
             return loaded
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.name, cls=Command, help=_help(inspect.getdoc(body) or "", module.EXAMPLES))(body)
-        return get_command(app)
+        return _add_login(get_command(app))
+
+
+def _add_login(command: Any) -> Any:
+    """Add `--login` behind `--url`, if the command has it."""
+    for place, param in enumerate(command.params, 1):
+        if param.name == "url":
+            from pulsekit.cli.options import login_option
+
+            command.params.insert(place, login_option())
+            break
+    return command
 
 
 def run(argv: Sequence[str] | None = None) -> int:

@@ -79,6 +79,8 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
             note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
             return sandbox
     broker = settings.broker(url, insecure=insecure)
+    if settings.overridden:
+        note(f"--login {settings.login}: not using {', '.join(settings.overridden)} of the environment")
     for words in settings.unknown_variables:
         warn(words)
     return broker

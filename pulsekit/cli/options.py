@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperOption
 
 from pulsekit._config.target import Target
 from pulsekit.bindings.rules import Rule
@@ -24,7 +25,8 @@ __all__ = [
     "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
     "QueueOption", "QueueType", "QueueTypeOption", "QuietOption", "RegistrationOption", "RequireRouteOption",
     "RouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
-    "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "output_option",
+    "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "login_option",
+    "output_option",
     "project_option", "repeatable", "routing_key_option", "schema_option", "seconds", "timeout_option",
     "user_option",
 ]  # fmt: skip
@@ -112,6 +114,22 @@ def timeout_option(default: str | None = None) -> Any:
 def user_option(default: str | None = None) -> Any:
     """Return `--user`."""
     return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
+
+
+def login_option() -> TyperOption:
+    """Return `--login`, which every command with `--url` has. The settings read its value from `login_name`."""
+
+    def select(ctx: Any, _: Any, name: str | None) -> None:
+        if name is not None and not ctx.resilient_parsing:
+            from pulsekit._config.settings import login_name  # few calls have this option
+
+            token = login_name.set(name)
+            ctx.call_on_close(lambda: login_name.reset(token))
+
+    about = "Use a login of config.yml instead of PULSE_URL, see 'help configuration'."
+    return TyperOption(
+        param_decls=["--login"], type=str, metavar="NAME", help=about, callback=select, expose_value=False
+    )
 
 
 def _with(text: str, default: str | None) -> str:

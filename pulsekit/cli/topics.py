@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pulsekit._config.file_schema import login_keys, project_keys
+from pulsekit._config.file_schema import login_keys, project_keys, read_schema
 
 __all__ = [
     "CONFIGURATION",
@@ -43,7 +43,10 @@ CONFIGURATION: Rows = tuple(
     (key, about["description"], about.get("default", "none")) for key, about in project_keys().items()
 )
 
-LOGIN: Rows = tuple((key, about["description"]) for key, about in login_keys().items())
+LOGIN: Rows = (
+    *((key, about["description"]) for key, about in login_keys().items()),
+    ("logins", read_schema(user=True)["properties"]["logins"]["description"]),
+)
 
 RECORD: Rows = (
     ("v", "the version of the format"),
@@ -102,6 +105,10 @@ to the root of the repository. --config FILE before the command names another fi
 of each:"""
 _USER_FILE = """\
 ~/.config/pulsekit/config.yml belongs to you. It may have the same keys, and a login:"""
+_LOGINS = """\
+--login NAME uses the login NAME under logins, which has the first five of these keys. It is an option, so it decides
+before PULSE_URL, PULSE_USER and PULSE_PASSWORD; a command notes which of them it does not use. --url and --login
+exclude each other."""
 _RECORDS = """\
 tail, 'queue peek', 'queue take' and recordings have one record a line. publish, validate, preview, match, 'bindings
 --keys' and replay read records."""
@@ -123,7 +130,7 @@ TOPICS = {
     "environment": Topic("Variables that pulsekit reads.", (ENVIRONMENT,)),
     "exit-codes": Topic("What the exit code of a command means.", ()),
     "configuration": Topic(
-        "The files pulsekit.yml and config.yml.", (_PLACES, _PROJECT_FILE, CONFIGURATION, _USER_FILE, LOGIN)
+        "The files pulsekit.yml and config.yml.", (_PLACES, _PROJECT_FILE, CONFIGURATION, _USER_FILE, LOGIN, _LOGINS)
     ),
     CONFIG_SCHEMA: Topic("Their JSON Schema, for an editor; 'help config-schema config.yml' for yours.", ()),
     "records": Topic(

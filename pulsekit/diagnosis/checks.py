@@ -188,7 +188,7 @@ async def _configuration(case: _Case) -> str:
     except InsecureConnection as error:
         raise _FailedError(error, "write amqps:// instead of amqp://, and the TLS port, usually 5671") from error
     except ConfigurationError as error:
-        hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or correct the file above; {_QUOTING}"
+        hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or correct the login or file above; {_QUOTING}"
         raise _FailedError(error, hint) from error
     except InvalidInput as error:
         raise _FailedError(ConfigurationError(str(error)), "correct the configuration at this position") from error

@@ -137,6 +137,7 @@ class Pulse:
 def connect(
     url: str | None = None,
     *,
+    login: str | None = None,
     insecure: bool = False,
     timeout: float = CONNECT_TIMEOUT,
     on_state: Callable[[str, State], None] | None = None,
@@ -146,11 +147,11 @@ def connect(
     `on_state` is called in the background thread.
 
     Raises:
-        ConfigurationError: Raised when no broker is configured, or the URL is malformed.
+        ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` is an `async def`.
     """
-    return Pulse(lambda: asynchronous.connect(url, insecure=insecure, timeout=timeout, on_state=on_state))
+    return Pulse(lambda: asynchronous.connect(url, login=login, insecure=insecure, timeout=timeout, on_state=on_state))
 
 
 def _forget_all() -> None:

@@ -110,3 +110,49 @@ def test_the_password_can_come_from_a_file_or_a_command_of_the_users(tmp_path: P
     (folder / "config.yml").write_text("user: me\npassword_file: /does/not/exist\n")
     with pytest.raises(ConfigurationError, match="password_file"):
         load_settings(tmp_path, environment).broker()
+
+
+LOGINS = """
+url: amqps://file:pw@file/
+logins:
+  work: {url: amqps://worker@work/, password_command: echo secret}
+  pulse: {user: them, password: pw}
+  broken: {password: pw}
+"""
+VARIABLES = {"PULSE_URL": "amqps://env@env/", "PULSE_USER": "env", "PULSE_PASSWORD": "env", "PULSE_JOB_SOURCES": "x"}
+
+
+@pytest.fixture
+def logins(tmp_path: Path) -> dict[str, str]:
+    """An environment with a login, and with a file of logins."""
+    (tmp_path / "pulsekit").mkdir()
+    (tmp_path / "pulsekit" / "config.yml").write_text(LOGINS)
+    return VARIABLES | {"XDG_CONFIG_HOME": str(tmp_path)}
+
+
+def test_a_selected_login_is_complete_and_names_what_it_overrides(tmp_path: Path, logins: dict[str, str]) -> None:
+    work = load_settings(tmp_path, logins, login="work")
+    assert (str(work.broker()), work.broker().password) == ("amqps://worker:***@work:5671/", "secret")
+    assert (work.user, work.names_a_broker) == ("worker", True)
+    assert work.overridden == ("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD")
+    assert work.unknown_variables == ()
+    pulse = load_settings(tmp_path, logins, login="pulse").broker()
+    assert (str(pulse), pulse.password) == ("amqps://them:***@pulse.mozilla.org:5671/", "pw")
+    assert str(load_settings(tmp_path, logins).broker()) == "amqps://env:***@env:5671/"
+
+
+@pytest.mark.parametrize(
+    ("login", "url", "words"),
+    [
+        ("wrk", None, "no login 'wrk': the logins are work, pulse, broken"),
+        ("broken", None, "the login 'broken' has neither `url` nor `user`"),
+        ("work", "amqps://me:pw@h/", "a URL and the login 'work' both select the broker"),
+    ],
+)
+def test_a_login_that_cannot_be_used_is_refused(
+    tmp_path: Path, logins: dict[str, str], login: str, url: str | None, words: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        load_settings(tmp_path, logins, login=login).broker(url)
+    with pytest.raises(ConfigurationError, match=r"the user's config\.yml has none, write `logins: "):
+        load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path / "none")}, login=login)

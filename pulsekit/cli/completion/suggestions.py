@@ -295,6 +295,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--exchange": _exchanges,
     "--field": _fields,
     "--lint-off": _rules,
+    "--login": lambda settings, _: settings.logins,
     "--project": _projects,
     "--routing-key": _keys,
     "--schema": _schemas,

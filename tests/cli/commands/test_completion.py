@@ -102,6 +102,7 @@ def values(lines: list[str]) -> list[str]:
         (["doctor", "-o", ""], ["pretty", "ndjson"]),
         (["help", "ex"], ["exit-codes", "exchange"]),
         (["help", "rules", "owner-l"], ["owner-long"]),
+        (["help", "config-schema", "c"], ["config.yml"]),
         (["help", "records", "owner-l"], []),
         (["--config", ""], []),
         (["--config", "other.yml", "ma"], ["match"]),
@@ -214,6 +215,14 @@ def test_a_configuration_that_cannot_be_read_proposes_nothing_and_says_nothing(s
     (folder / "pulsekit.yml").write_text("exchange: [\n")
     assert suggest("publish", "--exchange", "") == []
     assert values(suggest("publish", "--excha")) == ["--exchange"]
+
+
+def test_logins_of_the_user_are_proposed_without_what_a_shell_interprets(suggest, monkeypatch, tmp_path) -> None:
+    (tmp_path / "pulsekit").mkdir()
+    (tmp_path / "pulsekit" / "config.yml").write_text("logins: {work: {}, wide: {}, other: {}, 'w x': {}, '-w': {}}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert suggest("tail", "--login", "w") == ["work", "wide"]
+    assert suggest("queue", "show", "--login=o") == ["--login=other"]
 
 
 def test_no_password_is_read_or_proposed(suggest, folder, monkeypatch, tmp_path) -> None:

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 from support.command import pulsekit
 
+from pulsekit._config.settings import login_name
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -74,3 +76,28 @@ def test_it_fits_a_narrow_terminal(user: PulseUser, on_terminal: OnTerminal) -> 
 def test_an_option_that_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
     done = pulsekit("doctor", "--timeout", "0", folder=tmp_path)
     assert (done.status, done.out) == (2, "")
+
+
+def test_a_login_decides_before_the_environment_and_ends_with_the_command(
+    call, folder, user: PulseUser, monkeypatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pulsekit").mkdir()
+    (tmp_path / "pulsekit" / "config.yml").write_text(f"logins: {{mine: {{url: '{user.url}'}}}}")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("PULSE_URL", "amqps://hunter2:hunter2@192.0.2.1/")
+    name = f"exchange/{user.name}/login"
+    done = call("exchange", "create", name, "--login", "mine")
+    assert done.code == 0, done.err
+    assert done.err.startswith("--login mine: not using PULSE_URL of the environment\n")
+    checked = call("doctor", "--login", "mine", "--exchange", name)
+    assert checked.code == 0, checked.out
+    assert "registrations from" not in checked.out  # the file has only logins
+    assert call("exchange", "delete", name, "--login", "mine").code == 0
+    both = call("tail", name, "--login", "mine", "--url", "amqps://me@h/")
+    assert (both.code, both.err) == (
+        2,
+        "error: a URL and the login 'mine' both select the broker: remove one of them\n",
+    )
+    unknown = call("tail", name, "--login", "his")
+    assert (unknown.code, unknown.err) == (2, "error: no login 'his': the logins are mine\n")
+    assert login_name.get() is None
