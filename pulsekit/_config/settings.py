@@ -30,15 +30,20 @@ if TYPE_CHECKING:
     from pulsekit.bindings.registration import Binding, Registration
     from pulsekit.bindings.rules import Rule
 
-__all__ = ["Settings", "load_settings", "login_name", "registrations_in"]
+__all__ = [
+    "LOGIN_VARIABLES", "PULSE_URL", "REGISTRATION_VARIABLES", "Settings", "load_settings", "login_name", "read_files",
+    "registrations_in",
+]  # fmt: skip
 
-_VARIABLES = {
-    *("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD", "PULSE_DATA_INGESTION_SOURCES"),
-    *("PULSE_JOB_SOURCES", "PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
-}
-_LOGIN = ("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD")
+LOGIN_VARIABLES = ("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD")
+REGISTRATION_VARIABLES = (
+    *("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES"),
+    *("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
+)
+_VARIABLES = {*LOGIN_VARIABLES, *REGISTRATION_VARIABLES}
 _MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
-PULSE_HOST = "pulse.mozilla.org"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
+_HOST = "pulse.mozilla.org"
+PULSE_URL = f"amqps://{_HOST}:5671/"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
 
 # The login that --login selects, or None.
 login_name: ContextVar[str | None] = ContextVar("login_name", default=None)
@@ -141,8 +146,8 @@ class Settings:
             )
             raise ConfigurationError(f"no login {name!r}: {what}")
         login = {key: value for key, value in self.logins[name].items() if value is not None}
-        environment = {key: value for key, value in self._environment.items() if key not in _LOGIN}
-        overridden = tuple(key for key in _LOGIN if self._environment.get(key))
+        environment = {key: value for key, value in self._environment.items() if key not in LOGIN_VARIABLES}
+        overridden = tuple(key for key in LOGIN_VARIABLES if self._environment.get(key))
         return replace(self, login=name, overridden=overridden, _login=login, _environment=environment)
 
     @property
@@ -176,12 +181,22 @@ class Settings:
         if not url and not user:
             raise ConfigurationError(
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
-                f"or PULSE_USER and PULSE_PASSWORD for {PULSE_HOST}; without an account, run 'pulsekit sandbox'"
+                f"or PULSE_USER and PULSE_PASSWORD for {_HOST}; without an account, run 'pulsekit sandbox'"
                 + "".join(f". {words}" for words in self.unknown_variables)
             )
-        broker = parse_url(url or f"amqps://{PULSE_HOST}:5671/", user=user, password=password)
+        broker = parse_url(url or PULSE_URL, user=user, password=password)
         again = partial(_configured_password, self._login) if kept and broker.password == password else None
         return replace(broker, insecure=insecure, read_password=again).checked()
+
+
+def read_files(directory: Path | None, environment: Mapping[str, str]) -> tuple[ConfigurationFile, ConfigurationFile]:
+    """Read the project's and the user's configuration file. See `load_settings` for arguments and exceptions."""
+    base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
+    given = project_file.get()
+    if given is not None and not given.is_file():
+        raise ConfigurationError(f"cannot read {given}: there is no such file")
+    project = read_file(given or find_project_file(directory or Path()))
+    return project, read_file(Path(base) / "pulsekit" / USER_FILE, user=True)
 
 
 def load_settings(
@@ -201,12 +216,7 @@ def load_settings(
         ConfigurationError: Raised when a file cannot be read, or violates its schema, or has no such login.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
-    base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
-    given = project_file.get()
-    if given is not None and not given.is_file():
-        raise ConfigurationError(f"cannot read {given}: there is no such file")
-    project = read_file(given or find_project_file(directory or Path()))
-    user = read_file(Path(base) / "pulsekit" / USER_FILE, user=True)
+    project, user = read_files(directory, environment)
 
     def file_of(key: str) -> ConfigurationFile:
         return project if key in project.values else user

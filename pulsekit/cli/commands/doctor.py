@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode, exit_code
 from pulsekit.cli.options import ExchangeOption, InsecureOption, OutputOption, UrlOption, timeout_option
-from pulsekit.cli.output.output import Output, note
+from pulsekit.cli.output.output import Output, note, warn
+from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
+    from pulsekit.cli.output.output import Cell
     from pulsekit.diagnosis.checks import CheckResult
 
 __all__ = ["EXAMPLES", "command"]
@@ -20,6 +25,7 @@ EXAMPLES = """\
 pulsekit doctor
 pulsekit doctor --exchange exchange/me/v1/jobs
 pulsekit doctor -o pretty > report.txt
+pulsekit doctor --config
 """
 
 _STYLES = {"ok": "good", "failed": "bad", "skipped": "dim"}
@@ -29,6 +35,9 @@ _STATUS_WIDTH = max(map(len, _STYLES))
 def command(
     exchange: ExchangeOption = None,
     timeout: Annotated[float | None, timeout_option("10s, for each check")] = None,
+    config: Annotated[
+        bool, typer.Option("--config", help="Only show each setting, and where its value is from.")
+    ] = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
@@ -38,10 +47,57 @@ def command(
     A check that depends on a failed one is skipped. doctor publishes no message, and deletes the queues that it
     creates. Its output contains no password, so you can attach it to a bug report.
 
+    With --config, it connects to no broker, and shows for each setting the value, the option, variable or line of a
+    file that decides it, and the places that also have a value, which is not used.
+
     Exit code: 0 if all checks passed, else that of the first failed check: 2 configuration, 4 network, 5 refused by the
     broker.
     """
+    if config:
+        if insecure or timeout is not None:
+            raise ConfigurationError("--config connects to no broker: remove --timeout and --insecure")
+        return _show_settings(Output(output), exchange, url)
     return run(_examine(Output(output, live=True), exchange, timeout, url, insecure))
+
+
+def _show_settings(shown: Output, exchange: str | None, url: str | None) -> int:
+    from dataclasses import asdict
+
+    from pulsekit._config.origins import find_origins
+    from pulsekit._config.settings import load_settings
+
+    found = find_origins(url=url, exchange=exchange)
+    if not shown.pretty:
+        for one in found:
+            shown.record(asdict(one))
+    else:
+        rows: list[list[Cell]] = []
+        for one in found:
+            value = _short(_text(one.value))
+            if one.place not in {"", one.setting}:
+                rows += [[(one.setting, "key"), value], ["", (f"from {_short(one.place)}", "dim")]]
+            else:
+                rows.append([(one.setting, "key"), f"{value} ({one.source})"])
+            rows += [["", (f"not used: {_short(place)}", "warn")] for place in one.unused]
+        shown.table(rows)
+    for words in load_settings().unknown_variables:
+        warn(words)
+    return ExitCode.DONE
+
+
+def _text(value: Any) -> str:
+    """Return a value as one line: a text without quotes, and a list of texts as words."""
+    import json
+
+    if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return ", ".join(value) or "none"
+    return "none" if value is None else value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _short(place: str) -> str:
+    """Return a path with ~ for the home directory, which the shell expands again."""
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib raises without a home
+    return f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
 
 
 async def _examine(shown: Output, exchange: str | None, timeout: float | None, url: str | None, insecure: bool) -> int:

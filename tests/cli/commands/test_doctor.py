@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -101,3 +102,45 @@ def test_a_login_decides_before_the_environment_and_ends_with_the_command(
     unknown = call("tail", name, "--login", "his")
     assert (unknown.code, unknown.err) == (2, "error: no login 'his': the logins are mine\n")
     assert login_name.get() is None
+
+
+@pytest.fixture
+def configured(folder: Path, tmp_path: Path) -> dict[str, str]:
+    """An environment in which values are from an unreachable URL, two files, and a variable that is not read."""
+    (tmp_path / "pulsekit").mkdir()
+    (tmp_path / "pulsekit" / "config.yml").write_text(
+        "password_command: pass --secret hunter2\nlogins: {work: {url: 'amqps://me:hunter2@work/'}}\n"
+    )
+    assert pulsekit("init", folder=folder).status == 0
+    return {"XDG_CONFIG_HOME": str(tmp_path), "PULSE_URL": "amqps://me:hunter2@192.0.2.1/", "PULSE_PORT": "5671"}
+
+
+@pytest.mark.parametrize("columns", [60, 80])
+def test_each_setting_has_its_value_and_place_on_a_narrow_terminal(
+    on_terminal: OnTerminal, configured: dict[str, str], columns: int
+) -> None:
+    done = on_terminal("doctor", "--config", columns=columns, env={**configured, "NO_COLOR": "1"})
+    assert done.code == 0
+    assert max(map(len, done.out.splitlines())) <= columns
+    shown = " ".join(done.out.split())
+    assert "url amqps://192.0.2.1:5671/ from PULSE_URL" in shown
+    assert "user me from PULSE_URL" in shown
+    assert "destinations treeherder from pulsekit.yml:10:15" in shown
+    assert "schema pulse-job (default)" in shown
+    assert "warning: PULSE_PORT is not read: PULSE_URL is" in shown
+    assert "hunter2" not in shown
+
+
+def test_settings_are_records_in_a_pipe(spawn, configured: dict[str, str]) -> None:
+    done = spawn("doctor", "--config", "--login", "work", "--exchange", "exchange/me/x", env=configured)
+    assert (done.code, done.err) == (0, "warning: PULSE_PORT is not read: PULSE_URL is\n")
+    found = {one["setting"]: one for one in map(json.loads, done.out.splitlines())}
+    assert all(one.keys() == {"setting", "value", "source", "place", "unused"} for one in found.values())
+    assert found["url"]["value"] == "amqps://work:5671/"
+    assert found["url"]["place"].endswith("config.yml:2:22")
+    assert found["url"]["unused"] == ["PULSE_URL"]
+    assert (found["exchange"]["source"], found["exchange"]["unused"]) == ("option", ["pulsekit.yml:6:11"])
+    assert "hunter2" not in done.out
+    refused = spawn("doctor", "--config", "--timeout", "1s", env=configured)
+    assert (refused.code, refused.out) == (2, "")
+    assert "remove --timeout and --insecure" in refused.err

@@ -1,0 +1,170 @@
+"""The value of each setting and the place that decides it, for `pulsekit doctor --config`. No password is shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from pulsekit._amqp.broker import parse_url
+from pulsekit._config.discovery import default_sandbox
+from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE, login_keys, project_keys
+from pulsekit._config.files import project_file
+from pulsekit._config.settings import LOGIN_VARIABLES, PULSE_URL, REGISTRATION_VARIABLES, load_settings, read_files
+from pulsekit.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pulsekit._amqp.broker import Broker
+    from pulsekit._config.files import ConfigurationFile
+    from pulsekit._config.settings import Settings
+
+__all__ = ["Origin", "find_origins"]
+
+# Variables that change how commands work and are no setting of a file.
+_SWITCHES = (
+    "CI",
+    "XDG_CONFIG_HOME",
+    "XDG_CACHE_HOME",
+    "PULSEKIT_NO_CACHE",
+    "PULSEKIT_DEBUG",
+    "NO_COLOR",
+    "FORCE_COLOR",
+)
+_EMPTY = ("password", "")
+_NONE = "-"  # in the place of a user or a password that a URL does not have
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """A setting and the place that decides it.
+
+    Attributes:
+        setting: the key in the files, or the name of a variable or of a file.
+        value: the value as plain JSON, or None. A password is `***`, and a URL is shown without user and password.
+        source: `option`, `environment`, `project` (pulsekit.yml), `user` (config.yml), `sandbox` (found on this
+            machine), or `default`.
+        place: the option, the variable, or `file:line:column`; empty for a default.
+        unused: the places that also have a value, which is not used.
+    """
+
+    setting: str
+    value: Any
+    source: str = "default"
+    place: str = ""
+    unused: tuple[str, ...] = ()
+
+
+def find_origins(
+    *, url: str | None = None, exchange: str | None = None, environment: Mapping[str, str] | None = None
+) -> tuple[Origin, ...]:
+    """Return each setting with its value and its place.
+
+    Args:
+        url: the option `--url`.
+        exchange: the option `--exchange`.
+        environment: the environment. The default is `os.environ`.
+
+    Raises:
+        ConfigurationError: Raised when a file cannot be read, or there is no login of the selected name.
+        InvalidInput: Raised when registrations of a file cannot be read.
+    """
+    environment = os.environ if environment is None else environment
+    settings = load_settings(environment=environment)
+    project, user = read_files(None, environment)
+    named = bool(project_file.get())
+    found = [
+        Origin(PROJECT_FILE, _path(project), *(("option", "--config") if named else ())),
+        Origin(USER_FILE, _path(user)),
+        *_login(settings, user, url, environment),
+    ]
+    first = {
+        "exchange": _given("exchange", ("option", "--exchange", exchange)),
+        "registrations": _given(
+            "registrations", *(("environment", name, environment.get(name)) for name in REGISTRATION_VARIABLES)
+        ),
+    }
+    for key, about in project_keys().items():
+        files = (("project", project), ("user", user))
+        written = (Origin(key, file.values[key], name, file.places[key]) for name, file in files if key in file.values)
+        found.append(_decided(key, chain(first.get(key, ()), written), about.get("default")))
+    found += (Origin(name, environment[name], "environment", name) for name in _SWITCHES if environment.get(name))
+    return tuple(found)
+
+
+def _path(file: ConfigurationFile) -> str | None:
+    return str(file.path.resolve()) if file.path.is_file() else None
+
+
+def _given(key: str, *places: tuple[str, str, Any]) -> list[Origin]:
+    """Return the places that have a value. Only an empty password is one."""
+    return [Origin(key, value, source, place) for source, place, value in places if value or (key, value) == _EMPTY]
+
+
+def _decided(
+    setting: str, candidates: Iterable[Origin], default: Any = None, excluded: Iterable[Origin] = ()
+) -> Origin:
+    """Return the first candidate. The places of the others, and those of `excluded`, are not used."""
+    first, *others = (*candidates, Origin(setting, default))
+    value = default if first.value is None else first.value
+    unused = tuple(one.place for one in (*others, *excluded) if one.place)
+    return replace(first, setting=setting, value=value, unused=unused)
+
+
+def _login(
+    settings: Settings, user: ConfigurationFile, url: str | None, environment: Mapping[str, str]
+) -> Iterator[Origin]:
+    """Yield the origins of broker, user and password, and the names of logins.
+
+    The user and the password of a URL precede others. A selected login excludes all other places.
+    """
+    usual = _given("url", ("option", "--url", url))
+    for name in LOGIN_VARIABLES:
+        usual += _given(name.removeprefix("PULSE_").lower(), ("environment", name, environment.get(name)))
+    for key in login_keys():
+        usual += _given(key, ("user", user.places.get(key, ""), user.values.get(key)))
+    chosen: list[Origin] = usual
+    others: list[Origin] = []
+    if settings.login:
+        place, login = f"logins.{settings.login}", settings.logins[settings.login]
+        chosen, others = [], usual
+        for key in login_keys():
+            chosen += _given(key, ("user", user.places.get(f"{place}.{key}", ""), login.get(key)))
+        yield Origin("login", settings.login, "option", "--login")
+    urls = [one for one in chosen if one.setting == "url"]
+    users = [one for one in chosen if one.setting == "user"]
+    passwords = [replace(one, value=_shown(one)) for one in chosen if one.setting.startswith("password")]
+    broker = _parsed(urls[0].value) if urls else None
+    if broker is not None and broker.user != _NONE:
+        users.insert(0, replace(urls[0], value=broker.user))
+    if broker is not None and broker.password != _NONE:
+        passwords.insert(0, replace(urls[0], value="***"))
+    default = PULSE_URL if users else None
+    sandbox = None if urls or users or settings.login else default_sandbox(settings)
+    if sandbox is not None:
+        urls = [Origin("url", str(sandbox), "sandbox")]
+        users, passwords, broker = [Origin("user", sandbox.user, "sandbox")], [], sandbox
+    elif broker is not None and broker.loopback and not users and not passwords:
+        users = [Origin("user", "guest")]  # see `parse_url`
+    address = re.sub("//.*@", "//", str(broker)) if broker else "cannot be read" if urls else None
+    urls = [replace(one, value=address) for one in urls]
+    for key, found, usual_value in (("url", urls, default), ("user", users, None), ("password", passwords, None)):
+        yield _decided(key, found, usual_value, (one for one in others if one.setting.startswith(key)))
+    yield _decided("logins", _given("logins", ("user", user.places.get("logins", ""), list(settings.logins))))
+
+
+def _parsed(url: str) -> Broker | None:
+    try:
+        return parse_url(url, user=_NONE, password=_NONE)
+    except ConfigurationError:
+        return None
+
+
+def _shown(password: Origin) -> str:
+    """Return how to obtain a password. The arguments of a command can be secret."""
+    if password.setting == "password_file":
+        return f"content of {password.value}"
+    return f"output of {password.value.split()[0]} …" if password.setting == "password_command" else "***"
