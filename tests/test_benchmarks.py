@@ -118,7 +118,7 @@ def test_a_goal_is_judged_by_the_best_of_the_others() -> None:
         assert [row["reached"] for row in judged(parts) if row["name"] == goal.name] == [reached]
 
 
-def test_a_goal_is_not_judged_when_one_of_the_others_was_not_measured() -> None:
+def test_a_goal_is_not_judged_if_a_competitor_was_not_measured() -> None:
     goal = next(goal for goal in GOALS if goal.beside)
     parts = {goal.part: {"cases": {goal.case: {"median": 1e9, "extra": {}}}}}
     assert [row["reached"] for row in judged(parts) if row["name"] == goal.name] == [None]

@@ -28,7 +28,7 @@ def test_the_distribution_has_a_name_of_its_own() -> None:
     assert list(PROJECT["project"]["scripts"]) == ["pulsekit"]
 
 
-def test_no_text_tells_a_user_to_install_pulsekit_from_an_index() -> None:
+def test_no_text_recommends_installing_pulsekit_from_an_index() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {command[0]}"
         for path in texts()

@@ -27,14 +27,14 @@ async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
     return caught.value
 
 
-async def test_a_wrong_password_is_told_apart(broker: RabbitMQ) -> None:
+async def test_a_wrong_password_is_reported(broker: RabbitMQ) -> None:
     error = await refusal(broker.admin_url.replace(":guest@", ":wr0ng-secret@"))
     assert isinstance(error, pulsekit.LoginRefused)
     assert "'guest'" in str(error)
     assert "wr0ng-secret" not in str(error)
 
 
-async def test_a_wrong_virtual_host_is_told_apart(user: PulseUser) -> None:
+async def test_a_wrong_virtual_host_is_reported(user: PulseUser) -> None:
     error = await refusal(f"{user.url}nope")
     assert isinstance(error, pulsekit.VirtualHostRefused)
     assert "'nope'" in str(error)
@@ -48,7 +48,7 @@ async def test_the_other_virtual_host_of_pulse_can_be_used(user: PulseUser) -> N
         assert not await pulse.exchange_exists(f"exchange/{user.name}/x")
 
 
-async def test_nobody_listening_is_told_at_once() -> None:
+async def test_a_closed_port_is_reported_at_once() -> None:
     error = await refusal("amqp://u:p@127.0.0.1:1/")
     assert isinstance(error, pulsekit.Unreachable)
     assert "refused" in str(error)
@@ -91,7 +91,7 @@ async def test_what_does_not_speak_amqp_is_named() -> None:
         (320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", pulsekit.Unreachable),
     ],
 )
-async def test_a_broker_that_cannot_open_now_is_told_apart_from_one_that_never_will(
+async def test_a_temporary_refusal_differs_from_a_final_one(
     code: int, words: str, expected: type[pulsekit.PulsekitError]
 ) -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +117,7 @@ async def test_a_broker_that_cannot_open_now_is_told_apart_from_one_that_never_w
         assert words in str(error)
 
 
-async def test_tls_to_a_port_without_it_says_so(user: PulseUser) -> None:
+async def test_tls_to_a_clear_text_port_is_reported(user: PulseUser) -> None:
     error = await refusal(user.url.replace("amqp://", "amqps://"))
     assert isinstance(error, pulsekit.Unreachable)
     assert "TLS" in str(error)
@@ -138,7 +138,7 @@ async def test_an_exchange_of_ones_own_comes_and_goes(user: PulseUser) -> None:
         assert not await pulse.exchange_exists(name)
 
 
-async def test_an_exchange_of_somebody_else_is_out_of_reach(user: PulseUser, broker: RabbitMQ) -> None:
+async def test_an_exchange_of_another_user_cannot_be_changed(user: PulseUser, broker: RabbitMQ) -> None:
     name = f"exchange/{broker.user().name}/v1/jobs"
     async with pulsekit.connect(user.url) as pulse:
         with pytest.raises(pulsekit.AccessRefused):

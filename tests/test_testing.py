@@ -27,7 +27,7 @@ async def test_a_publisher_under_test_is_seen(pulse_sandbox: PulseSandbox, pulse
     assert (message.exchange, message.routing_key, message.payload) == (EXCHANGE, "k", {"a": 1})
 
 
-async def test_a_consumer_under_test_gets_what_is_injected_and_is_seen_to_settle_it(
+async def test_a_consumer_receives_injected_messages_and_its_settlements_are_visible(
     pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse
 ) -> None:
     pulse_sandbox.publish(EXCHANGE, "lost", {})  # nobody is bound yet

@@ -79,7 +79,7 @@ def test_brackets_are_only_around_an_address_of_ipv6(url: str) -> None:
     assert user_in(url) is None
 
 
-def test_clear_text_leaves_this_machine_for_no_host_of_several() -> None:
+def test_clear_text_is_refused_if_one_host_is_another_machine() -> None:
     assert parse_url("amqp://u:p@localhost,127.0.0.2/").loopback
     with pytest.raises(InsecureConnection, match=r"example\.org"):
         parse_url("amqp://u:p@localhost,example.org/").checked()
@@ -136,18 +136,18 @@ def test_an_address_that_cannot_be_used_says_what_to_write(url: str, words: str)
 
 
 @pytest.mark.parametrize("host", ["pulse.mozilla.org.", "bücher.example", "a_b", "fe80::1%eth0"])
-def test_a_host_may_be_all_that_a_resolver_takes(host: str) -> None:
+def test_a_host_may_be_any_name_that_a_resolver_accepts(host: str) -> None:
     assert parse_url(f"amqps://u:p@{f'[{host}]' if ':' in host else host}/").host == host
 
 
-def test_no_representation_of_an_address_holds_the_password() -> None:
+def test_no_representation_of_an_address_contains_the_password() -> None:
     broker = parse_url(f"amqps://me:{ENCODED}@h/x")
     for text in (str(broker), repr(broker), f"{broker}", repr(broker.password)):
         assert "s3cr3t" not in text
     assert str(broker) == "amqps://me:***@h:5671/x"
 
 
-def test_clear_text_leaves_this_machine_only_when_asked_for() -> None:
+def test_clear_text_to_another_machine_needs_a_flag() -> None:
     with pytest.raises(InsecureConnection, match="amqps"):
         parse_url("amqp://u:p@pulse.mozilla.org/").checked()
     for host in ("localhost", "127.0.0.1", "127.8.8.8", "[::1]"):

@@ -104,7 +104,7 @@ def returned(message: Sent, message_id: str) -> tuple[Any, ...]:
     return method, header, pamqp.body.ContentBody(b"{}")
 
 
-async def test_a_batch_leaves_in_one_write_and_in_order() -> None:
+async def test_a_batch_is_one_write_in_order() -> None:
     publishing = Publishing()
     publishing.send(*(Sent(f"key{number}") for number in range(100)))
     assert len(publishing.link.transport.writes) == 1
@@ -112,7 +112,7 @@ async def test_a_batch_leaves_in_one_write_and_in_order() -> None:
     assert [method.routing_key for method in methods] == [f"key{number}" for number in range(100)]
 
 
-async def test_a_confirm_of_many_settles_the_slice_up_to_it_and_each_once() -> None:
+async def test_a_multiple_confirm_settles_all_earlier_messages_once() -> None:
     publishing = Publishing()
     messages = [Sent() for _ in range(10)]
     publishing.send(*messages)
@@ -136,7 +136,7 @@ async def test_a_confirm_of_many_settles_the_slice_up_to_it_and_each_once() -> N
     ),
     st.randoms(use_true_random=False),
 )
-def test_whatever_the_broker_answers_in_whatever_order_each_message_gets_its_own_outcome(
+def test_each_message_gets_its_outcome_for_answers_in_any_order(
     plan: list[tuple[str, str, bool, bool]], chance: Any
 ) -> None:
     """Each message is routed or not, and taken or not; equal keys and ids are what makes it hard."""
@@ -178,7 +178,7 @@ async def test_the_words_of_a_return_reach_the_message_that_came_back() -> None:
     assert other.outcomes == [(Outcome.RETURNED, "NO_ROUTE")]
 
 
-async def test_a_transport_that_is_full_is_told_and_so_is_its_end() -> None:
+async def test_pausing_and_resuming_the_transport_changes_writable() -> None:
     publishing = Publishing()
     assert publishing.channel.writable
     publishing.link.router.pause_writing()
@@ -259,7 +259,7 @@ def test_deliveries_come_whole_however_the_stream_is_cut(plan: list[tuple[int, b
         assert (properties.message_id, headers) == (str(number), {"n": number})
 
 
-async def test_acks_in_order_leave_as_one_frame_a_turn() -> None:
+async def test_acks_in_order_are_one_frame_per_iteration() -> None:
     consuming = Consuming()
     consuming.deliver(100)
     for one in consuming.got:
@@ -270,7 +270,7 @@ async def test_acks_in_order_leave_as_one_frame_a_turn() -> None:
     assert (ack.name, ack.delivery_tag, ack.multiple) == ("Basic.Ack", 100, True)
 
 
-async def test_when_half_the_prefetch_is_owed_acks_do_not_wait_for_the_turn() -> None:
+async def test_acks_are_flushed_when_half_the_prefetch_is_collected() -> None:
     consuming = Consuming(prefetch=10)
     consuming.deliver(10)
     for one in consuming.got[:5]:

@@ -49,7 +49,7 @@ NODE_DOWN = "NOT_FOUND - home node 'rabbit@a' of durable queue 'q' in vhost '/' 
         (320, "CONNECTION_FORCED - node is stopping", NONE, Concern.CHANNEL, False, ConnectionLost),
     ],
 )
-def test_a_closed_channel_concerns_its_cause_and_is_final_if_a_retry_fails(
+def test_a_close_concerns_its_cause_and_is_final_if_a_retry_fails(
     code: int, text: str, method: tuple[int, int], concern: Concern, final: bool, error: type[Exception]
 ) -> None:
     close = Close(code, text, method)
@@ -74,7 +74,7 @@ def test_a_closed_connection_is_not_final_once_it_was_open(code: int) -> None:
         ("NOT_ALLOWED - access to vhost '/' refused for user 'u': connection limit (5) is reached", False),
     ],
 )
-def test_a_virtual_host_that_stays_closed_is_told_from_a_limit(text: str, final: bool) -> None:
+def test_a_refused_virtual_host_is_final_and_a_limit_is_not(text: str, final: bool) -> None:
     close = Close(530, text, (10, 40), of_connection=True)
     assert close.final is final
     assert isinstance(close.error("connect"), VirtualHostRefused if final else ConnectionLost)

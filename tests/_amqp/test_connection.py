@@ -66,7 +66,7 @@ def port_of(url: str) -> int:
     return parse_url(url).port
 
 
-async def test_every_state_is_told_in_order(user: PulseUser) -> None:
+async def test_every_state_is_reported_in_order(user: PulseUser) -> None:
     states = States()
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url, on_state=states) as pulse:
         await pulse.link()
@@ -76,7 +76,7 @@ async def test_every_state_is_told_in_order(user: PulseUser) -> None:
     assert states.seen == [*first, *second, State.CLOSED]
 
 
-async def test_a_peer_that_is_silent_for_two_heartbeats_is_dead_whatever_is_asked_of_it(
+async def test_a_peer_without_data_for_two_heartbeats_is_dead(
     user: PulseUser, caplog: pytest.LogCaptureFixture
 ) -> None:
     exchange, states = f"exchange/{user.name}/x", States()
@@ -94,7 +94,7 @@ async def test_a_peer_that_is_silent_for_two_heartbeats_is_dead_whatever_is_aske
     assert states.seen.count(State.READY) == 2
 
 
-def test_a_dead_peer_is_noticed_in_time_to_send_again_what_it_was_sent() -> None:
+def test_a_dead_peer_is_noticed_in_time_to_resend() -> None:
     most = 2.5 * parse_url("amqps://u:p@h").heartbeat  # two heartbeats, and the time between two looks
     assert most + Backoff().first < PUBLISH_TIMEOUT
 
@@ -134,7 +134,7 @@ async def test_the_pause_depends_on_how_long_each_connection_lasted(user: PulseU
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2], ids=["greeting", "login", "virtual host"])
-async def test_one_deadline_holds_for_all_of_connecting(steps: int) -> None:
+async def test_one_deadline_limits_the_whole_connect(steps: int) -> None:
     """However far a broker comes, and however busy it looks."""
     asked, over = 0, asyncio.Event()
     frames = (
@@ -173,7 +173,7 @@ async def test_one_deadline_holds_for_all_of_connecting(steps: int) -> None:
     assert asked == 1
 
 
-def test_a_resolver_that_says_nothing_keeps_nobody_from_leaving(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_resolver_that_does_not_answer_does_not_delay_the_exit(monkeypatch: pytest.MonkeyPatch) -> None:
     asked, gone = threading.Event(), threading.Event()
 
     def getaddrinfo(*_: object, **__: object) -> list[object]:
@@ -208,7 +208,7 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
         assert (await pulse.link()).epoch == 1
 
 
-async def test_a_callback_that_fails_is_logged_and_the_connection_lives(
+async def test_a_callback_that_fails_is_logged_and_the_connection_continues(
     user: PulseUser, caplog: pytest.LogCaptureFixture
 ) -> None:
     def on_state(_: str, state: State) -> None:
@@ -238,7 +238,7 @@ async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: Pulse
             assert first.accepted == 2
 
 
-async def test_a_silent_host_does_not_use_up_the_time_of_the_next(user: PulseUser) -> None:
+async def test_an_unresponsive_host_does_not_use_the_time_of_the_next(user: PulseUser) -> None:
     async with Proxy(user.url) as silent:
         silent.hold_answers()
         url = with_hosts(user.url, f"127.0.0.1:{port_of(silent.url)},127.0.0.1:{port_of(user.url)}")
@@ -255,7 +255,7 @@ async def test_when_no_host_answers_the_first_one_says_why(user: PulseUser) -> N
             await pulse.link()
 
 
-async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterwards() -> None:
+async def test_a_blocked_connection_is_a_state_and_messages_are_sent_after_it() -> None:
     states = States()
     with PulseSandbox() as sandbox:
         async with (
@@ -284,7 +284,7 @@ async def test_a_blocked_broker_is_a_state_and_what_waits_for_it_goes_out_afterw
 
 @pytest.mark.parametrize("size", [10, 500_000], ids=["little", "more than the network takes"])
 @pytest.mark.parametrize("fault", [Proxy.hold_requests, Proxy.hold_answers, Proxy.black_hole])
-async def test_leaving_waits_a_little_and_no_longer_for_a_broker_that_says_nothing(
+async def test_closing_waits_a_limited_time_for_an_unresponsive_broker(
     user: PulseUser, fault: Callable[[Proxy], None], size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.2)

@@ -125,7 +125,7 @@ def test_a_header_by_pamqp_is_read_as_it_was_meant(properties: Properties, heade
 
 
 @given(st.binary(max_size=60))
-def test_a_header_that_is_none_is_told_in_words(data: bytes) -> None:
+def test_a_malformed_content_header_is_an_error_with_a_message(data: bytes) -> None:
     try:
         read_properties(bytes(12) + data)
     except pulsekit.InvalidMessage as error:
@@ -133,7 +133,7 @@ def test_a_header_that_is_none_is_told_in_words(data: bytes) -> None:
 
 
 @given(st.binary(max_size=300), HEADERS, st.integers(60, 400), st.integers(0, 700), st.binary(max_size=9))
-def test_a_content_is_read_in_place_only_when_it_is_there_in_one_piece(
+def test_a_content_is_read_in_place_only_if_it_is_complete(
     body: bytes, headers: dict[str, Any], frame_max: int, cut: int, behind: bytes
 ) -> None:
     data = publish(body=body, headers=headers, frame_max=frame_max)

@@ -42,7 +42,7 @@ async def test_every_name_of_rabbitmq_can_be_used(pulse: pulsekit.Pulse, user: P
     assert not await pulse.exchange_exists(exchange)
 
 
-async def test_an_argument_without_an_encoding_is_refused_and_other_users_of_the_connection_live(
+async def test_an_argument_without_an_encoding_does_not_end_the_connection(
     pulse: pulsekit.Pulse, user: PulseUser
 ) -> None:
     exchange = f"exchange/{user.name}/jobs"

@@ -110,7 +110,7 @@ def test_what_a_broker_lets_pass_is_read(content: bytes, found: dict[str, Any]) 
         field("V", b"")[:-1],
     ],
 )
-def test_what_is_no_table_is_told_in_words(content: bytes) -> None:
+def test_a_malformed_table_is_an_error_with_a_message(content: bytes) -> None:
     header = bytes(12) + b"\x20\x00" + table(content)
     with pytest.raises(pulsekit.InvalidMessage, match="cannot be read"):
         read_properties(header)
@@ -162,7 +162,7 @@ def test_a_time_beyond_all_calendars_is_as_if_it_were_not_there() -> None:
 
 
 @pytest.mark.parametrize("value", ["1e999999999", "-1e999999999", "9" * 100_000, "1e-300", "NaN", "Infinity"])
-def test_a_decimal_that_amqp_cannot_hold_is_refused_at_once(value: str) -> None:
+def test_a_decimal_beyond_amqps_range_is_refused_at_once(value: str) -> None:
     with pytest.raises(pulsekit.InvalidMessage, match="cannot be written"):
         PublishHeader("x", "k", mandatory=False, properties=Properties(), headers={"a": Decimal(value)})
 

@@ -31,7 +31,7 @@ async def test_a_task_that_swallows_a_cancellation_ends(monkeypatch: pytest.Monk
     assert swallowed == 3
 
 
-async def test_a_task_that_has_ended_is_left_alone() -> None:
+async def test_a_task_that_has_ended_is_not_cancelled() -> None:
     task = asyncio.create_task(asyncio.sleep(0))
     await task
     await end_task(task)

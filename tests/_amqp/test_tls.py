@@ -44,7 +44,7 @@ async def test_treeherders_way_of_asking_for_tls_is_tls(broker: RabbitMQ, author
 
 
 @pytest.mark.parametrize(("host", "trusted"), [("localhost", False), ("other.example", True)])
-async def test_a_certificate_that_does_not_fit_is_refused_before_the_password_is_sent(
+async def test_a_wrong_certificate_is_refused_before_the_password_is_sent(
     broker: RabbitMQ, authority: trustme.CA, ca_file: Path, host: str, trusted: bool
 ) -> None:
     user = broker.user()

@@ -81,7 +81,7 @@ def test_frames_find_their_reader_however_the_stream_is_cut(frames: list[tuple[i
     )
 
 
-async def test_aiormq_hears_a_heartbeat_while_only_our_frames_flow() -> None:
+async def test_aiormq_receives_a_heartbeat_while_only_our_frames_arrive() -> None:
     handler = Odd()
     assert await through([frame(5, b"\x01")], handler, now=100.0) == HEARTBEAT
     assert await through([frame(5, b"\x01")], handler, now=0.5) == b""
@@ -90,7 +90,7 @@ async def test_aiormq_hears_a_heartbeat_while_only_our_frames_flow() -> None:
 @pytest.mark.parametrize(
     "data", [b"AMQP\x00\x00\x09\x01", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x01\x00\x00\xff\xff\xff\xff"]
 )
-async def test_what_is_no_frame_goes_to_aiormq_as_it_is(data: bytes) -> None:
+async def test_data_that_are_not_frames_go_to_aiormq_unchanged(data: bytes) -> None:
     assert await through([data, b"more"], Odd()) == data + b"more"
 
 
@@ -141,7 +141,7 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(
     ],
     ids=["no delivery", "no header", "no body"],
 )
-async def test_a_frame_that_says_too_little_is_left_to_aiormq_with_all_behind_it(follows: bytes) -> None:
+async def test_a_frame_that_is_too_short_passes_the_rest_to_aiormq(follows: bytes) -> None:
     reader = asyncio.StreamReader()
     link = SimpleNamespace(router=FrameRouter(reader), is_lost=False)
     deliveries: list[object] = []

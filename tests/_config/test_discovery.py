@@ -27,7 +27,7 @@ def test_a_sandbox_on_this_machine_is_found(pulse_sandbox: PulseSandbox) -> None
     assert (broker.host, broker.port, broker.user) == ("127.0.0.1", port, "me")
 
 
-async def test_commands_log_in_as_the_user_of_the_sandbox_and_not_as_the_owner_of_an_exchange(
+async def test_commands_log_in_as_the_default_user_of_the_sandbox(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with Sandbox(default_user="ci") as sandbox:
@@ -75,10 +75,10 @@ def somebody_else(request: pytest.FixtureRequest) -> Iterator[int]:
         thread.join()
 
 
-def test_what_is_not_a_sandbox_is_left_alone(somebody_else: int) -> None:
+def test_a_server_that_is_not_a_sandbox_is_ignored(somebody_else: int) -> None:
     assert find_sandbox(port=somebody_else) is None
 
 
 @pytest.mark.rabbitmq
-def test_a_real_rabbitmq_is_not_taken_for_a_sandbox(rabbitmq: object) -> None:
+def test_a_real_rabbitmq_is_not_mistaken_for_a_sandbox(rabbitmq: object) -> None:
     assert find_sandbox(port=rabbitmq.port) is None  # type: ignore[attr-defined] # a broker of tests

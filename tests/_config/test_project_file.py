@@ -136,7 +136,7 @@ def test_the_rule_of_the_past_goes_with_the_registration_it_was_for(tmp_path: Pa
     assert loaded(put(text, BOTH), tmp_path).registrations == (MAIN,)
 
 
-def test_a_new_registration_takes_the_place_of_all_of_the_same_exchange(tmp_path: Path) -> None:
+def test_a_new_registration_replaces_all_of_the_same_exchange(tmp_path: Path) -> None:
     text = (
         "registrations:\n"
         f"- {JOBS}.a:b\n"
@@ -148,7 +148,7 @@ def test_a_new_registration_takes_the_place_of_all_of_the_same_exchange(tmp_path
 
 
 @pytest.mark.parametrize("text", ["# mine\n\n# yours\n", "# mine\n---\n# yours", "\ufeff# mine\n# yours\n"])
-def test_a_file_of_comments_alone_keeps_them_above(tmp_path: Path, text: str) -> None:
+def test_a_file_with_only_comments_keeps_them_at_the_top(tmp_path: Path, text: str) -> None:
     changed = put(text, BOTH)
     assert changed.index("# mine") < changed.index("# yours") < changed.index("exchange: ")
     assert loaded(changed, tmp_path).registrations == (MAIN,)
@@ -175,12 +175,12 @@ def test_a_long_line_is_not_broken() -> None:
     )
 
 
-def test_what_a_project_publishes_without_a_target_is_left_alone(tmp_path: Path) -> None:
+def test_values_used_without_a_target_do_not_change(tmp_path: Path) -> None:
     settings = loaded(put("exchange: exchange/me/other\ndestinations: [x]\n", BOTH), tmp_path)
     assert (settings.exchange, settings.destinations) == ("exchange/me/other", ("x",))
 
 
-def test_staging_that_shared_with_production_keeps_what_it_has_when_production_goes_on(tmp_path: Path) -> None:
+def test_staging_keeps_shared_values_when_production_changes(tmp_path: Path) -> None:
     before = put("", BOTH)
     after = Registration(JOBS, ["treeherder"], ["esr._"])
     settings = loaded(put(before, {Target.PRODUCTION: after}), tmp_path)
@@ -227,7 +227,7 @@ def test_no_comment_on_a_line_of_its_own_is_ever_lost(seed: int) -> None:
     assert [comment for comment in comments if comment not in changed] == []
 
 
-def test_what_follows_an_old_rule_is_not_written_as_if_it_followed_the_new_one(tmp_path: Path) -> None:
+def test_a_registration_by_an_old_rule_is_not_rewritten_by_the_new(tmp_path: Path) -> None:
     text = (
         f"exchange: {JOBS}\n"
         "targets: {staging: {destinations: [th]}}\n"

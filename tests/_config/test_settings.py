@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 SECRET = "s3cr3t/@:%"
 
 
-def test_user_and_password_alone_mean_pulse_over_tls() -> None:
+def test_user_and_password_without_a_url_mean_pulse_over_tls() -> None:
     broker = load_settings(environment={"PULSE_USER": "me", "PULSE_PASSWORD": "pw"}).broker()
     assert str(broker) == "amqps://me:***@pulse.mozilla.org:5671/"
 
@@ -92,7 +92,7 @@ def test_a_project_file_that_is_wrong_is_named(tmp_path: Path, text: str, words:
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
 
 
-def test_the_password_can_come_from_a_file_or_a_command_of_the_users(tmp_path: Path) -> None:
+def test_the_password_can_come_from_a_file_or_a_command(tmp_path: Path) -> None:
     folder = tmp_path / "pulsekit"
     folder.mkdir()
     secret = tmp_path / "secret"

@@ -35,7 +35,7 @@ def test_a_target_says_where_its_jobs_go(tmp_path: Path) -> None:
     assert staging.registrations == (Binding("exchange/me/v1/trial", "x.#"),)
 
 
-def test_what_a_target_leaves_open_is_as_for_the_whole_project(tmp_path: Path) -> None:
+def test_a_target_inherits_missing_values_from_the_project(tmp_path: Path) -> None:
     production = settings(tmp_path, WHOLE + "targets: {staging: {destinations: [s]}, production: }").at(
         Target.PRODUCTION
     )
@@ -49,7 +49,7 @@ def test_what_targets_share_is_there_once(tmp_path: Path) -> None:
     assert len(settings(tmp_path, WHOLE + "targets: {staging: {destinations: [s]}, production: }").registrations) == 2
 
 
-def test_a_target_with_projects_is_a_registration_that_the_whole_project_has_as_well(tmp_path: Path) -> None:
+def test_a_target_with_projects_is_also_a_registration_of_the_project(tmp_path: Path) -> None:
     targets = "targets: {staging: {projects: ['#']}, production: {projects: [a._]}}"
     text = f"exchange: {JOBS}\ndestinations: [th]\n{targets}\n"
     found = settings(tmp_path, text)

@@ -49,7 +49,7 @@ def test_the_job_keeps_the_rules_that_the_schema_does_not_know() -> None:
     assert times[-1] == NOW
 
 
-def test_every_field_at_the_top_has_a_word_on_it_or_on_its_group() -> None:
+def test_every_top_level_field_of_the_example_job_has_a_comment() -> None:
     blocks = job_text("autoland", "me", task=TASK, now=NOW).strip().split("\n\n")
     silent = [block for block in blocks if not block.startswith("#")]
     assert silent == ["buildSystem: my-ci", "version: 1"]
@@ -65,7 +65,7 @@ def test_an_owner_is_text_that_fits(owner: str) -> None:
     assert job(owner=owner)["owner"] == owner[:50]
 
 
-def test_the_project_is_what_settings_read_and_takes_the_job(tmp_path: Path) -> None:
+def test_the_example_project_can_be_read_and_accepts_the_example_job(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(project_text(JOBS, "autoland"))
     settings = load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
     assert settings.exchange == JOBS

@@ -78,7 +78,7 @@ def test_several_documents_of_yaml_are_several_jobs() -> None:
 
 
 @pytest.mark.parametrize("source", ["x.ndjson", "x.jsonl", "x.json", "x", "<stdin>"])
-def test_lines_of_json_are_told_from_one_value(source: str) -> None:
+def test_ndjson_is_distinguished_from_one_json_value(source: str) -> None:
     documents = parse_documents(b'\xef\xbb\xbf{"a": 1}\r\n\n{"b": 2}', source=source)
     assert [(one.index, one.value, one.locate("/b")) for one in documents] == [
         (0, {"a": 1}, (1, 1)),
@@ -86,7 +86,7 @@ def test_lines_of_json_are_told_from_one_value(source: str) -> None:
     ]
 
 
-def test_a_line_separator_within_a_string_does_not_end_a_line_of_ndjson() -> None:
+def test_a_line_separator_in_a_string_does_not_end_a_line() -> None:
     assert [one.value for one in parse_documents('{"a": "\u2028\x85"}\n{}', source="x.ndjson")] == [
         {"a": "\u2028\x85"},
         {},
@@ -94,7 +94,7 @@ def test_a_line_separator_within_a_string_does_not_end_a_line_of_ndjson() -> Non
 
 
 @pytest.mark.parametrize("text", ["", " \n\t\n", b"", b"\xef\xbb\xbf\n", "\ufeff"])
-def test_blank_text_holds_no_documents(text: str | bytes) -> None:
+def test_blank_text_contains_no_documents(text: str | bytes) -> None:
     assert parse_documents(text, source="x.json") == []
     assert parse_documents(text, source="x.yml") == []
     with pytest.raises(DocumentError):
@@ -103,7 +103,7 @@ def test_blank_text_holds_no_documents(text: str | bytes) -> None:
         parse_yaml(text)
 
 
-def test_a_stream_of_lines_goes_on_after_a_bad_one() -> None:
+def test_a_stream_of_lines_continues_after_an_invalid_line() -> None:
     documents = iter_ndjson([b'{"a": 1}\n', b"\n", b"{'a': 2}\n", b'{"a": 3}\n'], source="x.ndjson")
     assert next(documents).value == {"a": 1}
     with pytest.raises(DocumentError) as caught:

@@ -52,7 +52,7 @@ def test_deep_nesting_is_refused_in_words() -> None:
         (f'{{"a": "{"1" * 5000}", "b": [1.{"1" * 5000}, {"2" * 4301}]}}', (1, 10021), "more than 4300 digits"),
     ],
 )
-def test_an_error_tells_place_and_remedy(text: str, place: tuple[int, int], words: str) -> None:
+def test_an_error_has_a_position_and_a_hint(text: str, place: tuple[int, int], words: str) -> None:
     with pytest.raises(DocumentError, match=words) as caught:
         parse_json(text, source="job.json")
     assert (caught.value.line, caught.value.column) == place
@@ -94,7 +94,7 @@ VALUES = st.recursive(
 
 
 @given(VALUES, st.randoms(use_true_random=False))
-def test_every_value_is_found_wherever_it_stands(value: Any, chance: random.Random) -> None:
+def test_every_value_has_a_position(value: Any, chance: random.Random) -> None:
     text, places = written(value, chance)
     document = parse_json(text)
     paths = list(places)

@@ -50,7 +50,7 @@ READERS = [
 
 @pytest.mark.parametrize("nested", [lists, objects])
 @pytest.mark.parametrize("read", READERS, ids=["parse_json", "parse_yaml", "decode_body", "read_canonical"])
-def test_every_reader_has_the_same_limit_whatever_the_stack_holds(
+def test_every_reader_has_the_same_depth_limit_on_any_stack(
     read: Callable[[bytes], Any], nested: Callable[[int], bytes]
 ) -> None:
     text = nested(MAX_DEPTH)

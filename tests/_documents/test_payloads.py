@@ -68,7 +68,7 @@ def test_a_body_is_read_as_the_standard_library_reads_it(value: Any) -> None:
 
 
 @given(st.lists(PIECES, max_size=12).map("".join))
-def test_a_text_is_json_for_us_exactly_when_it_is_for_the_standard_library(text: str) -> None:
+def test_a_text_is_json_if_the_standard_library_reads_it(text: str) -> None:
     body = text.encode()
     try:
         value = json.loads(text.removeprefix("\ufeff"))
@@ -97,13 +97,13 @@ def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
         encode_payload(payload)
 
 
-def test_text_is_written_as_utf_8_and_only_what_has_no_other_form_as_an_escape() -> None:
+def test_text_is_written_as_utf_8_and_escaped_only_if_necessary() -> None:
     assert encode_payload({"é": "🦊\u2028"}) == '{"é":"🦊\u2028"}'.encode()
     assert encode_payload(["é", "\ud800"]) == b'["\\u00e9","\\ud800"]'
 
 
 @given(VALUES)
-def test_what_was_written_here_is_canonical_and_reads_as_with_the_standard_library(value: Any) -> None:
+def test_encoded_payloads_are_canonical_and_read_by_the_standard_library(value: Any) -> None:
     try:
         body = encode_payload(value)
         read = read_canonical(body)

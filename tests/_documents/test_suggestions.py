@@ -23,7 +23,7 @@ def test_a_value_is_shown_as_json(value: Any, text: str) -> None:
     assert brief(value) == text
 
 
-def test_a_large_or_deep_or_endless_value_is_shown_as_far_as_it_fits() -> None:
+def test_a_large_deep_or_endless_value_is_truncated() -> None:
     deep: Any = []
     deep.append(deep)
     for value in ("x" * 10_000_000, list(range(1_000_000)), deep, {"a" * 500: 1}):
@@ -76,7 +76,7 @@ def test_a_misspelt_word_is_guessed(word: Any, guess: str | None) -> None:
     assert Guesses().nearest(word, ["pending", "running", "completed", 1, None]) == guess
 
 
-def test_guessing_ends_before_it_takes_long() -> None:
+def test_guessing_stops_before_it_is_slow() -> None:
     guesses = Guesses(limit=2)
     assert [guesses.nearest("aa", ["aa"]) for _ in range(3)] == ["aa", "aa", None]
     assert Guesses().nearest("a" * 101, ["a" * 101]) is None

@@ -78,7 +78,7 @@ def leak(wider: str, narrower: str) -> list[str] | None:
         ("treeherder.autoland._", "treeherder.autoland._"),
     ],
 )
-def test_a_wider_pattern_takes_all_that_a_narrower_one_takes(wider: str, narrower: str) -> None:
+def test_a_wider_pattern_matches_all_keys_of_a_narrower_one(wider: str, narrower: str) -> None:
     assert covers(wider, narrower)
 
 
@@ -96,7 +96,7 @@ def test_a_wider_pattern_takes_all_that_a_narrower_one_takes(wider: str, narrowe
         ("treeherder.autoland", "treeherder.Autoland"),
     ],
 )
-def test_a_pattern_does_not_cover_one_that_takes_a_key_more(wider: str, narrower: str) -> None:
+def test_a_pattern_does_not_cover_one_that_matches_another_key(wider: str, narrower: str) -> None:
     assert not covers(wider, narrower)
 
 
@@ -106,7 +106,7 @@ def test_among_all_short_patterns_it_is_what_trying_every_key_says() -> None:
     assert wrong == []
 
 
-def test_among_short_patterns_with_empty_words_it_is_what_trying_every_key_says() -> None:
+def test_coverage_of_short_patterns_equals_a_search_of_all_keys() -> None:
     patterns = list(dict.fromkeys(written(w) for n in range(4) for w in product(("a", "", "*", "#"), repeat=n)))
     wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
     assert wrong == []
@@ -144,21 +144,21 @@ def test_a_pattern_made_to_be_slow_is_judged_at_once() -> None:
 
 
 @pytest.mark.parametrize("pattern", ["#", "#.#", "#.#.#"])
-def test_some_spellings_take_everything(pattern: str) -> None:
+def test_some_spellings_match_everything(pattern: str) -> None:
     assert matches_everything(pattern)
 
 
 @pytest.mark.parametrize("pattern", ["", "*", "*.#", "#.a", "#."])
-def test_a_pattern_that_asks_for_a_word_does_not_take_everything(pattern: str) -> None:
+def test_a_pattern_that_needs_a_word_does_not_match_everything(pattern: str) -> None:
     assert not matches_everything(pattern)
 
 
 @pytest.mark.parametrize(("pattern", "most"), [("", 0), ("*", 1), ("treeherder.*", 2), ("a.", 2), ("a.#", None)])
-def test_without_many_a_pattern_takes_keys_of_so_many_words(pattern: str, most: int | None) -> None:
+def test_a_pattern_without_a_hash_limits_the_number_of_words(pattern: str, most: int | None) -> None:
     assert word_limit(pattern) == most
 
 
 @given(wider=longer, narrower=longer)
-def test_the_sample_of_a_pattern_is_taken_by_it_and_by_all_that_cover_it(wider: str, narrower: str) -> None:
+def test_a_pattern_and_all_that_cover_it_match_its_sample_key(wider: str, narrower: str) -> None:
     assert topic_matches(narrower, sample_key(narrower))
     assert topic_matches(wider, sample_key(narrower)) or not covers(wider, narrower)

@@ -24,7 +24,7 @@ def told(result: BindingImpact) -> list[tuple[str, str, int, int, list[str]]]:
     return [(count.change, count.binding.pattern, count.takes, count.moves, count.examples) for count in result.counts]
 
 
-def test_a_message_starts_to_arrive_when_only_a_new_binding_takes_it() -> None:
+def test_a_message_starts_to_arrive_if_only_a_new_binding_matches() -> None:
     result = arrivals(
         ["th.a"], ["th.a", "th.b"], RoutedMessage(("th.b",)), RoutedMessage(("th.a",)), RoutedMessage(("th.c",))
     )
@@ -60,14 +60,14 @@ def test_a_message_arrives_once_by_any_of_its_keys() -> None:
     assert [(count.takes, count.moves) for count in result.counts] == [(1, 1), (1, 1)]
 
 
-def test_a_message_counts_on_its_own_exchange_alone() -> None:
+def test_a_message_is_counted_only_on_its_own_exchange() -> None:
     result = BindingImpact([Binding(JOBS)], [Binding(OTHER)])
     result.count(RoutedMessage(("a",), JOBS))
     result.count(RoutedMessage(("a",), "exchange/nobody/jobs"))
     assert (result.messages, result.starts, result.stops, result.stays) == (2, 0, 1, 0)
 
 
-def test_a_key_alone_is_tried_on_every_exchange() -> None:
+def test_a_key_without_an_exchange_is_counted_for_every_exchange() -> None:
     result = BindingImpact([Binding(JOBS)], [Binding(OTHER)])
     result.count(RoutedMessage(("a",)))
     assert (result.messages, result.starts, result.stops, result.stays) == (1, 1, 1, 0)
@@ -79,7 +79,7 @@ def test_a_few_examples_are_kept_each_once() -> None:
     assert result.counts[0].moves == 5
 
 
-def test_counting_takes_the_memory_of_the_bindings_alone() -> None:
+def test_counting_uses_memory_only_for_the_bindings() -> None:
     result = arrivals(["th.#"], ["#"])
     for number in range(10_000):
         result.count(RoutedMessage((f"th.{number}",), JOBS))
@@ -100,7 +100,7 @@ messages = st.lists(st.lists(st.lists(st.sampled_from("ab"), max_size=3).map("."
 
 
 @given(old=patterns, new=patterns, sent=messages)
-def test_what_moves_is_what_every_message_by_itself_would_tell(old, new, sent) -> None:
+def test_the_impact_equals_a_comparison_message_by_message(old, new, sent) -> None:
     result = arrivals(old, new, *[RoutedMessage(tuple(keys)) for keys in sent])
 
     def taken(keys: list[str], by: list[str]) -> bool:

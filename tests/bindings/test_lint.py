@@ -92,7 +92,7 @@ def test_a_star_within_a_word_is_no_wildcard() -> None:
     assert rules("treeherder.##") == {"treeherder.##": ["too-short", "half-wildcard"]}
 
 
-def test_a_project_that_no_repository_can_be_named_takes_no_job() -> None:
+def test_a_project_that_cannot_be_a_repository_matches_no_job() -> None:
     assert words(Registration(JOBS, ["treeherder"], ["releases/esr._"]))["treeherder.releases/esr._"] == [
         "can never match a job: 'releases/esr' is not the name of a repository, which has only letters, digits, - and _"
     ]
@@ -109,7 +109,7 @@ def test_what_is_written_twice_is_said_however_it_came_about() -> None:
     assert doubled["a.b.b.c.d"] == []
 
 
-def test_a_pattern_is_in_the_shadow_of_the_widest_that_takes_all_its_keys() -> None:
+def test_a_pattern_is_shadowed_by_the_widest_that_covers_it() -> None:
     found = words(Binding(JOBS, "th.try._"), Binding(JOBS, "th.*._"), Binding(JOBS, "th.#"), Binding(JOBS, "x.try._"))
     assert found == {
         "th.try._": ["'th.#' matches every key that this binding matches"],
@@ -139,7 +139,7 @@ def test_the_documentations_pattern_for_all_jobs_is_explained_as_everything() ->
     assert words(Binding(JOBS, "#")) == {"#": ["matches every message of the exchange, whatever its key"]}
 
 
-def test_what_never_matches_is_wrong_what_adds_nothing_is_cosmetic_and_what_is_unusual_a_note() -> None:
+def test_useless_bindings_are_wrong_cosmetic_or_a_note() -> None:
     found = lint(
         [
             Binding(JOBS, "a*.b.c"),
@@ -161,7 +161,7 @@ some = st.lists(st.lists(st.sampled_from(["a", "b", "", "*", "#"]), max_size=4).
 
 
 @given(patterns=some)
-def test_what_is_in_no_shadow_takes_every_key_that_anything_takes(patterns) -> None:
+def test_every_shadowed_pattern_is_covered_by_an_unshadowed_one(patterns) -> None:
     """Whoever leaves out what is shadowed loses nothing; and nothing else can be left out for another's sake."""
     found = rules(*patterns)
     light = [pattern for pattern, names in found.items() if "shadowed" not in names]

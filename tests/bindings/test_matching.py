@@ -76,7 +76,7 @@ def oracle(pattern: str, key: str) -> bool:
         ("primary.*.*.*.*.*.*.gecko.#", "primary.t.0.g.w.p.x.gecko.g._", True),
     ],
 )
-def test_a_pattern_takes_the_keys_that_rabbitmq_routes(pattern: str, key: str, taken: bool) -> None:
+def test_a_pattern_matches_the_keys_that_rabbitmq_routes(pattern: str, key: str, taken: bool) -> None:
     assert topic_matches(pattern, key) is taken
     assert oracle(pattern, key) is taken
 
@@ -123,7 +123,7 @@ def test_half_a_surrogate_pair_is_refused_in_words_that_can_be_printed(check, er
 
 
 @given(pattern=topics, key=topics)
-def test_an_explanation_has_the_verdict_of_the_matcher_and_an_alignment_that_holds(pattern: str, key: str) -> None:
+def test_an_explanation_agrees_with_the_matcher(pattern: str, key: str) -> None:
     explanation = explain_match(pattern, key)
     assert explanation.matched is bool(explanation) is topic_matches(pattern, key)
     used = [word for _, took in explanation.words for word in took]

@@ -38,7 +38,7 @@ def test_a_name_that_pulse_cannot_have_is_refused(name: str) -> None:
         check_exchange(name)
 
 
-def test_a_user_publishes_to_exchanges_of_their_own_alone() -> None:
+def test_a_user_may_publish_only_to_own_exchanges() -> None:
     assert check_own_exchange("exchange/a.b/v1/jobs", "a.b") == "exchange/a.b/v1/jobs"
     for name in ("exchange/axb/v1/jobs", "exchange/A.B/v1/jobs", "exchange/a/v1/jobs"):
         with pytest.raises(InvalidName, match=r"permits 'a\.b' to publish only to exchange/a\.b/…") as caught:

@@ -68,7 +68,7 @@ def test_several_blocks_of_the_documentation_may_follow_each_other() -> None:
     ]
 
 
-def test_strings_and_objects_may_stand_one_a_line() -> None:
+def test_strings_and_objects_may_be_one_per_line() -> None:
     text = f'# ours\nexchange/me/v1/jobs.#.a:#.b\n\n{{"exchange":"{JOBS}","pattern":"c"}}\nexchange/me/v1/jobs:d\n'
     assert bound(text) == [f"{JOBS}:{key}" for key in ("#.a", "#.b", "c", "d")]
 
@@ -137,7 +137,7 @@ def test_the_example_that_errors_show_can_be_read() -> None:
     assert bound(EXAMPLE) == [f"{JOBS}:treeherder.mozilla-inbound._"]
 
 
-def test_what_stands_for_a_registration_knows_its_place_whatever_it_is() -> None:
+def test_an_invalid_registration_has_a_position() -> None:
     assert list(read_entries("registrations:\n- 7\n- {a: b}\n", source="jobs.yml")) == [
         Entry(7, "jobs.yml:2:3: registration 1: "),
         Entry({"a": "b"}, "jobs.yml:3:3: registration 2: "),

@@ -24,15 +24,15 @@ def test_a_binding_splits_at_the_first_colon() -> None:
     assert Binding.parse(f"{JOBS}:treeherder.a:b") == Binding(JOBS, "treeherder.a:b")
 
 
-def test_a_binding_without_a_pattern_takes_every_key() -> None:
+def test_a_binding_without_a_pattern_matches_every_key() -> None:
     assert Binding.parse(JOBS) == Binding(JOBS, "#")
 
 
-def test_a_binding_with_nothing_after_the_colon_takes_the_empty_key_alone() -> None:
+def test_a_binding_with_an_empty_pattern_matches_only_the_empty_key() -> None:
     assert Binding.parse(f"{JOBS}:").pattern == ""
 
 
-def test_a_binding_is_written_as_it_is_read() -> None:
+def test_writing_a_binding_reverses_parsing_it() -> None:
     assert Binding.parse(str(Binding(JOBS, "a.:b"))) == Binding(JOBS, "a.:b")
 
 
@@ -145,7 +145,7 @@ def test_an_object_stays_a_registration_and_a_string_is_a_binding() -> None:
     )
 
 
-def test_projects_alone_are_of_2018_and_go_to_any_destination() -> None:
+def test_projects_without_destinations_match_any_destination_as_in_2018() -> None:
     assert bound(f'{{"exchange": "{JOBS}", "projects": ["try"]}}') == [f"{JOBS}:#.try"]
 
 
@@ -234,7 +234,7 @@ def test_a_settings_module_is_read_and_not_run(text: str) -> None:
     assert bound(text.format(list=listed)) == [f"{JOBS}:th.try"]
 
 
-def test_a_settings_module_without_registrations_says_so() -> None:
+def test_a_settings_module_without_registrations_is_an_error() -> None:
     with pytest.raises(DocumentError, match=r"jobs\.yml: this Python code has no list of registrations"):
         bound("X = open('/etc/passwd')")
     with pytest.raises(DocumentError, match=r"jobs\.yml:2:\d+: this is not Python"):
@@ -257,7 +257,7 @@ def test_the_three_variables_of_2018_are_every_combination(text: str) -> None:
     ]
 
 
-def test_one_of_the_three_variables_alone_is_an_error() -> None:
+def test_one_of_the_three_variables_without_the_others_is_an_error() -> None:
     with pytest.raises(InvalidRegistration, match="PULSE_JOB_DESTINATIONS is missing"):
         bound("PULSE_JOB_EXCHANGES=exchange/a/x\nPULSE_JOB_PROJECTS=try")
 
@@ -270,7 +270,7 @@ def test_fenced_blocks_of_markdown_are_read_with_their_lines() -> None:
         bound(text.replace("'projects'", "'project'"))
 
 
-def test_a_missing_comma_between_two_python_texts_is_a_warning_with_its_line() -> None:
+def test_a_missing_comma_between_python_texts_is_a_warning() -> None:
     text = (
         f"{{\n'exchange': '{JOBS}',\n'destinations': [\n'production'  # one\n\n'staging'\n],\n'projects': ['try'],\n}}"
     )

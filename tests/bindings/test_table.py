@@ -93,14 +93,14 @@ def test_a_table_answers_like_the_matcher_through_additions_and_removals(data, s
 
 
 @given(patterns=st.lists(texts, max_size=30, unique=True), key=texts)
-def test_any_table_gives_the_patterns_that_take_a_key(patterns: list[str], key: str) -> None:
+def test_any_table_returns_the_patterns_that_match_a_key(patterns: list[str], key: str) -> None:
     assert table_of(patterns).matches(key) == [pattern for pattern in patterns if topic_matches(pattern, key)]
 
 
 SHORT = sorted({".".join(words) for size in range(5) for words in product(["a", "", "*", "#"], repeat=size)})
 
 
-def test_every_short_pattern_alone_is_right_about_every_short_key() -> None:
+def test_every_short_pattern_is_right_about_every_short_key() -> None:
     tables = [(pattern, table_of([pattern])) for pattern in SHORT]
     wrong = [
         (pattern, key)
@@ -111,7 +111,7 @@ def test_every_short_pattern_alone_is_right_about_every_short_key() -> None:
     assert wrong == []
 
 
-def test_a_table_of_every_short_pattern_is_right_about_every_short_key_while_it_is_taken_apart() -> None:
+def test_removing_patterns_one_by_one_keeps_all_answers_right() -> None:
     patterns = random.Random(3).sample(SHORT, len(SHORT))
     keys = [text for text in SHORT if "#" not in text]
     table = table_of(patterns)
@@ -174,7 +174,7 @@ def test_what_is_added_again_goes_to_the_end() -> None:
     assert list(table) == [("a.#", value) for value in (0, 2, 3, 4, 1)]
 
 
-def test_a_removal_leaves_what_shares_its_words() -> None:
+def test_a_removal_keeps_patterns_that_share_its_words() -> None:
     table = table_of(["a.b.c", "a.b", "a.b.*", "a.#", "a.b.c.#"])
     table.add("a.b.c", "another")
     for pattern, left in [
@@ -203,7 +203,7 @@ def test_the_list_a_table_returns_is_the_callers_own() -> None:
     assert table.matches("a") == [1]
 
 
-def test_a_table_refuses_a_pattern_that_no_broker_takes_and_stays_as_it_was() -> None:
+def test_a_refused_pattern_does_not_change_the_table() -> None:
     table = BindingTable[int]()
     with pytest.raises(InvalidPattern):
         table.add("x" * 256, 1)
@@ -215,7 +215,7 @@ def test_a_table_refuses_a_pattern_that_no_broker_takes_and_stays_as_it_was() ->
 
 
 @pytest.mark.parametrize("change", ["a.b", "a.*", "#.b", "a.#", "#", "*.b.#"])
-def test_an_answer_is_forgotten_when_a_pattern_comes_or_goes(change: str) -> None:
+def test_a_cached_answer_is_dropped_when_the_table_changes(change: str) -> None:
     table = table_of(["a.*", "x"])
     before = table.matches("a.b")
     table.add(change, "new")
@@ -319,7 +319,7 @@ def bind(table: BindingTable[int], patterns: Iterable[str], values: Iterable[int
 
 
 @pytest.mark.parametrize("values", [1, 2, 5])
-def test_a_binding_takes_under_600_bytes_beside_its_texts(values: int) -> None:
+def test_a_binding_needs_under_600_bytes_besides_its_texts(values: int) -> None:
     patterns = [pulse_like(number) for number in range(20_000 // values)]
     size = memory_of(lambda: bind(BindingTable[int](), patterns, range(values)))
     assert size < 600 * len(patterns) * values
@@ -346,7 +346,7 @@ def test_a_table_that_was_emptied_keeps_nothing_behind() -> None:
     assert [table.matches(key) for key in ("", "a.b.c", "a.b")] == [[], [], []]
 
 
-def test_a_table_gives_back_what_its_bindings_took() -> None:
+def test_an_emptied_table_frees_its_memory() -> None:
     def fill_and_remove(values: int) -> BindingTable[int]:
         table = bind(BindingTable[int](), ["a.#"], range(values))
         for value in range(values - 1):
@@ -361,7 +361,7 @@ class Queue:
     """Something to bind that can be seen to go."""
 
 
-def test_a_value_that_was_removed_is_let_go() -> None:
+def test_a_removed_value_is_not_referenced() -> None:
     table = BindingTable[Queue]()
     queues = [Queue() for _ in range(3)]
     for queue in queues:

@@ -36,7 +36,7 @@ def test_fields_make_a_pattern(exchange: str, fields: dict[str, str], expected: 
     assert KnownLayouts().mismatch(bindings(exchange)[0].exchange, expected) is None
 
 
-def test_a_pattern_of_fields_matches_keys_with_these_fields_alone() -> None:
+def test_a_pattern_of_fields_matches_only_keys_with_these_fields() -> None:
     by_scheduler = pattern("task-failed", schedulerId="gecko-level-3")
     assert topic_matches(by_scheduler, KEY)
     assert not topic_matches(by_scheduler, KEY.replace("gecko-level-3", "gecko-level-1"))
@@ -80,9 +80,7 @@ def test_a_route_makes_a_binding_beside_those_of_fields() -> None:
         ),
     ],
 )
-def test_a_field_that_no_key_can_have_is_an_error_with_the_reason(
-    exchange: str, fields: dict[str, str], words: str
-) -> None:
+def test_a_field_that_no_key_has_is_an_error_with_the_reason(exchange: str, fields: dict[str, str], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         pattern(exchange, **fields)
 

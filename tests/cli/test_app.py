@@ -120,13 +120,13 @@ def test_a_process_does_not_look_for_garbage_while_it_starts(folder) -> None:
     assert in_a_process_of_its_own(script, "--help").endswith("True\n")
 
 
-def test_who_asks_for_warnings_hears_of_what_was_left_open(folder) -> None:
+def test_with_warnings_enabled_unclosed_resources_are_reported(folder) -> None:
     script = "before = gc.get_freeze_count(); main(); print(gc.get_freeze_count() == before)"
     assert in_a_process_of_its_own(script, "--help", warnings="error").endswith("True\n")
     assert in_a_process_of_its_own(script, "--help").endswith("False\n")
 
 
-def test_a_call_within_another_program_leaves_its_garbage_alone(call) -> None:
+def test_a_call_within_another_program_keeps_its_garbage_collection(call) -> None:
     before = gc.get_freeze_count()
     call("match", "a")
     assert gc.isenabled()
@@ -253,7 +253,7 @@ def test_interruption_and_a_closed_pipe_need_no_words(capsys) -> None:
     assert capsys.readouterr().err == ""
 
 
-def test_a_bug_says_so_without_a_traceback(call, monkeypatch) -> None:
+def test_a_bug_is_reported_without_a_traceback(call, monkeypatch) -> None:
     monkeypatch.setattr("pulsekit.cli.commands.match._judge", lambda *_: {}["gone"])
     result = call("match", "a")
     assert result.code == 70
@@ -317,7 +317,7 @@ def test_a_closed_stdout_is_an_error(folder) -> None:
 
 
 @pytest.mark.parametrize("redirection", ["2>&-", "2>/dev/full"])
-def test_talk_that_nobody_can_hear_changes_nothing(folder, redirection) -> None:
+def test_an_unwritable_stderr_does_not_change_the_output(folder, redirection) -> None:
     done = shell(f"pulsekit match treeherder.mozilla-inbound._ {redirection}")
     assert done.returncode == 0
     assert [json.loads(line)["matched"] for line in done.stdout.splitlines()] == [True, False, True]

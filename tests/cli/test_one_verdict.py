@@ -286,7 +286,7 @@ def test_a_time_without_a_zone_is_published_by_profile_or_by_force(call: Call, f
     assert "[schema: format, dropped]" in result.err
 
 
-def test_an_envelope_is_no_job_to_tail_even_when_it_is_taken_off() -> None:
+def test_an_unwrapped_envelope_is_not_a_job_to_tail() -> None:
     enveloped = {"payload": COMPLETED, "_meta": {"exchange": "exchange/me/x", "routing_key": KEY}}
     received = message(json.dumps(enveloped).encode())
     selection = Selection([Binding("exchange/me/x")], schema=message_check(load_schema("pulse-job")), unwraps=True)

@@ -48,13 +48,13 @@ def test_an_option_is_the_same_in_every_command() -> None:
     assert {name: forms for name, forms in seen.items() if len(forms) > 1} == {}
 
 
-def test_a_letter_stands_for_one_option() -> None:
+def test_a_letter_means_the_same_option_in_every_command() -> None:
     letters = {name: param.opts[0] for name, param in options() if len(param.opts) > 1}
     assert letters.items() <= LETTERS.items()
     assert len(set(LETTERS.values())) == len(LETTERS)
 
 
-def test_what_can_be_repeated_says_so() -> None:
+def test_help_marks_repeatable_options() -> None:
     assert [name for name, param in options() if param.multiple != param.help.endswith(" (repeatable).")] == []
 
 

@@ -96,7 +96,7 @@ def run_twice(command: Sequence[str], queue: str, broker: PulseSandbox, folder: 
     return lines
 
 
-def test_with_kombu_a_failed_push_and_a_push_during_a_restart_are_lost(broker: PulseSandbox, tmp_path: Path) -> None:
+def test_with_kombu_a_failed_push_and_one_during_a_restart_are_lost(broker: PulseSandbox, tmp_path: Path) -> None:
     lines = run_twice([sys.executable, "before.py"], "queue/me/pushes", broker, tmp_path, [-signal.SIGTERM])
     assert lines == ["analysed 0", "failed 1", "analysed 2", "analysed 4"]
 

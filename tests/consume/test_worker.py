@@ -91,7 +91,7 @@ def test_a_handler_can_be_a_function_a_class_or_a_context_manager(handler: Any) 
         (None, "not NoneType"),
     ],
 )
-def test_what_cannot_be_called_with_a_message_is_refused_with_what_to_write(handler: Any, words: str) -> None:
+def test_a_handler_with_a_wrong_signature_is_refused_with_a_correction(handler: Any, words: str) -> None:
     with pytest.raises(TypeError, match=words):
         Worker(handler, "exchange/me/x:#")
 

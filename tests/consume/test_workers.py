@@ -337,7 +337,7 @@ async def test_a_handler_cannot_decide_about_a_message_that_was_acknowledged(
         await Workers([Worker(handler, queue=queue, ack="before")], signals=()).run(pulse)
 
 
-async def test_a_handler_that_does_not_finish_in_time_is_cancelled_and_its_message_returns(
+async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_requeued(
     pulse: pulsekit.Pulse, queue: str, fill: Fill
 ) -> None:
     begun, cancelled = asyncio.Event(), []

@@ -39,7 +39,7 @@ async def queue_exists(pulse: pulsekit.Pulse, name: str) -> bool:
     return True
 
 
-async def test_an_own_queue_disturbs_nobody_and_leaves_nothing_behind(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_private_queue_affects_no_other_consumer_and_is_deleted(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with (
         pulse.subscribe(f"{exchange}:a.*") as some,
         pulse.subscribe(f"{exchange}:#", f"{exchange}:a.#") as everything,
@@ -133,7 +133,7 @@ async def test_a_durable_queue_keeps_what_was_not_acknowledged(pulse: pulsekit.P
             await message.ack()
 
 
-async def test_a_message_given_back_comes_again_and_a_rejected_one_does_not(
+async def test_a_requeued_message_is_delivered_again_and_a_rejected_one_is_not(
     pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     async with pulse.subscribe(exchange) as messages:
@@ -149,9 +149,7 @@ async def test_a_message_given_back_comes_again_and_a_rejected_one_does_not(
         assert (await anext(messages)).payload == {"n": 2}
 
 
-async def test_a_handler_acknowledges_what_it_did_and_gives_back_what_it_could_not(
-    pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_a_handler_acknowledges_successes_and_requeues_failures(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/handled"
     seen: list[int] = []
 
@@ -173,7 +171,7 @@ async def test_a_handler_acknowledges_what_it_did_and_gives_back_what_it_could_n
             await message.ack()
 
 
-async def test_after_a_lost_connection_an_own_queue_is_new_and_the_gap_is_told(
+async def test_after_a_lost_connection_a_private_queue_is_new_with_a_gap(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
@@ -337,7 +335,7 @@ async def test_a_queue_deleted_under_the_consumer_ends_it_in_words(pulse: pulsek
             await anext(messages)
 
 
-async def test_a_durable_queue_deleted_while_nobody_listened_is_not_made_again_in_silence(
+async def test_a_durable_queue_deleted_without_a_consumer_is_not_silently_recreated(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     queue = f"queue/{user.name}/doomed"
@@ -357,7 +355,7 @@ async def test_a_durable_queue_deleted_while_nobody_listened_is_not_made_again_i
     assert not await queue_exists(pulse, queue)
 
 
-async def test_a_queue_that_expired_while_nobody_listened_is_made_again_and_the_loss_is_told(
+async def test_a_queue_that_expired_is_recreated_and_the_loss_is_reported(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
@@ -379,7 +377,7 @@ async def test_a_queue_that_expired_while_nobody_listened_is_made_again_and_the_
         assert (await anext(messages)).payload == {"n": 0}
 
 
-async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same_connection(
+async def test_an_ack_never_settles_a_message_of_a_later_consumer(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     """A broker cancels a consumer when the node of its queue goes down, and the queue may be there again at once."""
@@ -412,7 +410,7 @@ async def test_an_ack_never_counts_for_a_message_of_a_later_consumer_on_the_same
         await message.ack()
 
 
-async def test_a_binding_that_is_refused_is_told_and_the_others_go_on(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_refused_binding_is_reported_and_the_others_are_used(pulse: pulsekit.Pulse, exchange: str) -> None:
     missing = f"exchange/{pulse.user}/v1/nope"
     refused: list[tuple[pulsekit.Binding, pulsekit.BrokerRefused]] = []
     bindings = [f"{missing}:a", f"{exchange}:k", f"{missing}:a", f"{missing}:b"]
@@ -432,7 +430,7 @@ async def test_when_every_binding_is_refused_the_subscription_is(pulse: pulsekit
     assert refused == [pulsekit.Binding(missing, "a")]
 
 
-async def test_a_binding_that_was_refused_stands_after_a_reconnect_once_its_exchange_is_there(
+async def test_a_refused_binding_is_bound_after_a_reconnect_once_its_exchange_exists(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     late = f"exchange/{user.name}/v1/late"
@@ -453,7 +451,7 @@ async def test_a_binding_that_was_refused_stands_after_a_reconnect_once_its_exch
     assert refused == [pulsekit.Binding(late)]
 
 
-async def test_a_queue_that_is_there_is_taken_as_it_is_and_never_made(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_an_existing_queue_is_used_unchanged_and_never_created(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/others"
     with pytest.raises(pulsekit.NotFound, match=queue):
         async with pulse.subscribe(queue=pulsekit.Queue(queue, existing=True)):
@@ -485,7 +483,7 @@ async def test_how_far_behind_a_consumer_is_can_be_asked(pulse: pulsekit.Pulse, 
     ],
     ids=["403", "404", "406"],
 )
-async def test_one_subscription_that_is_refused_leaves_the_others_alone(
+async def test_a_refused_subscription_does_not_affect_the_others(
     pulse: pulsekit.Pulse, exchange: str, suffix: str, queue: str | None, refusal: type[Exception], name: str
 ) -> None:
     async with pulse.subscribe(exchange) as messages, pulse.subscribe(queue=f"queue/{pulse.user}/other"):
@@ -503,7 +501,7 @@ async def test_one_subscription_that_is_refused_leaves_the_others_alone(
     assert messages.gaps == 0
 
 
-async def test_a_subscription_refused_after_a_reconnect_ends_by_name_and_the_others_live(
+async def test_a_subscription_refused_after_a_reconnect_does_not_end_the_others(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     doomed, gaps = f"exchange/{user.name}/doomed", asyncio.Queue[pulsekit.Gap]()
@@ -558,7 +556,7 @@ def refusals(messages: pulsekit.Consumer, monkeypatch: pytest.MonkeyPatch) -> as
     return refused
 
 
-async def test_a_queue_that_another_connection_locks_is_had_as_soon_as_that_is_gone(
+async def test_a_queue_locked_by_another_connection_is_used_once_unlocked(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody who was killed, and is started again, may find that the broker has not noticed."""
@@ -588,7 +586,7 @@ async def test_a_queue_that_stays_locked_is_named(
             await pulse.subscribe(exchange, queue=pulsekit.Queue(queue, durable=False)).open()
 
 
-async def test_a_queue_that_was_locked_while_the_connection_was_away_is_waited_for(
+async def test_a_queue_that_was_locked_during_a_reconnect_is_awaited(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
@@ -660,7 +658,7 @@ async def test_a_schema_marks_what_treeherder_would_drop(pulse: pulsekit.Pulse, 
             _ = worse.payload
 
 
-async def test_a_subscription_outside_its_block_says_so(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_subscription_outside_its_block_is_an_error(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = pulse.subscribe(exchange)
     with pytest.raises(pulsekit.NotOpen):
         await anext(messages)

@@ -70,7 +70,7 @@ async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
     ]
 
 
-async def test_draining_while_the_broker_is_asked_for_the_depth_does_not_cost_the_channel(broker: RabbitMQ) -> None:
+async def test_draining_during_a_depth_request_does_not_close_the_channel(broker: RabbitMQ) -> None:
     """To cancel a question of aiormq's closes its channel, and with it goes what was not acknowledged."""
     user = broker.user()
     exchange, queue, looked = f"exchange/{user.name}/x", f"queue/{user.name}/q", asyncio.Event()
@@ -114,7 +114,7 @@ def depth(ready: int) -> QueueDepth:
     return QueueDepth("queue/me/q", ready, 0, Limits(warn=50, delete=100))
 
 
-def test_a_trend_is_the_rate_over_the_looks_and_the_time_that_is_left_at_it() -> None:
+def test_a_trend_is_a_rate_and_the_time_left() -> None:
     trend = Trend()
     assert (trend.rate, trend.seconds_left) == (None, None)
     trend.add(10.0, depth(0))
@@ -126,14 +126,14 @@ def test_a_trend_is_the_rate_over_the_looks_and_the_time_that_is_left_at_it() ->
 
 
 @pytest.mark.parametrize(("last", "left"), [(5, None), (0, None), (101, 0.0)])
-def test_a_queue_that_does_not_grow_is_safe_and_one_over_the_limit_is_due(last: int, left: float | None) -> None:
+def test_the_time_left_is_none_without_growth_and_zero_over_the_limit(last: int, left: float | None) -> None:
     trend = Trend()
     trend.add(0.0, depth(5))
     trend.add(1.0, depth(last))
     assert trend.seconds_left == left
 
 
-def test_a_trend_forgets_what_was_long_ago() -> None:
+def test_a_trend_drops_old_samples() -> None:
     trend = Trend()
     for second in range(20):
         trend.add(float(second), depth(max(0, second - 8) * 3))

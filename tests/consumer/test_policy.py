@@ -64,7 +64,7 @@ async def send(pulse: pulsekit.Pulse, exchange: str, *payloads: Any) -> None:
         receipt.check()
 
 
-async def test_a_failed_message_is_requeued_as_often_as_allowed_and_then_goes_to_the_dead_letters(
+async def test_a_failed_message_is_requeued_up_to_the_limit_then_dead_lettered(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, dead: pulsekit.Consumer
 ) -> None:
     queue, letters = f"queue/{user.name}/q", f"exchange/{user.name}/dead"
@@ -142,7 +142,7 @@ async def test_a_header_of_the_publisher_is_no_count_of_a_classic_queue(
     assert len(handler.got) == 4
 
 
-async def test_a_loss_by_the_delivery_limit_is_in_the_gap_and_in_the_log(
+async def test_a_loss_by_the_delivery_limit_is_in_gap_and_log(
     pulse: pulsekit.Pulse,
     exchange: str,
     quorum: pulsekit.Queue,
@@ -192,7 +192,9 @@ async def test_an_exception_of_the_handler_decides_about_its_message(
         assert (await anext(messages)).payload == {"n": 3}
 
 
-async def test_a_handler_that_takes_too_long_has_failed(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
+async def test_a_handler_that_exceeds_its_timeout_has_failed(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
+) -> None:
     async def handler(_: pulsekit.Message) -> None:
         await asyncio.Event().wait()
 
@@ -255,7 +257,7 @@ async def test_without_a_word_on_poison_the_handler_decides(
 
 
 @pytest.mark.parametrize(("fate", "left"), [(OnFailure.KEEP, [1]), (OnFailure.ACK, []), (OnFailure.REJECT, [])])
-async def test_what_is_kept_goes_back_when_the_subscription_ends_and_the_rest_does_not(
+async def test_kept_messages_are_requeued_when_the_subscription_ends(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, fate: OnFailure, left: list[int]
 ) -> None:
     queue = f"queue/{user.name}/q"
@@ -267,7 +269,7 @@ async def test_what_is_kept_goes_back_when_the_subscription_ends_and_the_rest_do
         assert [(await anext(messages)).payload["n"] for _ in range(len(left) + 1)] == [*left, 9]
 
 
-async def test_a_signal_drains_and_the_second_one_is_heard_as_before(
+async def test_a_signal_drains_and_the_second_has_its_former_effect(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
     queue = f"queue/{user.name}/q"
@@ -346,9 +348,7 @@ async def test_one_signal_drains_every_consumer(pulse: pulsekit.Pulse, exchange:
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-async def test_draining_now_finishes_one_message_and_gives_back_the_others_at_once(
-    pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_draining_now_finishes_one_message_and_requeues_the_others(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/q"
     handled: list[int] = []
     async with pulse.subscribe(exchange, queue=queue, prefetch=50) as messages:
@@ -385,7 +385,7 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_the_first_signal_lets_a_handler_finish_and_the_second_leaves_at_once(
+async def test_the_first_signal_drains_and_the_second_stops_at_once(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, number: signal.Signals
 ) -> None:
     queue = f"queue/{user.name}/q"

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
-async def test_a_queue_that_did_not_exist_is_a_gap_and_one_that_did_is_none(
+async def test_a_queue_that_did_not_exist_is_reported_as_a_gap(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
     gaps: list[pulsekit.Gap] = []
@@ -106,7 +106,7 @@ async def test_a_queue_of_another_type_is_explained_and_keeps_its_messages(
         ({"durable": True}, {"x-single-active-consumer": True, "x-max-priority": 3}),
     ],
 )
-async def test_the_properties_of_a_queue_can_be_read_and_it_is_never_created(
+async def test_reading_the_properties_of_a_queue_never_creates_it(
     pulse: pulsekit.Pulse, user: PulseUser, broker: RabbitMQ, flags: dict[str, bool], arguments: dict[str, Any]
 ) -> None:
     arguments = {

@@ -78,7 +78,7 @@ async def test_another_subscription_can_be_opened_while_the_limit_is_reached(
         assert [number(await anext(messages)) for _ in range(10)] == list(range(10))
 
 
-async def test_draining_at_the_limit_gives_back_what_exceeds_it(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_draining_at_the_limit_requeues_what_exceeds_it(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/large"
     got = []
     async with pulse.subscribe(exchange, queue=queue, prefetch_bytes=LIMIT) as messages:

@@ -100,7 +100,7 @@ async def test_an_exchange_that_is_missing_is_to_be_created_by_its_owner(user: P
     assert "ask nobody to create it" in theirs["exchange"].hint
 
 
-async def test_an_exchange_of_another_kind_is_told(user: PulseUser, broker: RabbitMQ) -> None:
+async def test_an_exchange_of_another_type_is_reported(user: PulseUser, broker: RabbitMQ) -> None:
     name = f"exchange/{user.name}/direct"
     async with await aio_pika.connect(broker.admin_url) as admin:
         channel = await admin.channel()
@@ -111,7 +111,7 @@ async def test_an_exchange_of_another_kind_is_told(user: PulseUser, broker: Rabb
     assert "not a durable topic exchange" in found["exchange"].detail
 
 
-async def test_somebody_elses_exchange_may_be_listened_to_and_not_be_configured(
+async def test_an_exchange_of_another_user_can_be_consumed_but_not_configured(
     user: PulseUser, broker: RabbitMQ
 ) -> None:
     other = broker.user()
@@ -127,7 +127,7 @@ async def test_somebody_elses_exchange_may_be_listened_to_and_not_be_configured(
     assert f"set `exchange` to one of exchange/{user.name}/" in publishes["names"].hint
 
 
-async def test_a_refused_login_is_told_from_a_wrong_virtual_host(user: PulseUser, broker: RabbitMQ) -> None:
+async def test_a_refused_login_differs_from_a_wrong_virtual_host(user: PulseUser, broker: RabbitMQ) -> None:
     login = await diagnosis(broker.admin_url.replace(":guest@", ":wrong@"))
     assert failed(login) == ["login"]
     assert isinstance(login["login"].error, pulsekit.LoginRefused)
@@ -147,7 +147,7 @@ async def test_an_account_that_may_make_no_queues_is_no_pulse_account(rabbitmq: 
     assert isinstance(found["permissions"].error, pulsekit.AccessRefused)
 
 
-async def test_nobody_listening_leaves_out_all_that_needs_a_connection() -> None:
+async def test_a_closed_port_skips_all_checks_that_need_a_connection() -> None:
     found = await diagnosis("amqp://me:hunter2@127.0.0.1:1/", "exchange/me/x")
     assert failed(found) == ["tcp"]
     assert left_out(found) == list(CHECKS[CHECKS.index("tls") :])
@@ -155,7 +155,7 @@ async def test_nobody_listening_leaves_out_all_that_needs_a_connection() -> None
     assert found["tls"].detail == "needs tcp"
 
 
-async def test_a_host_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unknown_host_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def unknown(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_NONAME, "not known")
 
@@ -166,7 +166,7 @@ async def test_a_host_that_is_not_known_is_told(monkeypatch: pytest.MonkeyPatch)
     assert left_out(found) == list(CHECKS[CHECKS.index("tcp") :])
 
 
-async def test_a_host_of_a_cluster_that_is_down_is_told_and_the_next_one_taken(user: PulseUser) -> None:
+async def test_a_cluster_host_that_is_down_is_reported_and_the_next_used(user: PulseUser) -> None:
     login, _, host = user.url.rpartition("@")
     found = await diagnosis(f"{login}@127.0.0.1:1,{host}")
     assert failed(found) == []
@@ -176,7 +176,7 @@ async def test_a_host_of_a_cluster_that_is_down_is_told_and_the_next_one_taken(u
 @pytest.mark.parametrize(
     "answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x01\x00\x00", b"\x01\x00\x00\x00\x00\x00\x02ab\xce"]
 )
-async def test_a_server_that_is_no_amqp_broker_is_told(answer: bytes) -> None:
+async def test_a_server_without_amqp_is_reported(answer: bytes) -> None:
     async with server(answer) as address:
         found = await diagnosis(f"amqp://me:hunter2@{address}/")
     assert failed(found) == ["amqp"]
@@ -199,7 +199,7 @@ async def test_a_server_that_says_nothing_is_not_waited_for(scheme: str, check: 
     assert isinstance(found[check].error, pulsekit.ConnectTimeout)
 
 
-async def test_tls_to_a_port_of_clear_text_is_told(user: PulseUser) -> None:
+async def test_tls_to_a_clear_text_port_is_reported(user: PulseUser) -> None:
     found = await diagnosis(user.url.replace("amqp://", "amqps://"))
     assert failed(found) == ["tls"]
     assert "amqp://" in found["tls"].hint
@@ -230,9 +230,7 @@ async def test_a_certificate_is_checked_with_its_name_and_its_issuer(
         assert found["tls"].detail.startswith("TLSv1")
 
 
-async def test_certificate_files_that_cannot_be_read_are_told_without_their_path(
-    user: PulseUser, tmp_path: Path
-) -> None:
+async def test_unreadable_certificate_files_are_reported_without_their_path(user: PulseUser, tmp_path: Path) -> None:
     found = await diagnosis(user.url.replace("amqp://", "amqps://") + f"?cafile={tmp_path}/none.pem")
     assert failed(found) == ["tls"]
     assert isinstance(found["tls"].error, pulsekit.ConfigurationError)
@@ -240,15 +238,13 @@ async def test_certificate_files_that_cannot_be_read_are_told_without_their_path
 
 
 @pytest.mark.parametrize("exchange", ["jobs", "exchange/me"])
-async def test_a_name_that_pulse_cannot_have_fails_while_the_network_is_still_checked(
-    user: PulseUser, exchange: str
-) -> None:
+async def test_an_invalid_name_fails_while_the_network_is_still_checked(user: PulseUser, exchange: str) -> None:
     found = await diagnosis(user.url, exchange)
     assert failed(found) == ["names"]
     assert left_out(found) == ["exchange", "listening"]
 
 
-async def test_no_configuration_leaves_out_all_but_the_software() -> None:
+async def test_without_a_configuration_only_the_software_is_checked() -> None:
     def find() -> tuple[Settings, Broker]:
         raise pulsekit.ConfigurationError("cannot read password_file ~/secret: '/home/me/secret'; see /x/pulsekit.yml")
 

@@ -103,7 +103,7 @@ def test_what_went_with_its_queue_is_counted() -> None:
     assert account.close().deleted == 1
 
 
-def test_what_is_awaited_are_confirmed_messages_that_nobody_found() -> None:
+def test_only_confirmed_messages_that_were_not_received_are_awaited() -> None:
     account = Account(routed=True)
     for number in range(3):
         account.draft(number)

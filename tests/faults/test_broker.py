@@ -35,7 +35,7 @@ def set_memory(rabbitmq: RabbitMQ) -> Iterator[Callable[[str], object]]:
 
 
 @pytest.mark.parametrize("seconds", [1, pytest.param(20, marks=LONG)])
-async def test_a_memory_alarm_stops_publishers_and_no_consumer(
+async def test_a_memory_alarm_blocks_publishers_and_no_consumer(
     set_memory: Callable[[str], object], stage: Stage, watch: Watch, figures: Callable[..., None], seconds: int
 ) -> None:
     account, window, time = Account(), 100, asyncio.get_running_loop().time
@@ -65,7 +65,7 @@ async def test_a_memory_alarm_stops_publishers_and_no_consumer(
     figures(totals, took)
 
 
-async def test_a_queue_deleted_under_the_consumer(stage: Stage, figures: Callable[..., None]) -> None:
+async def test_a_queue_is_deleted_while_it_is_consumed(stage: Stage, figures: Callable[..., None]) -> None:
     account = Account()
     async with pulsekit.connect(stage.user.url) as pulse:
         publisher = pulse.publisher(stage.exchange, mandatory=True)
@@ -87,7 +87,7 @@ async def test_a_queue_deleted_under_the_consumer(stage: Stage, figures: Callabl
     figures(totals)
 
 
-async def test_an_exchange_deleted_under_the_publisher(
+async def test_an_exchange_is_deleted_during_a_publish(
     rabbitmq: RabbitMQ, stage: Stage, figures: Callable[..., None]
 ) -> None:
     beside = Stage(rabbitmq, user=stage.user, name="others")
@@ -115,7 +115,7 @@ async def test_an_exchange_deleted_under_the_publisher(
     figures(totals)
 
 
-async def test_a_queue_that_is_full_refuses(rabbitmq: RabbitMQ, figures: Callable[..., None]) -> None:
+async def test_a_full_queue_rejects_messages(rabbitmq: RabbitMQ, figures: Callable[..., None]) -> None:
     stage = Stage(rabbitmq, arguments={"x-max-length": 100, "x-overflow": "reject-publish"})
     account = Account()
     async with pulsekit.connect(stage.user.url) as pulse:
@@ -176,7 +176,7 @@ async def test_a_password_that_changes_is_read_again(
     figures(totals, watch.seconds(since, "publisher"))
 
 
-async def test_a_password_that_stays_wrong_ends_it_in_words(
+async def test_a_password_that_stays_wrong_ends_with_an_error(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account, changing = Account(), []

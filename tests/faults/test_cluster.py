@@ -113,7 +113,7 @@ async def test_the_node_of_a_consumer_and_its_queue_is_killed(
     assert (totals.returned > 20 + 50) == gap.lossy, "a tenth is returned in any case"
 
 
-async def test_the_node_of_a_classic_queue_is_killed_and_comes_back(
+async def test_the_node_of_a_classic_queue_is_killed_and_restarted(
     cluster: Cluster, watch: Watch, figures: Callable[..., None]
 ) -> None:
     home, *others = cluster.nodes

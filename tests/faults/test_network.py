@@ -36,7 +36,7 @@ def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_restless")
-async def test_a_reset_before_the_confirm_wherever_in_a_frame(
+async def test_the_connection_is_reset_before_the_confirm_at_any_byte(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account = Account()
@@ -55,7 +55,7 @@ async def test_a_reset_before_the_confirm_wherever_in_a_frame(
 
 
 @pytest.mark.usefixtures("_restless")
-async def test_a_reset_before_the_ack_wherever_in_a_frame(
+async def test_the_connection_is_reset_before_the_ack_at_any_byte(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account = Account(routed=True)
@@ -95,7 +95,9 @@ async def test_a_connection_lost_while_it_is_opened_is_tried_again(
     figures(totals, watch.longest("publisher"))
 
 
-async def test_a_black_hole_is_noticed_by_its_silence(stage: Stage, watch: Watch, figures: Callable[..., None]) -> None:
+async def test_a_connection_without_data_is_noticed_by_missing_heartbeats(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
     account = Account()
     async with (
         Proxy(stage.user.url) as proxy,
@@ -124,7 +126,7 @@ async def test_a_black_hole_is_noticed_by_its_silence(stage: Stage, watch: Watch
     figures(totals, watch.seconds(fault.since, "publisher"))
 
 
-async def test_an_own_queue_that_a_dead_connection_still_locks_is_replaced(
+async def test_a_private_queue_that_a_dead_connection_locks_is_replaced(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account, gaps = Account(routed=True), asyncio.Queue[pulsekit.Gap]()
@@ -146,7 +148,9 @@ async def test_an_own_queue_that_a_dead_connection_still_locks_is_replaced(
     figures(account.close(), seconds)
 
 
-async def test_half_a_frame_and_then_silence(stage: Stage, watch: Watch, figures: Callable[..., None]) -> None:
+async def test_a_connection_that_stops_within_a_frame_is_noticed(
+    stage: Stage, watch: Watch, figures: Callable[..., None]
+) -> None:
     account = Account()
     async with (
         Proxy(stage.user.url) as proxy,
@@ -164,7 +168,7 @@ async def test_half_a_frame_and_then_silence(stage: Stage, watch: Watch, figures
     figures(totals, watch.seconds(fault.since, "publisher"))
 
 
-async def test_confirms_that_come_later_than_a_publish_may_take(stage: Stage, figures: Callable[..., None]) -> None:
+async def test_confirms_after_the_deadline_are_timeouts(stage: Stage, figures: Callable[..., None]) -> None:
     account = Account()
     async with Proxy(stage.user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(stage.exchange, mandatory=True)
@@ -206,7 +210,7 @@ async def test_a_broker_that_never_reads(stage: Stage, figures: Callable[..., No
     figures(totals, seconds)
 
 
-async def test_a_busy_connection_outlives_the_heartbeats_that_aiormq_does_not_see(
+async def test_a_busy_connection_survives_without_heartbeats_for_aiormq(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account = Account()

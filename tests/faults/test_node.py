@@ -25,7 +25,7 @@ MANY = pytest.mark.parametrize("count", [2_000, pytest.param(20_000, marks=LONG)
 
 
 @MANY
-async def test_a_node_killed_amid_publishes(
+async def test_a_node_is_killed_during_publishes(
     node: PrivateNode, watch: Watch, figures: Callable[..., None], count: int
 ) -> None:
     stage, account, fault = Stage(node), Account(), Fault(node.kill, then=node.start)
@@ -40,7 +40,7 @@ async def test_a_node_killed_amid_publishes(
 
 
 @MANY
-async def test_a_node_killed_amid_deliveries(
+async def test_a_node_is_killed_during_deliveries(
     node: PrivateNode, watch: Watch, figures: Callable[..., None], count: int
 ) -> None:
     stage, account, fault = Stage(node), Account(routed=True), Fault(node.kill, then=node.start)
@@ -72,7 +72,7 @@ async def test_an_administrator_closes_all_connections(
     figures(totals, watch.seconds(fault.since, "publisher"))
 
 
-async def test_the_application_is_stopped_and_started_again(
+async def test_the_broker_application_is_stopped_and_started(
     node: PrivateNode, watch: Watch, figures: Callable[..., None]
 ) -> None:
     def restart() -> None:

@@ -106,7 +106,7 @@ def small_messages(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("small_messages")
-async def test_a_message_that_is_too_large_for_the_broker_is_refused_alone(
+async def test_a_message_larger_than_the_broker_allows_is_the_only_one_refused(
     pulse: pulsekit.Pulse, exchange: str, queue: str
 ) -> None:
     publisher = pulse.publisher(exchange)
@@ -131,7 +131,7 @@ def three_channels(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("three_channels")
-async def test_one_channel_too_many_is_an_error_of_that_publisher_alone(
+async def test_one_channel_too_many_fails_only_that_publisher(
     user: PulseUser, exchange: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with pulsekit.connect(user.url) as pulse:
@@ -177,9 +177,7 @@ async def test_a_lost_connection_does_not_stop_the_search_for_the_refused_messag
     assert {receipt.outcome for receipt in receipts if receipt.index != 77} == {Outcome.CONFIRMED}
 
 
-async def test_a_timeout_says_whether_the_message_was_sent_and_what_it_waited_for(
-    user: PulseUser, exchange: str
-) -> None:
+async def test_a_timeout_reports_whether_the_message_was_sent_and_why(user: PulseUser, exchange: str) -> None:
     async def timed_out(publisher: pulsekit.Publisher) -> tuple[bool, str]:
         with pytest.raises(pulsekit.PublishTimeout) as caught:
             await publisher.publish({}, KEY, timeout=0.05)
@@ -268,7 +266,7 @@ async def test_an_exchange_that_came_back_with_another_type_is_refused(
             await publisher.publish({}, KEY)
 
 
-async def test_a_negative_confirm_is_a_refusal_only_of_a_full_queue_and_a_single_copy(
+async def test_a_negative_confirm_is_a_refusal_only_for_a_full_queue(
     user: PulseUser, exchange: str, pulse: pulsekit.Pulse
 ) -> None:
     """The first copy fills the queue, its confirm is lost with the connection, and the second copy is rejected."""
@@ -296,7 +294,7 @@ async def test_a_negative_confirm_is_a_refusal_only_of_a_full_queue_and_a_single
 
 
 @pytest.mark.parametrize("what", ["publisher", "subscription"])
-async def test_attempts_that_fail_for_a_passing_reason_are_visible_and_end_with_the_caller(
+async def test_attempts_that_fail_temporarily_are_visible_and_can_be_cancelled(
     pulse: pulsekit.Pulse, exchange: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fails(*_: object, **__: object) -> None:

@@ -54,7 +54,7 @@ def test_each_refused_message_is_found_and_no_other_with_little_work(count: int,
     assert received <= count * (1 + len(bad) * steps)
 
 
-def test_if_every_message_is_refused_each_closes_one_channel_after_the_first_search() -> None:
+def test_if_all_messages_are_refused_each_closes_one_channel() -> None:
     _, refused, closes, _ = play(256, set(range(256)), 0)
     assert refused == set(range(256))
     assert closes <= 256 + 8

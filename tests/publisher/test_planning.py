@@ -79,7 +79,7 @@ def test_the_payload_of_a_record_is_what_is_judged(counting: Counting) -> None:
             some.messages({"routing_key": "k"} | record)
 
 
-def test_fields_are_changed_before_a_job_is_judged_and_before_its_key_is_made(counting: Counting) -> None:
+def test_edits_apply_before_a_job_is_judged_and_its_key_is_made(counting: Counting) -> None:
     edits = Edits(["state=pending", "origin.project=other"], ["result"], schema=JOB_SCHEMA)
     some = plan(counting, edits=edits)
     ((job, key),) = some.messages(BROKEN)
@@ -147,7 +147,7 @@ async def test_receipts_come_in_the_order_of_the_payloads_refused_ones_included(
     assert not planned.stopped
 
 
-async def test_a_document_that_is_json_text_is_published_as_the_string_it_is(publisher: pulsekit.Publisher) -> None:
+async def test_a_document_that_is_a_json_string_is_published_as_a_string(publisher: pulsekit.Publisher) -> None:
     document = parse_json(json.dumps('{"twice": "encoded"}'))
     receipts = [receipt async for receipt in PlannedPublish(publisher).send([plan(key="k").take(document)])]
     assert [str(receipt.outcome) for receipt in receipts] == ["confirmed"]
@@ -170,7 +170,7 @@ async def test_a_refused_payload_can_be_the_last(publisher: pulsekit.Publisher, 
 # dry run
 
 
-def test_a_dry_run_says_which_bindings_match_and_how_the_job_would_be_stored() -> None:
+def test_a_dry_run_has_matching_bindings_and_the_stored_form() -> None:
     some = plan(JOB_SCHEMA, judge=Judge(), destinations=("treeherder", "other"))
     patterns = ("treeherder.#", KEY, "none.#")
     bindings = [*(Binding(some.exchange, pattern) for pattern in patterns), Binding("exchange/you/x", "#")]

@@ -88,9 +88,7 @@ async def test_headers_properties_and_cc_travel(pulse: pulsekit.Pulse, exchange:
     assert (message.properties.app_id, message.properties.correlation_id, message.properties.type) == ("ci", "c", "t")
 
 
-async def test_a_key_that_nobody_is_bound_to_is_an_error_only_when_asked_for(
-    pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_an_unbound_key_is_an_error_only_with_mandatory(pulse: pulsekit.Pulse, exchange: str) -> None:
     publisher = pulse.publisher(exchange)
     assert (await publisher.publish({}, "nobody")).outcome is Outcome.CONFIRMED
     with pytest.raises(pulsekit.MessageReturned, match="no queue is bound") as caught:
@@ -109,7 +107,7 @@ async def test_an_invalid_job_raises_and_is_not_sent(pulse: pulsekit.Pulse, exch
     assert (await anext(messages)).payload == JOBS[0]
 
 
-async def test_bytes_are_sent_as_they_are_but_not_past_the_schema(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_bytes_are_sent_unchanged_but_validated(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = await listen(pulse, exchange)
     await pulse.publisher(exchange).publish(b'{ "a" : 1.0 }', KEY)
     assert (await anext(messages)).body == b'{ "a" : 1.0 }'
@@ -150,7 +148,7 @@ async def test_many_messages_get_their_receipts_in_order_each_with_its_own_outco
 
 
 @pytest.mark.parametrize("number", [0, 1, 4])
-async def test_many_messages_end_when_the_last_outcome_comes_before_the_end_of_the_source(
+async def test_publish_many_ends_if_outcomes_precede_the_end_of_the_source(
     pulse: pulsekit.Pulse, exchange: str, number: int
 ) -> None:
     source = [({}, KEY)] * number
@@ -249,7 +247,7 @@ async def test_a_source_is_read_one_window_ahead_and_no_further(
         assert 1 + sum([1 async for _ in receipts]) == 100
 
 
-async def test_what_is_ready_ahead_of_the_window_is_not_sent_when_iteration_is_given_up(
+async def test_prepared_messages_are_not_sent_after_the_iteration_stops(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     messages = await listen(pulse, exchange)
@@ -330,7 +328,7 @@ async def test_two_messages_with_one_id_keep_their_own_outcomes(pulse: pulsekit.
     ],
     ids=lambda draft: draft.routing_key[:3] + str(list(draft.headers)),
 )
-async def test_what_amqp_cannot_carry_is_refused_and_the_connection_lives(
+async def test_a_message_that_amqp_cannot_encode_does_not_end_the_connection(
     pulse: pulsekit.Pulse, exchange: str, draft: Draft
 ) -> None:
     publisher = pulse.publisher(exchange)
@@ -340,7 +338,7 @@ async def test_what_amqp_cannot_carry_is_refused_and_the_connection_lives(
         await publisher.publish({}, draft.routing_key, cc=draft.cc, headers=draft.headers, properties=draft.properties)
 
 
-async def test_a_key_of_255_bytes_and_a_body_of_several_frames_are_fine(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_key_of_255_bytes_and_a_body_of_several_frames_work(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = await listen(pulse, exchange)
     key, payload = "é" * 127 + "x", {"big": "x" * 1_000_000}
     await pulse.publisher(exchange).publish(payload, key)
@@ -349,14 +347,14 @@ async def test_a_key_of_255_bytes_and_a_body_of_several_frames_are_fine(pulse: p
     assert message.payload == payload
 
 
-async def test_an_exchange_of_somebody_else_is_never_made(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
+async def test_an_exchange_of_another_user_is_never_created(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
     theirs = f"exchange/{broker.user().name}/v1/jobs"
     with pytest.raises(pulsekit.NotFound, match=theirs):
         await pulse.publisher(theirs).publish({}, KEY)
     assert not await pulse.exchange_exists(theirs)
 
 
-async def test_publishing_to_an_exchange_of_somebody_else_is_refused(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
+async def test_publishing_to_an_exchange_of_another_user_is_refused(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
     other = broker.user()
     theirs = f"exchange/{other.name}/v1/jobs"
     async with pulsekit.connect(other.url) as their_pulse:
@@ -398,9 +396,7 @@ async def test_after_a_lost_connection_the_unconfirmed_go_out_again_with_their_i
         assert proxy.accepted >= 2
 
 
-async def test_a_message_published_while_the_broker_is_away_goes_out_when_it_is_back(
-    user: PulseUser, exchange: str
-) -> None:
+async def test_a_message_published_during_an_outage_is_sent_after_it(user: PulseUser, exchange: str) -> None:
     states: list[str] = []
     away = asyncio.Event()
 
@@ -423,7 +419,7 @@ async def test_a_message_published_while_the_broker_is_away_goes_out_when_it_is_
     assert states[-1] == "closed"
 
 
-async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: PulseUser, exchange: str) -> None:
+async def test_a_missing_confirm_is_a_timeout_and_a_lost_one_unknown(user: PulseUser, exchange: str) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange)
         await publisher.open()
@@ -440,7 +436,7 @@ async def test_no_confirm_in_time_is_a_timeout_and_a_lost_one_is_unknown(user: P
 
 
 @pytest.mark.parametrize("fault", [Proxy.hold_requests, Proxy.hold_answers])
-async def test_what_timed_out_is_not_kept_while_the_broker_takes_or_confirms_nothing(
+async def test_timed_out_messages_are_not_kept_by_an_unresponsive_broker(
     user: PulseUser, exchange: str, fault: Callable[[Proxy], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "_MAX_LATE", 20)
@@ -461,7 +457,7 @@ async def test_what_timed_out_is_not_kept_while_the_broker_takes_or_confirms_not
             await publisher.publish({}, KEY)
 
 
-async def test_a_late_confirm_of_one_message_is_not_taken_for_another(user: PulseUser, exchange: str) -> None:
+async def test_a_late_confirm_is_not_attributed_to_another_message(user: PulseUser, exchange: str) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange, mandatory=True)
         await pulse.create_exchange(exchange)
@@ -530,7 +526,7 @@ async def test_closing_reports_what_has_no_outcome(user: PulseUser, exchange: st
         proxy.release_answers()
 
 
-async def test_closing_tells_what_was_sent_from_what_never_was(user: PulseUser, exchange: str) -> None:
+async def test_closing_distinguishes_sent_messages_from_unsent_ones(user: PulseUser, exchange: str) -> None:
     away = asyncio.Event()
 
     def on_state(_: str, state: pulsekit.State) -> None:
@@ -569,7 +565,7 @@ async def test_an_exchange_that_went_while_the_broker_was_away_is_made_again(
         assert await pulse.exchange_exists(exchange)
 
 
-async def test_an_exchange_of_another_kind_is_refused_and_other_publishers_live(
+async def test_an_exchange_of_another_type_fails_only_its_publisher(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
     other = pulse.publisher(exchange)
@@ -583,7 +579,7 @@ async def test_an_exchange_of_another_kind_is_refused_and_other_publishers_live(
     assert await pulse.link() is link
 
 
-async def test_a_broker_that_leaves_a_question_unanswered_is_asked_again(
+async def test_an_unanswered_request_is_sent_again(
     user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What ends a question of aiormq's for want of an answer closes its channel, and must not close more."""
@@ -606,7 +602,7 @@ async def test_a_broker_that_leaves_a_question_unanswered_is_asked_again(
         assert await pulse.link() is link
 
 
-async def test_whoever_gives_up_waiting_for_a_publisher_to_open_harms_nobody(user: PulseUser, exchange: str) -> None:
+async def test_cancelling_the_opening_of_a_publisher_affects_no_other(user: PulseUser, exchange: str) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher, other = pulse.publisher(exchange), pulse.publisher(exchange)
         await other.open()
@@ -633,9 +629,7 @@ def frame_max(request: pytest.FixtureRequest, rabbitmq: RabbitMQ) -> Iterator[in
     rabbitmq.eval(f"application:set_env(rabbit, frame_max, {before})")
 
 
-async def test_on_a_broker_of_small_frames_bodies_are_split_and_larger_headers_refused(
-    rabbitmq: RabbitMQ, frame_max: int
-) -> None:
+async def test_a_small_frame_limit_splits_bodies_and_refuses_large_headers(rabbitmq: RabbitMQ, frame_max: int) -> None:
     user = rabbitmq.user()
     exchange = f"exchange/{user.name}/x"
     async with pulsekit.connect(user.url) as pulse:
@@ -655,7 +649,7 @@ async def test_on_a_broker_of_small_frames_bodies_are_split_and_larger_headers_r
                 await publisher.publish({}, KEY, headers=large.headers)
 
 
-async def test_a_closed_publisher_says_so(user: PulseUser, exchange: str) -> None:
+async def test_a_closed_publisher_is_an_error(user: PulseUser, exchange: str) -> None:
     async with pulsekit.connect(user.url) as pulse:
         publisher = pulse.publisher(exchange)
         await publisher.publish({}, KEY)

@@ -51,7 +51,7 @@ def test_what_is_not_sent_has_its_receipt_in_its_place() -> None:
     assert [receipt.index for receipt in window.pop_receipts()] == [0, 1]
 
 
-def test_an_error_waits_until_the_receipts_before_it_are_taken() -> None:
+def test_an_error_is_raised_after_the_receipts_before_it() -> None:
     first, second = message(0), message(1)
     window = window_of(first, second)
     first.settle(Outcome.CONFIRMED, "")

@@ -52,7 +52,7 @@ def test_a_queue_that_pulseguardian_does_not_know_has_no_bindings(guardian: Site
         b"\xff",
     ],
 )
-def test_an_answer_that_is_no_list_of_bindings_is_told_as_such(guardian: Site, body: bytes) -> None:
+def test_an_answer_that_is_not_a_list_of_bindings_is_an_error(guardian: Site, body: bytes) -> None:
     guardian.body = body
     with pytest.raises(pulsekit.NetworkError, match="check the URL of PulseGuardian"):
         fetch_bindings(guardian.url, "queue/me/q")
@@ -72,7 +72,7 @@ def test_a_redirection_is_not_followed(guardian: Site) -> None:
     assert len(guardian.asked) == 1
 
 
-def test_a_site_without_that_page_is_told_from_one_that_fails(guardian: Site) -> None:
+def test_a_missing_page_differs_from_a_failing_site(guardian: Site) -> None:
     guardian.status = 404
     with pytest.raises(pulsekit.NotFound, match="404"):
         fetch_bindings(guardian.url, "queue/me/q")
@@ -117,7 +117,7 @@ def test_a_name_that_pulse_cannot_have_is_not_asked_for(guardian: Site) -> None:
     assert guardian.asked == []
 
 
-def test_what_is_bound_is_told_from_what_is_wanted_letter_by_letter() -> None:
+def test_existing_and_wanted_bindings_are_compared_case_sensitively() -> None:
     bound = [Bound(A, "#.x"), Bound(A, "x"), Bound(B, "#", {"n": 1})]
     change = compare(bound, [Binding(A, "x"), Binding(C, "#"), Binding(B, "#"), Binding(C, "#")])
     assert change.stale == (Bound(A, "#.x"),)

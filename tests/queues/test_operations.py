@@ -37,7 +37,7 @@ async def filled(user: PulseUser, count: int) -> AsyncIterator[tuple[Pulse, str]
         await pulse.delete_exchange(exchange, if_unused=False)
 
 
-async def test_a_look_tells_messages_consumers_and_the_room_that_is_left(user: PulseUser) -> None:
+async def test_a_depth_has_messages_consumers_and_room(user: PulseUser) -> None:
     async with filled(user, 3) as (pulse, queue):
         depth = await queue_depth(pulse, queue, pulsekit.Limits(warn=2, delete=10))
         assert (depth.queue, depth.ready, depth.consumers, depth.level, depth.room) == (queue, 3, 0, 1, 7)
@@ -45,7 +45,7 @@ async def test_a_look_tells_messages_consumers_and_the_room_that_is_left(user: P
             assert (await queue_depth(pulse, queue)).consumers == 1
 
 
-async def test_what_is_peeked_at_stays_in_its_order_and_is_marked_as_redelivered(user: PulseUser) -> None:
+async def test_peeked_messages_keep_their_order_and_are_marked_redelivered(user: PulseUser) -> None:
     async with filled(user, 4) as (pulse, queue):
         first = await peek(pulse, queue, 2)
         assert [(message.payload["number"], message.redelivered) for message in first] == [(0, False), (1, False)]
@@ -65,7 +65,7 @@ async def test_a_peeked_message_has_all_that_came_with_it(user: PulseUser) -> No
     assert message.body == b'{"number":0}'
 
 
-async def test_a_peek_holds_no_more_than_so_many_bytes(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peek_keeps_a_limited_number_of_bytes(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulsekit.queues.operations.PEEK_BYTES", 20)
     async with filled(user, 4) as (pulse, queue):
         assert len(await peek(pulse, queue)) == 2
@@ -98,7 +98,7 @@ async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
         assert await peek(pulse, queue) == []
 
 
-async def test_a_taken_message_that_is_not_acknowledged_is_in_the_queue_again(user: PulseUser) -> None:
+async def test_a_message_taken_without_an_ack_stays_in_the_queue(user: PulseUser) -> None:
     async with filled(user, 3) as (pulse, queue):
         async for messages in take(pulse, queue):
             await messages[1].ack()
@@ -136,7 +136,7 @@ async def test_a_queue_with_consumers_is_deleted_only_when_that_is_meant(user: P
         assert await delete_queue(pulse, queue) == 0
 
 
-async def test_a_binding_that_is_taken_off_brings_no_more_messages(user: PulseUser) -> None:
+async def test_an_unbound_binding_delivers_no_more_messages(user: PulseUser) -> None:
     exchange = f"exchange/{user.name}/x"
     async with filled(user, 0) as (pulse, queue):
         await unbind(pulse, queue, [Bound(exchange, "#"), Bound(exchange, "never.bound")])
@@ -144,7 +144,7 @@ async def test_a_binding_that_is_taken_off_brings_no_more_messages(user: PulseUs
             await pulse.publisher(exchange, mandatory=True).publish({}, "k")
 
 
-async def test_somebody_elses_queue_is_seen_and_not_touched(user: PulseUser, broker: RabbitMQ) -> None:
+async def test_a_queue_of_another_user_can_be_seen_but_not_changed(user: PulseUser, broker: RabbitMQ) -> None:
     async with filled(user, 1) as (_, queue), pulsekit.connect(broker.user().url) as other:
         assert (await queue_depth(other, queue)).ready == 1
         for attempt in (peek, purge_queue, delete_queue):
@@ -169,7 +169,7 @@ async def test_a_name_that_pulse_cannot_have_is_refused_before_connecting() -> N
                 await attempt(pulse, "q")
 
 
-async def test_watching_goes_on_after_the_connection_was_lost_and_ends_with_the_queue(user: PulseUser) -> None:
+async def test_watching_continues_after_a_reconnect_until_the_queue_is_deleted(user: PulseUser) -> None:
     async with filled(user, 1) as (pulse, queue), Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as watcher:
         looks = watch(watcher, queue, pulsekit.Limits(interval=0.01))
         assert (await anext(looks)).ready == 1

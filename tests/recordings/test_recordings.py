@@ -106,9 +106,7 @@ def test_a_recording_of_nothing_is_whole(tmp_path: Path) -> None:
 
 @STEPS
 @pytest.mark.parametrize("form", FORMS)
-def test_wherever_it_is_cut_off_that_is_noticed_and_what_is_before_is_read(
-    form: str, step: int, tmp_path: Path
-) -> None:
+def test_a_truncation_anywhere_is_noticed_after_the_messages_before_it(form: str, step: int, tmp_path: Path) -> None:
     path = recorded(tmp_path / form)
     whole, _ = read(path)
     data = path.read_bytes()
@@ -217,7 +215,7 @@ def test_damage_is_named_with_its_line(number: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_recordings_may_stand_one_behind_the_other(form: str, tmp_path: Path) -> None:
+def test_a_file_may_contain_several_recordings(form: str, tmp_path: Path) -> None:
     first, second = recorded(tmp_path / f"1{form}", 3), recorded(tmp_path / f"2{form}", 2)
     both = tmp_path / form
     both.write_bytes(first.read_bytes() + second.read_bytes())
@@ -234,7 +232,7 @@ def test_ndjson_that_is_no_recording_is_read_too(tmp_path: Path) -> None:
     assert [(one.routing_key, one.content, one.received) for one in found] == [("a", 1, None), ("b", 2, None)]
 
 
-def test_a_recording_is_for_its_owner_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_a_recording(tmp_path: Path) -> None:
     with Recorder(tmp_path / "r.ndjson"):
         assert (tmp_path / "r.ndjson").stat().st_mode & 0o777 == 0o600
 
@@ -366,7 +364,7 @@ def test_when_the_disk_is_full_all_that_was_synced_can_be_read(form: str, tmp_pa
         recorder.write([message(0)])
 
 
-def test_a_device_that_takes_nothing_is_an_error_of_the_system(tmp_path: Path) -> None:
+def test_a_device_that_accepts_nothing_is_an_os_error(tmp_path: Path) -> None:
     path = tmp_path / "full.ndjson"
     path.symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left") as caught:
@@ -374,9 +372,7 @@ def test_a_device_that_takes_nothing_is_an_error_of_the_system(tmp_path: Path) -
     assert caught.value.filename == str(path)
 
 
-def test_an_interruption_while_it_is_written_leaves_whole_lines(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interruption_during_a_write_leaves_complete_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "jobs.ndjson"
     recorder = Recorder(path)
     recorder.open()

@@ -45,7 +45,7 @@ def test_faster_is_the_same_in_less_time() -> None:
     assert due(*entries, speed=inf) == [0, 0, 0]
 
 
-def test_nobody_waits_longer_than_the_longest_gap() -> None:
+def test_no_interval_exceeds_the_maximum_gap() -> None:
     assert due(record(0), record(100), record(101), record(1000), max_gap=5) == [0, 5, 6, 11]
     assert due(record(0), record(100), max_gap=5, speed=50) == [0, 2]
 
@@ -62,7 +62,7 @@ def test_what_has_no_time_follows_at_once() -> None:
     assert due(record(None), record(0), record(None), record(2)) == [0, 0, 0, 2]
 
 
-def test_a_gap_takes_the_time_it_took() -> None:
+def test_a_gap_keeps_its_duration() -> None:
     gap = Gap(NOON, NOON + timedelta(seconds=9), 2, lossy=True)
     assert due(record(0), gap, record(9)) == [0, 9]
 
@@ -114,14 +114,14 @@ async def replayed(entries: Iterable[Record | Gap], publisher: Publisher, **how:
     return replay
 
 
-async def test_each_message_leaves_when_it_is_due() -> None:
+async def test_each_message_is_sent_when_it_is_due() -> None:
     publisher = Publisher()
     replay = await replayed([record(5), record(5.5), record(8)], publisher)
     assert publisher.times == [0, 0.5, 3]
     assert (replay.count, replay.planned, replay.late, replay.latest) == (3, 3, 0, 0)
 
 
-async def test_what_is_late_is_told_and_puts_nothing_else_off() -> None:
+async def test_a_late_message_is_reported_and_delays_no_other() -> None:
     publisher = Publisher(takes=[2.5])
     replay = await replayed([record(0), record(1), record(2), record(3), record(4)], publisher)
     assert publisher.times == [0, 2.5, 2.5, 3, 4]
@@ -160,7 +160,7 @@ async def test_what_was_recorded_is_what_is_sent() -> None:
     assert (second.payload, second.routing_key) == ({"a": 1}, "b")
 
 
-async def test_damage_is_told_after_what_is_before_it() -> None:
+async def test_damage_is_reported_after_the_messages_before_it() -> None:
     def entries() -> Iterator[Record]:
         yield record(0)
         raise pulsekit.DamagedRecording("cut", source="f", line=2, count=1)

@@ -70,7 +70,7 @@ async def test_a_message_is_acknowledged_once_the_disk_has_it(
     monkeypatch.undo()
 
 
-async def test_when_many_wait_for_their_acknowledgement_nobody_waits_for_the_clock(writer: RecordingWriter) -> None:
+async def test_many_unacknowledged_messages_are_synced_before_the_timer(writer: RecordingWriter) -> None:
     broker = Broker()
     await writer.write([broker.message(number) for number in range(500)])
     assert len(broker.acknowledged) == 500
@@ -94,7 +94,7 @@ async def test_what_the_disk_could_not_keep_is_never_acknowledged(
     assert broker.acknowledged == [1]
 
 
-async def test_a_gap_stands_before_the_first_message_after_it_even_if_others_were_waiting(
+async def test_a_gap_precedes_the_first_message_after_it(
     writer: RecordingWriter,
 ) -> None:
     broker = Broker()

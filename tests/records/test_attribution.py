@@ -30,7 +30,7 @@ def message(key: str, *cc: str, exchange: str = JOBS) -> Message:
         (message("treeherder.x", exchange="exchange/you/x"), []),
     ],
 )
-def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Message, patterns: list[str]) -> None:
+def test_a_message_belongs_to_the_bindings_that_match_one_of_its_keys(given: Message, patterns: list[str]) -> None:
     attribution = MatchedBindings(EVERYTHING)
     for _ in range(2):  # the second time from memory
         assert [binding.pattern for binding in attribution.bindings(given)] == patterns
@@ -38,7 +38,7 @@ def test_a_message_belongs_to_the_bindings_that_take_one_of_its_keys(given: Mess
         assert attribution.names(given) == [f"{given.exchange}:{pattern}" for pattern in patterns]
 
 
-def test_the_reason_names_the_key_that_was_taken() -> None:
+def test_the_reason_names_the_key_that_matched() -> None:
     reasons = MatchedBindings(EVERYTHING).reasons(message("treeherder.try._", "other", "route.x"))
     assert [(reason.binding.pattern, reason.key, reason.words) for reason in reasons] == [
         ("treeherder.#", "treeherder.try._", "# matches 'try._'"),
@@ -46,7 +46,7 @@ def test_the_reason_names_the_key_that_was_taken() -> None:
     ]
 
 
-def test_headers_that_nobody_can_read_leave_the_routing_key() -> None:
+def test_malformed_headers_leave_only_the_routing_key() -> None:
     class Unreadable(Message):
         @property
         def headers(self) -> Any:

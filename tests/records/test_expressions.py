@@ -31,7 +31,7 @@ RECORD = {
         ("''", False),
     ],
 )
-def test_a_filter_takes_what_jmespath_calls_true(text: str, taken: bool) -> None:
+def test_a_filter_matches_values_that_jmespath_calls_true(text: str, taken: bool) -> None:
     chosen = Filter(text)
     assert chosen.matches(RECORD) is taken
     assert not chosen.failures
@@ -81,7 +81,7 @@ def test_what_json_has_no_number_for_is_a_failure() -> None:
     assert query.failure
 
 
-def test_nobody_pays_for_expressions_who_has_none() -> None:
+def test_jmespath_is_imported_only_for_an_expression() -> None:
     modules = subprocess.run(
         [sys.executable, "-c", "import sys, json, pulsekit.records.expressions; print(json.dumps(list(sys.modules)))"],
         capture_output=True,
@@ -111,7 +111,7 @@ def test_nobody_pays_for_expressions_who_has_none() -> None:
         ("headers.x || payload.tier", ("headers.x",)),
     ],
 )
-def test_fields_that_no_record_had_are_named_with_those_that_may_be_meant(text: str, missing: tuple[str, ...]) -> None:
+def test_missing_fields_are_named_with_suggestions(text: str, missing: tuple[str, ...]) -> None:
     record = RECORD | {"payload": RECORD["payload"] | {"null": None}}  # type: ignore[operator] # a dict
     query = Query(text)
     query.line(record)

@@ -31,7 +31,7 @@ def test_a_rate_is_of_the_time_since_the_look_before() -> None:
     assert (quiet.messages, quiet.rate, quiet.rows[0].rate) == (1, 0.0, 0.0)
 
 
-def test_keys_that_never_come_twice_do_not_make_it_grow_and_nothing_is_left_out() -> None:
+def test_unique_keys_do_not_increase_memory_and_all_are_counted() -> None:
     rates = Rates(0.0, most=100)
     for number in range(10_000):
         rates.add("exchange/me/x", f"{number}.x", 1)

@@ -61,7 +61,7 @@ def test_a_record_that_was_read_back_is_the_same_json(body: bytes, exact: bool) 
     assert value.items() >= (message_record(given) | {"size": value["size"]}).items()
 
 
-def test_a_record_that_somebody_wrote_needs_no_more_than_key_and_payload() -> None:
+def test_a_record_written_by_hand_needs_only_key_and_payload() -> None:
     value = record_value(read_record({"routing_key": "k", "payload": {"a": 1}, "cc": ["c"]}))
     assert (value["payload"], value["cc"], value["received"], value["size"]) == ({"a": 1}, ["c"], None, 7)
 
@@ -114,7 +114,7 @@ def test_properties_come_back() -> None:
 
 
 @given(st.dictionaries(st.text(), st.recursive(st.none() | st.booleans() | st.text() | st.integers(), st.lists)))
-def test_a_line_is_read_back_as_it_was_and_holds_nothing_a_terminal_acts_upon(value: dict[str, Any]) -> None:
+def test_a_line_is_read_back_unchanged_and_safe_for_a_terminal(value: dict[str, Any]) -> None:
     line = dump_line(value)
     assert json.loads(line) == value
     assert not any(ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2066\u200f\u061c\u2028" for c in line)
@@ -154,15 +154,13 @@ def test_any_json_becomes_one_line_with_the_same_payload(
         (b" 1 ", "1"),
     ],
 )
-def test_a_payload_is_spelled_as_it_came_unless_a_line_or_a_reader_would_suffer(
-    body: bytes, written: str | None
-) -> None:
+def test_a_payload_keeps_its_spelling_if_it_is_one_safe_line(body: bytes, written: str | None) -> None:
     line = record_line(message(body)).decode()
     assert line.endswith(f'"headers":{{}},"payload":{written or body.decode()}}}\n')
 
 
 @pytest.mark.parametrize("layout", [b"", b" "], ids=["as it is", "written anew"])
-def test_a_payload_is_never_nested_so_deeply_that_a_record_with_it_cannot_be_read(layout: bytes) -> None:
+def test_a_record_is_never_nested_too_deeply_to_be_read(layout: bytes) -> None:
     for depth, form in ((MAX_DEPTH - 1, "payload"), (MAX_DEPTH, "body"), (MAX_DEPTH + 1, "body"), (100_000, "body")):
         body = b"[" * depth + layout + b"]" * depth
         record = parse_json(record_line(message(body))).value
@@ -200,7 +198,7 @@ def test_a_record_is_recognised(value: Any) -> None:
 @pytest.mark.parametrize(
     "value", [{}, [], None, {"routing_key": 1, "payload": 1}, {"routing_key": "a"}, {"payload": 1}]
 )
-def test_a_payload_is_not_taken_for_a_record(value: Any) -> None:
+def test_a_payload_is_not_mistaken_for_a_record(value: Any) -> None:
     assert not is_record(value)
 
 
@@ -232,12 +230,12 @@ def test_the_body_of_a_record_wins_over_its_payload() -> None:
     ],
     ids=lambda change: repr(change)[:40],
 )
-def test_a_record_that_is_wrong_says_so(change: dict[str, Any]) -> None:
+def test_an_invalid_record_is_an_error(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidMessage):
         read_record({"routing_key": "a", "payload": 1} | change)
 
 
-def test_a_record_whose_body_is_not_json_can_still_be_sent_but_not_validated() -> None:
+def test_a_record_without_json_can_be_sent_but_not_validated() -> None:
     record = read_record({"routing_key": "a", "body": "not json"})
     assert record.content == b"not json"
     with pytest.raises(DocumentError):

@@ -15,7 +15,7 @@ def read(*lines: str | bytes) -> list[RoutedMessage]:
     return list(read_routed([line if isinstance(line, bytes) else line.encode() for line in lines], source="keys.txt"))
 
 
-def test_keys_stand_one_a_line() -> None:
+def test_keys_are_one_per_line() -> None:
     assert read("treeherder.try._\n", "\n", "a b\r\n", "last") == [
         RoutedMessage(("treeherder.try._",)),
         RoutedMessage(("a b",)),

@@ -33,7 +33,7 @@ def records(view: Selection, *messages: Message) -> list[Any]:
     return [json.loads(seen.line()) for seen in view.choose(messages)]
 
 
-def test_every_record_says_its_size_and_the_bindings_that_took_it() -> None:
+def test_every_record_has_its_size_and_matching_bindings() -> None:
     view = Selection(BINDINGS)
     (record,) = records(view, message({"n": 1}, "a.x", "b"))
     assert record["bindings"] == [f"{EXCHANGE}:a.#", f"{EXCHANGE}:b"]
@@ -62,7 +62,7 @@ def test_a_filter_sees_the_whole_record() -> None:
     assert [record["payload"]["n"] for record in records(chosen, *given)] == [3]
 
 
-def test_a_query_is_all_that_is_shown_and_what_it_has_no_value_for_is_left_out() -> None:
+def test_a_query_replaces_the_record_and_skips_messages_without_a_value() -> None:
     view = Selection(BINDINGS, query=Query("sum(payload)"))
     assert records(view, message([1, 2]), message("x"), message([])) == [3, 0]
     assert [(name, expression.failures) for name, expression in view.expressions] == [("--query", 1)]
@@ -84,12 +84,12 @@ def test_only_what_is_invalid_can_be_chosen() -> None:
     assert [record["routing_key"] for record in records(view, *given)] == ["bad", "worse"]
 
 
-def test_only_a_schema_tells_what_is_invalid() -> None:
+def test_only_a_schema_decides_what_is_invalid() -> None:
     with pytest.raises(ConfigurationError, match="--schema"):
         Selection(BINDINGS, invalid_only=True)
 
 
-def test_out_of_its_envelope_a_payload_is_what_filter_query_and_schema_see() -> None:
+def test_filter_query_and_schema_see_the_unwrapped_payload() -> None:
     schema = load_schema("pulse-job")
     view = Selection(BINDINGS, unwraps=True, schema=schema, filter=Filter("payload.taskId && envelope.sent == 'then'"))
     (seen,) = view.choose([message(WRAPPED), message(JOBS[0])])

@@ -115,7 +115,7 @@ async def test_rabbitmq_4_logs_in_a_client_without_a_name_as_guest(address) -> N
         assert "authenticated user was 'guest'" in (await wire.until_close()).reply_text
 
 
-async def test_messages_given_back_in_any_order_keep_theirs(wire, name) -> None:
+async def test_messages_requeued_in_any_order_keep_their_positions(wire, name) -> None:
     await declare(wire, name)
     await wire.call(Confirm.Select())
     await publish(wire, "", name, b"1", b"2", b"3")
@@ -125,7 +125,7 @@ async def test_messages_given_back_in_any_order_keep_theirs(wire, name) -> None:
     assert await bodies(wire, name, 3) == [b"1", b"2", b"3"]
 
 
-async def test_a_dead_letter_tells_its_history(wire, name, address) -> None:
+async def test_a_dead_letter_has_its_history(wire, name, address) -> None:
     end = await declare(wire, name + "end")
     middle = await declare(wire, name + "middle", dead_letter_exchange="", dead_letter_routing_key=end, message_ttl=20)
     first = await declare(wire, name, dead_letter_exchange="", dead_letter_routing_key=middle)
@@ -164,7 +164,7 @@ async def test_a_dead_letter_tells_its_history(wire, name, address) -> None:
     assert (method.exchange, method.routing_key, head.properties.expiration) == ("", end, None)
 
 
-async def test_a_cycle_goes_on_after_a_rejection_and_ends_without_one(wire, name) -> None:
+async def test_a_cycle_continues_after_a_rejection_and_ends_without_one(wire, name) -> None:
     other = name + "other"
     await declare(wire, name, dead_letter_exchange="", dead_letter_routing_key=other, message_ttl=10)
     await declare(wire, other, dead_letter_exchange="", dead_letter_routing_key=name)
@@ -323,7 +323,7 @@ async def test_a_reply_comes_straight_back(wire, name, address) -> None:
         assert (method.consumer_tag, data) == ("r", b"answer")
 
 
-async def test_a_redelivery_says_so_to_the_next_consumer(wire, name, address) -> None:
+async def test_a_redelivery_is_marked_for_the_next_consumer(wire, name, address) -> None:
     await wire.call(Queue.Declare(queue=name, auto_delete=True))
     async with connect(address.host, address.port, Login()) as gone:
         await gone.call(Basic.Consume(queue=name, consumer_tag="t"))

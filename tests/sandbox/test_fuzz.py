@@ -125,6 +125,6 @@ def test_hostile_tables_are_refused_at_once(payload) -> None:
     assert names in (["Connection.Close 502"], ["Queue.DeclareOk"])
 
 
-def test_login_as_anybody_ends_in_amqp() -> None:
+def test_a_login_as_any_user_gets_an_amqp_answer() -> None:
     client = Client(World())
     client.log_in(Login(user="any/body \N{SNOWMAN}", password="x"))

@@ -46,7 +46,7 @@ def test_unacknowledged_messages_count(world) -> None:
     assert "guardian-warned" in world.kinds()
 
 
-def test_a_queue_over_the_second_limit_is_deleted_and_its_consumers_are_cancelled(world) -> None:
+def test_a_queue_over_the_second_limit_is_deleted_with_its_consumers(world) -> None:
     client = world.connect()
     client.call(Queue.Declare(queue="queue/me/q"), Basic.Consume(queue="queue/me/q"))
     fill(client, 5)
@@ -58,7 +58,7 @@ def test_a_queue_over_the_second_limit_is_deleted_and_its_consumers_are_cancelle
     assert client.names() == ["Basic.Return 312"]
 
 
-def test_queues_at_the_limits_are_left_alone(world) -> None:
+def test_queues_at_the_limits_are_kept(world) -> None:
     client = world.connect()
     for name in ("queue/me/warn", "queue/me/delete"):
         client.call(Queue.Declare(queue=name))
@@ -70,7 +70,7 @@ def test_queues_at_the_limits_are_left_alone(world) -> None:
     assert "guardian-deleted" not in world.kinds()
 
 
-def test_queues_that_are_nobodys_are_left_alone(world) -> None:
+def test_queues_without_an_owner_are_kept(world) -> None:
     client = world.connect()
     client.call(Queue.Declare(queue="q"))
     fill(client, 9, "q")

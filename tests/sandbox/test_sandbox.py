@@ -49,7 +49,7 @@ async def test_a_user_of_pulse_has_only_its_own_corner(sandbox, bound_queue) -> 
             await channel.declare_exchange(EXCHANGE, aio_pika.ExchangeType.TOPIC, durable=True)
 
 
-async def test_starting_takes_a_blink() -> None:
+async def test_starting_is_quick() -> None:
     began = time.thread_time()
     async with Sandbox():
         assert time.thread_time() - began < 0.05
@@ -96,7 +96,7 @@ async def test_a_cut_connection_gives_its_messages_back(sandbox, bound_queue) ->
         await connection.close()
 
 
-async def test_a_connection_closed_by_the_operator_is_told_why(sandbox) -> None:
+async def test_a_connection_closed_by_the_operator_gets_the_reason(sandbox) -> None:
     async with connect(sandbox.host, sandbox.port, Login()) as wire:
         sandbox.close_connections(text="maintenance")
         close = await wire.next()
@@ -209,7 +209,7 @@ def test_an_unknown_version_of_rabbitmq_is_refused() -> None:
         Sandbox(rabbitmq=5)
 
 
-async def test_outside_its_block_it_says_so() -> None:
+async def test_use_outside_the_block_is_an_error() -> None:
     sandbox = Sandbox()
     with pytest.raises(NotOpen, match="async with"):
         sandbox.cut()
@@ -258,7 +258,7 @@ async def test_a_hundred_thousand_messages_wait_in_one_queue(sandbox) -> None:
         assert (await wire.call(Queue.Purge(queue="q"))).message_count == 100_000
 
 
-async def test_a_publisher_that_does_not_read_its_returns_is_read_no_more_until_it_does(sandbox) -> None:
+async def test_a_publisher_that_reads_no_returns_is_not_read_meanwhile(sandbox) -> None:
     async with connect(sandbox.host, sandbox.port, Login()) as wire:
         wire.reader._transport.pause_reading()
         sent = 0

@@ -99,7 +99,7 @@ def test_the_treeherder_profile_is_the_verdict_of_jsonschema(verdicts: list[Verd
     assert differing == []
 
 
-def test_the_strict_profile_disagrees_about_formats_alone(verdicts: list[Verdict]) -> None:
+def test_the_profiles_disagree_only_about_formats(verdicts: list[Verdict]) -> None:
     for verdict in verdicts:
         if verdict.strict is not verdict.oracle:
             assert verdict.oracle

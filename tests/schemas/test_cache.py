@@ -67,7 +67,7 @@ def test_anything_else_is_worked_out_anew(home: Path, inputs: tuple[bytes, ...])
     assert times_done() == 0
 
 
-def test_what_is_kept_is_the_users_alone(folder: Path) -> None:
+def test_only_the_user_can_read_the_cache(folder: Path) -> None:
     before = os.umask(0)
     try:
         times_done()
@@ -122,7 +122,7 @@ def test_a_circle_of_links_is_no_home(home: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("call", ["open", "rename", "listdir", "mkdir"])
-def test_a_disk_that_takes_nothing_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+def test_a_disk_that_accepts_nothing_is_not_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
     if call != "mkdir":
         times_done()
         entry(folder).unlink()
@@ -139,7 +139,7 @@ def test_a_disk_that_takes_nothing_is_no_error(folder: Path, monkeypatch: pytest
     assert not folder.exists() or list(folder.iterdir()) == []
 
 
-def test_a_disk_that_becomes_full_leaves_nothing_half_written(folder: Path) -> None:
+def test_a_full_disk_leaves_no_partial_entry(folder: Path) -> None:
     times_done()
     entry(folder).unlink()
     script = (
@@ -202,14 +202,14 @@ def test_nothing_is_read_below_a_folder_that_others_can_write(folder: Path, leve
     assert times_done() == 2
 
 
-def test_below_a_sticky_folder_nobody_can_replace_what_is_not_theirs(home: Path, folder: Path) -> None:
+def test_below_a_sticky_folder_other_users_cannot_replace_entries(home: Path, folder: Path) -> None:
     home.chmod(0o1777)
     assert times_done() == 1
     assert times_done() == 0
 
 
 @pytest.mark.parametrize("owned", ["home", "folder", "entry"])
-def test_what_belongs_to_somebody_else_is_not_read(folder: Path, owned: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_of_another_user_are_not_read(folder: Path, owned: str, monkeypatch: pytest.MonkeyPatch) -> None:
     times_done()
     path = {"home": folder.parents[1], "folder": folder, "entry": entry(folder)}[owned]
     inode = path.stat().st_ino
@@ -227,9 +227,7 @@ def test_what_belongs_to_somebody_else_is_not_read(folder: Path, owned: str, mon
     assert times_done(1) == 1
 
 
-def test_somebody_else_with_the_same_home_does_not_read_what_is_there(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_user_with_the_same_home_does_not_read_the_cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     times_done()
     monkeypatch.setattr(os, "geteuid", lambda: STRANGER)
     assert times_done() == 2
@@ -252,7 +250,7 @@ def test_what_is_no_plain_file_is_not_read(folder: Path, kind: str) -> None:
     assert aside.read_bytes() == data
 
 
-def test_a_link_in_the_place_of_the_folder_is_followed_only_to_what_is_safe(home: Path, folder: Path) -> None:
+def test_a_linked_folder_is_used_only_if_its_target_is_safe(home: Path, folder: Path) -> None:
     folder.parent.mkdir(mode=0o700)
     (home / "elsewhere").mkdir(mode=0o777)
     (home / "elsewhere").chmod(0o777)

@@ -76,7 +76,7 @@ def test_a_value_is_text_where_the_schema_wants_text(text: str, value: Any) -> N
     assert type(place) is type(value)
 
 
-def test_what_is_missing_around_a_field_is_made_as_the_schema_has_it() -> None:
+def test_missing_containers_are_created_as_the_schema_requires() -> None:
     job = edited(
         PENDING,
         "buildMachine.platform=linux64",
@@ -126,7 +126,7 @@ def test_later_assignments_win_and_one_may_go_into_another() -> None:
     assert (job["tier"], job["origin"]) == (2, {"project": "b"})
 
 
-def test_the_payload_that_was_given_stays_as_it_is() -> None:
+def test_the_given_payload_is_not_changed() -> None:
     before = deepcopy(COMPLETED)
     after = edited(COMPLETED, "origin.project=x", "labels.0=y", "logs.-={}", removals=("jobInfo.links.0.url",))
     assert before == COMPLETED
@@ -149,7 +149,7 @@ def test_the_payload_that_was_given_stays_as_it_is() -> None:
         ("labels.01=x", "items go by their number, or -"),
     ],
 )
-def test_what_no_job_has_a_place_for_is_told_before_any_is_read(assignment: str, words: str) -> None:
+def test_a_field_that_no_job_has_is_reported_before_reading(assignment: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Edits([assignment], schema=JOB)
     assert words in str(caught.value)
@@ -160,7 +160,7 @@ def test_what_no_job_has_a_place_for_is_told_before_any_is_read(assignment: str,
         assert words in str(caught.value)
 
 
-def test_a_field_that_the_schema_does_not_know_is_removed_where_it_is() -> None:
+def test_an_unknown_field_is_removed_from_payloads_that_have_it() -> None:
     assert Edits([], ["extra", "/origin/more/0"], schema=JOB).apply(
         {**PENDING, "extra": 1, "origin": {**PENDING["origin"], "more": [1, 2]}}
     ) == {**PENDING, "origin": {**PENDING["origin"], "more": [2]}}
@@ -200,7 +200,7 @@ def test_a_schema_with_branches_allows_what_any_of_them_does() -> None:
     assert edited({}, "anything.at.all=1", schema=load_schema({})) == {"anything": {"at": {"all": 1}}}
 
 
-def test_what_was_set_has_no_place_in_the_text_and_the_rest_keeps_its_own() -> None:
+def test_new_values_have_no_position_and_others_keep_theirs() -> None:
     text = "state: pending\ntier: 9\norigin:\n  project: 7\n"
     document = Edits(["state=done"], schema=JOB).document(parse_yaml(text, source="job.yml"))
     places = {problem.pointer: problem.line for problem in JOB.problems(document) if problem.rule != "required"}
@@ -210,7 +210,7 @@ def test_what_was_set_has_no_place_in_the_text_and_the_rest_keeps_its_own() -> N
     assert found["/labels/2"] is None
 
 
-def test_a_member_of_a_document_can_be_changed_alone() -> None:
+def test_one_member_of_a_document_can_be_changed() -> None:
     document = parse_json('{"routing_key": "k",\n "payload": {"state": "pending", "tier": 9}}')
     after = Edits(["state=done"], schema=JOB).document(document, "payload")
     assert after.value == {"routing_key": "k", "payload": {"state": "done", "tier": 9}}

@@ -92,7 +92,7 @@ def test_a_wrong_word_comes_with_the_right_ones() -> None:
         ({"timeStarted": "now"}, "must be a date and time by RFC 3339, such as 2026-11-23T18:00:00Z", ""),
     ],
 )
-def test_a_problem_says_what_is_found_what_is_allowed_and_what_to_do(
+def test_a_problem_has_the_value_the_allowed_values_and_a_hint(
     members: dict[str, Any], message: str, hint: str
 ) -> None:
     problem = only(changed(**members))
@@ -107,7 +107,7 @@ def test_a_pattern_is_shown_as_the_schema_has_it() -> None:
     assert "^[A-Za-z0-9/+-]+$, " in only(changed(taskId="ä")).message
 
 
-def test_a_revision_of_digits_alone_in_yaml_gets_the_quotes_it_needs() -> None:
+def test_a_numeric_revision_in_yaml_gets_the_necessary_quotes() -> None:
     text = "\n".join(f"{name}: {json.dumps(value)}" for name, value in PENDING.items() if name != "origin")
     document = parse_yaml(f"{text}\norigin:\n  project: try\n  revision: {'7' * 40}\n", source="job.yml")
     problem = only(document)
@@ -119,7 +119,7 @@ def test_a_revision_of_digits_alone_in_yaml_gets_the_quotes_it_needs() -> None:
     )
 
 
-def test_every_problem_of_a_job_is_told_at_once_in_the_order_of_the_job() -> None:
+def test_every_problem_of_a_job_is_listed_in_its_order() -> None:
     job = changed(state="done", labels=["ok", "a b", 3], version=2)
     job["logs"].append({"url": "x", "nam": "y"})
     assert [(problem.pointer, problem.rule) for problem in JOB.problems(job)] == [
@@ -176,7 +176,7 @@ def test_of_several_forms_the_nearest_is_explained(origin: Any, nearest: str, pr
     assert [problem.pointer for problem in rest] == problems
 
 
-def test_what_fits_two_forms_of_which_one_is_wanted_is_told_so() -> None:
+def test_a_value_that_matches_two_forms_of_one_is_reported() -> None:
     (problem,) = load_schema({"oneOf": [{"type": "integer"}, {"type": "string"}, {"minimum": 1}]}).problems(1)
     assert problem.message == "matches form 1 and form 3, but must match only one of them"
 
@@ -244,7 +244,7 @@ def test_the_error_reads_as_one_sentence_a_problem() -> None:
     assert caught.value.schema == "pulse-job"
 
 
-def test_a_missing_property_whose_schema_leads_nowhere_is_told_like_any_other() -> None:
+def test_a_missing_property_with_a_circular_schema_is_reported() -> None:
     schema = load_schema(
         {
             "required": ["x"],

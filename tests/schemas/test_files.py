@@ -99,7 +99,7 @@ def test_a_file_of_another_draft_is_refused(tmp_path: Path) -> None:
         load_schema(path)
 
 
-def test_a_mistake_in_a_file_of_a_set_is_told_with_its_file(tmp_path: Path) -> None:
+def test_an_error_in_a_file_of_a_set_names_the_file(tmp_path: Path) -> None:
     path = _write(tmp_path, job={"items": {"$ref": "x.json"}}, x={"maxLength": "1"})
     with pytest.raises(SchemaError, match=r"the schema is invalid at /definitions/x.json/maxLength: "):
         load_schema(path)

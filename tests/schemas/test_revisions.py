@@ -26,7 +26,7 @@ GIT = former(kind="github.com", owner="mozilla", pullRequestID=8)
 
 
 @pytest.mark.parametrize("job", [HG, GIT, former(kind="hg.mozilla.org"), former(kind="github.com")])
-def test_the_former_schema_takes_what_todays_does_not_and_the_migrated_job_is_todays(job: dict[str, Any]) -> None:
+def test_a_job_of_an_older_form_becomes_valid_by_migration(job: dict[str, Any]) -> None:
     before = deepcopy(job)
     assert load_schema(FORMER).is_valid(job)
     assert not load_schema(TODAY).is_valid(job)
@@ -36,7 +36,7 @@ def test_the_former_schema_takes_what_todays_does_not_and_the_migrated_job_is_to
     assert job == before
 
 
-def test_the_number_keeps_its_value_under_its_new_name_and_the_rest_stays() -> None:
+def test_migration_renames_the_number_and_keeps_all_other_values() -> None:
     assert migrate(HG)[0]["origin"] == {"project": "autoland", "revision": REVISION, "id": 7}
     assert migrate(GIT)[0]["origin"] == {"project": "autoland", "revision": REVISION, "id": 8}
     assert {key: value for key, value in migrate(GIT)[0].items() if key != "origin"} == {
@@ -53,7 +53,7 @@ def test_every_change_is_named() -> None:
 
 
 @pytest.mark.parametrize("job", [JOBS[0], former(kind="hg.mozilla.org", pushLogID=1, id=2), 7, None, {"origin": []}])
-def test_what_is_not_of_the_former_form_or_ambiguous_is_left_alone(job: Any) -> None:
+def test_current_and_ambiguous_jobs_are_not_migrated(job: Any) -> None:
     assert migrate(job) == (job, ())
 
 
@@ -126,7 +126,7 @@ def test_an_older_form_is_explained_in_one_problem(
     assert all(word in str(problems[0]) for word in words)
 
 
-def test_no_suggestion_takes_one_hash_for_another() -> None:
+def test_no_suggestion_replaces_one_hash_by_another() -> None:
     for problem in load_schema(TODAY).problems(NEEDS_HASH):
         assert problem.suggestion is None
         assert "meant to be" not in problem.hint

@@ -55,7 +55,7 @@ def test_real_jobs_are_valid(corpus: Path) -> None:
         ({"display": COMPLETED["display"] | {"jobSymbol": ""}}, True, True),
     ],
 )
-def test_the_profiles_differ_in_formats_alone(members: dict[str, Any], treeherder: bool, strict: bool) -> None:
+def test_the_profiles_differ_only_in_formats(members: dict[str, Any], treeherder: bool, strict: bool) -> None:
     schema = load_schema("pulse-job")
     job = PENDING | members
     assert schema.is_valid(job, "treeherder") is treeherder
@@ -77,7 +77,7 @@ def test_one_schema_is_compiled_once_for_the_process(tmp_path: Path) -> None:
     assert load_schema(tmp_path / "a.json").is_valid("x")
 
 
-def test_a_schema_can_be_a_file_of_yaml_or_json_or_a_mapping(tmp_path: Path) -> None:
+def test_a_schema_can_be_yaml_json_or_a_mapping(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("title: Ours\ntype: integer\n")
     (tmp_path / "a.json").write_text('{"title": "Ours", "type": "integer"}')
     for source, name in [
@@ -99,7 +99,7 @@ def test_changing_a_mapping_afterwards_changes_nothing() -> None:
     assert schema.is_valid(1)
 
 
-def test_a_schema_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path) -> None:
+def test_an_unknown_schema_is_reported_with_the_known_ones(tmp_path: Path) -> None:
     for missing in ("pulse-jobs", tmp_path / "schema.yml"):
         with pytest.raises(
             SchemaError, match=f"{missing}.*use the path of a file, or one of pulse-job, pulse-job-2020, registration"
@@ -107,7 +107,7 @@ def test_a_schema_that_does_not_exist_is_told_with_those_that_do(tmp_path: Path)
             load_schema(missing)
 
 
-def test_a_file_that_is_no_schema_is_told_with_its_name(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_schema_is_reported_with_its_name(tmp_path: Path) -> None:
     (tmp_path / "bad.yml").write_text("type: integer\ntype: string\n")
     with pytest.raises(SchemaError, match=r"bad\.yml:2:1: .*occurs twice"):
         load_schema(tmp_path / "bad.yml")
@@ -131,7 +131,7 @@ def test_a_mapping_that_is_not_json_is_refused() -> None:
             load_schema(given)
 
 
-def test_problems_of_a_document_have_their_place_and_those_of_a_value_have_none() -> None:
+def test_only_problems_of_a_document_have_a_position() -> None:
     schema = load_schema({"items": {"type": "integer"}})
     (placed,) = schema.problems(parse_json('[1,\n "x"]', source="a.json"))
     assert (placed.line, placed.column) == (2, 2)
@@ -238,7 +238,7 @@ def test_a_schema_of_ones_own_is_compiled_once_for_all_processes(tmp_path: Path,
     assert in_another_process(CHECK, cache, path) == "True False"
 
 
-def test_a_mistake_in_a_schema_of_ones_own_is_told_each_time(tmp_path: Path) -> None:
+def test_an_error_in_a_custom_schema_is_reported_each_time(tmp_path: Path) -> None:
     (tmp_path / "wrong.yml").write_text("type: text\n")
     script = (
         "from pulsekit.errors import SchemaError\n"
@@ -250,7 +250,7 @@ def test_a_mistake_in_a_schema_of_ones_own_is_told_each_time(tmp_path: Path) -> 
         assert told.startswith(f"{tmp_path / 'wrong.yml'}: the schema is invalid at /type")
 
 
-def test_code_that_somebody_else_could_have_put_there_is_not_run(tmp_path: Path) -> None:
+def test_code_that_another_user_could_have_written_is_not_run(tmp_path: Path) -> None:
     path, cache = tmp_path / "own.yml", tmp_path / "cache"
     path.write_text("type: integer\n")
     in_another_process(CHECK, cache, path)

@@ -58,7 +58,7 @@ def _escaped(key: str) -> list[str]:
 
 
 @pytest.mark.parametrize("key", LOGIN)
-def test_no_spelling_of_a_key_lets_a_project_say_who_logs_in_where(key: str, tmp_path: Path) -> None:
+def test_no_spelling_of_a_key_lets_a_project_set_the_login(key: str, tmp_path: Path) -> None:
     names = (key, key.upper(), key.capitalize(), f"{key[0]}\u200b{key[1:]}")
     texts = [spelling.format(name) for spelling in SPELLINGS for name in names]
     for text in (*texts, *_escaped(key)):
@@ -79,7 +79,7 @@ _VALUES = st.recursive(
 
 @given(st.dictionaries(_KEYS, _VALUES, max_size=4))
 @settings(max_examples=150, suppress_health_check=list(HealthCheck))
-def test_whatever_a_project_holds_the_login_stays_as_it_was(tmp_path: Path, values: dict[str, Any]) -> None:
+def test_a_project_file_never_changes_the_login(tmp_path: Path, values: dict[str, Any]) -> None:
     (tmp_path / "pulsekit.yml").write_text(json.dumps(values))
     (tmp_path / "elsewhere" / ".git").mkdir(parents=True, exist_ok=True)  # no folder above is searched
     before = load_settings(tmp_path / "elsewhere", MINE)
@@ -139,7 +139,7 @@ def test_a_link_to_the_users_file_gives_nothing_away(text: str, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("what", ["/dev/zero", "/dev/tty", "a pipe", "a folder", "itself"])
-def test_a_link_to_what_is_no_file_is_an_error_and_no_wait(what: str, tmp_path: Path) -> None:
+def test_a_configuration_that_is_not_a_file_is_an_error(what: str, tmp_path: Path) -> None:
     place = tmp_path / "pulsekit.yml"
     if what == "a pipe":
         os.mkfifo(tmp_path / "pipe")  # which nobody will ever write to
@@ -160,7 +160,7 @@ def open_umask() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("open_umask")
-def test_what_may_be_private_is_written_for_its_owner_alone(tmp_path: Path) -> None:
+def test_private_files_are_written_only_for_their_owner(tmp_path: Path) -> None:
     (tmp_path / "there.ndjson").touch(mode=0o644)
     for name in ("new.ndjson", "new.ndjson.gz", "there.ndjson"):
         with library.Recorder(tmp_path / name, replace=True):

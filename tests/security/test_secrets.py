@@ -113,7 +113,7 @@ async def _listening(answer: bytes | None) -> AsyncIterator[int]:
         (None, "amqp", "ConnectTimeout"),
     ],
 )
-async def test_an_answer_that_is_none_does_not_show_it(
+async def test_a_malformed_answer_does_not_show_it(
     answer: bytes | None, scheme: str, kind: str, logged: pytest.LogCaptureFixture
 ) -> None:
     async with _listening(answer) as port:
@@ -132,7 +132,7 @@ async def test_a_broker_that_is_not_there_does_not_show_it(
     assert_hidden(shown + logged.text)
 
 
-async def test_a_certificate_nobody_trusts_does_not_show_it(
+async def test_an_untrusted_certificate_does_not_show_it(
     broker: RabbitMQ, ca_file: Path, logged: pytest.LogCaptureFixture
 ) -> None:
     user = broker.user()
@@ -235,7 +235,7 @@ def test_a_url_that_cannot_be_used_does_not_show_it(url: str, password: str, cap
     assert_hidden(capfd.readouterr().err)
 
 
-def test_a_url_that_is_given_in_a_call_is_in_no_frame_below_it() -> None:
+def test_the_url_of_a_call_is_in_no_frame_below_it() -> None:
     with pytest.raises(library.ConfigurationError) as caught:
         parse_url(f"amqps://me:{ENCODED}@h:x/")
     assert_hidden(everything(caught.value))
@@ -373,7 +373,7 @@ def test_a_url_in_a_wrong_place_is_repeated_without_its_password(arguments: tupl
     assert_hidden(done.out + done.err)
 
 
-def test_a_password_on_the_command_line_is_refused_unless_it_stays_on_this_machine(tmp_path: Path) -> None:
+def test_a_password_on_the_command_line_is_refused_for_other_machines(tmp_path: Path) -> None:
     def said(url: str) -> str:
         done = pulsekit("exchange", "check", EXCHANGE, "--url", url, folder=tmp_path)
         assert_hidden(done.out + done.err)

@@ -188,7 +188,7 @@ LARGE = [
 
 
 @pytest.mark.parametrize("more", [("--schema", "pulse-job"), ("-o", "ndjson")], ids=" ".join)
-async def test_ten_megabytes_keep_nobody_from_the_next_message(
+async def test_ten_megabytes_do_not_delay_the_next_message(
     user: PulseUser, exchange: str, more: tuple[str, ...], tmp_path: Path
 ) -> None:
     count = str(len(LARGE) + 1)

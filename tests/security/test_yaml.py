@@ -74,7 +74,7 @@ _TRIED = [("job", kind) for kind in HOSTILE] + [
 
 
 @pytest.mark.parametrize(("place", "kind"), [*_TRIED, ("registration", "nesting"), ("project", "density")])
-def test_hostile_yaml_is_told_from_good_at_once(place: str, kind: str, huge: Path, tmp_path: Path) -> None:
+def test_hostile_yaml_is_refused_at_once(place: str, kind: str, huge: Path, tmp_path: Path) -> None:
     text, words = HOSTILE[kind]
     name, arguments = PLACES[place]
     (tmp_path / "job.json").write_text("{}")

@@ -68,7 +68,7 @@ def test_a_process_ends_with_its_test_however_that_ends(tmp_path: Path) -> None:
     assert "left behind" not in said
 
 
-def test_a_run_fails_that_leaves_a_process_behind(tmp_path: Path) -> None:
+def test_a_leftover_process_fails_the_run(tmp_path: Path) -> None:
     status, said = run(CHILD + HIDDEN, tmp_path)
     assert status == 1
     assert "1 passed" in said

@@ -240,7 +240,7 @@ def test_a_callback_that_waits_for_the_background_thread_is_an_error(user: Pulse
     assert "background thread" in str(failures[0])
 
 
-def test_a_closed_connection_says_so(user: PulseUser, exchange: str) -> None:
+def test_a_closed_connection_is_an_error(user: PulseUser, exchange: str) -> None:
     before = threads()
     pulse = pulsekit.sync.connect(user.url)
     publisher = pulse.publisher(exchange)

@@ -94,7 +94,7 @@ def test_the_routing_key_is_that_of_the_payload() -> None:
     assert JOB.routing_key("treeherder") == routing_key(JOB.payload(), "treeherder") == "treeherder.autoland._"
 
 
-def test_a_time_without_a_zone_is_refused_in_python_and_utc_in_a_payload() -> None:
+def test_a_time_without_a_zone_is_an_error_but_utc_in_payloads() -> None:
     with pytest.raises(pulsekit.InvalidPayload, match=r"/timeStarted: .* has no time zone .*datetime\.now\(UTC\)"):
         JOB.running(started=datetime(2026, 11, 1))  # noqa: DTZ001 - that is the test
     payload = {**JOB.payload(), "timeStarted": "2026-11-01T12:00:00", "timeScheduled": "Sun, 01 Nov 2026 11:00:00"}

@@ -64,7 +64,7 @@ def test_a_finding_has_its_place_in_the_task_or_its_message(
         assert placed.finding.suggestion["path"] == pointer
 
 
-def test_a_violation_of_the_schema_of_jobs_has_its_place_in_the_task() -> None:
+def test_a_violation_of_the_job_schema_has_its_position_in_the_task() -> None:
     (found,) = judged(line(routes=["tc-treeherder.v2.autoland.abc"]))
     assert found.placed.verdict.outcome == "dropped"
     assert {problem.pointer for problem in found.placed.problems} == {"/task/routes/0"}
@@ -83,7 +83,7 @@ def test_without_its_task_a_message_is_unknown_unless_the_definition_is_given() 
     assert found.placed.verdict.outcome == "unknown"
 
 
-def test_a_definition_has_a_verdict_for_each_state_or_one_if_it_is_dropped() -> None:
+def test_a_definition_has_a_verdict_per_state_or_one_if_dropped() -> None:
     states = judged(TASK, states=True)
     forms = [found.placed.verdict.job for found in states]
     assert [form["job"]["state"] for form in forms if form] == [
@@ -100,7 +100,7 @@ def test_a_definition_has_a_verdict_for_each_state_or_one_if_it_is_dropped() -> 
     assert len(judged(TASK | {"routes": []}, states=True)) == 1
 
 
-def test_a_graph_has_a_verdict_for_each_task_with_its_label_and_place() -> None:
+def test_each_task_of_a_graph_has_a_verdict_label_and_position() -> None:
     found = judged({"build": {"task": TASK}, "test/a": {"task": TASK | {"routes": []}}, "sign": {"task": TASK}})
     assert [(one.label, one.placed.verdict.outcome) for one in found] == [
         ("build", "stored"),

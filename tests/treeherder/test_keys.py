@@ -39,7 +39,7 @@ def test_a_payload_without_a_project_needs_a_key_of_its_own(job: Any) -> None:
         ("treeherder.mozilla-central._", False),
     ],
 )
-def test_a_key_follows_from_a_job_when_its_project_comes_behind_a_destination(key: str, *, follows: bool) -> None:
+def test_a_key_follows_from_a_job_if_its_project_follows_a_destination(key: str, *, follows: bool) -> None:
     assert key_follows(key, "try") is follows
 
 

@@ -145,7 +145,7 @@ def test_a_broken_rule_is_found_where_it_is_broken_and_no_other(
 
 
 @pytest.mark.parametrize("job", GOOD_ONES)
-def test_a_job_that_keeps_the_rules_is_left_alone(job: dict[str, Any]) -> None:
+def test_a_job_that_keeps_the_rules_has_no_findings(job: dict[str, Any]) -> None:
     assert lint_job(job) == ()
 
 
@@ -234,7 +234,7 @@ def test_a_new_file_begins_anew() -> None:
     assert states("pending", "running", one=one) == [(), ()]
 
 
-def test_of_many_jobs_those_seen_last_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_jobs_the_last_ones_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linter, "_REMEMBERED", 2)
     one = Linter()
     for task in ("a/0", "b/0", "a/0", "c/0"):
@@ -245,7 +245,7 @@ def test_of_many_jobs_those_seen_last_are_remembered(monkeypatch: pytest.MonkeyP
     assert [task for task, found in rules.items() if "state-backwards" in found] == ["a/0", "c/0"]
 
 
-def test_a_million_jobs_are_remembered_no_longer_than_that(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_million_jobs_do_not_increase_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(linter, "_REMEMBERED", 100)
     one, ours = Linter(), (f"{Path(linter.__file__).parent}/*", __file__)
     tracemalloc.start()
@@ -272,7 +272,7 @@ def test_a_rule_can_be_switched_off_by_its_name(rule: str, job: dict[str, Any], 
     assert lint_job(job, off=[rule]) == ()
 
 
-def test_the_rules_that_need_a_key_or_a_file_can_be_switched_off_too() -> None:
+def test_rules_that_need_a_key_or_a_file_can_be_disabled() -> None:
     assert lint_job(GOOD, "treeherder.autoland._", off=["key-mismatch"]) == ()
     assert states("completed", "pending", one=Linter(["state-backwards"])) == [(), ()]
 
@@ -305,7 +305,7 @@ def test_any_json_is_linted_without_an_error(payload: Any) -> None:
 
 
 @given(st.sampled_from(sorted(GOOD)), JSON)
-def test_any_json_in_the_place_of_a_property_is_linted_without_an_error(name: str, value: Any) -> None:
+def test_any_json_as_a_property_is_linted_without_an_error(name: str, value: Any) -> None:
     lint_job(but({name: value}), "a.b")
 
 
@@ -314,7 +314,7 @@ def test_what_is_no_object_breaks_no_rule(payload: Any) -> None:
     assert lint_job(payload) == ()
 
 
-def test_broken_jobs_are_linted_without_an_error_and_point_to_what_is_there() -> None:
+def test_broken_jobs_are_linted_and_findings_point_to_existing_values() -> None:
     one = Linter()
     rules = set()
     for job in mutated([*JOBS, GOOD], 5000, 20261123):
@@ -326,7 +326,7 @@ def test_broken_jobs_are_linted_without_an_error_and_point_to_what_is_there() ->
     assert len(rules) > len(RULES) / 2
 
 
-def test_a_job_that_json_cannot_hold_breaks_the_other_rules_only() -> None:
+def test_a_job_that_json_cannot_represent_breaks_only_the_other_rules() -> None:
     loop: dict[str, Any] = but({"productName": "x" * 101})
     loop["labels"] = [loop]
     assert [one.rule for one in lint_job(loop)] == ["product-name-long"]
@@ -343,7 +343,7 @@ def test_the_size_decides_whether_it_is_known_or_not() -> None:
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
-def test_jobs_that_treeherder_took_break_no_rule() -> None:
+def test_jobs_that_treeherder_accepted_break_no_rule() -> None:
     one = Linter()
     jobs = json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
     assert len(jobs) == 30

@@ -163,7 +163,7 @@ def test_a_symbol_is_followed_directly_by_its_chunk_and_never_cut() -> None:
         ({"buildMachine": LINUX, "runMachine": MAC | {"name": "m"}}, "unknown", STORED_LINUX, STORED_MAC),
     ],
 )
-def test_the_machine_is_that_of_the_build_and_one_platform_serves_for_both(
+def test_the_machine_is_the_build_machine_and_one_platform_is_enough(
     machines: dict[str, Any], name: str, build: dict[str, str], run: dict[str, str]
 ) -> None:
     job = preview_job(PENDING | machines)["job"]
@@ -260,7 +260,7 @@ def test_what_treeherder_drops_is_refused_with_every_reason(job: Any, pointers: 
     assert [problem.pointer for problem in caught.value.problems] == pointers
 
 
-def test_a_time_that_cannot_be_read_is_told_in_words() -> None:
+def test_an_unreadable_time_is_reported() -> None:
     with pytest.raises(InvalidPayload) as caught:
         preview_job(COMPLETED | {"timeStarted": "soon"})
     assert str(caught.value) == (
@@ -273,7 +273,7 @@ def test_a_time_that_cannot_be_read_is_told_in_words() -> None:
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(5_000, marks=pytest.mark.slow)])
-def test_whatever_the_schema_accepts_is_shown_or_breaks_a_rule_that_drops_it(count: int) -> None:
+def test_a_valid_job_is_shown_or_breaks_a_rule_that_drops_it(count: int) -> None:
     schema, seen = load_schema("pulse-job"), 0
     for job in mutated(JOBS, count, 20261123):
         before = deepcopy(job)
@@ -387,7 +387,7 @@ def as_told(job: dict[str, Any]) -> dict[str, Any]:
     return {"job": told, "superseded": job.get("coalesced", []), "revision": job["origin"]["revision"]}
 
 
-def test_every_job_that_can_be_seen_is_seen_as_the_facts_have_it() -> None:
+def test_every_valid_job_is_shown_as_by_the_reference_rules() -> None:
     seen = told = 0
     fields: set[str] = set()
     for job in mutated([*JOBS, COMPLETED, COMPLETED], 4000, 20261126):
@@ -412,7 +412,7 @@ def test_what_was_worked_out_by_hand_is_what_the_facts_have(job: dict[str, Any])
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="no folder shared/corpus beside the checkout")
-def test_real_jobs_are_seen_as_they_tell_of_themselves() -> None:
+def test_real_jobs_are_shown_with_their_own_values() -> None:
     jobs = json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
     assert len(jobs) == 30
     names = {"timeScheduled": "submit", "timeStarted": "start", "timeCompleted": "end"}

@@ -71,9 +71,7 @@ def github(repository: str = "fx", branch: str = "main", *, pull: bool = False, 
         (github(details={"event.base.sha": "0" * 40}, body={"commits": [{}]}), "fx"),
     ],
 )
-def test_a_push_belongs_to_the_one_active_repository_of_its_url_and_branch(
-    message: PushMessage, repository: str
-) -> None:
+def test_a_push_belongs_to_the_active_repository_of_url_and_branch(message: PushMessage, repository: str) -> None:
     resolved = resolve_push(message, REPOSITORIES)
     assert resolved.findings == ()
     assert resolved.repository == REPOSITORIES.find(repository)
@@ -213,7 +211,7 @@ def test_repositories_are_read_from_fixtures_answers_and_lists(values: list[Any]
     assert [found.find(name) for name in found] == EXPECTED
 
 
-def test_a_list_may_have_names_alone() -> None:
+def test_a_list_may_have_only_names() -> None:
     found = read_repositories(["autoland", "try"])
     assert [found.find(name) for name in found] == [Repository("autoland"), Repository("try")]
 

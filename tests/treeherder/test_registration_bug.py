@@ -80,7 +80,7 @@ texts = st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_chara
 
 
 @given(name=texts, destination=texts, project=texts)
-def test_the_link_holds_any_name_and_nothing_that_a_browser_would_read_otherwise(name, destination, project) -> None:
+def test_the_link_can_contain_any_name_and_is_escaped(name, destination, project) -> None:
     bug = Bug({Target.PRODUCTION: Registration(f"exchange/me/{name}", [destination], [f"{project}._"])})
     assert re.fullmatch(r"https://[A-Za-z0-9./_?=&%~-]*", bug.link)
     assert fields(bug.link)["comment"] == bug.text

@@ -307,7 +307,7 @@ BASE = "https://github.com/mozilla-mobile/reference-browser"
         ({"MOBILE_BASE_REPOSITORY": "https://github.com/mozilla/elsewhere", "MOBILE_HEAD_REPOSITORY": "x"}, None),
     ],
 )
-def test_mobile_projects_show_tasks_of_main_alone(env: dict[str, str], expected: str | None) -> None:
+def test_mobile_projects_show_only_tasks_of_main(env: dict[str, str], expected: str | None) -> None:
     env = {"MOBILE_BASE_REPOSITORY": BASE} | env
     routes = [f"tc-treeherder.v2.reference-browser.{REVISION}"]
     wanted = [] if expected is None else [("project-mobile-branch", f"/payload/env/{expected}")]
@@ -380,7 +380,7 @@ def test_every_rule_about_tasks_is_tried_here() -> None:
     assert all(rule.severity == "dropped" and rule.hint for rule in TASK_RULES)
 
 
-def test_a_message_without_its_task_is_unknown_and_dropped_if_the_message_decides() -> None:
+def test_a_message_without_its_task_is_unknown_unless_it_decides() -> None:
     known = message("pending", {"state": "pending"})
     predicted = predict_job(TaskMessage(known.exchange, known.payload))
     assert (predicted.job, predicted.findings) == (None, ())
@@ -403,7 +403,7 @@ def test_a_definition_from_a_file_is_completed_as_the_queue_does() -> None:
     }
 
 
-def test_a_definition_alone_is_shown_in_each_state() -> None:
+def test_a_definition_without_a_message_is_shown_in_each_state() -> None:
     task = changed(created={"relative-datestamp": "0 seconds"}, workerType=None)
     forms = []
     for each in TaskDefinition(task, SLUG).messages("https://tc.example"):

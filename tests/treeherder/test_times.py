@@ -52,7 +52,7 @@ def test_a_time_without_a_zone_that_is_known_counts_as_utc(text: str) -> None:
     assert read_time(text) == (NOON, False, True)
 
 
-def test_a_date_alone_is_midnight() -> None:
+def test_a_date_without_a_time_is_midnight() -> None:
     assert read_time("2026-11-23") == (NOON - 12 * 3600, False, True)
 
 

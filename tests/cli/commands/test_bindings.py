@@ -213,7 +213,7 @@ def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
     )
 
 
-def test_without_a_diff_each_binding_says_how_much_it_takes(call, files) -> None:
+def test_without_a_diff_each_binding_has_its_number_of_matches(call, files) -> None:
     result = call("bindings", "new.yml", "-k", "treeherder.try", "-k", "x")
     assert [json.loads(line) for line in result.out.splitlines()] == [
         {"exchange": JOBS, "pattern": "treeherder.try", "takes": 1, "examples": ["treeherder.try"]},
@@ -252,7 +252,7 @@ def test_lint_of_what_only_adds_nothing_is_no_failure(call) -> None:
     assert result.out == f"cosmetic  {JOBS}:a.b.c  'a.#' matches every key that this binding matches\n"
 
 
-def test_lint_of_what_is_as_it_should_be_says_so(call) -> None:
+def test_lint_without_findings_prints_so(call) -> None:
     result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c")
     assert (result.code, result.out, result.err) == (0, "", "1 binding: no findings\n")
 

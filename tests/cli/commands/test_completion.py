@@ -194,7 +194,7 @@ def test_a_real_bash_completes(folder) -> None:
     assert done.stdout == "treeherder.autoland._\ncomplete -o default -F _pulsekit pulsekit\n"
 
 
-def test_names_of_a_stranger_are_never_obeyed(folder, suggest) -> None:
+def test_names_from_an_untrusted_repository_are_never_executed(folder, suggest) -> None:
     names = ["a$(touch${IFS}pwned)", "b`touch${IFS}pwned`", "c;touch${IFS}pwned", "d\x1b[2J", "e f", "g\u202e", "h'i"]
     hostile = [f"exchange/me/{name}" for name in names]
     (folder / "pulsekit.yml").write_text(json.dumps({"registrations": [f"{name}:k" for name in hostile]}))

@@ -263,7 +263,7 @@ def test_poison_goes_to_the_dead_letters_and_the_others_are_handled(place: Place
     assert place.left() == []
 
 
-def test_a_message_that_kills_its_process_does_not_stop_a_quorum_queue_for_ever(place: Place) -> None:
+def test_a_message_that_kills_its_process_does_not_block_a_quorum_queue(place: Place) -> None:
     place.pulse.create_exchange(place.dead)
     letters = place.queue.replace("work", "dead")
     with place.pulse.subscribe(place.dead, queue=letters):

@@ -34,9 +34,7 @@ def test_frames_are_shown_when_debugging_asks_for_them(user: PulseUser, tmp_path
 
 
 @pytest.mark.parametrize("action", ["create", "delete"])
-def test_an_exchange_of_somebody_else_is_refused(
-    user: PulseUser, broker: RabbitMQ, action: str, tmp_path: Path
-) -> None:
+def test_an_exchange_of_another_user_is_refused(user: PulseUser, broker: RabbitMQ, action: str, tmp_path: Path) -> None:
     name = f"exchange/{broker.user().name}/v1/jobs"
     done = pulsekit("exchange", action, name, folder=tmp_path, url=user.url)
     assert done.status == 5
@@ -45,9 +43,7 @@ def test_an_exchange_of_somebody_else_is_refused(
 
 
 @pytest.mark.parametrize("action", ["create", "check", "delete"])
-def test_a_name_that_pulse_cannot_have_is_refused_before_connecting_with_a_better_one(
-    action: str, tmp_path: Path
-) -> None:
+def test_an_invalid_name_is_refused_before_connecting_with_a_suggestion(action: str, tmp_path: Path) -> None:
     done = pulsekit("exchange", action, "v1/jobs", folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
     assert done.status == 2
     assert "exchange/me/v1/jobs" in done.err
@@ -59,7 +55,7 @@ def test_no_broker_configured_says_what_to_set(tmp_path: Path) -> None:
     assert "PULSE_URL" in done.err
 
 
-def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
+def test_a_closed_port_is_a_network_error(tmp_path: Path) -> None:
     done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url="amqp://me:hunter2@127.0.0.1:1/")
     assert done.status == 4
     assert "connection refused" in done.err
@@ -74,9 +70,7 @@ def test_a_broker_that_says_nothing_ends_it_in_ten_seconds(tmp_path: Path) -> No
     assert "did not answer within 10 s" in done.err
 
 
-def test_a_refused_login_and_a_wrong_virtual_host_are_told_apart(
-    user: PulseUser, broker: RabbitMQ, tmp_path: Path
-) -> None:
+def test_a_refused_login_differs_from_a_wrong_virtual_host(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
     name = f"exchange/{user.name}/x"
     wrong = broker.admin_url.replace(":guest@", ":wrong@")
     login = pulsekit("exchange", "check", name, folder=tmp_path, url=wrong)

@@ -46,7 +46,7 @@ def test_the_configuration_names_its_schema(call, folder) -> None:
     assert "the files are pulsekit.yml and config.yml" in wrong.err
 
 
-async def test_its_job_is_published_as_it_stands(broker: RabbitMQ, spawn: Spawn) -> None:
+async def test_the_example_job_can_be_published_unchanged(broker: RabbitMQ, spawn: Spawn) -> None:
     user = broker.user()
     login = {"PULSE_URL": user.url}
     assert spawn("init", env=login).code == 0
@@ -109,7 +109,7 @@ def test_names_that_cannot_be_write_nothing(call, folder, arguments, words) -> N
     assert list(folder.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_told(call, folder) -> None:
+def test_a_folder_that_is_not_writable_is_an_error(call, folder) -> None:
     (folder / "job.yml").mkdir()
     result = call("init", "--force")
     assert result.code == 74

@@ -191,7 +191,7 @@ def test_a_mistake_is_an_error_before_connecting(arguments: list[str], words: st
     assert words in done.err
 
 
-def test_a_misspelt_exchange_of_a_known_service_is_named_with_the_right_one(user: PulseUser, tmp_path: Path) -> None:
+def test_a_misspelt_exchange_is_reported_with_the_right_name(user: PulseUser, tmp_path: Path) -> None:
     misspelt = FAILED.removesuffix("ed")
     checked = pulsekit("exchange", "check", misspelt, folder=tmp_path, url=user.url)
     tailed = pulsekit("tail", misspelt, folder=tmp_path, url=user.url)

@@ -60,13 +60,13 @@ def test_one_rule_can_be_picked(call) -> None:
 
 
 @pytest.mark.parametrize(("pattern", "code"), [("treeherder.#", 0), ("#.autoland.*", 1), ("*", 1), (f"{JOBS}:#", 0)])
-def test_the_exit_status_says_whether_a_binding_takes_the_key(call, pattern, code) -> None:
+def test_the_exit_code_shows_whether_a_binding_matches(call, pattern, code) -> None:
     result = call("match", KEY, "--binding", pattern)
     assert result.code == code
     assert [record["matched"] for record in records(result.out)] == [code == 0]
 
 
-def test_every_key_has_to_be_taken(call) -> None:
+def test_every_key_must_match(call) -> None:
     result = call("match", "a.b", "a.c", "d", "--binding", "a.*", "--binding", "*.c")
     assert result.code == 1
     assert [record["matched"] for record in records(result.out)] == [True, False, True, True, False, False]
@@ -222,7 +222,7 @@ def test_a_line_that_is_no_key_ends_it_with_its_number(call, line, words) -> Non
 
 
 @pytest.mark.parametrize("stdin", [None, "", "\n\n"])
-def test_no_key_at_all_is_wrong_usage_with_an_example(call, stdin) -> None:
+def test_no_key_is_a_usage_error_with_an_example(call, stdin) -> None:
     result = call("match", stdin=stdin)
     assert (result.code, result.out) == (2, "")
     assert "error: no key" in result.err.lower()
@@ -257,7 +257,7 @@ def peak_of(process: subprocess.Popen[str]) -> int:
     return int(Path(f"/proc/{process.pid}/status").read_text().partition("VmHWM:")[2].split()[0])
 
 
-def test_a_recording_takes_the_memory_of_a_record_however_long_it_is(folder) -> None:
+def test_a_recording_of_any_length_needs_the_memory_of_one_record(folder) -> None:
     record = json.dumps({"v": 1, "routing_key": "a.b", "cc": ["c"], "payload": {"text": "x" * 20_000}}) + "\n"
     with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a.*", "--binding", "#.d"],

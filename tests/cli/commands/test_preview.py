@@ -127,7 +127,7 @@ def test_of_a_record_the_errors_have_their_place_in_the_file(call) -> None:
     assert [one["rule"] for one in second["errors"]] == ["record"]
 
 
-def test_a_job_that_is_dropped_though_the_schema_takes_it_is_told_apart(call, folder) -> None:
+def test_a_valid_job_that_would_be_dropped_is_reported(call, folder) -> None:
     (folder / "job.json").write_text(json.dumps(OWNERLESS))
     result = call("preview", "job.json")
     assert result.code == 1
@@ -146,7 +146,7 @@ def test_a_message_without_its_definition_is_neither_dropped_nor_stored(call) ->
     assert "1 cannot be judged" in result.err
 
 
-def test_what_json_can_hold_can_be_shown(call) -> None:
+def test_every_value_that_json_represents_can_be_shown(call) -> None:
     strange = PENDING | {"reason": "\ud800 \x1b[2J \u202e", "tier": 1.0}
     for output in ("ndjson", "pretty"):
         result = call("preview", "-o", output, stdin=json.dumps(strange))
@@ -270,7 +270,7 @@ def test_many_jobs_are_drawn_as_treeherder_does_by_push_platform_and_group(call,
     assert with_details.count("\nJob ") == 6
 
 
-def test_of_the_states_of_one_job_the_one_that_counts_in_the_end_is_drawn(call) -> None:
+def test_of_the_states_of_a_job_the_final_one_is_drawn(call) -> None:
     done = PENDING | {"state": "completed", "result": "success"}
     for jobs in ([PENDING, RUNNING, done, RUNNING], [done, done | {"result": "fail"}, PENDING]):
         jobs.append(job(1))
@@ -280,7 +280,7 @@ def test_of_the_states_of_one_job_the_one_that_counts_in_the_end_is_drawn(call) 
     assert "  1 testfailed  1 running\n" in out
 
 
-def test_of_a_job_that_is_dropped_there_is_no_picture_but_the_reasons(call, folder) -> None:
+def test_a_dropped_job_has_reasons_and_no_drawing(call, folder) -> None:
     (folder / "jobs.ndjson").write_text(ndjson(BROKEN, OWNERLESS, UNTIMELY))
     result = call("preview", "jobs.ndjson", "-o", "pretty")
     assert result.code == 1
@@ -354,7 +354,7 @@ def test_without_colours_nothing_is_painted(on_terminal, folder) -> None:
         assert "\x1b" not in out
 
 
-def test_what_stands_in_a_job_cannot_drive_the_terminal(on_terminal, folder) -> None:
+def test_text_in_a_job_cannot_control_the_terminal(on_terminal, folder) -> None:
     evil = "\x1b[2J\u202e\x9b31m\n"
     made = job(1, jobSymbol=evil, groupSymbol=evil, jobName=evil, reason=evil, productName=evil, owner=evil)
     made["display"]["groupName"] = evil

@@ -99,7 +99,7 @@ async def test_nothing_is_sent_when_any_job_of_the_files_is_invalid(
     assert await received(messages, 3) == [JOBS[0], JOBS[1], JOBS[0]]
 
 
-async def test_a_pipe_stops_at_its_first_invalid_line_and_says_how_many_were_sent(
+async def test_a_pipe_stops_at_its_first_invalid_line_with_a_count(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     text = ndjson(JOBS[0], JOBS[1]) + '{"half": \n' + ndjson(JOBS[2])
@@ -132,7 +132,7 @@ async def test_a_pipe_is_sent_as_it_comes(
     assert process.returncode == 0
 
 
-async def test_a_record_of_tail_keeps_its_key_its_headers_and_its_exact_body(
+async def test_a_record_of_tail_keeps_key_headers_and_exact_body(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     body = json.dumps(JOBS[0], indent=3)
@@ -200,7 +200,7 @@ def test_what_no_message_can_have_is_refused_before_connecting(
     assert words in done.err
 
 
-def test_a_dry_run_knows_who_takes_a_message_for_a_further_key(tmp_path: Path) -> None:
+def test_a_dry_run_shows_bindings_that_match_a_cc_key(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(
         "exchange: exchange/me/x\nregistrations: [{exchange: exchange/me/x, destinations: [a], projects: ['#']}]\n"
     )
@@ -219,7 +219,7 @@ async def test_one_message_goes_to_each_destination(
     assert await received(messages, 2) == [JOBS[0], JOBS[0]]
 
 
-def test_a_key_that_nobody_is_bound_to_is_a_warning_or_with_require_route_a_failure(
+def test_an_unbound_key_is_a_warning_or_with_require_route_a_failure(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     arguments = ("publish", "--exchange", exchange, "-d", "treeherder")
@@ -231,7 +231,7 @@ def test_a_key_that_nobody_is_bound_to_is_a_warning_or_with_require_route_a_fail
     assert done.status == 3
 
 
-def test_a_dry_run_needs_no_broker_and_says_who_would_take_each_message(tmp_path: Path) -> None:
+def test_a_dry_run_needs_no_broker_and_shows_matching_bindings(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(
         "exchange: exchange/me/v1/jobs\n"
         "destinations: [treeherder, nobody]\n"
@@ -250,7 +250,7 @@ def test_a_dry_run_needs_no_broker_and_says_who_would_take_each_message(tmp_path
     assert "→  no binding" in pretty.out
 
 
-def test_a_dry_run_tells_verdict_size_and_how_the_job_looks(tmp_path: Path) -> None:
+def test_a_dry_run_shows_verdict_size_and_preview(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/v1/jobs\ndestinations: [treeherder]\n")
     given = ndjson(RUNNING, RUNNING | {"result": "fail"}, OWNERLESS, BROKEN, JOBS[2] | {"jobInfo": {}})
     done = pulsekit("publish", "--dry-run", folder=tmp_path, given=given + "{\n")
@@ -321,7 +321,7 @@ async def test_fields_of_piped_jobs_are_changed_as_they_pass(
         assert "tier" not in job
 
 
-async def test_what_treeherder_would_drop_is_sent_by_force_alone(
+async def test_only_force_sends_a_job_that_treeherder_would_drop(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     (tmp_path / "jobs.ndjson").write_text(ndjson(RUNNING, OWNERLESS))
@@ -345,7 +345,7 @@ async def test_what_treeherder_would_drop_is_sent_by_force_alone(
     assert "owner" not in done.err
 
 
-def test_each_rule_is_told_once_with_its_number_of_jobs(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+def test_each_rule_is_printed_once_with_its_number_of_jobs(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     early = RUNNING | {"result": "fail"}
     given = ndjson(RUNNING, early, early, early | {"jobInfo": {"summary": "x"}})
     (tmp_path / "jobs.ndjson").write_text(given)
@@ -362,7 +362,7 @@ def test_each_rule_is_told_once_with_its_number_of_jobs(user: PulseUser, exchang
     assert "result-early: 3 jobs" in piped.err
 
 
-def test_what_cannot_be_set_is_told_before_anything_is_read(tmp_path: Path) -> None:
+def test_an_invalid_set_option_is_reported_before_anything_is_read(tmp_path: Path) -> None:
     for option, words in (
         ("--set=stat=running", "did you mean 'state'?"),
         ("--set=state", "PATH=VALUE"),
@@ -430,7 +430,7 @@ def test_without_a_file_or_a_pipe_an_example_is_shown(tmp_path: Path) -> None:
     assert "pulsekit publish job.yml" in err
 
 
-def test_an_exchange_of_somebody_else_is_refused(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+def test_an_exchange_of_another_user_is_refused(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
     theirs = f"exchange/{broker.user().name}/v1/jobs"
     done = pulsekit("publish", "--exchange", theirs, "-d", "t", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
     assert done.status == 5
@@ -447,7 +447,7 @@ async def test_a_job_of_five_megabytes_travels(
     assert await received(messages, 1) == [big]
 
 
-def test_on_a_terminal_many_messages_are_a_bar_and_a_line_of_counts(
+def test_many_messages_on_a_terminal_are_a_bar_and_a_count(
     user: PulseUser, exchange: str, on_terminal: OnTerminal, folder: Path
 ) -> None:
     (folder / "jobs.ndjson").write_text(ndjson(*[JOBS[0]] * 60))
@@ -462,9 +462,7 @@ def test_on_a_terminal_many_messages_are_a_bar_and_a_line_of_counts(
     assert f"first run 'pulsekit tail {exchange}'" in words
 
 
-def test_a_stream_on_a_terminal_shows_a_screenful_of_receipts_and_counts_the_others(
-    user: PulseUser, exchange: str, folder: Path
-) -> None:
+def test_a_stream_on_a_terminal_shows_fifty_receipts_then_a_count(user: PulseUser, exchange: str, folder: Path) -> None:
     arguments = ("publish", "--exchange", exchange, "-k", "k", "-o", "pretty")
     done = pulsekit(*arguments, folder=folder, url=user.url, given=ndjson(*[JOBS[0]] * 120))
     assert done.out.splitlines() == ["returned   k"] * 50
@@ -532,7 +530,7 @@ def _wait_for(condition: Callable[[], object]) -> None:
         pass
 
 
-def test_a_dry_run_with_require_route_ends_with_3_for_a_key_without_a_binding(call: Call, folder: Path) -> None:
+def test_a_dry_run_with_require_route_exits_3_for_an_unbound_key(call: Call, folder: Path) -> None:
     registration = "{exchange: exchange/me/x, destinations: [treeherder], projects: [%s]}"
     (folder / "jobs.ndjson").write_text(ndjson(JOBS[0]))
     arguments = ("publish", "jobs.ndjson", "-e", "exchange/me/x", "-d", "treeherder", "--dry-run")

@@ -114,7 +114,7 @@ def test_what_changed_in_between_is_judged_again(change: str, suffix: str, tmp_p
 
 
 @pytest.mark.parametrize("more", [{"key": "k"}, {"destinations": ("a", "b")}])
-def test_what_is_written_plainly_is_sent_as_it_is_written(file: Path, more: dict[str, Any]) -> None:
+def test_a_plain_payload_is_sent_as_written(file: Path, more: dict[str, Any]) -> None:
     lines = [line({"origin": {"project": "p"}, "number": text}) for text in (1e16, None, "é", -0.0)]
     file.write_text("".join(lines), encoding="utf-8")
     files = Files([str(file)], plan(**({"destinations": ()} | more)))
@@ -139,7 +139,7 @@ def test_what_is_written_plainly_is_sent_as_it_is_written(file: Path, more: dict
     ],
     ids=["record", "gap"],
 )
-def test_what_stands_beside_plain_payloads_is_still_what_it_is(file: Path, other: dict[str, Any]) -> None:
+def test_payloads_beside_plain_ones_are_sent_unchanged(file: Path, other: dict[str, Any]) -> None:
     file.write_text(line({"b": 2}) + line(other) + line({"c": 3}))
     files = Files([str(file)], plan(key="k", destinations=()))
     first = outcome(files.judged())
@@ -211,7 +211,7 @@ SPELLINGS = [
 
 @pytest.mark.parametrize("checked", [True, False])
 @pytest.mark.parametrize("text", SPELLINGS)
-def test_a_line_is_taken_as_the_document_it_is_however_it_is_spelled(
+def test_a_line_is_read_as_the_same_document_in_any_spelling(
     text: str, checked: bool, file: Path, counting: Counting
 ) -> None:
     file.write_bytes(text.encode("utf-8", "surrogatepass") + b"\n" + line(JOBS[1]).encode())
@@ -264,7 +264,7 @@ def test_a_payload_whose_key_nothing_says_is_an_error_of_the_call(file: Path) ->
 # changed on the way
 
 
-def test_a_recording_with_gaps_and_exact_bodies_can_be_changed_and_gets_keys_of_its_jobs(file: Path) -> None:
+def test_a_recording_can_be_edited_and_gets_keys_of_its_jobs(file: Path) -> None:
     record = {"v": 1, "routing_key": "own", "payload": JOBS[0], "body": json.dumps(JOBS[0], indent=2)}
     file.write_text(line({"v": 1, "type": "gap"}) + line(record) + line({"v": 1, "type": "trailer"}))
     for edits in (None, Edits(["tier=3"], schema=JOB_SCHEMA)):
@@ -274,7 +274,7 @@ def test_a_recording_with_gaps_and_exact_bodies_can_be_changed_and_gets_keys_of_
 
 
 @pytest.mark.parametrize("suffix", ["json", "ndjson"])
-def test_what_is_changed_in_a_file_is_changed_each_time_it_is_read(suffix: str, tmp_path: Path) -> None:
+def test_edits_apply_each_time_a_file_is_read(suffix: str, tmp_path: Path) -> None:
     file = tmp_path / f"jobs.{suffix}"
     file.write_text(json.dumps(JOBS[:2]) if suffix == "json" else "".join(map(line, JOBS[:2])))
     files = Files([str(file)], plan(JOB_SCHEMA, edits=Edits(["tier=3"], schema=JOB_SCHEMA)))
@@ -319,7 +319,7 @@ def test_a_job_that_treeherder_would_drop_is_refused_unless_it_is_forced(file: P
     assert off.lint == ()
 
 
-def test_what_treeherder_would_show_wrong_is_sent_and_told(file: Path) -> None:
+def test_a_job_that_treeherder_would_show_wrong_causes_a_warning(file: Path) -> None:
     (taken,) = linted(file, EARLY)
     assert len(taken) == 1
     assert [(one.finding.rule, one.line) for one in taken.lint] == [("result-early", 1)]
@@ -339,7 +339,7 @@ def test_states_go_backwards_across_the_files_of_one_run(tmp_path: Path) -> None
     assert [taken.lint for taken in files.judged()] == [(), ()]
 
 
-def test_what_is_as_it_was_is_not_linted_again_and_what_changed_is(file: Path) -> None:
+def test_an_unchanged_block_is_not_linted_again(file: Path) -> None:
     file.write_text(line(JOBS[1]))
     files = Files([str(file)], plan(JOB_SCHEMA, judge=Judge()))
     list(files.judged())
@@ -358,7 +358,7 @@ def test_what_is_as_it_was_is_not_linted_again_and_what_changed_is(file: Path) -
         ({"destinations": ("a", "b")}, []),
     ],
 )
-def test_the_key_a_job_travels_under_is_held_against_its_project(
+def test_the_routing_key_of_a_job_is_compared_with_its_project(
     more: dict[str, Any], rules: list[str], file: Path
 ) -> None:
     (taken,) = linted(file, JOBS[1], **more)

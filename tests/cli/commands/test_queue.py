@@ -106,7 +106,9 @@ def test_a_queue_that_does_not_exist_is_refused_by_every_command(user: PulseUser
         assert "no queue" in done.err
 
 
-def test_somebody_elses_queue_is_neither_emptied_nor_deleted(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+def test_a_queue_of_another_user_is_neither_purged_nor_deleted(
+    user: PulseUser, broker: RabbitMQ, tmp_path: Path
+) -> None:
     with filled(user, 1) as name:
         for command in (("peek",), ("take",), ("purge", "--yes"), ("delete", "--yes")):
             done = run("queue", *command, name, folder=tmp_path, url=broker.user().url)
@@ -116,16 +118,14 @@ def test_somebody_elses_queue_is_neither_emptied_nor_deleted(user: PulseUser, br
 
 
 @pytest.mark.parametrize("action", ["show", "peek", "take", "purge", "delete"])
-def test_a_name_that_pulse_cannot_have_is_refused_before_connecting_with_a_better_one(
-    action: str, tmp_path: Path
-) -> None:
+def test_an_invalid_name_is_refused_before_connecting_with_a_suggestion(action: str, tmp_path: Path) -> None:
     yes = ("--yes",) if action in {"purge", "delete"} else ()
     done = run("queue", action, "jobs", *yes, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
     assert done.status == 2
     assert "queue/me/jobs" in done.err
 
 
-def test_nobody_listening_is_a_network_error(tmp_path: Path) -> None:
+def test_a_closed_port_is_a_network_error(tmp_path: Path) -> None:
     for command in (("show",), ("show", "--watch")):
         done = run("queue", *command, "queue/me/q", folder=tmp_path, url="amqp://me:hunter2@127.0.0.1:1/")
         assert done.status == 4
@@ -184,7 +184,7 @@ def test_an_empty_queue_has_nothing_to_show(user: PulseUser, tmp_path: Path) -> 
 # take
 
 
-def test_taken_messages_are_shown_in_order_and_removed(user: PulseUser, tmp_path: Path) -> None:
+def test_take_shows_messages_in_order_and_removes_them(user: PulseUser, tmp_path: Path) -> None:
     with filled(user, 120) as name:
         first = run("queue", "take", name, "-n", "2", folder=tmp_path, url=user.url)
         assert ready(user) == 118
@@ -199,7 +199,7 @@ def test_taken_messages_are_shown_in_order_and_removed(user: PulseUser, tmp_path
     assert f"removed 0 messages from {name}, 0 left" in none.err
 
 
-def test_a_taken_message_is_removed_after_it_is_on_disk(user: PulseUser, tmp_path: Path) -> None:
+def test_a_message_is_removed_after_it_is_on_disk(user: PulseUser, tmp_path: Path) -> None:
     with filled(user, 3) as name:
         done = run("queue", "take", name, "--save", "q.ndjson", "-q", folder=tmp_path, url=user.url)
         assert (done.status, done.out, ready(user)) == (0, "", 0)

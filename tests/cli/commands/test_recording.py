@@ -137,7 +137,7 @@ async def test_what_was_recorded_is_on_the_disk_soon_though_nothing_follows(
         tail.kill()
 
 
-async def test_a_reader_that_goes_away_leaves_a_whole_recording(
+async def test_a_recording_is_complete_after_the_reader_of_stdout_exits(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with tailing(exchange, "--save", "jobs.ndjson", folder=tmp_path, url=user.url) as tail:

@@ -131,7 +131,7 @@ def test_a_key_without_the_reserved_word_is_a_hint_and_no_error(call) -> None:
     assert call("match", "treeherder.try", "--registration", "-", stdin=result.out).code == 0
 
 
-def test_what_adds_nothing_is_said_and_what_takes_everything_explained(call) -> None:
+def test_useless_bindings_are_reported_and_wildcards_explained(call) -> None:
     result = call("register", *FLAGS, "-p", "#")
     assert result.code == 0
     assert "warning: 'treeherder.autoland._': 'treeherder.#' matches every key that this binding matches" in result.err
@@ -217,7 +217,7 @@ def test_at_a_terminal_nothing_is_asked_that_has_been_said(on_terminal) -> None:
     assert '"destinations": ["th"]' in half.out
 
 
-def test_whoever_ends_the_questions_has_registered_nothing(on_terminal, folder) -> None:
+def test_ending_the_questions_registers_nothing(on_terminal, folder) -> None:
     result = on_terminal("register", "--write", typed="\n\x04")
     assert result.code == 130
     assert "Traceback" not in result.out

@@ -77,7 +77,7 @@ async def test_a_recording_is_sent_as_it_was(
         assert (message.properties.message_id, message.properties.user_id) == (f"m{number}", None)
 
 
-async def test_it_can_be_sent_as_fast_as_can_be_under_other_keys_and_not_whole(
+async def test_it_can_be_sent_without_intervals_under_other_keys_and_in_part(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     recording(tmp_path / "jobs.ndjson", 0, 3600, 7200)
@@ -101,7 +101,7 @@ async def test_long_waits_can_be_cut_short(
     assert len(await taken(messages, 3)) == 3
 
 
-async def test_a_damaged_recording_is_sent_only_on_request_and_up_to_the_damage(
+async def test_a_damaged_recording_needs_salvage_and_is_sent_up_to_the_damage(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     path = recording(tmp_path / "jobs.ndjson", 0, 0, 0, 0)
@@ -133,7 +133,7 @@ def test_a_dry_run_needs_no_broker_and_shows_what_is_due_when(tmp_path: Path) ->
     assert "     1.500 s  treeherder.2  2 bytes" in pretty.out
 
 
-def test_only_what_a_filter_takes_is_due_in_the_rhythm_it_came(tmp_path: Path) -> None:
+def test_filtered_messages_keep_their_intervals(tmp_path: Path) -> None:
     recording(tmp_path / "jobs.ndjson", 0, 1, 2, 5)
     arguments = ("replay", "jobs.ndjson", "--exchange", "exchange/me/x", "--dry-run", "--filter")
     done = pulsekit(*arguments, "payload && properties.message_id != 'm9'", folder=tmp_path)
@@ -171,7 +171,7 @@ def gap() -> dict[str, Any]:
     return {"from": NOON.isoformat(), "to": NOON.isoformat(), "lossy": True}
 
 
-def test_a_message_that_amqp_cannot_carry_is_told_and_the_others_are_sent(
+def test_a_message_that_amqp_cannot_encode_does_not_stop_the_others(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     lines = [{"routing_key": "k" * 256, "payload": 1}, {"routing_key": "k", "payload": 2}]
@@ -184,7 +184,7 @@ def test_a_message_that_amqp_cannot_carry_is_told_and_the_others_are_sent(
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-async def test_what_is_told_to_end_says_how_far_it_came(
+async def test_a_stopped_replay_prints_how_many_were_sent(
     sent: signal.Signals, status: int, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     recording(tmp_path / "jobs.ndjson", 0, 3600)

@@ -97,7 +97,7 @@ async def test_a_terminated_command_is_canceled(
 
 
 @pytest.mark.usefixtures("job_file")
-def test_without_a_broker_the_command_runs_and_a_warning_says_what_is_missing(tmp_path: Path) -> None:
+def test_without_a_broker_the_command_runs_with_a_warning(tmp_path: Path) -> None:
     done = pulsekit(
         *("run", "-e", "exchange/me/x", "-d", "treeherder", "--", "sh", "-c", "echo done; exit 4"),
         folder=tmp_path,

@@ -38,7 +38,7 @@ def words(sandbox: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize(("end", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
-async def test_a_sandbox_tells_where_it_is_and_what_happens_until_it_is_ended(
+async def test_a_sandbox_prints_its_url_and_events_until_it_is_stopped(
     end: signal.Signals, status: int, tmp_path: Path
 ) -> None:
     with start("sandbox", "--port", "0", "-v", folder=tmp_path) as sandbox:
@@ -67,7 +67,7 @@ def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
     assert "no-such-command" in done.err
 
 
-def test_the_stand_in_for_treeherder_tells_what_it_takes_and_drops(tmp_path: Path) -> None:
+def test_the_stand_in_prints_what_it_stores_and_drops(tmp_path: Path) -> None:
     registration = {"exchange": EXCHANGE, "destinations": ["treeherder"], "projects": [f"{PROJECT}._"]}
     (tmp_path / "registration.json").write_text(json.dumps(registration))
     with start("sandbox", "--port", "0", "--registration", "registration.json", folder=tmp_path) as sandbox:
@@ -131,7 +131,7 @@ def test_options_of_the_stand_in_need_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compress", [bytes, gzip.compress], ids=["plain", "gzip"])
-async def test_a_recording_is_published_once_somebody_is_bound(
+async def test_a_recording_is_published_once_a_queue_is_bound(
     compress: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     records = [{"exchange": EXCHANGE, "routing_key": f"k.{number}", "payload": {"n": number}} for number in range(3)]
@@ -201,7 +201,7 @@ def test_a_sandbox_that_cannot_work_says_why(arguments: list[str], status: int, 
     assert hint in done.err
 
 
-def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(tmp_path: Path) -> None:
     with start("sandbox", "--port", "0", folder=tmp_path) as sandbox:
         port = url_of(sandbox).rpartition(":")[2].rstrip("/")
         done = pulsekit("sandbox", "--port", port, folder=tmp_path)
@@ -212,7 +212,7 @@ def test_a_port_that_is_taken_is_named(tmp_path: Path) -> None:
     assert "--port 0" in done.err
 
 
-def test_the_demo_tells_the_whole_journey_plainly_at_a_pipe(tmp_path: Path) -> None:
+def test_the_demo_is_plain_text_in_a_pipe(tmp_path: Path) -> None:
     done = pulsekit("demo", folder=tmp_path)
     assert done.status == 0
     assert done.err == ""
@@ -241,9 +241,7 @@ def test_in_ci_no_sandbox_is_looked_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "content"), [("--password-file", "pa:ss/w0rd\n"), ("--users", "me: 'pa:ss/w0rd'\n")]
 )
-async def test_a_password_of_the_users_is_for_the_command_and_not_for_the_screen(
-    option: str, content: str, tmp_path: Path
-) -> None:
+async def test_a_password_file_sets_the_password_without_printing_it(option: str, content: str, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(content)
     script = "import os, pathlib; pathlib.Path('given').write_text(os.environ['PULSE_URL'])"
     arguments = ("sandbox", "-v", "--port", "0", option, "secret", "--", sys.executable, "-c", script)
@@ -256,7 +254,7 @@ async def test_a_password_of_the_users_is_for_the_command_and_not_for_the_screen
     assert (tmp_path / "given").read_text() == shown.replace("me@", "me:pa%3Ass%2Fw0rd@")
 
 
-async def test_users_of_a_file_need_not_have_the_users_that_the_sandbox_itself_needs(tmp_path: Path) -> None:
+async def test_a_file_of_users_need_not_contain_the_internal_users(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("ann: 'secret'\n")
     registration = {"exchange": EXCHANGE, "destinations": ["treeherder"], "projects": [f"{PROJECT}._"]}
     (tmp_path / "registration.json").write_text(json.dumps(registration))
@@ -283,7 +281,7 @@ async def test_users_of_a_file_need_not_have_the_users_that_the_sandbox_itself_n
         sandbox.communicate()
 
 
-def test_a_user_that_may_not_log_in_is_no_user_of_the_url(tmp_path: Path) -> None:
+def test_a_user_that_may_not_log_in_is_refused_for_the_url(tmp_path: Path) -> None:
     (tmp_path / "users").write_text("ann: 'secret'\n")
     done = pulsekit("sandbox", "--port", "0", "--users", "users", "--user", "eve", folder=tmp_path)
     assert done.status == 2

@@ -168,7 +168,7 @@ def test_what_makes_no_sense_is_refused_before_connecting(arguments: list[str], 
     assert done.out == ""
 
 
-async def test_a_binding_that_is_refused_is_named_and_the_others_go_on(
+async def test_a_refused_binding_is_reported_and_the_others_continue(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     missing = f"exchange/{user.name}/v1/nope"
@@ -222,7 +222,7 @@ async def test_a_queue_of_another_program_keeps_its_messages(
 # what is chosen
 
 
-async def test_only_what_a_filter_takes_is_shown_recorded_and_counted(
+async def test_only_messages_that_match_the_filter_are_shown_recorded_and_counted(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = ["--filter", "sum(payload) > `1`", "--save", "few.ndjson", "-n", "2"]
@@ -314,7 +314,7 @@ async def test_its_queue_is_gone_however_it_ends(
         break
 
 
-async def test_a_queue_that_stays_goes_on_where_it_was(
+async def test_a_queue_that_stays_continues_where_tail_stopped(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = [exchange, "--queue", "mine", "--keep", "5m", "-n", "2"]
@@ -360,7 +360,7 @@ async def test_a_queue_that_was_deleted_between_two_runs_is_a_gap(
     assert gap.created
 
 
-async def test_a_queue_with_two_consumers_is_told_with_their_number(
+async def test_a_queue_with_two_consumers_causes_a_warning(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = [exchange, "--queue", "mine", "-n", "1"]
@@ -376,7 +376,7 @@ async def test_a_queue_with_two_consumers_is_told_with_their_number(
     assert sorted(payloads) == [0, 1]
 
 
-async def test_a_queue_that_stays_takes_more_bindings_without_losing_anything(
+async def test_a_queue_that_stays_accepts_more_bindings_without_loss(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = ["--queue", f"queue/{user.name}/mine", "-n", "2"]
@@ -413,7 +413,7 @@ async def test_a_gap_is_shown_with_its_length_where_it_was(
 # how fast it is read
 
 
-async def test_who_reads_more_slowly_than_messages_come_is_told_how_far_behind_they_are(
+async def test_a_slow_reader_is_warned_of_the_messages_behind(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     many = 3000
@@ -435,7 +435,7 @@ async def test_who_reads_more_slowly_than_messages_come_is_told_how_far_behind_t
     assert len(err.splitlines()) <= 3  # nor is that told again and again
 
 
-async def test_a_terminal_that_was_stopped_keeps_nobody_from_ending_it(
+async def test_a_stopped_terminal_does_not_prevent_the_exit(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     process, terminal = on_a_terminal("tail", exchange, folder=tmp_path, url=user.url)
@@ -467,7 +467,7 @@ async def test_messages_a_second_are_counted_by_exchange_and_key(
     assert "3 messages in" in err
 
 
-async def test_on_a_terminal_the_rates_are_a_table_that_is_drawn_in_its_place(
+async def test_rates_on_a_terminal_are_a_table_that_is_redrawn(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     process, terminal = on_a_terminal("tail", exchange, "--rate", "-n", "3", folder=tmp_path, url=user.url)

@@ -60,7 +60,7 @@ async def test_thirty_jobs_arrive_unchanged_and_in_order(
     assert "30 messages in" in err
 
 
-async def test_only_what_the_patterns_take_is_shown_each_message_once(
+async def test_only_matching_messages_are_shown_each_once(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     bindings = [f"{exchange}:a.*", f"{exchange}:#.b"]
@@ -96,7 +96,7 @@ async def test_ctrl_c_ends_it_cleanly(
     assert len(err.splitlines()) == 1
 
 
-async def test_a_reader_that_goes_away_ends_it_in_silence(
+async def test_a_closed_pipe_ends_tail_without_a_message(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with start("tail", exchange, folder=tmp_path, url=user.url) as tail:
@@ -185,7 +185,7 @@ def screen(terminal: int) -> str:
         shown += part
 
 
-async def test_on_a_terminal_a_job_is_one_line_that_can_be_read_at_a_glance(
+async def test_a_job_on_a_terminal_is_one_readable_line(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     job = JOBS[0]

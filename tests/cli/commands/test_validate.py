@@ -96,7 +96,7 @@ def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
     assert result.err == "2 valid, 1 invalid against pulse-job (strict)\n"
 
 
-def test_a_person_gets_a_line_for_each_error_that_an_editor_can_follow(call, folder) -> None:
+def test_text_output_has_a_line_per_error_that_an_editor_can_follow(call, folder) -> None:
     (folder / "job.yml").write_text("taskId: a/0\nstat: running\norigin:\n  project: try\n  revision: ABC\n")
     result = call("validate", "job.yml", "-o", "pretty", "--profile", "treeherder")
     assert result.code == 1
@@ -123,7 +123,7 @@ def test_a_person_gets_no_line_for_what_is_valid(call, folder) -> None:
     assert (result.code, result.out) == (0, "")
 
 
-def test_what_stands_in_a_job_cannot_drive_the_terminal(call) -> None:
+def test_text_in_a_job_cannot_control_the_terminal(call) -> None:
     job = PENDING | {"state": "\x1b[2J\u202e", "\x9b31m": 1}
     result = call("validate", "-o", "pretty", stdin=json.dumps(job))
     assert "\x1b" not in result.out
@@ -131,7 +131,7 @@ def test_what_stands_in_a_job_cannot_drive_the_terminal(call) -> None:
     assert "\x9b" not in result.out
 
 
-def test_dates_are_held_by_the_strict_profile_alone(call) -> None:
+def test_only_the_strict_profile_checks_dates(call) -> None:
     job = json.dumps(PENDING | {"timeStarted": "2026-11-23 18:00"})
     assert call("validate", stdin=job).code == 1
     assert call("validate", "--profile", "strict", stdin=job).code == 1
@@ -148,7 +148,7 @@ def test_another_schema_is_named_or_given_as_a_file_or_configured(call, folder) 
     assert call("validate", stdin=registration).code == 0
 
 
-def test_of_a_record_the_payload_is_judged_with_its_place_in_the_file(call, folder) -> None:
+def test_the_payload_of_a_record_is_judged_with_its_position(call, folder) -> None:
     record = {"v": 1, "exchange": "exchange/me/v1/jobs", "routing_key": "treeherder.try._"}
     bodies = [{"payload": BROKEN}, {"body": json.dumps(BROKEN)}, {"payload": BROKEN, "body": json.dumps(BROKEN)}]
     gap = {"v": 1, "type": "gap", "from": "x", "to": "y", "lossy": True}
@@ -180,7 +180,7 @@ def test_a_record_that_cannot_be_read_is_invalid(call, broken) -> None:
     assert (error["message"], error["line"]) != ("", None)
 
 
-def test_a_line_that_cannot_be_read_is_one_error_and_the_rest_is_read(call, folder) -> None:
+def test_an_unreadable_line_is_one_error_and_the_rest_is_read(call, folder) -> None:
     text = f"{json.dumps(PENDING)}\n\n{{'a': 1}}\n{json.dumps(COMPLETED)}\n"
     (folder / "jobs.ndjson").write_text(text)
     for result in (call("validate", "jobs.ndjson"), call("validate", "-", stdin=text)):
@@ -209,7 +209,7 @@ def test_a_line_that_cannot_be_read_is_one_error_and_the_rest_is_read(call, fold
         ("a", b"\x89PNG\r\n\x1a\n", "not UTF-8"),
     ],
 )
-def test_what_is_no_json_or_yaml_is_invalid_and_told_in_words(call, folder, name, data, words) -> None:
+def test_text_that_is_not_json_or_yaml_is_invalid_with_a_reason(call, folder, name, data, words) -> None:
     (folder / name).write_bytes(data)
     result = call("validate", name, "-o", "pretty")
     if not words:
@@ -231,7 +231,7 @@ def test_a_line_without_end_is_the_last_one_that_is_read(call, folder) -> None:
         assert (error["rule"], error["line"], error["message"]) == ("syntax", 2, "the line has more than 16 MiB")
 
 
-def test_blank_lines_before_the_first_payload_count_as_lines_alone(call) -> None:
+def test_blank_lines_before_the_first_payload_count_as_lines(call) -> None:
     for payload, column in [(ndjson(BROKEN) * 2, ndjson(BROKEN).index('"Pending"') + 1), ("state: Pending\n", 1)]:
         result = call("validate", stdin="\n \n" * 1000 + payload)
         assert records(result)[0]["index"] == 0
@@ -337,9 +337,7 @@ def test_a_pipe_is_judged_as_it_comes(folder) -> None:
         ({"owner": None}, 1, "owner-missing", "dropped"),
     ],
 )
-def test_rules_beyond_the_schema_are_told_and_the_bad_ones_move_the_exit_status(
-    call, change, code, rule, severity
-) -> None:
+def test_broken_rules_are_reported_and_severe_ones_change_the_exit_code(call, change, code, rule, severity) -> None:
     job = {name: value for name, value in (COMPLETED | change).items() if value is not None}
     result = call("validate", stdin=json.dumps(job, indent=1))
     (record,) = records(result)
@@ -364,7 +362,7 @@ def test_a_rule_is_left_out_when_asked_by_flag_or_configuration(call, folder) ->
     assert "did you mean 'result-missing'" in result.err
 
 
-def test_rules_look_at_the_key_of_a_record_and_at_the_jobs_before_in_the_file(call, folder) -> None:
+def test_rules_use_the_key_of_a_record_and_earlier_jobs(call, folder) -> None:
     record = {"routing_key": "treeherder.elsewhere._", "payload": COMPLETED}
     assert [found["rule"] for found in records(call("validate", stdin=json.dumps(record)))[0]["lint"]] == [
         "key-mismatch"
@@ -389,7 +387,7 @@ FORMER = JOBS[0] | {
 TODAY = JOBS[0] | {"origin": {"project": "autoland", "revision": "c0ffee01" * 5, "id": 7}}
 
 
-def test_a_job_of_the_form_before_says_so_first_and_names_the_fields(call) -> None:
+def test_a_job_of_an_older_form_is_reported_first_with_its_fields(call) -> None:
     result = call("validate", "-o", "ndjson", stdin=json.dumps(FORMER))
     first, *others = records(result)[0]["errors"]
     assert result.code == 1
@@ -405,7 +403,7 @@ def test_the_form_before_is_named_beside_other_errors(call) -> None:
     assert rules == ["revision", "minLength", "pattern", "enum"]
 
 
-def test_migrating_writes_what_is_valid_as_todays_and_tells_of_the_rest(call) -> None:
+def test_migrating_writes_valid_jobs_and_reports_the_others(call) -> None:
     record = {"routing_key": "k", "payload": FORMER, "body": json.dumps(FORMER)}
     lines = [FORMER, TODAY, FORMER | {"state": "done"}, record, {"type": "gap"}]
     result = call("validate", "--migrate", stdin="".join(json.dumps(line) + "\n" for line in lines))
@@ -419,7 +417,7 @@ def test_migrating_and_showing_verdicts_exclude_each_other(call) -> None:
     assert call("validate", "--migrate", "-o", "github", stdin=json.dumps(TODAY)).code == 2
 
 
-def test_annotations_for_github_carry_place_and_text_and_nothing_that_ends_them_early(call, folder) -> None:
+def test_annotations_for_github_have_place_and_text_and_are_escaped(call, folder) -> None:
     name = "a,b:c%.json"
     (folder / name).write_text(json.dumps(JOBS[0] | {"state": "100%\n::error::", "result": "fine"}, indent=1))
     result = call("validate", "-o", "github", name)
@@ -447,7 +445,7 @@ def test_fields_are_changed_before_a_job_is_judged(call, folder) -> None:
     assert call("validate", "job.yml", "--set", "stat=pending").code == 2
 
 
-def test_of_records_the_payload_is_changed_and_what_has_no_place_is_told_with_its_line(call) -> None:
+def test_payloads_of_records_can_be_edited_and_errors_have_lines(call) -> None:
     fine = {"v": 1, "routing_key": "treeherder.try._", "payload": {}, "body": json.dumps(PENDING)}
     odd = {"routing_key": "k", "payload": PENDING | {"origin": 7}}
     unreadable = {"routing_key": "k", "body_b64": "*"}
@@ -464,7 +462,7 @@ def test_migrated_jobs_can_be_changed_as_well(call) -> None:
     assert records(result) == [PENDING | {"tier": 2}]
 
 
-def test_what_would_mend_a_job_is_there_for_programs(call) -> None:
+def test_corrections_are_in_the_output_for_programs(call) -> None:
     (record,) = records(call("validate", stdin=ndjson(BROKEN | {"labels": [float("nan")], "zebra": 1})))
     assert [error["suggestion"] for error in record["errors"]] == [
         {"op": "remove", "path": "/zebra"},
@@ -474,7 +472,7 @@ def test_what_would_mend_a_job_is_there_for_programs(call) -> None:
     ]
 
 
-def test_a_registration_is_not_taken_for_an_invalid_job_without_a_word(call, folder) -> None:
+def test_a_registration_is_reported_as_such_and_not_as_an_invalid_job(call, folder) -> None:
     registration = {"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["try._"]}
     for value in (registration, [registration], {"registrations": [registration]}):
         done = call("validate", "-", stdin=json.dumps(value))

@@ -63,7 +63,7 @@ def assert_plain_end(err: str, place: Place) -> None:
 
 
 @pytest.mark.parametrize("line", STREAMING)
-def test_a_reader_that_has_seen_enough_ends_a_stream_in_silence(place: Place, line: str) -> None:
+def test_a_reader_that_exits_ends_a_stream_without_a_message(place: Place, line: str) -> None:
     with run(line, place) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -38,7 +38,7 @@ def test_ctrl_c_ends_a_tail_and_its_queue_is_gone(place: Place) -> None:
     assert listeners(place) == ""
 
 
-async def test_a_second_ctrl_c_does_not_wait_for_a_broker_that_is_silent(place: Place) -> None:
+async def test_a_second_ctrl_c_does_not_wait_for_an_unresponsive_broker(place: Place) -> None:
     async with Proxy(place.url) as proxy:
         with Terminal("tail", place.lonely, folder=place.folder, url=proxy.url) as tail:
             await asyncio.to_thread(tail.expect, "listening on ")
@@ -52,7 +52,7 @@ async def test_a_second_ctrl_c_does_not_wait_for_a_broker_that_is_silent(place: 
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGHUP])
-def test_a_tail_that_is_told_to_end_says_what_it_saw_and_dies_of_the_signal(place: Place, sent: signal.Signals) -> None:
+def test_a_terminated_tail_prints_a_summary_and_exits_by_the_signal(place: Place, sent: signal.Signals) -> None:
     with start("tail", place.lonely, folder=place.folder, url=place.url) as tail:
         assert tail.stderr is not None
         assert tail.stderr.readline().startswith("listening on ")
@@ -64,7 +64,7 @@ def test_a_tail_that_is_told_to_end_says_what_it_saw_and_dies_of_the_signal(plac
 
 
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
-async def test_a_publish_that_is_told_to_end_says_what_was_sent_and_what_is_not_known(
+async def test_a_terminated_publish_prints_what_was_sent_and_what_is_unknown(
     place: Place, sent: signal.Signals, status: int
 ) -> None:
     job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
@@ -92,7 +92,7 @@ async def test_a_publish_that_is_told_to_end_says_what_was_sent_and_what_is_not_
     assert "Traceback" not in err
 
 
-async def test_a_stopped_publish_of_a_file_accounts_for_every_job_and_says_where_to_continue(place: Place) -> None:
+async def test_a_stopped_publish_accounts_for_every_job_and_prints_skip(place: Place) -> None:
     total = 400
     job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
     (place.folder / "many.ndjson").write_text(job * total)
@@ -121,7 +121,7 @@ async def test_a_stopped_publish_of_a_file_accounts_for_every_job_and_says_where
     assert len(again.out.splitlines()) == 2 * (total - len(receipts) // 2)
 
 
-def test_a_publish_shows_a_count_while_it_validates_and_ctrl_c_sends_nothing(place: Place) -> None:
+def test_ctrl_c_during_the_validation_sends_nothing(place: Place) -> None:
     job = (place.folder / "jobs.ndjson").read_text().splitlines(keepends=True)[0]
     (place.folder / "huge.ndjson").write_text(job * 60_000)
     words = place.words("publish huge.ndjson --exchange {lonely} -d treeherder")

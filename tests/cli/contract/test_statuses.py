@@ -129,7 +129,7 @@ TABLE: dict[int, list[str]] = {
 }
 # Told by a signal, a pipe or a defect, not by arguments: see the test of each.
 BY_EVENT = {
-    ExitCode.BUG: "test_a_defect_says_so_and_no_more",
+    ExitCode.BUG: "test_a_bug_is_reported_in_one_line",
     ExitCode.INTERRUPTED: "test_signals.py",
     ExitCode.CLOSED_PIPE: "test_pipes.py",
 }
@@ -152,7 +152,7 @@ def test_the_table_has_every_status_and_every_command() -> None:
     assert {line.split()[0] for lines in TABLE.values() for line in lines} == set(_COMMANDS)
 
 
-def test_a_defect_says_so_and_no_more(place: Place) -> None:
+def test_a_bug_is_reported_in_one_line(place: Place) -> None:
     broken = "import sys; import pulsekit.cli.commands.match as m; m._judge = None"
     script = f"{broken}; from pulsekit.cli import main; sys.exit(main())"
     done = subprocess.run(

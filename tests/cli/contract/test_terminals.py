@@ -51,7 +51,7 @@ def hostile(place: Place) -> Place:
         f"match {HOSTILE.replace(' ', '')}",
     ],
 )
-def test_nothing_that_a_stranger_wrote_drives_the_terminal(hostile: Place, line: str) -> None:
+def test_untrusted_text_never_controls_the_terminal(hostile: Place, line: str) -> None:
     words = [word.format(exchange=hostile.exchange, lonely=hostile.lonely) for word in line.split(" ")]
     with Terminal(*words, folder=hostile.folder, url=hostile.url) as terminal:
         terminal.end()

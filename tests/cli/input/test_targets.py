@@ -65,7 +65,7 @@ def test_match_tries_the_bindings_of_the_target(call: Call, project: Path) -> No
         ["exchange", "check"],
     ],
 )
-def test_a_target_that_nobody_wrote_down_is_a_mistake(call: Call, folder: Path, arguments) -> None:
+def test_a_target_that_is_not_configured_is_an_error(call: Call, folder: Path, arguments) -> None:
     result = call(*arguments, "--target", "staging")
     assert result.code == 2
     assert "no target 'staging': there is no pulsekit.yml" in result.err

@@ -41,7 +41,7 @@ def drawn(
     return capsys.readouterr().out.splitlines()
 
 
-def test_a_row_has_time_key_size_and_what_stands_out(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_has_time_key_size_and_main_fields(capsys: pytest.CaptureFixture[str]) -> None:
     lines = drawn(capsys, message(JOBS[0], redelivered=True, headers={"CC": ["a", "b"]}), message(b"x" * 12_345))
     assert " again" in lines[0]
     assert " +2 CC" in lines[0]
@@ -50,7 +50,7 @@ def test_a_row_has_time_key_size_and_what_stands_out(capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
-def test_the_result_symbol_and_name_of_a_job_precede_what_a_terminal_truncates(
+def test_result_symbol_and_name_precede_what_a_terminal_truncates(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))

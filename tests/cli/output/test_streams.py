@@ -59,7 +59,7 @@ async def test_who_writes_faster_than_is_read_waits_for_room(sink: Sink) -> None
 
 
 @pytest.mark.parametrize("wait", ["room", "drain"])
-async def test_what_cannot_be_written_is_told_to_whoever_waits_or_goes_on(sink: Sink, wait: str) -> None:
+async def test_a_write_error_is_raised_to_every_later_caller(sink: Sink, wait: str) -> None:
     outlet = Outlet(sink.write)
     sink.error = BrokenPipeError()
     outlet.put(b"1")

@@ -75,5 +75,5 @@ def test_rich_knows_every_name_of_the_theme() -> None:
         assert shown.get_style(name) is not None
 
 
-def test_paint_leaves_text_alone_where_nobody_sees_colours(capsys) -> None:
+def test_paint_does_not_change_text_without_colours(capsys) -> None:
     assert paint("x", "bad", sys.stdout) == "x"

@@ -30,7 +30,7 @@ def headers(client, queue):
     return None if found is None else found.properties.headers
 
 
-def test_a_rejected_message_tells_its_history_newest_first(world) -> None:
+def test_a_rejected_message_has_its_history_newest_first(world) -> None:
     client = world.connect()
     declare(client, "end")
     declare(client, "second", dead_letter_exchange="", dead_letter_routing_key="end", message_ttl=10)
@@ -77,7 +77,7 @@ def test_a_long_chain_of_overflows_does_not_exhaust_the_stack(world) -> None:
     assert client.call(Basic.Qos(prefetch_count=1)) == ["Basic.QosOk"]
 
 
-def test_the_expiration_is_taken_off_and_remembered(world) -> None:
+def test_the_expiration_is_removed_and_recorded(world) -> None:
     client = world.connect()
     declare(client, "dead")
     declare(client, "q", dead_letter_exchange="", dead_letter_routing_key="dead")
@@ -122,7 +122,7 @@ def test_overflow_goes_to_the_dead_letter_exchange_with_its_reason(world) -> Non
     assert headers(client, "dead")["x-death"][0]["reason"] == "maxlen"
 
 
-def test_cc_is_taken_off_when_the_queue_names_another_key(world) -> None:
+def test_cc_is_removed_if_the_queue_sets_another_key(world) -> None:
     client = world.connect()
     declare(client, "dead")
     declare(client, "q", dead_letter_exchange="", dead_letter_routing_key="dead")

@@ -103,7 +103,7 @@ def test_messages_pass_from_exchange_to_exchange_even_in_a_circle(world) -> None
     assert depths(world) == {"q": 1}
 
 
-def test_the_alternate_exchange_takes_what_has_no_way_on(world) -> None:
+def test_the_alternate_exchange_receives_unroutable_messages(world) -> None:
     client = world.connect()
     exchange(client, "other", "fanout")
     exchange(client, "x", arguments={"alternate-exchange": "other"})
@@ -140,7 +140,7 @@ def test_auto_delete_runs_from_the_queue_through_its_exchanges(world) -> None:
     assert not world.broker.vhosts["/"].queues
 
 
-def test_a_deleted_exchange_takes_its_bindings_along(world) -> None:
+def test_a_deleted_exchange_loses_its_bindings(world) -> None:
     client = world.connect()
     exchange(client, "x")
     bind(client, "q", "x", "#")

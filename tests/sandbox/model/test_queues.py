@@ -36,7 +36,7 @@ def bodies(client, queue="q"):
     return [data for _, _, data in drain(client, queue)]
 
 
-def test_messages_given_back_one_by_one_return_to_their_places_marked_as_redelivered(world) -> None:
+def test_messages_requeued_one_by_one_return_to_their_positions(world) -> None:
     client = world.connect()
     declare(client)
     client.call(Basic.Qos(prefetch_count=3))
@@ -97,7 +97,7 @@ def test_consumers_take_turns_and_a_higher_priority_comes_first(world) -> None:
     assert tags == ["vip", "a", "b"]
 
 
-def test_only_one_consumer_is_active_until_it_leaves(world) -> None:
+def test_only_one_consumer_is_active_until_it_stops(world) -> None:
     client = world.connect()
     declare(client, single_active_consumer=True)
     for tag in ("a", "b"):
@@ -109,7 +109,7 @@ def test_only_one_consumer_is_active_until_it_leaves(world) -> None:
     assert [value.consumer_tag for value in client.read() if isinstance(value, Basic.Deliver)] == ["b"]
 
 
-def test_higher_priorities_leave_first(world) -> None:
+def test_higher_priorities_are_delivered_first(world) -> None:
     client = world.connect()
     declare(client, max_priority=5)
     for priority, data in ((0, b"low"), (9, b"capped"), (3, b"middle"), (5, b"high")):
@@ -117,7 +117,7 @@ def test_higher_priorities_leave_first(world) -> None:
     assert bodies(client) == [b"capped", b"high", b"middle", b"low"]
 
 
-def test_an_old_message_dies_at_its_time_and_goes_to_the_dead_letter_exchange(world) -> None:
+def test_an_expired_message_is_dead_lettered_at_its_time(world) -> None:
     client = world.connect()
     declare(client, "dead")
     declare(client, message_ttl=1000, dead_letter_exchange="", dead_letter_routing_key="dead")
@@ -136,7 +136,7 @@ def test_the_shorter_of_the_two_times_to_live_counts(world) -> None:
     assert bodies(client) == []
 
 
-def test_a_message_without_time_to_live_is_delivered_when_somebody_waits_for_it(world) -> None:
+def test_a_message_without_time_to_live_is_delivered_to_a_waiting_consumer(world) -> None:
     client = world.connect()
     declare(client, message_ttl=0)
     fill(client, b"nobody waits")
@@ -192,7 +192,7 @@ def test_a_queue_full_of_bytes_drops_its_oldest(world) -> None:
     assert bodies(client) == [b"45", b"6"]
 
 
-def test_a_queue_that_refuses_makes_the_confirm_negative_and_keeps_what_it_has(world) -> None:
+def test_a_full_queue_makes_the_confirm_negative_and_keeps_its_messages(world) -> None:
     client = world.connect()
     declare(client, max_length=1, overflow="reject-publish")
     client.call(Confirm.Select())
@@ -242,7 +242,7 @@ def test_an_exclusive_queue_goes_with_its_connection(world) -> None:
     assert not world.broker.vhosts["/"].queues
 
 
-def test_what_is_settled_after_its_queue_went_is_forgotten(world) -> None:
+def test_settling_after_the_queue_was_deleted_does_nothing(world) -> None:
     client = world.connect()
     declare(client)
     fill(client, b"1", b"2", b"3")
@@ -254,7 +254,7 @@ def test_what_is_settled_after_its_queue_went_is_forgotten(world) -> None:
     assert world.broker.memory_used == 0
 
 
-def test_the_memory_of_messages_is_given_back_whatever_becomes_of_them(world) -> None:
+def test_the_memory_of_every_message_is_freed(world) -> None:
     client = world.connect()
     declare(client, "dead", max_length=1)
     declare(client, dead_letter_exchange="", dead_letter_routing_key="dead")

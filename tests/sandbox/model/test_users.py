@@ -47,7 +47,7 @@ def test_guest_may_do_everything() -> None:
     assert allowed(guest, "configure", "queue", "amq.gen-x")
 
 
-def test_nobody_logs_in_without_a_name() -> None:
+def test_a_login_needs_a_name() -> None:
     assert Users().login("", "x") is None
 
 

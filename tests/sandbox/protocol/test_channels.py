@@ -38,14 +38,14 @@ def test_delete_ok_comes_before_the_cancel_of_the_consumers(client) -> None:
     assert client.call(Queue.Delete(queue="q")) == ["Queue.DeleteOk", "Basic.Cancel"]
 
 
-def test_a_client_that_cannot_take_a_cancel_is_not_sent_one(world, client) -> None:
+def test_a_client_without_cancel_notify_is_not_sent_a_cancel(world, client) -> None:
     simple = world.connect(capabilities={})
     simple.call(Basic.Consume(queue="q"))
     client.call(Queue.Delete(queue="q"))
     assert simple.names() == []
 
 
-def test_what_crosses_a_close_is_swallowed_and_the_channel_can_be_opened_again(client) -> None:
+def test_frames_that_cross_a_close_are_ignored_and_the_channel_reopens(client) -> None:
     crossing = [Queue.Declare(queue="no", passive=True), *content("", "q"), Basic.Qos(prefetch_count=1), Basic.Ack(7)]
     assert client.call(*crossing) == ["Channel.Close 404"]
     assert client.call(Channel.CloseOk(), Channel.Open()) == ["Channel.OpenOk"]
@@ -56,7 +56,7 @@ def test_two_closes_that_cross_are_both_answered(client) -> None:
     assert client.call(Channel.CloseOk(), Channel.Open()) == ["Channel.OpenOk"]
 
 
-def test_a_refused_channel_leaves_the_others_alone(client) -> None:
+def test_a_refused_channel_does_not_affect_the_others(client) -> None:
     client.call(Channel.Open(), channel=2)
     assert client.call(Basic.Ack(7), channel=2) == ["Channel.Close 406"]
     assert client.call(Basic.Qos(prefetch_count=1)) == ["Basic.QosOk"]
@@ -80,7 +80,7 @@ def test_nothing_of_a_transaction_happens_before_its_commit(world, client) -> No
     assert depth(world) == 0
 
 
-def test_a_rollback_forgets_publishes_and_owes_what_was_acked(world, client) -> None:
+def test_a_rollback_drops_publishes_and_restores_acked_deliveries(world, client) -> None:
     client.call(Tx.Select())
     client.publish("", "q", b"1")
     client.call(Tx.Commit())
@@ -94,7 +94,7 @@ def test_a_rollback_forgets_publishes_and_owes_what_was_acked(world, client) -> 
     assert depth(world) == 0
 
 
-def test_a_vanished_transaction_gives_back_what_it_had_settled(world, client) -> None:
+def test_a_lost_transaction_requeues_what_it_had_settled(world, client) -> None:
     client.publish("", "q", b"1")
     client.call(Tx.Select())
     client.send(Basic.Get(queue="q"))
@@ -130,7 +130,7 @@ def test_a_reply_consumer_that_cannot_be_is_refused(client, asked) -> None:
     assert client.call(*asked)[-1] == "Channel.Close 406"
 
 
-def test_get_tells_how_many_are_left(client) -> None:
+def test_get_returns_how_many_messages_are_left(client) -> None:
     client.publish("", "q")
     client.publish("", "q")
     client.send(Basic.Get(queue="q"), Basic.Get(queue="q"), Basic.Get(queue="q"))
@@ -138,7 +138,7 @@ def test_get_tells_how_many_are_left(client) -> None:
     assert [getattr(value, "message_count", None) for value in values] == [1, 0, None]
 
 
-def test_the_queue_declared_last_stands_for_no_name(world, client) -> None:
+def test_an_empty_name_means_the_queue_declared_last(world, client) -> None:
     client.call(Queue.Declare(queue="last"), Queue.Bind(queue="", exchange="amq.direct", routing_key=""))
     client.publish("amq.direct", "last")
     assert depth(world, "last") == 1
@@ -164,7 +164,7 @@ def test_nowait_is_not_answered(client) -> None:
     assert client.call(*silent) == []
 
 
-def test_a_large_body_goes_through_in_frames_of_the_size_each_side_takes(world) -> None:
+def test_a_large_body_is_split_into_frames_of_the_agreed_size(world) -> None:
     sender, taker = world.connect(), world.connect(frame_max=4096)
     sender.call(Queue.Declare(queue="q"))
     data = bytes(range(256)) * 40

@@ -17,7 +17,7 @@ def world() -> World:
 
 
 @pytest.mark.parametrize("header", [b"AMQP\x01\x01\x00\x0a", b"GET / HTTP/1.1\r\n", b"AMQP\x03\x01\x00\x00", b"x"])
-def test_another_protocol_is_told_which_one_is_spoken(world, header) -> None:
+def test_another_protocol_is_answered_with_the_supported_one(world, header) -> None:
     client = Client(world)
     client.session.receive(header)
     assert client.session.data_to_send() == b"AMQP\x00\x00\x09\x01"
@@ -114,7 +114,7 @@ def test_heartbeats_are_sent_when_nothing_else_is(world) -> None:
     assert client.names() == ["Heartbeat"] * 3  # in the first interval there was the handshake
 
 
-def test_a_client_that_is_silent_for_two_heartbeats_is_lost(world) -> None:
+def test_a_client_without_data_for_two_heartbeats_is_lost(world) -> None:
     client = world.connect(heartbeat=10)
     world.advance(20)
     assert not client.session.finished
@@ -122,7 +122,7 @@ def test_a_client_that_is_silent_for_two_heartbeats_is_lost(world) -> None:
     assert client.session.finished
 
 
-def test_without_heartbeats_silence_is_fine(world) -> None:
+def test_without_heartbeats_no_data_are_required(world) -> None:
     client = world.connect(heartbeat=0)
     world.advance(10_000)
     assert not client.session.finished
@@ -181,7 +181,7 @@ def test_a_few_bytes_do_not_ask_for_more_than_a_client_reads(world) -> None:
     assert "last" in world.broker.vhosts["/"].queues
 
 
-def test_a_publisher_is_blocked_at_its_next_publish_and_told_so(world) -> None:
+def test_a_publisher_is_blocked_and_notified_at_its_next_publish(world) -> None:
     client, idle = world.connect(), world.connect()
     client.call(Queue.Declare(queue="q"), Confirm.Select())
     world.broker.block("for a test")
@@ -194,7 +194,7 @@ def test_a_publisher_is_blocked_at_its_next_publish_and_told_so(world) -> None:
     assert not client.session.paused
 
 
-def test_a_client_that_cannot_be_told_is_blocked_all_the_same(world) -> None:
+def test_a_client_without_blocked_notifications_is_still_blocked(world) -> None:
     client = world.connect(capabilities={**CAPABILITIES, "connection.blocked": False})
     world.broker.block()
     assert client.call(*content("", "q")) == []
@@ -241,7 +241,7 @@ def test_one_wake_is_enough_for_many_answers(world) -> None:
     assert client.woken == before + 1
 
 
-def test_a_fault_of_the_sandbox_itself_is_a_close_and_not_a_traceback(world, monkeypatch, caplog) -> None:
+def test_a_bug_in_the_sandbox_is_a_close_and_not_a_traceback(world, monkeypatch, caplog) -> None:
     client = world.connect()
     monkeypatch.setattr("pulsekit.sandbox.codec.frames.decode", lambda _: 1 / 0)
     assert client.call(Basic.Qos(prefetch_count=1)) == ["Connection.Close 541"]

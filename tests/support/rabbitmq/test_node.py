@@ -32,7 +32,7 @@ with Telling():
 """
 
 
-async def test_users_publish_to_their_own_exchanges_alone(rabbitmq: RabbitMQ) -> None:
+async def test_users_may_publish_only_to_their_own_exchanges(rabbitmq: RabbitMQ) -> None:
     owner, other = rabbitmq.user(), rabbitmq.user()
     name = f"exchange/{owner.name}/v1/jobs"
     async with await aio_pika.connect(owner.url, timeout=10) as connection:
@@ -66,7 +66,9 @@ async def test_a_killed_node_comes_back_with_what_was_durable(rabbitmq_node: Pri
         await (await connection.channel()).queue_delete(name, if_unused=True)
 
 
-def test_a_broker_of_somebody_else_serves_as_well(rabbitmq_node: PrivateNode, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_broker_can_be_used_for_the_tests(
+    rabbitmq_node: PrivateNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PULSEKIT_TEST_RABBITMQ", rabbitmq_node.admin_url)
     monkeypatch.setenv("PULSEKIT_TEST_RABBITMQCTL", shlex.join(rabbitmq_node.ctl_command))
     with running() as broker:
