@@ -29,7 +29,7 @@ LAYERS = """
     publisher consumer _config
     pulse recordings
     queues stand_in job_run
-    diagnosis why sync consume
+    diagnosis why sync consume inspector
     cli testing
     __main__ __init__
     pytest_plugin

@@ -29,6 +29,7 @@ _COMMANDS = {
     "run": ("pulsekit.cli.commands.run", "Run a command, and report it to Treeherder as a job."),
     "replay": ("pulsekit.cli.commands.replay", "Publish a recording, with its intervals or faster."),
     "tail": ("pulsekit.cli.commands.tail.command", "Show the messages of an exchange as they arrive."),
+    "inspector": ("pulsekit.cli.commands.inspector", "Show messages in the browser, live or from a recording."),
     "consume": ("pulsekit.cli.commands.consume", "Run a handler on the messages of a queue."),
     "queue": ("pulsekit.cli.commands.queue.command", "Show, peek, take, purge or delete your queues."),
     "validate": ("pulsekit.cli.commands.validate", "Check jobs against Treeherder's schema and rules."),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pulsekit._amqp.types import Settlement
 from pulsekit.consume.handlers import open_handler
-from pulsekit.consume.recorded import matching_records, message_check_of, message_of
+from pulsekit.consume.recorded import matching_records, message_check_of
 from pulsekit.consume.running import RunningWorker
 from pulsekit.consume.worker import Worker
 from pulsekit.consumer.handler import HandlerCalls
@@ -139,7 +139,7 @@ async def _feed(handler: Worker | Handler, messages: Fed, exchange: str, run: Ru
     async with open_handler(worker, run) as running.handler:
         for record in _records(messages, worker, exchange):
             calls.begin()
-            message = message_of(record, calls, check)
+            message = record.message(settler=calls, schema=check)
             raised: Exception | None = None
             try:
                 await calls.call(running.call, message, worker.policy, worker.title)

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.types import Settlement
-from pulsekit._documents.payloads import encode_payload
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.consumer.handler import HandlerCalls
 from pulsekit.consumer.policy import OnFailure, Policy
-from pulsekit.messages import CC, Message
 from pulsekit.recordings.reader import read_recording
 from pulsekit.records.record import Record
 from pulsekit.schemas.schema import load_schema
@@ -26,10 +23,10 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.consume.worker import Worker
-    from pulsekit.messages import MessageCheck, Settler
+    from pulsekit.messages import Message, MessageCheck
     from pulsekit.schemas.schema import Schema
 
-__all__ = ["RecordedMessages", "matching_records", "message_check_of", "message_of"]
+__all__ = ["RecordedMessages", "matching_records", "message_check_of"]
 
 
 class RecordedMessages:
@@ -73,7 +70,7 @@ class RecordedMessages:
             settlement: Settlement | None = None
             while settlement in {None, Settlement.REQUEUE} and not self._drained:
                 settler = _Settler()
-                message = message_of(record, settler, self._check, redelivered=settlement is not None)
+                message = record.message(redelivered=settlement is not None, settler=settler, schema=self._check)
                 await self._calls.call(handler, message, policy, self.queue)
                 settlement = await settler.settled
             self.rejected += settlement is Settlement.REJECT
@@ -100,23 +97,6 @@ def message_check_of(worker: Worker) -> Schema | MessageCheck | None:
     """Return the check of the messages of a worker, or None without a schema."""
     schema = load_schema(worker.schema) if isinstance(worker.schema, str | Path) else worker.schema
     return None if schema is None else message_check(schema)
-
-
-def message_of(
-    record: Record, settler: Settler, check: Schema | MessageCheck | None, *, redelivered: bool = False
-) -> Message:
-    """Return the message of a record, for a handler."""
-    return Message(
-        exchange=record.exchange,
-        routing_key=record.routing_key,
-        body=record.content if isinstance(record.content, bytes) else encode_payload(record.content),
-        received=record.received or datetime.now(UTC),
-        headers={**record.headers, **({CC: list(record.cc)} if record.cc else {})},
-        properties=record.properties,
-        redelivered=redelivered,
-        settler=settler,
-        schema=check,
-    )
 
 
 class _Settler:

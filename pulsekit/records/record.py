@@ -22,7 +22,7 @@ from pulsekit._documents.ndjson import dump_line, escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
 from pulsekit._documents.payloads import encode_payload, read_canonical
 from pulsekit.errors import InvalidMessage
-from pulsekit.messages import Gap, Message
+from pulsekit.messages import CC, Gap, Message
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,6 +177,18 @@ class Record:
         if not isinstance(self.content, bytes):
             return self.content
         return decode_described(self.content, self.properties.content_encoding, self.headers.get("compression"))
+
+    def message(self, **more: Any) -> Message:
+        """Return the delivery that was recorded, with further arguments of `Message`."""
+        return Message(
+            exchange=self.exchange,
+            routing_key=self.routing_key,
+            body=self.content if isinstance(self.content, bytes) else encode_payload(self.content),
+            received=self.received or datetime.now(UTC),
+            headers={**self.headers, **({CC: list(self.cc)} if self.cc else {})},
+            properties=self.properties,
+            **more,
+        )
 
 
 def read_record(value: Mapping[str, Any]) -> Record:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from rich.rule import Rule
@@ -14,17 +13,14 @@ from rich.text import Text
 from pulsekit.cli.output.output import clean, console
 from pulsekit.cli.output.theme import STATUSES, status_style
 from pulsekit.treeherder.checks import STATES
-from pulsekit.treeherder.results import shown_status
-from pulsekit.treeherder.rules import PARSED_LOGS
+from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["JobDrawing", "PreviewedJob"]
 
-_UNGROUPED = "?"  # Treeherder draws the jobs of this group without a group
 _SHORT = 12  # characters of a revision
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INDENT = "  "
 _LEAST_HEAD = 16  # columns for the head of a row, even on a narrow terminal
 
@@ -51,26 +47,23 @@ class PreviewedJob:
 
     @property
     def status(self) -> str:
-        """The result of a completed job, else the state. It selects the colour."""
-        job = self.job
-        return clean(shown_status(job["state"], job["result"]))
+        """The status, see `job_head`."""
+        return clean(job_head(self.job).status)
 
     @property
     def symbol(self) -> str:
-        """The symbol, or `?` if the job has none."""
-        return clean(self.job["job_symbol"]) or _UNGROUPED
+        """The symbol, see `job_head`."""
+        return clean(job_head(self.job).symbol)
 
     @property
     def group(self) -> str:
-        """The symbol of the group, with the tier unless it is 1; empty if Treeherder does not draw the group."""
-        symbol, tier = clean(self.job["group_symbol"]), self.job["tier"]
-        return "" if symbol == _UNGROUPED else symbol if tier == 1 else f"{symbol}[tier {tier}]"
+        """The symbol of the group, see `job_head`."""
+        return clean(job_head(self.job).group)
 
     @property
     def platform(self) -> str:
-        """The platform and the options, which are the head of a row."""
-        platform = self.job["build_platform"].get("platform", "unknown")
-        return clean(" ".join([platform, *sorted(self.job["option_collection"])]))
+        """The head of the row, see `job_head`."""
+        return clean(job_head(self.job).platform)
 
 
 class JobDrawing:
@@ -100,9 +93,9 @@ class JobDrawing:
         job = previewed.job
         shown = f"{previewed.group}({previewed.symbol})" if previewed.group else previewed.symbol
         self._console.print(Rule(_styled(f"{shown} {previewed.status}", previewed.status), align="left", style="dim"))
-        fields = _fields(job, previewed.form["superseded"])
+        fields = job_fields(job, previewed.form["superseded"])
         self._aligned([(Text(label, "dim"), Text(clean(value))) for label, value in fields])
-        for label, reference, use in _links(job):
+        for label, reference, use in job_links(job):
             self._line(0, Text.assemble((label, "dim"), f"  {clean(reference['name'])}", (f"  {use}", "dim")))
             # The terminal wraps a URL, so that the user can copy it and click on it.
             self._line(len(_INDENT), Text(clean(reference["url"]), "key"))
@@ -182,59 +175,3 @@ def _natural(previewed: PreviewedJob) -> list[tuple[int, str]]:
 
 def _styled(text: str, status: str) -> Text:
     return Text.assemble((text, status_style(status)))
-
-
-def _fields(job: dict[str, Any], superseded: Sequence[str]) -> Iterator[tuple[str, str]]:
-    yield "Job", job["name"]
-    yield "Group", job["group_name"]
-    yield "State", job["state"]
-    yield "Result", job["result"]
-    yield from _times(job)
-    build, machine = _platform(job["build_platform"]), _platform(job["machine_platform"])
-    yield "Platform", build
-    if machine != build:
-        yield "Ran on", machine
-    yield "Machine", job["machine"]
-    if job["option_collection"]:
-        yield "Options", ", ".join(job["option_collection"])
-    yield "Tier", str(job["tier"])
-    yield "Owner", job["who"]
-    yield "Reason", job["reason"]
-    yield "Product", job["product_name"]
-    yield "Built by", job["build_system_type"]
-    if "taskcluster_task_id" in job:
-        yield "Task", f"{job['taskcluster_task_id']}, run {job['taskcluster_retry_id']}"
-    if superseded:
-        yield "Supersedes", ", ".join(superseded)
-
-
-def _links(job: dict[str, Any]) -> Iterator[tuple[str, dict[str, str], str]]:
-    for reference in job["log_references"]:
-        yield "Log", reference, "parsed" if reference["name"] in PARSED_LOGS else "a link"
-    for reference in job["perfherder_data_references"]:
-        yield "Performance data", reference, "parsed"
-
-
-def _times(job: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    names = {"submit_timestamp": "Requested", "start_timestamp": "Started", "end_timestamp": "Ended"}
-    for name, label in names.items():
-        if name in job:
-            when = _EPOCH + timedelta(seconds=job[name])
-            yield label, f"{when.replace(tzinfo=None).isoformat(' ')} UTC"
-    for label, begin, end in (
-        ("Waited", "submit_timestamp", "start_timestamp"),
-        ("Duration", "start_timestamp", "end_timestamp"),
-    ):
-        if begin in job and end in job and job[end] >= job[begin]:
-            yield label, _span(job[end] - job[begin])
-
-
-def _span(seconds: int) -> str:
-    minutes, second = divmod(seconds, 60)
-    hours, minute = divmod(minutes, 60)
-    parts = [f"{number} {unit}" for number, unit in ((hours, "h"), (minute, "min"), (second, "s")) if number]
-    return " ".join(parts) or "0 s"
-
-
-def _platform(platform: dict[str, str]) -> str:
-    return f"{platform['platform']} ({platform['os_name']}, {platform['architecture']})" if platform else "unknown"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from pulsekit.pulse import Pulse
     from pulsekit.records.expressions import Filter, Query
 
-__all__ = ["EXAMPLES", "command"]
+__all__ = ["EXAMPLES", "command", "virtual_host"]
 
 EXAMPLES = """\
 pulsekit tail exchange/me/v1/jobs
@@ -171,7 +171,7 @@ def command(
     if link:
         return _print_link(texts, read_arguments(texts, patterns, fields, routes))
     wanted, projection = _expressions(chosen, query)
-    pulse = connect(settings, url, insecure=insecure, virtual_host=_virtual_host(texts))
+    pulse = connect(settings, url, insecure=insecure, virtual_host=virtual_host(texts))
     bindings = read_arguments(texts, patterns, fields, routes, pulse.user)
     warn_of_mistakes(bindings)
     store = _store(pulse, queue, keep, queue_type, resume=resume)
@@ -251,7 +251,7 @@ def _store(
     return Store(name, keep, None if queue_type is None else queue_type.value, resume)
 
 
-def _virtual_host(texts: Sequence[str]) -> str | None:
+def virtual_host(texts: Sequence[str]) -> str | None:
     """Return the virtual host that the links name by their instance of Taskcluster, or None without one.
 
     Raises:

@@ -1,0 +1,209 @@
+"""Where the messages of the page are from: a subscription, whose bindings may change, or a recording."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError
+from pulsekit.inspector.ring import Ring
+from pulsekit.messages import Gap
+from pulsekit.recordings.reader import read_recording
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+    from typing import Self
+
+    from pulsekit.bindings.registration import Binding
+    from pulsekit.consumer.consumer import Consumer
+    from pulsekit.pulse import Pulse
+    from pulsekit.records.record import Record
+
+__all__ = ["LiveSource", "RecordedSource", "Source"]
+
+_CHUNK = 500  # entries of a recording that are read together
+_RECORDED = (10_000_000, 1024 * 1024 * 1024)  # entries and bytes in memory of a recording
+
+
+class Source:
+    """A source of messages, which fills a ring while it is open.
+
+    Attributes:
+        name: what the page shows in its title.
+        live: whether the bindings can be changed.
+        ring: the last messages and gaps.
+        bindings: the problem of each binding; empty for one that the queue has.
+        problem: why no more messages arrive, or empty.
+    """
+
+    live = False
+
+    def __init__(self, name: str, ring: Ring) -> None:
+        self.name: str = name
+        self.ring: Ring = ring
+        self.bindings: dict[Binding, str] = {}
+        self.problem: str = ""
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:
+        """What the source does now: `listening`, `reconnecting`, `idle`, `reading` or `read`."""
+        return "read" if self._task is None or self._task.done() else "reading"
+
+    async def __aenter__(self) -> Self:
+        await self._open()
+        self._task = asyncio.create_task(self._run(), name=f"read {self.name}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._close()
+
+    async def add(self, binding: Binding) -> None:
+        """Bind the queue while messages flow. Without effect for a recording.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses the binding. It stays in `bindings`, with the reason.
+        """
+
+    async def remove(self, binding: Binding) -> None:
+        """Remove a binding. Without effect for a recording.
+
+        Raises:
+            NetworkError: Raised when the connection is away.
+        """
+
+    async def _open(self) -> None: ...
+
+    async def _run(self) -> None: ...
+
+    async def _close(self) -> None: ...
+
+
+class LiveSource(Source):
+    """A subscription with a private queue. A message is acknowledged when it is in the ring.
+
+    Entering the block subscribes, and raises what `Consumer.open` raises. Without bindings, it waits for the first one.
+    """
+
+    live = True
+
+    def __init__(self, pulse: Pulse, bindings: Iterable[Binding] = (), ring: Ring | None = None) -> None:
+        super().__init__(pulse.user, Ring() if ring is None else ring)
+        self.bindings = dict.fromkeys(bindings, "")
+        self._pulse = pulse
+        self._consumer: Consumer | None = None
+        self._opened = asyncio.Event()
+        self._changing = asyncio.Lock()  # one change of the bindings at a time
+        self._retry: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> str:  # noqa: D102 - see Source
+        if self._consumer is None:
+            return "idle"
+        return "listening" if self._consumer.subscribed else "reconnecting"
+
+    async def add(self, binding: Binding) -> None:  # noqa: D102 - see Source
+        async with self._changing:
+            if self.bindings.get(binding) == "" and self._consumer is not None:
+                return
+            self.bindings[binding] = ""
+            try:
+                if self._consumer is None:
+                    await self._open()
+                else:
+                    await self._consumer.bind(binding)
+            except NetworkError as error:
+                self.bindings[binding] = f"{error}; it is bound after the reconnect"
+            except PulsekitError as error:
+                self.bindings[binding] = str(error)
+                raise
+
+    async def remove(self, binding: Binding) -> None:  # noqa: D102 - see Source
+        async with self._changing:
+            if self._consumer is not None and self.bindings.get(binding) == "":
+                await self._consumer.unbind(binding)
+            self.bindings.pop(binding, None)
+
+    async def _open(self) -> None:
+        wanted = [binding for binding, problem in self.bindings.items() if not problem]
+        if not wanted:
+            return
+        consumer = self._pulse.subscribe(*wanted, on_gap=self._on_gap, on_refused=self._on_refused)
+        try:
+            await consumer.open()
+        except BaseException:
+            await consumer.close()
+            raise
+        self._consumer, self.problem = consumer, ""
+        self._opened.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._opened.wait()
+            self._opened.clear()
+            consumer = self._consumer
+            assert consumer is not None
+            try:
+                async for message in consumer:
+                    self.ring.add(message)
+                    message.ack()
+            except NotOpen:  # with the connection
+                return
+            except PulsekitError as error:
+                self.problem, self._consumer = f"{error}; add a binding to subscribe again", None
+                await consumer.close()
+
+    async def _close(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            await asyncio.wait([self._retry])
+        if self._consumer is not None:
+            await self._consumer.close()
+
+    def _on_gap(self, gap: Gap) -> None:
+        self.ring.add(gap)
+        if waiting := [binding for binding, problem in self.bindings.items() if problem]:
+            self._retry = asyncio.create_task(self._add_again(waiting), name="bind again")
+
+    async def _add_again(self, waiting: Iterable[Binding]) -> None:
+        for binding in waiting:
+            with suppress(BrokerRefused):  # the page shows it
+                await self.add(binding)
+
+    def _on_refused(self, binding: Binding, error: BrokerRefused) -> None:
+        self.bindings[binding] = str(error)
+
+
+class RecordedSource(Source):
+    """A recording, which is read once, in the order of the file. If it is damaged, `problem` says where."""
+
+    def __init__(self, path: str | Path, ring: Ring | None = None) -> None:
+        super().__init__(str(path), Ring(*_RECORDED) if ring is None else ring)
+
+    async def _open(self) -> None:
+        Path(self.name).open("rb").close()  # a missing file is an error of the command  # noqa: ASYNC230
+
+    async def _run(self) -> None:
+        entries = read_recording(self.name)
+        while self.problem == "" and (chunk := await asyncio.to_thread(self._read, entries)):
+            for entry in chunk:
+                self.ring.add(entry if isinstance(entry, Gap) else entry.message())
+
+    def _read(self, entries: Iterator[Record | Gap]) -> list[Record | Gap]:
+        """Return the next entries. Those before a damaged line are returned, too."""
+        chunk: list[Record | Gap] = []
+        try:
+            for entry in islice(entries, _CHUNK):
+                chunk.append(entry)  # noqa: PERF402 - the entries before an error count
+        except (PulsekitError, OSError) as error:
+            self.problem = str(error)
+        return chunk

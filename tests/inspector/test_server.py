@@ -1,0 +1,301 @@
+"""The data of the page, as a browser asks for it, on every broker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from support.proxy import Proxy
+from support.samples import JOBS
+
+import pulsekit
+from inspector.visitor import opened
+from pulsekit.bindings.registration import Binding
+from pulsekit.inspector import LiveSource, Reader, RecordedSource
+from pulsekit.inspector.ring import Ring
+from pulsekit.recordings import Follower, RecordingWriter, Until
+from pulsekit.records.selection import Selection
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+    from support.rabbitmq.broker import PulseUser
+
+    from inspector.visitor import Visitor
+
+
+async def send(pulse: pulsekit.Pulse, exchange: str, payloads: Any, key: str = "a.b", **more: Any) -> None:
+    async for receipt in pulse.publisher(exchange, **more).publish_many((payload, key) for payload in payloads):
+        receipt.check()
+
+
+def numbered(first: int, last: int) -> list[dict[str, int]]:
+    return [{"n": number} for number in range(first, last)]
+
+
+async def bodies(visitor: Visitor, rows: list[dict[str, Any]]) -> list[int]:
+    return [json.loads((await visitor.ask(f"/api/messages/{row['n']}/raw")).body)["n"] for row in rows]
+
+
+async def test_a_message_has_a_row_and_all_its_details(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    registered = [("pulsekit.yml", [Binding(exchange, "treeherder.*._"), Binding(exchange, "x")])]
+    async with (
+        LiveSource(pulse, [Binding(exchange, "route.#")]) as source,
+        opened(source, Reader(receivers=registered)) as visitor,
+    ):
+        await pulse.publisher(exchange).publish(
+            JOBS[2],
+            "treeherder.try._",
+            cc=["route.index.x"],
+            headers={"attempt": 2},
+            properties=pulsekit.Properties(app_id="ci"),
+        )
+        (row,) = await visitor.rows(1)
+        assert row["e"] == exchange
+        assert row["k"] == "treeherder.try._"
+        assert row["cc"] == 1
+        assert row["ok"] is True
+        assert row["job"] == ["M(bc3)", "testfailed", "test-linux-64/debug-browser-chrome-3"]
+        details = (await visitor.ask(f"/api/messages/{row['n']}")).json
+        assert details["cc"] == ["route.index.x"]
+        assert details["headers"]["attempt"] == 2
+        assert details["properties"]["app_id"] == "ci"
+        assert details["matched"] == [
+            {"binding": f"{exchange}:route.#", "key": "route.index.x", "words": details["matched"][0]["words"]}
+        ]
+        assert [(one["name"], one["binding"]) for one in details["receivers"]] == [
+            ("pulsekit.yml", f"{exchange}:treeherder.*._")
+        ]
+        assert details["schema"] == {"name": "pulse-job", "problems": []}
+        (verdict,) = details["treeherder"]
+        assert verdict["outcome"] == "stored"
+        assert (verdict["job"]["group"], verdict["job"]["symbol"], verdict["job"]["status"]) == (
+            "M",
+            "bc3",
+            "testfailed",
+        )
+        texts = [
+            (await visitor.ask(f"/api/messages/{row['n']}/{form}")).body.decode() for form in ("json", "yaml", "raw")
+        ]
+        assert json.loads(texts[0]) == json.loads(texts[2]) == JOBS[2]
+        assert "\n  jobSymbol: bc\n" in texts[1]
+        assert (await visitor.ask("/api/messages/2")).status == 404
+
+
+async def test_bindings_change_while_messages_flow_and_each_has_its_state(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse) as source, opened(source) as visitor:
+        refused = await visitor.post("/api/bindings", {"exchange": "exchange/nobody/v1/none", "pattern": "#"})
+        assert refused.status == 409
+        assert b"exchange/nobody/v1/none" in refused.body
+        assert (await visitor.post("/api/bindings", {"exchange": "nonsense"})).status == 400
+        added = await visitor.post("/api/bindings", {"exchange": exchange, "pattern": "a.#"})
+        assert [bool(one["problem"]) for one in added.json["bindings"]] == [True, False]
+        flowing = asyncio.create_task(send(pulse, exchange, numbered(0, 400)))
+        for _ in range(5):
+            for remove in (False, True):
+                await visitor.post("/api/bindings", {"exchange": exchange, "pattern": "b.#", "remove": remove})
+        await flowing
+        await visitor.post("/api/bindings", {"exchange": exchange, "pattern": "b.#"})
+        await send(pulse, exchange, numbered(400, 401), "b")
+        rows = await visitor.rows(401)
+        assert await bodies(visitor, [rows[0], *rows[398:]]) == [0, 398, 399, 400]
+        await visitor.post("/api/bindings", {"exchange": exchange, "pattern": "b.#", "remove": True})
+        await send(pulse, exchange, numbered(401, 402), "b")
+        await send(pulse, exchange, numbered(402, 403))
+        assert await bodies(visitor, await visitor.rows(1, f"after={rows[-1]['n']}")) == [402]
+
+
+async def test_a_stream_continues_where_it_was_and_counts_what_it_missed(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "#")], Ring(count=10)) as source, opened(source) as visitor:
+        await send(pulse, exchange, numbered(0, 5))
+        first = await visitor.rows(5)
+        last = str(first[-1]["n"])
+        await send(pulse, exchange, numbered(5, 8))
+        assert await bodies(visitor, await visitor.rows(3, "after=0", last_event_id=last)) == [5, 6, 7]
+        await send(pulse, exchange, numbered(8, 30))
+        while source.ring.last < 30:
+            await source.ring.wait(10)
+        async for kind, number, data in visitor.events(last_event_id=last):
+            if kind == "rows":
+                assert (len(data["rows"]), data["missed"], data["first"], number) == (10, 15, 21, 30)
+            else:
+                assert data["dropped"] == 20
+                break
+
+
+async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "#")]) as source, opened(source) as visitor:
+        await send(pulse, exchange, numbered(0, 300))
+        assert len(await visitor.rows(300)) == 300
+        chosen = "filter=payload.n+%3E%3D+%60298%60"
+        assert await bodies(visitor, await visitor.rows(2, chosen)) == [298, 299]
+        recording = (await visitor.ask(f"/api/recording?{chosen}")).body.splitlines()
+        assert [json.loads(line).get("payload") for line in recording[1:-1]] == [{"n": 298}, {"n": 299}]
+        only = (await visitor.ask("/api/recording?only=7")).body.splitlines()
+        assert [json.loads(line).get("payload") for line in only[1:-1]] == [{"n": 6}]
+        wrong = await visitor.ask("/api/command?filter=payload.n%3E%3D")
+        assert wrong.status == 400
+        assert b"is not JMESPath" in wrong.body
+        failing = "filter=sum(routing_key)"
+        async for kind, _, data in visitor.events(failing):
+            if kind == "state":
+                assert data["filter"].startswith("the filter failed for 300: ")
+                break
+        command = (await visitor.ask(f"/api/command?{chosen}")).body.decode()
+        assert command == f"pulsekit tail '{exchange}:#' --filter 'payload.n >= `298`'"
+        cleared = await visitor.post("/api/clear", {})
+        assert (cleared.json["messages"], cleared.json["dropped"], cleared.json["first"]) == (300, 0, 301)
+        assert len((await visitor.ask("/api/recording")).body.splitlines()) == 2
+
+
+async def test_the_download_is_what_a_parallel_recording_has_but_for_the_time(
+    pulse: pulsekit.Pulse, exchange: str, tmp_path: Path
+) -> None:
+    await pulse.create_exchange(exchange)
+    writer = RecordingWriter(pulsekit.Recorder(tmp_path / "tail.ndjson", bindings=[f"{exchange}:#"]))
+    follower = Follower(Selection([Binding(exchange, "#")]), writer, until=Until(count=33))
+    async with (
+        pulse.subscribe(exchange) as consumer,
+        LiveSource(pulse, [Binding(exchange, "#")]) as source,
+        opened(source) as visitor,
+    ):
+        publisher = pulse.publisher(exchange)
+        await publisher.publish(b'{"a" : 1.0,\n"a":2}', "k", cc=["x"], headers={"float": 1.5, "bytes": b"\xff"})
+        await publisher.publish(b"\xff\x00 no text", "k", properties=pulsekit.Properties(content_type="text/plain"))
+        await publisher.publish({"text": "ü\u202e\x1b日"}, "ü.#")
+        await send(pulse, exchange, JOBS * 10)
+        await follower.run(consumer)
+        await visitor.rows(33)
+        answer = await visitor.ask("/api/recording")
+    assert answer.headers["content-disposition"] == 'attachment; filename="messages.ndjson"'
+    (tmp_path / "page.ndjson").write_bytes(answer.body)
+    assert len([*pulsekit.read_recording(tmp_path / "page.ndjson")]) == 33
+
+    def without_times(data: bytes) -> list[Any]:
+        lines = [json.loads(line) for line in data.splitlines()]
+        for line in lines:
+            line.pop("received", None), line.pop("began", None), line.pop("sha256", None)
+        return lines
+
+    assert without_times(answer.body) == without_times((tmp_path / "tail.ndjson").read_bytes())
+
+
+async def test_a_lost_connection_is_a_gap_and_bindings_added_meanwhile_are_bound(
+    user: PulseUser, exchange: str
+) -> None:
+    async with Proxy(user.url) as proxy, pulsekit.connect(user.url) as direct, pulsekit.connect(proxy.url) as pulse:
+        await direct.create_exchange(exchange)
+        async with LiveSource(pulse, [Binding(exchange, "a")]) as source, opened(source) as visitor:
+            await send(direct, exchange, numbered(0, 1), "a")
+            assert len(await visitor.rows(1)) == 1
+            proxy.refuse()
+            proxy.cut()
+            async for kind, _, data in visitor.events():
+                if kind == "state" and data["state"] == "reconnecting":
+                    break
+            waiting = await visitor.post("/api/bindings", {"exchange": exchange, "pattern": "b"})
+            assert waiting.status == 200
+            proxy.accept()
+            async for kind, _, data in visitor.events():
+                if (
+                    kind == "state"
+                    and data["state"] == "listening"
+                    and not any(one["problem"] for one in data["bindings"])
+                ):
+                    break
+            await send(direct, exchange, numbered(1, 2), "b")
+            rows = await visitor.rows(3)
+            assert rows[1]["gap"]["lossy"] is True
+            assert await bodies(visitor, [rows[0], rows[2]]) == [0, 1]
+
+
+async def test_a_page_that_does_not_read_is_behind_and_the_memory_stays(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    ring = Ring(count=200)
+    async with LiveSource(pulse, [Binding(exchange, "#")], ring) as source, opened(source) as visitor:
+        async with visitor.request("/api/events?after=0") as (_, reader):
+            reader._limit = 1  # stop reading the socket  # type: ignore[attr-defined]
+            text = {"text": "x" * 100}
+            await send(pulse, exchange, [text] * 3000, "k" * 200)
+            while ring.messages < 3000:
+                await ring.wait(10)
+            assert len(ring.after(0, 1000)) == 200
+            assert ring.size < 200 * 2000
+        async for kind, _, data in visitor.events():
+            if kind == "rows":
+                assert len(data["rows"]) == 200
+                break
+
+
+async def test_a_recording_is_shown_to_its_damage(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.ndjson"
+    record = {
+        "v": 1,
+        "exchange": "exchange/me/x",
+        "routing_key": "k",
+        "payload": {"n": 1},
+        "received": "2026-11-29T00:00Z",
+    }
+    gap = {
+        "v": 1,
+        "type": "gap",
+        "from": "2026-11-29T00:00Z",
+        "to": "2026-11-29T00:01Z",
+        "seconds": 60,
+        "lossy": True,
+        "epoch": 2,
+    }
+    path.write_text("\n".join([json.dumps(record)] * 3 + [json.dumps(gap), "{damaged"]))
+    async with RecordedSource(path) as source, opened(source) as visitor:
+        rows = await visitor.rows(4)
+        assert ["gap" in row for row in rows] == [False, False, False, True]
+        async for kind, _, data in visitor.events():
+            if kind == "state" and data["state"] == "read":
+                assert "line 5" in data["problem"] or ":5" in data["problem"]
+                assert (data["live"], data["name"], data["messages"]) == (False, str(path), 3)
+                break
+
+
+async def test_nothing_of_the_login_is_on_the_page(
+    user: PulseUser, exchange: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        async with LiveSource(pulse, [Binding(exchange, "#")]) as source, opened(source) as visitor:
+            await send(pulse, exchange, numbered(0, 1))
+            seen = [str(await visitor.rows(1))]
+            async for kind, _, data in visitor.events():
+                if kind == "state":
+                    seen.append(str(data))
+                    break
+            for path in ("/api/messages/1", "/api/recording", "/api/command", "/api/exchanges", "/"):
+                seen.append((await visitor.ask(path)).body.decode())
+            text = "".join(seen)
+            assert user.password not in text
+            assert visitor.token not in caplog.text
+            assert visitor.cookie.partition("=")[2] not in caplog.text
+
+
+def test_no_other_command_loads_the_page_and_without_the_extra_one_line_says_how_to_install_it() -> None:
+    code = """
+import sys
+sys.modules["starlette"] = None
+from pulsekit.cli import main
+status = main(["inspector", "task-failed"])
+assert not [name for name in sys.modules if name.startswith(("pulsekit.inspector", "uvicorn"))]
+sys.exit(status)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "pip install 'treeherder-pulsekit[inspector]'" in done.stderr
