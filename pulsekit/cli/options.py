@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
+    "AlsoOption", "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
     "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
     "QueueOption", "QueueType", "QueueTypeOption", "QuietOption", "RegistrationOption", "RequireRouteOption",
     "RouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
@@ -52,6 +52,15 @@ def seconds(text: str) -> float:
     if match is None or not float(match[1]):
         raise typer.BadParameter(f"{text!r} is not a duration such as 500ms, 5s, 2m, 1h or 7d")
     return float(match[1]) * _UNITS[match[2]]
+
+
+class Kept(StrEnum):
+    """The fields of records that are sent only if they are asked for."""
+
+    CC = "cc"
+    BCC = "bcc"
+    EXPIRATION = "expiration"
+    REPLY_TO = "reply_to"
 
 
 def repeatable(*names: str, metavar: str, help: str) -> Any:  # noqa: A002 - as typer calls it
@@ -204,6 +213,9 @@ QueueTypeOption = Annotated[
 WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="Number of unconfirmed messages in flight.")]
 RequireRouteOption = Annotated[
     bool, typer.Option("--require-route", help="Exit 3 if no queue is bound to a routing key.")
+]
+AlsoOption = Annotated[
+    list[Kept] | None, repeatable("--also", metavar="FIELD", help="Also send cc, bcc, expiration, reply_to of records.")
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the messages to send, and send nothing.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.payloads import encode_payload
 from pulsekit.bindings.table import BindingTable
 from pulsekit.errors import DocumentError, InvalidPayload, Problem
+from pulsekit.publisher.encoder import Draft, delivery_options
 from pulsekit.publisher.planning import RefusedPayload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pulsekit.bindings.registration import Binding
     from pulsekit.publisher.planning import PlannedMessage, PlannedMessages, PublishPlan
@@ -30,6 +31,8 @@ class DryRunMessage:
         verdict: `valid`, `wrong` (Treeherder would show wrong data), `dropped` or `invalid`.
         outcome: what Treeherder would do: `stored`, `dropped`, `ignored` or `unknown`; empty if it is not a job.
         routing_key: the routing key, or None if the payload would not be sent.
+        options: the CC and BCC keys, the expiration and the `reply_to` of the message.
+        dropped: the same fields of a record, if they are not sent.
         size: the size of the body in bytes.
         bindings: the patterns of the bindings that match a routing key of the message.
         project: the project of the job.
@@ -47,6 +50,8 @@ class DryRunMessage:
     preview: dict[str, Any] | None = None
     problems: Sequence[Problem] = ()
     lint: Sequence[Placed] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DryRun:
@@ -73,7 +78,7 @@ class DryRun:
         """Return the expected result of each message of a payload."""
         if isinstance(planned, RefusedPayload):
             return [self._refused(planned)]
-        return [self._message(message, planned.verdict) for message in planned]
+        return [self._message(message, planned) for message in planned]
 
     def _refused(self, refused: RefusedPayload) -> DryRunMessage:
         error, placed = refused.error, refused.verdict
@@ -85,10 +90,9 @@ class DryRun:
         problem = error.problem() if isinstance(error, DocumentError) else Problem("", "message", str(error))
         return DryRunMessage("invalid", problems=(problem,))
 
-    def _message(self, message: PlannedMessage, placed: PlacedVerdict | None) -> DryRunMessage:
-        payload, key, cc = (
-            (*message, ()) if isinstance(message, tuple) else (message.payload, message.routing_key, message.cc)
-        )
+    def _message(self, message: PlannedMessage, planned: PlannedMessages) -> DryRunMessage:
+        draft = Draft(*message) if isinstance(message, tuple) else message
+        payload, key, cc, placed = draft.payload, draft.routing_key, draft.cc, planned.verdict
         verdict = None if placed is None else placed.verdict
         preview = None if verdict is None else verdict.job
         return DryRunMessage(
@@ -101,6 +105,8 @@ class DryRun:
             preview=preview,
             problems=() if placed is None else placed.problems,
             lint=() if placed is None else placed.lint,
+            options=delivery_options(draft),
+            dropped=planned.dropped,
         )
 
 

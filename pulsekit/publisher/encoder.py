@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.frames import PublishHeader, encode_id
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit._documents.payloads import decode_body, encode_payload, exact_payload
-from pulsekit.errors import InvalidInput, InvalidPayload
+from pulsekit.errors import ConfigurationError, InvalidInput, InvalidPayload
 from pulsekit.messages import CC
 from pulsekit.publisher.receipts import Receipt
 from pulsekit.publisher.window import PendingMessage, UnsentMessage
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["Draft", "Encoder"]
+__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "delivery_options"]
+
+DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are not sent unless asked for
 
 _MAX_HEADERS = 1024  # encoded headers that are kept, by routing key
 _ID_SIZE = bytes((20 + 12,))  # the length byte of a message id as a short string: prefix and number
@@ -64,17 +66,43 @@ class Draft:
     properties: Properties = field(default_factory=Properties)
 
     @classmethod
-    def from_record(cls, record: Record, routing_key: str | None = None) -> Draft:
+    def from_record(cls, record: Record, routing_key: str | None = None, *, keep: Collection[str] = ()) -> Draft:
         """Return the message of a record, with another routing key if one is given.
 
-        Its `user_id` is removed: the broker closes the channel (406) if it is not the user of the connection.
+        A record may be of another publisher, so the message does not have the fields of the record that lead to other
+        queues or let the message expire (`DELIVERY_OPTIONS`). Its `user_id` is removed: the broker closes the channel
+        (406) if it is not the user of the connection.
+
+        Args:
+            record: the record.
+            routing_key: the routing key, or None for that of the record.
+            keep: the names in `DELIVERY_OPTIONS` of the fields that the message has nevertheless.
+
+        Raises:
+            ConfigurationError: Raised when `keep` has another name.
         """
-        properties = replace(record.properties, user_id=None)
-        key = record.routing_key if routing_key is None else routing_key
-        return cls(exact_payload(record.content), key, record.cc, record.headers, properties)
+        if unknown := [name for name in keep if name not in DELIVERY_OPTIONS]:
+            raise ConfigurationError(f"keep: {unknown[0]!r:.40} is not one of {', '.join(DELIVERY_OPTIONS)}")
+        left = {name: None for name in ("expiration", "reply_to") if name not in keep}
+        removed = {name.upper() for name in ("cc", "bcc") if name not in keep}
+        return cls(
+            exact_payload(record.content),
+            record.routing_key if routing_key is None else routing_key,
+            record.cc if "cc" in keep else (),
+            {name: value for name, value in record.headers.items() if name not in removed},
+            replace(record.properties, user_id=None, **left),
+        )
 
 
 _PLAIN = Draft(None, "")
+
+
+def delivery_options(message: Draft | Record) -> dict[str, Any]:
+    """Return the fields of a message that add routing keys, limit its lifetime, or name a queue for replies."""
+    of, hidden = message.properties, message.headers.get("BCC") or []
+    bcc = [str(key) for key in (hidden if isinstance(hidden, list) else [hidden])]
+    values = (list(message.cc), bcc, of.expiration, of.reply_to)
+    return {name: value for name, value in zip(DELIVERY_OPTIONS, values, strict=True) if value}
 
 
 class Encoder:

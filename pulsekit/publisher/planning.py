@@ -25,7 +25,7 @@ from pulsekit.treeherder.keys import routing_key
 from pulsekit.treeherder.placed import place_verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from pulsekit._documents.document import Document
@@ -95,12 +95,14 @@ class PlannedMessages:
         verdict: the verdict on the job, or None if the payload is not a job or was not judged.
         source: the file of the payload.
         plain: whether a message has the payload as it is written in the file.
+        dropped: the fields of a record that are not sent, see `Draft.from_record`.
     """
 
     messages: list[PlannedMessage]
     verdict: PlacedVerdict | None = None
     source: str = ""
     plain: bool = False
+    dropped: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lint(self) -> Sequence[Placed]:
@@ -173,6 +175,7 @@ class PublishPlan:
         rule: the rule by which the exchange is registered, or None if it is unknown.
         force: whether to publish payloads that violate the schema or that Treeherder would drop.
         extra_properties: the additions to every message, or None.
+        keep: the fields of records that are sent although they are of another publisher, see `Draft.from_record`.
     """
 
     exchange: str
@@ -186,6 +189,7 @@ class PublishPlan:
     rule: Rule | None = None
     force: bool = False
     extra_properties: ExtraProperties | None = None
+    keep: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if self.judge is None and self.schema is not None and self.schema.name == TODAY:
@@ -259,10 +263,13 @@ class PublishPlan:
                 _check_writable(opened.value, verdict)
             if not self.extra_properties:
                 return PlannedMessages([(payload, key) for key in keys], verdict)
-        from pulsekit.publisher.encoder import Draft
+        from pulsekit.publisher.encoder import Draft, delivery_options
 
-        drafts = [Draft(payload, key) if record is None else Draft.from_record(record, key) for key in keys]
-        return PlannedMessages([self._extended(draft) for draft in drafts], verdict)
+        if record is None:
+            return PlannedMessages([self._extended(Draft(payload, key)) for key in keys], verdict)
+        drafts = [Draft.from_record(record, key, keep=self.keep) for key in keys]
+        dropped = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
+        return PlannedMessages([self._extended(draft) for draft in drafts], verdict, dropped=dropped)
 
     def _extended(self, draft: Draft) -> Draft:
         return self.extra_properties.on(draft) if self.extra_properties else draft

@@ -21,7 +21,7 @@ from pulsekit.publisher.publisher import WINDOW
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 
     from pulsekit.messages import Gap
     from pulsekit.publisher.publisher import Publisher
@@ -93,12 +93,21 @@ class KeyMap:
         return key
 
 
+def mapped(draft: Draft, rekey: Callable[[str], str]) -> Draft:
+    """Return a message with other routing keys, CC and BCC keys included."""
+    headers = draft.headers
+    if isinstance(hidden := headers.get("BCC"), list):
+        headers = {**headers, "BCC": [rekey(key) if isinstance(key, str) else key for key in hidden]}
+    return replace(draft, routing_key=rekey(draft.routing_key), cc=tuple(map(rekey, draft.cc)), headers=headers)
+
+
 class Replay:
     """A replay, which publishes the messages of a recording, each when it is due.
 
     A message is never published early. If the machine or the broker is too slow, it is late, and the next messages
     follow as fast as possible until they are in time again. Bodies, keys, headers and properties are those of the
-    recording, message ids included; only `user_id` is removed, because the broker refuses another user's (406).
+    recording, message ids included. `user_id` is removed, because the broker refuses another user's (406). CC and BCC
+    keys, expiration and `reply_to` are removed unless `keep` names them, see `Draft.from_record`.
 
     Attributes:
         count: the number of messages that were passed to the publisher.
@@ -115,6 +124,7 @@ class Replay:
         max_gap: float = inf,
         pace: float | None = None,
         rekey: Callable[[str], str] | None = None,
+        keep: Collection[str] = (),
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
@@ -125,7 +135,10 @@ class Replay:
             speed: the divisor of the intervals; with `inf`, it does not wait, and no message is late.
             max_gap: the largest number of seconds between two messages, after `speed`.
             pace: seconds between any two messages, instead of the recorded times.
-            rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`.
+            rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`. It also maps the CC and
+                BCC keys that are kept.
+            keep: the fields of the records that are sent, although they lead to other queues: `cc`, `bcc`,
+                `expiration`, `reply_to`.
             clock: returns the time in seconds.
             sleep: waits for a number of seconds.
 
@@ -140,6 +153,7 @@ class Replay:
         self._waits = speed != inf
         self._schedule = schedule(entries, speed=speed, max_gap=max_gap, pace=pace)
         self._rekey = rekey
+        self._keep = keep
         self._clock = clock
         self._sleep = sleep
 
@@ -176,7 +190,5 @@ class Replay:
             yield draft
 
     def _draft(self, record: Record) -> Draft:
-        draft = Draft.from_record(record)
-        if self._rekey is None:
-            return draft
-        return replace(draft, routing_key=self._rekey(draft.routing_key), cc=tuple(map(self._rekey, draft.cc)))
+        draft = Draft.from_record(record, keep=self._keep)
+        return draft if self._rekey is None else mapped(draft, self._rekey)

@@ -147,17 +147,23 @@ async def test_as_fast_as_can_be_waits_for_nothing() -> None:
 
 
 async def test_what_was_recorded_is_what_is_sent() -> None:
-    headers = {"CC": ["treeherder.x", "other"], "h": b"\xff"}
+    headers = {"CC": ["treeherder.x", "other"], "BCC": ["treeherder.y"], "h": b"\xff"}
     own = Properties(message_id="m", user_id="somebody", priority=3)
     entry = record(0, "treeherder.a", b'{"a":  1}', cc=("treeherder.x", "other"), headers=headers, properties=own)
     publisher = Publisher()
-    await replayed([entry, record(0, "b", {"a": 1})], publisher, rekey=KeyMap(["treeherder=staging.me"]))
+    keys = KeyMap(["treeherder=staging.me"])
+    await replayed([entry, record(0, "b", {"a": 1})], publisher, rekey=keys, keep=("cc", "bcc"))
     (_, first), (_, second) = publisher.sent
     assert first.payload == b'{"a":  1}'
     assert (first.routing_key, tuple(first.cc)) == ("staging.me.a", ("staging.me.x", "other"))
-    assert first.headers["h"] == b"\xff"
+    assert first.headers == {"CC": headers["CC"], "BCC": ["staging.me.y"], "h": b"\xff"}
     assert first.properties == Properties(message_id="m", priority=3)
     assert (second.payload, second.routing_key) == ({"a": 1}, "b")
+    await replayed([entry], publisher := Publisher())
+    _, last = publisher.sent[-1]
+    assert (last.cc, last.headers) == ((), {"h": b"\xff"})
+    with pytest.raises(ConfigurationError, match="user_id"):
+        await replayed([entry], Publisher(), keep=["user_id"])
 
 
 async def test_damage_is_reported_after_the_messages_before_it() -> None:

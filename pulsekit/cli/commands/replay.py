@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import check_seekable
 from pulsekit.cli.options import (
+    AlsoOption,
     CountOption,
     DryRunOption,
     ExchangeOption,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pulsekit.cli.output.receipts import Receipts
+    from pulsekit.publisher.encoder import Draft
     from pulsekit.publisher.publisher import Publisher
     from pulsekit.recordings.replay import KeyMap
     from pulsekit.records.expressions import Filter
@@ -75,6 +77,7 @@ def command(
         list[str] | None,
         repeatable("--key-map", metavar="OLD=NEW", help="Replace the first words OLD of routing keys with NEW."),
     ] = None,
+    keep: AlsoOption = None,
     chosen: FilterOption = None,
     count: CountOption = None,
     salvage: Annotated[
@@ -90,9 +93,11 @@ def command(
 ) -> int:
     """Publish a recording with confirms and with its original intervals.
 
-    Bodies, keys, headers and properties are those of the recording. replay checks the complete file before it sends
-    anything. It refuses a truncated, damaged or changed recording; with --salvage, it sends the messages before the
-    damage. It also accepts NDJSON of tail, which has no digest to check.
+    Bodies, keys, headers and properties are those of the recording. CC and BCC keys, expiration and reply_to are not
+    sent without --also, because they could lead to queues of other users. --key-map also changes CC and BCC keys.
+
+    replay checks the complete file before it sends anything. It refuses a truncated, damaged or changed recording; with
+    --salvage, it sends the messages before the damage. It also accepts NDJSON of tail, which has no digest to check.
 
     --every sends the messages at a constant interval. --dry-run shows when each message is due. The exchange is
     declared.
@@ -120,6 +125,7 @@ def command(
     recording = _Recording(
         file=file,
         rekey=KeyMap(changes or ()),
+        keep=tuple(keep or ()),
         speed=speed or 1.0,
         max_gap=inf if max_gap is None else max_gap,
         pace=every,
@@ -156,6 +162,7 @@ class _Recording:
 
     file: str
     rekey: KeyMap
+    keep: tuple[str, ...]
     speed: float
     max_gap: float
     pace: float | None
@@ -183,8 +190,11 @@ class _Recording:
             DamagedRecording: Raised when the recording is damaged, unless `salvage` is set.
             OSError: Raised when the file cannot be read.
         """
-        from pulsekit.recordings.replay import schedule
+        from pulsekit.cli.output.recordings import DroppedFields
+        from pulsekit.publisher.encoder import Draft, delivery_options
+        from pulsekit.recordings.replay import mapped, schedule
 
+        dropped = DroppedFields()
         check_seekable(self.file)
         first = last = None
         records = self._records(tell=True)
@@ -194,9 +204,11 @@ class _Recording:
             first = first or record.received
             last = record.received or last
             self.planned = due
-            key = self.rekey(record.routing_key)
+            draft = mapped(Draft.from_record(record, keep=self.keep), self.rekey)
+            left = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
+            dropped.add(left)
             if out is not None:
-                _show(out, self.messages, due, key, record)
+                _show(out, self.messages, due, draft, left)
             self.messages += 1
         for _ in records:  # check the messages after --count, too
             pass
@@ -208,6 +220,7 @@ class _Recording:
                 warn(f"--filter: no message had the field {field}")
             which = " that matches --filter" if self.wanted is not None else ""
             raise ConfigurationError(f"nothing to replay: {self.file} has no message{which}")
+        dropped.print_all()
         for old in self.rekey.unused:
             warn(f"--key-map: no key begins with {old!r}")
         if first is not None and last is not None:
@@ -254,6 +267,7 @@ async def _send(
         max_gap=recording.max_gap,
         pace=recording.pace,
         rekey=recording.rekey,
+        keep=recording.keep,
     )
     began = time.monotonic()
     try:
@@ -268,11 +282,16 @@ async def _send(
     return receipts.status(require_route=require_route)
 
 
-def _show(out: Output, index: int, due: float, key: str, record: Record) -> None:
+def _show(out: Output, index: int, due: float, draft: Draft, dropped: dict[str, Any]) -> None:
     from pulsekit._documents.payloads import encode_payload
+    from pulsekit.cli.output.recordings import show_options
+    from pulsekit.publisher.encoder import delivery_options
 
-    size = len(record.content if isinstance(record.content, bytes) else encode_payload(record.content))
+    size = len(draft.payload if isinstance(draft.payload, bytes) else encode_payload(draft.payload))
+    key, options = draft.routing_key, delivery_options(draft)
     if out.pretty:
         out.line((f"{due:10.3f} s", "dim"), "  ", (key, "key"), (f"  {size:,} bytes", "dim"))
+        show_options(out, 14, options, dropped)
     else:
-        out.record({"index": index, "due": round(due, 3), "routing_key": key, "size": size})
+        line = {"index": index, "due": round(due, 3), "routing_key": key, "size": size}
+        out.record(line | {"options": options, "dropped": dropped})

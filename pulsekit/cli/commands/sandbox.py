@@ -368,11 +368,11 @@ def _add_internal_users(
 
 def _read_seed(name: str) -> dict[str, list[Draft]]:
     """Return the messages of a recording by exchange."""
-    from pulsekit.publisher.encoder import Draft
+    from pulsekit.publisher.encoder import DELIVERY_OPTIONS, Draft
 
     found: defaultdict[str, list[Draft]] = defaultdict(list)
     for record in _records(name):
-        found[check_exchange(record.exchange)].append(Draft.from_record(record))
+        found[check_exchange(record.exchange)].append(Draft.from_record(record, keep=DELIVERY_OPTIONS))
     if not found:
         raise ConfigurationError(f"--seed {name}: the file contains no recorded message")
     return dict(found)

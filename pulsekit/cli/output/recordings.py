@@ -1,20 +1,50 @@
-"""The recording of `--save`: check its file before the command connects."""
+"""The recording of `--save`, checked before the command connects; and the fields of records that are not sent."""
 
 from __future__ import annotations
 
 import errno
 import os
+from collections import Counter
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.suggestions import counted
+from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
     from pulsekit.bindings.registration import Binding
+    from pulsekit.cli.output.output import Output
     from pulsekit.recordings.writer import RecordingWriter
 
-__all__ = ["new_recording"]
+__all__ = ["DroppedFields", "new_recording", "show_options"]
+
+
+def show_options(out: Output, indent: int, sent: Mapping[str, Any], dropped: Mapping[str, Any]) -> None:
+    """Show CC and BCC keys, expiration and `reply_to` of a message, one per line."""
+    for options, suffix in ((sent, ""), (dropped, "  (not sent)")):
+        for name, value in options.items():
+            shown = ", ".join(value) if isinstance(value, list) else value
+            out.line(" " * indent, (f"{name} ", "dim"), shown, (suffix, "dim"))
+
+
+class DroppedFields:
+    """A count of the fields of records that are not sent."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+
+    def add(self, names: Iterable[str]) -> None:
+        """Count the fields of one record."""
+        self._counts.update(iter(names))
+
+    def print_all(self) -> None:
+        """Print which fields are not sent, and the options that keep them."""
+        if self._counts:
+            fields = ", ".join(f"{name} of {counted(number, 'record')}" for name, number in self._counts.items())
+            note(f"not sent: {fields}; to send them, add {' '.join(f'--also {name}' for name in self._counts)}")
 
 
 def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> RecordingWriter:

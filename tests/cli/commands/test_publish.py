@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -141,22 +142,76 @@ async def test_a_record_of_tail_keeps_key_headers_and_exact_body(
         "exchange": "exchange/somebody/else",
         "routing_key": "own.key",
         "cc": ["other.key"],
-        "headers": {"h": {"$type": "bytes", "value": "AP8="}},
-        "properties": {"message_id": "kept", "user_id": "somebody"},
+        "headers": {"h": {"$type": "bytes", "value": "AP8="}, "CC": ["other.key"], "BCC": ["hidden.key"]},
+        "properties": {"message_id": "kept", "user_id": "somebody", "expiration": "60000", "reply_to": "queue/x/y"},
         "payload": {"old": 1},
         "body": body,
     }
     done = pulsekit("publish", "--exchange", exchange, folder=tmp_path, url=user.url, given=ndjson(record))
     assert done.status == 0, done.err
     message = await anext(messages)
-    assert (message.exchange, message.routing_key, message.cc) == (exchange, "own.key", ("other.key",))
+    assert (message.exchange, message.routing_key, message.cc) == (exchange, "own.key", ())
     assert message.body.decode() == body
-    assert message.headers["h"] == b"\x00\xff"
-    assert message.properties.message_id == "kept"
-    done = pulsekit(
-        "publish", "--exchange", exchange, "-k", "given", folder=tmp_path, url=user.url, given=ndjson(record)
-    )
-    assert (await anext(messages)).routing_key == "given"
+    assert message.headers == {"h": b"\x00\xff"}
+    assert (message.properties.message_id, message.properties.reply_to) == ("kept", None)
+    assert message.properties.expiration is None
+    fields = "cc of 1 record, bcc of 1 record, expiration of 1 record, reply_to of 1 record"
+    assert f"not sent: {fields}; to send them, add --also cc --also bcc --also expiration --also reply_to" in done.err
+    arguments = ("-k", "given", "--also", "cc", "--also", "expiration", "--also", "reply_to", "--also", "bcc")
+    done = pulsekit("publish", "-e", exchange, *arguments, folder=tmp_path, url=user.url, given=ndjson(record))
+    assert "not sent" not in done.err
+    message = await anext(messages)
+    assert (message.routing_key, message.cc) == ("given", ("other.key",))
+    assert (message.properties.expiration, message.properties.reply_to) == ("60000", "queue/x/y")
+
+
+async def test_a_record_goes_only_where_the_user_sends_it(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    keys = {"CC": ["prod.cc"], "BCC": ["prod.bcc"]}
+    record = {"routing_key": "prod._", "cc": ["prod.cc"], "headers": keys, "payload": JOBS[0]}
+    (tmp_path / "r.ndjson").write_text(ndjson(record))
+    async with library.connect(user.url) as pulse, pulse.subscribe(f"{exchange}:prod.#") as production:
+        for words in (["publish", "-d", "staging"], ["replay", "--key-map", "prod=staging"]):
+            for keep in ([], ["--also", "cc", "--also", "bcc"]):
+                if keep and words[0] == "publish":
+                    continue  # those keys are as recorded
+                done = pulsekit(*words, "r.ndjson", "-e", exchange, *keep, folder=tmp_path, url=user.url)
+                assert done.status == 0, done.err
+                message = await anext(messages)
+                assert message.routing_key.startswith("staging.")
+                assert message.cc == (("staging.cc",) if keep else ())
+        await pulse.publisher(exchange).publish(b"1", "prod.last")
+        assert (await anext(production)).routing_key == "prod.last"
+
+
+def test_a_dry_run_shows_which_fields_of_records_are_sent(tmp_path: Path, call: Call, folder: Path) -> None:
+    record = {
+        "routing_key": "prod._",
+        "cc": ["prod.cc"],
+        "headers": {"CC": ["prod.cc"], "BCC": ["prod.bcc"]},
+        "properties": {"expiration": "1000", "reply_to": "prod.reply"},
+        "payload": JOBS[0],
+    }
+    (folder / "r.ndjson").write_text(ndjson(record))
+    sent = {"cc": ["prod.cc"], "expiration": "1000"}
+    dropped = {"bcc": ["prod.bcc"], "reply_to": "prod.reply"}
+    for command in ("publish", "replay"):
+        words = (command, "r.ndjson", "-e", "exchange/me/x", "--dry-run", "--also", "cc", "--also", "expiration")
+        result = call(*words)
+        assert result.code == 0
+        assert [(line["options"], line["dropped"]) for line in map(json.loads, result.out.splitlines())] == [
+            (sent, dropped)
+        ]
+        assert "to send them, add --also bcc --also reply_to" in result.err
+        shown = call(*words, "-o", "pretty").out
+        assert re.findall(r"(?:cc|bcc|expiration|reply_to) [^\n]+", shown) == [
+            "cc prod.cc",
+            "expiration 1000",
+            "bcc prod.bcc  (not sent)",
+            "reply_to prod.reply  (not sent)",
+        ]
+    assert call("publish", "r.ndjson", "-e", "exchange/me/x", "--dry-run", "--also", "user_id").code == 2
 
 
 async def test_further_keys_headers_and_properties_can_be_given_for_all(

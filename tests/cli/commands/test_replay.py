@@ -125,7 +125,14 @@ def test_a_dry_run_needs_no_broker_and_shows_what_is_due_when(tmp_path: Path) ->
     done = pulsekit(*arguments, folder=tmp_path, url=NOBODY)
     assert done.status == 0, done.err
     assert done.records == [
-        {"index": number, "due": due, "routing_key": f"treeherder.{number}", "size": len(BODIES[number])}
+        {
+            "index": number,
+            "due": due,
+            "routing_key": f"treeherder.{number}",
+            "size": len(BODIES[number]),
+            "options": {},
+            "dropped": {},
+        }
         for number, due in enumerate((0.0, 0.5, 1.5))
     ]
     assert "3 messages, recorded in 6.0 s, in 1.5 s; nothing was sent" in done.err

@@ -12,6 +12,7 @@ from pulsekit.cli.connection import locate, run
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import STDIN, is_piped
 from pulsekit.cli.options import (
+    AlsoOption,
     DestinationOption,
     DryRunOption,
     ExchangeOption,
@@ -65,6 +66,7 @@ def command(
         list[str] | None,
         repeatable("--property", metavar="NAME=VALUE", help="Set a property of every message, such as app_id=ci."),
     ] = None,
+    keep: AlsoOption = None,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
     profile: ProfileOption = "strict",
@@ -89,8 +91,10 @@ def command(
 
     Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
     line. A job that Treeherder would drop for another reason than its schema is invalid, too. --force publishes invalid
-    jobs. A job that Treeherder would show wrong causes a warning. A record of tail keeps its routing key unless one is
-    given. The exchange is declared.
+    jobs. A job that Treeherder would show wrong causes a warning. The exchange is declared.
+
+    A record of tail keeps its routing key unless one is given. Its CC and BCC keys, expiration and reply_to are not
+    sent without --also, because they could lead to queues of other users.
 
     Receipts of 50 messages and more are counted on a terminal. --quiet prints problems only. If publish is stopped, it
     prints how many jobs to --skip next time.
@@ -140,6 +144,7 @@ def command(
         rule=settings.rules.get(exchange or settings.exchange or ""),
         force=force,
         extra_properties=extra_properties,
+        keep=tuple(keep or ()),
     )
     out = Output(output)
     if broker is None:

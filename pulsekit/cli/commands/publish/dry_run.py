@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._documents.suggestions import counted
 from pulsekit.cli.commands.publish.lint_summary import LintSummary, Refusals
 from pulsekit.cli.output.output import note
+from pulsekit.cli.output.recordings import DroppedFields, show_options
 from pulsekit.cli.output.reports import PayloadReport, report_record
 from pulsekit.cli.output.theme import status_style
 from pulsekit.errors import ConfigurationError, DocumentError
@@ -50,6 +51,7 @@ class DryRunReport:
         self._out = out
         self._summary = LintSummary()
         self._refusals = Refusals()
+        self._dropped = DroppedFields()
         if not self._dry_run.has_bindings:
             unknown = (
                 f"no registration of {plan.exchange} is configured, so its bindings are unknown: "
@@ -66,6 +68,7 @@ class DryRunReport:
             self._refusals.add(planned)
         else:
             self._summary.add(planned)
+            self._dropped.add(planned.dropped)
         for message in self._dry_run.messages(planned):
             if not self._out.pretty:
                 source = planned.document.source if isinstance(planned, RefusedPayload) else planned.source
@@ -82,6 +85,7 @@ class DryRunReport:
         self._out.flush()
         self._refusals.end()
         self._summary.print_all()
+        self._dropped.print_all()
         sent = counted(self.messages - self.refused, "message")
         unbound = f", {self.unbound:,} without a binding" if self._dry_run.has_bindings and self.unbound else ""
         note(f"dry run: {sent} would be sent{unbound}, {self.refused:,} rejected; nothing was sent")
@@ -96,6 +100,7 @@ class DryRunReport:
         key = (message.routing_key or "", "key")
         size = (f"  {message.size:,}\N{NO-BREAK SPACE}bytes", "dim")
         self._out.wrapped(_head(message), "  ", key, ("  →  ", "dim"), bindings, size, hang=_WIDTH + 2)
+        show_options(self._out, _WIDTH + 2, message.options, message.dropped)
         if message.preview is not None:
             self._out.fitted(" " * (_WIDTH + 2), *_glimpse(message.project, message.preview))
 
@@ -107,6 +112,8 @@ class DryRunReport:
             "exchange": self._exchange,
             "routing_key": message.routing_key,
             "size": message.size,
+            "options": message.options,
+            "dropped": message.dropped,
             "bindings": message.bindings,
             "preview": message.preview,
             # The same fields as in the receipts of sent messages.

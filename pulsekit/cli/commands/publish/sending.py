@@ -15,6 +15,7 @@ from pulsekit.cli.input.files import STDIN
 from pulsekit.cli.input.payloads import read_pipe
 from pulsekit.cli.output.output import Output, note
 from pulsekit.cli.output.receipts import Counting, Receipts
+from pulsekit.cli.output.recordings import DroppedFields
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.planning import RefusedPayload
 
@@ -49,6 +50,7 @@ class Sending:
         self._skip = skip
         self._summary = LintSummary(quiet=self._quiet)
         self._refusals = Refusals()
+        self._dropped = DroppedFields()
         self._keep_going = keep_going
         self._again: Callable[[], Iterable[PlannedMessages | RefusedPayload]] = tuple
         self._stream: AsyncIterator[Document | DocumentError] | None = None
@@ -111,6 +113,7 @@ class Sending:
             if stream is not None:
                 self._refusals.end()
                 self._summary.print_all()
+                self._dropped.print_all()
             counts = self._receipts.counts
             # A warning that nothing was received says everything, and --quiet shows no success.
             told = self._receipts.warn_returned() and counts.keys() == {"returned"}
@@ -154,11 +157,13 @@ class Sending:
                 else:
                     messages += len(result)
                     self._summary.add(result)
+                    self._dropped.add(result.dropped)
         if not total:
             behind = f" after the first {counted(self._skip, 'job')}" if self._skip else ""
             raise ConfigurationError(f"nothing to publish: {source} is empty{behind}")
         self._refusals.end()
         self._summary.print_all()
+        self._dropped.print_all()
         self._receipts.total = messages
         if refused and (not self._keep_going or refused == total):
             reasons = [f"{refused - dropped:,} of {total:,} invalid"] if refused > dropped else []
@@ -188,6 +193,7 @@ class Sending:
                 self._refusals.add(result)
             else:
                 self._summary.add(result)
+                self._dropped.add(result.dropped)
             yield result
 
 
