@@ -26,10 +26,11 @@ _PUBLIC = (
     "pulsekit",
     *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consume", "consumer", "diagnosis", "publisher")),
     *(f"pulsekit.{name}" for name in ("pytest_plugin", "queues", "recordings", "records", "sandbox", "schemas")),
-    *(f"pulsekit.{name}" for name in ("sync", "testing", "treeherder")),
+    *(f"pulsekit.{name}" for name in ("instrumentation", "sync", "testing", "treeherder")),
 )
 _IN_A_LOOP = (
-    *("tests/_amqp", "tests/consume", "tests/consumer", "tests/publisher", "tests/sandbox", "tests/sync"),
+    *("tests/_amqp", "tests/consume", "tests/consumer", "tests/instrumentation", "tests/publisher", "tests/sandbox"),
+    "tests/sync",
     *("tests/test_cancellation.py", "tests/test_pulse.py"),
 )
 _PYTHONS = nox.project.python_versions(_PROJECT)

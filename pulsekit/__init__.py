@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from pulsekit import catalogue as catalogue
     from pulsekit import consumer as consumer
     from pulsekit import diagnosis as diagnosis
+    from pulsekit import instrumentation as instrumentation
     from pulsekit import publisher as publisher
     from pulsekit import queues as queues
     from pulsekit import recordings as recordings
@@ -185,5 +186,8 @@ __getattr__, __dir__ = lazy_names(
         "records.record": "Record message_record",
         "schemas.schema": "Schema load_schema",
     },
-    packages="bindings catalogue consume consumer diagnosis publisher queues recordings records schemas treeherder",
+    packages=(
+        "bindings catalogue consume consumer diagnosis instrumentation publisher queues recordings records schemas "
+        "treeherder"
+    ),
 )

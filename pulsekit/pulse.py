@@ -8,7 +8,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
-from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.callbacks import call_safely, check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._config.discovery import default_sandbox
@@ -22,7 +22,7 @@ from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publish
 from pulsekit.schemas.schema import Schema, load_schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Self
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
+    from pulsekit.instrumentation.hooks import Hooks
+    from pulsekit.instrumentation.protocol import Instrumentation
     from pulsekit.messages import Gap, MessageCheck
 
 __all__ = ["Pulse", "connect"]
@@ -48,6 +50,7 @@ def connect(
     insecure: bool = False,
     timeout: float = CONNECT_TIMEOUT,
     on_state: Callable[[str, State], None] | None = None,
+    instrumentation: Instrumentation | Sequence[Instrumentation] | None = None,
 ) -> Pulse:
     """Return a `Pulse` for use with `async with`. The first message or consumer opens the connection.
 
@@ -58,17 +61,20 @@ def connect(
         insecure: allow clear text to another machine.
         timeout: the seconds for connecting, including TLS and login.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
+        instrumentation: observes connections and messages; one or several, see `pulsekit.instrumentation`.
 
     Raises:
         ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
-        TypeError: Raised when `on_state` is an `async def`: it is called and not awaited.
+        TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, which is called and not
+            awaited; or when an instrumentation lacks a method.
     """
     settings = load_settings(login=login)
     broker = default_sandbox(settings) if url is None else None
     if broker is not None:
         log.warning("no broker is configured: using the sandbox on this machine, as %r", broker.user)
-    return Pulse(broker or settings.broker(url, insecure=insecure), timeout=timeout, on_state=on_state)
+    broker = broker or settings.broker(url, insecure=insecure)
+    return Pulse(broker, timeout=timeout, on_state=on_state, instrumentation=instrumentation)
 
 
 class Pulse:
@@ -86,9 +92,13 @@ class Pulse:
         *,
         timeout: float = CONNECT_TIMEOUT,
         on_state: Callable[[str, State], None] | None = None,
+        instrumentation: Instrumentation | Sequence[Instrumentation] | None = None,
     ) -> None:
         self._tasks: asyncio.TaskGroup | None = None
         check_callback("on_state", on_state)
+        self._hooks = hooks = _hooks(instrumentation, broker)
+        if hooks is not None:
+            on_state = _both(on_state, hooks.state)
         self.user: str = broker.user
         self._broker = broker
         self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
@@ -186,6 +196,7 @@ class Pulse:
             timeout=timeout,
             overflow_rejects=overflow_rejects,
             on_recreated=on_recreated,
+            hooks=self._hooks,
         )
         self._register(publisher)
         return publisher
@@ -202,6 +213,7 @@ class Pulse:
         on_gap: Callable[[Gap], None] | None = None,
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         on_depth: Callable[[QueueDepth], None] | None = None,
+        instrumentation: Instrumentation | Sequence[Instrumentation] | None = None,
     ) -> Consumer:
         """Return a consumer. `async with` opens it.
 
@@ -222,6 +234,7 @@ class Pulse:
             on_refused: called with each binding that the broker refuses, and the reason. The other bindings are used.
                 Without this callback, or if the broker refuses all bindings, the subscription fails.
             on_depth: called with the depth of a durable queue after each check.
+            instrumentation: observes the messages of this consumer, instead of the instrumentation of the connection.
 
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange or queue of this name.
@@ -243,6 +256,7 @@ class Pulse:
             on_refused=on_refused,
             limits=limits,
             on_depth=on_depth,
+            hooks=_hooks(instrumentation, self._broker) or self._hooks,
         )
         self._register(consumer)
         return consumer
@@ -316,6 +330,24 @@ class Pulse:
         if self._tasks is None or self._closed:
             raise NotOpen("use the connection inside its block: `async with pulsekit.connect() as pulse`")
         return self._tasks
+
+
+def _hooks(given: Instrumentation | Sequence[Instrumentation] | None, broker: Broker) -> Hooks | None:
+    if given is None:
+        return None
+    from pulsekit.instrumentation.hooks import Hooks  # few programs need it
+
+    return Hooks.of(given, broker)
+
+
+def _both(
+    first: Callable[[str, State], None] | None, second: Callable[[str, State], None]
+) -> Callable[[str, State], None]:
+    def call(name: str, state: State) -> None:
+        call_safely(first, name, state)
+        second(name, state)
+
+    return call
 
 
 def _message_check(schema: str | Path | Mapping[str, Any] | Schema | None) -> Schema | MessageCheck | None:

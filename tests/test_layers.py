@@ -25,7 +25,7 @@ LAYERS = """
     messages
     records
     treeherder
-    sandbox
+    sandbox instrumentation
     publisher consumer _config
     pulse recordings
     queues stand_in job_run

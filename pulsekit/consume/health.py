@@ -17,9 +17,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError
+from pulsekit.instrumentation.openmetrics import CONTENT_TYPE, Family, exposition, label
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator
 
     from pulsekit.consume.running import RunningWorker
     from pulsekit.consume.workers import Workers
@@ -31,8 +32,6 @@ _MAX_HEAD = 8192  # bytes
 _MAX_CONNECTIONS = 16
 _TIMEOUT = 5.0  # seconds for one request
 _TEXT = "text/plain; charset=utf-8"
-_METRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
 @asynccontextmanager
@@ -87,7 +86,7 @@ async def _serve(workers: Workers, reader: asyncio.StreamReader, writer: asyncio
         status = HTTPStatus.OK if workers.ready else HTTPStatus.SERVICE_UNAVAILABLE
         body = "".join(f"{worker.name}: {_state(workers, worker)}\n" for worker in workers.workers)
     elif path == b"/metrics":
-        body, kind = metrics(workers), _METRICS
+        body, kind = metrics(workers), CONTENT_TYPE
     elif path != b"/live":
         status, body = HTTPStatus.NOT_FOUND, "try /live, /ready or /metrics\n"
     content = body.encode()
@@ -105,9 +104,9 @@ def _state(workers: Workers, worker: RunningWorker) -> str:
 
 def metrics(workers: Workers) -> str:
     """Return the counters of workers as OpenMetrics."""
-    all_workers = [(f'worker="{worker.name.translate(_ESCAPES)}"', worker) for worker in workers.workers]
+    all_workers = [(label("worker", worker.name), worker) for worker in workers.workers]
     sources = [(label, worker.source) for label, worker in all_workers if worker.source is not None]
-    families: list[tuple[str, str, str, Iterable[tuple[str, str, float]]]] = [
+    families: list[Family] = [
         ("pulsekit_worker_ready", "gauge", "Whether the worker receives messages.",
          [("", label, int(worker.ready)) for label, worker in all_workers]),
         ("pulsekit_messages_handled", "counter", "Calls of the handler that ended, by outcome.",
@@ -127,9 +126,4 @@ def metrics(workers: Workers) -> str:
         ("pulsekit_reconnects", "counter", "Times that the subscription was restored.",
          [("_total", label, source.gaps) for label, source in sources]),
     ]  # fmt: skip
-    lines = []
-    for name, kind, text, samples in families:
-        unit = [f"# UNIT {name} seconds"] if name.endswith("_seconds") else []
-        lines += [f"# TYPE {name} {kind}", *unit, f"# HELP {name} {text}"]
-        lines += [f"{name}{suffix}{{{labels}}} {value}" for suffix, labels, value in samples]
-    return "\n".join([*lines, "# EOF\n"])
+    return exposition(families)

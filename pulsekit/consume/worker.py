@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from pulsekit.consumer.consumer import Consumer
+    from pulsekit.instrumentation.protocol import Instrumentation
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.schemas.schema import Schema
@@ -61,6 +62,7 @@ class Worker:
             short handlers on a slow network.
         schema: the schema of the payloads, see `Pulse.subscribe`.
         name: the name in messages and metrics; by default the name of the handler.
+        instrumentation: observes the messages of this worker, instead of the instrumentation of the connection.
 
     Raises:
         ConfigurationError: Raised when two fields contradict each other, or a value is out of range.
@@ -78,6 +80,7 @@ class Worker:
     prefetch: int | None = field(default=None, kw_only=True)
     schema: str | Path | Schema | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
+    instrumentation: Instrumentation | Sequence[Instrumentation] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         check(self.handler)
@@ -124,6 +127,7 @@ class Worker:
             queue=self.declared,
             prefetch=self.prefetch or self.concurrency,
             schema=self.schema,
+            instrumentation=self.instrumentation,
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import signal
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import check_callback
@@ -18,6 +20,7 @@ from pulsekit.errors import ConfigurationError, NotOpen, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused, PulsekitError
+    from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import Gap, Message, MessageCheck
     from pulsekit.schemas.schema import Schema
 
@@ -67,6 +71,7 @@ class Consumer:
         on_refused: Callable[[Binding, BrokerRefused], None] | None = None,
         limits: Limits | None = None,
         on_depth: Callable[[QueueDepth], None] | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
@@ -90,7 +95,9 @@ class Consumer:
             on_refused=on_refused,
             limits=limits,
             on_depth=on_depth,
+            hooks=hooks,
         )
+        self._hooks = hooks
         self._tasks = tasks
         self._calls = HandlerCalls(prefetch, lambda: self._subscription.heartbeat)
         self._signals = FirstSignal(self._begin_to_drain)
@@ -258,11 +265,32 @@ class Consumer:
             TypeError: Raised before the first message, when the handler cannot be called, or contains `yield`.
         """
         check_handler(handler)
-        policy = policy or Policy()
+        await self._handle(handler if self._hooks is None else self._observed(handler), handler, policy or Policy())
+
+    async def _handle(self, call: Callable[[Message], object], handler: object, policy: Policy) -> None:
+        """Call a function with each message, on behalf of a handler, which a warning names."""
         self._calls.limit, self._calls.counts = self._subscription.last_chances.limit, self._subscription.replicated
         with self._calls.watchdog.watch(handler):
             async for message in self:
-                await self._calls.call(handler, message, policy, self.queue)
+                await self._calls.call(call, message, policy, self.queue)
+
+    def handling(self, message: Message) -> AbstractContextManager[None]:
+        """Return a context for the code that handles a message in a loop; see `Instrumentation.handling`.
+
+        `handle` does this for each call of the handler.
+        """
+        if self._hooks is None:
+            return nullcontext()
+        return self._hooks.handling(message, self.queue, private=self._subscription.private)
+
+    def _observed(self, handler: Callable[[Message], object]) -> Callable[[Message], object]:
+        async def call(message: Message) -> None:
+            with self.handling(message):
+                result = handler(message)
+                if inspect.isawaitable(result):
+                    await result
+
+        return call
 
     async def drain(self, *, now: bool = False) -> None:
         """Stop the deliveries (basic.cancel), also after a reconnect. Iteration ends after the messages that arrived.

@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
     from pulsekit._amqp.types import Delivery, Settlement
     from pulsekit.consumer.queue import Queue
+    from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import MessageCheck
     from pulsekit.schemas.schema import Schema
 
@@ -114,6 +115,7 @@ class Subscription:
         on_refused: Callable[[Binding, BrokerRefused], None] | None,
         limits: Limits | None,
         on_depth: Callable[[QueueDepth], None] | None,
+        hooks: Hooks | None,
     ) -> None:
         self.queue = queue.name if queue is not None else ""
         self.gaps = 0
@@ -143,6 +145,7 @@ class Subscription:
         self._refused: frozenset[tuple[str, str]] = frozenset()
         self._limits = limits or Limits()
         self._on_depth = on_depth
+        self._hooks = hooks
         self._preparation: Preparation | None = None
         self._created = False  # whether the next gap says that the queue was created
         self._passive = self._existing  # whether the queue must exist: it existed before, or is not ours to create
@@ -159,6 +162,11 @@ class Subscription:
         self._settler: _Settler  # of that channel
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def private(self) -> bool:
+        """Whether the queue is exclusive, with another name in each epoch."""
+        return self._queue is None
 
     @property
     def started(self) -> bool:
@@ -479,7 +487,7 @@ class Subscription:
         if self._lost_at is None:
             if created:
                 self._created = False
-                call_safely(self._on_gap, Gap(end, end, self._epoch, lossy=True, created=True))
+                self._call_on_gap(Gap(end, end, self._epoch, lossy=True, created=True))
             return
         kept = self._durable or self._lost_epoch == self._epoch  # the queue, with its messages
         lossy = self._lossy or not kept
@@ -495,7 +503,12 @@ class Subscription:
             gap.start,
             gap.end,
         )
+        self._call_on_gap(gap)
+
+    def _call_on_gap(self, gap: Gap) -> None:
         call_safely(self._on_gap, gap)
+        if self._hooks is not None:
+            self._hooks.gap(gap, self.queue, private=self.private)
 
     def _oldest_missing(self, channel: ConsumeChannel) -> datetime:
         """Return a time before which no message is missing, if the queue was lost with the connection.
@@ -519,6 +532,8 @@ class Subscription:
             self.last_chances.add(message)
         self.buffer.append(message)
         self.arrived.set()
+        if self._hooks is not None:
+            self._hooks.deliver(message, self.queue, private=self.private)
 
     def _on_lost(self) -> None:
         queue_exists = self._durable or (self._channel is not None and self._channel.ended_by is not None)
@@ -537,10 +552,11 @@ class Subscription:
 class _Settler:
     """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
 
-    __slots__ = ("_channel", "_last_chances", "_loop", "_subscription", "_thread")
+    __slots__ = ("_channel", "_hooks", "_last_chances", "_loop", "_subscription", "_thread")
 
     def __init__(self, subscription: Subscription, channel: ConsumeChannel) -> None:
         self._subscription = subscription
+        self._hooks = subscription._hooks  # noqa: SLF001 - same module
         self._last_chances = subscription.last_chances
         self._channel = channel
         self._loop = asyncio.get_running_loop()
@@ -562,8 +578,15 @@ class _Settler:
             except NetworkError:
                 pass
             else:
+                self._report(message, settlement, stale=False)
                 return
         self._subscription.stale += 1
+        self._report(message, settlement, stale=True)
+
+    def _report(self, message: Message, settlement: Settlement, *, stale: bool) -> None:
+        hooks = self._hooks
+        if hooks is not None:
+            hooks.settle(message, settlement, self._subscription.queue, private=self._subscription.private, stale=stale)
 
     def live(self, message: Message) -> bool:
         """Whether a message can still be settled."""

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "delivery_options"]
+__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_types", "delivery_options"]
 
 DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are not sent unless asked for
 
@@ -113,6 +113,7 @@ class Encoder:
         self._jobs = _job_check(schema) if lint else None
         # The verdict on a job also applies the schema.
         self._schema = None if lint and schema is not None and schema.name == TODAY else schema
+        self._message_type = PendingMessage
         self._id_prefix = secrets.token_hex(10)
         self._numbers = count()
         self._headers: dict[tuple[str, bool], PublishHeader] = {}  # by routing key and mandatory
@@ -140,7 +141,7 @@ class Encoder:
         else:
             payload, routing_key = item
             if type(routing_key) is not str:
-                _check_types(Draft(payload, routing_key))
+                check_types(Draft(payload, routing_key))
             known = self._headers.get((routing_key, mandatory))
             header = known or self._header_for(Draft(None, routing_key), mandatory=mandatory)
         if isinstance(payload, bytes):
@@ -156,7 +157,7 @@ class Encoder:
         if self._jobs is not None:
             described = item if isinstance(item, Draft) else _PLAIN
             self._jobs.check(payload, described.properties, described.headers)
-        return PendingMessage(header, message_id, encoded_id, body, index, timeout)
+        return self._message_type(header, message_id, encoded_id, body, index, timeout)
 
     def encode_or_refuse(
         self,
@@ -192,7 +193,7 @@ class Encoder:
 
     def _header_for(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
         """Encode the header of a message, and cache it if other messages can have the same header."""
-        _check_types(draft)
+        check_types(draft)
         headers, own = draft.headers, draft.properties
         if draft.cc:
             headers = {**headers, CC: list(draft.cc)}
@@ -218,7 +219,7 @@ def _job_check(schema: Schema | None) -> JobCheck:
     return JobCheck("strict" if schema is not None and schema.name == TODAY else "treeherder")
 
 
-def _check_types(draft: Draft) -> None:
+def check_types(draft: Draft) -> None:
     """Raise a TypeError with an example if a part of a message other than the payload has a wrong type."""
     payload = draft.payload
     key: Any = draft.routing_key

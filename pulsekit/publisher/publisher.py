@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.connection import Connection
+    from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.publisher.encoder import Item
     from pulsekit.publisher.receipts import Receipt
     from pulsekit.schemas.schema import Schema
@@ -70,6 +71,7 @@ class Publisher:
         timeout: float = PUBLISH_TIMEOUT,
         overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
+        hooks: Hooks | None = None,
     ) -> None:
         check_callback("on_recreated", on_recreated)
         self.exchange: str = check_exchange(exchange)
@@ -77,7 +79,7 @@ class Publisher:
         self._sender = Sender(
             connection, tasks, self.exchange, overflow_rejects=overflow_rejects, on_recreated=on_recreated
         )
-        self._encoder = Encoder(self.exchange, schema, lint=lint)
+        self._encoder = _encoder(self.exchange, schema, hooks, lint=lint)
         self._tasks = tasks
         self._timeout = timeout
 
@@ -338,3 +340,11 @@ class Publisher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close(DRAIN_TIMEOUT if error is None else 0)
+
+
+def _encoder(exchange: str, schema: Schema | None, hooks: Hooks | None, *, lint: bool) -> Encoder:
+    if hooks is None:
+        return Encoder(exchange, schema, lint=lint)
+    from pulsekit.publisher.instrumented import InstrumentedEncoder
+
+    return InstrumentedEncoder(exchange, schema, hooks, lint=lint)

@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit.consumer.consumer import Consumer as AsyncConsumer
 from pulsekit.consumer.handler import check_handler
+from pulsekit.consumer.policy import Policy
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.sync.delegation import Delegate, delegate
 
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from types import TracebackType
     from typing import Self
 
-    from pulsekit.consumer.policy import Policy
     from pulsekit.messages import Message
     from pulsekit.pulse import Pulse
     from pulsekit.sync.background import Background
@@ -151,6 +152,10 @@ class Consumer(Delegate[AsyncConsumer]):
             self._arrived.append(message)
         return True
 
+    def handling(self, message: Message) -> AbstractContextManager[None]:
+        """Return a context for the code that handles a message in a loop; see `pulsekit.Consumer.handling`."""
+        return self._asynchronous().handling(message)
+
     def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
         """Call a function with each message, one after the other, until the subscription ends or was drained.
 
@@ -178,14 +183,16 @@ class Consumer(Delegate[AsyncConsumer]):
             waiting.put((message, done))
             await done
 
-        handling = background.submit(self._asynchronous().handle(pass_on, policy))
+        consumer = self._asynchronous()
+        handling = background.submit(consumer._handle(pass_on, pass_on, policy or Policy()))  # noqa: SLF001 - of this package
         handling.add_done_callback(lambda _: waiting.put(None))
         try:
             while (call := waiting.get()) is not None:
                 message, done = call
                 failure: Exception | None = None
                 try:
-                    handler(message)
+                    with consumer.handling(message):
+                        handler(message)
                 except Exception as error:  # noqa: BLE001 - the policy decides
                     failure = error
                 background.loop.call_soon_threadsafe(_finish, done, failure)

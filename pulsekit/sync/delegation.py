@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
         def _background(self) -> Background: ...
 
 
-__all__ = ["Delegate", "delegate", "with_parameters_of"]
+__all__ = ["Delegate", "delegate", "with_parameters_of", "with_parameters_of_function"]
 
 A = TypeVar("A")
 P = ParamSpec("P")
@@ -53,6 +54,20 @@ def with_parameters_of(
         def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
             return function(self, *args, **kwargs)
 
+        return call
+
+    return decorate
+
+
+def with_parameters_of_function(function: Callable[P, object]) -> Callable[[Callable[..., T]], Callable[P, T]]:
+    """Give a function the parameters of another one."""
+
+    def decorate(own: Callable[..., T]) -> Callable[P, T]:
+        @functools.wraps(own)
+        def call(*args: P.args, **kwargs: P.kwargs) -> T:
+            return own(*args, **kwargs)
+
+        call.__signature__ = inspect.signature(function)  # type: ignore[attr-defined] # of inspect
         return call
 
     return decorate

@@ -9,19 +9,16 @@ import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from pulsekit import pulse as asynchronous
-from pulsekit._amqp.connection import CONNECT_TIMEOUT
 from pulsekit.errors import NotOpen
 from pulsekit.sync.background import OUTSIDE, Background
 from pulsekit.sync.consumer import Consumer
-from pulsekit.sync.delegation import delegate, with_parameters_of
+from pulsekit.sync.delegation import delegate, with_parameters_of, with_parameters_of_function
 from pulsekit.sync.publisher import Publisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from types import TracebackType
     from typing import Self
-
-    from pulsekit._amqp.connection import State
 
 __all__ = ["Pulse", "connect"]
 
@@ -134,24 +131,18 @@ class Pulse:
         self._of = None
 
 
-def connect(
-    url: str | None = None,
-    *,
-    login: str | None = None,
-    insecure: bool = False,
-    timeout: float = CONNECT_TIMEOUT,
-    on_state: Callable[[str, State], None] | None = None,
-) -> Pulse:
+@with_parameters_of_function(asynchronous.connect)
+def connect(*args: Any, **kwargs: Any) -> Pulse:
     """Return a `Pulse` whose methods block; see `pulsekit.connect` for the arguments and exceptions.
 
-    `on_state` is called in the background thread.
+    `on_state` and instrumentations are called in the background thread; `handling` in the thread of the handler.
 
     Raises:
         ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` is an `async def`.
     """
-    return Pulse(lambda: asynchronous.connect(url, login=login, insecure=insecure, timeout=timeout, on_state=on_state))
+    return Pulse(lambda: asynchronous.connect(*args, **kwargs))
 
 
 def _forget_all() -> None:

@@ -9,6 +9,7 @@ import pulsekit
 from pulsekit import catalogue
 from pulsekit import treeherder as jobs
 from pulsekit.consume import Workers
+from pulsekit.instrumentation import Instrumentation, OpenMetrics, SettlementDetails
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,13 @@ async def handler(message: pulsekit.Message) -> None:
     print(message.routing_key)
 
 
+class Counter(Instrumentation):
+    settled = 0
+
+    def on_settle(self, details: SettlementDetails) -> None:
+        self.settled += details.delivery.message.routing_key == "a"
+
+
 class Listener:
     def __call__(self, message: pulsekit.Message) -> None:
         print(message.body)
@@ -59,13 +67,13 @@ WORKERS = [
     pulsekit.Worker(handler, "exchange/me/v1/jobs:#", "queue/me/jobs", pulsekit.Policy(limit=None)),
     pulsekit.Worker(Listener, ["exchange/me/v1/jobs"], pulsekit.Queue("queue/me/jobs"), order="any", concurrency=5),
     pulsekit.Worker(Listener(), queue="queue/me/jobs", ack="before"),
-    pulsekit.Worker(opened, queue="queue/me/jobs", name="opened"),
+    pulsekit.Worker(opened, queue="queue/me/jobs", name="opened", instrumentation=OpenMetrics()),
     pulsekit.Worker(opened_in_loop, queue="queue/me/jobs", schema="pulse-job"),
 ]
 
 
 async def run_workers() -> None:
-    async with pulsekit.connect() as pulse:
+    async with pulsekit.connect(instrumentation=[Counter(), OpenMetrics()]) as pulse:
         received: Signals | None = await Workers(WORKERS, duration=60).run(pulse)
         print(received)
 
