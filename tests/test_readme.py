@@ -51,7 +51,11 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "docs/catalogue.md", "docs/commands.md", "docs/configuration.md", "docs/consume.md"]
+    "page",
+    [
+        "README.md",
+        *(f"docs/{name}.md" for name in ("catalogue", "commands", "configuration", "consume", "migrating/consumers")),
+    ],
 )
 def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:
     shown = re.findall(r"^pulsekit (.*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
