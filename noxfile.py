@@ -123,6 +123,16 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation in build/docs, and check its links. Warnings are errors."""
+    session.install(".", *nox.project.dependency_groups(_PROJECT, "docs"))
+    strict = ("--nitpicky", "--fail-on-warning", "--keep-going", "--quiet")
+    session.run("sphinx-build", *strict, "docs", "build/docs", env={"PYTHONSAFEPATH": "1"})
+    session.run("python", "docs/_site/links.py", "build/docs")
+    session.log("The first page is build/docs/index.html.")
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Run `pulsekit demo`, which follows a job from publish to delivery on this machine."""
     session.install(".")

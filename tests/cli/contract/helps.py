@@ -20,6 +20,7 @@ _GROUPS = {
     "exchange": ("list", "show", "create", "check", "delete"),
     "queue": ("show", "peek", "take", "purge", "delete"),
 }
+_TOPICS = ("environment", "exit-codes", "configuration", "records", "filters", "rules")
 COMMANDS: tuple[tuple[str, ...], ...] = (
     (),
     *(
@@ -30,6 +31,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
         )
         for inner in ((), *((one,) for one in _GROUPS.get(name, ())))
     ),
+    *(("help", topic) for topic in _TOPICS),
 )  # fmt: skip
 # One process for all: every help is made by the command's own parser.
 _SCRIPT = """\
@@ -40,7 +42,8 @@ from pulsekit.cli import main
 texts = []
 for words in json.loads(sys.argv[1]):
     with redirect_stdout(StringIO()) as text:
-        assert main([*words, "--help"]) == 0
+        topic = words[:1] == ["help"] and len(words) > 1
+        assert main([*words, *([] if topic else ["--help"])]) == 0
     texts.append(text.getvalue())
 json.dump(texts, sys.stdout)
 """

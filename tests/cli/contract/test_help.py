@@ -25,6 +25,8 @@ def test_every_help_is_as_it_was_reviewed(helps) -> None:
 def test_every_help_fits_its_terminal_and_begins_with_examples(helps) -> None:
     width, texts = helps
     for words, text in texts.items():
+        if words[:1] == ("help",) and len(words) > 1:  # a topic
+            continue
         head, _, rest = text.partition("Examples:\n")
         assert head.startswith(f"Usage: {' '.join(('pulsekit', *words))} "), words
         assert "Options:" not in head, words
