@@ -126,10 +126,23 @@ def pictures(session: nox.Session) -> None:
 def docs(session: nox.Session) -> None:
     """Build the documentation in build/docs, and check its links. Warnings are errors."""
     session.install(".", *nox.project.dependency_groups(_PROJECT, "docs"))
+    _build_docs(session)
+    session.log("The first page is build/docs/index.html.")
+
+
+@nox.session
+def docs_browser(session: nox.Session) -> None:
+    """Build the documentation, and use it in Chromium: search, widths, colour schemes, accessibility."""
+    session.install(".", *nox.project.dependency_groups(_PROJECT, "docs", "browser", "test"))
+    _build_docs(session)
+    site = {"PULSEKIT_TEST_SITE": "build/docs", **_ON_THE_WHEEL}
+    session.run("pytest", "tests/docs_site", *session.posargs, env=site)
+
+
+def _build_docs(session: nox.Session) -> None:
     strict = ("--nitpicky", "--fail-on-warning", "--keep-going", "--quiet")
     session.run("sphinx-build", *strict, "docs", "build/docs", env={"PYTHONSAFEPATH": "1"})
     session.run("python", "docs/_site/links.py", "build/docs")
-    session.log("The first page is build/docs/index.html.")
 
 
 @nox.session
