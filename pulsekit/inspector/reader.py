@@ -22,7 +22,7 @@ from pulsekit.treeherder.check import JobCheck, message_check
 from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
 from pulsekit.treeherder.judged import judge_subjects
 from pulsekit.treeherder.rules import JOB_FIELDS
-from pulsekit.treeherder.subjects import EXCHANGES, recognize
+from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, recognize
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -36,8 +36,6 @@ __all__ = ["Reader", "shell_words", "tail_command"]
 _MOST_PROBLEMS = 20
 _MOST_TEXT = 1024 * 1024  # bytes of the largest body that the page shows in full
 _MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown as JSON on several lines, or as YAML
-_PUSHES = ("exchange/hgpushes/v1", "exchange/taskcluster-github/v1/push", "exchange/taskcluster-github/v1/pull-request")
-_OF_TREEHERDER = (*EXCHANGES, *_PUSHES)  # the exchanges that Treeherder binds, see task_rules
 
 
 class Reader:
@@ -53,7 +51,7 @@ class Reader:
         self, schema: Schema | MessageCheck | None = None, receivers: Iterable[tuple[str, Sequence[Binding]]] = ()
     ) -> None:
         self._schema = schema
-        treeherder = ("Treeherder", [Binding(exchange, "#") for exchange in _OF_TREEHERDER])
+        treeherder = ("Treeherder", [Binding(exchange, "#") for exchange in (*EXCHANGES, *PUSH_EXCHANGES)])
         self._receivers = [(name, MatchedBindings(bindings)) for name, bindings in (*receivers, treeherder)]
         self._checks: dict[str, Schema | MessageCheck | None] = {}
         self._job = JobCheck()
