@@ -57,7 +57,7 @@ def test_each_part_can_be_measured(part: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["publish", "consume"])
-def test_the_limit_is_measured_or_the_report_says_why_not(part: str, tmp_path: Path) -> None:
+def test_a_missing_limit_is_reported_with_the_reason(part: str, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     assert main([part, *TINY, "--case", "^C, librabbitmq$", "--json", str(results)]) == 0
     found = json.loads(results.read_text())
@@ -124,7 +124,7 @@ def test_a_goal_is_not_judged_if_a_competitor_was_not_measured() -> None:
     assert [row["reached"] for row in judged(parts) if row["name"] == goal.name] == [None]
 
 
-def test_keeping_up_with_a_publisher_is_not_judged_when_that_was_slow() -> None:
+def test_keeping_up_is_not_judged_if_the_publisher_was_slow() -> None:
     goal = next(goal for goal in GOALS if goal.given)
     assert goal.given
     figure, least = goal.given
@@ -135,7 +135,7 @@ def test_keeping_up_with_a_publisher_is_not_judged_when_that_was_slow() -> None:
     assert reached == [True, None]
 
 
-def test_the_page_is_drawn_from_the_figures_beside_it(tmp_path: Path) -> None:
+def test_the_page_is_drawn_from_its_figures(tmp_path: Path) -> None:
     page.write(report.read(DOCS / "performance" / "results.json"), tmp_path)
     drawn = {file.relative_to(tmp_path): file.read_text() for file in tmp_path.rglob("*.*")}
     kept = [DOCS / "performance.md", *(DOCS / "performance").iterdir()]

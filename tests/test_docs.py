@@ -14,7 +14,7 @@ PAGES = sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/**/*.md"))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
-def test_every_test_that_a_page_names_is_there(page: Path) -> None:
+def test_every_test_that_a_page_names_exists(page: Path) -> None:
     text = (ROOT / page).read_text(encoding="utf-8")
     for path, name in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text):
         source = (ROOT / path).read_text(encoding="utf-8")
@@ -49,7 +49,7 @@ def proven(heading: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["reliability", "security"])
-def test_every_promise_has_its_tests(name: str) -> None:
+def test_every_promise_has_tests(name: str) -> None:
     text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     promises = re.findall(r"^- \*\*(.+?)\.\*\* ", text, re.MULTILINE)
     assert len(promises) > 15
@@ -78,7 +78,7 @@ def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
         assert fault["files"] == 0
 
 
-def test_everything_that_is_compared_has_its_tests() -> None:
+def test_every_comparison_has_tests() -> None:
     text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
     tables = re.findall(r"^\|.*\| pulsekit \|\n\|[-|]+\|\n((?:\| .*\n)+)", text, re.MULTILINE)
     assert len(tables) == 3

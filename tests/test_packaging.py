@@ -23,7 +23,7 @@ def texts() -> list[Path]:
     return [*documents, *ROOT.glob("pulsekit/**/*.py"), *ROOT.glob("tests/cli/contract/help/*.txt")]
 
 
-def test_the_distribution_has_a_name_of_its_own() -> None:
+def test_the_distribution_has_its_own_name() -> None:
     assert PROJECT["project"]["name"] == "treeherder-pulsekit"
     assert list(PROJECT["project"]["scripts"]) == ["pulsekit"]
 

@@ -49,7 +49,7 @@ def test_a_picture_fetches_nothing_and_runs_nothing(picture: Path) -> None:
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.stem)
-def test_a_picture_shows_no_secret_and_nothing_of_a_machine(picture: Path) -> None:
+def test_a_picture_shows_no_secret_and_no_machine(picture: Path) -> None:
     shown = text_of(picture)
     assert shown.lstrip().startswith("pulsekit ") or "$ pulsekit " in shown
     assert "Traceback" not in shown

@@ -22,7 +22,7 @@ MODULES = sorted(
 )
 
 
-def test_every_public_name_of_the_package_is_there() -> None:
+def test_every_public_name_of_the_package_exists() -> None:
     for name in pulsekit.__all__:
         assert getattr(pulsekit, name) is not None
     assert set(pulsekit.__all__) <= set(dir(pulsekit))
@@ -36,7 +36,7 @@ def test_public_packages_need_no_import() -> None:
     assert done.stdout == "primary.*.0.# Job\n"
 
 
-def test_a_name_that_is_not_public_is_not_there() -> None:
+def test_a_private_name_is_not_exported() -> None:
     with pytest.raises(AttributeError, match="nonsense"):
         _ = pulsekit.nonsense  # type: ignore[attr-defined] # that is the point
 
@@ -89,7 +89,7 @@ def test_a_module_lists_its_public_names_each_once(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_every_public_name_says_what_it_is_for(name: str) -> None:
+def test_every_public_name_has_a_docstring(name: str) -> None:
     module = importlib.import_module(name)
     assert module.__doc__
     for public in module.__all__:

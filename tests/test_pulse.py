@@ -54,7 +54,7 @@ async def test_a_closed_port_is_reported_at_once() -> None:
     assert "refused" in str(error)
 
 
-async def test_a_host_that_never_answers_ends_in_time() -> None:
+async def test_an_unresponsive_host_times_out() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
         writer.close()
@@ -68,7 +68,7 @@ async def test_a_host_that_never_answers_ends_in_time() -> None:
         assert time.monotonic() - began < 5
 
 
-async def test_what_does_not_speak_amqp_is_named() -> None:
+async def test_a_server_without_amqp_is_reported() -> None:
     async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(8)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -123,7 +123,7 @@ async def test_tls_to_a_clear_text_port_is_reported(user: PulseUser) -> None:
     assert "TLS" in str(error)
 
 
-async def test_an_exchange_of_ones_own_comes_and_goes(user: PulseUser) -> None:
+async def test_an_own_exchange_can_be_created_and_deleted(user: PulseUser) -> None:
     name = f"exchange/{user.name}/v1/jobs"
     async with pulsekit.connect(user.url) as pulse:
         assert not await pulse.exchange_exists(name)

@@ -72,7 +72,7 @@ def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:
             assert re.search(rf"^ .*{option}\b", text, re.MULTILINE), f"{page}: {line}"
 
 
-def test_the_sample_of_the_configuration_is_understood(tmp_path: Path) -> None:
+def test_the_sample_of_the_configuration_is_valid(tmp_path: Path) -> None:
     from pulsekit._config.settings import load_settings
 
     sample = re.search(

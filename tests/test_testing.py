@@ -66,7 +66,7 @@ async def test_the_mark_has_the_arguments_of_the_sandbox(pulse_sandbox: PulseSan
             await me.create_exchange("exchange/me/x")
 
 
-async def test_a_cut_connection_comes_back(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
+async def test_a_cut_connection_reconnects(pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse) -> None:
     publisher = pulse.publisher(EXCHANGE)
     await publisher.publish({}, "k")
     assert pulse_sandbox.cut("me") == 1
@@ -127,13 +127,13 @@ async def test_the_guardian_warns_and_deletes_like_the_real_one() -> None:
     assert warned.queue == deleted.queue == "queue/me/full"
 
 
-def test_waiting_for_what_does_not_come_says_how_many_there_were(pulse_sandbox: PulseSandbox) -> None:
+def test_a_failed_wait_reports_how_many_there_were(pulse_sandbox: PulseSandbox) -> None:
     pulse_sandbox.publish(EXCHANGE, "k", {})  # not what the code under test has published
     with pytest.raises(TimeoutError, match="0 of 2"):
         pulse_sandbox.wait("published", count=2, timeout=0.05)
 
 
-def test_each_sandbox_is_a_world_of_its_own(pulse_sandbox: PulseSandbox) -> None:
+def test_each_sandbox_is_separate(pulse_sandbox: PulseSandbox) -> None:
     with PulseSandbox() as other:
         assert other.url() != pulse_sandbox.url()
         other.publish(EXCHANGE, "k", {})

@@ -86,7 +86,7 @@ async def test_the_command_is_shown_from_pending_to_completed(
     assert form["submit_timestamp"] <= form["start_timestamp"] <= form["end_timestamp"]
 
 
-def test_what_is_looked_at_beforehand_is_in_order(folder: Path) -> None:
+def test_the_checks_of_the_page_pass(folder: Path) -> None:
     lines = block("look").splitlines()
     assert len(lines) == 3
     for line in lines:
@@ -103,6 +103,6 @@ def test_every_command_the_page_names_exists() -> None:
     assert named <= set(_COMMANDS)
 
 
-def test_the_readme_leads_to_the_page() -> None:
+def test_the_readme_links_to_the_page() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
     assert "](docs/treeherder.md)" in readme

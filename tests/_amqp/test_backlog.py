@@ -13,7 +13,7 @@ _EVENTS = st.lists(st.tuples(st.sampled_from(["publish", "settle", "wait"]), st.
 
 
 @given(_EVENTS, st.integers(1, 5), st.booleans())
-def test_no_message_that_waits_in_the_queue_is_older(
+def test_no_waiting_message_is_older_than_the_backlog(
     events: list[tuple[str, int]],
     window: int,
     delayed: bool,
@@ -51,7 +51,7 @@ def test_no_message_that_waits_in_the_queue_is_older(
         assert since <= queue[0]
 
 
-def test_a_queue_that_was_emptied_is_not_behind_any_more() -> None:
+def test_an_emptied_queue_has_no_backlog() -> None:
     backlog = Backlog()
     backlog.observe(1, 2, 2)
     assert backlog.since(100, 2, 2) == 1

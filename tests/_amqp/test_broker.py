@@ -33,7 +33,9 @@ ENCODED = "s3cr3t%2F%40%3A%25"
         ("amqp://u:p@[::1]:5/", "::1", 5, "/", False),
     ],
 )
-def test_an_address_is_read_the_uri_way_and_kombus_way(url: str, host: str, port: int, vhost: str, tls: bool) -> None:
+def test_an_address_is_read_by_the_uri_rules_and_as_by_kombu(
+    url: str, host: str, port: int, vhost: str, tls: bool
+) -> None:
     broker = parse_url(url)
     assert (broker.host, broker.port, broker.virtual_host, broker.tls) == (host, port, vhost, tls)
 
@@ -51,7 +53,7 @@ def test_several_hosts_are_one_cluster_and_share_everything_else() -> None:
     assert str(broker) == "amqps://u:***@a:5671,b:7,[::1]:5671/v"
 
 
-def test_every_host_of_a_cluster_may_be_an_address_of_ipv6() -> None:
+def test_every_host_of_a_cluster_may_be_an_ipv6_address() -> None:
     broker = parse_url("amqp://a%40,b:p@[::1]:1,[::1]:2,[2001:db8::2],c/")
     assert broker.hosts == (("::1", 1), ("::1", 2), ("2001:db8::2", 5672), ("c", 5672))
     assert user_in("amqp://a%40,b:p@[::1]:1,[::1]:2/") == broker.user == "a@,b"
@@ -73,7 +75,7 @@ def test_every_host_of_a_cluster_may_be_an_address_of_ipv6() -> None:
         "amqp://u:[p]@[::1]/",
     ],
 )
-def test_brackets_are_only_around_an_address_of_ipv6(url: str) -> None:
+def test_brackets_enclose_only_an_ipv6_address(url: str) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
         parse_url(url)
     assert user_in(url) is None
@@ -126,7 +128,7 @@ def test_user_and_password_are_percent_decoded() -> None:
         ("amqps://h/", "no user name"),
     ],
 )
-def test_an_address_that_cannot_be_used_says_what_to_write(url: str, words: str) -> None:
+def test_an_invalid_address_is_reported_with_a_correction(url: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_url(url)
     assert words in str(caught.value)
@@ -173,7 +175,7 @@ def test_tls_verifies_the_certificate_and_the_name() -> None:
     assert parse_url("amqp://u:p@h/").ssl_context() is None
 
 
-def test_a_certificate_file_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+def test_an_unusable_certificate_file_is_reported(tmp_path: Path) -> None:
     broken = tmp_path / "ca.pem"
     broken.write_text("not a certificate")
     with pytest.raises(ConfigurationError, match=r"ca\.pem"):

@@ -169,7 +169,7 @@ def test_each_message_gets_its_outcome_for_answers_in_any_order(
     asyncio.run(play())
 
 
-async def test_the_words_of_a_return_reach_the_message_that_came_back() -> None:
+async def test_the_text_of_a_return_reaches_the_returned_message() -> None:
     publishing = Publishing()
     first, other = Sent("k", "1", mandatory=False), Sent("k", "1")
     publishing.send(first, other)
@@ -233,7 +233,9 @@ class Consuming:
     ),
     st.lists(st.integers(1, 9000), min_size=1, max_size=6),
 )
-def test_deliveries_come_whole_however_the_stream_is_cut(plan: list[tuple[int, bool, bool]], cuts: list[int]) -> None:
+def test_deliveries_are_complete_for_any_division_of_the_stream(
+    plan: list[tuple[int, bool, bool]], cuts: list[int]
+) -> None:
     async def play() -> list[Delivery]:
         consuming = Consuming()
         stream = b""
@@ -279,7 +281,7 @@ async def test_acks_are_flushed_when_half_the_prefetch_is_collected() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.sampled_from(list(Settlement)), st.booleans()), max_size=30))
-def test_each_delivery_is_settled_as_asked_and_never_twice(plan: list[tuple[int, Settlement, bool]]) -> None:
+def test_each_delivery_is_settled_once_and_as_requested(plan: list[tuple[int, Settlement, bool]]) -> None:
     names = {Settlement.ACK: "Basic.Ack", Settlement.REQUEUE: "Basic.Nack", Settlement.REJECT: "Basic.Reject"}
 
     async def play() -> None:
@@ -298,7 +300,7 @@ def test_each_delivery_is_settled_as_asked_and_never_twice(plan: list[tuple[int,
     asyncio.run(play())
 
 
-async def test_an_ack_after_the_connection_went_is_an_error_and_no_frame() -> None:
+async def test_an_ack_after_the_connection_was_lost_is_an_error() -> None:
     consuming = Consuming()
     consuming.deliver(1)
     consuming.link.is_lost = True

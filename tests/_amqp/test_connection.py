@@ -247,7 +247,7 @@ async def test_an_unresponsive_host_does_not_use_the_time_of_the_next(user: Puls
         assert silent.accepted == 1
 
 
-async def test_when_no_host_answers_the_first_one_says_why(user: PulseUser) -> None:
+async def test_when_no_host_answers_the_error_is_that_of_the_first(user: PulseUser) -> None:
     ports = [nobody_listens(), nobody_listens()]
     url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
     with pytest.raises(pulsekit.Unreachable, match=f":{ports[0]}/"):
@@ -377,7 +377,7 @@ async def test_a_login_refused_after_a_reconnect_asks_for_the_password_again(
     assert "refused the login" in caplog.text
 
 
-async def test_a_login_that_stays_refused_ends_the_connection_in_words(rabbitmq: RabbitMQ) -> None:
+async def test_a_login_that_stays_refused_ends_the_connection_with_an_error(rabbitmq: RabbitMQ) -> None:
     user, states = rabbitmq.user(), States()
     name = f'<<"{user.name}">>'
 
@@ -401,7 +401,7 @@ def forbid(rabbitmq: RabbitMQ, user: PulseUser) -> None:
     )
 
 
-async def test_a_user_who_may_do_nothing_for_a_moment_comes_back(rabbitmq: RabbitMQ) -> None:
+async def test_a_user_without_permissions_for_a_moment_reconnects(rabbitmq: RabbitMQ) -> None:
     user, states = rabbitmq.user(), States()
     name = f'<<"{user.name}">>'
 
@@ -424,7 +424,7 @@ async def test_a_user_who_may_do_nothing_for_a_moment_comes_back(rabbitmq: Rabbi
         await connection.close()
 
 
-async def test_a_virtual_host_that_stays_closed_ends_the_connection_in_words(rabbitmq: RabbitMQ) -> None:
+async def test_a_refused_virtual_host_ends_the_connection_with_an_error(rabbitmq: RabbitMQ) -> None:
     user, states = rabbitmq.user(), States()
     error = await connected(parse_url(user.url), lambda _: forbid(rabbitmq, user), states)
     assert isinstance(error, pulsekit.VirtualHostRefused)
@@ -432,13 +432,13 @@ async def test_a_virtual_host_that_stays_closed_ends_the_connection_in_words(rab
 
 
 @given(st.integers(0, 40), st.floats(0.001, 1), st.floats(1, 100))
-def test_pauses_are_jittered_and_grow_no_further_than_they_may(attempts: int, first: float, most: float) -> None:
+def test_delays_are_jittered_up_to_their_limit(attempts: int, first: float, most: float) -> None:
     backoff = Backoff(first=first, most=most)
     pauses = [backoff.next() for _ in range(attempts)]
     assert all(0 <= pause <= min(most, first * 2**number) for number, pause in enumerate(pauses))
 
 
-def test_pauses_start_over_after_a_healthy_time_and_not_before() -> None:
+def test_delays_start_over_only_after_a_healthy_time() -> None:
     backoff = Backoff(first=1, most=1000)
     for _ in range(9):
         backoff.next()
@@ -454,7 +454,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
     assert (CONNECT_TIMEOUT, PUBLISH_TIMEOUT) == (10.0, 60.0)
 
 
-def test_a_lost_password_never_reaches_a_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failed_connection_logs_no_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "s3cr3t-of-mine"
     url = f"amqp://me:{secret}@127.0.0.1:{nobody_listens()}/"

@@ -33,13 +33,13 @@ FOREIGN_CLASSES = sorted(
 
 
 @pytest.mark.parametrize("foreign", FOREIGN_CLASSES)
-def test_every_exception_of_the_libraries_below_has_a_place_in_our_tree(foreign: type[Exception]) -> None:
+def test_every_exception_of_the_libraries_is_mapped(foreign: type[Exception]) -> None:
     if foreign is aiormq.exceptions.AMQPError:
         return  # the root itself: its children are what is raised
     assert any(issubclass(foreign, theirs) for theirs, _, _ in _PLACES)
 
 
-def test_an_unknown_error_is_still_one_of_ours() -> None:
+def test_an_unknown_error_becomes_a_pulsekit_error() -> None:
     assert isinstance(map_error(aiormq.exceptions.AMQPError("new"), "try"), PulsekitError)
 
 
@@ -67,12 +67,12 @@ def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[Broker
         ("delivery acknowledgement on channel 1 timed out", False),
     ],
 )
-def test_only_a_difference_of_properties_is_said_to_be_one(words: str, exists: bool) -> None:
+def test_only_different_properties_are_reported_as_such(words: str, exists: bool) -> None:
     error = aiormq.exceptions.ChannelPreconditionFailed(f"PRECONDITION_FAILED - {words}")
     assert ("it exists with other properties" in str(map_error(error, "do it"))) is exists
 
 
-def test_a_queue_whose_node_is_down_is_not_gone() -> None:
+def test_a_queue_whose_node_is_down_is_not_reported_as_deleted() -> None:
     words = "NOT_FOUND - home node 'rabbit@a' of durable queue 'queue/me/q' in vhost '/' is down or inaccessible"
     translated = map_error(aiormq.exceptions.ChannelNotFoundEntity(words), "declare the queue queue/me/q")
     assert isinstance(translated, NetworkError)
@@ -119,14 +119,14 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
         (aiormq.exceptions.InvalidFrameError("other"), Unreachable, "AMQP 0-9-1"),
     ],
 )
-def test_each_cause_of_not_connecting_has_its_own_words(error: Exception, ours: type, words: str) -> None:
+def test_each_cause_of_a_failed_connect_has_its_own_message(error: Exception, ours: type, words: str) -> None:
     translated = map_connect_error(error, parse_url("amqps://me:hunter2@h/nope"), 10)
     assert isinstance(translated, ours)
     assert words in str(translated)
     assert "hunter2" not in str(translated)
 
 
-def test_values_amqp_cannot_write_are_the_callers() -> None:
+def test_values_that_amqp_cannot_encode_are_the_callers_error() -> None:
     import pamqp.exceptions
 
     assert isinstance(map_error(pamqp.exceptions.PAMQPException("x"), "publish"), InvalidMessage)

@@ -85,7 +85,7 @@ def read_by_pamqp(data: bytes, frame_max: int = 131_072) -> list[Any]:
 
 
 @given(SHORT, SHORT, st.binary(max_size=300), PROPERTIES, HEADERS, st.booleans(), st.integers(16, 400), SHORT)
-def test_a_publish_is_read_by_pamqp_as_it_was_meant(
+def test_a_publish_is_read_correctly_by_pamqp(
     exchange: str,
     key: str,
     body: bytes,
@@ -110,7 +110,7 @@ def test_a_publish_is_read_by_pamqp_as_it_was_meant(
 
 
 @given(PROPERTIES, HEADERS, st.integers(0, 2**40))
-def test_a_header_by_pamqp_is_read_as_it_was_meant(properties: Properties, headers: dict[str, Any], size: int) -> None:
+def test_a_header_by_pamqp_is_read_correctly(properties: Properties, headers: dict[str, Any], size: int) -> None:
     headers = dict.fromkeys(headers, "text")  # pamqp cuts a float to half its bits
     values = asdict(properties)
     values["message_type"] = values.pop("type")
@@ -159,16 +159,14 @@ def test_a_content_is_read_in_place_only_if_it_is_complete(
         (REJECT, 0, "Basic.Reject", {"requeue": False}),
     ],
 )
-def test_a_settlement_is_read_by_pamqp_as_it_was_meant(
-    method: bytes, bits: int, name: str, flags: dict[str, bool]
-) -> None:
+def test_a_settlement_is_read_correctly_by_pamqp(method: bytes, bits: int, name: str, flags: dict[str, bool]) -> None:
     _, channel, frame = pamqp.frame.unmarshal(encode_settlement(3, method, 2**40, bits))
     assert (channel, frame.name, frame.delivery_tag) == (3, name, 2**40)
     assert {flag: getattr(frame, flag) for flag in flags} == flags
 
 
 @given(HEADERS)
-def test_headers_come_back_as_they_went(headers: dict[str, Any]) -> None:
+def test_headers_are_read_back_unchanged(headers: dict[str, Any]) -> None:
     data = publish(headers=headers)
     content = read_content(data, 8 + int.from_bytes(data[3:7], "big"), 7)
     assert content is not None
@@ -178,11 +176,11 @@ def test_headers_come_back_as_they_went(headers: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "value", [b"\x00\xff", Decimal("-1.50"), datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), [{"a": [b""]}]]
 )
-def test_types_that_json_lacks_come_back_as_they_went(value: Any) -> None:
-    test_headers_come_back_as_they_went.hypothesis.inner_test({"h": value})
+def test_types_that_json_lacks_are_read_back_unchanged(value: Any) -> None:
+    test_headers_are_read_back_unchanged.hypothesis.inner_test({"h": value})
 
 
-def test_a_key_that_is_no_text_does_not_end_the_reading() -> None:
+def test_a_key_that_is_not_utf8_does_not_stop_the_reading() -> None:
     assert short_string(b"\x02\xff\xfeab", 0) == ("\ufffd\ufffd", 3)
 
 
@@ -231,12 +229,12 @@ def test_a_frame_is_described_in_one_line(data: bytes, description: str) -> None
     ],
     ids=lambda method: method.name,
 )
-def test_no_secret_and_no_table_is_described(method: Any) -> None:
+def test_descriptions_contain_no_secret_and_no_table(method: Any) -> None:
     described = describe_frame(pamqp.frame.marshal(method, 0))
     assert method.name.split(".")[0].lower() in described
     assert "hunter2" not in described
 
 
 @given(st.binary(max_size=40), st.sampled_from([b"", b"\x01\x00\x01\x00\x00\x00\x08", b"\x02\x00\x01\x00\x00\x00\x08"]))
-def test_whatever_arrives_can_be_described(data: bytes, head: bytes) -> None:
+def test_any_frame_can_be_described(data: bytes, head: bytes) -> None:
     assert describe_frame(head + data + b"\xce").isprintable()

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pytest
 
 
-async def test_a_task_that_swallows_a_cancellation_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_task_that_swallows_a_cancellation_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulsekit._amqp.tasks._PATIENCE", 0.01)
     swallowed = 0
 

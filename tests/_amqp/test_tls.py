@@ -33,7 +33,7 @@ async def test_a_certificate_of_a_trusted_authority_lets_messages_through(
     assert set(asked) == {"localhost"}
 
 
-async def test_treeherders_way_of_asking_for_tls_is_tls(broker: RabbitMQ, authority: trustme.CA, ca_file: Path) -> None:
+async def test_treeherders_option_for_tls_is_accepted(broker: RabbitMQ, authority: trustme.CA, ca_file: Path) -> None:
     user = broker.user()
     asked: list[str | None] = []
     async with terminated(user.url, authority.issue_cert("localhost"), asked) as proxy:

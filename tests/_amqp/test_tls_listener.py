@@ -65,7 +65,7 @@ async def test_a_certificate_for_the_host_lets_messages_through(
     ],
     ids=["wrong host name", "expired", "not yet valid", "self-signed", "unknown authority"],
 )
-async def test_a_certificate_that_does_not_fit_never_gets_the_password(
+async def test_a_certificate_for_another_host_never_gets_the_password(
     rabbitmq_node: PrivateNode,
     authority: trustme.CA,
     ca_file: Path,
@@ -81,7 +81,7 @@ async def test_a_certificate_that_does_not_fit_never_gets_the_password(
     assert quote(user.password, safe="") not in str(caught.value)
 
 
-async def test_without_an_authority_of_ones_own_the_system_decides(
+async def test_without_a_ca_file_the_system_authorities_decide(
     rabbitmq_node: PrivateNode, authority: trustme.CA
 ) -> None:
     with listening(rabbitmq_node, Identity.issued(authority, "localhost"), authority) as port:
@@ -98,7 +98,7 @@ def client_file(authority: trustme.CA, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("presented", [False, True])
-async def test_a_client_may_present_a_certificate(
+async def test_a_client_can_present_a_certificate(
     rabbitmq_node: PrivateNode, authority: trustme.CA, ca_file: Path, client_file: Path, presented: bool
 ) -> None:
     options = {"certfile": client_file, "keyfile": client_file} if presented else {}
@@ -106,7 +106,7 @@ async def test_a_client_may_present_a_certificate(
         await say_hello(address(rabbitmq_node.user(), "localhost", port, cafile=ca_file, **options))
 
 
-async def test_a_client_must_present_a_certificate_where_that_is_required(
+async def test_a_client_must_present_a_certificate_if_required(
     rabbitmq_node: PrivateNode, authority: trustme.CA, ca_file: Path, client_file: Path, tmp_path: Path
 ) -> None:
     user, stranger = rabbitmq_node.user(), Identity.issued(trustme.CA(), "me@example.com").write(tmp_path / "other.pem")

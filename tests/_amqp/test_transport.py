@@ -65,7 +65,9 @@ async def through(chunks: list[bytes], handler: Odd, now: float = 0.0) -> bytes:
     st.lists(st.tuples(st.sampled_from([0, 4, 5]), st.binary(min_size=1, max_size=20)), max_size=12),
     st.lists(st.integers(1, 40), min_size=1, max_size=20),
 )
-def test_frames_find_their_reader_however_the_stream_is_cut(frames: list[tuple[int, bytes]], cuts: list[int]) -> None:
+def test_frames_reach_their_handler_for_any_division_of_the_stream(
+    frames: list[tuple[int, bytes]], cuts: list[int]
+) -> None:
     stream = b"".join(frame(channel, payload) for channel, payload in frames)
     chunks, at = [], 0
     while at < len(stream):
@@ -94,7 +96,7 @@ async def test_data_that_are_not_frames_go_to_aiormq_unchanged(data: bytes) -> N
     assert await through([data, b"more"], Odd()) == data + b"more"
 
 
-def test_the_transport_is_what_aiormq_asks_for() -> None:
+def test_the_transport_has_the_interface_that_aiormq_requires() -> None:
     assert issubclass(Transport, aiormq.connection.TransportFactory)
 
 
@@ -183,7 +185,7 @@ async def test_frames_are_logged_in_both_directions_without_the_password(
     assert not [line for line in logged if "no frame" in line]
 
 
-async def test_no_frame_is_logged_unless_its_own_logger_is_set_to_debug(
+async def test_frames_are_logged_only_if_their_logger_is_at_debug(
     broker: RabbitMQ, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "pulsekit"):

@@ -42,7 +42,7 @@ async def test_commands_log_in_as_the_default_user_of_the_sandbox(
                 await pulse.publisher("exchange/bob/v1/jobs").publish({}, "k")
 
 
-def test_where_nothing_listens_nothing_is_found() -> None:
+def test_without_a_sandbox_nothing_is_found() -> None:
     assert find_sandbox(port=1) is None
 
 

@@ -76,7 +76,7 @@ def refusal(folder: Path, *, project: Any = None, user: Any = None) -> str:
 @pytest.mark.parametrize(
     ("value", "valid"), [*(({"registrations": value}, valid) for value, valid in REGISTRATIONS), *VALUES]
 )
-def test_an_editor_and_the_commands_agree(tmp_path: Path, value: dict[str, Any], valid: bool) -> None:
+def test_an_editor_and_the_commands_accept_the_same_files(tmp_path: Path, value: dict[str, Any], valid: bool) -> None:
     assert Draft7Validator(read_schema(user=False)).is_valid(value) is valid
     message = refusal(tmp_path, project=value)
     assert (message == "") is valid, message

@@ -105,7 +105,7 @@ REGISTRATION = f"registrations:\n  - exchange: {JOBS}\n    destinations: [a]\n  
         ("a: b\n---\nc: d", ": write one document"),
     ],
 )
-def test_an_error_has_its_place(tmp_path: Path, text: str, words: str) -> None:
+def test_an_error_has_a_position(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "pulsekit.yml").write_text(text)
     with pytest.raises((ConfigurationError, InvalidRegistration, InvalidInput)) as caught:
         settings(tmp_path)

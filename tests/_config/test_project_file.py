@@ -61,7 +61,7 @@ def put(text: str, registrations) -> str:
     return store(text, registrations, source="pulsekit.yml")
 
 
-def test_a_file_begins_with_what_is_published_and_then_what_is_bound() -> None:
+def test_a_new_file_has_the_exchange_first_and_then_registrations() -> None:
     assert put("", BOTH) == (
         f"exchange: {JOBS}\n"
         "destinations: [treeherder]\n"
@@ -96,7 +96,7 @@ def test_a_file_begins_with_what_is_published_and_then_what_is_bound() -> None:
         "targets:\n   staging:\n      destinations: [x]  # here\n   production:\n",
     ],
 )
-def test_what_is_stored_is_what_settings_read(tmp_path: Path, text: str, registrations) -> None:
+def test_a_stored_registration_is_read_by_settings(tmp_path: Path, text: str, registrations) -> None:
     settings = loaded(put(text, registrations), tmp_path)
     for target, registration in registrations.items():
         chosen = settings.at(target)
@@ -106,7 +106,7 @@ def test_what_is_stored_is_what_settings_read(tmp_path: Path, text: str, registr
         assert registration in settings.registrations
 
 
-def test_everything_else_stays_as_it_was_written() -> None:
+def test_all_other_lines_stay_unchanged() -> None:
     assert put(WRITTEN, APART) == (
         WRITTEN.replace('"mozilla-inbound._"', '"try._"')
         + "targets:\n"
@@ -120,7 +120,7 @@ def test_everything_else_stays_as_it_was_written() -> None:
     )
 
 
-def test_the_ends_of_lines_stay() -> None:
+def test_line_ends_are_kept() -> None:
     changed = put(WRITTEN.replace("\n", "\r\n"), BOTH)
     assert changed.count("\n") == changed.count("\r\n") > WRITTEN.count("\n")
 
@@ -131,7 +131,7 @@ def test_storing_again_changes_nothing() -> None:
         assert put(once, APART) == once
 
 
-def test_the_rule_of_the_past_goes_with_the_registration_it_was_for(tmp_path: Path) -> None:
+def test_an_old_rule_is_removed_with_its_registration(tmp_path: Path) -> None:
     text = f"registrations:\n- {{exchange: {JOBS}, destinations: [a], projects: [x], rule: project.destination}}\n"
     assert loaded(put(text, BOTH), tmp_path).registrations == (MAIN,)
 
@@ -154,7 +154,7 @@ def test_a_file_with_only_comments_keeps_them_at_the_top(tmp_path: Path, text: s
     assert loaded(changed, tmp_path).registrations == (MAIN,)
 
 
-def test_a_text_between_comments_may_become_an_object() -> None:
+def test_a_text_between_comments_can_become_an_object() -> None:
     text = f"registrations:\n  # first\n  - {JOBS}.a:b\n  # second\n  - exchange/you/v1/jobs.x\n# end\n"
     assert put(text, {Target.PRODUCTION: MAIN}).startswith(
         "registrations:\n"
@@ -167,7 +167,7 @@ def test_a_text_between_comments_may_become_an_object() -> None:
     )
 
 
-def test_a_long_line_is_not_broken() -> None:
+def test_a_long_line_is_not_wrapped() -> None:
     many = Registration(JOBS, ["treeherder"], [f"repository-number-{number}._" for number in range(20)])
     text = f"registrations:\n- {{exchange: {JOBS}, destinations: [treeherder], projects: [try._]}}\n"
     assert f"- {{exchange: {JOBS}, destinations: [treeherder], projects: [{', '.join(many.projects)}]}}" in put(
@@ -188,7 +188,7 @@ def test_staging_keeps_shared_values_when_production_changes(tmp_path: Path) -> 
     assert settings.at(Target.PRODUCTION).registrations == (after,)
 
 
-def test_staging_that_joins_production_has_no_projects_of_its_own_any_more(tmp_path: Path) -> None:
+def test_staging_equal_to_production_has_no_projects(tmp_path: Path) -> None:
     text = put(put("", APART), BOTH)
     assert text == put("", BOTH)
 
@@ -206,14 +206,14 @@ def test_a_name_that_yaml_would_misread_is_quoted(tmp_path: Path) -> None:
         ("targets: {prod: {}}\n", ConfigurationError, "pulsekit.yml:1:17: targets: unknown key 'prod'"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_not_written(text: str, error, words: str) -> None:
+def test_an_invalid_file_is_not_overwritten(text: str, error, words: str) -> None:
     with pytest.raises(error) as caught:
         put(text, BOTH)
     assert str(caught.value).startswith(words)
 
 
 @given(seed=st.integers(0, 1_000_000))
-def test_no_comment_on_a_line_of_its_own_is_ever_lost(seed: int) -> None:
+def test_no_comment_line_is_ever_lost(seed: int) -> None:
     rng = random.Random(seed)
     lines = [line for line in WRITTEN.splitlines() if not line.lstrip().startswith("#")]
     comments = [f"# note {number}" for number in range(rng.randint(1, 8))]

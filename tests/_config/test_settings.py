@@ -19,12 +19,12 @@ def test_user_and_password_without_a_url_mean_pulse_over_tls() -> None:
     assert str(broker) == "amqps://me:***@pulse.mozilla.org:5671/"
 
 
-def test_nothing_configured_says_what_to_set(tmp_path: Path) -> None:
+def test_without_a_configuration_the_error_suggests_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="PULSE_URL"):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)}).broker()
 
 
-def test_a_variable_that_is_not_read_is_named(tmp_path: Path) -> None:
+def test_an_unknown_variable_is_reported(tmp_path: Path) -> None:
     environment = {"XDG_CONFIG_HOME": str(tmp_path), "PULSE_USERNAME": "me", "PULSE_URI": "amqps://h/", "PULSE": "x"}
     with pytest.raises(ConfigurationError, match="PULSE_URI is not read: PULSE_URL is") as caught:
         load_settings(tmp_path, environment).broker()
@@ -33,7 +33,7 @@ def test_a_variable_that_is_not_read_is_named(tmp_path: Path) -> None:
     assert load_settings(tmp_path, known).unknown_variables == ()
 
 
-def test_the_url_wins_over_the_environment_and_that_over_the_users_file(tmp_path: Path) -> None:
+def test_the_url_overrides_environment_and_user_file(tmp_path: Path) -> None:
     folder = tmp_path / "pulsekit"
     folder.mkdir()
     (folder / "config.yml").write_text("url: amqps://file:pw@file/\n")
@@ -54,11 +54,11 @@ def test_the_url_wins_over_the_environment_and_that_over_the_users_file(tmp_path
         ({"PULSE_URL": "amqps://[/"}, None),
     ],
 )
-def test_who_would_log_in_is_known_without_a_password(tmp_path: Path, environment, user) -> None:
+def test_the_user_name_is_known_without_a_password(tmp_path: Path, environment, user) -> None:
     assert load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path), **environment}).user == user
 
 
-def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
+def test_a_project_file_sets_what_to_publish(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(
         "exchange: exchange/me/v1/jobs\n"
         "destinations: [treeherder, staging]\n"
@@ -77,7 +77,7 @@ def test_a_project_file_says_what_to_publish(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["url", "user", "password", "host", "password_command", "vhost"])
-def test_a_cloned_project_cannot_say_who_logs_in_where(tmp_path: Path, key: str) -> None:
+def test_a_cloned_project_cannot_set_login_or_host(tmp_path: Path, key: str) -> None:
     (tmp_path / "pulsekit.yml").write_text(f"{key}: x\n")
     with pytest.raises(ConfigurationError, match="is not allowed"):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})
@@ -86,7 +86,7 @@ def test_a_cloned_project_cannot_say_who_logs_in_where(tmp_path: Path, key: str)
 @pytest.mark.parametrize(
     ("text", "words"), [("- a\n", "mapping"), ("exchnge: x\n", "unknown key"), ("exchange: 1", "a string")]
 )
-def test_a_project_file_that_is_wrong_is_named(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_project_file_is_reported(tmp_path: Path, text: str, words: str) -> None:
     (tmp_path / "pulsekit.yml").write_text(text)
     with pytest.raises(ConfigurationError, match=words):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)})

@@ -27,7 +27,7 @@ def settings(folder: Path, text: str) -> Settings:
     return load_settings(folder, {"XDG_CONFIG_HOME": str(folder)})
 
 
-def test_a_target_says_where_its_jobs_go(tmp_path: Path) -> None:
+def test_a_target_sets_exchange_and_destinations(tmp_path: Path) -> None:
     text = WHOLE + "targets:\n  staging:\n    exchange: exchange/me/v1/trial\n    destinations: [th-staging, x]\n"
     staging = settings(tmp_path, text).at(Target.STAGING)
     assert staging.exchange == "exchange/me/v1/trial"
@@ -45,7 +45,7 @@ def test_a_target_inherits_missing_values_from_the_project(tmp_path: Path) -> No
     assert production.schema == "pulse-job"
 
 
-def test_what_targets_share_is_there_once(tmp_path: Path) -> None:
+def test_values_that_targets_share_occur_once(tmp_path: Path) -> None:
     assert len(settings(tmp_path, WHOLE + "targets: {staging: {destinations: [s]}, production: }").registrations) == 2
 
 
@@ -58,13 +58,13 @@ def test_a_target_with_projects_is_also_a_registration_of_the_project(tmp_path: 
     assert found.registrations == (Registration(JOBS, ["th"], ["#"]), Registration(JOBS, ["th"], ["a._"]))
 
 
-def test_without_a_target_everything_is_as_before(tmp_path: Path) -> None:
+def test_without_a_target_settings_do_not_change(tmp_path: Path) -> None:
     found = settings(tmp_path, WHOLE)
     assert found.at(None) is found
     assert len(found.registrations) == 2
 
 
-def test_a_target_keeps_who_logs_in_and_where(tmp_path: Path) -> None:
+def test_a_target_keeps_the_login_and_the_host(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text(WHOLE + "targets: {staging: {destinations: [s]}}")
     environment = {"XDG_CONFIG_HOME": str(tmp_path), "PULSE_URL": "amqps://me:pw@host/"}
     assert load_settings(tmp_path, environment).at(Target.STAGING).broker().user == "me"
@@ -89,12 +89,12 @@ def test_a_target_keeps_who_logs_in_and_where(tmp_path: Path) -> None:
         (f"exchange: {JOBS}\ntargets: {{staging: {{projects: [a]}}}}", "staging: destinations: the list is empty"),
     ],
 )
-def test_a_target_that_cannot_be_used_says_where_and_what_to_write(tmp_path: Path, text: str, words: str) -> None:
+def test_an_invalid_target_is_reported_with_position_and_correction(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings(tmp_path, text).at(Target.STAGING)
     assert words.format(file=tmp_path / "pulsekit.yml") in str(caught.value)
 
 
-def test_without_any_file_a_target_cannot_be_chosen(tmp_path: Path) -> None:
+def test_without_a_file_a_target_cannot_be_selected(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no target 'production': there is no pulsekit\.yml"):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)}).at(Target.PRODUCTION)

@@ -37,7 +37,7 @@ def test_the_job_is_valid_in_every_profile() -> None:
     Draft6Validator(SCHEMA).validate(job())
 
 
-def test_the_job_keeps_the_rules_that_the_schema_does_not_know() -> None:
+def test_the_example_job_keeps_all_rules_beyond_the_schema() -> None:
     found = job()
     assert lint_job(found) == ()
     assert found["taskId"] == f"{TASK}/0"
@@ -61,7 +61,7 @@ def test_times_are_written_in_utc() -> None:
 
 
 @pytest.mark.parametrize("owner", ["yes", "null", "a: b", "x" * 80, "1e5", "- a"])
-def test_an_owner_is_text_that_fits(owner: str) -> None:
+def test_an_owner_is_text_of_limited_length(owner: str) -> None:
     assert job(owner=owner)["owner"] == owner[:50]
 
 
@@ -97,7 +97,7 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path, exchange: str,
         (JOBS, "", "'' is not the name of a repository"),
     ],
 )
-def test_names_that_cannot_be_are_refused(exchange: str, project: str, words: str) -> None:
+def test_invalid_names_are_refused(exchange: str, project: str, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         project_text(exchange, project)
     assert words in str(caught.value)

@@ -22,7 +22,7 @@ TEXT = '{"a": [1, {"x/y": "é", "b":\n  null}],\n "": {"~": 3}, "0": 4}'
         ("/0", (3, 21)),
     ],
 )
-def test_a_pointer_leads_to_line_and_column(pointer: str, place: tuple[int, int]) -> None:
+def test_a_pointer_gives_line_and_column(pointer: str, place: tuple[int, int]) -> None:
     assert parse_json(TEXT).locate(pointer) == place
     assert parse_json(TEXT.encode(), first_line=41).locate(pointer) == (place[0] + 40, place[1])
 
@@ -30,16 +30,16 @@ def test_a_pointer_leads_to_line_and_column(pointer: str, place: tuple[int, int]
 @pytest.mark.parametrize(
     ("pointer", "around"), [("/nope", ""), ("/a/7", "/a"), ("/a/0/x", "/a/0"), ("/a/1/b/c", "/a/1/b"), ("/a/-", "/a")]
 )
-def test_a_pointer_to_what_is_missing_leads_to_what_is_around_it(pointer: str, around: str) -> None:
+def test_a_pointer_to_a_missing_value_gives_its_container(pointer: str, around: str) -> None:
     document = parse_json(TEXT)
     assert document.locate(pointer) == document.locate(around)
 
 
-def test_what_is_no_pointer_leads_nowhere() -> None:
+def test_text_that_is_not_a_pointer_has_no_position() -> None:
     assert parse_json(TEXT).locate("a") is None
 
 
-def test_places_in_yaml_are_found_the_same_way() -> None:
+def test_positions_in_yaml_are_found_in_the_same_way() -> None:
     document = parse_yaml("# a job\na:\n  - 1\n  - {b: 2,\n     c: x}\n'/': |\n  text\n")
     assert document.value == {"a": [1, {"b": 2, "c": "x"}], "/": "text\n"}
     assert [document.locate(pointer) for pointer in ("", "/a", "/a/0", "/a/1/c", "/~1", "/a/1/d")] == [
@@ -52,7 +52,7 @@ def test_places_in_yaml_are_found_the_same_way() -> None:
     ]
 
 
-def test_a_member_is_a_document_that_keeps_its_places() -> None:
+def test_a_member_is_a_document_with_its_positions() -> None:
     document = parse_json(TEXT, source="x.json", index=3).child("a").child(1)
     assert (document.value, document.source, document.index) == ({"x/y": "é", "b": None}, "x.json", 3)
     assert document.locate("/b") == (2, 3)
@@ -115,7 +115,7 @@ def test_a_stream_of_lines_continues_after_an_invalid_line() -> None:
         next(documents)
 
 
-def test_a_stream_is_read_no_further_than_asked() -> None:
+def test_a_stream_is_read_only_as_far_as_requested() -> None:
     def lines() -> object:
         yield b"{}\n"
         raise AssertionError("read too far")
@@ -123,13 +123,13 @@ def test_a_stream_is_read_no_further_than_asked() -> None:
     assert next(iter_ndjson(lines())).value == {}
 
 
-def test_a_line_without_end_is_refused() -> None:
+def test_a_line_without_an_end_is_refused() -> None:
     with pytest.raises(DocumentError, match=r"^<stdin>:2: .*longer than 100 bytes") as caught:
         list(iter_ndjson([b"1\n", b"x" * 101], source="<stdin>", max_line=100))
     assert caught.value.line == 2
 
 
-def test_bytes_that_are_not_utf8_are_refused_with_their_place() -> None:
+def test_bytes_that_are_not_utf8_are_refused_with_their_position() -> None:
     for read in (parse_json, parse_yaml):
         with pytest.raises(DocumentError, match=r"byte 0xff at offset 12 is not UTF-8$") as caught:
             read(b'\xef\xbb\xbf{"\xc3\xa9":\n "\xff"}\n  "')
@@ -138,12 +138,12 @@ def test_bytes_that_are_not_utf8_are_refused_with_their_place() -> None:
         parse_json(json.dumps({"a": 1}).encode("utf-16"))
 
 
-def test_ten_thousand_places_in_a_long_list_are_found_quickly() -> None:
+def test_ten_thousand_positions_in_a_long_list_are_found_quickly() -> None:
     document = parse_json("[\n" + ",\n".join(["1"] * 10_000) + "]")
     assert [document.locate(f"/{index}") for index in range(10_000)] == [(index + 2, 1) for index in range(10_000)]
 
 
-def test_a_place_deep_down_is_found_or_one_around_it() -> None:
+def test_a_deep_position_is_found_or_that_of_its_container() -> None:
     document = parse_json("[" * 200 + "]" * 200)
     assert document.locate("/0" * 199) == (1, 200)
     assert document.locate("/0" * 300) == (1, 200)

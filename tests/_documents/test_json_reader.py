@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import random
 
 
-def test_what_treeherder_reads_is_read() -> None:
+def test_everything_that_treeherder_reads_is_read() -> None:
     value = parse_json(
         '{"a": "\\ud800", "b": NaN, "c": 1e999, "d": -Infinity, "e": 12345678901234567890123, "f": -0.0}'
     ).value
@@ -25,7 +25,7 @@ def test_what_treeherder_reads_is_read() -> None:
     assert (value["c"], value["d"], value["e"]) == (math.inf, -math.inf, 12345678901234567890123)
 
 
-def test_deep_nesting_is_refused_in_words() -> None:
+def test_deep_nesting_is_refused_with_a_message() -> None:
     with pytest.raises(DocumentError, match="nested too deeply"):
         parse_json("[" * 500_000)
     with pytest.raises(DocumentError, match="nested too deeply"):

@@ -61,7 +61,7 @@ def test_every_reader_has_the_same_depth_limit_on_any_stack(
         read(b"[" + text + b"]")
 
 
-def test_the_bracket_that_is_one_too_many_is_named() -> None:
+def test_the_first_bracket_beyond_the_limit_is_reported() -> None:
     with pytest.raises(DocumentError, match=f"more than {MAX_DEPTH} levels") as caught:
         parse_json('["é]", "\\"]",\n' + "{" * 10 + "[" * MAX_DEPTH)
     assert (caught.value.line, caught.value.column) == (2, MAX_DEPTH)
@@ -78,7 +78,7 @@ def test_the_bracket_that_is_one_too_many_is_named() -> None:
     ],
     ids=["strings", "many", "at the limit", "no end", "open"],
 )
-def test_brackets_in_strings_or_beside_each_other_are_no_depth(text: bytes) -> None:
+def test_brackets_in_strings_or_side_by_side_add_no_depth(text: bytes) -> None:
     assert not is_deeper_text(text)
 
 
@@ -90,7 +90,7 @@ def test_a_value_is_as_deep_as_its_text() -> None:
 
 
 @pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 400, 100_000])
-def test_what_could_not_be_read_is_not_written(depth: int) -> None:
+def test_payloads_that_could_not_be_read_are_not_written(depth: int) -> None:
     assert far_down(lambda: encode_payload(value(MAX_DEPTH))) == lists(MAX_DEPTH)
     with pytest.raises(InvalidMessage, match="nested too deeply"):
         encode_payload(value(depth))
@@ -112,7 +112,7 @@ def test_the_verdict_on_a_deep_payload_does_not_depend_on_the_stack() -> None:
         assert far_down(lambda payload=payload: schema.problems(payload), 300) == found
 
 
-def test_no_python_reads_less_than_the_limit() -> None:
+def test_every_python_reads_at_least_the_limit() -> None:
     assert sys.getrecursionlimit() > MAX_DEPTH * 4
 
 
@@ -121,7 +121,7 @@ def test_no_python_reads_less_than_the_limit() -> None:
         st.text('[]{}"\\a'), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text('["\\'), inner)
     )
 )
-def test_the_depth_of_text_is_that_of_its_value(payload: Any) -> None:
+def test_the_depth_of_a_text_equals_that_of_its_value(payload: Any) -> None:
     text = json.dumps(payload, indent=1).encode()
     for levels in range(4):
         assert is_deeper_text(text, levels) is is_deeper(payload, levels)

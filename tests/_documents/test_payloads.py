@@ -52,7 +52,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @given(VALUES)
-def test_a_payload_is_written_so_that_the_standard_library_reads_the_same(payload: Any) -> None:
+def test_the_standard_library_reads_a_written_payload_as_the_same(payload: Any) -> None:
     try:
         json.dumps(payload, allow_nan=False)
     except ValueError:
@@ -85,14 +85,14 @@ def test_json_in_another_encoding_than_utf_8_is_not_json(encoding: str) -> None:
         decode_body('{"é": 1}'.encode(encoding))
 
 
-def test_a_surrogate_that_is_no_escape_is_not_json() -> None:
+def test_an_unescaped_surrogate_is_not_json() -> None:
     with pytest.raises(pulsekit.DocumentError, match="0xed"):
         decode_body(b'"\xed\xa0\x80"')
     assert decode_body(b'"\\ud800"') == "\ud800"
 
 
 @pytest.mark.parametrize("payload", [math.nan, [None, {"a": math.inf}], {1, 2}, object()])
-def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
+def test_values_that_json_cannot_represent_are_refused(payload: Any) -> None:
     with pytest.raises(pulsekit.InvalidMessage, match="cannot be written as JSON"):
         encode_payload(payload)
 
@@ -131,6 +131,6 @@ def test_encoded_payloads_are_canonical_and_read_by_the_standard_library(value: 
         b"{",
     ],
 )
-def test_what_readers_could_differ_on_is_not_canonical(body: bytes) -> None:
+def test_text_that_readers_interpret_differently_is_not_canonical(body: bytes) -> None:
     with pytest.raises(ValueError):
         read_canonical(body)

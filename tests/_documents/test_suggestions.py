@@ -45,11 +45,11 @@ def test_a_large_deep_or_endless_value_is_truncated() -> None:
         ({}, "an empty object"),
     ],
 )
-def test_a_value_is_named_by_its_kind(value: Any, text: str) -> None:
+def test_a_value_is_described_by_its_type(value: Any, text: str) -> None:
     assert described(value) == text
 
 
-def test_alternatives_are_joined_as_one_would_say_them() -> None:
+def test_alternatives_are_joined_with_commas_and_or() -> None:
     assert either([]) == "nothing"
     assert either(["a"]) == "a"
     assert either(["a", "b"]) == "a or b"
@@ -93,5 +93,5 @@ def test_guessing_stops_before_it_is_slow() -> None:
         ("^a+$", "", ""),
     ],
 )
-def test_a_text_that_does_not_match_comes_with_the_remedy(pattern: str, text: str, hint: str) -> None:
+def test_a_text_that_does_not_match_has_a_correction(pattern: str, text: str, hint: str) -> None:
     assert how_to_match(pattern, text) == hint

@@ -47,7 +47,7 @@ from pulsekit.errors import DocumentError
         ("<<", "<<"),
     ],
 )
-def test_plain_words_mean_what_yaml_1_2_says(text: str, value: object) -> None:
+def test_unquoted_words_have_the_meaning_of_yaml_1_2(text: str, value: object) -> None:
     read = parse_yaml(f"a: {text}\n").value
     assert read == {"a": value}
     assert isinstance(read, dict)
@@ -88,13 +88,13 @@ def test_plain_words_mean_what_yaml_1_2_says(text: str, value: object) -> None:
         ("# nothing\n", (1, 1), "no YAML document"),
     ],
 )
-def test_what_is_not_plain_to_see_is_refused_with_its_place(text: str, place: tuple[int, int], words: str) -> None:
+def test_ambiguous_yaml_is_refused_with_its_position(text: str, place: tuple[int, int], words: str) -> None:
     with pytest.raises(DocumentError, match=words) as caught:
         parse_yaml(text, source="job.yml")
     assert (caught.value.source, caught.value.line, caught.value.column) == ("job.yml", *place)
 
 
-def test_in_quotes_a_key_may_be_any_text() -> None:
+def test_a_quoted_key_can_be_any_text() -> None:
     assert parse_yaml('"<<": 1\n"1": 2\n"": 3\n"null": 4\n').value == {"<<": 1, "1": 2, "": 3, "null": 4}
 
 
@@ -118,7 +118,7 @@ def test_an_escape_beyond_unicode_is_refused() -> None:
         "x" * 1_100_000,
     ],
 )
-def test_hostile_text_gets_its_error_at_once(text: str) -> None:
+def test_hostile_text_is_refused_at_once(text: str) -> None:
     begin = time.process_time()
     with pytest.raises(DocumentError):
         parse_yaml(text)
@@ -134,7 +134,7 @@ def test_hostile_text_gets_its_error_at_once(text: str) -> None:
         "---\n" * 250_000,
     ],
 )
-def test_dense_text_is_refused_where_it_gets_too_much(text: str) -> None:
+def test_dense_text_is_refused_above_the_limit(text: str) -> None:
     begin = time.process_time()
     with pytest.raises(DocumentError, match="more than 50,000 keys and values of YAML") as caught:
         parse_documents(text, source="x.yml")
@@ -155,7 +155,7 @@ _FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(_FRAGMENTS), max_size=25).map("".join))
-def test_any_text_is_read_or_refused_and_nothing_else(text: str) -> None:
+def test_any_text_is_read_or_refused_with_a_known_error(text: str) -> None:
     for source in ("x.yml", "x.json", "x.ndjson", "x"):
         try:
             documents = parse_documents(text, source=source)
@@ -206,7 +206,7 @@ in-a-list: [{<<: *a}, *s]
         ("a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 250)), "more than 200 levels"),
     ],
 )
-def test_shared_yaml_refuses_what_has_no_one_meaning(text: str, words: str) -> None:
+def test_shared_yaml_refuses_ambiguous_text(text: str, words: str) -> None:
     with pytest.raises(DocumentError, match=words):
         parse_yaml(text, shared=True)
 

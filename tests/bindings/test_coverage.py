@@ -100,7 +100,7 @@ def test_a_pattern_does_not_cover_one_that_matches_another_key(wider: str, narro
     assert not covers(wider, narrower)
 
 
-def test_among_all_short_patterns_it_is_what_trying_every_key_says() -> None:
+def test_coverage_of_all_short_patterns_equals_a_search() -> None:
     patterns = all_patterns("a*#", 4)
     wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
     assert wrong == []
@@ -116,7 +116,7 @@ longer = st.lists(st.sampled_from(["a", "b", "*", "#", "#", ""]), max_size=7).ma
 
 
 @given(wider=longer, narrower=longer)
-def test_among_longer_patterns_it_is_what_trying_every_key_says(wider: str, narrower: str) -> None:
+def test_coverage_of_longer_patterns_equals_a_search(wider: str, narrower: str) -> None:
     way = leak(wider, narrower)
     assert covers(wider, narrower) is (way is None)
     if way is not None:
@@ -126,7 +126,7 @@ def test_among_longer_patterns_it_is_what_trying_every_key_says(wider: str, narr
 
 
 @given(pattern=longer, data=st.data())
-def test_what_is_narrowed_stays_covered(pattern: str, data: st.DataObject) -> None:
+def test_a_narrowed_pattern_stays_covered(pattern: str, data: st.DataObject) -> None:
     """Random pairs are seldom one within the other, so these are made to be."""
     words = []
     for word in pattern.split(".") if pattern else []:
@@ -136,7 +136,7 @@ def test_what_is_narrowed_stays_covered(pattern: str, data: st.DataObject) -> No
     assert covers(pattern, written(tuple(words))) or words == [""]
 
 
-def test_a_pattern_made_to_be_slow_is_judged_at_once() -> None:
+def test_a_pattern_made_to_be_slow_is_compared_at_once() -> None:
     tail = ".*" * 60
     assert covers("#.a" + tail, "#.b.a" + tail)
     assert not covers("#.a" + tail, "#.a.#" + tail)

@@ -32,7 +32,7 @@ def test_a_message_starts_to_arrive_if_only_a_new_binding_matches() -> None:
     assert told(result) == [("added", "th.b", 1, 1, ["th.b"]), ("kept", "th.a", 1, 0, ["th.a"])]
 
 
-def test_a_message_that_another_binding_brings_anyway_does_not_move() -> None:
+def test_a_message_that_another_binding_matches_does_not_move() -> None:
     result = arrivals(["th.#", "th.a"], ["th.#", "*.a"], RoutedMessage(("th.a",)))
     assert (result.starts, result.stops, result.stays) == (0, 0, 1)
     assert told(result) == [
@@ -42,13 +42,13 @@ def test_a_message_that_another_binding_brings_anyway_does_not_move() -> None:
     ]
 
 
-def test_a_message_whose_binding_is_replaced_by_another_stays() -> None:
+def test_a_message_that_a_replacement_binding_matches_stays() -> None:
     result = arrivals(["th.a"], ["th.*"], RoutedMessage(("th.a",)), RoutedMessage(("th.b",)))
     assert (result.starts, result.stops, result.stays) == (1, 0, 1)
     assert told(result) == [("removed", "th.a", 1, 0, []), ("added", "th.*", 2, 1, ["th.b"])]
 
 
-def test_the_deploy_of_2018_is_seen_in_the_messages_it_would_lose() -> None:
+def test_the_deploy_of_2018_is_visible_in_the_messages_it_would_lose() -> None:
     result = arrivals(["#.autoland._", "#.try._"], ["autoland._", "try._"], RoutedMessage(("treeherder.try._",)))
     assert (result.starts, result.stops, result.stays) == (0, 1, 0)
     assert ("removed", "#.try._", 1, 1, ["treeherder.try._"]) in told(result)

@@ -35,7 +35,7 @@ def bindings() -> st.SearchStrategy[Binding]:
         "?bindings[0][pattern]=a.%23&bindings[0][exchange]=exchange/me/v1/jobs",
     ],
 )
-def test_a_link_is_read_encoded_or_not(link: str) -> None:
+def test_a_link_is_read_with_or_without_encoding(link: str) -> None:
     assert is_link(link)
     assert read_link(link).bindings == (Binding(JOBS, "a.#"),)
 
@@ -78,7 +78,7 @@ def test_a_link_has_the_virtual_host_and_the_page_of_its_instance(
     assert (link.virtual_host, link.page) == (virtual_host, shown or page)
 
 
-def test_bindings_come_in_the_order_of_their_numbers_each_once() -> None:
+def test_bindings_are_in_the_order_of_their_numbers_without_duplicates() -> None:
     link = "https://x/?bindings[10][exchange]=exchange/b/x&bindings[2][exchange]=exchange/a/x&bindings[3][exchange]=exchange/a/x"
     assert read_link(link).bindings == (Binding("exchange/a/x"), Binding("exchange/b/x"))
 
@@ -102,17 +102,17 @@ def test_an_empty_pattern_is_not_a_missing_one() -> None:
         ("https://x/#!()", "not a link of Pulse Inspector"),
     ],
 )
-def test_a_link_that_cannot_be_used_is_refused_with_the_place(link: str, words: str) -> None:
+def test_an_invalid_link_is_refused_with_the_part(link: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
         read_link(link)
 
 
 @given(st.lists(bindings(), min_size=1, max_size=5, unique=True))
-def test_what_is_written_is_read_back(given_bindings: list[Binding]) -> None:
+def test_a_written_link_is_read_back(given_bindings: list[Binding]) -> None:
     assert read_link(write_link(given_bindings)).bindings == tuple(given_bindings)
 
 
-def test_a_link_is_what_the_page_itself_would_write() -> None:
+def test_a_link_equals_the_one_that_the_page_writes() -> None:
     link = write_link([Binding(JOBS, "treeherder.#")])
     assert link.endswith(
         "/pulse-messages?bindings%5B0%5D%5Bexchange%5D=exchange%2Fme%2Fv1%2Fjobs&bindings%5B0%5D%5Bpattern%5D=treeherder.%23"

@@ -22,7 +22,7 @@ def words(*registrations: Registration | Binding, **options) -> dict[str, list[s
     return {binding.pattern: list(map(str, findings)) for binding, findings in found.items()}
 
 
-def test_nothing_is_odd_about_what_the_documentation_shows() -> None:
+def test_the_example_of_the_documentation_has_no_findings() -> None:
     assert words(Registration(JOBS, ["treeherder"], ["mozilla-inbound._", "try._"])) == {
         "treeherder.mozilla-inbound._": [],
         "treeherder.try._": [],
@@ -63,7 +63,7 @@ def test_a_pattern_is_too_short_for_the_keys_of_its_exchange(pattern, exchange, 
     assert (rules(pattern, exchange=exchange)[pattern] == ["too-short"]) is is_short
 
 
-def test_the_rules_of_the_past_made_shorter_keys() -> None:
+def test_the_old_rules_made_shorter_keys() -> None:
     assert words(Registration(JOBS, ["th"], ["try"], Rule.PROJECT_DESTINATION)) == {"try.th": []}
     assert words(Registration(JOBS, [], ["try"], Rule.ANY_PROJECT)) == {"#.try": []}
 
@@ -83,7 +83,7 @@ def test_given_keys_decide_what_is_too_short() -> None:
     assert fewest_words([RoutedMessage(("",))]) == {"": 0}
 
 
-def test_a_star_within_a_word_is_no_wildcard() -> None:
+def test_a_star_within_a_word_is_not_a_wildcard() -> None:
     assert words(Binding(JOBS, "treeherder.mozilla-*._")) == {
         "treeherder.mozilla-*._": [
             "the word 'mozilla-*' matches only itself: * and # are wildcards only as complete words"
@@ -102,7 +102,7 @@ def test_a_project_that_cannot_be_a_repository_matches_no_job() -> None:
     assert words(Registration(JOBS, ["a"], ["c d.e"]), least={"": 3}) == {"a.c d.e": []}
 
 
-def test_what_is_written_twice_is_said_however_it_came_about() -> None:
+def test_every_duplicate_is_reported() -> None:
     doubled = words(Registration(JOBS, ["a", "a.b"], ["b.c.d", "c.d"]), Binding(JOBS, "a.c.d"), Binding(JOBS, "a.c.d"))
     assert doubled["a.b.c.d"] == ["is listed twice; the broker binds it once"]
     assert doubled["a.c.d"] == ["is listed 3 times; the broker binds it once"]
@@ -119,12 +119,12 @@ def test_a_pattern_is_shadowed_by_the_widest_that_covers_it() -> None:
     }
 
 
-def test_of_two_spellings_of_the_same_the_second_is_superfluous() -> None:
+def test_the_second_of_two_equivalent_spellings_is_reported() -> None:
     assert rules("a.#.*", "a.*.#") == {"a.#.*": [], "a.*.#": ["shadowed"]}
     assert words(Binding(JOBS, "a.#.*"), Binding(JOBS, "a.*.#"))["a.*.#"] == ["matches the same keys as 'a.#.*'"]
 
 
-def test_the_same_pattern_on_another_exchange_is_another_matter() -> None:
+def test_equal_patterns_on_different_exchanges_are_no_duplicates() -> None:
     assert words(Binding(JOBS, "th.#"), Binding("exchange/you/v1/jobs", "th.try._"))["th.try._"] == []
 
 

@@ -25,7 +25,7 @@ def test_an_exchange_of_a_pulse_user_is_accepted(name: str) -> None:
         ("jobs/of/mine", "exchange/me/jobs/of/mine"),
     ],
 )
-def test_a_name_that_is_nearly_right_gets_the_right_one_suggested(name: str, suggestion: str) -> None:
+def test_a_nearly_valid_name_gets_a_suggestion(name: str, suggestion: str) -> None:
     with pytest.raises(InvalidName) as caught:
         check_exchange(name, "me")
     assert caught.value.suggestion == suggestion
@@ -33,7 +33,7 @@ def test_a_name_that_is_nearly_right_gets_the_right_one_suggested(name: str, sug
 
 
 @pytest.mark.parametrize("name", ["", "exchange/", "exchange/me", "exchange/1me/x", "amq.topic", "a\0b"])
-def test_a_name_that_pulse_cannot_have_is_refused(name: str) -> None:
+def test_an_invalid_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidName):
         check_exchange(name)
 
@@ -61,7 +61,7 @@ def test_text_that_is_not_unicode_is_refused() -> None:
         check_exchange("exchange/me/\ud800")
 
 
-def test_queues_have_names_of_their_own() -> None:
+def test_queue_names_have_their_own_prefix() -> None:
     assert queue_name("me", "tail") == "queue/me/tail"
     with pytest.raises(InvalidName):
         check_queue("exchange/me/tail")

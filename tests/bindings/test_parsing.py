@@ -83,7 +83,7 @@ def test_strings_and_objects_may_be_one_per_line() -> None:
         (b"exchange: \xff", None, "not UTF-8"),
     ],
 )
-def test_text_in_no_known_form_is_reported_where_the_best_attempt_ended(text, line, words) -> None:
+def test_text_in_no_known_form_is_reported_at_the_furthest_position(text, line, words) -> None:
     with pytest.raises(DocumentError) as caught:
         bound(text)
     assert caught.value.source == "jobs.yml"
@@ -109,7 +109,7 @@ def test_text_in_no_known_form_is_reported_where_the_best_attempt_ended(text, li
     ],
     ids=lambda text: text[:8],
 )
-def test_hostile_text_is_refused_like_any_other(text: str) -> None:
+def test_hostile_text_is_refused_with_a_known_error(text: str) -> None:
     with pytest.raises(InvalidInput):
         bound(text)
 

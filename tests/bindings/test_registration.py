@@ -36,12 +36,12 @@ def test_writing_a_binding_reverses_parsing_it() -> None:
     assert Binding.parse(str(Binding(JOBS, "a.:b"))) == Binding(JOBS, "a.:b")
 
 
-def test_a_binding_never_changes() -> None:
+def test_a_binding_is_immutable() -> None:
     with pytest.raises(FrozenInstanceError):
         Binding(JOBS).pattern = "x"  # type: ignore[misc]  # what the test is about
 
 
-def test_a_binding_refuses_what_pulse_cannot_have() -> None:
+def test_a_binding_refuses_names_that_pulse_cannot_have() -> None:
     with pytest.raises(InvalidName, match="exchange/<user>/jobs"):
         Binding.parse("jobs:#")
     with pytest.raises(InvalidPattern, match="256 bytes"):
@@ -61,11 +61,11 @@ def test_a_registration_expands_by_each_historical_rule_destination_by_destinati
     assert registration.expand() == tuple(Binding(JOBS, pattern) for pattern in patterns)
 
 
-def test_a_rule_may_be_given_by_its_name() -> None:
+def test_a_rule_can_be_given_by_its_name() -> None:
     assert Registration(JOBS, [], ["try"], rule="any.project").expand() == (Binding(JOBS, "#.try"),)  # type: ignore[arg-type]  # as from a file
 
 
-def test_combinations_that_meet_are_bound_once_where_they_came_first() -> None:
+def test_equal_combinations_are_bound_once_at_the_first_position() -> None:
     registration = Registration(JOBS, ["a", "a.b", "a"], ["b.c", "c"])
     assert [binding.pattern for binding in registration.expand()] == ["a.b.c", "a.c", "a.b.b.c"]
     again = Registration(JOBS, ["a"], ["c", "z"])
@@ -98,7 +98,7 @@ def test_registrations_with_the_same_lists_are_equal_and_can_be_keys() -> None:
         ((JOBS, ["a"], ["b"], "project"), "rule: 'project' is not one of destination.project, project.destination, "),
     ],
 )
-def test_a_registration_that_cannot_be_expanded_says_what_to_write(arguments, words) -> None:
+def test_a_registration_that_cannot_be_expanded_is_reported_with_a_correction(arguments, words) -> None:
     with pytest.raises(InvalidRegistration) as caught:
         Registration(*arguments)
     assert str(caught.value).startswith(words)
@@ -108,12 +108,12 @@ def test_the_longest_combination_is_255_bytes() -> None:
     assert len(Registration(JOBS, ["a" * 200], ["b" * 54]).expand()[0].pattern) == 255
 
 
-def test_a_registration_can_be_tried_under_another_rule() -> None:
+def test_a_registration_can_be_expanded_by_another_rule() -> None:
     old = replace(Registration(JOBS, ["th"], ["try"]), rule=Rule.PROJECT_DESTINATION)
     assert [binding.pattern for binding in old.expand()] == ["try.th"]
 
 
-def test_a_diff_shows_the_deploy_of_2018_before_it_happens() -> None:
+def test_a_diff_shows_the_effect_of_the_deploy_of_2018() -> None:
     old = Registration(JOBS, [], ["try", "autoland"], Rule.ANY_PROJECT).expand()
     new = (Binding(JOBS, "try"), Binding(JOBS, "#.autoland"))
     change = diff(old, new)
@@ -137,7 +137,7 @@ def test_a_diff_accounts_for_every_binding_once(old, new) -> None:
 AS_JSON = json.dumps({"exchange": JOBS, "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]})
 
 
-def test_an_object_stays_a_registration_and_a_string_is_a_binding() -> None:
+def test_an_object_becomes_a_registration_and_a_string_a_binding() -> None:
     assert read_registrations(f'[{AS_JSON}, "{JOBS}.a:b"]', source="x") == (
         Registration(JOBS, ["treeherder"], ["mozilla-inbound._"]),
         Binding(JOBS, "a"),
@@ -149,7 +149,7 @@ def test_projects_without_destinations_match_any_destination_as_in_2018() -> Non
     assert bound(f'{{"exchange": "{JOBS}", "projects": ["try"]}}') == [f"{JOBS}:#.try"]
 
 
-def test_an_object_may_name_its_rule() -> None:
+def test_an_object_can_name_its_rule() -> None:
     assert bound(f"exchange: {JOBS}\ndestinations: [th]\nprojects: [try]\nrule: project.destination") == [
         f"{JOBS}:try.th"
     ]
@@ -193,7 +193,7 @@ def test_an_empty_list_registers_nothing() -> None:
         ("[[[[[[[[[[[[7]]]]]]]]]]]]", "is not a registration"),
     ],
 )
-def test_a_registration_that_cannot_be_read_says_where_and_what_to_write(text: str, words: str) -> None:
+def test_an_unreadable_registration_is_reported_with_position_and_correction(text: str, words: str) -> None:
     with pytest.raises(InvalidRegistration) as caught:
         bound(text)
     assert words in str(caught.value)
@@ -229,7 +229,7 @@ def test_strings_with_commas_between_them_are_several() -> None:
         "X = env.json('X', {list})",
     ],
 )
-def test_a_settings_module_is_read_and_not_run(text: str) -> None:
+def test_a_settings_module_is_read_and_not_executed(text: str) -> None:
     listed = f"[{{'exchange': '{JOBS}', 'destinations': ['th'], 'projects': ['try']}},  # more\n]"
     assert bound(text.format(list=listed)) == [f"{JOBS}:th.try"]
 

@@ -164,7 +164,7 @@ def test_a_table_gives_each_value_once_in_the_order_of_addition() -> None:
     assert table.matches("a.b") == ["first", "second", "third"]
 
 
-def test_what_is_added_again_goes_to_the_end() -> None:
+def test_a_value_that_is_added_again_is_last() -> None:
     table = BindingTable[int]()
     for value in range(5):
         table.add("a.#", value)
@@ -187,7 +187,7 @@ def test_a_removal_keeps_patterns_that_share_its_words() -> None:
         assert table.matches("a.b.c") == left
 
 
-def test_removing_what_is_not_there_changes_nothing() -> None:
+def test_removing_a_missing_pattern_changes_nothing() -> None:
     table = table_of(["a.b.c", "#.b"])
     for pattern in ("a.b", "a.b.c.d", "a", "", "#", "x"):
         assert not table.remove(pattern, pattern)
@@ -196,7 +196,7 @@ def test_removing_what_is_not_there_changes_nothing() -> None:
     assert table.matches("a.b.c") == ["a.b.c"]
 
 
-def test_the_list_a_table_returns_is_the_callers_own() -> None:
+def test_the_returned_list_belongs_to_the_caller() -> None:
     table = BindingTable[int]()
     table.add("#", 1)
     table.matches("a").clear()
@@ -224,13 +224,13 @@ def test_a_cached_answer_is_dropped_when_the_table_changes(change: str) -> None:
     assert table.matches("a.b") == before
 
 
-def test_a_key_that_is_asked_for_again_costs_no_walk() -> None:
+def test_a_repeated_key_is_answered_from_the_memo() -> None:
     table = table_of(["a.*.#", "#.c", "*.b"])
     first, second = steps(partial(table.matches, "a.b.c")), steps(partial(table.matches, "a.b.c"))
     assert second < 6 < first
 
 
-def test_the_memory_for_answers_is_bounded_whatever_is_asked() -> None:
+def test_the_memory_for_answers_is_bounded_for_any_keys() -> None:
     table = BindingTable[int]()
     table.add("#", 1)
 
@@ -331,7 +331,7 @@ def test_a_second_value_of_a_pattern_needs_no_more_of_the_trie() -> None:
     assert memory_of(lambda: bind(BindingTable[int](), patterns, [1, 2])) < 3 * first
 
 
-def test_a_table_that_was_emptied_keeps_nothing_behind() -> None:
+def test_an_emptied_table_has_no_nodes() -> None:
     patterns = [pulse_like(number) for number in range(2_000)] + ["a.b.c", "a.b", "#.b", "", "a.b.c.d", "#.#", "*.b"]
     patterns += [f"{number}.x" for number in range(2_000)]
     table = BindingTable[int]()

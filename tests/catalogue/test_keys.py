@@ -51,7 +51,7 @@ def test_a_key_can_be_copied_and_pickled() -> None:
         assert other.workerId is None
 
 
-def test_the_key_of_an_exchange_that_is_not_known_has_no_fields() -> None:
+def test_the_key_of_an_unknown_exchange_has_no_fields() -> None:
     key = message("exchange/me/v1/jobs", KEY).key
     assert not key
     with pytest.raises(AttributeError, match="exchange/me/v1/jobs is not in the catalogue of exchanges"):
@@ -100,14 +100,14 @@ def test_records_of_known_exchanges_have_the_fields_of_their_key(
     assert read_record(line).routing_key == key
 
 
-def test_a_filter_chooses_by_the_fields_of_the_key() -> None:
+def test_a_filter_selects_by_the_fields_of_the_key() -> None:
     chosen = Filter(f"key.taskGroupId == '{GROUP}'")
     assert chosen.matches(message_record(message(FAILED, KEY)))
     assert not chosen.matches(message_record(message(FAILED, KEY.replace(GROUP, TASK))))
     assert not chosen.matches(message_record(message("exchange/me/v1/jobs", KEY)))
 
 
-def test_records_of_other_exchanges_stay_as_they_were() -> None:
+def test_records_of_other_exchanges_do_not_change() -> None:
     assert "key" not in message_record(message("exchange/me/v1/jobs", KEY))
     assert "key" not in message_record(message("task-failed", KEY)), "an alias is no name on a broker"
 
@@ -129,7 +129,7 @@ def test_an_exchange_is_found_by_its_short_names(name: str) -> None:
     assert full_name(name) == FAILED
 
 
-def test_a_misspelt_short_name_is_an_error_with_the_right_one() -> None:
+def test_a_misspelt_short_name_is_an_error_with_a_suggestion() -> None:
     with pytest.raises(InvalidName, match="did you mean 'task-failed'"):
         full_name("task-faild")
     with pytest.raises(InvalidName, match="did you mean 'taskcluster-queue/v1/task-completed'"):

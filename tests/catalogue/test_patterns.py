@@ -52,7 +52,7 @@ def test_several_values_of_a_field_make_several_bindings() -> None:
     )
 
 
-def test_a_route_makes_a_binding_beside_those_of_fields() -> None:
+def test_a_route_makes_a_binding_in_addition_to_fields() -> None:
     assert pattern("task-failed", route="index.gecko.v2.#") == "route.index.gecko.v2.#"
     assert patterns("task-failed", {"runId": ["1"]}, ["a.b", "c"]) == ("route.a.b", "route.c", "primary.*.1.#")
 
@@ -85,7 +85,7 @@ def test_a_field_that_no_key_has_is_an_error_with_the_reason(exchange: str, fiel
         pattern(exchange, **fields)
 
 
-def test_a_route_and_fields_are_no_single_pattern() -> None:
+def test_a_route_and_fields_are_not_a_single_pattern() -> None:
     with pytest.raises(ConfigurationError, match="a route and fields make two patterns"):
         pattern("task-failed", route="a", runId="0")
 
@@ -95,7 +95,7 @@ def test_only_some_exchanges_have_routes() -> None:
         pattern("hgpushes", route="a")
 
 
-def test_the_fields_of_an_exchange_that_is_not_known_have_no_names() -> None:
+def test_the_fields_of_an_unknown_exchange_have_no_names() -> None:
     with pytest.raises(InvalidName, match="is not in the catalogue"):
         pattern("exchange/me/v1/jobs", project="try")
     with pytest.raises(InvalidName, match="did you mean 'task-failed'"):
@@ -125,7 +125,7 @@ def test_the_number_of_bindings_has_a_limit() -> None:
         ("exchange/hgpushes/v1", "", "it has 0 words, and a key has 1 or more"),
     ],
 )
-def test_a_pattern_that_no_key_can_match_is_found_with_the_reason(exchange: str, written: str, reason: str) -> None:
+def test_a_pattern_that_no_key_matches_is_reported_with_the_reason(exchange: str, written: str, reason: str) -> None:
     found = KnownLayouts().mismatch(exchange, written)
     assert found
     assert reason in found[0]

@@ -44,7 +44,7 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_pulsekit_reads_equals_the_files_that_people_write(script: ModuleType) -> None:
+def test_the_compiled_catalogue_equals_its_source_files(script: ModuleType) -> None:
     assert script.refresh(None, None, CHECKOUT, write=False) == [], "python schemas/refresh_catalogue.py"
 
 
@@ -52,7 +52,7 @@ def test_the_catalogue_equals_its_source(script: ModuleType, corpus: Path) -> No
     assert script.refresh(corpus / "taskcluster", None, CHECKOUT, write=False) == []
 
 
-def test_no_prose_of_the_source_is_in_the_schemas(script: ModuleType, corpus: Path) -> None:
+def test_the_schemas_contain_no_prose_of_the_source(script: ModuleType, corpus: Path) -> None:
     for path in (CHECKOUT / "schemas" / "messages").rglob("*.json"):
         schema = json.loads(path.read_bytes())
         assert script.without_prose(schema) == schema, path

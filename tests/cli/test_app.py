@@ -45,7 +45,7 @@ def loaded_by(*arguments: str) -> set[str]:
         ["--help"],
     ],
 )
-def test_what_works_offline_loads_nothing_heavy(folder, arguments) -> None:
+def test_offline_commands_load_no_slow_modules(folder, arguments) -> None:
     assert HEAVY.isdisjoint(loaded_by(*arguments))
 
 
@@ -64,7 +64,7 @@ def test_what_works_offline_loads_nothing_heavy(folder, arguments) -> None:
     ],
 )
 @pytest.mark.parametrize("profile", ["strict", "treeherder"])
-def test_validating_loads_what_the_file_needs(folder, name, text, needed, profile) -> None:
+def test_validating_loads_only_what_the_file_needs(folder, name, text, needed, profile) -> None:
     (folder / name).write_text(text)
     rarely = {
         "schemas.drafts", "schemas.explain", "schemas.compiler", "schemas.cache", "records.record", "messages",
@@ -84,7 +84,7 @@ _FOLLOWING = {
 }
 
 
-def test_a_pipe_is_judged_without_an_event_loop(spawn) -> None:
+def test_a_pipe_is_validated_without_an_event_loop(spawn) -> None:
     result = spawn("validate", stdin=json.dumps(COMPLETED), env={"PYTHONVERBOSE": "1"})
     assert result.code == 0
     assert "import 'pulsekit.schemas.compiled._pulse_job'" in result.err
@@ -108,12 +108,12 @@ def test_a_command_has_its_garbage_collected(folder) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["match", "a", "--binding", "a"], ["--help"], ["--nonsense"]])
-def test_a_process_does_not_look_for_garbage_when_it_ends(folder, arguments) -> None:
+def test_no_garbage_collection_runs_at_the_exit(folder, arguments) -> None:
     script = "code = main(); print(gc.isenabled(), gc.get_freeze_count() > len(gc.get_objects()))"
     assert in_a_process_of_its_own(script, *arguments).endswith("True True\n")
 
 
-def test_a_process_does_not_look_for_garbage_while_it_starts(folder) -> None:
+def test_no_garbage_collection_runs_during_the_start(folder) -> None:
     script = (
         "looked = lambda: gc.get_stats()[0]['collections']; before = looked(); main(); print(looked() - before <= 1)"
     )
@@ -133,12 +133,12 @@ def test_a_call_within_another_program_keeps_its_garbage_collection(call) -> Non
     assert gc.get_freeze_count() == before
 
 
-def test_listing_the_commands_loads_none_of_them(folder) -> None:
+def test_listing_the_commands_loads_no_command(folder) -> None:
     modules = {module for module, _ in _COMMANDS.values()}
     assert modules.isdisjoint(loaded_by("--help"))
 
 
-def test_completing_a_commands_name_loads_none_of_them(folder, monkeypatch) -> None:
+def test_completing_the_name_of_a_command_loads_no_command(folder, monkeypatch) -> None:
     monkeypatch.setenv("_PULSEKIT_COMPLETE", "zsh")
     modules = {module for module, _ in _COMMANDS.values()}
     assert modules.isdisjoint(loaded_by("ma"))
@@ -162,7 +162,7 @@ def test_the_help_of_the_group_lists_every_command_with_a_line(call) -> None:
         assert f"  {name.ljust(width)}  {summary}" in out
 
 
-def test_help_is_the_same_after_h(call) -> None:
+def test_help_is_the_same_for_the_short_option(call) -> None:
     assert call("-h").out == call("--help").out
 
 
@@ -181,7 +181,7 @@ def test_the_version_is_that_of_the_package(call) -> None:
     assert call("--version").out == f"pulsekit {__version__}\n"
 
 
-def test_a_misspelt_command_gets_the_nearest(call) -> None:
+def test_a_misspelt_command_gets_a_suggestion(call) -> None:
     result = call("macth", "x")
     assert (result.code, result.out) == (2, "")
     assert result.err == "error: No such command 'macth'. Did you mean 'match'?\ntry 'pulsekit --help'\n"
@@ -206,7 +206,7 @@ def all_errors(kind: type[BaseException] = PulsekitError) -> set[type[BaseExcept
 
 
 @pytest.mark.parametrize("kind", sorted(all_errors() - {PulsekitError}, key=lambda kind: kind.__name__))
-def test_every_error_of_the_tree_has_an_exit_status(kind) -> None:
+def test_every_error_has_an_exit_code(kind) -> None:
     assert exit_code(kind.__new__(kind)) in {1, 2, 3, 4, 5}
 
 
@@ -231,12 +231,12 @@ def test_every_error_of_the_tree_has_an_exit_status(kind) -> None:
         (PulsekitError("x"), 70),
     ],
 )
-def test_an_error_ends_with_the_status_of_its_branch(error, code) -> None:
+def test_an_error_exits_with_the_code_of_its_branch(error, code) -> None:
     assert exit_code(error) == code
     assert report(error) == code
 
 
-def test_the_only_error_of_a_task_group_speaks_for_it(capsys) -> None:
+def test_the_only_error_of_a_task_group_is_reported(capsys) -> None:
     error = ExceptionGroup("tasks", [ExceptionGroup("inner", [errors.NotFound("no exchange x")])])
     assert report(error) is ExitCode.REFUSED
     assert capsys.readouterr().err == "error: no exchange x\n"
@@ -247,7 +247,7 @@ def test_a_message_cannot_control_the_terminal(capsys) -> None:
     assert capsys.readouterr().err == "error: a\\x1b[2Jb\\u202ec\\x9bd\\x0aerror: e\\ud800\n"
 
 
-def test_interruption_and_a_closed_pipe_need_no_words(capsys) -> None:
+def test_interruptions_and_closed_pipes_are_not_reported(capsys) -> None:
     report(KeyboardInterrupt())
     report(BrokenPipeError(errno.EPIPE, "Broken pipe"))
     assert capsys.readouterr().err == ""
@@ -261,7 +261,7 @@ def test_a_bug_is_reported_without_a_traceback(call, monkeypatch) -> None:
     assert "Traceback" not in result.err
 
 
-def test_a_traceback_is_there_for_who_asks(call, monkeypatch) -> None:
+def test_a_traceback_is_printed_on_request(call, monkeypatch) -> None:
     monkeypatch.setenv("PULSEKIT_DEBUG", "1")
     result = call("bindings", "nowhere.yml")
     assert result.code == 74
@@ -269,7 +269,7 @@ def test_a_traceback_is_there_for_who_asks(call, monkeypatch) -> None:
     assert result.err.endswith("error: nowhere.yml: No such file or directory\n")
 
 
-def test_a_call_that_is_left_by_exit_keeps_its_status(monkeypatch) -> None:
+def test_a_call_that_ends_by_exit_keeps_its_exit_code(monkeypatch) -> None:
     def leave(_) -> None:
         raise SystemExit(9)
 
@@ -295,7 +295,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("command", ["match a", "match a -o pretty", "--help", "match --help"])
-def test_a_reader_that_goes_away_is_no_error_worth_words(folder, command) -> None:
+def test_a_closed_pipe_is_not_reported(folder, command) -> None:
     done = shell(f"pulsekit {command} | true; echo ${{PIPESTATUS[0]}}")
     assert done.stdout == "141\n"
     assert "error" not in done.stderr
@@ -337,48 +337,48 @@ def test_a_pipe_gets_ndjson_and_a_terminal_gets_text(call, on_terminal) -> None:
     assert "matched by none of 3 bindings" in on_terminal("match", "a").out
 
 
-def test_colours_go_to_a_terminal_that_wants_them(on_terminal, call) -> None:
+def test_a_terminal_gets_colours_unless_they_are_disabled(on_terminal, call) -> None:
     assert "\x1b[31m" in on_terminal("match", "a").out
     assert "\x1b" not in on_terminal("match", "a", env={"NO_COLOR": "1"}).out
     assert "\x1b" not in on_terminal("match", "a", env={"TERM": "dumb"}).out
     assert "\x1b" not in call("match", "a", "-o", "pretty").out
 
 
-def test_headings_of_the_help_are_set_off_on_a_terminal(on_terminal) -> None:
+def test_headings_of_the_help_are_coloured_on_a_terminal(on_terminal) -> None:
     assert "\x1b[1m  Examples:\x1b[0m\n    pulsekit match " in on_terminal("match", "--help").out
 
 
 @pytest.mark.parametrize("columns", [60, 80])
-def test_nothing_is_wider_than_the_terminal(on_terminal, columns) -> None:
+def test_no_output_is_wider_than_the_terminal(on_terminal, columns) -> None:
     for arguments in (["match", "treeherder.autoland._"], ["match"], ["match", "--help"], ["--help"], ["bindings"]):
         lines = on_terminal(*arguments, columns=columns, env={"NO_COLOR": "1"}).out.splitlines()
         assert max(map(len, lines)) <= columns
 
 
-def test_a_wide_reason_goes_below_its_row_on_a_narrow_terminal(on_terminal) -> None:
+def test_a_wide_reason_is_below_its_row_on_a_narrow_terminal(on_terminal) -> None:
     out = on_terminal("match", "treeherder.autoland._", columns=60, env={"NO_COLOR": "1"}).out
     assert "no  treeherder.mozilla-inbound._\n    word 2: pattern has 'mozilla-inbound', key has\n" in out
 
 
-def test_a_table_is_one_line_a_row_where_there_is_no_terminal(capsys) -> None:
+def test_without_a_terminal_a_table_is_one_line_per_row(capsys) -> None:
     Output(Format.PRETTY).table([["no", "a" * 50, "why " * 40], [("match", "good"), "字", ""]])
     out = capsys.readouterr().out
     assert out == f"no     {'a' * 50}  {('why ' * 40).rstrip()}\nmatch  字\n"
 
 
-def test_text_from_outside_is_shown_with_its_controls_as_escapes(capsys) -> None:
+def test_untrusted_text_is_shown_with_escapes(capsys) -> None:
     Output(Format.PRETTY).line("a\x1b[0m\x07\x9b\u2067", ("\r\n", "bad"))
     assert capsys.readouterr().out == "a\\x1b[0m\\x07\\x9b\\u2067\\x0d\\x0a\n"
     assert clean("tab\tand \N{RIGHT-TO-LEFT OVERRIDE} é 字") == "tab\\x09and \\u202e é 字"
 
 
-def test_ndjson_is_ascii_controls_and_utf8_whatever_the_locale(spawn) -> None:
+def test_ndjson_escapes_controls_and_is_utf8_in_any_locale(spawn) -> None:
     result = spawn("match", "é\x1b\u202e", "-o", "ndjson", env={"PYTHONIOENCODING": "ascii"})
     assert result.code == 1
     assert r'"routing_key":"é\u001b\u202e"' in result.out
 
 
-def test_a_locale_that_lacks_a_character_gets_an_escape(spawn) -> None:
+def test_a_character_that_the_locale_lacks_is_escaped(spawn) -> None:
     result = spawn("match", "é", "-o", "pretty", env={"PYTHONIOENCODING": "ascii"})
     assert result.out.startswith("\\xe9  matched by none")
 

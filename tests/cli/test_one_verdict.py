@@ -216,9 +216,7 @@ async def test_the_stand_in_has_the_verdict_of_judge(
 
 @pytest.mark.parametrize("text", ['{"x": NaN}', '{"x": -Infinity}', '{"x": 1e999}'])
 @pytest.mark.parametrize("profile", ["strict", "treeherder"])
-def test_a_number_that_json_does_not_have_is_invalid_everywhere(
-    call: Call, folder: Path, text: str, profile: str
-) -> None:
+def test_a_number_that_json_lacks_is_invalid_everywhere(call: Call, folder: Path, text: str, profile: str) -> None:
     """Python reads and writes these numbers, so that a lenient schema accepts them."""
     (folder / "any.yml").write_text("type: object\n")
     (folder / "one.json").write_text(text)
@@ -239,7 +237,7 @@ def test_a_number_that_json_does_not_have_is_invalid_everywhere(
     )
 
 
-def test_a_number_that_only_looks_odd_is_valid() -> None:
+def test_an_unusual_number_is_valid() -> None:
     for text in ('{"x": "NaN"}', '{"x": 1e300}', '{"x": "Infinity", "y": null}', '{"x": 1E+100}'):
         received = Message(
             exchange="exchange/me/x",
@@ -299,7 +297,7 @@ def test_an_unwrapped_envelope_is_not_a_job_to_tail() -> None:
     "properties",
     [{"content_type": "text/plain"}, {"content_type": "application/json; charset=utf-8"}, {"content_type": None}],
 )
-def test_tail_and_validate_look_at_the_content_type(call: Call, properties: dict[str, Any]) -> None:
+def test_tail_and_validate_check_the_content_type(call: Call, properties: dict[str, Any]) -> None:
     received = message(json.dumps(COMPLETED).encode(), **properties)
     selection = Selection([Binding("exchange/me/v1/jobs")], schema=message_check(load_schema("pulse-job")))
     selected = SelectedMessage(received, selection)

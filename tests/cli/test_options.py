@@ -67,6 +67,6 @@ def test_a_duration_has_a_unit_or_is_seconds(text, expected) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0", "0d", "-1s", "1w", "d", "1 d", "nan"])
-def test_what_is_no_duration_is_refused_with_examples(text) -> None:
+def test_an_invalid_duration_is_refused_with_examples(text) -> None:
     with pytest.raises(typer.BadParameter, match="500ms, 5s, 2m, 1h or 7d"):
         seconds(text)

@@ -87,11 +87,11 @@ def test_a_file_does_not_replace_a_module_of_its_name(folder: Path) -> None:
         ("typo:on_task", "typo cannot be imported: SyntaxError"),
     ],
 )
-def test_a_mistake_says_what_to_write(folder: Path, target: str, words: str) -> None:
+def test_an_error_says_what_to_write(folder: Path, target: str, words: str) -> None:
     with pytest.raises(pulsekit.ConfigurationError, match=words):
         load(target, folder)
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(pulsekit.ConfigurationError, match="--app-dir"):
         load("listener:on_task", tmp_path / "none")

@@ -50,7 +50,7 @@ async def left(pulse: pulsekit.Pulse, queue: str) -> list[int]:
 Fill = Any  # the fixture above
 
 
-async def test_every_kind_of_handler_is_made_once_and_left(pulse: pulsekit.Pulse, queue: str, fill: Fill) -> None:
+async def test_every_kind_of_handler_is_made_and_closed_once(pulse: pulsekit.Pulse, queue: str, fill: Fill) -> None:
     events: list[Any] = []
 
     class Listener:
@@ -132,7 +132,7 @@ async def test_as_many_messages_as_the_concurrency_are_handled_at_once(
     assert await left(pulse, queue) == []
 
 
-async def test_a_limit_handles_that_many_messages_and_returns_the_others(
+async def test_a_limit_handles_that_many_messages_and_requeues_the_others(
     pulse: pulsekit.Pulse, queue: str, fill: Fill
 ) -> None:
     seen = []
@@ -186,7 +186,7 @@ class Ends(BaseException): ...
     "error", [OSError("no disk"), pulsekit.NotFound("no exchange"), asyncio.CancelledError(), Ends()]
 )
 @pytest.mark.parametrize("in_thread", [True, False])
-async def test_whatever_a_handler_raises_is_its_failure(
+async def test_any_exception_of_a_handler_is_its_failure(
     pulse: pulsekit.Pulse, queue: str, fill: Fill, error: BaseException, *, in_thread: bool
 ) -> None:
     def function(_: pulsekit.Message) -> None:
@@ -226,7 +226,7 @@ async def test_a_context_manager_cannot_hide_a_failure_and_may_fail_itself(
         await Workers([Worker(breaks, queue=queue)], count=1, signals=()).run(pulse)
 
 
-async def test_cancelling_the_run_returns_the_messages(pulse: pulsekit.Pulse, queue: str, fill: Fill) -> None:
+async def test_cancelling_the_run_requeues_the_messages(pulse: pulsekit.Pulse, queue: str, fill: Fill) -> None:
     begun = asyncio.Event()
 
     async def handler(_: pulsekit.Message) -> None:
@@ -306,7 +306,7 @@ async def test_a_handler_can_stop_with_an_exit_code(
     assert sorted(await left(pulse, queue)) == [0, 1]
 
 
-async def test_an_acknowledgement_before_the_handler_loses_what_fails(
+async def test_an_acknowledgement_before_the_handler_loses_failed_messages(
     pulse: pulsekit.Pulse, queue: str, fill: Fill
 ) -> None:
     async def handler(message: pulsekit.Message) -> None:
@@ -326,7 +326,7 @@ async def test_an_acknowledgement_before_the_handler_loses_what_fails(
 
 
 @pytest.mark.parametrize("decision", [Reject("no"), Retry("later")])
-async def test_a_handler_cannot_decide_about_a_message_that_was_acknowledged(
+async def test_an_acknowledged_message_cannot_be_settled_by_a_handler(
     pulse: pulsekit.Pulse, queue: str, fill: Fill, decision: Exception
 ) -> None:
     async def handler(_: pulsekit.Message) -> None:
@@ -361,7 +361,7 @@ async def test_a_handler_over_the_shutdown_timeout_is_cancelled_and_its_message_
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-async def test_draining_waits_for_messages_that_are_handled_again(
+async def test_draining_waits_for_requeued_messages(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, kind: Any
 ) -> None:
     seen, queue = [], Queue(f"queue/{user.name}/{kind}", type=kind)
@@ -399,7 +399,7 @@ async def test_a_handler_that_cannot_be_made_stops_before_the_first_message(
     assert await left(pulse, queue) == [0]
 
 
-async def test_a_time_limit_is_for_handlers_that_can_be_interrupted(pulse: pulsekit.Pulse, queue: str) -> None:
+async def test_only_a_handler_that_can_be_interrupted_may_have_a_timeout(pulse: pulsekit.Pulse, queue: str) -> None:
     worker = Worker(lambda message: None, queue=Queue(queue, existing=True), policy=Policy(timeout=1))
     with pytest.raises(pulsekit.ConfigurationError, match="async def"):
         await Workers([worker], signals=()).run(pulse)

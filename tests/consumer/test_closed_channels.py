@@ -106,7 +106,7 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_loses_nothin
 
 
 @pytest.mark.parametrize("gives_up", ["the library", "the caller"])
-async def test_a_question_without_an_answer_costs_the_subscription_nothing(
+async def test_an_unanswered_request_does_not_affect_the_subscription(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, gives_up: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if gives_up == "the library":
@@ -159,7 +159,7 @@ async def test_attempts_to_subscribe_leave_no_queue_behind(
     assert [await queue_exists(pulse, name) for name in dict.fromkeys(names)] == [False, False]
 
 
-async def test_a_broker_that_does_not_answer_a_cancel_still_gets_the_acknowledgements(
+async def test_acknowledgements_arrive_even_if_a_cancel_is_not_answered(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.05)

@@ -55,13 +55,13 @@ async def test_a_private_queue_affects_no_other_consumer_and_is_deleted(pulse: p
     assert [await queue_exists(pulse, name) for name in names] == [False, False]
 
 
-async def test_a_missing_exchange_is_named(pulse: pulsekit.Pulse) -> None:
+async def test_a_missing_exchange_is_reported(pulse: pulsekit.Pulse) -> None:
     with pytest.raises(pulsekit.NotFound, match="exchange/nobody/v1/x"):
         async with pulse.subscribe("exchange/nobody/v1/x:#"):
             pass
 
 
-async def test_a_missing_exchange_can_be_waited_for(pulse: pulsekit.Pulse, user: PulseUser) -> None:
+async def test_a_missing_exchange_can_be_awaited(pulse: pulsekit.Pulse, user: PulseUser) -> None:
     exchange = f"exchange/{user.name}/v1/later"
     messages = pulse.subscribe(exchange, wait=True)
     opening = asyncio.ensure_future(messages.open())
@@ -81,7 +81,7 @@ async def test_a_missing_exchange_can_be_waited_for(pulse: pulsekit.Pulse, user:
         (["exchange/me/x"], {"prefetch": 0}),
     ],
 )
-async def test_a_subscription_that_cannot_work_is_refused_before_connecting(
+async def test_an_invalid_subscription_is_refused_before_connecting(
     bindings: list[str], options: dict[str, object]
 ) -> None:
     async with pulsekit.connect("amqp://u:p@127.0.0.1:1/") as nowhere:
@@ -219,7 +219,7 @@ async def test_after_a_lost_connection_a_durable_queue_delivers_everything_unack
         assert numbers <= set(range(8))  # 0 again, if its ack was on the way when the line was cut
 
 
-async def test_after_a_lost_connection_only_the_message_being_handled_comes_twice(
+async def test_after_a_lost_connection_only_the_running_message_is_repeated(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     queue = f"queue/{user.name}/safe"
@@ -302,7 +302,7 @@ async def test_another_thread_can_settle_messages(pulse: pulsekit.Pulse, exchang
     assert (await queue_depth(pulse, queue)).total == 0
 
 
-async def test_what_comes_together_with_the_answer_to_consume_is_acknowledged_as_well(
+async def test_deliveries_that_arrive_with_consume_ok_are_acknowledged(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     async with (
@@ -323,7 +323,7 @@ async def test_what_comes_together_with_the_answer_to_consume_is_acknowledged_as
         waiting.cancel()
 
 
-async def test_a_queue_deleted_under_the_consumer_ends_it_in_words(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_deleting_the_queue_ends_the_consumer_with_an_error(pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{pulse.user}/doomed"
     async with pulse.subscribe(exchange, queue=queue) as messages:
         channel = await (await pulse.link()).channel(confirms=False)
@@ -421,7 +421,7 @@ async def test_a_refused_binding_is_reported_and_the_others_are_used(pulse: puls
     assert all(isinstance(error, pulsekit.NotFound) and missing in str(error) for _, error in refused)
 
 
-async def test_when_every_binding_is_refused_the_subscription_is(pulse: pulsekit.Pulse) -> None:
+async def test_if_every_binding_is_refused_the_subscription_fails(pulse: pulsekit.Pulse) -> None:
     missing = f"exchange/{pulse.user}/v1/nope"
     refused: list[pulsekit.Binding] = []
     with pytest.raises(pulsekit.NotFound, match="nope"):
@@ -462,7 +462,7 @@ async def test_an_existing_queue_is_used_unchanged_and_never_created(pulse: puls
         assert (await anext(messages)).payload == {"n": 0}
 
 
-async def test_how_far_behind_a_consumer_is_can_be_asked(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_the_depth_of_the_queue_can_be_read(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange, prefetch=2) as messages:
         await send(pulse, exchange, range(5))
         first = await anext(messages)
@@ -573,7 +573,7 @@ async def test_a_queue_locked_by_another_connection_is_used_once_unlocked(
         assert (await anext(messages)).payload == {"n": 0}
 
 
-async def test_a_queue_that_stays_locked_is_named(
+async def test_a_queue_that_stays_locked_is_reported(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pulsekit.consumer.subscription.CONNECT_TIMEOUT", 0.0)
@@ -634,7 +634,7 @@ async def test_a_handler_survives_a_reconnect(user: PulseUser, pulse: pulsekit.P
     assert handled == [(number, epoch) for epoch, some in enumerate((first, second, third), 1) for number in some]
 
 
-async def test_a_quorum_queue_is_asked_for_by_name(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_quorum_queue_is_declared_by_its_type(user: PulseUser, pulse: pulsekit.Pulse, exchange: str) -> None:
     queue = f"queue/{user.name}/quorum"
     async with pulse.subscribe(exchange, queue=pulsekit.Queue(queue, type="quorum")) as messages:
         await send(pulse, exchange, range(1))
@@ -692,7 +692,7 @@ class Waits:
 
 @pytest.mark.parametrize("callback", [Waits(), Waits().method, functools.partial(Waits().method)])
 @pytest.mark.parametrize("name", ["on_gap", "on_refused", "on_depth"])
-async def test_a_callback_that_would_have_to_be_awaited_is_refused(
+async def test_a_coroutine_function_as_callback_is_refused(
     pulse: pulsekit.Pulse, exchange: str, name: str, callback: Any
 ) -> None:
     with pytest.raises(TypeError, match=f"{name} is called and not awaited"):
@@ -732,7 +732,7 @@ def makes(_: object) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("handler", [yields, makes, None, {}])
-async def test_a_handler_that_could_never_run_is_refused_before_the_first_message(
+async def test_a_handler_that_could_never_run_is_refused_at_the_start(
     pulse: pulsekit.Pulse, exchange: str, handler: Any
 ) -> None:
     async with pulse.subscribe(exchange) as messages:
@@ -742,7 +742,7 @@ async def test_a_handler_that_could_never_run_is_refused_before_the_first_messag
         assert (await anext(messages)).payload == {}
 
 
-async def test_bindings_come_and_go_while_messages_flow_and_none_is_lost(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_bindings_change_during_deliveries_without_loss(pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     async with pulse.subscribe(f"{exchange}:a.#") as messages:
         with pytest.raises(pulsekit.BrokerRefused) as refused:
@@ -765,7 +765,7 @@ async def test_bindings_come_and_go_while_messages_flow_and_none_is_lost(pulse: 
         assert (await anext(messages)).payload == {"n": 302}
 
 
-async def test_a_binding_added_while_listening_is_there_after_a_reconnect(user: PulseUser, exchange: str) -> None:
+async def test_a_binding_added_at_run_time_is_kept_after_a_reconnect(user: PulseUser, exchange: str) -> None:
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
     async with Proxy(user.url) as proxy, pulsekit.connect(user.url) as direct, pulsekit.connect(proxy.url) as pulse:
         await direct.create_exchange(exchange)

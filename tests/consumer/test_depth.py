@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 
-async def test_every_consumer_of_a_queue_learns_how_many_there_are(
-    pulse: pulsekit.Pulse, exchange: str, user: PulseUser
-) -> None:
+async def test_the_depth_has_the_number_of_consumers(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> None:
     depths: asyncio.Queue[QueueDepth] = asyncio.Queue()
     queue, limits = f"queue/{user.name}/q", Limits(interval=0.01)
     async with pulse.subscribe(exchange, queue=queue, limits=limits, on_depth=depths.put_nowait):
@@ -29,7 +27,7 @@ async def test_every_consumer_of_a_queue_learns_how_many_there_are(
                 pass
 
 
-async def test_a_durable_queue_that_fills_up_is_warned_of_once_a_limit(
+async def test_a_durable_queue_that_grows_causes_one_warning_per_limit(
     broker: RabbitMQ, caplog: pytest.LogCaptureFixture
 ) -> None:
     user = broker.user()
@@ -105,7 +103,7 @@ async def test_draining_during_a_depth_request_does_not_close_the_channel(broker
 
 
 @pytest.mark.parametrize("wrong", [{"warn": 0}, {"warn": 9, "delete": 8}, {"interval": 0}])
-def test_limits_that_make_no_sense_are_refused(wrong: dict[str, float]) -> None:
+def test_invalid_limits_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Limits(**wrong)
 

@@ -132,7 +132,7 @@ async def test_failures_are_counted_across_processes_on_a_quorum_queue(
         assert handler.got == []
 
 
-async def test_a_header_of_the_publisher_is_no_count_of_a_classic_queue(
+async def test_a_publishers_header_does_not_count_in_a_classic_queue(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
     async with pulse.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
@@ -238,7 +238,7 @@ async def test_poison_never_reaches_the_handler(
         assert (await anext(dead)).body == b"\xff not json"
 
 
-async def test_without_a_word_on_poison_the_handler_decides(
+async def test_without_a_poison_policy_the_handler_decides(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser
 ) -> None:
     bodies: list[bytes] = []
@@ -294,7 +294,7 @@ async def test_a_signal_drains_and_the_second_has_its_former_effect(
     assert handled + rest == list(range(6))
 
 
-async def test_a_handler_that_blocks_the_event_loop_is_named(
+async def test_a_handler_that_blocks_the_event_loop_is_reported(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     block = 0.4  # seconds, more than a quarter of the heartbeat interval: blocking is what the test is about
@@ -428,7 +428,7 @@ async def test_the_first_signal_drains_and_the_second_stops_at_once(
         await message.ack()
 
 
-async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_drained_subscription_returns_arrived_messages_and_ends(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange) as messages:
         await send(pulse, exchange, {"n": 1})
         first = await anext(messages)
@@ -450,6 +450,6 @@ async def test_a_drained_subscription_gives_what_has_arrived_and_ends(pulse: pul
         {"max_size": 1},
     ],
 )
-def test_a_policy_that_cannot_work_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_policy_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Policy(**wrong)

@@ -33,7 +33,7 @@ async def test_a_queue_that_did_not_exist_is_reported_as_a_gap(
     assert await consume() == [(True, True)]
 
 
-async def test_rejected_messages_that_no_queue_would_get_are_warned_of(
+async def test_an_unbound_dead_letter_exchange_causes_a_warning(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, caplog: pytest.LogCaptureFixture
 ) -> None:
     letters = f"exchange/{user.name}/dead"

@@ -72,7 +72,7 @@ async def server(answer: bytes | None) -> AsyncIterator[str]:
     await asyncio.gather(*tasks)  # none, if the client gave up before its connection was accepted
 
 
-async def test_all_is_well_and_nothing_stays_behind(user: PulseUser, broker: RabbitMQ) -> None:
+async def test_all_checks_pass_and_nothing_is_left_behind(user: PulseUser, broker: RabbitMQ) -> None:
     exchange = f"exchange/{user.name}/x"
     async with pulsekit.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)
@@ -90,7 +90,7 @@ async def test_without_an_exchange_the_rest_is_checked(user: PulseUser) -> None:
     assert "--exchange" in found["exchange"].detail
 
 
-async def test_an_exchange_that_is_missing_is_to_be_created_by_its_owner(user: PulseUser) -> None:
+async def test_a_missing_exchange_of_another_user_names_its_owner(user: PulseUser) -> None:
     mine = await diagnosis(user.url, f"exchange/{user.name}/none")
     assert (failed(mine), left_out(mine)) == (["exchange"], ["listening"])
     assert mine["exchange"].hint == f"run 'pulsekit exchange create exchange/{user.name}/none'"
@@ -139,7 +139,7 @@ async def test_a_refused_login_differs_from_a_wrong_virtual_host(user: PulseUser
     assert left_out(vhost) == ["permissions", "exchange", "listening"]
 
 
-async def test_an_account_that_may_make_no_queues_is_no_pulse_account(rabbitmq: RabbitMQ) -> None:
+async def test_a_user_without_permission_to_create_queues_fails(rabbitmq: RabbitMQ) -> None:
     user = rabbitmq.user()
     rabbitmq.ctl("set_permissions", "-p", "/", user.name, "^$", "^$", "^$")
     found = await diagnosis(user.url)
@@ -184,7 +184,7 @@ async def test_a_server_without_amqp_is_reported(answer: bytes) -> None:
     assert left_out(found) == list(CHECKS[CHECKS.index("login") :])
 
 
-async def test_a_server_that_hangs_up_may_want_tls() -> None:
+async def test_a_server_that_closes_the_connection_may_need_tls() -> None:
     async with server(b"") as address:
         found = await diagnosis(f"amqp://me:hunter2@{address}/")
     assert failed(found) == ["amqp"]
@@ -192,7 +192,7 @@ async def test_a_server_that_hangs_up_may_want_tls() -> None:
 
 
 @pytest.mark.parametrize(("scheme", "check"), [("amqp", "amqp"), ("amqps", "tls")])
-async def test_a_server_that_says_nothing_is_not_waited_for(scheme: str, check: str) -> None:
+async def test_an_unresponsive_server_is_not_awaited_for_ever(scheme: str, check: str) -> None:
     async with server(None) as address:
         found = await diagnosis(f"{scheme}://me:hunter2@{address}/", timeout=0.5)
     assert failed(found) == [check]
@@ -254,7 +254,7 @@ async def test_without_a_configuration_only_the_software_is_checked() -> None:
     assert found["configuration"].detail == "cannot read password_file <path>: '<path>'; see …/pulsekit.yml"
 
 
-async def test_no_finding_has_the_password(user: PulseUser) -> None:
+async def test_no_result_contains_the_password(user: PulseUser) -> None:
     login, _, host = user.url.rpartition("@")
     for url in (user.url, f"{user.url}nope", f"{login}@127.0.0.1:1/", f"{login}wrong@{host}"):
         for finding in (await diagnosis(url, f"exchange/{user.name}/x")).values():

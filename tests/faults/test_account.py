@@ -42,7 +42,7 @@ def balanced() -> Account:
     return account
 
 
-def test_an_account_that_adds_up_gives_its_figures() -> None:
+def test_a_consistent_account_gives_its_figures() -> None:
     totals = balanced().close()
     assert (totals.sent, totals.confirmed, totals.returned, totals.refused) == (20, 13, 2, 1)
     assert (totals.unknown, totals.timeout, totals.unsent) == (1, 1, 2)
@@ -74,7 +74,7 @@ def test_an_account_that_adds_up_gives_its_figures() -> None:
         (lambda account: account.find(finding(account, 1, epoch=2)), "came again"),
     ],
 )
-def test_an_account_that_does_not_add_up_fails(spoil: Callable[[Account], object], words: str) -> None:
+def test_an_inconsistent_account_fails(spoil: Callable[[Account], object], words: str) -> None:
     account = balanced()
     spoil(account)
     with pytest.raises(Unbalanced, match=words):
@@ -89,13 +89,13 @@ def test_an_account_that_does_not_add_up_fails(spoil: Callable[[Account], object
     ],
     ids=["by the broker", "by a gap"],
 )
-def test_a_duplicate_that_was_declared_is_counted(declare: Callable[[Account], object]) -> None:
+def test_a_declared_duplicate_is_counted(declare: Callable[[Account], object]) -> None:
     account = balanced()
     declare(account)
     assert account.close().duplicates == 2
 
 
-def test_what_went_with_its_queue_is_counted() -> None:
+def test_messages_deleted_with_their_queue_are_counted() -> None:
     account = balanced()
     account.draft(20)
     account.settle(receipt(20))

@@ -155,7 +155,7 @@ async def change_password(stage: Stage, watch: Watch, secret: Path | None) -> No
         secret.write_text(password)
 
 
-async def test_a_password_that_changes_is_read_again(
+async def test_a_changed_password_is_read_again(
     stage: Stage, watch: Watch, secret: Path, figures: Callable[..., None]
 ) -> None:
     account, changing, time = Account(), [], asyncio.get_running_loop().time

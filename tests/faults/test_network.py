@@ -78,7 +78,7 @@ async def test_the_connection_is_reset_before_the_ack_at_any_byte(
 
 
 @pytest.mark.usefixtures("_restless")
-async def test_a_connection_lost_while_it_is_opened_is_tried_again(
+async def test_a_connection_lost_during_the_login_is_retried(
     stage: Stage, watch: Watch, figures: Callable[..., None]
 ) -> None:
     account = Account()

@@ -53,7 +53,7 @@ def held() -> int:
 
 
 @pytest.mark.usefixtures("_traced")
-async def test_questions_leak_nothing(stage: Stage) -> None:
+async def test_requests_leak_nothing(stage: Stage) -> None:
     asyncio.get_running_loop().set_debug(False)
     async with pulsekit.connect(stage.user.url) as pulse:
         for number in range(WARM + 100):

@@ -52,7 +52,7 @@ async def read(pulse: pulsekit.Pulse, queue: str) -> list[pulsekit.Message]:
 
 @pytest.mark.parametrize("bad", [{0}, {150}, {299}, {3, 4, 200}], ids=str)
 @pytest.mark.parametrize("kind", REFUSED)
-async def test_only_the_message_is_refused_and_its_neighbours_arrive(
+async def test_only_one_message_is_refused_and_the_others_arrive(
     pulse: pulsekit.Pulse, exchange: str, queue: str, kind: str, bad: set[int]
 ) -> None:
     properties, words = REFUSED[kind]
@@ -250,7 +250,7 @@ async def test_an_exchange_that_is_created_again_is_reported(
     assert ("created again without its bindings" in caplog.text) is True
 
 
-async def test_an_exchange_that_came_back_with_another_type_is_refused(
+async def test_an_exchange_recreated_with_another_type_is_refused(
     user: PulseUser, exchange: str, pulse: pulsekit.Pulse
 ) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:

@@ -60,7 +60,7 @@ def test_if_all_messages_are_refused_each_closes_one_channel() -> None:
     assert closes <= 256 + 8
 
 
-def test_groups_have_no_limit_again_once_as_many_as_before_are_answered() -> None:
+def test_groups_have_no_limit_after_enough_answers() -> None:
     isolation = Isolation[int]()
     assert isolation.closed(range(8)) is None
     sent: list[int] = []

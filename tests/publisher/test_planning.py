@@ -65,13 +65,13 @@ def counting() -> Counting:
         ({"key": "k", "destinations": ()}, True, ["k"]),
     ],
 )
-def test_where_the_key_comes_from(more: dict[str, Any], record: bool, keys: list[str]) -> None:
+def test_the_sources_of_the_routing_key_have_an_order(more: dict[str, Any], record: bool, keys: list[str]) -> None:
     value = {"routing_key": "own", "payload": JOBS[0]} if record else JOBS[0]
     messages = plan(**more).messages(value)
     assert [one.routing_key if isinstance(one, Draft) else one[1] for one in messages] == keys
 
 
-def test_the_payload_of_a_record_is_what_is_judged(counting: Counting) -> None:
+def test_the_payload_of_a_record_is_judged(counting: Counting) -> None:
     some = plan(counting)
     assert len(some.messages({"routing_key": "k", "payload": JOBS[0]})) == 1
     for record in ({"payload": BROKEN}, {"body": json.dumps(BROKEN), "payload": JOBS[0]}):
@@ -90,7 +90,7 @@ def test_edits_apply_before_a_job_is_judged_and_its_key_is_made(counting: Counti
 
 
 @pytest.mark.parametrize("part", ["payload", "body", "body_b64"])
-def test_of_a_record_the_payload_is_changed_and_it_becomes_another_message(part: str, counting: Counting) -> None:
+def test_editing_a_record_makes_a_new_message(part: str, counting: Counting) -> None:
     text = json.dumps(JOBS[1], indent=1)
     content = {"payload": JOBS[1], "body": text, "body_b64": b64encode(text.encode()).decode()}[part]
     record = {
@@ -119,7 +119,7 @@ def test_a_job_that_treeherder_would_drop_is_refused_unless_forced(force: bool) 
     assert [one.finding.rule for one in caught.value.verdict.lint] == ["owner-missing"]
 
 
-def test_without_a_key_or_destination_the_call_is_wrong_not_the_payload() -> None:
+def test_without_key_or_destination_the_call_is_invalid() -> None:
     with pytest.raises(ConfigurationError, match="no routing key"):
         PublishPlan("exchange/me/x").take(parse_json(json.dumps(JOBS[0])))
 
@@ -132,7 +132,7 @@ def publisher(pulse: pulsekit.Pulse, exchange: str) -> pulsekit.Publisher:
     return pulse.publisher(exchange)
 
 
-async def test_receipts_come_in_the_order_of_the_payloads_refused_ones_included(
+async def test_receipts_are_in_the_order_of_the_payloads(
     publisher: pulsekit.Publisher,
 ) -> None:
     documents = parse_documents(json.dumps([JOBS[0], BROKEN, JOBS[1]]).encode())
@@ -154,7 +154,7 @@ async def test_a_document_that_is_a_json_string_is_published_as_a_string(publish
 
 
 @pytest.mark.parametrize("streamed", [False, True])
-async def test_a_refused_payload_can_be_the_last(publisher: pulsekit.Publisher, streamed: bool) -> None:
+async def test_a_publish_can_stop_at_a_refused_payload(publisher: pulsekit.Publisher, streamed: bool) -> None:
     results = [plan(JOB_SCHEMA).take(parse_json(json.dumps(job))) for job in (JOBS[0], BROKEN, JOBS[1])]
 
     async def stream() -> AsyncIterator[Any]:
@@ -190,7 +190,7 @@ def test_a_dry_run_has_matching_bindings_and_the_stored_form() -> None:
         (json.dumps({"routing_key": "k", "body_b64": "*"}), "invalid", [""]),
     ],
 )
-def test_a_dry_run_says_why_a_payload_would_not_be_sent(text: str, verdict: str, pointers: list[str]) -> None:
+def test_a_dry_run_explains_why_a_payload_would_not_be_sent(text: str, verdict: str, pointers: list[str]) -> None:
     some = plan(JOB_SCHEMA, judge=Judge())
     planned = some.take(parse_json(text))
     assert isinstance(planned, RefusedPayload)

@@ -43,7 +43,7 @@ async def asking(proxy: Proxy) -> AsyncIterator[None]:
         await asyncio.sleep(0)
 
 
-async def test_a_message_arrives_as_it_was_sent(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_message_arrives_unchanged(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = await listen(pulse, exchange)
     payload = {"text": "é 日本 🦊", "number": 1.5, "deep": [None, True, {"": -0.0}]}
     receipt = await pulse.publisher(exchange).publish(payload, KEY)
@@ -57,7 +57,7 @@ async def test_a_message_arrives_as_it_was_sent(pulse: pulsekit.Pulse, exchange:
     assert message.body.decode() == '{"text":"é 日本 🦊","number":1.5,"deep":[null,true,{"":-0.0}]}'
 
 
-async def test_the_exchange_is_declared_as_pulse_wants_it(
+async def test_the_exchange_is_declared_durable_and_topic(
     pulse: pulsekit.Pulse, exchange: str, broker: RabbitMQ
 ) -> None:
     await pulse.publisher(exchange).open()
@@ -70,7 +70,7 @@ async def test_the_exchange_is_declared_as_pulse_wants_it(
             await channel.declare_exchange(exchange, "direct", durable=True)
 
 
-async def test_headers_properties_and_cc_travel(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_headers_properties_and_cc_arrive(pulse: pulsekit.Pulse, exchange: str) -> None:
     messages = await listen(pulse, exchange, "second.#")
     draft = Draft(
         {},
@@ -157,9 +157,7 @@ async def test_publish_many_ends_if_outcomes_precede_the_end_of_the_source(
     assert [receipt.index for receipt in receipts] == list(range(number))
 
 
-async def test_messages_that_are_all_invalid_do_not_keep_others_from_their_turn(
-    pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_invalid_messages_do_not_block_the_event_loop(pulse: pulsekit.Pulse, exchange: str) -> None:
     turns = 0
 
     async def other() -> None:
@@ -177,7 +175,7 @@ async def test_messages_that_are_all_invalid_do_not_keep_others_from_their_turn(
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
-async def test_large_messages_are_read_ahead_up_to_a_number_of_bytes(
+async def test_large_messages_are_prepared_up_to_a_number_of_bytes(
     user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch, *, asynchronous: bool
 ) -> None:
     monkeypatch.setattr("pulsekit.publisher.window.MAX_BYTES", 1 << 20)
@@ -272,7 +270,7 @@ async def test_prepared_messages_are_not_sent_after_the_iteration_stops(
     assert [(await anext(messages)).payload for _ in range(3)] == [0, 1, "last"]
 
 
-async def test_an_asynchronous_source_gets_receipts_while_it_waits(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_an_asynchronous_source_yields_receipts_while_it_waits(pulse: pulsekit.Pulse, exchange: str) -> None:
     confirmed = asyncio.Event()
 
     async def pairs() -> AsyncIterator[tuple[Any, str]]:
@@ -287,9 +285,7 @@ async def test_an_asynchronous_source_gets_receipts_while_it_waits(pulse: pulsek
     assert indices == [0, 1]
 
 
-async def test_what_a_source_raises_comes_after_the_receipts_of_what_it_gave(
-    pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_an_exception_of_the_source_is_raised_after_its_receipts(pulse: pulsekit.Pulse, exchange: str) -> None:
     def pairs() -> Iterator[tuple[Any, str]]:
         yield {}, KEY
         yield {}, KEY
@@ -365,7 +361,7 @@ async def test_publishing_to_an_exchange_of_another_user_is_refused(pulse: pulse
         _ = [receipt async for receipt in pulse.publisher(theirs).publish_many([({}, KEY)])]
 
 
-async def test_an_exchange_deleted_under_the_publisher_ends_it_in_words(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_an_exchange_deleted_during_a_publish_ends_it_with_an_error(pulse: pulsekit.Pulse, exchange: str) -> None:
     publisher = pulse.publisher(exchange)
     await publisher.publish({}, KEY)
     await pulse.delete_exchange(exchange)
@@ -375,7 +371,7 @@ async def test_an_exchange_deleted_under_the_publisher_ends_it_in_words(pulse: p
         await publisher.publish({}, KEY)
 
 
-async def test_after_a_lost_connection_the_unconfirmed_go_out_again_with_their_ids(
+async def test_after_a_lost_connection_unconfirmed_messages_keep_their_ids(
     user: PulseUser, exchange: str, pulse: pulsekit.Pulse
 ) -> None:
     messages = await listen(pulse, exchange)
@@ -473,7 +469,9 @@ async def test_a_late_confirm_is_not_attributed_to_another_message(user: PulseUs
                 await pending
 
 
-async def test_cancelling_the_wait_for_a_receipt_calls_nothing_back(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_cancelling_the_wait_for_a_receipt_does_not_cancel_the_message(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
     messages = await listen(pulse, exchange)
     publisher = pulse.publisher(exchange)
     await publisher.open()
@@ -511,7 +509,7 @@ async def test_leaving_the_block_by_an_exception_does_not_wait(user: PulseUser, 
             await pending
 
 
-async def test_closing_reports_what_has_no_outcome(user: PulseUser, exchange: str) -> None:
+async def test_closing_returns_messages_without_an_outcome(user: PulseUser, exchange: str) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
         publisher = pulse.publisher(exchange)
         await publisher.open()
@@ -551,7 +549,7 @@ async def test_closing_distinguishes_sent_messages_from_unsent_ones(user: PulseU
         assert [type(error) for error in ended] == [pulsekit.OutcomeUnknown, pulsekit.PublishTimeout]
 
 
-async def test_an_exchange_that_went_while_the_broker_was_away_is_made_again(
+async def test_an_exchange_deleted_during_an_outage_is_created_again(
     user: PulseUser, exchange: str, pulse: pulsekit.Pulse
 ) -> None:
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
@@ -720,7 +718,7 @@ async def test_arguments_of_a_wrong_type_are_refused_with_the_right_form(
 
 
 @pytest.mark.parametrize("text", ["", "plain", "1", "[brackets] first", "{", "[" * 200_000])
-async def test_a_text_that_is_no_json_object_or_list_is_a_payload(
+async def test_a_string_that_is_not_a_json_object_or_list_is_sent(
     pulse: pulsekit.Pulse, exchange: str, text: str
 ) -> None:
     messages = await listen(pulse, exchange)

@@ -29,7 +29,7 @@ def window_of(*messages: PendingMessage | UnsentMessage) -> PublishWindow:
     return window
 
 
-def test_receipts_come_in_order_however_outcomes_do() -> None:
+def test_receipts_are_in_order_for_outcomes_in_any_order() -> None:
     messages = [message(index) for index in range(3)]
     window = window_of(*messages)
     messages[1].settle(Outcome.REFUSED, "")
@@ -42,7 +42,7 @@ def test_receipts_come_in_order_however_outcomes_do() -> None:
     assert window.capacity == 3
 
 
-def test_what_is_not_sent_has_its_receipt_in_its_place() -> None:
+def test_an_invalid_message_has_its_receipt_at_its_position() -> None:
     first = message(0)
     invalid = Receipt(1, "", "exchange/me/v1/jobs", "key", Outcome.INVALID)
     window = window_of(first, UnsentMessage(invalid))
@@ -61,7 +61,7 @@ def test_an_error_is_raised_after_the_receipts_before_it() -> None:
         window.pop_receipts()
 
 
-async def test_the_oldest_wakes_who_waits_and_no_other_does() -> None:
+async def test_only_the_oldest_message_wakes_the_waiting_task() -> None:
     first, second = message(0), message(1)
     window = window_of(first, second)
     waiting = asyncio.ensure_future(window.changed())
@@ -74,7 +74,7 @@ async def test_the_oldest_wakes_who_waits_and_no_other_does() -> None:
 
 
 @pytest.mark.parametrize("settled_first", [False, True])
-async def test_the_first_message_of_an_empty_flow_wakes_who_waits(*, settled_first: bool) -> None:
+async def test_the_first_message_wakes_the_waiting_task(*, settled_first: bool) -> None:
     window, first = empty(), message(0)
     waiting = asyncio.ensure_future(window.changed())
     await asyncio.sleep(0)
@@ -86,14 +86,14 @@ async def test_the_first_message_of_an_empty_flow_wakes_who_waits(*, settled_fir
     await waiting
 
 
-async def test_waiting_for_what_has_happened_does_not_wait() -> None:
+async def test_waiting_for_a_past_event_returns_at_once() -> None:
     first = message(0)
     window = window_of(first)
     first.settle(Outcome.CONFIRMED, "")
     await window.changed()
 
 
-async def test_the_end_of_the_source_wakes_who_waits_and_wants_no_more() -> None:
+async def test_the_end_of_the_source_wakes_the_waiting_task() -> None:
     window = window_of(message(0))
     waiting = asyncio.ensure_future(window.changed())
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_the_end_of_the_source_wakes_who_waits_and_wants_no_more() -> None
     assert not window.done
 
 
-async def test_a_source_is_asked_again_when_what_was_ready_has_gone_out() -> None:
+async def test_a_source_is_read_again_when_prepared_messages_were_sent() -> None:
     window = empty(window=2)
     window.prepared.extend([message(0), message(1)])
     asked = asyncio.ensure_future(window.wants_more())

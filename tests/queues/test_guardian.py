@@ -32,7 +32,7 @@ def test_the_bindings_of_a_queue_are_read_with_their_arguments(guardian: Site) -
     assert guardian.asked == ["/queue/queue/me/a%20b/bindings"]
 
 
-def test_a_queue_that_pulseguardian_does_not_know_has_no_bindings(guardian: Site) -> None:
+def test_a_queue_unknown_to_pulseguardian_has_no_bindings(guardian: Site) -> None:
     guardian.body = b'{"bindings": [], "queue_name": "queue/me/q"}'
     assert fetch_bindings(guardian.url, "queue/me/q") == ()
 
@@ -58,7 +58,7 @@ def test_an_answer_that_is_not_a_list_of_bindings_is_an_error(guardian: Site, bo
         fetch_bindings(guardian.url, "queue/me/q")
 
 
-def test_an_answer_without_end_is_not_read_to_it(guardian: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_endless_answer_is_not_read_completely(guardian: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pulsekit.queues.guardian.MAX_BYTES", 100)
     guardian.body = b" " * 101 + bindings_page("queue/me/q")
     with pytest.raises(pulsekit.NetworkError, match="more than 100 bytes"):
@@ -81,14 +81,14 @@ def test_a_missing_page_differs_from_a_failing_site(guardian: Site) -> None:
         fetch_bindings(guardian.url, "queue/me/q")
 
 
-def test_a_site_that_does_not_answer_is_not_waited_for() -> None:
+def test_an_unresponsive_site_times_out() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(pulsekit.Unreachable, match=r"within 0.05 s"):
             fetch_bindings(url, "queue/me/q", timeout=0.05)
 
 
-def test_a_site_that_is_not_there_is_a_network_error() -> None:
+def test_an_unreachable_site_is_a_network_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         gone = taken.getsockname()[1]
     with pytest.raises(pulsekit.Unreachable, match="refused"):
@@ -98,7 +98,7 @@ def test_a_site_that_is_not_there_is_a_network_error() -> None:
 @pytest.mark.parametrize(
     "wrong", ["", "pulseguardian", "ftp://127.0.0.1/", "file:///etc/passwd", "https://", "http://[", "https://h/?a=b"]
 )
-def test_what_is_no_address_of_a_site_is_refused(wrong: str) -> None:
+def test_an_invalid_address_is_refused(wrong: str) -> None:
     with pytest.raises(pulsekit.ConfigurationError, match="https://HOST/"):
         fetch_bindings(wrong, "queue/me/q")
 
@@ -111,7 +111,7 @@ def test_clear_text_to_another_machine_and_a_password_are_refused() -> None:
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_name_that_pulse_cannot_have_is_not_asked_for(guardian: Site) -> None:
+def test_an_invalid_name_is_not_requested(guardian: Site) -> None:
     with pytest.raises(pulsekit.InvalidName):
         fetch_bindings(guardian.url, "q")
     assert guardian.asked == []

@@ -55,7 +55,7 @@ async def test_peeked_messages_keep_their_order_and_are_marked_redelivered(user:
         assert (await queue_depth(pulse, queue)).ready == 4
 
 
-async def test_a_peeked_message_has_all_that_came_with_it(user: PulseUser) -> None:
+async def test_a_peeked_message_has_all_its_properties(user: PulseUser) -> None:
     async with filled(user, 1) as (pulse, queue):
         (message,) = await peek(pulse, queue)
     assert (message.exchange, message.routing_key) == (f"exchange/{user.name}/x", "k.0")
@@ -93,7 +93,7 @@ async def test_peeking_never_removes_a_message_from_a_quorum_queue(
         assert await delete_queue(pulse, queue.name) == 1
 
 
-async def test_an_empty_queue_has_nothing_to_peek_at(user: PulseUser) -> None:
+async def test_peeking_an_empty_queue_returns_nothing(user: PulseUser) -> None:
     async with filled(user, 0) as (pulse, queue):
         assert await peek(pulse, queue) == []
 
@@ -118,14 +118,14 @@ async def test_a_connection_lost_before_the_acknowledgement_is_an_error(user: Pu
         assert [message.redelivered for message in await peek(pulse, queue)] == [True]
 
 
-async def test_a_purge_drops_what_waits_and_says_how_many(user: PulseUser) -> None:
+async def test_a_purge_removes_ready_messages_and_returns_their_number(user: PulseUser) -> None:
     async with filled(user, 3) as (pulse, queue):
         assert await purge_queue(pulse, queue) == 3
         assert (await queue_depth(pulse, queue)).ready == 0
         assert await purge_queue(pulse, queue) == 0
 
 
-async def test_a_queue_with_consumers_is_deleted_only_when_that_is_meant(user: PulseUser) -> None:
+async def test_a_queue_with_consumers_is_deleted_only_on_request(user: PulseUser) -> None:
     async with filled(user, 2) as (pulse, queue):
         async with pulse.subscribe(f"exchange/{user.name}/x", queue=queue):
             with pytest.raises(pulsekit.PreconditionFailed, match="has consumers"):
@@ -155,14 +155,14 @@ async def test_a_queue_of_another_user_can_be_seen_but_not_changed(user: PulseUs
         assert (await queue_depth(other, queue)).ready == 1
 
 
-async def test_a_queue_that_does_not_exist_is_not_found(user: PulseUser) -> None:
+async def test_a_missing_queue_is_not_found(user: PulseUser) -> None:
     async with pulsekit.connect(user.url) as pulse:
         for attempt in (queue_depth, peek, purge_queue):
             with pytest.raises(pulsekit.NotFound, match="none"):
                 await attempt(pulse, f"queue/{user.name}/none")
 
 
-async def test_a_name_that_pulse_cannot_have_is_refused_before_connecting() -> None:
+async def test_an_invalid_name_is_refused_before_connecting() -> None:
     async with pulsekit.connect("amqp://me:p@127.0.0.1:1/") as pulse:
         for attempt in (queue_depth, peek, purge_queue, delete_queue):
             with pytest.raises(pulsekit.InvalidName, match="did you mean 'queue/me/q'"):

@@ -72,7 +72,7 @@ def recorded(path: Path) -> list[Any]:
 
 
 @pytest.mark.parametrize("records", [True, False])
-async def test_chosen_messages_are_kept_and_all_are_acknowledged(
+async def test_selected_messages_are_recorded_and_all_are_acknowledged(
     user: PulseUser,
     pulse: pulsekit.Pulse,
     publisher: pulsekit.Publisher,
@@ -97,7 +97,7 @@ async def test_chosen_messages_are_kept_and_all_are_acknowledged(
 
 
 @pytest.mark.parametrize("until", [Until(idle=0.05), Until(duration=0.05)], ids=["idle", "duration"])
-async def test_it_stops_in_time_and_the_recording_is_whole(
+async def test_it_stops_in_time_and_the_recording_is_complete(
     pulse: pulsekit.Pulse, publisher: pulsekit.Publisher, binding: Binding, tmp_path: Path, until: Until
 ) -> None:
     path = tmp_path / "jobs.ndjson.gz"

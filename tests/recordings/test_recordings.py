@@ -79,7 +79,7 @@ def read(path: Path) -> tuple[list[Record], DamagedRecording | None]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_messages_and_gaps_come_back_as_they_were(form: str, tmp_path: Path) -> None:
+def test_messages_and_gaps_are_read_back_unchanged(form: str, tmp_path: Path) -> None:
     entries = list(read_recording(recorded(tmp_path / form)))
     assert entries.pop(5) == GAP
     for number, entry in enumerate(entries):
@@ -100,7 +100,7 @@ def test_it_begins_with_a_header_and_ends_with_count_and_digest(form: str, tmp_p
     assert json.loads(last) == {"v": 1, "type": "trailer", "count": 12, "sha256": digest}
 
 
-def test_a_recording_of_nothing_is_whole(tmp_path: Path) -> None:
+def test_an_empty_recording_is_complete(tmp_path: Path) -> None:
     assert read(recorded(tmp_path / "jobs.ndjson", 0)) == ([], None)
 
 
@@ -124,7 +124,7 @@ def test_a_truncation_anywhere_is_noticed_after_the_messages_before_it(form: str
 
 @STEPS
 @pytest.mark.parametrize("form", FORMS)
-def test_wherever_a_bit_is_wrong_that_is_noticed(form: str, step: int, tmp_path: Path) -> None:
+def test_a_wrong_bit_anywhere_is_noticed(form: str, step: int, tmp_path: Path) -> None:
     path = recorded(tmp_path / form, 7)
     data, whole = path.read_bytes(), unpacked(path)
     unnoticed = 0
@@ -136,7 +136,7 @@ def test_wherever_a_bit_is_wrong_that_is_noticed(form: str, step: int, tmp_path:
     assert unnoticed * step < 20
 
 
-def test_damage_inside_of_what_is_packed_costs_nothing_before_it(tmp_path: Path) -> None:
+def test_damage_in_compressed_data_loses_nothing_before_it(tmp_path: Path) -> None:
     path = tmp_path / "jobs.ndjson.gz"
     with Recorder(path) as recorder:
         for number in range(200):
@@ -174,7 +174,7 @@ def test_any_gzip_is_read_in_time_in_proportion_to_its_size(make: Callable[[], b
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_was_synced_can_be_read_while_more_is_to_come(form: str, tmp_path: Path) -> None:
+def test_synced_messages_can_be_read_while_the_file_grows(form: str, tmp_path: Path) -> None:
     with Recorder(tmp_path / form) as recorder:
         for number in range(20):
             recorder.write([message(number, b"x" * 10_000)])
@@ -204,7 +204,7 @@ def changed(lines: list[bytes]) -> list[tuple[str, list[bytes], int]]:
 
 
 @pytest.mark.parametrize("number", range(11))
-def test_damage_is_named_with_its_line(number: int, tmp_path: Path) -> None:
+def test_damage_is_reported_with_its_line(number: int, tmp_path: Path) -> None:
     path = recorded(tmp_path / "jobs.ndjson", 3)
     words, lines, line = changed(path.read_bytes().splitlines(keepends=True))[number]
     path.write_bytes(b"".join(lines))
@@ -224,7 +224,7 @@ def test_a_file_may_contain_several_recordings(form: str, tmp_path: Path) -> Non
     assert [one.routing_key for one in found] == ["key.0", "key.1", "key.2", "key.0", "key.1"]
 
 
-def test_ndjson_that_is_no_recording_is_read_too(tmp_path: Path) -> None:
+def test_ndjson_that_is_not_a_recording_is_read_too(tmp_path: Path) -> None:
     path = tmp_path / "shown"
     path.write_text('{"routing_key": "a", "payload": 1}\n\n{"routing_key": "b", "payload": 2, "received": "?"}')
     found, error = read(path)
@@ -237,7 +237,7 @@ def test_only_the_owner_can_read_a_recording(tmp_path: Path) -> None:
         assert (tmp_path / "r.ndjson").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_on_request(tmp_path: Path) -> None:
     path = recorded(tmp_path / "jobs.ndjson", 5)
     with pytest.raises(FileExistsError):
         recorded(path)
@@ -246,12 +246,12 @@ def test_a_file_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["jobs.json", "jobs", "jobs.gz", "ndjson"])
-def test_the_name_says_the_form(name: str, tmp_path: Path) -> None:
+def test_the_suffix_decides_the_format(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"\.ndjson\.gz"):
         Recorder(tmp_path / name)
 
 
-def test_what_is_written_outside_of_its_block_is_refused(tmp_path: Path) -> None:
+def test_writing_outside_of_the_block_is_refused(tmp_path: Path) -> None:
     recorder = Recorder(tmp_path / "jobs.ndjson")
     with pytest.raises(NotOpen):
         recorder.write([message(0)])
@@ -344,7 +344,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_when_the_disk_is_full_all_that_was_synced_can_be_read(form: str, tmp_path: Path) -> None:
+def test_after_a_full_disk_all_synced_messages_can_be_read(form: str, tmp_path: Path) -> None:
     path = tmp_path / form
     recorder = Recorder(path)
     recorder.open()

@@ -34,11 +34,11 @@ def due(*entries: Record | Gap, **how: float) -> list[float]:
     return [round(seconds, 6) for seconds, _ in schedule(entries, **how)]
 
 
-def test_messages_are_due_as_they_came() -> None:
+def test_messages_are_due_at_their_recorded_intervals() -> None:
     assert due(record(7), record(7.25), record(10), record(10)) == [0, 0.25, 3, 3]
 
 
-def test_faster_is_the_same_in_less_time() -> None:
+def test_a_higher_speed_shortens_the_intervals() -> None:
     entries = record(0), record(3), record(4)
     assert due(*entries, speed=2) == [0, 1.5, 2]
     assert due(*entries, speed=0.5) == [0, 6, 8]
@@ -50,15 +50,15 @@ def test_no_interval_exceeds_the_maximum_gap() -> None:
     assert due(record(0), record(100), max_gap=5, speed=50) == [0, 2]
 
 
-def test_messages_can_be_due_one_after_the_other_at_a_steady_pace() -> None:
+def test_messages_can_be_due_at_a_constant_interval() -> None:
     assert due(record(0), record(3600), record(None), record(3601), pace=0.5) == [0, 0.5, 1, 1.5]
 
 
-def test_a_clock_that_was_set_back_puts_nothing_off() -> None:
+def test_a_clock_set_back_delays_nothing() -> None:
     assert due(record(0), record(10), record(5), record(6)) == [0, 10, 10, 11]
 
 
-def test_what_has_no_time_follows_at_once() -> None:
+def test_a_message_without_a_time_follows_at_once() -> None:
     assert due(record(None), record(0), record(None), record(2)) == [0, 0, 0, 2]
 
 
@@ -129,7 +129,7 @@ async def test_a_late_message_is_reported_and_delays_no_other() -> None:
     assert replay.late == 0
 
 
-async def test_a_sleep_that_ends_early_is_no_reason_to_be_early() -> None:
+async def test_a_sleep_that_ends_early_sends_nothing_early() -> None:
     class Impatient(Clock):
         async def sleep(self, seconds: float) -> None:
             await super().sleep(min(seconds, 0.4))
@@ -139,14 +139,14 @@ async def test_a_sleep_that_ends_early_is_no_reason_to_be_early() -> None:
     assert publisher.times == [0, 1]
 
 
-async def test_as_fast_as_can_be_waits_for_nothing() -> None:
+async def test_an_infinite_speed_waits_for_nothing() -> None:
     publisher = Publisher(takes=[10])
     replay = await replayed([record(0), record(100)], publisher, speed=inf)
     assert publisher.clock.slept == []
     assert (replay.count, replay.latest) == (2, 0)
 
 
-async def test_what_was_recorded_is_what_is_sent() -> None:
+async def test_the_recorded_message_is_sent() -> None:
     headers = {"CC": ["treeherder.x", "other"], "BCC": ["treeherder.y"], "h": b"\xff"}
     own = Properties(message_id="m", user_id="somebody", priority=3)
     entry = record(0, "treeherder.a", b'{"a":  1}', cc=("treeherder.x", "other"), headers=headers, properties=own)
@@ -179,7 +179,7 @@ async def test_damage_is_reported_after_the_messages_before_it() -> None:
 
 
 @pytest.mark.parametrize("speed", [0, -1, float("nan"), "max", None])
-def test_a_speed_is_above_zero(speed: Any) -> None:
+def test_a_speed_must_be_positive(speed: Any) -> None:
     with pytest.raises(ConfigurationError, match=r"math\.inf removes them"):
         Replay([], speed=speed)
 
@@ -202,18 +202,18 @@ def test_a_speed_is_above_zero(speed: Any) -> None:
         (["a=b"], ".a", ".a"),
     ],
 )
-def test_keys_get_other_words_to_begin_with(changes: list[str], key: str, becomes: str) -> None:
+def test_the_first_words_of_keys_are_replaced(changes: list[str], key: str, becomes: str) -> None:
     assert KeyMap(changes)(key) == becomes
 
 
-def test_a_change_that_no_key_needed_is_known() -> None:
+def test_an_unused_change_of_keys_is_reported() -> None:
     rekey = KeyMap(["a=b", "c=d"])
     rekey("a.x")
     assert rekey.unused == ("c",)
 
 
 @pytest.mark.parametrize("changes", [["a"], ["=b"], [""], ["a=b", "a=c"]])
-def test_a_change_that_says_nothing_is_refused(changes: list[str]) -> None:
+def test_an_invalid_change_of_keys_is_refused(changes: list[str]) -> None:
     with pytest.raises(ConfigurationError):
         KeyMap(changes)
 

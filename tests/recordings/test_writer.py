@@ -50,7 +50,7 @@ async def writer(tmp_path: Path) -> AsyncIterator[RecordingWriter]:
     await writer.close()
 
 
-async def test_a_message_is_acknowledged_once_the_disk_has_it(
+async def test_a_message_is_acknowledged_after_it_is_on_disk(
     writer: RecordingWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = Broker()
@@ -76,7 +76,7 @@ async def test_many_unacknowledged_messages_are_synced_before_the_timer(writer: 
     assert len(broker.acknowledged) == 500
 
 
-async def test_what_the_disk_could_not_keep_is_never_acknowledged(
+async def test_a_message_that_was_not_stored_is_never_acknowledged(
     writer: RecordingWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broker = Broker()

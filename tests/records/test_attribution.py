@@ -56,7 +56,7 @@ def test_malformed_headers_leave_only_the_routing_key() -> None:
     assert MatchedBindings(EVERYTHING).bindings(given) == (EVERYTHING[0],)
 
 
-def test_what_it_remembers_is_bounded() -> None:
+def test_its_cache_is_bounded() -> None:
     attribution = MatchedBindings(EVERYTHING)
     for number in range(10_000):
         attribution.names(message(f"treeherder.{number}"))

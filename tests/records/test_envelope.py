@@ -22,5 +22,5 @@ META = {"exchange": "exchange/build/", "routing_key": "k", "serializer": "json",
         (None, None, None),
     ],
 )
-def test_what_is_in_an_envelope_comes_out_and_all_else_stays(payload: Any, inner: Any, meta: Any) -> None:
+def test_only_an_envelope_is_unwrapped(payload: Any, inner: Any, meta: Any) -> None:
     assert unwrap(payload) == (inner, meta)

@@ -50,13 +50,13 @@ def test_a_filter_matches_values_that_jmespath_calls_true(text: str, taken: bool
         ("[" * 20_000, "deeply"),
     ],
 )
-def test_what_is_no_expression_is_refused_with_the_place(text: str, words: str) -> None:
+def test_an_invalid_expression_is_refused_with_the_position(text: str, words: str) -> None:
     for kind in (Filter, Query):
         with pytest.raises(ConfigurationError, match=rf"(?s)--filter.*{words}"):
             kind(text, name="--filter")
 
 
-def test_a_record_that_an_expression_fails_for_is_left_out_and_counted() -> None:
+def test_a_record_for_which_an_expression_fails_is_skipped_and_counted() -> None:
     total = Filter("sum(payload) > `1`")
     assert [total.matches({"payload": payload}) for payload in ([1, 2], "words", ["x"], [1, 1])] == [
         True,
@@ -74,7 +74,7 @@ def test_a_query_makes_one_line_of_json() -> None:
     assert Query("payload").line({"payload": "\x1b\u202e"}) == '"\\u001b\\u202e"'
 
 
-def test_what_json_has_no_number_for_is_a_failure() -> None:
+def test_a_number_that_json_lacks_is_a_failure() -> None:
     query = Query("sum(payload.big)")
     assert query.line(RECORD) is None
     assert query.failures == 1
@@ -120,7 +120,7 @@ def test_missing_fields_are_named_with_suggestions(text: str, missing: tuple[str
     assert query.missing_fields == missing
 
 
-def test_a_field_of_any_record_is_not_missing() -> None:
+def test_a_field_that_any_record_has_is_not_missing() -> None:
     chosen = Filter("payload.result == 'x' || payload.tier == `7`")
     for payload in ({"result": "y"}, {"tier": 1}, {}):
         chosen.matches({"payload": payload})

@@ -24,19 +24,19 @@ def test_a_bare_payload_is_its_own_document() -> None:
     assert opened('{"type": "job", "a": 1}') == ({"type": "job", "a": 1}, (1, 22), None)
 
 
-def test_the_payload_of_a_record_keeps_its_places() -> None:
+def test_the_payload_of_a_record_keeps_its_positions() -> None:
     text = RECORD % '"payload": {"a": 1}'
     assert opened(text) == ({"a": 1}, (1, text.index("1}") + 1), "k")
 
 
-def test_the_exact_body_decides_and_the_payload_beside_it_has_the_places() -> None:
+def test_the_exact_body_decides_and_the_payload_has_the_positions() -> None:
     text = RECORD % '"payload": {"a": 1}, "body": "{\\"a\\": 2}"'
     assert opened(text) == ({"a": 2}, (1, text.index("1}") + 1), "k")
     text = RECORD % '"body": "{\\"a\\": 2}"'
     assert opened(text) == ({"a": 2}, (1, text.index('"{') + 1), "k")
 
 
-def test_a_line_of_a_recording_that_is_no_message_has_no_payload() -> None:
+def test_a_metadata_line_of_a_recording_has_no_payload() -> None:
     document = parse_json('{"v": 1, "type": "gap"}')
     assert may_be_record(document.value)
     assert open_document(document) is None
@@ -47,7 +47,7 @@ def test_a_line_of_a_recording_that_is_no_message_has_no_payload() -> None:
     ("part", "words"),
     [('"cc": 1, "payload": 2', "`cc` of a record must be a list"), ('"cc": [], "body": "no"', "this is not JSON")],
 )
-def test_a_record_that_cannot_be_read_is_refused_at_its_payload(part: str, words: str) -> None:
+def test_an_unreadable_record_is_refused_at_its_payload(part: str, words: str) -> None:
     text = RECORD % part
     with pytest.raises(InvalidPayload, match=words) as caught:
         open_document(parse_json(text))

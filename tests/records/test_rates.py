@@ -3,7 +3,7 @@ from __future__ import annotations
 from pulsekit.records.rates import Rates
 
 
-def test_messages_are_counted_by_exchange_and_by_how_their_keys_begin() -> None:
+def test_messages_are_counted_by_exchange_and_prefix() -> None:
     rates = Rates(0.0, words=2)
     for key, times in (("a.b.c", 6), ("a.b.d", 2), ("a", 1), ("", 1)):
         for _ in range(times):
@@ -23,7 +23,7 @@ def test_messages_are_counted_by_exchange_and_by_how_their_keys_begin() -> None:
     ]
 
 
-def test_a_rate_is_of_the_time_since_the_look_before() -> None:
+def test_a_rate_covers_the_time_since_the_previous_look() -> None:
     rates = Rates(10.0)
     rates.add("x", "a", 1)
     rates.look(11.0)
@@ -44,7 +44,7 @@ def test_unique_keys_do_not_increase_memory_and_all_are_counted() -> None:
     assert look.rate == 20_000
 
 
-def test_many_exchanges_do_not_make_it_grow_without_end_either() -> None:
+def test_many_exchanges_use_limited_memory() -> None:
     rates = Rates(0.0, most=10)
     for number in range(1000):
         rates.add(f"exchange/me/{number % 20}", f"{number}", 1)

@@ -38,7 +38,7 @@ def message(body: bytes = b'{"a": 1}', **more: Any) -> Message:
     return Message(exchange="exchange/me/x", routing_key="a.b", body=body, received=NOON, **more)
 
 
-def test_a_record_has_what_a_reader_needs() -> None:
+def test_a_record_has_the_documented_members() -> None:
     record = message_record(message(headers={"CC": ["c.d"]}, properties=Properties(message_id="m"), redelivered=True))
     assert record == {
         "v": 1,
@@ -72,7 +72,7 @@ def test_the_time_of_a_record_is_in_utc_to_the_millisecond() -> None:
     assert message_record(one)["received"] == "2026-11-23T12:00:00.123Z"
 
 
-def test_an_exact_record_keeps_the_body_as_it_came() -> None:
+def test_an_exact_record_keeps_the_body_unchanged() -> None:
     body = b'{"a":  1.50, "a": 2}'
     record = message_record(message(body), exact=True)
     assert record["payload"] == {"a": 2}
@@ -80,7 +80,7 @@ def test_an_exact_record_keeps_the_body_as_it_came() -> None:
 
 
 @pytest.mark.parametrize("body", [b"not json", b"NaN", b'{"a": 1e999}', b"[" * 100_000, b"\xff\xfe", b"", b"9" * 5000])
-def test_a_body_that_json_cannot_carry_is_kept_as_it_came(body: bytes) -> None:
+def test_a_body_that_is_not_json_is_kept_unchanged(body: bytes) -> None:
     record = json.loads(dump_line(message_record(message(body))))
     assert "payload" not in record
     written = record["body"].encode() if "body" in record else None
@@ -102,12 +102,12 @@ HEADERS = {
 }
 
 
-def test_header_values_that_json_has_no_type_for_come_back() -> None:
+def test_header_values_that_json_lacks_are_read_back() -> None:
     line = dump_line(message_record(message(headers=HEADERS)))
     assert read_record(json.loads(line)).headers == HEADERS
 
 
-def test_properties_come_back() -> None:
+def test_properties_are_read_back() -> None:
     properties = Properties(content_type="application/json", priority=3, timestamp=NOON, type="t")
     line = dump_line(message_record(message(properties=properties)))
     assert read_record(json.loads(line)).properties == properties
@@ -202,7 +202,7 @@ def test_a_payload_is_not_mistaken_for_a_record(value: Any) -> None:
     assert not is_record(value)
 
 
-def test_the_body_of_a_record_wins_over_its_payload() -> None:
+def test_the_body_of_a_record_overrides_its_payload() -> None:
     record = read_record({"routing_key": "a", "payload": {"old": 1}, "body": '{"new": 2}'})
     assert record.payload == {"new": 2}
     assert record.content == b'{"new": 2}'
@@ -242,12 +242,12 @@ def test_a_record_without_json_can_be_sent_but_not_validated() -> None:
         _ = record.payload
 
 
-def test_a_gap_says_from_when_to_when() -> None:
+def test_a_gap_has_a_start_and_an_end() -> None:
     record = gap_record(Gap(NOON, NOON, 2, lossy=True))
     assert (record["type"], record["from"], record["lossy"]) == ("gap", "2026-11-23T12:00:00.123Z", True)
 
 
-def test_a_message_whose_headers_cannot_be_read_is_recorded_all_the_same() -> None:
+def test_a_message_with_malformed_headers_is_recorded() -> None:
     header = bytes(12) + b"\x20\x00" + b"\x00\x00\x00\xff"  # a header table longer than what there is
     delivery = Delivery("e", "k", header, b'{"a":1}', redelivered=False, delivery_tag=1)
     broken = Delivered(delivery, 1, NOON.timestamp(), Settler(), None)
@@ -266,7 +266,7 @@ def test_a_lone_surrogate_is_sent_as_an_escape() -> None:
 
 
 @pytest.mark.parametrize("payload", [float("nan"), {1, 2}, b"x", float("inf")])
-def test_what_json_has_no_form_for_is_refused(payload: Any) -> None:
+def test_values_that_json_cannot_represent_are_refused(payload: Any) -> None:
     with pytest.raises(InvalidMessage):
         encode_payload(payload)
 
@@ -278,7 +278,7 @@ def test_a_payload_that_contains_itself_is_refused() -> None:
         encode_payload(loop)
 
 
-def test_a_message_reads_its_payload_once_and_names_what_is_not_json() -> None:
+def test_a_message_decodes_its_payload_once() -> None:
     good = message()
     assert good.payload is good.payload
     with pytest.raises(DocumentError):

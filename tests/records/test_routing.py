@@ -23,7 +23,7 @@ def test_keys_are_one_per_line() -> None:
     ]
 
 
-def test_of_a_record_all_keys_and_the_exchange_count() -> None:
+def test_all_keys_and_the_exchange_of_a_record_are_used() -> None:
     record = {"v": 1, "exchange": JOBS, "routing_key": "primary.a", "cc": ["route.b"], "payload": {}}
     assert read(json.dumps(record)) == [RoutedMessage(("primary.a", "route.b"), JOBS)]
     assert read('{"routing_key": ""}') == [RoutedMessage(("",))]
@@ -35,7 +35,7 @@ def test_the_payload_of_a_record_may_be_anything() -> None:
     assert read(*lines) == [RoutedMessage(("a",))] * 4
 
 
-def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:
+def test_metadata_lines_of_a_recording_are_skipped() -> None:
     assert read('{"v":1,"type":"gap","from":"x","to":"y","lossy":true}', '{"v":1,"type":"trailer"}') == []
 
 
@@ -54,7 +54,7 @@ def test_lines_of_a_recording_that_are_no_message_are_passed_over() -> None:
         ('{"routing_key": "a", "cc": [1]}', "keys.txt:2: `cc` of a record must be a list of keys"),
     ],
 )
-def test_a_line_that_is_no_key_is_named(line, words) -> None:
+def test_a_line_that_is_not_a_key_is_reported(line, words) -> None:
     with pytest.raises(DocumentError) as caught:
         read("fine", line)
     assert str(caught.value).startswith(words)

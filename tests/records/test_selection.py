@@ -41,7 +41,7 @@ def test_every_record_has_its_size_and_matching_bindings() -> None:
 
 
 @pytest.mark.parametrize("more", [{"explains": True}, {"unwraps": True}, {"filter": Filter("`true`")}])
-def test_what_is_asked_for_only_adds_to_the_record(more: dict[str, Any]) -> None:
+def test_requested_parts_are_added_to_the_record(more: dict[str, Any]) -> None:
     given = [message({"n": 1}), message(b"text", "b"), message(b"\xff", "c"), message(b'{"a": 1.50, "a": 2}')]
     for plain, rich in zip(
         records(Selection(BINDINGS), *given), records(Selection(BINDINGS, **more), *given), strict=True
@@ -78,7 +78,7 @@ def test_a_schema_marks_each_message_with_the_first_reason() -> None:
     assert found[2] == (False, "not JSON")
 
 
-def test_only_what_is_invalid_can_be_chosen() -> None:
+def test_only_invalid_messages_can_be_selected() -> None:
     view = Selection(BINDINGS, schema=load_schema("pulse-job"), invalid_only=True)
     given = [message(JOBS[0], "ok"), message({}, "bad"), message(b"", "worse")]
     assert [record["routing_key"] for record in records(view, *given)] == ["bad", "worse"]
@@ -100,13 +100,13 @@ def test_filter_query_and_schema_see_the_unwrapped_payload() -> None:
     assert Selection(BINDINGS, schema=schema).choose([message(WRAPPED)])[0].problem
 
 
-def test_what_is_no_json_has_no_payload() -> None:
+def test_a_body_that_is_not_json_has_no_payload() -> None:
     (seen,) = Selection(BINDINGS, unwraps=True).choose([message(b"text")])
     assert seen.payload is NOT_JSON
     assert "payload" not in seen.record
 
 
-def test_nothing_in_a_record_can_act_on_a_terminal() -> None:
+def test_text_in_a_record_cannot_control_a_terminal() -> None:
     hostile = {"a": "\x1b[2J\u202e\x9b"}
     for view in (Selection(BINDINGS), Selection(BINDINGS, explains=True), Selection(BINDINGS, query=Query("payload"))):
         (seen,) = view.choose([message(hostile, "a.\x1b\u202e", "a.\x9b")])

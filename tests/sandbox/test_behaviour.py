@@ -212,7 +212,7 @@ async def test_limits_drop_the_oldest_or_refuse_the_newest(wire, name) -> None:
     assert await bodies(wire, dead, 1) == [b"2"]
 
 
-async def test_priorities_go_first(wire, name) -> None:
+async def test_higher_priorities_are_first(wire, name) -> None:
     await wire.call(Confirm.Select())
     await declare(wire, name, max_priority=5)
     for priority in (0, 9, 3, 5):
@@ -238,7 +238,7 @@ async def test_priorities_go_first(wire, name) -> None:
         ({"x-match": "any-with-x", "x-a": 1}, {"x-a": 1}, 1),
     ],
 )
-async def test_headers_are_compared_alike(wire, name, wanted, headers, taken) -> None:
+async def test_headers_are_compared_as_by_rabbitmq(wire, name, wanted, headers, taken) -> None:
     await wire.call(Confirm.Select())
     await declare(wire, name)
     await wire.call(Exchange.Declare(exchange=name, exchange_type="headers", auto_delete=True))
@@ -254,7 +254,7 @@ async def test_a_bad_x_match_is_refused(wire, name, match) -> None:
     assert close.reply_code == 406
 
 
-async def test_alternates_and_exchanges_behind_exchanges(wire, name) -> None:
+async def test_alternate_exchanges_and_exchange_bindings_work(wire, name) -> None:
     await wire.call(Confirm.Select())
     left, taken = await declare(wire, name + "left"), await declare(wire, name + "taken")
     for exchange, kind, arguments in (
@@ -272,7 +272,7 @@ async def test_alternates_and_exchanges_behind_exchanges(wire, name) -> None:
     assert await bodies(wire, left, 1) == [b"z"]
 
 
-async def test_auto_delete_runs_down_the_chain(wire, name) -> None:
+async def test_auto_delete_propagates_along_the_chain(wire, name) -> None:
     for exchange in (name, name + "in"):
         await wire.call(Exchange.Declare(exchange=exchange, exchange_type="fanout", auto_delete=True))
     await wire.call(Exchange.Bind(source=name, destination=name + "in"))
@@ -285,7 +285,7 @@ async def test_auto_delete_runs_down_the_chain(wire, name) -> None:
 
 
 @pytest.mark.parametrize(("shared", "expected"), [(False, 4), (True, 2)])
-async def test_prefetch_counts_for_one_or_for_all(wire, name, shared, expected, address) -> None:
+async def test_prefetch_applies_to_one_consumer_or_to_all(wire, name, shared, expected, address) -> None:
     await wire.call(Confirm.Select())
     await declare(wire, name)
     await publish(wire, "", name, *[b"x"] * 9)
@@ -298,7 +298,7 @@ async def test_prefetch_counts_for_one_or_for_all(wire, name, shared, expected, 
     assert delivered == expected
 
 
-async def test_a_transaction_is_one_step(wire, name, address) -> None:
+async def test_a_transaction_is_atomic(wire, name, address) -> None:
     await declare(wire, name)
     async with connect(address.host, address.port, Login()) as other:
         await wire.call(Tx.Select())
@@ -312,7 +312,7 @@ async def test_a_transaction_is_one_step(wire, name, address) -> None:
     assert await depth(wire, name) == 1
 
 
-async def test_a_reply_comes_straight_back(wire, name, address) -> None:
+async def test_a_reply_is_sent_directly(wire, name, address) -> None:
     await declare(wire, name)
     await wire.call(Basic.Consume(queue="amq.rabbitmq.reply-to", consumer_tag="r", no_ack=True))
     wire.publish("", name, reply_to="amq.rabbitmq.reply-to")
@@ -346,7 +346,7 @@ async def test_a_redelivery_is_marked_for_the_next_consumer(wire, name, address)
         ({}, {"x-queue-mode": "lazy"}, 406),
     ],
 )
-async def test_arguments_are_compared_alike(wire, name, first, second, code) -> None:
+async def test_arguments_are_compared_as_by_rabbitmq(wire, name, first, second, code) -> None:
     await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=first))
     answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=second))
     assert getattr(answer, "reply_code", None) == code
@@ -367,7 +367,7 @@ async def test_arguments_are_compared_alike(wire, name, first, second, code) -> 
         ({"x-max-length": 4}, {}, "received none but current is the value '4' of type 'byte'"),
     ],
 )
-async def test_a_refused_argument_is_quoted_alike(wire, name, first, second, text) -> None:
+async def test_a_refused_argument_is_quoted_as_by_rabbitmq(wire, name, first, second, text) -> None:
     await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=first))
     close = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=second))
     argument = next(iter(first | second))
@@ -393,6 +393,6 @@ async def test_a_refused_argument_is_quoted_alike(wire, name, first, second, tex
         ({"x-queue-type": {"a": 1}}, False),
     ],
 )
-async def test_arguments_are_checked_alike(wire, name, arguments, good) -> None:
+async def test_arguments_are_checked_as_by_rabbitmq(wire, name, arguments, good) -> None:
     answer = await wire.call(Queue.Declare(queue=name, exclusive=True, arguments=arguments))
     assert getattr(answer, "reply_code", None) == (None if good else 406)

@@ -106,13 +106,13 @@ def test_every_answer_of_the_table_has_its_question() -> None:
 
 
 @pytest.mark.parametrize("header", [b"AMQP\x00\x01\x00\x00", b"AMQP\x01\x01\x00\x0a", b"GET / HTTP/1.1\r\n\r\n"])
-async def test_another_protocol_is_answered_with_the_one_that_is_spoken(header: bytes, address: Address) -> None:
+async def test_another_protocol_is_answered_with_the_supported_one(header: bytes, address: Address) -> None:
     async with connect(address.host, address.port) as wire:
         wire.raw(header)
         assert await wire.reader.readexactly(8) == protocol(address.version)
 
 
-async def test_a_broker_offers_the_logins_that_rabbitmq_does(address: Address) -> None:
+async def test_a_broker_offers_the_login_mechanisms_of_rabbitmq(address: Address) -> None:
     async with connect(address.host, address.port) as wire:
         wire.raw(b"AMQP\x00\x00\x09\x01")
         start = await wire.until(commands.Connection.Start)

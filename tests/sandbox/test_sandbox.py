@@ -41,7 +41,7 @@ async def test_a_client_of_pulse_publishes_and_consumes_unchanged(sandbox, bound
     assert sandbox.queue_depth(QUEUE) == (0, 0)
 
 
-async def test_a_user_of_pulse_has_only_its_own_corner(sandbox, bound_queue) -> None:
+async def test_a_user_has_only_the_permissions_of_pulse(sandbox, bound_queue) -> None:
     connection = await aio_pika.connect(sandbox.url("other"))
     async with connection:
         channel = await connection.channel()
@@ -55,7 +55,7 @@ async def test_starting_is_quick() -> None:
         assert time.thread_time() - began < 0.05
 
 
-async def test_what_is_injected_is_routed_like_any_message(sandbox, bound_queue) -> None:
+async def test_an_injected_message_is_routed_like_any_other(sandbox, bound_queue) -> None:
     _, queue = bound_queue
     assert sandbox.inject(EXCHANGE, "treeherder.autoland._", b"{}") == 1
     assert sandbox.inject(EXCHANGE, "nobody", b"{}") == 0
@@ -65,7 +65,7 @@ async def test_what_is_injected_is_routed_like_any_message(sandbox, bound_queue)
         sandbox.inject("exchange/me/missing", "k", b"{}")
 
 
-async def test_waiting_sees_what_was_published_and_what_became_of_it(sandbox, bound_queue) -> None:
+async def test_waiting_returns_published_messages_and_their_outcomes(sandbox, bound_queue) -> None:
     exchange, queue = bound_queue
     waiting = asyncio.create_task(sandbox.wait("published", count=2, where=lambda event: event.user == "me"))
     for body in (b"1", b"2"):
@@ -78,12 +78,12 @@ async def test_waiting_sees_what_was_published_and_what_became_of_it(sandbox, bo
     assert [event.detail for event in sandbox.seen("dropped")] == ["rejected"]
 
 
-async def test_waiting_in_vain_says_what_was_missing(sandbox) -> None:
+async def test_a_failed_wait_reports_what_was_missing(sandbox) -> None:
     with pytest.raises(TimeoutError, match="0 of 1 events published"):
         await sandbox.wait("published", timeout=0.01)
 
 
-async def test_a_cut_connection_gives_its_messages_back(sandbox, bound_queue) -> None:
+async def test_a_cut_connection_requeues_its_messages(sandbox, bound_queue) -> None:
     exchange, _ = bound_queue
     await exchange.publish(aio_pika.Message(b"1"), "treeherder.x")
     connection = await aio_pika.connect(sandbox.url("guest"))
@@ -103,7 +103,7 @@ async def test_a_connection_closed_by_the_operator_gets_the_reason(sandbox) -> N
         assert (close.reply_code, close.reply_text) == (320, "CONNECTION_FORCED - maintenance")
 
 
-async def test_blocked_publishers_wait_until_they_are_freed(sandbox) -> None:
+async def test_blocked_publishers_wait_until_they_are_unblocked(sandbox) -> None:
     async with connect(sandbox.host, sandbox.port, Login()) as wire:
         await wire.call(Confirm.Select())
         sandbox.block("for a test")
@@ -172,7 +172,7 @@ async def test_the_guardian_warns_and_deletes_while_the_loop_runs() -> None:
         ({"password": "shared"}, "guest", "guest", False),
     ],
 )
-async def test_who_may_log_in(options, user, password, good) -> None:
+async def test_options_decide_who_may_log_in(options, user, password, good) -> None:
     async with Sandbox(**options) as sandbox:
         if good:
             await (await aio_pika.connect(sandbox.url(user, password))).close()
@@ -181,7 +181,7 @@ async def test_who_may_log_in(options, user, password, good) -> None:
                 await aio_pika.connect(sandbox.url(user, password))
 
 
-async def test_its_own_urls_log_in_whatever_the_options() -> None:
+async def test_its_own_urls_log_in_with_any_options() -> None:
     async with Sandbox(users={"me": "s/e@c:r%t"}, password="shared") as sandbox:
         for user in ("me", "guest"):
             for vhost in ("/", "communitytc"):
@@ -189,12 +189,12 @@ async def test_its_own_urls_log_in_whatever_the_options() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])
-def test_a_public_address_asks_for_a_password(host) -> None:
+def test_a_public_address_requires_a_password(host) -> None:
     with pytest.raises(ConfigurationError, match="password"):
         Sandbox(host=host)
 
 
-async def test_a_public_address_with_a_password_is_fine() -> None:
+async def test_a_public_address_with_a_password_is_accepted() -> None:
     async with Sandbox(host="0.0.0.0", password="long and secret") as sandbox:
         assert sandbox.port
 
@@ -222,7 +222,7 @@ async def test_use_outside_the_block_is_an_error() -> None:
             sandbox.queue_depth("q", vhost="nope")
 
 
-async def test_it_closes_its_connections_as_a_rabbitmq_that_shuts_down() -> None:
+async def test_it_closes_its_connections_as_rabbitmq_at_a_shutdown() -> None:
     async with contextlib.AsyncExitStack() as stack:
         async with Sandbox() as sandbox:
             wires = [await stack.enter_async_context(connect(sandbox.host, sandbox.port, Login())) for _ in range(3)]
@@ -236,7 +236,7 @@ async def test_it_closes_its_connections_as_a_rabbitmq_that_shuts_down() -> None
         assert await handshake.next() is None
 
 
-async def test_a_thousand_idle_connections_are_no_trouble(sandbox) -> None:
+async def test_a_thousand_idle_connections_work(sandbox) -> None:
     streams = [await asyncio.open_connection(sandbox.host, sandbox.port) for _ in range(1000)]
     async with connect(sandbox.host, sandbox.port, Login()) as wire:
         assert (await wire.call(Queue.Declare(queue="q"))).queue == "q"

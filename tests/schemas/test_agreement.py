@@ -147,7 +147,7 @@ def test_every_refusal_is_explained_and_nothing_else(verdicts: list[Verdict]) ->
             assert bool(list_problems(checked, verdict.job, formats=True, most=1)) is not verdict.strict
 
 
-def test_the_jobs_are_varied_enough_to_mean_something(verdicts: list[Verdict]) -> None:
+def test_the_mutated_jobs_are_sufficiently_varied(verdicts: list[Verdict]) -> None:
     assert sum(verdict.oracle for verdict in verdicts) >= len(verdicts) / 4
     assert sum(not verdict.oracle for verdict in verdicts) >= len(verdicts) / 4
     violated = {(_place(problem), problem.rule) for verdict in verdicts for problem in verdict.problems}

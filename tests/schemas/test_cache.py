@@ -54,14 +54,14 @@ def times_done(repetitions: int = 2) -> int:
     return work.done
 
 
-def test_the_same_is_worked_out_once(folder: Path) -> None:
+def test_equal_inputs_are_computed_once(folder: Path) -> None:
     assert times_done(3) == 1
     assert times_done() == 0
     assert entry(folder)
 
 
 @pytest.mark.parametrize("inputs", [(b"k", b"ey"), (b"key", b""), (b"", b"key"), (b"Key",), ()])
-def test_anything_else_is_worked_out_anew(home: Path, inputs: tuple[bytes, ...]) -> None:
+def test_other_inputs_are_computed_separately(home: Path, inputs: tuple[bytes, ...]) -> None:
     times_done()
     assert remembered(Work(b"other"), *inputs) == b"other"
     assert times_done() == 0
@@ -80,7 +80,7 @@ def test_only_the_user_can_read_the_cache(folder: Path) -> None:
     ]
 
 
-def test_the_folder_is_where_the_environment_says(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_sets_the_folder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "caches"))
     assert times_done() == 1
     assert entry(home / "caches" / "pulsekit")
@@ -89,7 +89,7 @@ def test_the_folder_is_where_the_environment_says(home: Path, monkeypatch: pytes
     assert entry(home / ".cache" / "pulsekit")
 
 
-def test_a_home_behind_a_link_is_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_home_behind_a_link_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "home").symlink_to("real")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
@@ -97,14 +97,14 @@ def test_a_home_behind_a_link_is_a_home(tmp_path: Path, monkeypatch: pytest.Monk
     assert entry(tmp_path / "real" / "pulsekit")
 
 
-def test_it_can_be_switched_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_can_be_disabled(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "1")
     assert times_done() == 2
     assert not folder.exists()
 
 
 @pytest.mark.parametrize("home_is", [None, "", "relative", "/dev/null", "/proc/nowhere"])
-def test_without_a_home_work_is_done_again(home: Path, monkeypatch: pytest.MonkeyPatch, home_is: str | None) -> None:
+def test_without_a_home_the_work_is_repeated(home: Path, monkeypatch: pytest.MonkeyPatch, home_is: str | None) -> None:
     monkeypatch.chdir(home)
     if home_is is None:
         monkeypatch.delenv("HOME")
@@ -114,7 +114,7 @@ def test_without_a_home_work_is_done_again(home: Path, monkeypatch: pytest.Monke
     assert list(home.iterdir()) == []
 
 
-def test_a_circle_of_links_is_no_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loop_of_links_is_not_used(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (home / "a").symlink_to("b")
     (home / "b").symlink_to("a")
     monkeypatch.setenv("HOME", str(home / "a"))
@@ -153,7 +153,7 @@ def test_a_full_disk_leaves_no_partial_entry(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["cut", "grown", "empty", "flipped", "renamed"])
-def test_a_damaged_entry_is_worked_out_again(folder: Path, damage: str) -> None:
+def test_a_damaged_entry_is_computed_again(folder: Path, damage: str) -> None:
     times_done()
     path = entry(folder)
     data = path.read_bytes()
@@ -176,7 +176,7 @@ def test_a_damaged_entry_is_worked_out_again(folder: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o602, 0o620, 0o601, 0o610])
-def test_a_file_that_is_open_to_others_is_not_read(folder: Path, mode: int) -> None:
+def test_a_file_with_access_for_others_is_not_read(folder: Path, mode: int) -> None:
     times_done()
     entry(folder).chmod(mode)
     assert times_done(1) == 1
@@ -184,7 +184,7 @@ def test_a_file_that_is_open_to_others_is_not_read(folder: Path, mode: int) -> N
 
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o702, 0o720, 0o755, 0o1777])
-def test_a_folder_that_is_open_to_others_is_not_used(folder: Path, mode: int) -> None:
+def test_a_folder_with_access_for_others_is_not_used(folder: Path, mode: int) -> None:
     times_done()
     before = entry(folder).stat()
     folder.chmod(mode)
@@ -196,7 +196,7 @@ def test_a_folder_that_is_open_to_others_is_not_used(folder: Path, mode: int) ->
 
 @pytest.mark.parametrize("mode", [0o777, 0o770, 0o707, 0o720, 0o702])
 @pytest.mark.parametrize("level", [0, 1])
-def test_nothing_is_read_below_a_folder_that_others_can_write(folder: Path, level: int, mode: int) -> None:
+def test_nothing_is_read_below_a_folder_writable_by_others(folder: Path, level: int, mode: int) -> None:
     times_done()
     folder.parents[level].chmod(mode)
     assert times_done() == 2
@@ -234,7 +234,7 @@ def test_another_user_with_the_same_home_does_not_read_the_cache(folder: Path, m
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
-def test_what_is_no_plain_file_is_not_read(folder: Path, kind: str) -> None:
+def test_only_a_regular_file_is_read(folder: Path, kind: str) -> None:
     times_done()
     path = entry(folder)
     aside = path.rename(folder.parent / "aside")
@@ -260,7 +260,7 @@ def test_a_linked_folder_is_used_only_if_its_target_is_safe(home: Path, folder: 
     assert times_done() == 1
 
 
-def test_there_is_never_more_than_a_bounded_number_of_entries(folder: Path) -> None:
+def test_the_number_of_entries_is_bounded(folder: Path) -> None:
     for number in range(MAX_ENTRIES):
         remembered(Work(b"%d" % number), b"%d" % number)
         os.utime(max(folder.iterdir(), key=lambda path: path.stat().st_ctime_ns), (number, number))
@@ -276,7 +276,7 @@ def test_there_is_never_more_than_a_bounded_number_of_entries(folder: Path) -> N
     assert newest.done == 0
 
 
-def test_what_is_large_is_not_kept(folder: Path) -> None:
+def test_large_results_are_not_cached(folder: Path) -> None:
     work = Work(bytes(MAX_SIZE + 1))
     assert remembered(work, b"key") == remembered(work, b"key") == work.result
     assert work.done == 2
@@ -286,7 +286,7 @@ def test_what_is_large_is_not_kept(folder: Path) -> None:
     assert work.done == 1
 
 
-def test_what_fails_is_not_kept(folder: Path) -> None:
+def test_failures_are_not_cached(folder: Path) -> None:
     def fail() -> bytes:
         raise KeyError("no")
 
@@ -297,7 +297,7 @@ def test_what_fails_is_not_kept(folder: Path) -> None:
     assert times_done() == 1
 
 
-def test_many_processes_may_share_it(folder: Path) -> None:
+def test_many_processes_can_share_it(folder: Path) -> None:
     script = (
         "import random; from pulsekit.schemas.cache import remembered\n"
         f"keys = [b'%d' % random.randrange({2 * MAX_ENTRIES}) for _ in range(500)]\n"

@@ -13,7 +13,7 @@ from pulsekit.schemas.schema import load_schema
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_module_is_what_its_schema_compiles_to(name: str) -> None:
+def test_a_module_equals_its_compiled_schema(name: str) -> None:
     """When this fails, `python -m pulsekit.schemas.compiled` in the checkout makes it right."""
     shipped = module_path(name).read_text(encoding="utf-8")
     # Compared as code: how Python writes it out differs between its versions.
@@ -26,9 +26,7 @@ def test_every_module_has_a_schema() -> None:
 
 
 @pytest.mark.parametrize("text", ["type: integer\n", None])
-def test_a_schema_that_was_changed_is_not_judged_by_its_old_code(
-    text: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_schema_is_not_judged_by_its_old_code(text: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     module = import_module("pulsekit.schemas.compiled._registration")
     registration = {"exchange": "exchange/me/v1/jobs", "projects": ["try"]}
     monkeypatch.setattr(schemas, "shipped_text", lambda _: text or module.YAML)

@@ -11,7 +11,7 @@ from pulsekit.schemas.drafts import check_schema
 @pytest.mark.parametrize("number", [4, 6, 7])
 @pytest.mark.parametrize("end", ["", "#"])
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_the_drafts_4_6_and_7_are_known(number: int, end: str, scheme: str) -> None:
+def test_the_drafts_4_6_and_7_are_supported(number: int, end: str, scheme: str) -> None:
     assert check_schema({"$schema": f"{scheme}://json-schema.org/draft-0{number}/schema{end}"}).draft == number
 
 
@@ -79,13 +79,13 @@ def test_another_draft_is_refused_rather_than_misread(uri: Any, words: str) -> N
         ({"$schema": "http://json-schema.org/draft-04/schema#", "exclusiveMinimum": 1}, "/exclusiveMinimum"),
     ],
 )
-def test_a_malformed_schema_is_refused_with_the_place_of_the_mistake(schema: Any, place: str) -> None:
+def test_a_malformed_schema_is_refused_with_the_position(schema: Any, place: str) -> None:
     with pytest.raises(SchemaError) as caught:
         check_schema(schema)
     assert str(caught.value).startswith(f"the schema is invalid at {place}: it ")
 
 
-def test_what_is_no_object_is_no_schema() -> None:
+def test_only_an_object_is_a_schema() -> None:
     for value in (None, 1, "x", []):
         with pytest.raises(SchemaError):
             check_schema(value)  # type: ignore[arg-type] # that is the point
@@ -97,7 +97,7 @@ def test_keywords_of_later_drafts_are_ignored() -> None:
     assert checked.has("enum")
 
 
-def test_references_find_their_targets_however_they_are_spelt() -> None:
+def test_references_find_their_targets_in_any_spelling() -> None:
     schema = {
         "$id": "http://example.com/s",
         "items": [
@@ -115,7 +115,7 @@ def test_references_find_their_targets_however_they_are_spelt() -> None:
     assert fourth is schema["items"][0]
 
 
-def test_a_schema_nested_beyond_reason_is_refused_in_words() -> None:
+def test_a_schema_nested_too_deeply_is_refused_with_a_message() -> None:
     deep: Any = {}
     for _ in range(100_000):
         deep = {"not": deep}

@@ -68,7 +68,7 @@ def test_a_field_is_found_by_its_path(text: str, pointer: tuple[Any, ...], value
         ("result=null", "null"),
     ],
 )
-def test_a_value_is_text_where_the_schema_wants_text(text: str, value: Any) -> None:
+def test_a_value_is_text_if_the_schema_requires_text(text: str, value: Any) -> None:
     place = edited(PENDING, text)
     for step in text.partition("=")[0].split("."):
         place = place[step]
@@ -98,7 +98,7 @@ def test_missing_containers_are_created_as_the_schema_requires() -> None:
     assert JOB.is_valid(job)
 
 
-def test_without_a_schema_numbers_lead_into_lists_and_names_into_objects() -> None:
+def test_without_a_schema_numbers_index_lists_and_names_objects() -> None:
     assert edited({}, "a.b.0.c=1", "/x.y=now", "l.-=true", "n=null", schema=None) == {
         "a": {"b": [{"c": 1}]},
         "x.y": "now",
@@ -110,7 +110,7 @@ def test_without_a_schema_numbers_lead_into_lists_and_names_into_objects() -> No
     assert edited({"b": {"-": 1}}, "a.0=2", "b.-=3", schema=either) == {"a": [2], "b": {"-": 3}}
 
 
-def test_removals_come_first_and_what_is_not_there_need_not_be() -> None:
+def test_removals_come_first_and_may_be_missing() -> None:
     job = edited(
         COMPLETED, "runMachine.name=other", removals=("result", "runMachine", "labels.0", "logs.7", "origin.id")
     )
@@ -121,7 +121,7 @@ def test_removals_come_first_and_what_is_not_there_need_not_be() -> None:
     assert edited(PENDING, removals=("result", "jobInfo.links.0.url")) == PENDING
 
 
-def test_later_assignments_win_and_one_may_go_into_another() -> None:
+def test_later_assignments_override_earlier_ones() -> None:
     job = edited(PENDING, "tier=1", "tier=2", 'origin={"project": "a"}', "origin.project=b")
     assert (job["tier"], job["origin"]) == (2, {"project": "b"})
 
@@ -177,9 +177,7 @@ def test_an_unknown_field_is_removed_from_payloads_that_have_it() -> None:
         (PENDING, "logs.1={}", "/logs", "has 0 items: item 1 cannot be set"),
     ],
 )
-def test_what_one_payload_has_no_place_for_is_a_problem_of_it(
-    payload: Any, assignment: str, pointer: str, words: str
-) -> None:
+def test_a_payload_that_cannot_be_edited_has_a_problem(payload: Any, assignment: str, pointer: str, words: str) -> None:
     with pytest.raises(InvalidPayload) as caught:
         edited(payload, assignment)
     (problem,) = caught.value.problems
@@ -187,7 +185,7 @@ def test_what_one_payload_has_no_place_for_is_a_problem_of_it(
     assert words in problem.message
 
 
-def test_a_schema_with_branches_allows_what_any_of_them_does() -> None:
+def test_a_schema_with_branches_allows_fields_of_any_branch() -> None:
     former = load_schema("pulse-job-2020")
     for field in ("pushLogID=1", "pullRequestID=2", "owner=me"):
         Edits([f"origin.{field}"], schema=former)
@@ -230,7 +228,7 @@ STEPS = st.text("ab01-/~.é", max_size=3)
     ),
     st.lists(STEPS, min_size=1, max_size=4),
 )
-def test_whatever_was_set_is_there_and_whatever_was_unset_is_not(payload: Any, steps: list[str]) -> None:
+def test_set_fields_exist_and_removed_fields_do_not(payload: Any, steps: list[str]) -> None:
     path = "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in steps)
     before = repr(payload)
     try:
@@ -248,7 +246,7 @@ def test_whatever_was_set_is_there_and_whatever_was_unset_is_not(payload: Any, s
         assert edited(once, removals=(path,), schema=None) == once
 
 
-def test_whatever_the_jobs_are_there_is_an_answer() -> None:
+def test_any_job_is_edited_or_refused() -> None:
     edits = Edits(["state=running", "origin.project=x", "labels.-=y", "logs.0.name=z"], ["result"], schema=JOB)
     done = 0
     for job in mutated(JOBS, 1000, 20261125):
@@ -264,7 +262,7 @@ def test_whatever_the_jobs_are_there_is_an_answer() -> None:
     assert done > 500
 
 
-def test_now_is_in_utc_when_the_payload_passes() -> None:
+def test_now_is_the_time_in_utc() -> None:
     times = iter([datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)])
     edits = Edits(["timeStarted=now"], schema=JOB, now=lambda: next(times))
     assert [edits.apply({})["timeStarted"] for _ in range(2)] == ["2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"]

@@ -24,7 +24,7 @@ def only(payload: Any) -> Problem:
     return problem
 
 
-def test_a_missing_property_is_named_and_its_object_pointed_at() -> None:
+def test_a_missing_property_is_reported_at_its_object() -> None:
     job = changed()
     del job["display"]["jobName"]
     problem = only(job)
@@ -32,13 +32,13 @@ def test_a_missing_property_is_named_and_its_object_pointed_at() -> None:
     assert problem.allowed == 'the property "jobName"'
 
 
-def test_each_missing_property_is_a_problem_of_its_own() -> None:
+def test_each_missing_property_is_a_separate_problem() -> None:
     assert [problem.message for problem in JOB.problems({"taskId": "x", "version": 1})] == [
         f'"{name}" is missing' for name in ("origin", "buildSystem", "display", "state", "jobKind")
     ]
 
 
-def test_a_misspelt_property_is_recognised_from_both_sides() -> None:
+def test_a_misspelt_property_is_recognised_on_both_sides() -> None:
     job = changed()
     job["jobkind"] = job.pop("jobKind")
     missing, unknown = JOB.problems(job)
@@ -51,7 +51,7 @@ def test_a_misspelt_property_is_recognised_from_both_sides() -> None:
     assert unknown.message == '"jobkind" is not a known property'
 
 
-def test_unknown_properties_come_in_their_order_with_their_place() -> None:
+def test_unknown_properties_are_in_order_with_positions() -> None:
     text = json.dumps(PENDING, indent=1)[:-2] + ',\n "zebra": 1,\n "a/b~.[0]": {\n}}'
     assert [(p.pointer, p.line, p.column, p.hint) for p in JOB.problems(parse_json(text))] == [
         ("/zebra", 17, 11, "remove it"),
@@ -59,13 +59,13 @@ def test_unknown_properties_come_in_their_order_with_their_place() -> None:
     ]
 
 
-def test_names_with_dots_and_brackets_are_pointed_at_exactly() -> None:
+def test_names_with_dots_and_brackets_have_exact_pointers() -> None:
     schema = load_schema({"additionalProperties": {"additionalProperties": {"type": "integer"}}})
     payload = {"a.b": {"c[0]": 1, "c": 2}, "a": {"b.c[0]": "x", "b": 0}, "a.b.c[0]": {"": 7.5}}
     assert [problem.pointer for problem in schema.problems(payload)] == ["/a/b.c[0]", "/a.b.c[0]/"]
 
 
-def test_a_wrong_word_comes_with_the_right_ones() -> None:
+def test_a_wrong_value_is_reported_with_the_allowed_ones() -> None:
     problem = only(changed(result="Success"))
     assert problem.pointer == "/result"
     assert problem.found == '"Success"'
@@ -103,7 +103,7 @@ def test_a_problem_has_the_value_the_allowed_values_and_a_hint(
     assert problem.allowed
 
 
-def test_a_pattern_is_shown_as_the_schema_has_it() -> None:
+def test_a_pattern_is_shown_as_in_the_schema() -> None:
     assert "^[A-Za-z0-9/+-]+$, " in only(changed(taskId="ä")).message
 
 
@@ -210,12 +210,12 @@ def test_a_value_that_matches_two_forms_of_one_is_reported() -> None:
         ({"exclusiveMaximum": 1}, 1.5, "exclusiveMaximum", "must be less than 1, not 1.5"),
     ],
 )
-def test_every_keyword_has_words(schema: Any, payload: Any, rule: str, message: str) -> None:
+def test_every_keyword_has_a_message(schema: Any, payload: Any, rule: str, message: str) -> None:
     (problem,) = load_schema(schema).problems(payload)
     assert (problem.rule, problem.message) == (rule, message)
 
 
-def test_what_is_found_is_shortened() -> None:
+def test_the_shown_value_is_shortened() -> None:
     job = changed(owner="x" * 5_000_000, display=["y"] * 100_000)
     for problem in JOB.problems(job):
         assert len(problem.found) <= 80
@@ -233,7 +233,7 @@ def test_a_megabyte_of_mistakes_is_explained_in_seconds() -> None:
     assert time.process_time() - begin < 15  # two, unless coverage is measured
 
 
-def test_the_error_reads_as_one_sentence_a_problem() -> None:
+def test_the_error_has_one_sentence_per_problem() -> None:
     with pytest.raises(InvalidPayload) as caught:
         JOB.check(changed(tier=9, result="failed"))
     assert str(caught.value) == (

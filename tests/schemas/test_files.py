@@ -44,14 +44,14 @@ def test_a_reference_names_a_file_beside_the_schema_or_below(tmp_path: Path, ide
     assert (problem.pointer, problem.rule) == ("/status/again/id", "maximum")
 
 
-def test_a_changed_file_of_a_set_counts_at_once(tmp_path: Path) -> None:
+def test_a_changed_file_of_a_set_is_used_at_once(tmp_path: Path) -> None:
     path = _write(tmp_path, job={"$ref": "size.json"}, size={"type": "integer"})
     assert load_schema(path).is_valid(1)
     _write(tmp_path, size={"type": "string"})
     assert not load_schema(path).is_valid(1)
 
 
-def test_a_set_may_be_yaml(tmp_path: Path) -> None:
+def test_a_set_can_be_yaml(tmp_path: Path) -> None:
     (tmp_path / "a.yml").write_text("items: {$ref: b.yaml#/definitions/x}")
     (tmp_path / "b.yaml").write_text("definitions: {x: {type: integer}}")
     assert not load_schema(tmp_path / "a.yml").is_valid(["x"])
@@ -105,7 +105,7 @@ def test_an_error_in_a_file_of_a_set_names_the_file(tmp_path: Path) -> None:
         load_schema(path)
 
 
-def test_a_chain_of_files_has_an_end(tmp_path: Path) -> None:
+def test_a_chain_of_files_is_limited(tmp_path: Path) -> None:
     chain = {f"n{number}": {"items": {"$ref": f"n{number + 1}.json"}} for number in range(300)}
     path = _write(tmp_path, job={"items": {"$ref": "n0.json"}}, **chain)
     with pytest.raises(SchemaError, match="refers to more than 200 files"):

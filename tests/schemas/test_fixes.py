@@ -129,7 +129,7 @@ def test_every_keyword_of_the_schema_that_can_be_broken_has_its_sample() -> None
     assert keywords(SCHEMA) - silent == {rule for _, rule in BROKEN.values()} - {"revision"}
 
 
-def test_words_and_suggestion_say_the_same() -> None:
+def test_hint_and_suggestion_agree() -> None:
     for job, _ in BROKEN.values():
         for problem in JOB.problems(job):
             suggestion = problem.suggestion
@@ -161,7 +161,7 @@ def test_a_suggestion_is_never_worse_than_what_was_there() -> None:
 
 
 @given(st.sampled_from(sorted(FORMATS)), st.text(max_size=40))
-def test_what_is_suggested_for_a_format_has_the_format(name: str, text: str) -> None:
+def test_a_suggested_value_has_the_format(name: str, text: str) -> None:
     schema = load_schema({"format": name})
     for problem in schema.problems(text):
         if problem.suggestion is not None:
@@ -180,11 +180,11 @@ def test_what_is_suggested_for_a_format_has_the_format(name: str, text: str) -> 
         ({"taskId": ""}, "minLength"),
     ],
 )
-def test_where_nothing_is_plain_nothing_is_suggested(members: dict[str, Any], rule: str) -> None:
+def test_an_ambiguous_correction_is_not_suggested(members: dict[str, Any], rule: str) -> None:
     problems = [problem for problem in JOB.problems(PENDING | members) if problem.rule == rule]
     assert [problem.suggestion for problem in problems] == [None]
 
 
-def test_half_a_link_is_no_suggestion() -> None:
+def test_half_a_link_is_not_suggested() -> None:
     job = changed("/logs/0/url", f"https://ci.example.com/{'a' * 255}")
     assert [(problem.rule, problem.suggestion) for problem in JOB.problems(job)] == [("maxLength", None)]

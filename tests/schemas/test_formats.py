@@ -76,13 +76,13 @@ BAD = {
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name in GOOD for text in GOOD[name]])
-def test_what_the_rfc_allows_is_allowed(name: str, text: str) -> None:
+def test_everything_that_the_rfc_allows_is_accepted(name: str, text: str) -> None:
     assert re.search(FORMATS[name].pattern, text)
     assert load_schema({"format": name}).is_valid(text)
 
 
 @pytest.mark.parametrize(("name", "text", "hint"), [(name, *bad) for name in BAD for bad in BAD[name]])
-def test_what_it_does_not_is_refused_with_advice(name: str, text: str, hint: str) -> None:
+def test_an_invalid_text_is_refused_with_a_hint(name: str, text: str, hint: str) -> None:
     (problem,) = load_schema({"format": name}).problems(text)
     assert problem.rule == "format"
     assert problem.allowed == FORMATS[name].allowed

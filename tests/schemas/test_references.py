@@ -73,7 +73,7 @@ def test_an_id_within_a_schema_changes_what_references_name(keyword: str, draft:
     assert {expected for expected, _, _ in verdicts} == {True, False}
 
 
-def test_an_id_within_a_schema_of_draft_4_is_no_error() -> None:
+def test_an_id_within_a_draft_4_schema_is_accepted() -> None:
     schema = load_schema(
         {
             "$schema": DRAFT_4,
@@ -85,7 +85,7 @@ def test_an_id_within_a_schema_of_draft_4_is_no_error() -> None:
     assert [problem.pointer for problem in schema.problems({"info": {"n": "1"}})] == ["/info/n"]
 
 
-def test_an_id_beside_a_reference_counts_for_nothing() -> None:
+def test_an_id_beside_a_reference_is_ignored() -> None:
     schema = {
         "definitions": {"a": INTEGER},
         "properties": {"x": {"$id": "other.json", "$ref": "#/definitions/a"}},
@@ -96,7 +96,7 @@ def test_an_id_beside_a_reference_counts_for_nothing() -> None:
         load_schema({**schema, "items": {"$ref": "other.json"}})
 
 
-def test_a_property_that_is_called_id_is_a_property() -> None:
+def test_a_property_named_id_is_a_property() -> None:
     schema = load_schema({"$schema": DRAFT_4, "properties": {"id": {"type": "string"}, "$id": INTEGER}})
     assert schema.is_valid({"id": "x", "$id": 1})
     assert not schema.is_valid({"id": 1})

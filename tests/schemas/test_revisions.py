@@ -44,7 +44,7 @@ def test_migration_renames_the_number_and_keeps_all_other_values() -> None:
     }
 
 
-def test_every_change_is_named() -> None:
+def test_every_change_is_listed() -> None:
     assert [str(change) for change in migrate(GIT)[1]] == [
         "origin.kind was removed",
         "origin.owner was removed",
@@ -71,7 +71,7 @@ def test_the_former_schema_refused_these_too(job: dict[str, Any]) -> None:
     assert not load_schema(FORMER).is_valid(job)
 
 
-def test_the_two_revisions_agree_on_all_but_the_origin() -> None:
+def test_the_two_revisions_differ_only_in_the_origin() -> None:
     for job in JOBS:
         expected = load_schema(TODAY).is_valid(job)
         origin = {"kind": "hg.mozilla.org"} | {key: value for key, value in job["origin"].items() if key != "id"}

@@ -63,7 +63,7 @@ def test_the_profiles_differ_only_in_formats(members: dict[str, Any], treeherder
     assert schema.is_valid(job) is strict
 
 
-def test_another_profile_is_refused_in_words() -> None:
+def test_an_unknown_profile_is_refused_with_a_message() -> None:
     with pytest.raises(SchemaError, match="unknown profile 'lax'; use one of strict, treeherder"):
         load_schema("pulse-job").check({}, "lax")  # type: ignore[arg-type] # that is the point
 
@@ -171,7 +171,7 @@ def test_a_registration_is_one_object_or_a_list_of_them(given: Any) -> None:
         REGISTRATION | {"destinations": [""]},
     ],
 )
-def test_what_is_no_registration_is_refused(given: Any) -> None:
+def test_a_value_that_is_not_a_registration_is_refused(given: Any) -> None:
     assert not load_schema("registration").is_valid(given)
 
 
@@ -224,7 +224,7 @@ def test_explaining_by_a_shipped_schema_reads_no_yaml(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "text"), [(".yml", "type: integer\n"), (".json", '{"type": "integer"}')])
-def test_a_schema_of_ones_own_is_compiled_once_for_all_processes(tmp_path: Path, suffix: str, text: str) -> None:
+def test_a_custom_schema_is_compiled_once_for_all_processes(tmp_path: Path, suffix: str, text: str) -> None:
     path, cache = (tmp_path / "own").with_suffix(suffix), tmp_path / "cache"
     path.write_text(text)
     first = in_another_process(CHECK, cache, path)
@@ -304,7 +304,7 @@ def test_other_software_compiles_anew(part: str, tmp_path: Path, monkeypatch: py
         schemas._software.cache_clear()
 
 
-def test_a_pattern_that_python_will_read_differently_is_no_warning() -> None:
+def test_a_pattern_with_future_syntax_causes_no_warning() -> None:
     schema = load_schema({"properties": {"a": {"pattern": "[[a]$"}}, "patternProperties": {"[[c]": {}}})
     assert [schema.is_valid({"a": text}) for text in ("[", "b")] == [True, False]  # a warning is an error in tests
     assert [problem.pointer for problem in schema.problems({"a": "b"})] == ["/a"]

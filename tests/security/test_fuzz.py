@@ -33,7 +33,7 @@ def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_whatever_comes_in_is_read_or_refused_as_promised(name: str) -> None:
+def test_any_input_is_read_or_refused_with_a_documented_error(name: str) -> None:
     target = TARGETS[name]
     for seed in (b"", *target.seeds):
         target.check(seed)

@@ -127,7 +127,7 @@ def test_a_project_runs_no_command(text: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["password: *{}\n", "{}: x\n", "url: amqps://me:{}@h/\n", "{}\n", "password: [{}\n", "- {}\n"]
 )
-def test_a_link_to_the_users_file_gives_nothing_away(text: str, tmp_path: Path) -> None:
+def test_a_link_to_the_users_file_reveals_nothing(text: str, tmp_path: Path) -> None:
     secret = PASSWORD[:4]
     theirs = tmp_path / "home" / "secret.yml"
     theirs.parent.mkdir()

@@ -90,7 +90,7 @@ def test_a_reference_outside_of_the_schema_is_refused_and_not_read(
     assert [event for event in heard if "secret" in event or not event.startswith("open")] == []
 
 
-def test_what_only_looks_like_a_reference_is_not_followed(heard: list[str]) -> None:
+def test_text_that_looks_like_a_reference_is_not_followed(heard: list[str]) -> None:
     schema = load_schema(
         {
             "$id": "file:///etc/passwd",  # a name, and no more

@@ -124,7 +124,7 @@ async def test_a_malformed_answer_does_not_show_it(
 
 @pytest.mark.parametrize("where", ["127.0.0.1:1", "nowhere.invalid", "127.0.0.1:1,nowhere.invalid"])
 @pytest.mark.parametrize("scheme", ["amqp", "amqps"])
-async def test_a_broker_that_is_not_there_does_not_show_it(
+async def test_an_unreachable_broker_does_not_show_it(
     where: str, scheme: str, logged: pytest.LogCaptureFixture
 ) -> None:
     shown = await _attempt(f"{scheme}://me:{ENCODED}@{where}/", insecure=True)
@@ -150,7 +150,7 @@ async def test_clear_text_to_another_machine_does_not_show_it() -> None:
     assert_hidden(everything(caught.value))
 
 
-async def test_work_that_goes_well_does_not_show_it(broker: RabbitMQ, logged: pytest.LogCaptureFixture) -> None:
+async def test_successful_work_does_not_show_it(broker: RabbitMQ, logged: pytest.LogCaptureFixture) -> None:
     user = broker.user()
     loop = asyncio.get_running_loop()
     loop.slow_callback_duration = 0
@@ -395,7 +395,7 @@ def test_the_report_of_a_bug_does_not_show_it(capfd: Any, monkeypatch: pytest.Mo
     assert_hidden(said)
 
 
-def test_words_without_end_are_searched_for_passwords_at_once(capfd: Any) -> None:
+def test_endless_words_are_searched_for_passwords_at_once(capfd: Any) -> None:
     begin = time.process_time()
     fail("://:" * 100_000 + " x@" + ":/" * 100_000 + f" {URL}")
     assert time.process_time() - begin < 5  # a second; squared, hours
@@ -421,7 +421,7 @@ def proc() -> Path:
     return path
 
 
-def test_a_command_that_runs_cannot_be_asked_for_it(proc: Path, broker: RabbitMQ, tmp_path: Path) -> None:
+def test_the_arguments_of_a_running_command_do_not_contain_it(proc: Path, broker: RabbitMQ, tmp_path: Path) -> None:
     user = broker.user()
     pulsekit("exchange", "create", f"exchange/{user.name}/x", folder=tmp_path, url=user.url)
     with start("tail", f"exchange/{user.name}/x", folder=tmp_path, url=user.url) as tail:
@@ -432,7 +432,7 @@ def test_a_command_that_runs_cannot_be_asked_for_it(proc: Path, broker: RabbitMQ
         tail.communicate()
 
 
-def test_what_a_command_starts_cannot_be_asked_for_it(proc: Path, tmp_path: Path) -> None:
+def test_a_child_process_cannot_read_it_from_its_parent(proc: Path, tmp_path: Path) -> None:
     (tmp_path / "look.py").write_text(_LOOK)
     (tmp_path / "secret").write_text(PASSWORD)
     arguments = ("sandbox", "--port", "0", "--password-file", "secret", "--", sys.executable, "look.py")

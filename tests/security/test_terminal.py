@@ -111,7 +111,7 @@ async def exchange(user: PulseUser) -> AsyncIterator[str]:
 # what strangers publish
 
 
-async def test_hostile_messages_are_shown_and_do_nothing(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+async def test_hostile_messages_are_shown_without_an_effect(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     listening = ("tail", exchange, "-n", str(COUNT), "--idle", "30")
     with (
         Screen(*listening, folder=tmp_path, url=user.url, apart=True) as brief,
@@ -133,7 +133,7 @@ async def test_hostile_messages_are_shown_and_do_nothing(user: PulseUser, exchan
             assert clean(text) in shown
 
 
-async def test_hostile_messages_are_whole_in_ndjson_and_do_nothing(
+async def test_hostile_messages_are_complete_in_ndjson_without_an_effect(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     saved = tmp_path / "saved.ndjson"
@@ -158,9 +158,7 @@ async def test_hostile_messages_are_whole_in_ndjson_and_do_nothing(
             assert record["payload"] == json.loads(body)
 
 
-async def test_hostile_messages_that_wait_in_a_queue_can_be_looked_at(
-    user: PulseUser, exchange: str, tmp_path: Path
-) -> None:
+async def test_hostile_messages_in_a_queue_can_be_peeked_at(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     queue = f"queue/{user.name}/q"
     async with library.connect(user.url) as pulse:
         async with pulse.subscribe(exchange, queue=queue):
@@ -253,14 +251,14 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: clean(" ".join(arguments))[:40])
-def test_hostile_files_and_arguments_do_nothing_to_a_terminal(arguments: tuple[str, ...], files: Path) -> None:
+def test_hostile_files_and_arguments_do_not_control_a_terminal(arguments: tuple[str, ...], files: Path) -> None:
     with Screen(*arguments, folder=files, url="amqp://me:p@127.0.0.1:1/", extra={"PULSEKIT_DEBUG": "1"}) as screen:
         status, shown = screen.end()
     assert status in {0, 1, 2, 4, 74}, shown
     assert raw_characters(shown) == []
 
 
-def test_hostile_keys_and_records_at_a_pipe_do_nothing(files: Path) -> None:
+def test_hostile_keys_and_records_in_a_pipe_have_no_effect(files: Path) -> None:
     lines = (files / "r.ndjson").read_bytes()
     for command in (("match", "-o", "pretty"), ("validate", "-o", "pretty"), ("preview", "-o", "pretty")):
         done = pulsekit(*command, folder=files, given=lines)
@@ -268,7 +266,7 @@ def test_hostile_keys_and_records_at_a_pipe_do_nothing(files: Path) -> None:
         assert raw_characters(done.out + done.err) == []
 
 
-async def test_hostile_recordings_are_sent_again_and_do_nothing(user: PulseUser, exchange: str, files: Path) -> None:
+async def test_hostile_recordings_are_replayed_without_an_effect(user: PulseUser, exchange: str, files: Path) -> None:
     for sending in (
         ("replay", "r.ndjson", "--exchange", exchange),
         ("publish", "r.ndjson", "--exchange", exchange, "--no-schema"),

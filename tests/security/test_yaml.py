@@ -95,7 +95,7 @@ def test_hostile_yaml_is_refused_at_once(place: str, kind: str, huge: Path, tmp_
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_a_file_that_never_ends_is_not_read_to_its_end(place: str, tmp_path: Path) -> None:
+def test_an_endless_file_is_not_read_completely(place: str, tmp_path: Path) -> None:
     name, arguments = PLACES[place]
     (tmp_path / "job.json").write_text("{}")
     path = tmp_path / name

@@ -57,7 +57,7 @@ def run(text: str, folder: Path) -> tuple[int, str]:
         return process.wait(), said.read_text()
 
 
-def test_a_process_ends_with_its_test_however_that_ends(tmp_path: Path) -> None:
+def test_a_process_ends_with_its_test(tmp_path: Path) -> None:
     status, said = run(CHILD + OTHERS, tmp_path)
     assert status == 1
     assert re.findall(r"^(?:FAILED|ERROR) \S+", said, re.MULTILINE) == [

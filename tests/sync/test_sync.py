@@ -370,7 +370,7 @@ def test_a_signal_lets_the_current_message_finish(pulse: pulsekit.sync.Pulse, us
 @pytest.mark.parametrize(
     ("module", "test"), [("gevent.monkey", "is_module_patched"), ("eventlet.patcher", "is_monkey_patched")]
 )
-def test_greenlets_in_the_place_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, module: str, test: str) -> None:
+def test_greenlets_instead_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, module: str, test: str) -> None:
     class Patched:
         """The part of the module that tells whether threads are replaced."""
 

@@ -111,7 +111,7 @@ def test_a_time_without_a_zone_is_an_error_but_utc_in_payloads() -> None:
         ({"owner": None}, "owner"),
     ],
 )
-def test_a_payload_that_treeherder_drops_is_no_job(change: dict[str, Any], words: str) -> None:
+def test_a_payload_that_treeherder_drops_is_not_a_job(change: dict[str, Any], words: str) -> None:
     payload = {name: value for name, value in {**JOB.payload(), **change}.items() if value is not None}
     with pytest.raises(pulsekit.InvalidPayload, match=words):
         Job.from_payload(payload)

@@ -51,7 +51,7 @@ def test_a_message_with_its_task_has_the_verdict_on_its_job() -> None:
         ({"metadata": TASK["metadata"] | {"owner": "x" * 60}}, "stored", "owner-long", "/task/metadata/owner"),
     ],
 )
-def test_a_finding_has_its_place_in_the_task_or_its_message(
+def test_a_finding_has_its_position_in_the_task_or_message(
     parts: dict[str, Any], outcome: str, rule: str, pointer: str
 ) -> None:
     (found,) = judged(line(**parts))
@@ -142,7 +142,7 @@ def test_states_that_go_backwards_are_found_among_messages_and_not_among_definit
     assert [found.placed.verdict.outcome for _ in range(2) for found in judged(TASK, states=True)] == ["stored"] * 12
 
 
-def test_a_record_that_cannot_be_read_is_a_problem() -> None:
+def test_an_unreadable_record_is_a_problem() -> None:
     with pytest.raises(InvalidPayload, match="version 2"):
         judged({"v": 2, "exchange": EXCHANGE, "routing_key": "x", "body": "{}"})
 

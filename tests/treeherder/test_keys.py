@@ -21,7 +21,7 @@ def test_a_job_is_published_under_destination_and_project() -> None:
 
 
 @pytest.mark.parametrize("job", [{}, [], None, {"origin": []}, {"origin": {"project": 1}}, {"origin": {"project": ""}}])
-def test_a_payload_without_a_project_needs_a_key_of_its_own(job: Any) -> None:
+def test_a_payload_without_a_project_needs_an_explicit_key(job: Any) -> None:
     with pytest.raises(InvalidMessage, match="--routing-key"):
         routing_key(job, "treeherder")
 
@@ -49,7 +49,7 @@ def test_the_task_is_the_slug_of_the_uuid() -> None:
 
 
 @given(st.uuids(), st.integers(0, 10**6))
-def test_a_slug_is_url_safe_and_leads_back_to_the_uuid(uuid: UUID, retry: int) -> None:
+def test_a_slug_is_url_safe_and_converts_back_to_the_uuid(uuid: UUID, retry: int) -> None:
     found = task_of(f"{uuid}/{retry}")
     assert found is not None
     slug, number = found

@@ -136,9 +136,7 @@ GOOD_ONES = [
 
 
 @pytest.mark.parametrize(("rule", "job", "pointers"), BREACHES)
-def test_a_broken_rule_is_found_where_it_is_broken_and_no_other(
-    rule: str, job: dict[str, Any], pointers: list[str]
-) -> None:
+def test_each_broken_rule_is_found_and_no_other(rule: str, job: dict[str, Any], pointers: list[str]) -> None:
     found = lint_job(job)
     assert [(one.rule, one.pointer) for one in found] == [(rule, pointer) for pointer in pointers]
     assert all(one.message and one.hint for one in found)
@@ -149,7 +147,7 @@ def test_a_job_that_keeps_the_rules_has_no_findings(job: dict[str, Any]) -> None
     assert lint_job(job) == ()
 
 
-def test_every_rule_is_tried() -> None:
+def test_every_rule_is_tested() -> None:
     of_several_jobs, of_messages = "state-backwards", {"content-type", "content-encoding"}  # see test_verdict.py
     tried = {rule for rule, _, _ in BREACHES} | {of_several_jobs, "key-mismatch", "project-unknown"} | of_messages
     assert tried == {rule.name for rule in RULES} == {*CHECKS, of_several_jobs} | of_messages
@@ -161,7 +159,7 @@ def test_times_are_compared_over_one_that_is_missing() -> None:
     assert found[0].message == "is 1 second before timeScheduled"
 
 
-def test_a_key_has_to_follow_from_the_job() -> None:
+def test_a_key_must_follow_from_the_job() -> None:
     assert lint_job(GOOD, "treeherder.try._") == ()
     (found,) = lint_job(GOOD, "treeherder.autoland._")
     assert (found.rule, found.severity, found.pointer) == ("key-mismatch", "wrong", "/origin/project")
@@ -169,7 +167,7 @@ def test_a_key_has_to_follow_from_the_job() -> None:
     assert '"try"' in found.message
 
 
-def test_what_is_dropped_comes_first_and_what_is_cosmetic_last() -> None:
+def test_findings_are_ordered_by_severity() -> None:
     job = but({"timeStarted": "soon", "logs": [{"name": "log", "url": url(30)}]}, without="owner result")
     job["taskId"] = PENDING["taskId"]
     severities = [one.severity for one in lint_job(job)]
@@ -218,7 +216,7 @@ def test_states_go_forwards_among_the_jobs_of_a_file(names: list[str], backwards
     assert {rule for rules in found for rule in rules} <= {"state-backwards"}
 
 
-def test_another_task_and_another_retry_have_states_of_their_own() -> None:
+def test_another_task_or_retry_has_its_own_states() -> None:
     one = Linter()
     one.lint(GOOD)
     pending = but({"state": "pending", **SCHEDULED}, without="result timeStarted timeCompleted")
@@ -227,7 +225,7 @@ def test_another_task_and_another_retry_have_states_of_their_own() -> None:
     assert (found.pointer, found.message) == ("/state", '"pending" follows "completed" of the same taskId')
 
 
-def test_a_new_file_begins_anew() -> None:
+def test_a_new_file_resets_the_states() -> None:
     one = Linter()
     assert states("completed", one=one) == [()]
     one.begin()
@@ -284,7 +282,7 @@ def test_rules_that_need_a_key_or_a_file_can_be_disabled() -> None:
         ("nonsense", "rules are content-type, content-encoding, owner-missing, "),
     ],
 )
-def test_a_rule_that_there_is_not_cannot_be_switched_off(name: str, words: str) -> None:
+def test_an_unknown_rule_cannot_be_disabled(name: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=f"'{name}'.*{words}"):
         Linter(["message-large", name])
 
@@ -310,7 +308,7 @@ def test_any_json_as_a_property_is_linted_without_an_error(name: str, value: Any
 
 
 @pytest.mark.parametrize("payload", [None, 1, "text", [], [GOOD], True, float("nan")])
-def test_what_is_no_object_breaks_no_rule(payload: Any) -> None:
+def test_a_value_that_is_not_an_object_breaks_no_rule(payload: Any) -> None:
     assert lint_job(payload) == ()
 
 
@@ -332,7 +330,7 @@ def test_a_job_that_json_cannot_represent_breaks_only_the_other_rules() -> None:
     assert [one.rule for one in lint_job(loop)] == ["product-name-long"]
 
 
-def test_the_size_decides_whether_it_is_known_or_not() -> None:
+def test_the_size_is_checked_even_if_it_is_not_given() -> None:
     large = but({"labels": ["x" * 40] * 200})
     size = len(encode_payload(large))
     assert size > 8192

@@ -107,7 +107,7 @@ def test_a_job_with_every_property_is_stored_under_treeherders_names() -> None:
     assert preview_job(COMPLETED) == STORED_COMPLETED
 
 
-def test_of_a_job_with_little_the_rest_is_unknown_or_absent() -> None:
+def test_missing_values_of_a_job_are_unknown_or_absent() -> None:
     assert preview_job(PENDING) == STORED_PENDING
 
 
@@ -170,12 +170,12 @@ def test_the_machine_is_the_build_machine_and_one_platform_is_enough(
     assert (job["machine"], job["build_platform"], job["machine_platform"]) == (name, build, run)
 
 
-def test_an_owner_over_fifty_characters_is_cut_before_the_schema_is_asked() -> None:
+def test_an_owner_over_fifty_characters_is_cut_before_validation() -> None:
     assert stored(owner="o" * 50)["who"] == "o" * 50
     assert stored(owner="o" * 51)["who"] == "o" * 49
 
 
-def test_what_is_missing_is_shown_as_unknown() -> None:
+def test_a_missing_value_is_shown_as_unknown() -> None:
     seen = preview_job(without(COMPLETED, "reason", "productName"))["job"]
     assert (seen["reason"], seen["product_name"]) == ("unknown", "unknown")
 
@@ -254,7 +254,7 @@ def test_a_task_id_of_another_form_has_no_task(task_id: str) -> None:
         (None, [""]),
     ],
 )
-def test_what_treeherder_drops_is_refused_with_every_reason(job: Any, pointers: list[str]) -> None:
+def test_a_dropped_job_is_refused_with_every_reason(job: Any, pointers: list[str]) -> None:
     with pytest.raises(InvalidPayload) as caught:
         preview_job(job)
     assert [problem.pointer for problem in caught.value.problems] == pointers
@@ -305,7 +305,7 @@ def test_the_form_shares_nothing_with_the_job() -> None:
 
 
 @given(st.uuids(), st.integers(0, 9999))
-def test_the_task_of_any_uuid_leads_back_to_it(uuid: UUID, retry: int) -> None:
+def test_the_task_of_any_uuid_converts_back(uuid: UUID, retry: int) -> None:
     seen = stored(taskId=f"{uuid}/{retry}")
     assert UUID(bytes=urlsafe_b64decode(seen["taskcluster_task_id"] + "==")) == uuid
     assert seen["taskcluster_retry_id"] == retry
@@ -405,7 +405,7 @@ def test_every_valid_job_is_shown_as_by_the_reference_rules() -> None:
 
 
 @pytest.mark.parametrize("job", [PENDING, RUNNING, COMPLETED])
-def test_what_was_worked_out_by_hand_is_what_the_facts_have(job: dict[str, Any]) -> None:
+def test_the_reference_rules_agree_with_worked_examples(job: dict[str, Any]) -> None:
     known = {"pending": STORED_PENDING, "completed": STORED_COMPLETED}
     assert as_told(job) == known.get(job["state"], preview_job(job))
 

@@ -110,7 +110,7 @@ def test_each_way_in_which_treeherder_drops_a_push_has_a_rule(message: PushMessa
     assert re.search(words, found.message)
 
 
-def test_every_rule_about_pushes_is_tried_here() -> None:
+def test_every_rule_about_pushes_is_tested() -> None:
     cases = test_each_way_in_which_treeherder_drops_a_push_has_a_rule.pytestmark[0].args[1]  # type: ignore[attr-defined] # of pytest
     assert {case[1] for case in cases} == {rule.name for rule in PUSH_RULES}
 

@@ -22,7 +22,7 @@ def fields(link: str) -> dict[str, str]:
     return {name: value for name, [value] in parse_qs(urlsplit(link).query, strict_parsing=True).items()}
 
 
-def test_the_description_says_what_to_bind_for_whom() -> None:
+def test_the_description_names_bindings_and_publisher() -> None:
     assert BOTH.text == (
         "Please have Treeherder load the jobs we publish on Pulse.\n"
         "\n"
@@ -49,7 +49,7 @@ def test_the_description_says_what_to_bind_for_whom() -> None:
     )
 
 
-def test_what_differs_is_asked_for_apart() -> None:
+def test_different_targets_are_requested_separately() -> None:
     assert APART.text.index("For staging:") < APART.text.index("For production:")
     blocks = re.findall(r"```json\n(.*?)```", APART.text, re.DOTALL)
     assert [read_registrations(block, source="bug") for block in blocks] == [(TRIAL,), (MAIN,)]
@@ -87,7 +87,7 @@ def test_the_link_can_contain_any_name_and_is_escaped(name, destination, project
     assert fields(bug.link)["short_desc"] == bug.summary
 
 
-def test_a_link_too_long_for_web_servers_goes_without_the_description() -> None:
+def test_a_link_too_long_for_web_servers_omits_the_description() -> None:
     bug = Bug({Target.PRODUCTION: Registration(JOBS, ["th"], [f"project-{n}._" for n in range(400)])})
     assert not bug.is_whole
     assert len(bug.link) < 8000
@@ -95,7 +95,7 @@ def test_a_link_too_long_for_web_servers_goes_without_the_description() -> None:
     assert "- and 380 more" in bug.text
 
 
-def test_the_record_can_be_read_where_registrations_are() -> None:
+def test_the_record_can_be_read_as_registrations() -> None:
     record = APART.record()
     assert read_registrations(json.dumps(record), source="bug") == (TRIAL, MAIN)
     assert record["targets"]["staging"] == {"exchange": JOBS, "destinations": ["th-staging"], "projects": ["#"]}

@@ -14,7 +14,7 @@ JOB: dict[str, Any] = {
 }
 
 
-def test_a_glance_reads_like_treeherder_shows_it() -> None:
+def test_a_summary_reads_as_treeherder_shows_the_job() -> None:
     seen = summarize(JOB)
     assert seen is not None
     assert (seen.symbol, seen.state, seen.result, seen.name) == ("M(bc5)", "completed", "success", "test-linux")
@@ -26,12 +26,12 @@ def test_a_glance_reads_like_treeherder_shows_it() -> None:
 @pytest.mark.parametrize(
     "payload", [None, 1, "x", [], {}, {"state": "running"}, {"display": {}}, {"display": 1, "state": "x"}]
 )
-def test_what_is_not_a_job_has_no_glance(payload: Any) -> None:
+def test_a_payload_that_is_not_a_job_has_no_summary(payload: Any) -> None:
     assert summarize(payload) is None
 
 
 @pytest.mark.parametrize("broken", [{"display": {}}, {"origin": 1}, {"result": [1]}, {"display": {"jobSymbol": True}}])
-def test_a_broken_job_is_read_as_far_as_it_goes(broken: dict[str, Any]) -> None:
+def test_a_broken_job_is_summarized_as_far_as_possible(broken: dict[str, Any]) -> None:
     seen = summarize(JOB | broken)
     assert seen is not None
     assert seen.state == "completed"

@@ -197,7 +197,7 @@ def test_an_exception_is_retried_if_the_next_run_is_a_retry(created: str, retrie
 # what is absent
 
 
-def test_what_a_task_does_not_say_has_defaults() -> None:
+def test_missing_fields_of_a_task_have_defaults() -> None:
     job = predict_job(message("pending", {"state": "pending"}, task=changed(extra={"treeherder": {"symbol": ""}}))).job
     assert job is not None
     assert job["display"] == {"jobName": COMMON["display"]["jobName"], "jobSymbol": "", "groupSymbol": "?"}
@@ -364,7 +364,7 @@ def test_a_message_that_the_handler_cannot_read_is_dropped(
     assert (predicted.findings[0].rule, predicted.findings[0].pointer) == expected
 
 
-def test_every_rule_about_tasks_is_tried_here() -> None:
+def test_every_rule_about_tasks_is_tested() -> None:
     tried = {
         rule
         for test in (
@@ -423,7 +423,7 @@ def test_a_definition_without_a_message_is_shown_in_each_state() -> None:
     assert not any("timestamp" in name for form in forms for name in form)
 
 
-def test_shapes_are_recognized_with_the_places_of_their_parts() -> None:
+def test_shapes_are_recognized_with_pointers_to_their_parts() -> None:
     payload = message("failed", RAN | {"state": "failed"}).payload
     exchange = EXCHANGES[4]
     line = {"message": {"exchange": exchange, "payload": payload, "root_url": "https://tc.example"}, "task": TASK}
@@ -465,11 +465,11 @@ def test_a_graph_is_recognized_with_labels_or_ids_as_keys() -> None:
         {"v": 1, "type": "gap"},
     ],
 )
-def test_all_else_is_a_job(value: Any) -> None:
+def test_any_other_value_is_a_job(value: Any) -> None:
     assert recognize(value) is None
 
 
-def test_a_field_of_the_job_has_the_place_of_its_source() -> None:
+def test_a_field_of_the_job_has_the_pointer_of_its_source() -> None:
     given = message("pending", {"state": "pending"})
     predicted = predict_job(replace(given, payload_at="/message/payload", task_at="/task"))
     for pointer, source in [

@@ -48,7 +48,7 @@ def test_a_time_with_a_zone_is_read_in_whole_seconds(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["2026-11-23T12:00:00", "2026-11-23 12:00", "23-Nov-2026 12:00:00", "2026-11-23 12:00 PST"]
 )
-def test_a_time_without_a_zone_that_is_known_counts_as_utc(text: str) -> None:
+def test_a_time_without_a_known_zone_is_utc(text: str) -> None:
     assert read_time(text) == (NOON, False, True)
 
 
@@ -77,12 +77,12 @@ def test_a_date_without_a_time_is_midnight() -> None:
         "2026-11-23 13:00 am",
     ],
 )
-def test_what_treeherder_cannot_read_is_not_read(text: str) -> None:
+def test_a_time_that_treeherder_cannot_read_is_not_read(text: str) -> None:
     assert _oracle(text) is None
     assert read_time(text) is None
 
 
-def test_a_very_long_text_is_no_time() -> None:
+def test_a_very_long_text_is_not_a_time() -> None:
     assert read_time("2" * 1_000_000) is None
 
 

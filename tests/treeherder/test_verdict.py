@@ -145,7 +145,7 @@ def test_kombu_accepts_some_of_these_and_refuses_others() -> None:
 
 
 @pytest.mark.parametrize("content_type", ["", "text/plain", "application/json; charset=utf-8"])
-def test_a_content_type_that_drops_a_job_is_named(content_type: str) -> None:
+def test_a_content_type_that_drops_a_job_is_reported(content_type: str) -> None:
     verdict = judge(message(content_type=content_type or None))
     (found,) = [one for one in verdict.findings if one.severity is Severity.DROPPED]
     assert found.rule == "content-type"
@@ -153,7 +153,7 @@ def test_a_content_type_that_drops_a_job_is_named(content_type: str) -> None:
     assert not verdict.problems
 
 
-def test_a_content_type_that_is_not_known_is_an_assumption() -> None:
+def test_an_unknown_content_type_is_an_assumption() -> None:
     assert judge(BODY).outcome == judge(COMPLETED).outcome == "stored"
     assert [one for one in judge(BODY).assumptions if "application/json" in one]
     assert judge(message(content_type=JSON)).assumptions == (
@@ -162,7 +162,7 @@ def test_a_content_type_that_is_not_known_is_an_assumption() -> None:
     )
 
 
-def test_a_record_written_by_hand_need_not_say_its_content_type() -> None:
+def test_a_record_written_by_hand_needs_no_content_type() -> None:
     by_hand = read_record({"routing_key": "treeherder.mozilla-central._", "payload": COMPLETED})
     assert judge(by_hand).outcome == "stored"
     of_a_delivery = read_record(message_record(message()))
@@ -176,7 +176,7 @@ def test_a_body_is_decompressed_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -
     assert (verdict.outcome, verdict.problems[0].rule) == ("unknown", "size")
 
 
-def test_the_key_of_a_message_is_looked_at() -> None:
+def test_the_key_of_a_message_is_checked() -> None:
     sent = message(content_type=JSON)
     assert judge(sent).findings == judge(COMPLETED).findings
     sent.routing_key = "treeherder.try._"
@@ -200,7 +200,7 @@ def test_the_key_of_a_message_is_looked_at() -> None:
         ({"timeStarted": "soon"}, "dropped", "time-unreadable"),
     ],
 )
-def test_what_the_loader_does_beside_the_schema(change: dict[str, Any], outcome: str, rule: str) -> None:
+def test_the_loader_does_more_than_the_schema(change: dict[str, Any], outcome: str, rule: str) -> None:
     verdict = judge(COMPLETED | change, context=Context(today=TODAY))
     assert (verdict.outcome, verdict.problems) == (outcome, ())
     (found,) = [one for one in verdict.findings if one.rule == rule]
@@ -236,7 +236,7 @@ def test_the_strict_profile_has_more_problems_and_the_same_outcome() -> None:
     assert strict.job == judge(job).job
 
 
-def test_a_project_has_to_be_active_where_the_repositories_are_known() -> None:
+def test_a_project_must_be_active_if_the_repositories_are_known() -> None:
     for known, outcome in (
         ({"mozilla-central": True}, "stored"),
         ({"mozilla-central": False}, "dropped"),
@@ -276,7 +276,7 @@ def test_a_state_that_goes_backwards_is_ignored() -> None:
     assert several.judge(running).outcome == judge(running).outcome == "stored"
 
 
-def test_a_job_that_cannot_be_written_is_dropped() -> None:
+def test_a_job_that_cannot_be_encoded_is_dropped() -> None:
     verdict = judge(COMPLETED | {"retryId": 10**5000})
     assert (verdict.outcome, [one.rule for one in verdict.problems]) == ("dropped", ["json"])
     assert judge(COMPLETED | {"retryId": 10**5000}, context=Context(profile="strict")).outcome == "dropped"
@@ -334,7 +334,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING, st.text(max_size=3), st.text(max_size=8), ANYTHING, st.binary())
-def test_nothing_that_is_judged_raises(payload: Any, kind: str, encoding: str, compression: Any, body: bytes) -> None:
+def test_no_judged_value_raises(payload: Any, kind: str, encoding: str, compression: Any, body: bytes) -> None:
     context = Context(content_type=kind, content_encoding=encoding, compression=compression, routing_key=kind)
     for subject in (payload, body):
         verdict = judge(subject, context=context)

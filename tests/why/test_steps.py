@@ -95,7 +95,7 @@ BREAKS: list[tuple[str, Callable[[Stand], None], str, str]] = [
 
 
 @pytest.mark.parametrize(("name", "change", "detail", "hint"), BREAKS)
-def test_the_first_step_that_failed_says_what_to_change(
+def test_the_first_failed_step_says_what_to_change(
     stand: Stand, name: str, change: Callable[[Stand], None], detail: str, hint: str
 ) -> None:
     change(stand)
@@ -107,7 +107,7 @@ def test_the_first_step_that_failed_says_what_to_change(
     assert hint in explanation.failed.hint
 
 
-def test_a_run_is_the_one_asked_for_or_the_last(stand: Stand) -> None:
+def test_a_run_is_the_requested_one_or_the_last(stand: Stand) -> None:
     first = RUN | {"state": "exception", "reasonResolved": "worker-shutdown"}
     stand.status([first, RUN | {"runId": 1, "reasonCreated": "retry"}])
     retry = STORED | {"results": [["M", "3", "completed", "retry", SLUG, 0]]}
@@ -160,7 +160,7 @@ def test_an_answer_that_cannot_be_read_leaves_its_step_unknown(stand: Stand, pat
         assert str(status) in failed.detail
 
 
-def test_a_site_that_answers_slowly_leaves_the_step_unknown_at_the_deadline(stand: Stand) -> None:
+def test_a_slow_site_leaves_the_step_unknown_at_the_deadline(stand: Stand) -> None:
     with dripping(b"HTTP/1.1 200 OK\r\nX-Long: ") as slow:
         failed = explain(Target(SLUG, root_url=stand.url, treeherder=slow), OnlineEvidence(1)).failed
     assert failed is not None
@@ -284,7 +284,7 @@ GOOD = {"v": 1, "type": "pulsekit-why", "target": {"task_id": SLUG}, "pages": {}
         GOOD | {"pages": 1},
     ],
 )
-def test_a_file_that_is_not_one_of_why_is_refused(value: Any) -> None:
+def test_a_file_that_is_not_from_why_is_refused(value: Any) -> None:
     assert SavedEvidence(GOOD).target == Target(SLUG)
     with pytest.raises(InvalidInput, match="file"):
         SavedEvidence(value)

@@ -38,7 +38,7 @@ def test_ids_and_urls_of_taskcluster_and_treeherder_are_read(text: str, expected
     assert read_target(text) == expected
 
 
-def test_options_replace_what_the_url_says() -> None:
+def test_options_override_the_url() -> None:
     read = read_target(f"{COMMUNITY}/tasks/{SLUG}", root_url="https://tc.example/", treeherder="https://th.example/")
     assert read == Target(SLUG, root_url="https://tc.example", treeherder="https://th.example")
 
@@ -50,7 +50,7 @@ def test_options_replace_what_the_url_says() -> None:
         *(f"https://me:hunter2@tc.example/tasks/{SLUG}", f"{FIREFOX}/tasks/{SLUG}x", "\x1b", f"/tasks/{SLUG}"),
     ],
 )
-def test_what_is_neither_is_refused(text: str) -> None:
+def test_any_other_text_is_refused(text: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         read_target(text)
     assert "\x1b" not in str(caught.value)

@@ -25,12 +25,12 @@ def test_a_file_is_expanded_in_order(call, files) -> None:
     assert result.err == "2 bindings from new.yml\n"
 
 
-def test_a_person_sees_bindings_that_can_be_given_to_tail(call, files) -> None:
+def test_text_output_has_bindings_in_the_form_for_tail(call, files) -> None:
     assert call("bindings", "new.yml", "-o", "pretty").out == f"{JOBS}:treeherder.try\n{JOBS}:treeherder.autoland\n"
 
 
 @pytest.mark.parametrize("form", ["ndjson", "pretty"])
-def test_what_is_written_can_be_read_again(call, files, form) -> None:
+def test_written_output_can_be_read_again(call, files, form) -> None:
     written = call("bindings", "new.yml", "-o", form).out
     assert call("bindings", "-o", form, stdin=written).out == written
 
@@ -53,7 +53,7 @@ def test_a_pipe_is_read_with_and_without_a_dash(call) -> None:
     assert "from <stdin>" in call("bindings", stdin=NEW).err
 
 
-def test_the_variable_is_read_where_no_pipe_is(call, monkeypatch) -> None:
+def test_the_variable_is_read_if_nothing_is_piped(call, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_DATA_INGESTION_SOURCES", f'[{{"exchange": "{JOBS}", "projects": ["q"]}}]')
     result = call("bindings")
     assert result.out == f'{{"exchange":"{JOBS}","pattern":"#.q"}}\n'
@@ -69,7 +69,7 @@ def test_the_configuration_is_read_last(call, folder) -> None:
     assert "from pulsekit.yml" in result.err
 
 
-def test_a_diff_says_what_a_deploy_would_do(call, files) -> None:
+def test_a_diff_shows_what_a_deployment_would_change(call, files) -> None:
     result = call("bindings", "new.yml", "--diff", "old.txt")
     assert result.code == 0
     assert [(json.loads(line)["change"], json.loads(line)["pattern"]) for line in result.out.splitlines()] == [
@@ -80,12 +80,12 @@ def test_a_diff_says_what_a_deploy_would_do(call, files) -> None:
     assert result.err == "1 removed, 1 added, 1 kept\n"
 
 
-def test_a_person_sees_only_what_changes(call, files) -> None:
+def test_text_output_shows_only_changes(call, files) -> None:
     out = call("bindings", "new.yml", "--diff", "old.txt", "-o", "pretty").out
     assert out == f"- {JOBS}:treeherder.gone\n+ {JOBS}:treeherder.autoland\n"
 
 
-def test_a_deploy_that_unbinds_everything_is_warned_of(call, folder) -> None:
+def test_a_deployment_that_unbinds_everything_causes_a_warning(call, folder) -> None:
     (folder / "old").write_text(f"{JOBS}.#.try")
     (folder / "new").write_text(f"{JOBS}.try")
     assert (
@@ -114,14 +114,14 @@ def test_one_of_the_two_may_be_piped(call, files) -> None:
     ],
 )
 @pytest.mark.usefixtures("files")
-def test_what_cannot_be_expanded_ends_with_its_status(call, folder, arguments, code, words) -> None:
+def test_input_that_cannot_be_expanded_is_an_error(call, folder, arguments, code, words) -> None:
     (folder / "bad.yml").write_text("exchange: x\nprojects: *all\n")
     result = call("bindings", *arguments)
     assert (result.code, result.out) == (code, "")
     assert words in result.err
 
 
-def test_a_file_that_is_far_too_large_is_refused(call, folder) -> None:
+def test_a_file_over_the_limit_is_refused(call, folder) -> None:
     with (folder / "huge").open("wb") as file:
         file.truncate((64 << 20) + 1)
     result = call("bindings", "huge")
@@ -142,7 +142,7 @@ RECORDING = "\n".join(
 )
 
 
-def test_a_diff_says_which_messages_would_start_and_stop_arriving(call, files, folder) -> None:
+def test_a_diff_shows_which_messages_would_start_and_stop_arriving(call, files, folder) -> None:
     (folder / "keys.txt").write_text(KEYS)
     result = call("bindings", "new.yml", "--diff", "old.txt", "--keys", "keys.txt")
     assert result.code == 0
@@ -182,7 +182,7 @@ def test_a_recording_counts_on_its_exchange_with_all_its_keys(call, files) -> No
     assert "3 messages: 0 would start to arrive, 1 would stop, 1 arrive before and after, 1 never arrive" in result.err
 
 
-def test_a_recording_may_be_packed(call, files, folder) -> None:
+def test_a_recording_can_be_compressed(call, files, folder) -> None:
     record = json.dumps({"v": 1, "exchange": JOBS, "routing_key": "treeherder.gone", "payload": {}})
     (folder / "jobs.ndjson.gz").write_bytes(gzip.compress(f"{record}\n".encode()))
     arguments = ["bindings", "new.yml", "--diff", "old.txt", "--keys", "jobs.ndjson.gz"]
@@ -199,7 +199,7 @@ def test_keys_may_be_given_one_by_one_and_beside_a_file(call, files, folder) -> 
     assert "3 messages: 1 would start to arrive, 1 would stop, 0 arrive" in call("bindings", "new.yml", *arguments).err
 
 
-def test_a_person_reads_what_moves_beside_each_binding(call, folder) -> None:
+def test_text_output_shows_the_effect_beside_each_binding(call, folder) -> None:
     (folder / "old").write_text(f"{JOBS}.a.#:b.#:c")
     (folder / "new").write_text(f"{JOBS}.a.#:*.x:d.#:e")
     keys = [f"--routing-key={key}" for key in ("a.x", "b.x", "b.y", "d.1", "d.2", "d.3", "d.4")]
@@ -227,7 +227,7 @@ def test_without_a_diff_each_binding_has_its_number_of_matches(call, files) -> N
 ODD = f"exchange: {JOBS}\ndestinations: [treeherder]\nprojects: [try._, autoland, '#', 'moz-*._', try._]\n"
 
 
-def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
+def test_lint_reports_every_finding_of_every_binding(call) -> None:
     result = call("bindings", "--lint", stdin=ODD)
     assert result.code == 1
     found = {line["pattern"]: line["lint"] for line in map(json.loads, result.out.splitlines())}
@@ -246,7 +246,7 @@ def test_lint_says_of_every_binding_what_is_odd_about_it(call) -> None:
     assert result.err == "4 bindings: 1 wrong, 4 cosmetic, 1 note\n"
 
 
-def test_lint_of_what_only_adds_nothing_is_no_failure(call) -> None:
+def test_lint_that_finds_only_useless_bindings_is_no_failure(call) -> None:
     result = call("bindings", "--lint", "-o", "pretty", stdin=f"{JOBS}.a.b.c:a.#")
     assert (result.code, result.err) == (0, "2 bindings: 1 cosmetic\n")
     assert result.out == f"cosmetic  {JOBS}:a.b.c  'a.#' matches every key that this binding matches\n"
@@ -291,7 +291,7 @@ registrations:
 """
 
 
-def test_a_target_has_bindings_of_its_own(call, folder) -> None:
+def test_a_target_has_its_own_bindings(call, folder) -> None:
     (folder / "pulsekit.yml").write_text(PROJECT)
     staging = call("bindings", "--target", "staging")
     assert staging.out == f'{{"exchange":"{JOBS}","pattern":"th-staging.#"}}\n'
@@ -315,7 +315,7 @@ def test_a_target_has_bindings_of_its_own(call, folder) -> None:
     ],
 )
 @pytest.mark.usefixtures("files")
-def test_what_cannot_be_compared_ends_with_its_status(call, folder, arguments, code, words) -> None:
+def test_input_that_cannot_be_compared_is_an_error(call, folder, arguments, code, words) -> None:
     (folder / "empty.txt").write_text("\n")
     (folder / "bad.txt").write_text("fine\n" + "x" * 300)
     result = call("bindings", *arguments)

@@ -111,21 +111,21 @@ def values(lines: list[str]) -> list[str]:
     ],
 )
 @pytest.mark.parametrize("shell", ["zsh", "fish"])
-def test_what_can_come_next_is_proposed(suggest, words, expected, shell) -> None:
+def test_the_next_words_are_suggested(suggest, words, expected, shell) -> None:
     assert sorted(values(suggest(*words, shell=shell))) == sorted(expected)
 
 
 @pytest.mark.parametrize("words", [["publish", "jo"], ["nonsense", ""], ["replay", ""], ["tail", "--save", ""], ["x="]])
-def test_where_nothing_is_known_the_shell_may_propose_files(suggest, words) -> None:
+def test_without_a_suggestion_the_shell_may_suggest_files(suggest, words) -> None:
     assert suggest(*words) == []
 
 
-def test_every_command_is_proposed_with_a_line_about_it(suggest) -> None:
+def test_every_command_is_suggested_with_a_description(suggest) -> None:
     assert suggest("") == [f"{name}\t{about}" for name, (_, about) in _COMMANDS.items()]
 
 
 @pytest.mark.parametrize("name", sorted(_COMMANDS))
-def test_the_options_of_every_command_are_proposed_without_what_is_heavy(folder, name) -> None:
+def test_the_options_of_every_command_are_suggested_without_slow_imports(folder, name) -> None:
     (folder / "pulsekit.yml").write_text(CONFIGURATION)
     (folder / "other.yml").write_text("destinations: [other]")
     words = {"exchange": ["exchange", "create"], "queue": ["queue", "show"]}.get(name, [name])
@@ -138,12 +138,12 @@ def test_the_options_of_every_command_are_proposed_without_what_is_heavy(folder,
     assert not (HEAVY - {"asyncio"} if name in HOSTS else HEAVY).intersection(done.stderr.split())
 
 
-def test_an_option_that_is_given_is_not_proposed_again(suggest) -> None:
+def test_an_option_that_was_given_is_not_suggested_again(suggest) -> None:
     assert "--full" not in values(suggest("tail", "--full", "--f"))
     assert "--destination" in values(suggest("publish", "-d", "x", "--de"))
 
 
-def test_the_user_who_would_log_in_has_a_corner_to_begin_with(suggest, monkeypatch) -> None:
+def test_names_begin_with_the_prefix_of_the_logged_in_user(suggest, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_URL", "amqp://you:s3cr3t@127.0.0.1:1/")
     assert suggest("queue", "show", "") == ["queue/you/"]
     assert values(suggest("exchange", "create", "exchange/y")) == ["exchange/you/"]
@@ -168,7 +168,7 @@ def test_the_user_who_would_log_in_has_a_corner_to_begin_with(suggest, monkeypat
         ("pulsekit ", list(_COMMANDS)),
     ],
 )
-def test_bash_gets_what_goes_in_the_place_of_its_word(at_bash, line, expected) -> None:
+def test_bash_gets_only_the_part_that_replaces_its_word(at_bash, line, expected) -> None:
     assert at_bash(line) == expected
 
 
@@ -211,7 +211,7 @@ def test_names_from_an_untrusted_repository_are_never_executed(folder, suggest) 
 # what must not happen
 
 
-def test_a_configuration_that_cannot_be_read_proposes_nothing_and_says_nothing(suggest, folder) -> None:
+def test_an_unreadable_configuration_suggests_and_prints_nothing(suggest, folder) -> None:
     (folder / "pulsekit.yml").write_text("exchange: [\n")
     assert suggest("publish", "--exchange", "") == []
     assert values(suggest("publish", "--excha")) == ["--exchange"]
@@ -225,7 +225,7 @@ def test_logins_of_the_user_are_proposed_without_what_a_shell_interprets(suggest
     assert suggest("queue", "show", "--login=o") == ["--login=other"]
 
 
-def test_no_password_is_read_or_proposed(suggest, folder, monkeypatch, tmp_path) -> None:
+def test_no_password_is_read_or_suggested(suggest, folder, monkeypatch, tmp_path) -> None:
     (tmp_path / "pulsekit").mkdir()
     (tmp_path / "pulsekit" / "config.yml").write_text(f"user: you\npassword_command: touch {folder}/called\n")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -237,7 +237,7 @@ def test_no_password_is_read_or_proposed(suggest, folder, monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_script_of_each_shell_asks_pulsekit(call, monkeypatch, shell) -> None:
+def test_the_script_of_each_shell_calls_pulsekit(call, monkeypatch, shell) -> None:
     monkeypatch.setenv("SHELL", f"/usr/bin/{shell}")
     result = call("completion", shell)
     assert result.code == 0
@@ -245,7 +245,7 @@ def test_the_script_of_each_shell_asks_pulsekit(call, monkeypatch, shell) -> Non
     assert call("completion").out == result.out
 
 
-def test_another_shell_is_refused_with_those_there_are(call, monkeypatch) -> None:
+def test_an_unknown_shell_is_refused_with_the_known_ones(call, monkeypatch) -> None:
     monkeypatch.setenv("SHELL", "/bin/tcsh")
     result = call("completion")
     assert result.code == 2

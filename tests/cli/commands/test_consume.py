@@ -175,7 +175,7 @@ def test_a_killed_process_loses_nothing_and_repeats_only_what_it_handled(
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-def test_sigterm_finishes_the_message_and_returns_the_others(place: Place, kind: str) -> None:
+def test_sigterm_finishes_the_message_and_requeues_the_others(place: Place, kind: str) -> None:
     place.fill(3, kind=kind)
     with place.consume("step", kind=kind) as process:
         assert read(process, "begin") == ["begin 0"]
@@ -190,7 +190,7 @@ def test_sigterm_finishes_the_message_and_returns_the_others(place: Place, kind:
 
 
 @pytest.mark.parametrize("handler", ["step", "ignores_everything"])
-def test_a_message_that_is_not_finished_in_time_returns(place: Place, handler: str) -> None:
+def test_a_message_that_is_not_finished_in_time_is_requeued(place: Place, handler: str) -> None:
     place.fill(2)
     with place.consume(handler, "--shutdown-timeout", "100ms") as process:
         read(process, "begin")
@@ -243,7 +243,7 @@ def test_a_deleted_queue_has_another_exit_code_than_a_failed_handler(place: Plac
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-def test_poison_goes_to_the_dead_letters_and_the_others_are_handled(place: Place, kind: str) -> None:
+def test_poison_is_dead_lettered_and_the_others_are_handled(place: Place, kind: str) -> None:
     place.pulse.create_exchange(place.dead)
     letters = place.queue.replace("work", "dead")
     with place.pulse.subscribe(place.dead, queue=letters):
@@ -316,7 +316,7 @@ def test_health_is_served_while_a_function_runs(place: Place) -> None:
     assert process.returncode == 0
 
 
-def test_sigterm_stops_while_the_broker_is_away(tmp_path: Path) -> None:
+def test_sigterm_stops_while_the_broker_is_unreachable(tmp_path: Path) -> None:
     (tmp_path / "listener.py").write_text(LISTENER)
     with PulseSandbox() as sandbox, pulsekit.sync.connect(sandbox.url("me")) as pulse:
         pulse.create_exchange("exchange/me/v1/jobs")
@@ -397,7 +397,7 @@ def test_fields_and_routes_select_messages_of_a_known_exchange(
         ("listener:note task-failed --field nonsense=1", "nonsense"),
     ],
 )
-def test_options_that_contradict_each_other_say_what_to_change(offline: Path, words: str, expected: str) -> None:
+def test_contradicting_options_are_reported_with_a_correction(offline: Path, words: str, expected: str) -> None:
     url = "amqp://me:p@127.0.0.1:1/"
     done = pulsekit_command("consume", *words.split(), "--app-dir", "app", folder=offline, url=url)
     assert (done.status, done.out) == (2, "")

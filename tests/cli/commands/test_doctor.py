@@ -60,7 +60,7 @@ def test_the_first_failure_decides_the_exit_status(
     assert str(tmp_path) not in done.out + done.err
 
 
-def test_a_configuration_that_cannot_be_read_is_a_finding(user: PulseUser, tmp_path: Path) -> None:
+def test_an_invalid_configuration_is_a_failed_check(user: PulseUser, tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text("exchange: [1\n")
     done = pulsekit("doctor", folder=tmp_path, url=user.url)
     assert done.status == 2
@@ -74,7 +74,7 @@ def test_it_fits_a_narrow_terminal(user: PulseUser, on_terminal: OnTerminal) -> 
     assert max(map(len, done.out.splitlines())) <= 60
 
 
-def test_an_option_that_makes_no_sense_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_invalid_option_is_a_usage_error(tmp_path: Path) -> None:
     done = pulsekit("doctor", "--timeout", "0", folder=tmp_path)
     assert (done.status, done.out) == (2, "")
 

@@ -49,7 +49,7 @@ def test_an_invalid_name_is_refused_before_connecting_with_a_suggestion(action: 
     assert "exchange/me/v1/jobs" in done.err
 
 
-def test_no_broker_configured_says_what_to_set(tmp_path: Path) -> None:
+def test_without_a_broker_the_error_says_what_to_set(tmp_path: Path) -> None:
     done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path)
     assert done.status == 2
     assert "PULSE_URL" in done.err
@@ -62,7 +62,7 @@ def test_a_closed_port_is_a_network_error(tmp_path: Path) -> None:
     assert "hunter2" not in done.err
 
 
-def test_a_broker_that_says_nothing_ends_it_in_ten_seconds(tmp_path: Path) -> None:
+def test_an_unresponsive_broker_ends_the_command_in_ten_seconds(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"amqp://me:hunter2@127.0.0.1:{silent.getsockname()[1]}/"
         done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url=url)
@@ -80,7 +80,7 @@ def test_a_refused_login_differs_from_a_wrong_virtual_host(user: PulseUser, brok
     assert "'nope'" in vhost.err
 
 
-def test_a_password_on_the_command_line_is_refused_but_for_this_machine(user: PulseUser, tmp_path: Path) -> None:
+def test_a_password_on_the_command_line_is_refused_for_other_machines(user: PulseUser, tmp_path: Path) -> None:
     url = "amqps://me:hunter2@pulse.mozilla.org/"
     done = pulsekit("exchange", "check", "exchange/me/x", "--url", url, folder=tmp_path)
     assert done.status == 2

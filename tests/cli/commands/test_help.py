@@ -66,7 +66,7 @@ def test_the_tables_are_complete() -> None:
     assert set(message_record(message)) <= members
 
 
-def test_the_samples_of_expressions_are_understood() -> None:
+def test_the_sample_expressions_are_valid() -> None:
     record: dict[str, Any] = {
         "routing_key": "treeherder.autoland._",
         "cc": ["route.x"],
@@ -90,7 +90,7 @@ def test_every_topic_is_shown_without_network_and_pages(call: Call) -> None:
                 assert text.replace("\n", " ") in shown.out, topic
 
 
-def test_every_rule_is_shown_with_what_to_change(call: Call) -> None:
+def test_every_rule_is_shown_with_its_correction(call: Call) -> None:
     listed = call("help", "rules").out
     for rule in (*RULES, *TASK_RULES, *PUSH_RULES):
         assert re.search(rf"^{rule.name} +{rule.severity}  ", listed, re.MULTILINE), rule
@@ -109,7 +109,7 @@ def test_every_rule_is_shown_with_what_to_change(call: Call) -> None:
         (["records", "v"], "only the topics rules and config-schema have parts"),
     ],
 )
-def test_a_misspelt_topic_is_answered_with_the_nearest(call: Call, words: list[str], answer: str) -> None:
+def test_a_misspelt_topic_gets_a_suggestion(call: Call, words: list[str], answer: str) -> None:
     done = call("help", *words)
     assert (done.code, done.out) == (2, "")
     assert answer in done.err
@@ -127,7 +127,7 @@ def test_every_command_is_in_one_group(call: Call) -> None:
     assert re.findall(r"^(\w+):$", shown, re.MULTILINE)[1:] == ["Publish", "Watch", "Predict", "Operate", "Try"]
 
 
-def test_colours_in_a_pipe_are_there_when_they_are_wanted(spawn: Spawn, folder: Path) -> None:
+def test_colours_in_a_pipe_can_be_forced(spawn: Spawn, folder: Path) -> None:
     (folder / "job.json").write_text('{"a": 1}')
     for words in (["help", "records"], ["validate", "job.json", "-o", "pretty"]):
         assert "\x1b[" in spawn(*words, env={"FORCE_COLOR": "1", "NO_COLOR": ""}).out

@@ -82,7 +82,9 @@ async def _tail(
 
 
 @pytest.mark.parametrize("name", ["task-failed", "taskcluster-queue/v1/task-failed", FAILED])
-async def test_tail_shows_what_has_the_fields(name: str, user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+async def test_tail_shows_messages_with_the_fields(
+    name: str, user: PulseUser, broker: RabbitMQ, tmp_path: Path
+) -> None:
     out, err, code = await _tail(
         user,
         broker,
@@ -106,7 +108,7 @@ async def test_tail_shows_what_has_the_fields(name: str, user: PulseUser, broker
     assert code == 0
 
 
-async def test_tail_shows_what_has_the_route_and_the_names_of_the_fields(
+async def test_tail_shows_messages_with_the_route_and_the_names_of_fields(
     user: PulseUser, broker: RabbitMQ, tmp_path: Path
 ) -> None:
     out, err, _ = await _tail(
@@ -141,7 +143,7 @@ async def test_tail_validates_each_exchange_with_the_schema_of_the_catalogue(
     assert "payload" in verdicts[2][1]
 
 
-async def test_a_filter_by_a_field_of_the_key_chooses(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+async def test_a_filter_by_a_field_of_the_key_selects(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
     chosen = f"key.taskGroupId == '{TASK}'"
     out, _, _ = await _tail(
         user,
@@ -264,7 +266,7 @@ def test_lint_compares_patterns_with_the_fields_of_known_exchanges(call: Call) -
     assert done.code == 1
 
 
-def test_lint_counts_words_in_keys_of_other_exchanges_as_before(call: Call) -> None:
+def test_lint_counts_the_words_of_other_exchanges(call: Call) -> None:
     done = call("bindings", "--lint", "-", stdin='["exchange/me/v1/jobs:treeherder.autoland"]')
     assert [finding["rule"] for finding in json.loads(done.out)["lint"]] == ["too-short"]
 
@@ -307,7 +309,7 @@ def test_every_example_of_a_known_exchange_can_be_run(call: Call) -> None:
             assert done.code == 0, (example, done.err)
 
 
-async def test_a_field_that_no_message_had_is_named(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
+async def test_a_field_that_no_message_had_is_reported(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
     arguments = ["task-failed", "--filter", "key.taskID == 'x' || payload.runId == `7`", "--idle", "1s", "-o", "ndjson"]
     out, err, _ = await _tail(user, broker, tmp_path, arguments, [(VALID, key())])
     assert not out

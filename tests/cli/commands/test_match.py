@@ -24,7 +24,7 @@ def records(text: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_without_configuration_the_documented_example_is_tried_under_three_rules(call) -> None:
+def test_without_a_configuration_the_documented_example_is_used(call) -> None:
     result = call("match", KEY)
     assert result.code == 0
     assert records(result.out) == [
@@ -53,7 +53,7 @@ def test_without_configuration_the_documented_example_is_tried_under_three_rules
     assert "matching 3 bindings on exchange/me/v1/jobs from the example of Treeherder's documentation" in result.err
 
 
-def test_one_rule_can_be_picked(call) -> None:
+def test_one_rule_can_be_selected(call) -> None:
     result = call("match", KEY, "--rule", "project.destination")
     assert [record["pattern"] for record in records(result.out)] == ["mozilla-inbound._.treeherder"]
     assert result.code == 1
@@ -92,7 +92,7 @@ def test_a_registration_file_is_expanded(call, folder) -> None:
     assert "matching 3 bindings from --binding, jobs.yml" in result.err
 
 
-def test_a_rule_that_a_registration_cannot_follow_is_said(call, folder) -> None:
+def test_a_rule_that_a_registration_cannot_follow_is_reported(call, folder) -> None:
     (folder / "jobs.yml").write_text(f"exchange: {JOBS}\nprojects: [try]\n")
     result = call("match", "x", "--registration", "jobs.yml", "--rule", "destination.project")
     assert result.code == 1
@@ -108,7 +108,7 @@ def test_the_configuration_is_used_and_named(call, folder) -> None:
     assert "from pulsekit.yml" in result.err
 
 
-def test_the_variable_goes_before_the_file(call, folder, monkeypatch) -> None:
+def test_the_variable_overrides_the_file(call, folder, monkeypatch) -> None:
     (folder / "pulsekit.yml").write_text(f"registrations:\n- {{exchange: {JOBS}, projects: [try]}}\n")
     monkeypatch.setenv("PULSE_DATA_INGESTION_SOURCES", f'["{JOBS}.a"]')
     result = call("match", "a")
@@ -123,7 +123,7 @@ def test_the_same_binding_given_twice_is_tried_once(call) -> None:
 # pretty
 
 
-def test_a_person_sees_matches_then_the_nearest_misses(call) -> None:
+def test_text_output_shows_matches_then_the_nearest_misses(call) -> None:
     patterns = [
         "x.y.z",
         "p.q.r.s",
@@ -156,11 +156,11 @@ def test_exchanges_are_shown_when_there_are_several(call) -> None:
     assert "exchange/me" not in call("match", "a", "--binding", f"{JOBS}:a", "-o", "pretty").out
 
 
-def test_several_keys_are_set_apart(call) -> None:
+def test_several_keys_are_separated(call) -> None:
     assert call("match", "a", "b", "--binding", "a", "-o", "pretty").out.count("\n\n") == 1
 
 
-def test_a_wildcard_in_a_key_is_pointed_out(call) -> None:
+def test_a_wildcard_in_a_key_is_reported(call) -> None:
     assert "in a key, * and # are ordinary words" in call("match", "a.#", "--binding", "a.b").err
     assert "words like any other" not in call("match", "a.b#", "--binding", "a.b").err
 
@@ -168,13 +168,13 @@ def test_a_wildcard_in_a_key_is_pointed_out(call) -> None:
 # pipes
 
 
-def test_keys_come_from_a_pipe_one_a_line(call) -> None:
+def test_keys_are_read_from_a_pipe_one_per_line(call) -> None:
     result = call("match", "--binding", "a.*", stdin="a.b\r\n\na.c")
     assert result.code == 0
     assert [record["routing_key"] for record in records(result.out)] == ["a.b", "a.c"]
 
 
-def test_records_count_with_their_cc_keys(call) -> None:
+def test_records_are_matched_with_their_cc_keys(call) -> None:
     record = json.dumps({"v": 1, "routing_key": "x", "cc": ["route.a", "route.b"], "payload": {}})
     result = call("match", "--binding", "route.b", "--binding", "y", stdin=record)
     assert result.code == 0
@@ -185,7 +185,7 @@ def test_records_count_with_their_cc_keys(call) -> None:
     assert "\nCC route.a, route.b\n" in call("match", "--binding", "y", "-o", "pretty", stdin=record).out
 
 
-def test_records_count_on_their_own_exchange(call) -> None:
+def test_records_are_matched_on_their_own_exchange(call) -> None:
     record = json.dumps({"routing_key": "a", "exchange": JOBS, "payload": 1})
     result = call("match", "--binding", "exchange/you/x:#", "--binding", f"{JOBS}:b", stdin=record)
     assert result.code == 1
@@ -194,7 +194,7 @@ def test_records_count_on_their_own_exchange(call) -> None:
     assert call("match", "--binding", "#", stdin=record).code == 0
 
 
-def test_lines_of_a_recording_that_are_no_messages_are_passed_over(call) -> None:
+def test_metadata_lines_of_a_recording_are_skipped(call) -> None:
     lines = [{"v": 1, "type": "gap"}, {"v": 1, "routing_key": "a", "payload": 1}, {"v": 1, "type": "trailer"}]
     result = call("match", "--binding", "#", stdin="\n".join(map(json.dumps, lines)))
     assert [record["routing_key"] for record in records(result.out)] == ["a"]
@@ -213,7 +213,7 @@ def test_lines_of_a_recording_that_are_no_messages_are_passed_over(call) -> None
         (b"x" * (17 << 20), "error: <stdin>:2: the line has more than 16 MiB"),
     ],
 )
-def test_a_line_that_is_no_key_ends_it_with_its_number(call, line, words) -> None:
+def test_a_line_that_is_not_a_key_is_an_error_with_number(call, line, words) -> None:
     stdin = b"a\n" + (line.encode() if isinstance(line, str) else line) + b"\nb\n"
     result = call("match", "--binding", "#", stdin=stdin)
     assert result.code == 1
@@ -234,7 +234,7 @@ def test_a_terminal_without_a_key_gets_an_example(on_terminal) -> None:
     assert f"pulsekit match {KEY}" in result.out
 
 
-def test_each_answer_comes_before_the_next_key(folder) -> None:
+def test_each_answer_is_printed_before_the_next_key_is_read(folder) -> None:
     with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a"],
         stdin=subprocess.PIPE,
@@ -285,7 +285,7 @@ def test_a_recording_of_any_length_needs_the_memory_of_one_record(folder) -> Non
     assert process.returncode == 0
 
 
-def test_an_interruption_ends_it_quietly(folder) -> None:
+def test_an_interruption_ends_it_without_a_message(folder) -> None:
     with Child(
         [sys.executable, "-m", "pulsekit", "match", "--binding", "a"],
         stdin=subprocess.PIPE,
@@ -324,7 +324,7 @@ HEAVY = {"aio_pika", "aiormq", "asyncio", "fastjsonschema", "jsonschema", "rich"
         (["--binding", "a"], '{"v": 1, "routing_key": "a", "payload": {}}\n{"v": 1, "type": "gap"}\n'),
     ],
 )
-def test_neither_aio_pika_nor_rich_nor_yaml_is_loaded_for_nothing(spawn, folder, arguments, stdin) -> None:
+def test_neither_aio_pika_nor_rich_nor_yaml_is_loaded_needlessly(spawn, folder, arguments, stdin) -> None:
     registration = {"exchange": JOBS, "destinations": ["a"], "projects": ["#"]}
     (folder / "jobs.json").write_text(json.dumps(registration))
     result = spawn("match", *arguments, stdin=stdin, env={"PYTHONPROFILEIMPORTTIME": "1"})
@@ -333,7 +333,7 @@ def test_neither_aio_pika_nor_rich_nor_yaml_is_loaded_for_nothing(spawn, folder,
     assert HEAVY.isdisjoint(loaded(result))
 
 
-def test_yaml_is_loaded_where_yaml_is_read(spawn, folder) -> None:
+def test_yaml_is_loaded_only_to_read_yaml(spawn, folder) -> None:
     (folder / "jobs.yml").write_text(f"exchange: {JOBS}\nprojects: [a]\ndestinations: [b]\n")
     result = spawn("match", "b.a", "--registration", "jobs.yml", env={"PYTHONPROFILEIMPORTTIME": "1"})
     assert result.code == 0
@@ -355,7 +355,7 @@ def test_yaml_is_loaded_where_yaml_is_read(spawn, folder) -> None:
         (["--registration", "-"], 2, "error: --registration - reads stdin"),
     ],
 )
-def test_what_cannot_be_tried_ends_with_one_line(call, folder, arguments, code, words) -> None:
+def test_invalid_arguments_end_with_one_line(call, folder, arguments, code, words) -> None:
     (folder / "bad.yml").write_text("job: 1\n")
     result = call("match", *arguments, stdin="a\n")
     assert result.code == code
@@ -369,7 +369,7 @@ def test_registrations_may_come_from_the_pipe_when_keys_do_not(call) -> None:
     assert "from <stdin>" in result.err
 
 
-def test_half_a_character_on_the_command_line_is_refused(spawn) -> None:
+def test_half_a_surrogate_pair_on_the_command_line_is_refused(spawn) -> None:
     result = spawn("match", b"\xff".decode("utf-8", "surrogateescape"))
     assert result.code == 1
     assert "not valid Unicode text" in result.err

@@ -116,7 +116,7 @@ async def test_a_pipe_stops_at_its_first_invalid_line_with_a_count(
     assert len(await received(messages, 3)) == 3
 
 
-async def test_a_pipe_is_sent_as_it_comes(
+async def test_a_pipe_is_sent_as_it_arrives(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     with start(
@@ -214,7 +214,7 @@ def test_a_dry_run_shows_which_fields_of_records_are_sent(tmp_path: Path, call: 
     assert call("publish", "r.ndjson", "-e", "exchange/me/x", "--dry-run", "--also", "user_id").code == 2
 
 
-async def test_further_keys_headers_and_properties_can_be_given_for_all(
+async def test_cc_headers_and_properties_can_be_added_to_all_messages(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     record = {"routing_key": "b", "payload": JOBS[0], "cc": ["c"], "headers": {"h": 1, "x": "old"}}
@@ -245,7 +245,7 @@ async def test_further_keys_headers_and_properties_can_be_given_for_all(
         (["--property", f"type={'a' * 256}"], "255"),
     ],
 )
-def test_what_no_message_can_have_is_refused_before_connecting(
+def test_invalid_message_options_are_refused_before_connecting(
     arguments: list[str], words: str, tmp_path: Path
 ) -> None:
     exchange = ("--exchange", "exchange/me/x", "-k", "k")
@@ -363,7 +363,7 @@ async def test_one_file_serves_a_job_from_pending_to_completed(
     assert all(job["timeScheduled"] == "2026-11-23T17:58:00Z" for job in sent)
 
 
-async def test_fields_of_piped_jobs_are_changed_as_they_pass(
+async def test_fields_of_piped_jobs_are_edited_as_they_arrive(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     options = ("--set", "origin.project=elsewhere", "--unset", "tier")
@@ -427,7 +427,7 @@ def test_an_invalid_set_option_is_reported_before_anything_is_read(tmp_path: Pat
         assert words in done.err
 
 
-def test_payloads_without_schema_can_be_changed_as_well(tmp_path: Path) -> None:
+def test_payloads_without_a_schema_can_be_edited(tmp_path: Path) -> None:
     options = ("--no-schema", "--set", "a.b.0=1", "--dry-run", "-k", "k")
     done = pulsekit("publish", "--exchange", "exchange/me/x", *options, folder=tmp_path, given='{"c": 2}\n')
     assert done.status == 0
@@ -435,7 +435,7 @@ def test_payloads_without_schema_can_be_changed_as_well(tmp_path: Path) -> None:
     assert done.records[0]["preview"] is None
 
 
-def test_a_schema_of_ones_own_decides(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+def test_a_custom_schema_decides(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     (tmp_path / "own.yml").write_text("{type: object, required: [x]}")
     arguments = ("publish", "--exchange", exchange, "-k", "a", "--schema", "own.yml")
     assert pulsekit(*arguments, folder=tmp_path, url=user.url, given='{"x": 1}').status == 0
@@ -462,7 +462,7 @@ def test_a_schema_of_ones_own_decides(user: PulseUser, exchange: str, tmp_path: 
         (["-d", "t", "--timeout", "soon"], ndjson(JOBS[0]), 2, "duration"),
     ],
 )
-def test_what_cannot_be_published_is_explained(
+def test_invalid_payloads_are_explained(
     arguments: list[str], given: str | bytes, status: int, words: str, tmp_path: Path
 ) -> None:
     done = pulsekit(
@@ -492,7 +492,7 @@ def test_an_exchange_of_another_user_is_refused(user: PulseUser, broker: RabbitM
     assert theirs in done.err
 
 
-async def test_a_job_of_five_megabytes_travels(
+async def test_a_job_of_five_megabytes_is_published(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     big = JOBS[0] | {"labels": ["x" * 40] * 120_000}
@@ -559,7 +559,7 @@ def test_skipped_jobs_are_not_sent(user: PulseUser, exchange: str, folder: Path,
     assert (done.status, done.out) == ((0, "") if piped else (2, ""))
 
 
-async def test_what_became_invalid_after_it_was_validated_is_not_sent(
+async def test_a_job_that_became_invalid_after_validation_is_not_sent(
     user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     text = ndjson(*[max(JOBS, key=lambda job: len(str(job)))] * 3000)
@@ -630,7 +630,7 @@ def test_the_same_problem_of_many_jobs_is_printed_ten_times_and_counted(
 
 
 @pytest.mark.parametrize("command", ["publish", "replay"])
-def test_a_pipe_in_the_place_of_a_file_is_refused_at_once(command: str, call: Call, folder: Path) -> None:
+def test_a_pipe_named_as_a_file_is_refused_at_once(command: str, call: Call, folder: Path) -> None:
     os.mkfifo(folder / "pipe.ndjson")
     result = call(command, "pipe.ndjson", "--dry-run", "-e", "exchange/me/x")
     assert result.code == 2

@@ -78,7 +78,7 @@ def counting() -> Counting:
     return Counting()
 
 
-def test_what_is_as_it_was_is_not_judged_again(file: Path, counting: Counting) -> None:
+def test_an_unchanged_block_is_not_validated_again(file: Path, counting: Counting) -> None:
     file.write_text("".join(map(line, JOBS)))
     files = Files([str(file)], plan(counting))
     first = outcome(files.judged())
@@ -90,7 +90,7 @@ def test_what_is_as_it_was_is_not_judged_again(file: Path, counting: Counting) -
 
 @pytest.mark.parametrize("suffix", ["json", "ndjson"])
 @pytest.mark.parametrize("change", ["replaced", "added", "swapped"])
-def test_what_changed_in_between_is_judged_again(change: str, suffix: str, tmp_path: Path, counting: Counting) -> None:
+def test_a_changed_block_is_validated_again(change: str, suffix: str, tmp_path: Path, counting: Counting) -> None:
     def write(*jobs: Any) -> None:
         for name, part in (("a", jobs[:2]), ("b", jobs[2:])):
             text = json.dumps(part) if suffix == "json" else "".join(map(line, part))
@@ -147,7 +147,7 @@ def test_payloads_beside_plain_ones_are_sent_unchanged(file: Path, other: dict[s
     assert first[1] != [(other, "k")]
 
 
-def test_what_was_refused_is_refused_again(file: Path, counting: Counting) -> None:
+def test_a_refused_payload_is_refused_again(file: Path, counting: Counting) -> None:
     file.write_text(line(JOBS[0]) + "{\n" + line(BROKEN) + line(JOBS[1]))
     files = Files([str(file)], plan(counting))
     first = outcome(files.judged())
@@ -155,7 +155,7 @@ def test_what_was_refused_is_refused_again(file: Path, counting: Counting) -> No
     assert outcome(files.again()) == first
 
 
-def test_places_are_right_in_every_part_of_a_long_file(file: Path, counting: Counting) -> None:
+def test_positions_are_right_in_every_part_of_a_long_file(file: Path, counting: Counting) -> None:
     with file.open("w", encoding="utf-8") as out:
         for _ in range(4):
             out.writelines(line(JOBS[number % len(JOBS)]) for number in range(2000))
@@ -170,7 +170,7 @@ def test_places_are_right_in_every_part_of_a_long_file(file: Path, counting: Cou
     assert found == [(2002 * part, 2001 * part - 1) for part in (1, 2, 3, 4)]
 
 
-def test_a_long_file_is_read_in_little_memory(file: Path) -> None:
+def test_a_long_file_needs_little_memory(file: Path) -> None:
     with file.open("w", encoding="utf-8") as out:
         out.writelines(line(JOBS[number % len(JOBS)]) for number in range(10_000))
     files = Files([str(file)], plan())
@@ -235,7 +235,7 @@ VALUES = st.recursive(
 
 
 @given(st.lists(st.tuples(VALUES, st.sampled_from([None, (",", ":")]), st.booleans()), min_size=1, max_size=5))
-def test_any_lines_give_the_messages_of_their_documents(
+def test_any_lines_result_in_the_messages_of_their_documents(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[Any, tuple[str, str] | None, bool]]
 ) -> None:
     file = tmp_path_factory.mktemp("lines") / "any.ndjson"
@@ -254,7 +254,7 @@ def test_any_lines_give_the_messages_of_their_documents(
     assert repr(outcome(files.again())) == repr(expected)
 
 
-def test_a_payload_whose_key_nothing_says_is_an_error_of_the_call(file: Path) -> None:
+def test_a_payload_without_a_key_is_a_usage_error(file: Path) -> None:
     file.write_text(line(JOBS[0]))
     files = Files([str(file)], plan(destinations=()))
     with pytest.raises(ConfigurationError, match="--routing-key"):
@@ -283,7 +283,7 @@ def test_edits_apply_each_time_a_file_is_read(suffix: str, tmp_path: Path) -> No
     assert outcome(files.again()) == first
 
 
-def test_what_has_no_place_for_a_field_is_refused_with_its_line(file: Path) -> None:
+def test_a_payload_that_cannot_be_edited_is_refused_with_its_line(file: Path) -> None:
     file.write_text(
         line(JOBS[0]) + line(JOBS[0] | {"origin": "try"}) + line([1]) + line({"routing_key": "k", "body": 1})
     )
@@ -326,7 +326,7 @@ def test_a_job_that_treeherder_would_show_wrong_causes_a_warning(file: Path) -> 
     assert taken.source == str(file)
 
 
-def test_states_go_backwards_across_the_files_of_one_run(tmp_path: Path) -> None:
+def test_states_are_compared_across_the_files_of_one_run(tmp_path: Path) -> None:
     completed = JOBS[2]
     earlier = {name: value for name, value in completed.items() if name != "result"} | {"state": "running"}
     for name, job in (("a", completed), ("b", earlier)):
@@ -365,7 +365,7 @@ def test_the_routing_key_of_a_job_is_compared_with_its_project(
     assert [one.finding.rule for one in taken.lint] == rules
 
 
-def test_rules_are_applied_after_the_fields_are_changed(file: Path) -> None:
+def test_rules_apply_after_the_edits(file: Path) -> None:
     edits = Edits(["owner=me"], schema=JOB_SCHEMA)
     (taken,) = linted(file, OWNERLESS, edits=edits)
     assert taken.lint == ()

@@ -83,7 +83,7 @@ def test_a_queue_is_shown_with_its_distance_to_the_limits(user: PulseUser, tmp_p
     assert "1,997 more messages until PulseGuardian mails you (2,000), 7,997 until" in words.out
 
 
-def test_watching_shows_one_line_a_look_with_the_rate(user: PulseUser, tmp_path: Path) -> None:
+def test_watching_shows_one_line_per_check_with_the_rate(user: PulseUser, tmp_path: Path) -> None:
     with filled(user, 3) as name:
         arguments = ("queue", "show", name, "--watch", "--every", "10ms", "-n", "3")
         done = run(*arguments, folder=tmp_path, url=user.url)
@@ -144,7 +144,7 @@ def test_a_closed_port_is_a_network_error(tmp_path: Path) -> None:
         ("--guardian", "http://h.example/"),
     ],
 )
-def test_options_that_make_no_sense_are_usage_errors(wrong: tuple[str, ...], tmp_path: Path) -> None:
+def test_invalid_options_are_usage_errors(wrong: tuple[str, ...], tmp_path: Path) -> None:
     done = run("queue", "show", "queue/me/q", *wrong, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
     assert (done.status, done.out) == (2, "")
 
@@ -163,7 +163,7 @@ def test_peeked_messages_are_records_and_stay(user: PulseUser, tmp_path: Path) -
     assert [record["redelivered"] for record in again.records] == [True, True, False]
 
 
-def test_a_message_cannot_obey_itself_onto_the_screen(user: PulseUser, tmp_path: Path) -> None:
+def test_a_message_cannot_control_the_terminal(user: PulseUser, tmp_path: Path) -> None:
     with filled(user, 1) as name:
         brief, full = (
             run("queue", "peek", name, "-o", "pretty", *more, folder=tmp_path, url=user.url).out
@@ -207,7 +207,7 @@ def test_a_message_is_removed_after_it_is_on_disk(user: PulseUser, tmp_path: Pat
     assert [payload["number"] for payload in recorded] == [0, 1, 2]
 
 
-def test_what_cannot_be_shown_or_recorded_stays_in_the_queue(user: PulseUser, tmp_path: Path) -> None:
+def test_messages_that_cannot_be_shown_or_recorded_stay_in_the_queue(user: PulseUser, tmp_path: Path) -> None:
     (tmp_path / "q.ndjson").write_text("mine")
     with filled(user, 3) as name:
         refused = run("queue", "take", name, "--save", "q.ndjson", folder=tmp_path, url=user.url)
@@ -224,7 +224,7 @@ def test_what_cannot_be_shown_or_recorded_stays_in_the_queue(user: PulseUser, tm
 # purge and delete
 
 
-def test_at_a_pipe_nothing_goes_without_yes(user: PulseUser, tmp_path: Path) -> None:
+def test_without_a_terminal_yes_is_required(user: PulseUser, tmp_path: Path) -> None:
     with filled(user, 2) as name:
         for action in ("purge", "delete"):
             done = run("queue", action, name, folder=tmp_path, url=user.url, given="y\n")
@@ -240,7 +240,7 @@ def test_at_a_pipe_nothing_goes_without_yes(user: PulseUser, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("typed", "status", "left"), [("y\n", 0, 0), ("n\n", 1, 2), ("\n", 1, 2), ("\x04", 1, 2)])
-def test_at_a_terminal_it_asks_and_says_how_many_would_go(
+def test_on_a_terminal_it_asks_with_the_number_of_messages(
     user: PulseUser, on_terminal: OnTerminal, typed: str, status: int, left: int
 ) -> None:
     with filled(user, 2) as name:
@@ -320,7 +320,7 @@ def _takes(user: PulseUser, key: str) -> bool:
     return asyncio.run(ask())
 
 
-def test_prune_unbinds_what_is_stale_and_only_that(user: PulseUser, tmp_path: Path) -> None:
+def test_prune_unbinds_only_stale_bindings(user: PulseUser, tmp_path: Path) -> None:
     exchange = f"exchange/{user.name}/x"
     with filled(user, 0, "d.old", "d.both") as name, site() as guardian:
         guardian.body = bindings_page(name, (exchange, "d.old"), (exchange, "d.both"))

@@ -100,7 +100,7 @@ async def test_quiet_records_and_shows_nothing(
         ([], signal.SIGHUP, -signal.SIGHUP),
     ],
 )
-async def test_a_recording_is_whole_however_tail_ends(
+async def test_a_recording_is_complete_however_tail_stops(
     arguments: list[str],
     sent: signal.Signals | None,
     status: int,
@@ -124,7 +124,7 @@ async def test_a_recording_is_whole_however_tail_ends(
     assert bodies(tmp_path / "jobs.ndjson.gz") == [b'{"n":0}', b'{"n":1}', b'{"n":2}']
 
 
-async def test_what_was_recorded_is_on_the_disk_soon_though_nothing_follows(
+async def test_recorded_messages_are_soon_on_disk_without_further_ones(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with tailing(exchange, "--save", "jobs.ndjson.gz", folder=tmp_path, url=user.url) as tail:
@@ -206,7 +206,7 @@ def test_two_tails_never_record_to_one_file(user: PulseUser, exchange: str, tmp_
     assert "tail -o ndjson > FIFO" in done.err
 
 
-async def test_a_full_disk_ends_it_and_what_was_recorded_can_be_read(
+async def test_a_full_disk_ends_tail_and_the_recording_can_be_read(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     def small_files() -> None:
@@ -237,7 +237,7 @@ def test_a_device_that_is_full_from_the_start_is_a_file_error(user: PulseUser, e
     assert "full.ndjson: No space left on device" in done.err
 
 
-def test_a_recording_that_is_there_is_replaced_only_with_force(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+def test_an_existing_recording_is_replaced_only_with_force(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
     (tmp_path / "jobs.ndjson").write_text("precious")
     arguments = ("tail", exchange, "--idle", "100ms", "--save", "jobs.ndjson")
@@ -249,7 +249,7 @@ def test_a_recording_that_is_there_is_replaced_only_with_force(user: PulseUser, 
     assert bodies(tmp_path / "jobs.ndjson") == []
 
 
-def test_a_tail_that_never_listened_touches_no_file(user: PulseUser, tmp_path: Path) -> None:
+def test_a_tail_that_never_subscribed_creates_no_file(user: PulseUser, tmp_path: Path) -> None:
     (tmp_path / "old.ndjson").write_text("precious")
     for arguments in (["--save", "new.ndjson"], ["--save", "old.ndjson", "--force"]):
         done = pulsekit("tail", f"exchange/{user.name}/v1/nope", *arguments, folder=tmp_path, url=user.url)
@@ -266,7 +266,7 @@ def test_a_tail_that_never_listened_touches_no_file(user: PulseUser, tmp_path: P
         (["--quiet"], 2, "--save"),
     ],
 )
-def test_a_recording_that_cannot_be_is_refused_before_connecting(
+def test_an_invalid_recording_name_is_refused_before_connecting(
     arguments: list[str], status: int, words: str, tmp_path: Path
 ) -> None:
     done = pulsekit("tail", "exchange/me/x", *arguments, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")

@@ -25,7 +25,7 @@ def test_flags_give_the_bug_the_json_and_the_link_as_a_record(call) -> None:
     assert "since 2019" in result.err
 
 
-def test_a_person_gets_text_to_read_and_a_link_to_open(call) -> None:
+def test_text_output_has_the_description_and_a_link(call) -> None:
     result = call("register", *FLAGS, "-o", "pretty")
     assert result.code == 0
     lines = result.out.splitlines()
@@ -59,7 +59,7 @@ def test_flags_say_which_treeherder(call, flags, targets) -> None:
     assert list(json.loads(call("register", *FLAGS, *flags).out)["targets"]) == targets
 
 
-def test_staging_may_have_anything_of_its_own(call) -> None:
+def test_staging_can_have_other_values(call) -> None:
     flags = ["--staging-exchange", "exchange/me/trial", "--staging-destination", "x", "--staging-project", "#"]
     record = json.loads(call("register", *FLAGS, *flags).out)
     assert record["targets"] == {
@@ -68,7 +68,7 @@ def test_staging_may_have_anything_of_its_own(call) -> None:
     }
 
 
-def test_exchange_and_destinations_are_those_of_the_project_unless_said_otherwise(call, folder) -> None:
+def test_exchange_and_destinations_default_to_those_of_the_project(call, folder) -> None:
     (folder / "pulsekit.yml").write_text(
         f"exchange: {JOBS}\ndestinations: [treeherder]\ntargets: {{staging: {{destinations: [th-staging]}}}}\n"
     )
@@ -102,14 +102,14 @@ def test_exchange_and_destinations_are_those_of_the_project_unless_said_otherwis
         ([*FLAGS, "extra"], 2, "unexpected extra argument"),
     ],
 )
-def test_what_cannot_be_registered_is_refused(call, folder, arguments, code, words) -> None:
+def test_an_invalid_registration_is_refused(call, folder, arguments, code, words) -> None:
     result = call("register", *arguments, "--write")
     assert (result.code, result.out) == (code, "")
     assert words in result.err
     assert list(folder.iterdir()) == []
 
 
-def test_who_logs_in_is_who_publishes(call, monkeypatch) -> None:
+def test_the_logged_in_user_is_the_publisher(call, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_USER", "you")
     assert call("register", *FLAGS).code == 2
     assert call("register", *FLAGS, "--user", "me").code == 0
@@ -117,13 +117,13 @@ def test_who_logs_in_is_who_publishes(call, monkeypatch) -> None:
     assert call("register", *FLAGS).code == 0
 
 
-def test_what_is_odd_may_be_forced_and_is_said(call) -> None:
+def test_force_accepts_a_finding_and_prints_it(call) -> None:
     result = call("register", *FLAGS, "-p", "moz-*._", "--force")
     assert result.code == 0
     assert "warning: 'treeherder.moz-*._': the word 'moz-*' matches only itself" in result.err
 
 
-def test_a_key_without_the_reserved_word_is_a_hint_and_no_error(call) -> None:
+def test_a_key_without_the_reserved_word_is_only_a_hint(call) -> None:
     result = call("register", *FLAGS, "-p", "try")
     assert result.code == 0
     assert "'treeherder.try': matches only keys of 2 words" in result.err
@@ -162,12 +162,12 @@ def test_write_keeps_comments_and_permissions_and_follows_a_link(call, folder) -
     assert sorted(path.name for path in folder.iterdir()) == ["pulsekit.yml", "real.yml"]
 
 
-def test_write_says_when_publishing_goes_elsewhere(call, folder) -> None:
+def test_write_warns_if_publish_still_uses_another_exchange(call, folder) -> None:
     (folder / "pulsekit.yml").write_text("exchange: exchange/me/other\n")
     assert "without --target, publish still uses exchange/me/other" in call("register", *FLAGS, "--write").err
 
 
-def test_a_folder_that_cannot_be_written_to_is_named(call, folder) -> None:
+def test_a_folder_that_is_not_writable_is_reported(call, folder) -> None:
     (folder / "pulsekit.yml").mkdir()
     result = call("register", *FLAGS, "--write")
     assert result.code == 2
@@ -177,7 +177,7 @@ def test_a_folder_that_cannot_be_written_to_is_named(call, folder) -> None:
 # at a terminal
 
 
-def test_at_a_terminal_it_asks_and_asks_again(on_terminal, folder) -> None:
+def test_on_a_terminal_it_asks_until_the_answer_is_valid(on_terminal, folder) -> None:
     typed = "v1/jobs\n\n\nmoz-*._\nautoland._, try._\nprod\nstaging\n"
     result = on_terminal("register", "--write", typed=typed, env={"NO_COLOR": "1"})
     assert result.code == 0
@@ -191,13 +191,13 @@ def test_at_a_terminal_it_asks_and_asks_again(on_terminal, folder) -> None:
     assert "projects: [autoland._, try._]" in (folder / "pulsekit.yml").read_text()
 
 
-def test_at_a_terminal_staging_may_differ(on_terminal, folder) -> None:
+def test_on_a_terminal_staging_can_differ(on_terminal, folder) -> None:
     result = on_terminal("register", "--write", columns=60, typed="\n\ntry._\n\nn\n\nth-staging\n#\n")
     assert result.code == 0
     assert "destinations: [th-staging]\n    projects: ['#']\n" in (folder / "pulsekit.yml").read_text()
 
 
-def test_at_a_terminal_the_configuration_proposes_the_answers(on_terminal, folder) -> None:
+def test_on_a_terminal_the_configuration_supplies_defaults(on_terminal, folder) -> None:
     (folder / "pulsekit.yml").write_text(
         f"registrations:\n- {{exchange: {JOBS}, destinations: [a, b], projects: [try._, x._]}}\n"
         f"exchange: {JOBS}\ndestinations: [a, b]\n"
@@ -208,7 +208,7 @@ def test_at_a_terminal_the_configuration_proposes_the_answers(on_terminal, folde
     assert '"projects": ["try._", "x._"]' in result.out
 
 
-def test_at_a_terminal_nothing_is_asked_that_has_been_said(on_terminal) -> None:
+def test_on_a_terminal_it_asks_only_for_missing_values(on_terminal) -> None:
     result = on_terminal("register", *FLAGS)
     assert result.code == 0
     assert "[" + JOBS + "]" not in result.out

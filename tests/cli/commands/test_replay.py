@@ -59,7 +59,7 @@ async def taken(messages: library.Consumer, count: int) -> list[library.Message]
 
 
 @pytest.mark.parametrize("name", ["jobs.ndjson", "jobs.ndjson.gz"])
-async def test_a_recording_is_sent_as_it_was(
+async def test_a_recording_is_sent_unchanged(
     name: str, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     recording(tmp_path / name, 0, 0.01, 0.02, 0.05)
@@ -91,7 +91,7 @@ async def test_it_can_be_sent_without_intervals_under_other_keys_and_in_part(
     assert [message.routing_key for message in await taken(messages, 2)] == ["staging.0", "staging.1"]
 
 
-async def test_long_waits_can_be_cut_short(
+async def test_long_intervals_can_be_limited(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     recording(tmp_path / "jobs.ndjson", 0, 3600, 7200)
@@ -119,7 +119,7 @@ async def test_a_damaged_recording_needs_salvage_and_is_sent_up_to_the_damage(
     assert [message.body for message in await taken(messages, 3)] == BODIES[:3]
 
 
-def test_a_dry_run_needs_no_broker_and_shows_what_is_due_when(tmp_path: Path) -> None:
+def test_a_dry_run_needs_no_broker_and_shows_when_messages_are_due(tmp_path: Path) -> None:
     recording(tmp_path / "jobs.ndjson.gz", 10, 12, 16)
     arguments = ("replay", "jobs.ndjson.gz", "--exchange", "exchange/me/x", "--dry-run", "--speed", "4")
     done = pulsekit(*arguments, folder=tmp_path, url=NOBODY)
@@ -159,7 +159,7 @@ def test_filtered_messages_keep_their_intervals(tmp_path: Path) -> None:
     assert "at its end" in bad.err
 
 
-def test_what_tail_wrote_to_a_pipe_can_be_sent_too(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+def test_the_ndjson_output_of_tail_can_be_sent(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     lines = [
         {"routing_key": "k", "payload": {"a": 1}},
         {"v": 1, "type": "gap"} | gap(),
@@ -219,7 +219,7 @@ async def test_a_stopped_replay_prints_how_many_were_sent(
         ([], 2, "FILE"),
     ],
 )
-def test_what_cannot_be_sent_is_refused_before_connecting(
+def test_an_invalid_recording_is_refused_before_connecting(
     arguments: list[str], status: int, words: str, tmp_path: Path
 ) -> None:
     recording(tmp_path / "jobs.ndjson", 0)
@@ -230,7 +230,7 @@ def test_what_cannot_be_sent_is_refused_before_connecting(
     assert done.status == status
 
 
-def test_without_an_exchange_the_configuration_is_asked(tmp_path: Path) -> None:
+def test_without_an_exchange_the_configuration_is_used(tmp_path: Path) -> None:
     recording(tmp_path / "jobs.ndjson", 0)
     done = pulsekit("replay", "jobs.ndjson", "--dry-run", folder=tmp_path)
     assert done.status == 2

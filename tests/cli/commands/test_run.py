@@ -126,7 +126,7 @@ async def test_a_job_that_no_queue_receives_is_a_warning(user: PulseUser, exchan
         (("-d", ""), "destination"),
     ],
 )
-def test_a_wrong_job_is_an_error_before_the_command_runs(
+def test_an_invalid_job_is_an_error_before_the_command_runs(
     arguments: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
     to = ("-e", "exchange/me/x", *(() if "-d" in arguments else ("-d", "treeherder")))

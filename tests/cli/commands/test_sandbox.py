@@ -61,7 +61,7 @@ def test_a_command_runs_inside_with_its_url_and_its_own_status(tmp_path: Path) -
     assert second.startswith("amqp://ci:")
 
 
-def test_a_command_that_cannot_be_run_is_named(tmp_path: Path) -> None:
+def test_a_command_that_cannot_be_run_is_reported(tmp_path: Path) -> None:
     done = pulsekit("sandbox", "--port", "0", "--", "no-such-command", folder=tmp_path)
     assert done.status == 2
     assert "no-such-command" in done.err
@@ -148,7 +148,7 @@ async def test_a_recording_is_published_once_a_queue_is_bound(
         sandbox.communicate()
 
 
-async def test_faults_can_be_tried(tmp_path: Path) -> None:
+async def test_faults_can_be_injected(tmp_path: Path) -> None:
     with start("sandbox", "--port", "0", "--fault", "refuse", "--fault", "latency=1ms", folder=tmp_path) as sandbox:
         async with library.connect(url_of(sandbox)) as pulse:
             with pytest.raises(library.OutcomeUnknown, match="negative confirm"):
@@ -157,7 +157,7 @@ async def test_faults_can_be_tried(tmp_path: Path) -> None:
         sandbox.communicate()
 
 
-async def test_dropped_connections_come_back(tmp_path: Path) -> None:
+async def test_dropped_connections_reconnect(tmp_path: Path) -> None:
     with start("sandbox", "--port", "0", "--fault", "drop=300ms", folder=tmp_path) as sandbox:
         async with library.connect(url_of(sandbox)) as pulse:
             publisher = pulse.publisher(EXCHANGE)
@@ -169,7 +169,7 @@ async def test_dropped_connections_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("options", "version"), [((), "3.10.8"), (("--rabbitmq", "4"), "4.0.5")])
-async def test_it_is_the_rabbitmq_that_was_asked_for(options: tuple[str, ...], version: str, tmp_path: Path) -> None:
+async def test_it_answers_as_the_requested_rabbitmq(options: tuple[str, ...], version: str, tmp_path: Path) -> None:
     with start("sandbox", "--port", "0", *options, folder=tmp_path) as sandbox:
         url = urlsplit(url_of(sandbox))
         async with connect(url.hostname or "", url.port or 0) as wire:
@@ -195,7 +195,9 @@ async def test_it_is_the_rabbitmq_that_was_asked_for(options: tuple[str, ...], v
         (["--port", "99999"], 2, "--port"),
     ],
 )
-def test_a_sandbox_that_cannot_work_says_why(arguments: list[str], status: int, hint: str, tmp_path: Path) -> None:
+def test_a_sandbox_that_cannot_start_reports_the_reason(
+    arguments: list[str], status: int, hint: str, tmp_path: Path
+) -> None:
     done = pulsekit("sandbox", *arguments, folder=tmp_path)
     assert done.status == status
     assert hint in done.err
@@ -288,7 +290,7 @@ def test_a_user_that_may_not_log_in_is_refused_for_the_url(tmp_path: Path) -> No
     assert "--user eve" in done.err
 
 
-def test_the_url_that_is_shown_leads_in_with_the_password_beside_it(tmp_path: Path) -> None:
+def test_the_printed_url_works_with_the_separate_password(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("pa:ss/w0rd\n")
     with start("sandbox", "--port", "0", "--password-file", "secret", folder=tmp_path) as sandbox:
         url = url_of(sandbox)
@@ -312,7 +314,7 @@ def test_the_url_that_is_shown_leads_in_with_the_password_beside_it(tmp_path: Pa
         ("--password-file", b"\ns3cr3t\n"),
     ],
 )
-def test_a_file_of_passwords_that_cannot_be_read_is_not_quoted(option: str, content: bytes, tmp_path: Path) -> None:
+def test_an_unreadable_password_file_is_not_quoted(option: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(content)
     done = pulsekit("sandbox", option, "secret", folder=tmp_path)
     assert done.status == 2

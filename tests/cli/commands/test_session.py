@@ -64,7 +64,7 @@ def keys(out: str) -> list[str]:
 # what it listens to
 
 
-async def test_a_pattern_counts_for_every_exchange_that_has_none(
+async def test_a_pattern_applies_to_every_exchange_without_one(
     user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     other = f"exchange/{user.name}/v1/other"
@@ -79,7 +79,7 @@ async def test_a_pattern_counts_for_every_exchange_that_has_none(
     assert keys(out) == ["a.1", "b", "c"]
 
 
-async def test_a_link_of_pulse_inspector_is_listened_to(
+async def test_a_link_of_pulse_inspector_selects_the_bindings(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     link = write_link([library.Binding(exchange, "a.#"), library.Binding(exchange, "b")])
@@ -99,7 +99,7 @@ def test_a_binding_that_can_never_match_is_a_warning(user: PulseUser, exchange: 
     assert f"warning: {exchange}:b*: the word 'b*' matches only itself" in done.err
 
 
-async def test_a_link_of_another_instance_leads_to_its_virtual_host(
+async def test_a_link_of_another_instance_selects_its_virtual_host(
     broker: RabbitMQ, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     link = f"https://community-tc.services.mozilla.com/pulse-messages?bindings[0][exchange]={exchange}"
@@ -135,7 +135,7 @@ def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:
     ]
 
 
-def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_path: Path) -> None:
+def test_without_an_exchange_a_pattern_applies_to_that_of_the_configuration(tmp_path: Path) -> None:
     (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/a\ndestinations: [treeherder]\n")
     for arguments, pattern in ([], "treeherder.#"), (["-b", "x"], "x"):
         done = pulsekit("tail", *arguments, "--link", folder=tmp_path)
@@ -161,7 +161,7 @@ def test_without_an_exchange_a_pattern_counts_for_that_of_the_configuration(tmp_
         (["exchange/me/x", "--every", "1s"], "--rate"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
+def test_invalid_options_are_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
     done = pulsekit("tail", *arguments, folder=tmp_path, url=NOBODY)
     assert done.status == 2
     assert words in done.err
@@ -182,7 +182,7 @@ async def test_a_refused_binding_is_reported_and_the_others_continue(
     assert missing not in listening
 
 
-def test_when_all_bindings_are_refused_each_is_named(user: PulseUser, tmp_path: Path) -> None:
+def test_if_all_bindings_are_refused_each_is_reported(user: PulseUser, tmp_path: Path) -> None:
     names = [f"exchange/{user.name}/v1/nope", f"exchange/{user.name}/v1/neither"]
     done = pulsekit("tail", *names, folder=tmp_path, url=user.url)
     assert done.status == 5
@@ -240,7 +240,7 @@ async def test_only_messages_that_match_the_filter_are_shown_recorded_and_counte
     assert "--filter failed for 2 messages" in warning
 
 
-async def test_a_query_shows_what_it_makes_of_each_message(
+async def test_a_query_shows_its_value_for_each_message(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with tailing(exchange, "--query", "[routing_key, payload.n]", "-n", "1", folder=tmp_path, url=user.url) as tail:
@@ -249,7 +249,7 @@ async def test_a_query_shows_what_it_makes_of_each_message(
     assert out == '["k",1]\n'
 
 
-async def test_what_is_invalid_can_be_all_that_is_shown(
+async def test_only_invalid_messages_can_be_shown(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     arguments = ["--schema", "pulse-job", "--invalid-only", "--explain", "-n", "1"]
@@ -266,7 +266,7 @@ async def test_what_is_invalid_can_be_all_that_is_shown(
 # how it ends
 
 
-async def test_fewer_messages_than_expected_are_a_negative_answer(
+async def test_fewer_messages_than_expected_exit_1(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     for expected, status in (("1", 0), ("2", 1)):
@@ -277,9 +277,7 @@ async def test_fewer_messages_than_expected_are_a_negative_answer(
         assert ("1 message arrived, 2 expected" in err) == bool(status)
 
 
-def test_a_duration_ends_the_wait_for_an_exchange_which_is_visible(
-    user: PulseUser, exchange: str, tmp_path: Path
-) -> None:
+def test_a_duration_limits_the_wait_for_an_exchange(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     done = pulsekit("tail", exchange, "--wait", "--for", "2s", "--expect", "1", folder=tmp_path, url=user.url)
     assert done.status == 1
     assert f"no exchange '{exchange}'" in done.err
@@ -288,7 +286,7 @@ def test_a_duration_ends_the_wait_for_an_exchange_which_is_visible(
 
 
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, None])
-async def test_its_queue_is_gone_however_it_ends(
+async def test_its_private_queue_is_deleted_however_it_ends(
     end: signal.Signals | None,
     user: PulseUser,
     pulse: library.Pulse,
@@ -390,7 +388,7 @@ async def test_a_queue_that_stays_accepts_more_bindings_without_loss(
     assert keys(out) == ["a", "b"]
 
 
-async def test_a_gap_is_shown_with_its_length_where_it_was(
+async def test_a_gap_is_shown_with_its_length_at_its_position(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     async with (

@@ -73,7 +73,7 @@ async def test_only_matching_messages_are_shown_each_once(
 
 
 @pytest.mark.parametrize("option", ["--idle", "--for"])
-def test_a_tail_can_end_by_itself(option: str, user: PulseUser, exchange: str, tmp_path: Path) -> None:
+def test_a_tail_can_stop_by_a_limit(option: str, user: PulseUser, exchange: str, tmp_path: Path) -> None:
     pulsekit("exchange", "create", exchange, folder=tmp_path, url=user.url)
     done = pulsekit("tail", exchange, option, "100ms", folder=tmp_path, url=user.url)
     assert done.status == 0
@@ -109,7 +109,7 @@ async def test_a_closed_pipe_ends_tail_without_a_message(
         assert "0 messages" in tail.stderr.read()
 
 
-async def test_output_that_cannot_be_written_is_a_file_error(
+async def test_an_unwritable_output_is_a_file_error(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with (
@@ -123,14 +123,14 @@ async def test_output_that_cannot_be_written_is_a_file_error(
     assert "No space left" in err
 
 
-def test_a_missing_exchange_is_named_with_what_to_check(user: PulseUser, tmp_path: Path) -> None:
+def test_a_missing_exchange_is_reported_with_what_to_check(user: PulseUser, tmp_path: Path) -> None:
     done = pulsekit("tail", f"exchange/{user.name}/v1/nope", folder=tmp_path, url=user.url)
     assert done.status == 5
     assert f"exchange/{user.name}/v1/nope" in done.err
     assert "check the spelling" in done.err
 
 
-async def test_a_missing_exchange_can_be_waited_for(user: PulseUser, exchange: str, tmp_path: Path) -> None:
+async def test_a_missing_exchange_can_be_awaited(user: PulseUser, exchange: str, tmp_path: Path) -> None:
     with start("tail", exchange, "--wait", "-n", "1", folder=tmp_path, url=user.url) as tail:
         async with library.connect(user.url) as pulse:
             publisher = pulse.publisher(exchange)
@@ -157,7 +157,9 @@ async def test_a_missing_exchange_can_be_waited_for(user: PulseUser, exchange: s
         ([], "EXCHANGE"),
     ],
 )
-def test_a_tail_that_cannot_work_is_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
+def test_a_tail_with_invalid_arguments_is_refused_before_connecting(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
     done = pulsekit("tail", *arguments, folder=tmp_path, url="amqp://me:p@127.0.0.1:1/")
     assert done.status == 2
     assert words in done.err
@@ -200,7 +202,7 @@ async def test_a_job_on_a_terminal_is_one_readable_line(
         assert part in lines[0]
 
 
-async def test_a_body_of_megabytes_is_one_line_too_at_once(
+async def test_a_body_of_megabytes_is_shown_on_one_line_at_once(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     process, terminal = on_a_terminal("tail", exchange, "-n", "1", folder=tmp_path, url=user.url)
@@ -212,7 +214,7 @@ async def test_a_body_of_megabytes_is_one_line_too_at_once(
     assert line.endswith("éé…")
 
 
-async def test_nothing_in_a_hostile_message_reaches_the_terminal_raw(
+async def test_control_characters_of_a_message_are_escaped(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     hostile = "\x1b]0;title\x07\x1b[2J\u202e\x9b31m[red]\r\n"
@@ -237,7 +239,7 @@ async def test_nothing_in_a_hostile_message_reaches_the_terminal_raw(
     assert not set("\x7f\x9b\u202e") & set(colourless)
 
 
-async def test_no_colour_is_shown_to_who_wants_none(
+async def test_colours_can_be_disabled(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     done_by = start("tail", exchange, "-n", "1", "-o", "pretty", "--full", folder=tmp_path, url=user.url)
@@ -249,7 +251,7 @@ async def test_no_colour_is_shown_to_who_wants_none(
     assert '  "a": [' in out
 
 
-async def test_a_schema_marks_what_is_invalid_and_why(
+async def test_a_schema_marks_invalid_messages_with_the_reason(
     user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
 ) -> None:
     with start(

@@ -62,7 +62,7 @@ def test_a_definition_is_previewed_in_each_state(folder: Path) -> None:
     assert "1 success  1 testfailed  1 exception  1 running  1 pending  1 unscheduled" in drawn
 
 
-def test_a_graph_lists_what_would_not_appear_and_draws_the_push(folder: Path) -> None:
+def test_a_graph_lists_tasks_that_would_not_appear_and_draws_the_push(folder: Path) -> None:
     done = run(folder, "preview", "task-graph.json", "-o", "pretty")
     assert done.status == 1
     assert "index\ntask-graph.json:" in done.out

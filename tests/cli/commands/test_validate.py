@@ -69,7 +69,7 @@ def test_a_named_pipe_is_read_like_stdin(call, folder) -> None:
     ]
 
 
-def test_an_invalid_job_ends_with_1_and_every_error(call, folder) -> None:
+def test_an_invalid_job_exits_1_with_every_error(call, folder) -> None:
     (folder / "jobs.ndjson").write_text(ndjson(PENDING, BROKEN, COMPLETED))
     result = call("validate", "jobs.ndjson")
     assert result.code == 1
@@ -118,7 +118,7 @@ def test_text_output_has_a_line_per_error_that_an_editor_can_follow(call, folder
     assert result.err == "0 valid, 1 invalid against pulse-job (treeherder); Treeherder's rules: 1 dropped, 1 wrong\n"
 
 
-def test_a_person_gets_no_line_for_what_is_valid(call, folder) -> None:
+def test_text_output_has_no_line_for_a_valid_job(call, folder) -> None:
     result = call("validate", "-o", "pretty", stdin=ndjson(*JOBS))
     assert (result.code, result.out) == (0, "")
 
@@ -171,7 +171,7 @@ def test_the_payload_of_a_record_is_judged_with_its_position(call, folder) -> No
 @pytest.mark.parametrize(
     "broken", [{"body": "{"}, {"body_b64": "!"}, {"body": 1}, {"payload": 1, "v": 2}, {"body_b64": "/w=="}]
 )
-def test_a_record_that_cannot_be_read_is_invalid(call, broken) -> None:
+def test_an_unreadable_record_is_invalid(call, broken) -> None:
     result = call("validate", stdin=json.dumps({"routing_key": "a"} | broken))
     assert result.code == 1
     (record,) = records(result)
@@ -222,7 +222,7 @@ def test_text_that_is_not_json_or_yaml_is_invalid_with_a_reason(call, folder, na
     assert call("validate", stdin=data).code == 1
 
 
-def test_a_line_without_end_is_the_last_one_that_is_read(call, folder) -> None:
+def test_an_endless_line_is_the_last_one_that_is_read(call, folder) -> None:
     (folder / "jobs.ndjson").write_bytes(ndjson(PENDING).encode() + b'"' + b"x" * (17 << 20) + b'"\n{}\n')
     for result in (call("validate", "jobs.ndjson"), call("validate", stdin=(folder / "jobs.ndjson").read_bytes())):
         assert result.code == 1
@@ -266,7 +266,7 @@ def test_several_files_are_judged_each_with_its_name(call, folder) -> None:
         (["--profile", "lax"], "{}", 2, "'lax' is not one of 'strict', 'treeherder'"),
     ],
 )
-def test_what_cannot_be_judged_ends_with_its_status(call, folder, arguments, stdin, code, words) -> None:
+def test_input_that_cannot_be_validated_is_an_error(call, folder, arguments, stdin, code, words) -> None:
     (folder / "empty.json").write_text("\n")
     (folder / "broken.yml").write_text("type: text\n")
     result = call("validate", *arguments, stdin=stdin)
@@ -311,7 +311,7 @@ def test_memory_does_not_grow_with_the_number_of_jobs(folder, source) -> None:
     assert peaks[1] - peaks[0] < 8_000  # KiB, of 80 MB that were read
 
 
-def test_a_pipe_is_judged_as_it_comes(folder) -> None:
+def test_a_pipe_is_validated_as_it_arrives(folder) -> None:
     with Child(
         [sys.executable, "-m", "pulsekit", "validate"],
         stdin=subprocess.PIPE,
@@ -351,7 +351,7 @@ def test_broken_rules_are_reported_and_severe_ones_change_the_exit_code(call, ch
     assert call("validate", "-o", "github", stdin=json.dumps(job)).out.startswith(f"::{kind} title={rule}::")
 
 
-def test_a_rule_is_left_out_when_asked_by_flag_or_configuration(call, folder) -> None:
+def test_a_rule_can_be_disabled_by_flag_or_configuration(call, folder) -> None:
     job = json.dumps({name: value for name, value in COMPLETED.items() if name != "result"})
     assert call("validate", "--lint-off", "result-missing", stdin=job).code == 0
     assert call("validate", stdin=job).code == 1
@@ -376,7 +376,7 @@ def test_rules_use_the_key_of_a_record_and_earlier_jobs(call, folder) -> None:
     assert "state-backwards" not in [found["rule"] for found in first["lint"] + third["lint"]]
 
 
-def test_payloads_of_other_schemas_are_not_measured_by_rules_for_jobs(call, folder) -> None:
+def test_rules_for_jobs_do_not_apply_to_other_schemas(call, folder) -> None:
     (folder / "any.json").write_text("{}")
     assert records(call("validate", "--schema", "any.json", stdin="{}"))[0]["lint"] == []
 
@@ -397,7 +397,7 @@ def test_a_job_of_an_older_form_is_reported_first_with_its_fields(call) -> None:
     assert not others
 
 
-def test_the_form_before_is_named_beside_other_errors(call) -> None:
+def test_an_older_form_is_reported_beside_other_errors(call) -> None:
     broken = FORMER | {"origin": FORMER["origin"] | {"revision": "short"}, "state": "done"}
     rules = [error["rule"] for error in records(call("validate", stdin=json.dumps(broken)))[0]["errors"]]
     assert rules == ["revision", "minLength", "pattern", "enum"]
@@ -413,7 +413,7 @@ def test_migrating_writes_valid_jobs_and_reports_the_others(call) -> None:
     assert '"done"' in result.err
 
 
-def test_migrating_and_showing_verdicts_exclude_each_other(call) -> None:
+def test_migrating_and_reporting_exclude_each_other(call) -> None:
     assert call("validate", "--migrate", "-o", "github", stdin=json.dumps(TODAY)).code == 2
 
 
@@ -431,7 +431,7 @@ def test_annotations_for_github_have_place_and_text_and_are_escaped(call, folder
     assert call("validate", "-o", "github", stdin=json.dumps(TODAY)).out == ""
 
 
-def test_fields_are_changed_before_a_job_is_judged(call, folder) -> None:
+def test_edits_apply_before_a_job_is_judged(call, folder) -> None:
     (folder / "job.yml").write_text(json.dumps(COMPLETED, indent=1))
     early = call("validate", "job.yml", "--set", "state=pending", "-o", "ndjson")
     assert early.code == 1
@@ -456,7 +456,7 @@ def test_payloads_of_records_can_be_edited_and_errors_have_lines(call) -> None:
     assert found == [[], [("set", 3)], [("record", 4)], [("set", 5)]]
 
 
-def test_migrated_jobs_can_be_changed_as_well(call) -> None:
+def test_migrated_jobs_can_be_edited(call) -> None:
     former = PENDING | {"origin": PENDING["origin"] | {"kind": "hg.mozilla.org"}}
     result = call("validate", "--migrate", "--set", "tier=2", stdin=ndjson(former))
     assert records(result) == [PENDING | {"tier": 2}]
@@ -512,7 +512,7 @@ def test_statistics_count_each_finding_and_name_the_first(call) -> None:
     assert {line["pointer"]: line["count"] for line in lines[:-1]} == {"/state": 3, "/tier": 3}
 
 
-def test_memory_and_lines_are_limited_when_each_payload_has_another_fault(call) -> None:
+def test_memory_and_lines_are_limited_for_many_different_errors(call) -> None:
     given = ndjson(*[PENDING | {f"field{number}": 1} for number in range(1500)])
     shown = call("validate", "-o", "pretty", stdin=given)
     assert len(shown.out.splitlines()) == 1010

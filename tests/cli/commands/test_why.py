@@ -86,7 +86,7 @@ def test_a_site_that_fails_exits_4(stand: Stand, tmp_path: Path) -> None:
         ("http://tc.example/tasks/A35mWTRuQmyj88yMnIF0fA", 2, "https"),
     ],
 )
-def test_what_cannot_be_asked_about_is_an_error(subject: str, status: int, words: str, tmp_path: Path) -> None:
+def test_an_invalid_subject_is_an_error(subject: str, status: int, words: str, tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("x")
     (tmp_path / "other.json").write_text("{}")
     done = pulsekit("why", subject, folder=tmp_path)

@@ -14,7 +14,7 @@ def helps(request: pytest.FixtureRequest) -> tuple[int, dict[tuple[str, ...], st
     return request.param, dict(zip(COMMANDS, help_of(*COMMANDS, width=request.param), strict=True))
 
 
-def test_every_help_is_as_it_was_reviewed(helps) -> None:
+def test_every_help_equals_its_reviewed_file(helps) -> None:
     width, texts = helps
     if width != 80:
         return
@@ -36,6 +36,6 @@ def test_every_help_fits_its_terminal_and_begins_with_examples(helps) -> None:
         assert max(map(len, examples.splitlines())) <= 80, words
 
 
-def test_the_files_are_those_of_the_commands() -> None:
+def test_every_command_has_a_file_of_its_help() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {path_of(words).name for words in COMMANDS}
     assert {words[0] for words in COMMANDS if words} == set(_COMMANDS)

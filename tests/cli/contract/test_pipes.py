@@ -76,7 +76,7 @@ def test_a_reader_that_exits_ends_a_stream_without_a_message(place: Place, line:
 
 
 @pytest.mark.parametrize("line", FULL)
-def test_a_full_disk_is_said_once(place: Place, line: str) -> None:
+def test_a_full_disk_is_reported_once(place: Place, line: str) -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full, run(line, place, stdout=full) as process:
         _, err = process.communicate()
     assert process.returncode == 74, err
@@ -100,7 +100,7 @@ def test_a_full_disk_is_said_once(place: Place, line: str) -> None:
         ("sandbox --port 0 -- true", 0, ""),
     ],
 )
-def test_a_closed_standard_input_is_no_input_and_no_harm(place: Place, line: str, status: int, words: str) -> None:
+def test_a_closed_stdin_is_no_input_and_no_error(place: Place, line: str, status: int, words: str) -> None:
     done = subprocess.run(
         ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "pulsekit", *place.words(line)],
         env=environment(place.folder, place.url), cwd=place.folder, capture_output=True, text=True, check=False,

@@ -142,7 +142,7 @@ def test_ctrl_c_ends_a_watch(place: Place) -> None:
 
 
 @pytest.mark.parametrize("line", ["queue purge {queue}", "register"])
-def test_ctrl_c_is_no_answer_to_a_question(place: Place, line: str) -> None:
+def test_ctrl_c_at_a_question_means_no(place: Place, line: str) -> None:
     with Terminal(*place.words(line), folder=place.folder, url=place.url) as asking:
         asking.expect("[y/N]" if "purge" in line else "Exchange")
         asking.process.wait_until_asleep()

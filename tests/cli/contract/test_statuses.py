@@ -143,7 +143,7 @@ CASES = [pytest.param(code, line, id=f"{code}-{line}") for code, lines in TABLE.
 
 
 @pytest.mark.parametrize(("code", "line"), CASES)
-def test_a_command_ends_with_the_status_of_the_table_and_its_reason(place: Place, code: int, line: str) -> None:
+def test_a_command_exits_with_the_code_of_the_table(place: Place, code: int, line: str) -> None:
     done = place.run(line)
     assert done.status == code, done.err
     assert place.password not in done.out + done.err

@@ -87,12 +87,12 @@ def test_no_line_is_wider_than_a_narrow_terminal(place: Place, line: str) -> Non
 
 
 @pytest.mark.parametrize("settings", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=str)
-def test_who_wants_no_colours_gets_plain_text(place: Place, settings: dict[str, str]) -> None:
+def test_no_color_produces_plain_text(place: Place, settings: dict[str, str]) -> None:
     for line in ("match treeherder.autoland._", "preview job.yml"):
         assert "\x1b" not in show(place, line, **settings).shown
 
 
-def test_colours_are_all_that_a_terminal_is_sent_besides_text(place: Place) -> None:
+def test_a_terminal_receives_only_text_and_colours(place: Place) -> None:
     shown = show(place, "preview job.yml").shown
     assert SGR.search(shown)
     assert "\x1b" not in SGR.sub("", shown)

@@ -36,7 +36,7 @@ def test_publish_sends_to_the_destinations_of_the_target(call: Call, project: Pa
     assert dry["bindings"] == ([] if key.startswith("mine") else [key])
 
 
-async def test_tail_listens_to_the_destinations_of_the_target(broker: RabbitMQ, spawn: Spawn) -> None:
+async def test_tail_consumes_the_destinations_of_the_target(broker: RabbitMQ, spawn: Spawn) -> None:
     user = broker.user()
     login = {"PULSE_URL": user.url}
     spawn("init", env=login)
@@ -47,7 +47,7 @@ async def test_tail_listens_to_the_destinations_of_the_target(broker: RabbitMQ, 
     assert f"listening on exchange/{user.name}/v1/jobs:treeherder-staging.#\n" in done.err
 
 
-def test_match_tries_the_bindings_of_the_target(call: Call, project: Path) -> None:
+def test_match_uses_the_bindings_of_the_target(call: Call, project: Path) -> None:
     assert call("match", "treeherder.autoland._", "--target", "production").code == 0
     assert call("match", "treeherder.autoland._", "--target", "staging").code == 1
     both = call("match", "treeherder.autoland._", "--target", "staging", "--binding", "#")
@@ -71,13 +71,13 @@ def test_a_target_that_is_not_configured_is_an_error(call: Call, folder: Path, a
     assert "no target 'staging': there is no pulsekit.yml" in result.err
 
 
-def test_a_target_and_a_name_are_one_too_many(call: Call, project: Path) -> None:
+def test_a_target_and_a_name_exclude_each_other(call: Call, project: Path) -> None:
     for arguments in (["tail", "exchange/me/x"], ["exchange", "create", "exchange/me/x"]):
         result = call(*arguments, "--target", "staging")
         assert result.code == 2
         assert "--target selects" in result.err
 
 
-def test_without_a_name_anywhere_one_is_asked_for(call: Call, folder: Path) -> None:
+def test_without_a_name_the_error_asks_for_one(call: Call, folder: Path) -> None:
     assert "no EXCHANGE: add one" in call("tail").err
     assert "no NAME: give exchange/<user>/<name>" in call("exchange", "create").err

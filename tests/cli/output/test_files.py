@@ -19,14 +19,14 @@ def test_a_new_file_never_replaces_another(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_new, write_whole])
-def test_what_cannot_be_written_leaves_nothing_behind(tmp_path: Path, write) -> None:
+def test_a_failed_write_leaves_no_partial_file(tmp_path: Path, write) -> None:
     path = tmp_path / "a.yml"
     with pytest.raises(UnicodeEncodeError):
         write(path, "text" * 10_000 + "\ud800")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_whose_successor_cannot_be_written_stays(tmp_path: Path) -> None:
+def test_a_file_stays_if_its_replacement_cannot_be_written(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text("old")
     with pytest.raises(UnicodeEncodeError):
@@ -35,7 +35,7 @@ def test_a_file_whose_successor_cannot_be_written_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_file_is_replaced_at_once(tmp_path: Path) -> None:
+def test_a_file_is_replaced_atomically(tmp_path: Path) -> None:
     path = tmp_path / "a.yml"
     path.write_text("old")
     with path.open() as reading:

@@ -78,7 +78,7 @@ def test_an_invalid_job_has_its_problem_before_its_name(capsys: pytest.CaptureFi
     assert invalid.index("/tier") < invalid.index("build-linux")
 
 
-def test_on_a_narrow_terminal_the_size_gives_way(
+def test_a_narrow_terminal_hides_the_size_first(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "60")
@@ -86,7 +86,7 @@ def test_on_a_narrow_terminal_the_size_gives_way(
     assert "kB" not in line
 
 
-def test_all_of_a_message_has_everything_the_record_has(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_full_view_has_everything_of_the_record(capsys: pytest.CaptureFixture[str]) -> None:
     given = message(
         {"n": [1]},
         redelivered=True,
@@ -132,7 +132,7 @@ def test_a_query_is_shown_in_the_place_of_the_payload(capsys: pytest.CaptureFixt
     assert drawn(capsys, message(JOBS[0]), view=view, full=True)[-1] == '"B"'
 
 
-def test_what_is_in_an_envelope_is_shown_as_if_it_had_none(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwrapped_payload_is_shown_without_its_envelope(capsys: pytest.CaptureFixture[str]) -> None:
     view = Selection([Binding(EXCHANGE)], unwraps=True)
     wrapped = message({"payload": {"a": 1}, "_meta": {"sent": "then"}})
     assert drawn(capsys, wrapped, view=view)[0].endswith('  {"a": 1}')
@@ -152,7 +152,7 @@ def test_a_gap_is_a_row_with_its_length(capsys: pytest.CaptureFixture[str]) -> N
 
 
 @pytest.mark.parametrize("notation", Notation)
-def test_nothing_of_a_message_can_act_on_the_screen(notation: Notation, capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_a_message_cannot_control_the_terminal(notation: Notation, capsys: pytest.CaptureFixture[str]) -> None:
     given = message(
         {HOSTILE: HOSTILE, "payload": {HOSTILE: [HOSTILE]}, "_meta": {HOSTILE: HOSTILE}},
         f"treeherder.{HOSTILE}",

@@ -28,7 +28,7 @@ def sink() -> Sink:
     return Sink()
 
 
-async def test_a_line_is_written_at_once_and_those_that_come_meanwhile_together(sink: Sink) -> None:
+async def test_a_line_is_written_at_once_and_waiting_lines_together(sink: Sink) -> None:
     outlet = Outlet(sink.write)
     for line in (b"1\n", b"2\n", b"3\n"):
         outlet.put(line)
@@ -41,7 +41,7 @@ async def test_a_line_is_written_at_once_and_those_that_come_meanwhile_together(
     assert sink.writes[2:] == [b"4\n"]
 
 
-async def test_who_writes_faster_than_is_read_waits_for_room(sink: Sink) -> None:
+async def test_a_fast_writer_waits_for_a_slow_reader(sink: Sink) -> None:
     outlet = Outlet(sink.write)
     outlet.put(b"first")
     assert not outlet.full
@@ -72,7 +72,7 @@ async def test_a_write_error_is_raised_to_every_later_caller(sink: Sink, wait: s
     assert sink.writes == []
 
 
-async def test_nothing_to_write_is_no_reason_to_wait(sink: Sink) -> None:
+async def test_without_output_nothing_waits(sink: Sink) -> None:
     outlet = Outlet(sink.write)
     await outlet.room()
     await outlet.drain()

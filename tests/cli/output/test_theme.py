@@ -41,7 +41,7 @@ def contrast(one: tuple[int, ...], other: tuple[int, ...]) -> float:
 
 @pytest.mark.parametrize("name", [name for name, (_, deep, _) in STYLES.items() if deep is not None])
 @pytest.mark.parametrize("background", [BLACK, WHITE], ids=["dark", "light"])
-def test_a_colour_can_be_read_on_dark_and_on_light(name, background) -> None:
+def test_colours_are_readable_on_dark_and_light(name, background) -> None:
     deep = STYLES[name][1]
     assert deep is not None
     assert contrast(rgb(deep), background) >= 3.5
@@ -59,7 +59,7 @@ def test_no_other_file_names_a_colour() -> None:
     assert found == []
 
 
-def test_a_terminal_with_eight_colours_gets_its_own(monkeypatch) -> None:
+def test_a_terminal_with_eight_colours_uses_its_own(monkeypatch) -> None:
     monkeypatch.delenv("COLORTERM", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     assert sgr("x", "bad") == "\x1b[31mx\x1b[0m"

@@ -18,7 +18,7 @@ _TABLES = st.dictionaries(st.text(max_size=9), _VALUES, max_size=5)
 
 
 @given(st.binary(max_size=500), st.integers(1, 40))
-def test_frames_are_the_same_however_the_bytes_arrive(data, step) -> None:
+def test_frames_are_the_same_for_any_division_of_the_bytes(data, step) -> None:
     stream = b"".join(frames.frame(3, 1, data[start : start + 7]) for start in range(0, len(data), 7))
     splitter = frames.Splitter(4096)
     found = [piece for at in range(0, len(stream), step) for piece in splitter.split(stream[at : at + step])]
@@ -26,12 +26,12 @@ def test_frames_are_the_same_however_the_bytes_arrive(data, step) -> None:
 
 
 @given(_TABLES)
-def test_a_table_is_read_as_its_writer_meant_it(table) -> None:
+def test_a_table_is_read_with_its_types(table) -> None:
     assert tables.decode(encode.field_table(table)[4:]) == table
 
 
 @given(_TABLES)
-def test_a_table_of_ours_is_read_by_pamqp(table) -> None:
+def test_pamqp_reads_our_tables(table) -> None:
     from pamqp import decode
 
     assert decode.field_table(tables.encode_field(table)[1:])[1] == table
@@ -52,7 +52,7 @@ def test_an_edited_table_keeps_the_bytes_of_its_other_fields() -> None:
 @pytest.mark.parametrize(
     "kind", sorted(commands.INDEX_MAPPING.values(), key=lambda kind: kind.name), ids=lambda kind: kind.name
 )
-def test_every_method_goes_there_and_back(kind) -> None:
+def test_every_method_is_encoded_and_decoded(kind) -> None:
     samples = {"bit": True, "octet": 7, "short": 700, "long": 70_000, "longlong": 7 << 40, "shortstr": "s/\N{SNOWMAN}"}
     samples |= {"longstr": "long", "table": {"a": 1}, "timestamp": 5}
     values = [samples[kind.amqp_type(name)] for name in kind.__slots__]
@@ -64,18 +64,18 @@ def test_every_method_goes_there_and_back(kind) -> None:
 
 
 @pytest.mark.parametrize("name", ["queue with 'quotes'", "\N{SNOWMAN}" * 85, "x" * 255])
-def test_names_that_rabbitmq_allows_can_be_written(name) -> None:
+def test_names_that_rabbitmq_allows_can_be_encoded(name) -> None:
     encoded = frames.encode(1, commands.Queue.DeclareOk, name, 1, 2)
     assert frames.decode(encoded[7:-1]).queue == name
 
 
-def test_a_text_too_long_is_cut_within_its_255_bytes() -> None:
+def test_a_long_text_is_truncated_to_255_bytes() -> None:
     short = frames.short_string("\N{SNOWMAN}" * 100)
     assert len(short) <= 256
     assert short[1:].decode().endswith("...")
 
 
-def test_a_delivery_is_what_pamqp_expects() -> None:
+def test_pamqp_reads_a_delivery() -> None:
     address = frames.short_string("x") + frames.short_string("k")
     data = frames.delivery(4, frames.short_string("t"), 9, True, address)
     _, channel, deliver = frame.unmarshal(data)
@@ -89,7 +89,7 @@ def test_a_delivery_is_what_pamqp_expects() -> None:
     }
 
 
-def test_properties_are_found_and_edited_without_touching_the_others() -> None:
+def test_properties_are_edited_without_changing_the_others() -> None:
     given_ = commands.Basic.Properties(
         content_type="a", headers={"h": 1}, delivery_mode=2, priority=3, expiration="5", message_id="m", user_id="u"
     )

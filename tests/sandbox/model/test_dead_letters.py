@@ -89,7 +89,7 @@ def test_the_expiration_is_removed_and_recorded(world) -> None:
     assert found.properties.headers["x-death"][0]["original-expiration"] == "10"
 
 
-def test_the_bytes_of_other_headers_stay_what_they_were(world) -> None:
+def test_the_bytes_of_other_headers_do_not_change(world) -> None:
     client = world.connect()
     declare(client, "dead")
     declare(client, "q", dead_letter_exchange="", dead_letter_routing_key="dead")

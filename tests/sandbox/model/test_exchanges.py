@@ -92,7 +92,7 @@ def test_cc_and_bcc_name_further_keys_and_bcc_is_not_passed_on(world) -> None:
     assert head.properties.headers == {"CC": ["b"], "kept": "yes"}
 
 
-def test_messages_pass_from_exchange_to_exchange_even_in_a_circle(world) -> None:
+def test_messages_are_routed_between_exchanges_even_in_a_loop(world) -> None:
     client = world.connect()
     for name in ("x", "y"):
         exchange(client, name, "fanout")
@@ -128,7 +128,7 @@ def test_bindings_that_differ_in_arguments_are_two(world) -> None:
     assert depths(world) == {"q": 1}
 
 
-def test_auto_delete_runs_from_the_queue_through_its_exchanges(world) -> None:
+def test_auto_delete_propagates_from_a_queue_through_exchanges(world) -> None:
     client = world.connect()
     exchange(client, "outer", auto_delete=True)
     exchange(client, "inner", auto_delete=True)
@@ -150,14 +150,14 @@ def test_a_deleted_exchange_loses_its_bindings(world) -> None:
     assert depths(world) == {"q": 0}
 
 
-def test_virtual_hosts_are_apart(world) -> None:
+def test_virtual_hosts_are_separate(world) -> None:
     here, there = world.connect(), world.connect(vhost="communitytc")
     bind(here, "q", "amq.topic", "#")
     there.publish("amq.topic", "a")
     assert depths(world) == {"q": 0}
 
 
-def test_a_key_that_is_not_utf8_is_passed_on_as_it_came(world) -> None:
+def test_a_key_that_is_not_utf8_is_forwarded_unchanged(world) -> None:
     client = world.connect()
     exchange(client, "x")
     bind(client, "q", "x", "#")

@@ -54,7 +54,7 @@ def test_messages_requeued_one_by_one_return_to_their_positions(world) -> None:
     ]
 
 
-def test_a_nack_of_many_gives_them_back_in_order(world) -> None:
+def test_a_multiple_nack_requeues_messages_in_order(world) -> None:
     client = world.connect()
     declare(client)
     fill(client, b"1", b"2", b"3")
@@ -65,7 +65,7 @@ def test_a_nack_of_many_gives_them_back_in_order(world) -> None:
     assert bodies(client) == [b"1", b"2", b"3"]
 
 
-def test_a_vanished_connection_gives_its_messages_back_in_order(world) -> None:
+def test_a_lost_connection_requeues_its_messages_in_order(world) -> None:
     gone, client = world.connect(), world.connect()
     declare(gone)
     fill(gone, b"1", b"2", b"3")
@@ -75,7 +75,7 @@ def test_a_vanished_connection_gives_its_messages_back_in_order(world) -> None:
     assert [(again, data) for _, again, data in drain(client)] == [(True, b"1"), (True, b"2"), (True, b"3")]
 
 
-def test_recover_gives_everything_back(world) -> None:
+def test_recover_requeues_everything(world) -> None:
     client = world.connect()
     declare(client)
     fill(client, b"1")
@@ -85,7 +85,7 @@ def test_recover_gives_everything_back(world) -> None:
     assert drain(client) == [(2, True, b"1")]
 
 
-def test_consumers_take_turns_and_a_higher_priority_comes_first(world) -> None:
+def test_consumers_of_one_priority_alternate_below_a_higher_one(world) -> None:
     client = world.connect()
     declare(client)
     client.call(Basic.Qos(prefetch_count=1))
@@ -128,7 +128,7 @@ def test_an_expired_message_is_dead_lettered_at_its_time(world) -> None:
     assert bodies(client, "dead") == [b"old"]
 
 
-def test_the_shorter_of_the_two_times_to_live_counts(world) -> None:
+def test_the_shorter_time_to_live_applies(world) -> None:
     client = world.connect()
     declare(client, message_ttl=5000)
     fill(client, b"soon", expiration="100")
@@ -154,7 +154,7 @@ def test_many_expiring_messages_need_one_timer(world) -> None:
     assert len(world.broker.timers) == before + 1
 
 
-def test_an_unused_queue_goes_after_its_time_and_a_used_one_stays(world) -> None:
+def test_only_an_unused_queue_expires(world) -> None:
     client = world.connect()
     declare(client, expires=1000)
     world.advance(0.9)
@@ -185,7 +185,7 @@ def test_a_full_queue_drops_its_oldest(world) -> None:
     assert bodies(client) == [b"2", b"3"]
 
 
-def test_a_queue_full_of_bytes_drops_its_oldest(world) -> None:
+def test_a_queue_with_a_byte_limit_drops_its_oldest(world) -> None:
     client = world.connect()
     declare(client, max_length_bytes=5)
     fill(client, b"123", b"45", b"6")
@@ -203,7 +203,7 @@ def test_a_full_queue_makes_the_confirm_negative_and_keeps_its_messages(world) -
     assert bodies(client) == [b"1"]
 
 
-def test_confirms_of_one_read_come_together_but_keep_the_verdicts_apart(world) -> None:
+def test_confirms_of_one_read_are_sent_together(world) -> None:
     client = world.connect()
     declare(client, max_length=2, overflow="reject-publish")
     client.call(Confirm.Select())
@@ -214,7 +214,7 @@ def test_confirms_of_one_read_come_together_but_keep_the_verdicts_apart(world) -
     assert confirms == [("Basic.Ack", 2, True), ("Basic.Nack", 3, False), ("Basic.Ack", 4, False)]
 
 
-def test_purge_counts_only_what_waits(world) -> None:
+def test_purge_counts_only_ready_messages(world) -> None:
     client = world.connect()
     declare(client)
     fill(client, b"1", b"2", b"3")
@@ -225,7 +225,7 @@ def test_purge_counts_only_what_waits(world) -> None:
     assert world.broker.vhosts["/"].queues["q"].depth == 1
 
 
-def test_an_auto_delete_queue_goes_with_its_last_consumer(world) -> None:
+def test_an_auto_delete_queue_is_deleted_with_its_last_consumer(world) -> None:
     client = world.connect()
     declare(client, auto_delete=True)
     client.call(Basic.Consume(queue="q", consumer_tag="a"), Basic.Consume(queue="q", consumer_tag="b"))
@@ -235,7 +235,7 @@ def test_an_auto_delete_queue_goes_with_its_last_consumer(world) -> None:
     assert "q" not in world.broker.vhosts["/"].queues
 
 
-def test_an_exclusive_queue_goes_with_its_connection(world) -> None:
+def test_an_exclusive_queue_is_deleted_with_its_connection(world) -> None:
     client = world.connect()
     declare(client, exclusive=True)
     client.session.lost()
@@ -270,7 +270,7 @@ def test_the_memory_of_every_message_is_freed(world) -> None:
     assert world.broker.memory_used == 0
 
 
-def test_prefetch_of_one_consumer_does_not_count_for_the_next(world) -> None:
+def test_the_prefetch_of_one_consumer_does_not_apply_to_the_next(world) -> None:
     client = world.connect()
     declare(client)
     client.call(Basic.Qos(prefetch_count=1))
@@ -294,7 +294,7 @@ def test_a_global_prefetch_is_shared_by_the_channel(world) -> None:
     assert len(client.deliveries()) == 1
 
 
-def test_an_ack_makes_room_for_the_next_delivery(world) -> None:
+def test_an_ack_allows_the_next_delivery(world) -> None:
     client = world.connect()
     declare(client)
     client.call(Basic.Qos(prefetch_count=1))

@@ -33,15 +33,15 @@ def allowed(user, permission, kind, name) -> bool:
         ("configure", "queue", "amq.gen-x", False),
     ],
 )
-def test_a_user_has_the_rights_pulse_guardian_gives(permission, kind, name, expected) -> None:
+def test_a_user_has_the_permissions_of_pulseguardian(permission, kind, name, expected) -> None:
     assert allowed(ME, permission, kind, name) is expected
 
 
-def test_a_dot_in_a_name_is_only_a_dot() -> None:
+def test_a_dot_in_a_name_matches_only_a_dot() -> None:
     assert not allowed(User("a.b"), "write", "queue", "queue/axb/q")
 
 
-def test_guest_may_do_everything() -> None:
+def test_guest_has_all_permissions() -> None:
     guest = Users().login("guest", "guest")
     assert guest is not None
     assert allowed(guest, "configure", "queue", "amq.gen-x")
@@ -51,7 +51,7 @@ def test_a_login_needs_a_name() -> None:
     assert Users().login("", "x") is None
 
 
-def test_a_known_guest_has_the_password_of_the_list() -> None:
+def test_a_listed_guest_has_the_password_of_the_list() -> None:
     users = Users(known={"guest": "changed"})
     assert users.login("guest", "guest") is None
     assert users.login("guest", "changed") is not None

@@ -62,12 +62,12 @@ def test_a_refused_channel_does_not_affect_the_others(client) -> None:
     assert client.call(Basic.Qos(prefetch_count=1)) == ["Basic.QosOk"]
 
 
-def test_confirms_given_before_an_error_are_sent_before_the_close(client) -> None:
+def test_confirms_before_an_error_precede_the_close(client) -> None:
     client.call(Confirm.Select())
     assert client.call(*content("", "q"), *content("missing", "q")) == ["Basic.Ack", "Channel.Close 404"]
 
 
-def test_nothing_of_a_transaction_happens_before_its_commit(world, client) -> None:
+def test_a_transaction_has_no_effect_before_its_commit(world, client) -> None:
     client.call(Tx.Select())
     client.publish("", "q", b"1")
     assert depth(world) == 0
@@ -103,7 +103,7 @@ def test_a_lost_transaction_requeues_what_it_had_settled(world, client) -> None:
     assert len(world.broker.vhosts["/"].queues["q"].backlog) == 1
 
 
-def test_a_reply_goes_straight_to_the_channel_that_asked(world, client) -> None:
+def test_a_reply_is_sent_to_the_channel_of_the_request(world, client) -> None:
     server = world.connect()
     client.call(Basic.Consume(queue="amq.rabbitmq.reply-to", no_ack=True))
     client.publish("", "q", b"question", reply_to="amq.rabbitmq.reply-to")
@@ -126,7 +126,7 @@ def test_a_reply_goes_straight_to_the_channel_that_asked(world, client) -> None:
         [Basic.Consume(queue="amq.rabbitmq.reply-to", no_ack=True)] * 2,
     ],
 )
-def test_a_reply_consumer_that_cannot_be_is_refused(client, asked) -> None:
+def test_an_invalid_reply_consumer_is_refused(client, asked) -> None:
     assert client.call(*asked)[-1] == "Channel.Close 406"
 
 
@@ -145,7 +145,7 @@ def test_an_empty_name_means_the_queue_declared_last(world, client) -> None:
     assert client.call(Queue.Purge(queue="")) == ["Queue.PurgeOk"]
 
 
-def test_without_a_queue_declared_no_name_is_an_error(world) -> None:
+def test_an_empty_name_without_a_declared_queue_is_an_error(world) -> None:
     assert world.connect().call(Queue.Purge(queue="")) == ["Channel.Close 404"]
 
 
@@ -227,7 +227,7 @@ def test_a_secret_can_be_updated(client) -> None:
         ([b"\x08\x00\x00\x00\x00\x00\x01x\xce"], "Connection.Close 501"),
     ],
 )
-def test_rarer_misuse_is_answered_as_rabbitmq_does(client, frames, answer) -> None:
+def test_other_misuse_is_answered_as_by_rabbitmq(client, frames, answer) -> None:
     assert client.call(*frames) == [answer]
 
 

@@ -43,21 +43,21 @@ def test_a_login_without_a_name_does_not_replace_a_password(known) -> None:
     assert client.names()[-1] == "Connection.Close 403"
 
 
-def test_frames_may_come_byte_by_byte(world) -> None:
+def test_frames_can_arrive_byte_by_byte(world) -> None:
     client = world.connect()
     for byte in b"\x01\x00\x01\x00\x00\x00\x0b\x00\x3c\x00\x0a\x00\x00\x00\x00\x00\x01\x00\xce":
         client.send(bytes((byte,)))
     assert client.names() == ["Basic.QosOk"]
 
 
-def test_a_half_open_handshake_ends(world) -> None:
+def test_an_incomplete_handshake_times_out(world) -> None:
     client = Client(world)
     client.session.receive(b"AMQP\x00\x00\x09\x01")
     world.advance(10.1)
     assert client.session.finished
 
 
-def test_an_unanswered_close_ends(world) -> None:
+def test_an_unanswered_close_times_out(world) -> None:
     client = world.connect()
     assert client.call(Channel.Open()) == ["Connection.Close 504"]
     assert not client.session.finished
@@ -65,21 +65,21 @@ def test_an_unanswered_close_ends(world) -> None:
     assert client.session.finished
 
 
-def test_an_answered_close_ends_at_once(world) -> None:
+def test_an_answered_close_ends_the_session_at_once(world) -> None:
     client = world.connect()
     client.call(Channel.Open(), Basic.Qos(prefetch_count=1))
     client.send(Connection.CloseOk())
     assert client.session.finished
 
 
-def test_a_client_that_closes_is_answered_after_its_queues_are_gone(world) -> None:
+def test_a_close_is_answered_after_the_queues_are_deleted(world) -> None:
     client = world.connect()
     client.call(Queue.Declare(queue="q", exclusive=True))
     assert client.call(Connection.Close(200, "bye", 0, 0)) == ["Connection.CloseOk"]
     assert not world.broker.vhosts["/"].queues
 
 
-def test_a_client_that_keeps_its_socket_open_after_close_ok_is_ended(world) -> None:
+def test_a_socket_that_stays_open_after_close_ok_is_closed(world) -> None:
     client = world.connect()
     client.call(Connection.Close(200, "bye", 0, 0))
     assert client.call(Queue.Declare(queue="late"), b"not a frame") == []
@@ -90,7 +90,7 @@ def test_a_client_that_keeps_its_socket_open_after_close_ok_is_ended(world) -> N
     assert world.kinds().count("disconnected") == 1
 
 
-def test_a_stream_that_lost_its_frames_is_read_no_more(world) -> None:
+def test_a_stream_of_invalid_frames_is_not_read_further(world) -> None:
     client = world.connect()
     assert client.call(b"\x01\x00\x01\xff\xff\xff\xff", b"rubbish" * 100_000) == ["Connection.Close 501"]
     assert client.call(Basic.Qos(prefetch_count=1), Connection.CloseOk()) == []
@@ -128,7 +128,7 @@ def test_without_heartbeats_no_data_are_required(world) -> None:
     assert not client.session.finished
 
 
-def test_a_slow_consumer_stops_its_deliveries_and_gets_the_rest_later(world) -> None:
+def test_a_slow_consumer_pauses_its_deliveries(world) -> None:
     slow, fast = world.connect(), world.connect()
     slow.call(Queue.Declare(queue="q"), Basic.Consume(queue="q", no_ack=True))
     slow.session.congested = True
@@ -140,7 +140,7 @@ def test_a_slow_consumer_stops_its_deliveries_and_gets_the_rest_later(world) -> 
     assert len(slow.bodies()) == 100
 
 
-def test_what_waits_to_be_sent_is_bounded(world) -> None:
+def test_unsent_output_is_bounded(world) -> None:
     client = world.connect()
     client.call(Queue.Declare(queue="q"))
     for _ in range(200):
@@ -151,7 +151,7 @@ def test_what_waits_to_be_sent_is_bounded(world) -> None:
     assert len(client.bodies()) > 150
 
 
-def test_a_client_that_asks_without_reading_is_not_read_for_ever(world) -> None:
+def test_a_client_that_requests_without_reading_is_not_read(world) -> None:
     client = world.connect()
     client.session.congested = True
     while not client.session.paused:
@@ -164,7 +164,7 @@ def test_a_client_that_asks_without_reading_is_not_read_for_ever(world) -> None:
     assert not client.session.paused
 
 
-def test_a_few_bytes_do_not_ask_for_more_than_a_client_reads(world) -> None:
+def test_a_few_bytes_do_not_request_more_than_a_client_reads(world) -> None:
     client, size = world.connect(), 100_000
     client.call(Queue.Declare(queue="q"))
     for _ in range(500):
@@ -201,7 +201,7 @@ def test_a_client_without_blocked_notifications_is_still_blocked(world) -> None:
     assert client.session.paused
 
 
-def test_a_full_memory_blocks_publishers_until_there_is_room() -> None:
+def test_a_full_memory_blocks_publishers_until_it_is_freed() -> None:
     world = World(memory_limit=10_000)
     client, other = world.connect(), world.connect()
     client.call(Queue.Declare(queue="q"))
@@ -212,7 +212,7 @@ def test_a_full_memory_blocks_publishers_until_there_is_room() -> None:
     assert not client.session.paused
 
 
-def test_a_blocked_client_is_not_missed_for_its_heartbeats(world) -> None:
+def test_a_blocked_client_is_not_closed_for_missing_heartbeats(world) -> None:
     client = world.connect(heartbeat=10)
     world.broker.block()
     client.publish("", "q")
@@ -226,7 +226,7 @@ def test_an_operator_can_close_a_connection(world) -> None:
     assert client.names() == ["Connection.Close 320"]
 
 
-def test_refused_publishes_are_nacked_and_go_nowhere(world) -> None:
+def test_refused_publishes_are_nacked_and_not_routed(world) -> None:
     client = world.connect()
     client.call(Queue.Declare(queue="q"), Confirm.Select())
     world.broker.refusing = True

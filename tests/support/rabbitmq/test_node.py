@@ -48,14 +48,14 @@ async def test_users_may_publish_only_to_their_own_exchanges(rabbitmq: RabbitMQ)
 
 
 @pytest.mark.parametrize("vhost", ["/", "communitytc"])
-async def test_users_reach_every_vhost_of_pulse(rabbitmq: RabbitMQ, vhost: str) -> None:
+async def test_users_can_use_every_vhost_of_pulse(rabbitmq: RabbitMQ, vhost: str) -> None:
     user = rabbitmq.user()
     async with await aio_pika.connect(rabbitmq.url(user, vhost), timeout=10) as connection:
         await (await connection.channel()).declare_queue(f"queue/{user.name}/here", exclusive=True)
         assert f"queue/{user.name}/here" in rabbitmq.ctl("list_queues", "-p", vhost, "name")
 
 
-async def test_a_killed_node_comes_back_with_what_was_durable(rabbitmq_node: PrivateNode) -> None:
+async def test_a_killed_node_restarts_with_durable_data(rabbitmq_node: PrivateNode) -> None:
     user = rabbitmq_node.user()
     name = f"queue/{user.name}/kept"
     async with await aio_pika.connect(user.url, timeout=10) as connection:
@@ -80,7 +80,7 @@ def test_an_existing_broker_can_be_used_for_the_tests(
 
 @pytest.mark.usefixtures("rabbitmq_node")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_nothing_of_a_node_outlives_the_process_that_started_it(end: signal.Signals, tmp_path: Path) -> None:
+def test_a_node_does_not_outlive_the_process_that_started_it(end: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
         (sys.executable, "-c", STARTS_A_NODE),
         env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])},
