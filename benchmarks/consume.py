@@ -164,7 +164,7 @@ def _measure(stage: Stage, _: str, case: str, broker: str | None = None) -> Samp
         return sample
 
 
-_TITLE = f"an ack for each, prefetch {_PREFETCH}"
+_TITLE = f"one ack for each, prefetch {_PREFETCH}"
 PART = Part(f"consume: {_TITLE}", "messages/s", _CLIENTS, _measure)
 ON_SANDBOX = Part(
     f"consume from the sandbox: {_TITLE}",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["LIMIT", "MULTIPLE", "client", "measure"]
 
 LIMIT = "C, librabbitmq"
-MULTIPLE = "C, librabbitmq, an ack for 64"
+MULTIPLE = "C, librabbitmq, one ack for 64"
 
 _SOURCE = Path(__file__).with_suffix(".c")
 _NEEDED = "apt-get install gcc libc6-dev librabbitmq-dev"

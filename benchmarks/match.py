@@ -128,4 +128,4 @@ def _invent(chance: random.Random) -> str:
 
 
 _CLIENTS: dict[str, Client] = {f"pulsekit BindingTable of {size:,}": partial(_look_up, size=size) for size in _SIZES}
-PART = Part("match: keys not met lately, one by one", "lookups/s", _CLIENTS, rounds=3)
+PART = Part("match: keys that are not cached, one by one", "lookups/s", _CLIENTS, rounds=3)

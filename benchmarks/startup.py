@@ -76,4 +76,4 @@ _CLIENTS: dict[str, Client] = {
     "python -c pass": lambda task, meter: _python(task, meter, "-c", "pass"),
     "a bare typer application": lambda task, meter: _python(task, meter, "-c", _BARE, "hello"),
 }
-PART = Part("startup: from nothing to the answer", "ms", _CLIENTS)
+PART = Part("startup: from the start of the process to its end", "ms", _CLIENTS)

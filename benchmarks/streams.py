@@ -218,7 +218,7 @@ def _measure(stage: Stage, part: str, case: str) -> Sample:
         return sample
 
 
-_TENTH = ", a tenth of it"
+_TENTH = ", a tenth of the input"
 _CLIENTS: dict[str, Client] = {
     "pulsekit publish_many, dicts, validated": publish_whole,
     "pulsekit publish FILE": _publish_file,
@@ -226,12 +226,12 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit publish, piped" + _TENTH: _publish_pipe,
     "pulsekit validate FILE": _validate,
     "pulsekit validate FILE" + _TENTH: _validate,
-    "pulsekit match, a recording piped": _match,
-    "pulsekit match, a recording piped" + _TENTH: _match,
-    "pulsekit tail, what waits": _tail,
-    "pulsekit tail, what waits" + _TENTH: _tail,
-    "pulsekit tail --save, what waits": partial(_tail, saved=True),
-    "pulsekit tail --save, what waits" + _TENTH: partial(_tail, saved=True),
-    f"pulsekit tail, {RATE:,}/s are sent": partial(_tail, rate=RATE),
+    "pulsekit match, a piped recording": _match,
+    "pulsekit match, a piped recording" + _TENTH: _match,
+    "pulsekit tail, a full queue": _tail,
+    "pulsekit tail, a full queue" + _TENTH: _tail,
+    "pulsekit tail --save, a full queue": partial(_tail, saved=True),
+    "pulsekit tail --save, a full queue" + _TENTH: partial(_tail, saved=True),
+    f"pulsekit tail, {RATE:,}/s published": partial(_tail, rate=RATE),
 }
 PART = Part("streams: whole commands, -o ndjson, one payload invalid", "messages/s", _CLIENTS, _measure, rounds=3)

@@ -135,12 +135,12 @@ def _schema(task: Task) -> Any:
 
 
 _CLIENTS: dict[str, Client] = {
-    "pulsekit is_valid, strict": partial(_pulsekit, profile="strict"),
-    "pulsekit is_valid, as Treeherder": partial(_pulsekit, profile="treeherder"),
-    "pulsekit is_valid, a schema of one's own, cached": partial(_own, cached=True),
-    "pulsekit is_valid, a schema of one's own, compiled": partial(_own, cached=False),
-    "jsonschema Draft6Validator, kept": _jsonschema_kept,
-    "jsonschema.validate, Treeherder's way": _jsonschema_as_treeherder,
+    "pulsekit is_valid, profile strict": partial(_pulsekit, profile="strict"),
+    "pulsekit is_valid, profile treeherder": partial(_pulsekit, profile="treeherder"),
+    "pulsekit is_valid, a custom schema, cached": partial(_own, cached=True),
+    "pulsekit is_valid, a custom schema, compiled": partial(_own, cached=False),
+    "jsonschema Draft6Validator, reused": _jsonschema_kept,
+    "jsonschema.validate, as in Treeherder": _jsonschema_as_treeherder,
     **{_LINES.format(size): partial(_read, size=size) for size in _SIZES},
 }
 

@@ -32,9 +32,9 @@ CASES = {
     "consume": ("pulsekit async for, decoded", "aio-pika iterator"),
     "publish-sandbox": ("pulsekit publish_many, bytes",),
     "consume-sandbox": ("pulsekit handler, decoded",),
-    "streams": ("pulsekit publish, piped", "pulsekit match, a recording piped", "pulsekit tail, what waits"),
+    "streams": ("pulsekit publish, piped", "pulsekit match, a piped recording", "pulsekit tail, a full queue"),
     "growth": ("pulsekit publish_many, dicts, validated: 10", "pulsekit async for, decoded: 10"),
-    "validate": ("pulsekit is_valid, strict",),
+    "validate": ("pulsekit is_valid, profile strict",),
     "match": ("pulsekit BindingTable of 10",),
     "startup": ("pulsekit match KEY --binding PATTERN",),
 }
