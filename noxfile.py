@@ -22,11 +22,13 @@ _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
 # The clients whose test suites run against the sandbox, and the dependencies of these suites.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
+# The packages with which Taskcluster's hooks service decides whether a hook fires.
+_HOOKS_SERVICE = ("ajv@8", "ajv-formats@3", "json-e@4")
 _PUBLIC = (
     "pulsekit",
-    *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consume", "consumer", "diagnosis", "publisher")),
-    *(f"pulsekit.{name}" for name in ("pytest_plugin", "queues", "recordings", "records", "sandbox", "schemas")),
-    *(f"pulsekit.{name}" for name in ("instrumentation", "sync", "testing", "treeherder")),
+    *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consume", "consumer", "diagnosis", "hooks")),
+    *(f"pulsekit.{name}" for name in ("publisher", "pytest_plugin", "queues", "recordings", "records", "sandbox")),
+    *(f"pulsekit.{name}" for name in ("instrumentation", "schemas", "sync", "testing", "treeherder")),
 )
 _IN_A_LOOP = (
     *("tests/_amqp", "tests/consume", "tests/consumer", "tests/instrumentation", "tests/publisher", "tests/sandbox"),
@@ -91,6 +93,18 @@ def tests_uvloop(session: nox.Session) -> None:
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
     session.run("pytest", "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
+
+
+@nox.session
+def hooks_agreement(session: nox.Session) -> None:
+    """Compare the verdicts and tasks of `pulsekit hook` with Ajv and JSON-e from npm. Needs node and npm."""
+    if not all(map(shutil.which, ("node", "npm"))):
+        session.skip("comparing with Ajv and JSON-e for JavaScript needs node and npm")
+    _install(session)
+    folder = Path(session.create_tmp()).resolve()
+    session.run("npm", "install", "--silent", "--no-save", "--prefix", str(folder), *_HOOKS_SERVICE, external=True)
+    env = _ON_THE_WHEEL | {"PULSEKIT_NODE_MODULES": str(folder)}
+    session.run("pytest", "tests/hooks/test_agreement.py", *session.posargs, env=env)
 
 
 @nox.session

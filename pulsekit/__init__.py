@@ -77,6 +77,7 @@ if TYPE_CHECKING:
     from pulsekit import catalogue as catalogue
     from pulsekit import consumer as consumer
     from pulsekit import diagnosis as diagnosis
+    from pulsekit import hooks as hooks
     from pulsekit import instrumentation as instrumentation
     from pulsekit import publisher as publisher
     from pulsekit import queues as queues
@@ -187,7 +188,7 @@ __getattr__, __dir__ = lazy_names(
         "schemas.schema": "Schema load_schema",
     },
     packages=(
-        "bindings catalogue consume consumer diagnosis instrumentation publisher queues recordings records schemas "
-        "treeherder"
+        "bindings catalogue consume consumer diagnosis hooks instrumentation publisher queues recordings records "
+        "schemas treeherder"
     ),
 )

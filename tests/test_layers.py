@@ -24,7 +24,7 @@ LAYERS = """
     catalogue
     messages
     records
-    treeherder
+    treeherder hooks
     sandbox instrumentation
     publisher consumer _config
     pulse recordings

@@ -54,7 +54,8 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
     "page",
     [
         "README.md",
-        *(f"docs/{name}.md" for name in ("catalogue", "commands", "configuration", "consume", "migrating/consumers")),
+        *(f"docs/{name}.md" for name in ("catalogue", "commands", "configuration", "consume", "hooks")),
+        "docs/migrating/consumers.md",
     ],
 )
 def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:

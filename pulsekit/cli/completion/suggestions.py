@@ -283,6 +283,16 @@ def _parts_of_topic(settings: Settings, context: Any) -> Iterable[str]:
     return _rules(settings, context) if topic == RULES else (PROJECT_FILE, USER_FILE) if topic == CONFIG_SCHEMA else ()
 
 
+def _hooks(_: Settings, context: Any) -> Iterable[str]:
+    from pulsekit.errors import PulsekitError
+    from pulsekit.hooks.hook import read_hooks
+
+    try:
+        return [hook.name for hook in read_hooks(context.params.get("file") or "")]
+    except (OSError, PulsekitError):
+        return ()
+
+
 def _users(settings: Settings, _: Any) -> Iterable[str]:
     return [settings.user] if settings.user else []
 
@@ -294,6 +304,7 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
     "--destination": _destinations,
     "--exchange": _exchanges,
     "--field": _fields,
+    "--hook": _hooks,
     "--lint-off": _rules,
     "--login": lambda settings, _: settings.logins,
     "--project": _projects,

@@ -90,6 +90,7 @@ def place(sandbox: SandboxBroker, tmp_path_factory: pytest.TempPathFactory) -> I
 
 def _write_files(place: Place) -> None:
     job = JOBS[0]
+    hooked = {"exchange": "exchange/hgpushes/v2", "routingKeyPattern": "#"}
     texts = {
         "job.yml": json.dumps(job),
         "broken.yml": json.dumps(job | {"state": "done"}),
@@ -98,6 +99,8 @@ def _write_files(place: Place) -> None:
         "registration.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: [autoland._]\n",
         "useless.yml": f"exchange: {place.exchange}\ndestinations: [treeherder]\nprojects: ['moz-*._']\n",
         "many.yml": f"exchange: {place.exchange}\nprojects: [{', '.join(f'p{number}' for number in range(2000))}]\n",
+        "hook.json": json.dumps({"task": {}, "triggerSchema": {}, "bindings": [hooked]}),
+        "hooked.json": json.dumps({"exchange": "exchange/hgpushes/v2", "routing_key": "try", "payload": {}}),
         "keys.txt": "treeherder.autoland._\n" * 2000,
         "listener.py": LISTENER.format(exchange=place.exchange),
     }

@@ -27,7 +27,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
         (name, *inner)
         for name in (
             "demo", "init", "sandbox", "exchange", "publish", "run", "tail", "inspector", "consume", "replay", "queue",
-            "match", "bindings", "register", "preview", "why", "doctor", "validate", "completion", "help",
+            "match", "bindings", "hook", "register", "preview", "why", "doctor", "validate", "completion", "help",
         )
         for inner in ((), *((one,) for one in _GROUPS.get(name, ())))
     ),
