@@ -35,6 +35,7 @@ _IN_A_LOOP = (
     "tests/sync",
     *("tests/test_cancellation.py", "tests/test_pulse.py"),
 )
+_WITH_EXTRAS = f".[{','.join(_PROJECT['project'].get('optional-dependencies', {}))}]"
 _PYTHONS = nox.project.python_versions(_PROJECT)
 
 
@@ -139,7 +140,7 @@ def pictures(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation in build/docs, and check its links. Warnings are errors."""
-    session.install(".", *nox.project.dependency_groups(_PROJECT, "docs"))
+    session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs"))
     _build_docs(session)
     session.log("The first page is build/docs/index.html.")
 
@@ -147,7 +148,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def docs_browser(session: nox.Session) -> None:
     """Build the documentation, and use it in Chromium: search, widths, colour schemes, accessibility."""
-    session.install(".", *nox.project.dependency_groups(_PROJECT, "docs", "browser", "test"))
+    session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs", "docs-browser", "test"))
     _build_docs(session)
     site = {"PULSEKIT_TEST_SITE": "build/docs", **_ON_THE_WHEEL}
     session.run("pytest", "tests/docs_site", *session.posargs, env=site)

@@ -14,6 +14,7 @@ from manual import escaped, markdown, read_manual
 from sphinx.util.nodes import make_refnode
 
 import pulsekit
+from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE, schema_text
 from pulsekit.catalogue import known_exchanges
 from pulsekit.cli.topics import TOPICS
 from pulsekit.treeherder import PUSH_RULES, RULES, TASK_RULES
@@ -71,7 +72,7 @@ def _read_source(name: str, source: list[str]) -> None:
 def _write_pages() -> None:
     pages = {f"commands/{name}": text for name, text in _commands()}
     pages |= {f"api/{name}": text for name, text in _api().items()}
-    pages |= {"rules": "\n".join(_rules()), "exchanges": "\n".join(_exchanges())}
+    pages |= {"rules": "\n".join(_rules()), "exchanges": "\n".join(_exchanges()), "schemas": "\n".join(_schemas())}
     for old in _FOLDER.rglob("*.md"):
         if old.relative_to(_FOLDER).with_suffix("").as_posix() not in pages:
             old.unlink()
@@ -112,6 +113,12 @@ def _rules() -> Iterator[str]:
 def _prose(text: str) -> str:
     """Escape what Markdown would read as HTML, but not in code."""
     return "`".join(escaped(part) if number % 2 == 0 else part for number, part in enumerate(text.split("`")))
+
+
+def _schemas() -> Iterator[str]:
+    yield "# Schemas of pulsekit.yml and config.yml\n\n[Configuration](../configuration.md) describes the files.\n"
+    for user, name in enumerate((PROJECT_FILE, USER_FILE)):
+        yield f"## {name}\n\n```json\n{schema_text(user=bool(user))}```\n"
 
 
 def _exchanges() -> Iterator[str]:

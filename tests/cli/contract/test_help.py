@@ -6,6 +6,7 @@ import pytest
 
 from cli.contract.helps import COMMANDS, FOLDER, help_of, path_of
 from pulsekit.cli.app import _COMMANDS
+from pulsekit.cli.topics import CONFIG_SCHEMA, TOPICS
 
 
 @pytest.fixture(scope="module", params=[60, 80, 100])
@@ -39,3 +40,6 @@ def test_every_help_fits_its_terminal_and_begins_with_examples(helps) -> None:
 def test_every_command_has_a_file_of_its_help() -> None:
     assert {path.name for path in FOLDER.iterdir()} == {path_of(words).name for words in COMMANDS}
     assert {words[0] for words in COMMANDS if words} == set(_COMMANDS)
+    assert {words[1] for words in COMMANDS if words[:1] == ("help",) and len(words) > 1} == set(TOPICS) - {
+        CONFIG_SCHEMA
+    }
