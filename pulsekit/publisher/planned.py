@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PlannedPublish"]
 
+_UNANSWERED = {Outcome.TIMEOUT, Outcome.UNKNOWN}
+
 
 class PlannedPublish:
     """A publish of the messages of a plan.
@@ -35,12 +37,15 @@ class PlannedPublish:
 
     Attributes:
         stopped: whether a rejected payload ended the publish.
-        finished: the number of payloads whose messages all have receipts. Skip these payloads to continue later.
+        finished: the number of payloads whose messages all have receipts.
+        resume: the number of payloads to skip in order to continue later: `finished`, without the last ones that the
+            broker did not answer.
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:
         self.stopped: bool = False
         self.finished: int = 0
+        self.resume: int = 0
         self._publisher = publisher
         self._keep_going = keep_going
         # In the order of the payloads: the receipt of a rejected payload, or for each message that was passed to the
@@ -58,13 +63,19 @@ class PlannedPublish:
         Args:
             planned: the result of the plan for each payload, read while messages are confirmed.
             window: the largest number of unconfirmed messages.
+
+        Raises:
+            NetworkError: Raised when the broker has answered no message for the timeout of a message; see
+                `stop_when_silent` of `Publisher.publish_many`.
         """
         messages = self._streamed(planned) if isinstance(planned, AsyncIterable) else self._messages(planned)
-        async with aclosing(self._publisher.publish_many(messages, window=window)) as receipts:
+        async with aclosing(self._publisher.publish_many(messages, window=window, stop_when_silent=True)) as receipts:
             async for receipt in receipts:
                 for refused in self._refused():
                     yield refused
                 self.finished += self._order.popleft() is True
+                if receipt.outcome not in _UNANSWERED:
+                    self.resume = self.finished
                 yield receipt
         for refused in self._refused():
             yield refused
@@ -98,5 +109,6 @@ class PlannedPublish:
     def _refused(self) -> Iterator[Receipt]:
         while self._order and not isinstance(receipt := self._order[0], bool):
             self._order.popleft()
+            self.resume += self.resume == self.finished
             self.finished += 1
             yield receipt

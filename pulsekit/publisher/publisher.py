@@ -15,7 +15,7 @@ from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit.bindings.names import check_exchange
-from pulsekit.errors import BrokerRefused, ConfigurationError, NotOpen, PulsekitError, fresh
+from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, NotOpen, PulsekitError, fresh
 from pulsekit.publisher.encoder import Draft, Encoder
 from pulsekit.publisher.sender import BATCH, Sender
 from pulsekit.publisher.window import PendingMessage, PublishWindow
@@ -215,6 +215,7 @@ class Publisher:
         window: int = WINDOW,
         mandatory: bool | None = None,
         timeout: float | None = None,
+        stop_when_silent: bool = False,
     ) -> AsyncGenerator[Receipt, None]:
         """Publish messages with many in flight, and yield their receipts in order, each as soon as it is known.
 
@@ -228,11 +229,14 @@ class Publisher:
             window: how many messages may be without an outcome.
             mandatory: see `publish`.
             timeout: seconds for each message.
+            stop_when_silent: whether to stop when a message has timed out and the broker has answered no message in
+                this time. Otherwise all messages are tried, each for its timeout.
 
         Raises:
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host, after the
                 receipts that are known by then.
-            NetworkError: Raised when the first connection fails.
+            NetworkError: Raised when the first connection fails, or when `stop_when_silent` applies and there are more
+                messages.
             ConfigurationError: Raised when the window is smaller than 1.
             TypeError: Raised when a part of a message has a wrong type, after the receipts of the messages before it.
         """
@@ -254,10 +258,16 @@ class Publisher:
         try:
             while not publish_window.done:
                 known = publish_window.pop_receipts()
-                self._fill_window(publish_window)
-                self._sender.flush()  # before the caller processes the receipts, so that the broker does not wait
+                late = stop_when_silent and self._sender.silent and _late(known)
+                if not late:
+                    self._fill_window(publish_window)
+                    self._sender.flush()  # before the caller processes the receipts, so that the broker does not wait
                 for receipt in known:
                     yield receipt
+                if late and (publish_window.prepared or not publish_window.ended):
+                    raise NetworkError(
+                        f"the broker has answered no message for {publish_window.timeout:g} s ({late.detail})"
+                    )
                 if known:
                     continue
                 if items is not None and publish_window.wanted:
@@ -348,3 +358,9 @@ def _encoder(exchange: str, schema: Schema | None, hooks: Hooks | None, *, lint:
     from pulsekit.publisher.instrumented import InstrumentedEncoder
 
     return InstrumentedEncoder(exchange, schema, hooks, lint=lint)
+
+
+def _late(receipts: Iterable[Receipt]) -> Receipt | None:
+    """Return the first receipt of a message that the broker has not answered in time."""
+    unanswered = (Outcome.TIMEOUT, Outcome.UNKNOWN)
+    return next((receipt for receipt in receipts if receipt.outcome in unanswered), None)

@@ -64,6 +64,7 @@ class Sender:
     Attributes:
         pending: the messages that were accepted and have no outcome yet, in order.
         failure: why no more messages are accepted, or None.
+        silent: whether the broker has answered no message since one was accepted that has timed out.
         time: the clock of the deadlines.
     """
 
@@ -78,6 +79,8 @@ class Sender:
     ) -> None:
         self.pending: dict[PendingMessage, None] = {}  # an ordered set
         self.failure: PulsekitError | None = None
+        self.silent = False
+        self._answered = -inf  # the time of the last answer
         self.time = monotonic  # the clock of the event loop, once it runs
         self._connection = connection
         self._tasks = tasks
@@ -199,6 +202,7 @@ class Sender:
         message.in_flight = False
         if outcome is Outcome.UNKNOWN:
             return  # it is sent again on the next channel
+        self.silent, self._answered = False, self.time()
         if message.receipt is None:  # otherwise it has timed out
             if outcome is Outcome.REFUSED:
                 outcome, detail = self._on_nack(message)
@@ -232,6 +236,7 @@ class Sender:
         for message in [message for message in self.pending if message.deadline <= now]:
             # If the message was sent on a lost connection, the broker may have it.
             lost = message.sends > 0 and not message.in_flight
+            self.silent = self.silent or self._answered < message.deadline - message.timeout
             self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
             if self._isolation.answered(message):
                 self.flush_soon()

@@ -88,13 +88,15 @@ class Publisher(Delegate[AsyncPublisher]):
         window: int = WINDOW,
         mandatory: bool | None = None,
         timeout: float | None = None,
+        stop_when_silent: bool = False,
     ) -> Iterator[Receipt]:
         """Publish messages with many in flight, and yield the receipts in order; see `pulsekit.Publisher.publish_many`.
 
         The iterable runs in the thread of the caller, at most two windows ahead of the receipts.
         """
         background, publisher = self._background(), self._asynchronous()
-        crossing = _Crossing(background, publisher, window, mandatory, timeout)
+        options = {"mandatory": mandatory, "timeout": timeout, "stop_when_silent": stop_when_silent}
+        crossing = _Crossing(background, publisher, window, options)
         failure: Exception | None = None
         try:
             try:
@@ -124,8 +126,7 @@ class _Crossing:
         background: Background,
         publisher: AsyncPublisher,
         window: int,
-        mandatory: bool | None,  # noqa: FBT001 - as the caller of publish_many gave it
-        timeout: float | None,
+        options: dict[str, Any],
     ) -> None:
         self._loop = background.loop
         self._items: deque[Item | None] = deque()  # None ends them
@@ -137,8 +138,7 @@ class _Crossing:
         self._missing = 0  # receipts
 
         async def publish() -> None:
-            receipts = publisher.publish_many(self._feed(), window=window, mandatory=mandatory, timeout=timeout)
-            async with aclosing(receipts):
+            async with aclosing(publisher.publish_many(self._feed(), window=window, **options)) as receipts:
                 async for receipt in receipts:
                     self._receipts.append(receipt)
                     self._arrived.set()

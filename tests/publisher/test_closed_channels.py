@@ -230,6 +230,48 @@ async def test_a_timeout_names_the_reason_for_which_the_broker_blocks(
         assert early.detail == "sent; the broker blocks publishers: low on memory"
 
 
+async def test_publishing_stops_if_the_broker_answers_nothing(
+    pulse: pulsekit.Pulse, exchange: str, block: Callable[[], None]
+) -> None:
+    publisher = pulse.publisher(exchange)
+    receipts = await confirmed(publisher.publish_many([({}, KEY)] * 20, window=5, stop_when_silent=True))
+    assert {receipt.outcome for receipt in receipts} == {Outcome.CONFIRMED}
+    await asyncio.to_thread(block)
+    given = iter([({}, KEY)] * 1000)
+    late: list[Outcome] = []
+    with pytest.raises(pulsekit.NetworkError, match=r"answered no message for 0\.5 s .*blocks publishers"):
+        async for receipt in publisher.publish_many(given, window=5, timeout=0.5, stop_when_silent=True):
+            late.append(receipt.outcome)
+    # The sandbox answers the first message before it blocks.
+    assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
+    assert len(late) <= 10
+    assert len(list(given)) > 980
+    # The last messages are tried, because nothing is gained by stopping.
+    last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
+    assert [receipt.outcome for receipt in last] == [Outcome.TIMEOUT] * 3
+
+
+async def test_publishing_continues_if_single_messages_time_out(
+    pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow message is no reason to stop, as long as the broker answers other messages."""
+    publisher = pulse.publisher(exchange)
+    await publisher.open()
+    answer = publisher._sender._on_outcome
+    lost = iter([True])
+
+    def forget_one(message: Any, outcome: Outcome, detail: str = "") -> None:
+        if message.index == 2 and next(lost, False):
+            return
+        answer(message, outcome, detail)
+
+    assert publisher._sender._channel is not None
+    monkeypatch.setattr(publisher._sender._channel, "_on_outcome", forget_one)
+    receipts = await confirmed(publisher.publish_many([({}, KEY)] * 50, window=5, timeout=0.5, stop_when_silent=True))
+    assert [receipt.index for receipt in receipts if receipt.outcome is Outcome.TIMEOUT] == [2]
+    assert len(receipts) == 50
+
+
 async def test_an_exchange_that_is_created_again_is_reported(
     user: PulseUser, exchange: str, pulse: pulsekit.Pulse, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -90,7 +90,8 @@ class Publisher:
         self.sent: list[tuple[float, Draft]] = []
         self._takes = iter(takes)
 
-    async def publish_many(self, messages: Any, *, window: int) -> AsyncIterator[Receipt]:
+    async def publish_many(self, messages: Any, *, window: int, stop_when_silent: bool) -> AsyncIterator[Receipt]:
+        assert stop_when_silent
         items = messages if hasattr(messages, "__aiter__") else each(messages)
         async for draft in items:
             self.sent.append((self.clock.now - 1000, draft))

@@ -635,3 +635,28 @@ def test_a_pipe_named_as_a_file_is_refused_at_once(command: str, call: Call, fol
     result = call(command, "pipe.ndjson", "--dry-run", "-e", "exchange/me/x")
     assert result.code == 2
     assert "pipe.ndjson is a pipe, which can be read only once" in result.err
+
+
+@pytest.mark.parametrize("command", ["publish", "replay"])
+async def test_a_broker_that_answers_nothing_stops_everything(
+    command: str, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    records = [{"routing_key": "k", "payload": number} for number in range(3000)]
+    (tmp_path / "r.ndjson").write_text(ndjson(*records))
+    more = ["--no-schema"] if command == "publish" else ["--speed", "max"]
+    arguments = (command, "r.ndjson", "-e", exchange, *more, "--window", "5", "--timeout", "1s")
+    async with Proxy(user.url) as proxy:
+        proxy.delay_answers(0.02)
+        with start(*arguments, folder=tmp_path, url=proxy.url) as process:
+            assert process.stdout is not None
+            begun = [await asyncio.to_thread(process.stdout.readline) for _ in range(20)]
+            proxy.hold_answers()
+            out, err = await asyncio.to_thread(process.communicate)
+    outcomes = [json.loads(line)["outcome"] for line in [*begun, *out.splitlines()]]
+    confirmed = outcomes.count("confirmed")
+    assert process.returncode == 4
+    assert "error: the broker has answered no message for 1 s (sent; the broker sent no confirm)" in err
+    assert outcomes == ["confirmed"] * confirmed + ["timeout"] * (len(outcomes) - confirmed)
+    assert confirmed < len(outcomes) <= confirmed + 10
+    if command == "publish":
+        assert f"to continue with the first job that was not confirmed, add --skip {confirmed}\n" in err

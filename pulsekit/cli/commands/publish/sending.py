@@ -120,9 +120,9 @@ class Sending:
             if not complete or not (told or (self._quiet and counts.keys() <= _GOOD)):
                 note(f"{self._receipts.summary() or 'nothing was sent'}, to {self._plan.exchange} {_lasted(began)}")
             if not complete:
-                self._print_rest(publisher, self._planned.finished)
+                self._print_rest(publisher, self._planned)
 
-    def _print_rest(self, publisher: Publisher, finished: int) -> None:
+    def _print_rest(self, publisher: Publisher, planned: PlannedPublish) -> None:
         """Print how many messages have no confirm or were not sent, and how to continue."""
         pending = publisher.in_flight
         if pending:
@@ -133,8 +133,9 @@ class Sending:
             if rest > 0:
                 shown = " or have no receipt here" if self._receipts.blocked else ""
                 note(f"{counted(rest, 'message')} were not sent{shown}")
-        if finished:
-            note(f"to continue with the first job that has no receipt, add --skip {self._skip + finished}")
+        if planned.finished:
+            first = "has no receipt" if planned.resume == planned.finished else "was not confirmed"
+            note(f"to continue with the first job that {first}, add --skip {self._skip + planned.resume}")
 
     def status(self, *, require_route: bool) -> ExitCode:
         """Return the exit code for the outcomes of the messages."""
