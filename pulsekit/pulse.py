@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
-    from typing import Self
+    from typing import Literal, Self
 
     import aiormq
 
@@ -164,6 +164,7 @@ class Pulse:
         timeout: float = PUBLISH_TIMEOUT,
         overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
+        message_ids: Literal["random", "content"] = "random",
     ) -> Publisher:
         """Return a publisher for one exchange. Its first message, or `open`, opens the connection.
 
@@ -180,6 +181,8 @@ class Pulse:
                 the broker also sends a negative confirm for a queue whose node failed and that may have the message.
             on_recreated: called with the name of the user's exchange when it had been deleted, and is created again
                 after a reconnect. It then has no bindings.
+            message_ids: "content" derives the id of a message from exchange, routing key and body, so that the message
+                has the same id if the program runs again. Two equal messages then have one id.
 
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange of this name.
@@ -196,6 +199,7 @@ class Pulse:
             timeout=timeout,
             overflow_rejects=overflow_rejects,
             on_recreated=on_recreated,
+            message_ids=message_ids,
             hooks=self._hooks,
         )
         self._register(publisher)

@@ -5,7 +5,8 @@ Plan: if a message is a (payload, routing key) pair, its encoded properties and 
 increments the message id, validates the payload, and encodes the payload.
 
 A message id has 32 hexadecimal digits: a random prefix of the publisher, and a counter. A message that is sent again
-after a reconnect keeps its id, so that consumers can recognise duplicates.
+after a reconnect keeps its id, so that consumers can recognise duplicates. With `content_ids`, the id is a digest of
+exchange, routing key and body, so that it is the same in another run of the program.
 
 Example: `encoder.encode(({"state": "running"}, "treeherder.autoland._"), 0, mandatory=False, timeout=60)` returns a
 `PendingMessage` with the body `{"state":"running"}` and an id such as `5f0c9b1de0a94e7b31c2000000000000`.
@@ -13,6 +14,7 @@ Example: `encoder.encode(({"state": "running"}, "treeherder.autoland._"), 0, man
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
@@ -106,9 +108,14 @@ def delivery_options(message: Draft | Record) -> dict[str, Any]:
 
 
 class Encoder:
-    """The encoder of the messages of one publisher; see the module."""
+    """The encoder of the messages of one publisher; see the module.
+
+    Attributes:
+        content_ids: whether message ids are derived from the content.
+    """
 
     def __init__(self, exchange: str, schema: Schema | None, *, lint: bool = False) -> None:
+        self.content_ids: bool = False
         self._exchange = exchange
         self._jobs = _job_check(schema) if lint else None
         # The verdict on a job also applies the schema.
@@ -157,6 +164,10 @@ class Encoder:
         if self._jobs is not None:
             described = item if isinstance(item, Draft) else _PLAIN
             self._jobs.check(payload, described.properties, described.headers)
+        if self.content_ids and not (isinstance(item, Draft) and item.properties.message_id):
+            content = b"\0".join((header.exchange.encode(), header.routing_key.encode(), body))
+            message_id = hashlib.sha256(content).hexdigest()[:32]
+            encoded_id = encode_id(message_id)
         return self._message_type(header, message_id, encoded_id, body, index, timeout)
 
     def encode_or_refuse(

@@ -23,7 +23,7 @@ from pulsekit.publisher.window import PendingMessage, PublishWindow
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
-    from typing import Self
+    from typing import Literal, Self
 
     from pulsekit._amqp.connection import Connection
     from pulsekit.instrumentation.hooks import Hooks
@@ -71,15 +71,19 @@ class Publisher:
         timeout: float = PUBLISH_TIMEOUT,
         overflow_rejects: bool = False,
         on_recreated: Callable[[str], None] | None = None,
+        message_ids: Literal["random", "content"] = "random",
         hooks: Hooks | None = None,
     ) -> None:
         check_callback("on_recreated", on_recreated)
+        if message_ids not in {"random", "content"}:
+            raise ConfigurationError(f"message_ids is 'random' or 'content', not {message_ids!r:.40}")
         self.exchange: str = check_exchange(exchange)
         self.mandatory: bool = mandatory
         self._sender = Sender(
             connection, tasks, self.exchange, overflow_rejects=overflow_rejects, on_recreated=on_recreated
         )
         self._encoder = _encoder(self.exchange, schema, hooks, lint=lint)
+        self._encoder.content_ids = message_ids == "content"
         self._tasks = tasks
         self._timeout = timeout
 

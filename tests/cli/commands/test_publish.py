@@ -660,3 +660,28 @@ async def test_a_broker_that_answers_nothing_stops_everything(
     assert confirmed < len(outcomes) <= confirmed + 10
     if command == "publish":
         assert f"to continue with the first job that was not confirmed, add --skip {confirmed}\n" in err
+
+
+async def test_message_ids_of_the_content_are_the_same_in_each_run(
+    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+) -> None:
+    given = {"routing_key": "own", "payload": {}, "properties": {"message_id": "own"}}
+    (tmp_path / "jobs.ndjson").write_text(ndjson({"n": 1}, {"n": 2}, {"n": 1}, given))
+    arguments = ("publish", "jobs.ndjson", "-e", exchange, "--no-schema", "-k")
+
+    def ids(*more: str) -> list[str]:
+        done = pulsekit(*arguments, *more, folder=tmp_path, url=user.url)
+        assert done.status == 0, done.err
+        return [record["message_id"] for record in done.records]
+
+    first = ids("k", "--message-ids", "content")
+    assert first == [(await anext(messages)).properties.message_id for _ in first]
+    assert len(set(first)) == 3
+    assert first[0] == first[2]
+    assert first[3] == "own"
+    assert ids("k", "--message-ids", "content", "--skip", "1") == first[1:]
+    assert not {*ids("other", "--message-ids", "content")} & {*first[:3]}
+    assert len({*ids("k"), *ids("k")} - {*first}) == 6  # random
+    with pytest.raises(library.ConfigurationError, match="'content'"):
+        async with library.connect(user.url) as pulse:
+            pulse.publisher(exchange, message_ids="same")  # type: ignore[arg-type]

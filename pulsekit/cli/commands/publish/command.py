@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from enum import StrEnum
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -50,6 +51,13 @@ make-jobs | pulsekit publish -d treeherder --keep-going -o ndjson
 """
 
 
+class MessageIds(StrEnum):
+    """The forms of message ids."""
+
+    RANDOM = "random"
+    CONTENT = "content"
+
+
 def command(
     files: Annotated[
         list[str] | None,
@@ -67,6 +75,10 @@ def command(
         repeatable("--property", metavar="NAME=VALUE", help="Set a property of every message, such as app_id=ci."),
     ] = None,
     keep: AlsoOption = None,
+    message_ids: Annotated[
+        MessageIds,
+        typer.Option(metavar="random|content", help="Derive message ids from the content: the same in each run."),
+    ] = MessageIds.RANDOM,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
     profile: ProfileOption = "strict",
@@ -97,7 +109,7 @@ def command(
     sent without --also, because they could lead to queues of other users.
 
     Receipts of 50 messages and more are counted on a terminal. --quiet prints problems only. If publish is stopped, it
-    prints how many jobs to --skip next time.
+    prints how many jobs to --skip next time. With --message-ids content, a job that is sent again has the same id.
 
     --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
     show the job.
@@ -163,7 +175,9 @@ def command(
         if not files and not await sending.read_pipe():
             return ExitCode.NEGATIVE
         async with Pulse(broker) as pulse:
-            publisher = pulse.publisher(plan.exchange, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT)
+            publisher = pulse.publisher(
+                plan.exchange, mandatory=True, timeout=timeout or PUBLISH_TIMEOUT, message_ids=message_ids.value
+            )
             await sending.send(publisher, window, local=broker.loopback)
         return sending.status(require_route=require_route)
 
