@@ -6,6 +6,7 @@ Product and component are from the link in Treeherder's `docs/submitting_data.md
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -50,7 +51,7 @@ class Bug:
     @property
     def summary(self) -> str:
         """The title of the bug."""
-        exchanges = dict.fromkeys(registration.exchange for registration in self.registrations.values())
+        exchanges = dict.fromkeys(_printable(registration.exchange) for registration in self.registrations.values())
         where = f" on {next(iter(self.registrations))}" if len(self.registrations) == 1 else ""
         return f"Load the jobs of {' and '.join(exchanges)} from Pulse{where}"
 
@@ -64,11 +65,11 @@ class Bug:
                 f"  {json.dumps(key)}: {json.dumps(it)}" for key, it in as_written(registration).items()
             )
             paragraphs += [f"For {targets}:", f"```json\n{{\n{fields}\n}}\n```"]
-        listed = [f"- `{binding}`" for binding in expand(self._distinct())]
+        listed = [f"- {_code(str(binding))}" for binding in expand(self._distinct())]
         rest = len(listed) - _MAX_LISTED
         if rest > 0:
             listed[_MAX_LISTED:] = [f"- and {rest} more"]
-        users = " and ".join(dict.fromkeys(owner(one.exchange) or "" for one in self._distinct()))
+        users = " and ".join(dict.fromkeys(_code(owner(one.exchange) or "") for one in self._distinct()))
         paragraphs += [
             "The bindings that follow from it:",
             "\n".join(listed),
@@ -107,6 +108,17 @@ class Bug:
 
     def _distinct(self) -> list[Registration]:
         return list(dict.fromkeys(self.registrations.values()))
+
+
+def _printable(text: str) -> str:
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _code(text: str) -> str:
+    """Return a text as a code span of Markdown on one line, in which nothing is a link (CommonMark 0.31 §6.1)."""
+    text = _printable(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def as_written(registration: Registration) -> dict[str, Any]:

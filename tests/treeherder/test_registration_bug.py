@@ -2,14 +2,19 @@ from __future__ import annotations
 
 import json
 import re
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt  # comes with rich
 
 from pulsekit._config.target import Target
 from pulsekit.bindings.registration import Registration, expand, read_registrations
 from pulsekit.treeherder.registration_bug import Bug
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
 JOBS = "exchange/me/v1/jobs"
 MAIN = Registration(JOBS, ["treeherder"], ["autoland._", "try._"])
@@ -41,7 +46,7 @@ def test_the_description_names_bindings_and_publisher() -> None:
         f"- `{JOBS}:treeherder.autoland._`\n"
         f"- `{JOBS}:treeherder.try._`\n"
         "\n"
-        "Pulse user: me\n"
+        "Pulse user: `me`\n"
         "\n"
         "Routing keys: `<destination>.<project>`\n"
         "\n"
@@ -84,6 +89,29 @@ def test_the_link_can_contain_any_name_and_is_escaped(name, destination, project
     bug = Bug({Target.PRODUCTION: Registration(f"exchange/me/{name}", [destination], [f"{project}._"])})
     assert re.fullmatch(r"https://[A-Za-z0-9./_?=&%~-]*", bug.link)
     assert fields(bug.link)["comment"] == bug.text
+    assert fields(bug.link)["short_desc"] == bug.summary
+
+
+_HOSTILE = st.text(st.sampled_from("a.`[]()<>!*_#-&|~\\ \n\r\t\u2028\u202e"), max_size=12).map(
+    lambda text: f"x{text}`[click](http://evil)<b>www.evil.com`{text}"
+)
+
+
+def _tokens(text: str) -> list[Token]:
+    """Return what Markdown understands: blocks, and the parts of their lines."""
+    return [
+        part for block in MarkdownIt().parse(text) for part in (block, *(block.children or [])) if part.type != "inline"
+    ]
+
+
+@given(_HOSTILE, _HOSTILE, _HOSTILE)
+def test_no_name_is_a_link_or_a_paragraph_of_the_bug(name: str, destination: str, project: str) -> None:
+    registration = Registration(f"exchange/www.evil.com/{name}", [destination], [project])
+    bug = Bug({Target.PRODUCTION: registration})
+    usual = Bug({Target.PRODUCTION: TRIAL})
+    assert [one.type for one in _tokens(bug.text)] == [one.type for one in _tokens(usual.text)]
+    assert not any("evil" in one.content for one in _tokens(bug.text) if one.type == "text")
+    assert bug.summary.isprintable()
     assert fields(bug.link)["short_desc"] == bug.summary
 
 

@@ -177,6 +177,9 @@ class _Checks:
         from pulsekit.bindings.registration import Registration
 
         registration = Registration(self.exchange(request.exchange or ""), request.destinations, request.projects)
+        for name in (registration.exchange, *registration.destinations, *registration.projects):
+            if not name.isprintable():
+                raise InvalidName(name, "has a control character")
         for binding, findings in lint([registration]).items():
             for finding in findings:
                 if finding.severity is Severity.WRONG and not self._force:

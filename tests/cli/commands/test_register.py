@@ -99,6 +99,7 @@ def test_exchange_and_destinations_default_to_those_of_the_project(call, folder)
         ([*FLAGS, "-p", "x" * 250], 1, "destination and project together: pattern 'treeherder.xxx"),
         ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
         ([*FLAGS, "--staging-project", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
+        ([*FLAGS, "-d", "a\n[b](c)", "--force"], 2, "'a\\n[b](c)' has a control character"),
         ([*FLAGS, "extra"], 2, "unexpected extra argument"),
     ],
 )
