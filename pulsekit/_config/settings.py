@@ -235,10 +235,11 @@ def load_settings(
         whole = TargetSettings(exchange, texts("destinations"), registrations)
         targets = read_targets(source.values["targets"], whole, source=str(source.path), locate=source.locate)
     own = (one for target in targets.values() for one in target.registrations if one not in registrations)
-    schema = _plain(file_of("schema").values.get("schema")) or "pulse-job"
+    source = file_of("schema")
+    schema = _plain(source.values.get("schema")) or "pulse-job"
     settings = Settings(
         exchange=exchange,
-        schema=file_of("schema").beside(schema) if schema.endswith(_SCHEMA_FILES) else schema,
+        schema=_project_schema(source, schema) if source is project else _user_schema(source, schema),
         destinations=texts("destinations"),
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
@@ -250,6 +251,34 @@ def load_settings(
     )
     login = login_name.get() if login is None else login
     return settings if login is None else settings.with_login(login)
+
+
+def _user_schema(file: ConfigurationFile, name: str) -> str:
+    return file.beside(name) if name.endswith(_SCHEMA_FILES) else name
+
+
+def _project_schema(file: ConfigurationFile, name: str) -> str:
+    """Return the name of a shipped schema, or the path of a file in the folder of `pulsekit.yml` or below.
+
+    Raises:
+        ConfigurationError: Raised when the path leads elsewhere, also through a link, or to a pipe or a device. Another
+            developer's project could otherwise make a command read a private file, or wait for ever.
+    """
+    from pulsekit.schemas.schema import schema_names
+
+    if name in schema_names():
+        return name
+    path, folder = Path(file.beside(name)), file.path.parent.resolve()
+    try:
+        inside = path.resolve().is_relative_to(folder) and (path.is_file() or not path.exists())
+    except (OSError, ValueError, RuntimeError):  # a zero byte, or links in a circle
+        inside = False
+    if not inside:
+        raise ConfigurationError(
+            f"{file.path}: schema {name!r} is not a file of the project, which is {folder} and its folders: copy the "
+            "schema there, or use --schema"
+        )
+    return str(path)
 
 
 def _configured_password(login: Mapping[str, str]) -> str | None:

@@ -174,3 +174,43 @@ def test_private_files_are_written_only_for_their_owner(tmp_path: Path) -> None:
     assert kept
     assert {path.stat().st_mode & 0o777 for path in kept} == {0o600}
     assert cache.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../outside.json",
+        "{outside}",
+        "below/../../outside.json",
+        "link.json",
+        "folder/outside.json",
+        "circle.json",
+        "pipe.json",
+        "below",
+        "/dev/zero",
+        "/dev/stdin",
+        "/etc/passwd",
+        "a\\0b.json",
+    ],
+)
+def test_a_project_names_no_schema_outside_of_itself(name: str, tmp_path: Path) -> None:
+    outside, project = tmp_path / "outside.json", tmp_path / "project"
+    outside.write_text("{}")
+    (project / "below").mkdir(parents=True)
+    (project / "link.json").symlink_to(outside)
+    (project / "folder").symlink_to(tmp_path)
+    (project / "circle.json").symlink_to("circle.json")
+    os.mkfifo(project / "pipe.json")
+    (project / "pulsekit.yml").write_text(f'schema: "{name.format(outside=outside)}"')
+    with pytest.raises(ConfigurationError, match="is not a file of the project"):
+        load_settings(project, MINE)
+
+
+@pytest.mark.parametrize("name", ["pulse-job", "own.json", "below/own.yml", "./below/../own", "inner.json", "{own}"])
+def test_a_project_can_have_schemas(name: str, tmp_path: Path) -> None:
+    (tmp_path / "below").mkdir()
+    for own in ("own.json", "own", "below/own.yml"):
+        (tmp_path / own).write_text('{"type": "string"}')
+    (tmp_path / "inner.json").symlink_to("below/own.yml")
+    (tmp_path / "pulsekit.yml").write_text(f'schema: "{name.format(own=tmp_path / "own.json")}"')
+    assert library.load_schema(load_settings(tmp_path, MINE).schema).is_valid("x") is (name != "pulse-job")
