@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
     from pulsekit._amqp.types import Delivery
+    from pulsekit.bindings.registration import Binding
     from pulsekit.catalogue.keys import Key
     from pulsekit.errors import Problem
     from pulsekit.schemas.schema import Schema
@@ -78,6 +79,10 @@ class Settler(Protocol):
 
     def live(self, message: Message) -> bool:
         """Return whether a message can still be settled."""
+
+    def bindings(self, message: Message) -> tuple[Binding, ...]:  # noqa: ARG002 - for settlers that have bindings
+        """Return the bindings that the message matched."""
+        return ()
 
 
 class MessageCheck(ABC):
@@ -250,6 +255,14 @@ class Message:
     def live(self) -> bool:
         """Whether the message can still be settled. If not, it was settled, or the broker has requeued it."""
         return self._settler is not None and self._settler.live(self)
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The bindings of the subscription that match the routing key or a key of the `CC` header.
+
+        Empty if the message came by another binding, such as an older one of a durable queue.
+        """
+        return () if self._settler is None else self._settler.bindings(self)
 
     @property
     def key(self) -> Key:

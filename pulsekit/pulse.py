@@ -8,8 +8,9 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
+from pulsekit._amqp.broker import Secret, broker_url
 from pulsekit._amqp.callbacks import call_safely, check_callback
-from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection
+from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection, State
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.settings import load_settings
@@ -17,7 +18,14 @@ from pulsekit.bindings.names import check_exchange
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.consumer.queue import Queue
-from pulsekit.errors import NotFound, NotOpen, PreconditionFailed
+from pulsekit.errors import (
+    ConfigurationError,
+    ConnectionLost,
+    NetworkError,
+    NotFound,
+    NotOpen,
+    PreconditionFailed,
+)
 from pulsekit.publisher.publisher import DRAIN_TIMEOUT, PUBLISH_TIMEOUT, Publisher
 from pulsekit.schemas.schema import Schema, load_schema
 
@@ -30,7 +38,6 @@ if TYPE_CHECKING:
     import aiormq
 
     from pulsekit._amqp.broker import Broker
-    from pulsekit._amqp.connection import State
     from pulsekit._amqp.link import Link
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
@@ -42,13 +49,23 @@ __all__ = ["Pulse", "connect"]
 
 log = logging.getLogger("pulsekit")
 
+_CHECK_TIMEOUT = 5.0  # seconds; supervisors wait at least as long for a health check
+_STATES = (State.CLOSED, State.BACKING_OFF, State.CONNECTING, State.BLOCKED, State.READY)
+
 
 def connect(
     url: str | None = None,
     *,
     login: str | None = None,
+    host: str | None = None,
+    port: int | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    virtual_host: str | None = None,
+    tls: bool | None = None,
     insecure: bool = False,
     timeout: float = CONNECT_TIMEOUT,
+    retry_for: float = 0.0,
     on_state: Callable[[str, State], None] | None = None,
     instrumentation: Instrumentation | Sequence[Instrumentation] | None = None,
 ) -> Pulse:
@@ -58,8 +75,17 @@ def connect(
         url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line: if
             none is configured, a running `pulsekit sandbox` on this machine, and a warning is logged.
         login: the name of one of `logins` in your `config.yml`, as `--login` on the command line, instead of a URL.
+        host: the name or address of the broker, or of several nodes of one cluster, separated by commas; instead of a
+            URL. The following arguments belong to it.
+        port: the TCP port; by default 5671 with TLS and 5672 without.
+        user: the AMQP user; by default that of the settings.
+        password: the password; by default that of the settings.
+        virtual_host: the virtual host; by default `/`.
+        tls: whether to encrypt the connection; by default, unless the host is this machine.
         insecure: allow clear text to another machine.
         timeout: the seconds for connecting, including TLS and login.
+        retry_for: the seconds for which connecting for the first time is tried again, for example while a broker
+            starts. By default, the first failure is final. A refused login always is.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
         instrumentation: observes connections and messages; one or several, see `pulsekit.instrumentation`.
 
@@ -69,12 +95,23 @@ def connect(
         TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, which is called and not
             awaited; or when an instrumentation lacks a method.
     """
+    url, password = None if url is None else Secret(url), None if password is None else Secret(password)
+    if host is not None:
+        if url is not None or login is not None:
+            raise ConfigurationError(
+                f"a {'URL' if url else 'login'} and a host both select the broker: remove one of them"
+            )
+        url = broker_url(host, port=port, user=user, password=password, virtual_host=virtual_host, tls=tls)
+    elif not all(part is None for part in (port, user, password, virtual_host, tls)):
+        raise ConfigurationError(
+            "port, user, password, virtual_host and tls need a host, such as host='pulse.mozilla.org'"
+        )
     settings = load_settings(login=login)
     broker = default_sandbox(settings) if url is None else None
     if broker is not None:
         log.warning("no broker is configured: using the sandbox on this machine, as %r", broker.user)
     broker = broker or settings.broker(url, insecure=insecure)
-    return Pulse(broker, timeout=timeout, on_state=on_state, instrumentation=instrumentation)
+    return Pulse(broker, timeout=timeout, retry_for=retry_for, on_state=on_state, instrumentation=instrumentation)
 
 
 class Pulse:
@@ -91,6 +128,7 @@ class Pulse:
         broker: Broker,
         *,
         timeout: float = CONNECT_TIMEOUT,
+        retry_for: float = 0.0,
         on_state: Callable[[str, State], None] | None = None,
         instrumentation: Instrumentation | Sequence[Instrumentation] | None = None,
     ) -> None:
@@ -101,8 +139,10 @@ class Pulse:
             on_state = _both(on_state, hooks.state)
         self.user: str = broker.user
         self._broker = broker
-        self._out = Connection(broker, name="publisher", timeout=timeout, on_state=on_state)
-        self._in = Connection(broker, name="consumer", timeout=timeout, on_state=on_state)
+        self._out, self._in = (
+            Connection(broker, name=name, timeout=timeout, on_state=on_state, retry_for=retry_for)
+            for name in ("publisher", "consumer")
+        )
         self._closed = False
         self._users: list[Publisher | Consumer] = []
 
@@ -265,6 +305,36 @@ class Pulse:
         self._register(consumer)
         return consumer
 
+    @property
+    def state(self) -> State:
+        """The state of the connections in use; if they differ, the state in which less is possible.
+
+        CLOSED before the first message, consumer or `check`.
+        """
+        states = [connection.state for connection in (self._out, self._in) if connection.started]
+        return min(states, key=_STATES.index, default=State.CLOSED)
+
+    async def check(self, timeout: float = _CHECK_TIMEOUT) -> None:
+        """Wait for an answer of the broker on each connection in use, for a health check. Without one, connect.
+
+        Args:
+            timeout: the seconds to wait, reconnects included.
+
+        Raises:
+            BrokerRefused: Raised when the broker refuses the login or the virtual host.
+            NetworkError: Raised when the broker did not answer in time.
+        """
+        used = [connection for connection in (self._out, self._in) if connection.started] or [self._out]
+        try:
+            async with asyncio.timeout(timeout):
+                for connection in used:
+                    connection.start(self._group())
+                    while not await _answers(await connection.link()):
+                        pass
+        except TimeoutError as error:
+            state = f"the connection {connection.name} is {connection.state}"
+            raise NetworkError(f"the broker did not answer within {timeout:g} s; {state}") from error
+
     async def create_exchange(self, name: str) -> None:
         """Create a durable topic exchange (exchange.declare). If it exists, this does nothing.
 
@@ -334,6 +404,21 @@ class Pulse:
         if self._tasks is None or self._closed:
             raise NotOpen("use the connection inside its block: `async with pulsekit.connect() as pulse`")
         return self._tasks
+
+
+async def _answers(link: Link) -> bool:
+    """Open a channel; return False once the connection is lost."""
+
+    async def nothing(channel: aiormq.Channel) -> None:
+        """Close the channel at once."""
+
+    try:
+        with link.router.awaiting_answer():  # a consumer may have paused reading
+            await link.ask(nothing, "ask the broker")
+    except ConnectionLost:
+        await link.lost()
+        return False
+    return True
 
 
 def _hooks(given: Instrumentation | Sequence[Instrumentation] | None, broker: Broker) -> Hooks | None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from typing import TYPE_CHECKING
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 from pamqp import commands
 from pamqp.frame import marshal
+from support.proxy import Proxy
 
 import pulsekit
+import pulsekit.sync
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
-    from pulsekit._amqp.connection import State
+    from pulsekit import State
 
 
 async def refusal(url: str, **options: float) -> pulsekit.PulsekitError:
@@ -243,3 +245,98 @@ async def test_a_child_process_cannot_use_the_connection_of_its_parent(user: Pul
 async def test_a_connection_that_is_not_closed_is_reported() -> None:
     with pytest.warns(ResourceWarning, match="a connection of u was not closed: use `async with pulsekit.connect"):
         await pulsekit.connect("amqp://u:p@127.0.0.1:1/").__aenter__()
+
+
+async def test_a_broker_can_be_given_in_parts(user: PulseUser) -> None:
+    parts = urlsplit(user.url)
+    login = {"user": user.name, "password": unquote(parts.password or "")}
+    async with pulsekit.connect(host=parts.hostname, port=parts.port, virtual_host="communitytc", **login) as pulse:
+        await pulse.create_exchange(f"exchange/{user.name}/x")
+    with pulsekit.sync.connect(host=f"::1,{parts.hostname}", port=parts.port, **login) as blocking:
+        assert not blocking.exchange_exists(f"exchange/{user.name}/x")
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"url": "amqp://u:p@localhost/", "host": "h"}, "a URL and a host"),
+        ({"login": "work", "host": "h"}, "a login and a host"),
+        ({"port": 5671}, "need a host"),
+        ({"host": "h:5671", "user": "u"}, "see also port"),
+        ({"host": "u@h", "user": "u"}, "a host is a name or an address"),
+        ({"host": "h", "port": 70_000}, "a port is a number"),
+        ({"host": "h"}, "there is a password for h, but no user"),
+        ({"host": "h", "user": "u", "virtual_host": "\ud800"}, "UTF-8"),
+        ({"host": "h", "user": "u", "tls": False}, "clear text to h"),
+    ],
+)
+def test_wrong_parts_are_refused_without_showing_the_password(parts: dict[str, Any], words: str) -> None:
+    if "port" not in parts or "host" in parts:
+        parts["password"] = "s3cret"
+    with pytest.raises(pulsekit.ConfigurationError, match=words) as caught:
+        pulsekit.connect(**parts)
+    trace = caught.value.__traceback__ and caught.value.__traceback__.tb_next  # without the frame of this test
+    while trace is not None:
+        assert "s3cret" not in repr(trace.tb_frame.f_locals)
+        trace = trace.tb_next
+
+
+def test_a_broker_on_another_machine_is_reached_by_tls() -> None:
+    brokers = [
+        pulsekit.connect(host=host, user="u", password="p", tls=tls)._broker
+        for host, tls in (("h", None), ("localhost", None), ("localhost", True), ("::1", None), ("a,b", None))
+    ]
+    assert [str(broker) for broker in brokers] == [
+        "amqps://u:***@h:5671/",
+        "amqp://u:***@localhost:5672/",
+        "amqps://u:***@localhost:5671/",
+        "amqp://u:***@[::1]:5672/",
+        "amqps://u:***@a:5671,b:5671/",
+    ]
+
+
+async def test_the_first_connection_is_tried_again_while_a_broker_starts(user: PulseUser) -> None:
+    backing_off = asyncio.Event()
+
+    def on_state(name: str, state: State) -> None:
+        if state is pulsekit.State.BACKING_OFF:
+            backing_off.set()
+
+    async with Proxy(user.url) as proxy:
+        proxy.refuse()
+        async with pulsekit.connect(proxy.url, retry_for=60, on_state=on_state) as pulse:
+            checking = asyncio.ensure_future(pulse.check(timeout=60))
+            await backing_off.wait()
+            proxy.accept()
+            await checking
+    assert isinstance(await refusal("amqp://u:p@127.0.0.1:1/", retry_for=0.1), pulsekit.Unreachable)
+
+
+async def test_a_health_check_asks_on_each_connection_in_use(
+    user: PulseUser, pulse: pulsekit.Pulse, exchange: str
+) -> None:
+    await pulse.create_exchange(exchange)
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky:
+        assert shaky.state is pulsekit.State.CLOSED
+        await shaky.check()
+        assert shaky.state is pulsekit.State.READY
+        async with shaky.subscribe(exchange, prefetch_bytes=1) as messages:
+            for _ in range(3):
+                await pulse.publisher(exchange).publish({}, "a")
+            message = await anext(messages)  # unsettled, so that the connection is not read for further messages
+            await shaky.check()
+            message.ack()
+            proxy.refuse()
+            proxy.cut()
+            with pytest.raises(pulsekit.NetworkError, match="did not answer within"):
+                await shaky.check(timeout=0.2)
+            assert shaky.state in {pulsekit.State.BACKING_OFF, pulsekit.State.CONNECTING}
+            proxy.accept()
+            await shaky.check(timeout=60)
+    with pulsekit.sync.connect(user.url) as blocking:
+        blocking.check()
+        assert blocking.state is pulsekit.State.READY
+
+
+async def test_a_refusal_is_final_also_while_the_first_connection_is_tried_again(user: PulseUser) -> None:
+    assert isinstance(await refusal(f"{user.url}nope", retry_for=60), pulsekit.VirtualHostRefused)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from urllib.parse import SplitResult
 
-__all__ = ["Broker", "Secret", "is_loopback", "parse_url", "user_in"]
+__all__ = ["Broker", "Secret", "broker_url", "is_loopback", "parse_url", "user_in"]
 
 HEARTBEAT = 20  # seconds; a connection without data is closed after two intervals
 
@@ -162,6 +162,47 @@ def parse_url(url: str, *, user: str | None = None, password: str | None = None)
         failure = ConfigurationError(str(error))  # without the traceback, whose frames contain parts of the URL
     url, password = Secret(url), None
     raise failure
+
+
+def broker_url(
+    host: str,
+    *,
+    port: int | None = None,
+    user: str | None = None,
+    password: str | None = None,
+    virtual_host: str | None = None,
+    tls: bool | None = None,
+) -> Secret:
+    """Return the URL of a broker. By default, it uses TLS unless the host is this machine.
+
+    Args:
+        host: name or address, or several of them, separated by commas.
+        port: the TCP port of all hosts; by default 5671 with TLS and 5672 without.
+        user: the user. Without a user, the URL has none.
+        password: the password of the user.
+        virtual_host: by default `/`.
+        tls: whether the connection is encrypted.
+
+    Raises:
+        ConfigurationError: Raised when a part cannot be part of a URL.
+    """
+    hosts = host.split(",")
+    if any(set(one) & set("/?#@[] ") or (":" in one and _address(one) is None) for one in hosts):
+        raise ConfigurationError(
+            f"a host is a name or an address, such as pulse.mozilla.org, not {host!r}; see also port"
+        )
+    if port is not None and not 1 <= port <= 65535:
+        raise ConfigurationError(f"a port is a number from 1 to 65535, not {port}")
+    if password is not None and not user:
+        raise ConfigurationError(f"there is a password for {host}, but no user")
+    if any(_is_broken(text or "") for text in (user, password, virtual_host)):
+        raise ConfigurationError("user name, password and virtual host must be UTF-8 text")
+    encrypted = not all(map(is_loopback, hosts)) if tls is None else tls
+    end = "" if port is None else f":{port}"
+    places = ",".join(f"[{one}]{end}" if ":" in one else f"{one}{end}" for one in hosts)
+    login = quote(user or "", safe="") + ("" if password is None else f":{quote(password, safe='')}")
+    vhost = "" if virtual_host is None else quote(virtual_host, safe="")
+    return Secret(f"amqp{'s' if encrypted else ''}://{login}{'@' if login else ''}{places}/{vhost}")
 
 
 def user_in(url: str) -> str | None:

@@ -43,6 +43,7 @@ from pulsekit.errors import (
     BrokerRefused,
     ConfigurationError,
     LoginRefused,
+    NetworkError,
     NotOpen,
     PulsekitError,
     VirtualHostRefused,
@@ -111,7 +112,8 @@ class Backoff:
 class Connection:
     """A connection to the broker for one direction of traffic, which reconnects after each loss.
 
-    If the first attempt fails, every caller of `link` gets its error. Later attempts are repeated with backoff. A
+    If the first attempt fails, every caller of `link` gets its error, unless attempts are repeated for `retry_for`
+    seconds. Later attempts are repeated with backoff. A
     refused login or virtual host is retried a few times before it is final: when PulseGuardian changes a password, it
     re-creates the user, which for a moment does not exist, and then has no permissions.
     """
@@ -124,6 +126,7 @@ class Connection:
         timeout: float = CONNECT_TIMEOUT,
         on_state: Callable[[str, State], None] | None = None,
         backoff: Backoff | None = None,
+        retry_for: float = 0.0,
     ) -> None:
         self.name = name
         self.state: State = State.CLOSED
@@ -133,11 +136,17 @@ class Connection:
         self._timeout = timeout
         self._on_state = on_state
         self._backoff = backoff or Backoff()
+        self._retry_for = retry_for
         self._host = 0  # index of the host to try first
         self._link: Link | None = None
         self._failure: PulsekitError | None = None
         self._changed = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether `start` was called."""
+        return self._task is not None
 
     def check(self) -> None:
         """Check that the caller runs in the event loop of the connection, which is that of the first call.
@@ -187,6 +196,7 @@ class Connection:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
+        give_up = loop.time() + self._retry_for  # if no attempt has succeeded
         refused = 0
         while True:
             self._enter(State.CONNECTING)
@@ -195,7 +205,9 @@ class Connection:
             except PulsekitError as error:
                 refused += isinstance(error, LoginRefused | VirtualHostRefused)
                 transient = not isinstance(error, BrokerRefused) or 0 < refused <= _LOGIN_RETRIES
-                if self.epoch == 0 or not transient:
+                if self.epoch == 0:
+                    transient = isinstance(error, NetworkError) and loop.time() < give_up
+                if not transient:
                     self._failure = error
                     self._enter(State.CLOSED)
                     return
@@ -215,7 +227,8 @@ class Connection:
                 log.warning("%s lost the connection to %s%s", self.name, self._broker, reason)
                 await link.close()
             self._enter(State.BACKING_OFF)
-            await asyncio.sleep(self._backoff.next())
+            pause = self._backoff.next()
+            await asyncio.sleep(pause if self.epoch else min(pause, max(0.0, give_up - loop.time())))
 
     def _on_blocked(self, reason: str | None) -> None:
         if reason is None:

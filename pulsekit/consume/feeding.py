@@ -19,7 +19,9 @@ from pulsekit.consume.running import RunningWorker
 from pulsekit.consume.worker import Worker
 from pulsekit.consumer.handler import HandlerCalls
 from pulsekit.errors import ConfigurationError
+from pulsekit.messages import Settler
 from pulsekit.publisher.encoder import Draft
+from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import Record
 
 if TYPE_CHECKING:
@@ -134,7 +136,7 @@ async def feed_async(handler: Worker | Handler, messages: Fed, *, exchange: str 
 async def _feed(handler: Worker | Handler, messages: Fed, exchange: str, run: Run) -> list[Handled]:
     worker = handler if isinstance(handler, Worker) else Worker(handler)
     running = RunningWorker(_Control(), worker, worker.title)
-    calls, check = _Calls(worker.prefetch or worker.concurrency, lambda: 0.0), message_check_of(worker)
+    calls, check = _Calls(worker), message_check_of(worker)
     found = []
     async with open_handler(worker, run) as running.handler:
         for record in _records(messages, worker, exchange):
@@ -179,12 +181,16 @@ class _Control:
         pass
 
 
-class _Calls(HandlerCalls):
+class _Calls(HandlerCalls, Settler):
     """The calls of a handler, and the settler of the current message.
 
     Attributes:
         reason: why the current message was not handled, or None.
     """
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker.prefetch or worker.concurrency, lambda: 0.0)
+        self.bindings = MatchedBindings(worker.all_bindings).bindings  # type: ignore[method-assign] # of one worker
 
     def begin(self) -> None:
         self.reason: Exception | None = None

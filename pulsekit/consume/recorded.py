@@ -12,7 +12,9 @@ from pulsekit._amqp.types import Settlement
 from pulsekit.bindings.matching import topic_matches
 from pulsekit.consumer.handler import HandlerCalls
 from pulsekit.consumer.policy import OnFailure, Policy
+from pulsekit.messages import Settler
 from pulsekit.recordings.reader import read_recording
+from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import Record
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.check import message_check
@@ -49,6 +51,7 @@ class RecordedMessages:
         self.rejected = 0
         self._records = matching_records(path, worker)
         self._check = message_check_of(worker)
+        self._matched = MatchedBindings(worker.all_bindings)
         self._calls = HandlerCalls(1, lambda: HEARTBEAT)
         self._drained = False
 
@@ -69,7 +72,7 @@ class RecordedMessages:
         while not self._drained and (record := next(self._records, None)) is not None:
             settlement: Settlement | None = None
             while settlement in {None, Settlement.REQUEUE} and not self._drained:
-                settler = _Settler()
+                settler = _Settler(self._matched)
                 message = record.message(redelivered=settlement is not None, settler=settler, schema=self._check)
                 await self._calls.call(handler, message, policy, self.queue)
                 settlement = await settler.settled
@@ -99,10 +102,11 @@ def message_check_of(worker: Worker) -> Schema | MessageCheck | None:
     return None if schema is None else message_check(schema)
 
 
-class _Settler:
+class _Settler(Settler):
     """The settler of one message. A handler may settle the message in its thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, matched: MatchedBindings) -> None:
+        self.bindings = matched.bindings  # type: ignore[method-assign] # of one worker
         self._loop = asyncio.get_running_loop()
         self.settled: asyncio.Future[Settlement] = self._loop.create_future()
 

@@ -63,7 +63,7 @@ from pulsekit.errors import (
     Unreachable,
     fresh,
 )
-from pulsekit.messages import Delivered, Gap, Message
+from pulsekit.messages import Delivered, Gap, Message, Settler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from pulsekit.consumer.queue import Queue
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import MessageCheck
+    from pulsekit.records.attribution import MatchedBindings
     from pulsekit.schemas.schema import Schema
 
 __all__ = ["Subscription"]
@@ -129,6 +130,7 @@ class Subscription:
         self._connection = connection
         self._tasks = tasks
         self._bindings = tuple((binding.exchange, binding.pattern) for binding in bindings)
+        self._matched: tuple[tuple[tuple[str, str], ...], MatchedBindings] | None = None  # of these bindings
         self._queue = queue
         self._durable = queue is not None and queue.durable
         self._existing = queue is not None and queue.existing
@@ -482,6 +484,14 @@ class Subscription:
             async with asyncio.timeout(seconds):
                 await link.lost()
 
+    def matching(self, message: Message) -> tuple[Binding, ...]:
+        """Return the bindings that a message matched."""
+        if self._matched is None or self._matched[0] is not self._bindings:
+            from pulsekit.records.attribution import MatchedBindings  # few programs ask
+
+            self._matched = self._bindings, MatchedBindings(Binding(*one) for one in self._bindings)
+        return self._matched[1].bindings(message)
+
     def _report_gap(self) -> None:
         end, created = datetime.now(UTC), self._created
         if self._lost_at is None:
@@ -549,7 +559,7 @@ class Subscription:
         self.arrived.set()
 
 
-class _Settler:
+class _Settler(Settler):
     """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
 
     __slots__ = ("_channel", "_hooks", "_last_chances", "_loop", "_subscription", "_thread")
@@ -587,6 +597,10 @@ class _Settler:
         hooks = self._hooks
         if hooks is not None:
             hooks.settle(message, settlement, self._subscription.queue, private=self._subscription.private, stale=stale)
+
+    def bindings(self, message: Message) -> tuple[Binding, ...]:
+        """Return the bindings of the subscription that the message matched."""
+        return self._subscription.matching(message)
 
     def live(self, message: Message) -> bool:
         """Whether a message can still be settled."""

@@ -18,7 +18,7 @@ from pulsekit._amqp.queue_properties import read_queue_properties
 from pulsekit.bindings.names import check_queue, queue_name
 from pulsekit.consumer.depth import Limits, QueueDepth
 from pulsekit.errors import NetworkError, NotFound, PreconditionFailed
-from pulsekit.messages import Delivered
+from pulsekit.messages import Delivered, Settler
 from pulsekit.queues.peeking import PeekLimit
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
         await link.close_quietly(lambda _: channel.close())
 
 
-class _Settler:
+class _Settler(Settler):
     """The settler of messages that `take` yielded."""
 
     __slots__ = ("_getting",)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+    from pulsekit._amqp.connection import State
+
 __all__ = ["Pulse", "connect"]
 
 P = ParamSpec("P")
@@ -73,6 +75,16 @@ class Pulse:
     def subscribe(self, *args: Any, **kwargs: Any) -> Consumer:
         """Return a consumer that blocks. Its callbacks are called in the background thread."""
         return Consumer(self._background, lambda pulse: pulse.subscribe(*args, **kwargs))
+
+    @property
+    def state(self) -> State:
+        """The state of the connections in use; see `pulsekit.Pulse.state`."""
+        return self._background().pulse.state
+
+    @delegate(asynchronous.Pulse.check)
+    def check(self) -> asynchronous.Pulse:
+        """Wait for an answer of the broker on each connection in use."""
+        return self._background().pulse
 
     @delegate(asynchronous.Pulse.create_exchange)
     def create_exchange(self) -> asynchronous.Pulse:

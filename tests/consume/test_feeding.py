@@ -96,6 +96,7 @@ def test_a_message_has_the_exchange_of_the_worker_and_the_parts_of_a_draft() -> 
     feed(Worker(seen.append, EXCHANGE), [draft])
     feed(seen.append, [draft], exchange="exchange/me/other")
     assert [message.exchange for message in seen] == [EXCHANGE, "exchange/me/other"]
+    assert [[str(binding) for binding in message.bindings] for message in seen] == [[f"{EXCHANGE}:#"], []]
     message = seen[0]
     assert (message.key.taskId, message.cc, message.headers["h"]) == ("T1", ("route.x",), 1)
     assert message.properties.message_id == "m"

@@ -45,6 +45,7 @@ async def handled(recording: Path, bindings: Any = (), count: int | None = None,
     def handler(message: pulsekit.Message) -> None:
         assert message.properties.message_id == message.routing_key.replace("a.", "m")
         assert message.received == NOON + timedelta(seconds=int(message.routing_key[-1]))
+        assert bool(message.bindings) == bool(bindings)
         seen.append(message.routing_key)
 
     await Workers([Worker(handler, bindings, **fields)], signals=(), count=count).run(recording)

@@ -777,3 +777,16 @@ async def test_a_binding_added_at_run_time_is_kept_after_a_reconnect(user: Pulse
             await send(direct, exchange, range(1), "b")
             await send(direct, exchange, range(1, 2), "c")
             assert (await anext(messages)).payload == {"n": 1}
+
+
+async def test_a_message_has_the_bindings_that_it_matched(pulse: pulsekit.Pulse, exchange: str) -> None:
+    async with pulse.subscribe(f"{exchange}:a.#", f"{exchange}:*.b") as messages:
+        publisher = pulse.publisher(exchange)
+        await publisher.publish({}, "a.b")
+        await publisher.publish({}, "a", cc=["x.b"])
+        assert [binding.pattern for binding in (await anext(messages)).bindings] == ["a.#", "*.b"]
+        assert [binding.pattern for binding in (await anext(messages)).bindings] == ["a.#", "*.b"]
+        await messages.unbind(f"{exchange}:a.#")
+        await messages.bind(f"{exchange}:c")
+        await publisher.publish({}, "c")
+        assert [str(binding) for binding in (await anext(messages)).bindings] == [f"{exchange}:c"]
