@@ -28,7 +28,7 @@ _PUBLIC = (
     "pulsekit",
     *(f"pulsekit.{name}" for name in ("bindings", "catalogue", "consume", "consumer", "diagnosis", "hooks")),
     *(f"pulsekit.{name}" for name in ("publisher", "pytest_plugin", "queues", "recordings", "records", "sandbox")),
-    *(f"pulsekit.{name}" for name in ("instrumentation", "schemas", "sync", "testing", "treeherder")),
+    *(f"pulsekit.{name}" for name in ("inspector", "instrumentation", "schemas", "sync", "testing", "treeherder")),
 )
 _IN_A_LOOP = (
     *("tests/_amqp", "tests/consume", "tests/consumer", "tests/instrumentation", "tests/publisher", "tests/sandbox"),
@@ -109,6 +109,15 @@ def hooks_agreement(session: nox.Session) -> None:
 
 
 @nox.session
+def browser(session: nox.Session) -> None:
+    """Test the page of `pulsekit inspector` in Debian's Chromium, which must be installed."""
+    _install(session)
+    session.install(*nox.project.dependency_groups(_PROJECT, "browser"))
+    environment = {"PULSEKIT_REQUIRE_BROWSER": "1", **_ON_THE_WHEEL}
+    session.run("pytest", "tests/inspector", "-m", "browser", *session.posargs, env=environment)
+
+
+@nox.session
 def coverage(session: nox.Session) -> None:
     """Run the tests, and list the lines and branches that no test executes."""
     _install(session)
@@ -138,6 +147,13 @@ def pictures(session: nox.Session) -> None:
 
 
 @nox.session
+def page_pictures(session: nox.Session) -> None:
+    """Draw the pictures of the page in the browser. Needs chromium."""
+    session.install(".[inspector]", *nox.project.dependency_groups(_PROJECT, "browser"))
+    session.run("python", "docs/pictures/page.py", env={"PYTHONSAFEPATH": "1"})
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation in build/docs, and check its links. Warnings are errors."""
     session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs"))
@@ -148,7 +164,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def docs_browser(session: nox.Session) -> None:
     """Build the documentation, and use it in Chromium: search, widths, colour schemes, accessibility."""
-    session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs", "docs-browser", "test"))
+    session.install(_WITH_EXTRAS, *nox.project.dependency_groups(_PROJECT, "docs", "browser", "test"))
     _build_docs(session)
     site = {"PULSEKIT_TEST_SITE": "build/docs", **_ON_THE_WHEEL}
     session.run("pytest", "tests/docs_site", *session.posargs, env=site)

@@ -78,6 +78,14 @@ def test_every_fault_that_is_measured_is_in_the_table_and_adds_up() -> None:
         assert fault["files"] == 0
 
 
+def test_every_row_about_the_page_in_the_browser_has_its_tests() -> None:
+    text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
+    table = text.partition("| Pulse Inspector | `inspector` |\n|---|---|\n")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (.+?) \| ", table, re.MULTILINE)
+    assert len(rows) > 10
+    assert rows == proven("The page in the browser")
+
+
 def test_every_comparison_has_tests() -> None:
     text = (ROOT / "docs" / "compared.md").read_text(encoding="utf-8")
     tables = re.findall(r"^\|.*\| pulsekit \|\n\|[-|]+\|\n((?:\| .*\n)+)", text, re.MULTILINE)

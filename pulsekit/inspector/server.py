@@ -157,6 +157,7 @@ class _Pages:
         ring, time = self._source.ring, asyncio.get_running_loop().time
         sent: dict[str, Any] = {}
         next_ping = next_state = time()
+        yield "retry: 1000\n\n"  # milliseconds
         while not self.closing.is_set():
             if ring.last > cursor:
                 missed = max(0, ring.first - cursor - 1)

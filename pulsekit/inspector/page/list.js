@@ -14,6 +14,7 @@ export class List {
     this.box = find("list");
     this.field = find("rows");
     this.shown = new Map();
+    this.widths = {}; // of columns, in characters
     this.onSelect = onSelect;
     this.waiting = false;
     this.follows = true;
@@ -31,9 +32,26 @@ export class List {
 
   /** Append rows, and remove the rows before the number `first`, which the server has dropped. */
   add(rows, first) {
-    for (const row of rows) this.rows.push(row);
+    for (const row of rows) {
+      this.rows.push(row);
+      this.widen("exchange", row.e ? short(row.e).length : 0, 30);
+      this.widen("job", row.job ? jobWords(row.job).length : 0, 24);
+    }
     this.removeBefore(first);
     this.draw();
+  }
+
+  /** Widen a column for a longer text, up to a number of characters. No column narrows. */
+  widen(column, length, most) {
+    const wanted = Math.min(length, most);
+    if (wanted <= (this.widths[column] ?? 0)) return;
+    this.widths[column] = wanted;
+    this.box.style.setProperty(`--${column}`, `${wanted}ch`);
+  }
+
+  /** How many rows are messages and not gaps. */
+  get messages() {
+    return this.rows.reduce((count, row) => count + (row.gap ? 0 : 1), 0);
   }
 
   removeBefore(first) {
@@ -132,10 +150,10 @@ function draw(row) {
   const cell = (kind, text) => make("span", { class: kind, title: clean(text) }, text);
   const cells = [
     cell("time dim", new Date(row.t).toISOString().slice(11, 23)),
-    cell("exchange", row.e.replace(/^exchange\//, "")),
+    cell("exchange", short(row.e)),
     cell("key", row.k),
   ];
-  cells.push(row.job ? cell(`job ${tone(row.job[1])}`, `${row.job[0]} ${row.job[1]}`) : cell("job", ""));
+  cells.push(row.job ? cell(`job ${tone(row.job[1])}`, jobWords(row.job)) : cell("job", ""));
   cells.push(cell("name dim", row.job ? row.job[2] : ""));
   cells.push(cell("marks warn", [row.again ? "again" : "", row.cc ? `+${row.cc} CC` : ""].join(" ").trim()));
   if (row.bad) cells.push(cell("bad verdict", row.bad.startsWith("not JSON") ? row.bad : "invalid"));
@@ -143,6 +161,9 @@ function draw(row) {
   cells.push(cell("size", size(row.s)));
   return make("div", { ...common, class: "row" }, cells);
 }
+
+const short = (exchange) => exchange.replace(/^exchange\//, "");
+const jobWords = ([symbol, status]) => `${symbol} ${status}`;
 
 /** Return the class of a job's status. */
 export function tone(status) {
@@ -153,5 +174,5 @@ export function tone(status) {
 /** Return what a gap means, as text. */
 export function gapWords(gap) {
   const lost = gap.lossy ? "messages of this time are missing" : "no message of this time is missing";
-  return `No connection for ${number(gap.seconds)} s, from ${gap.from} to ${gap.to}: ${lost}`;
+  return `No connection for ${number(gap.seconds)} s: ${lost}, from ${gap.from} to ${gap.to}`;
 }

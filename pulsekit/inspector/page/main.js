@@ -83,7 +83,7 @@ function setStatus(words, kind) {
 function showCounts() {
   const state = page.state;
   if (state === null) return;
-  const parts = [`${number(list.rows.length)} shown of ${number(state.messages)}`];
+  const parts = [`${number(list.messages)} shown of ${number(state.messages)}`];
   if (state.live) parts.push(`${number(Math.round(page.rate))}/s`);
   if (state.dropped) parts.push(`${number(state.dropped)} dropped from memory`);
   if (page.missed) parts.push(`${number(page.missed)} missed: they arrive faster than this page shows them`);
