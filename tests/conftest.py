@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 class _OnUvloop:
-    """Run tests that are coroutines on uvloop; the sandbox beside them stays on asyncio's own loop."""
+    """Run tests that are coroutines on uvloop; the sandbox in its thread stays on asyncio's own loop."""
 
     def pytest_asyncio_loop_factories(self) -> dict[str, Callable[[], AbstractEventLoop]]:
         import uvloop
@@ -75,14 +75,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # once all fixtures are torn down
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run when one of its processes is still there."""
+    """Fail the run if one of its processes still exists."""
     session.config.stash[_LEFT] = left = running_children()
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Report processes that were left behind, and for each reason how many tests were skipped, and what they need."""
+    """Report leftover processes, and for each reason of a skip the number of tests and what they need."""
     for command in config.stash.get(_LEFT, []):
         terminalreporter.line(f"left behind: process {command}", red=True)
     reasons = Counter(report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()))
@@ -102,7 +102,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _tested() -> Path:
-    """Find the package that `import pulsekit` would take, without importing it."""
+    """Find the package that `import pulsekit` would load, without importing it."""
     spec = find_spec("pulsekit")
     if spec is None or spec.origin is None:
         raise pytest.UsageError("there is no pulsekit to test: use nox, or `python -m pytest` in the checkout")
@@ -111,7 +111,7 @@ def _tested() -> Path:
 
 @pytest.fixture(autouse=True)
 def _children_end_with_their_test() -> Iterator[None]:
-    """Let no process of a test reach the next test. Being set up first, this fixture is torn down last."""
+    """Kill the processes of a test after it. This fixture is set up first, so it is torn down last."""
     yield
     left = end_children()
     assert not left, f"the test left processes running: {left}"
@@ -119,7 +119,7 @@ def _children_end_with_their_test() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the developer's own account out: no test may ever reach the real Pulse with it."""
+    """Hide the developer's account: no test may ever reach the real Pulse."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name == "CI" or name.startswith("PULSE_")]:
             patch.delenv(name)
@@ -157,7 +157,7 @@ def sandbox() -> Iterator[SandboxBroker]:
 
 @pytest.fixture(params=["sandbox", pytest.param("rabbitmq", marks=pytest.mark.rabbitmq)])
 def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
-    """Each broker in turn; a client of Pulse should not be able to distinguish them."""
+    """Each broker in turn; a client of Pulse should not see a difference."""
     named: RabbitMQ = request.getfixturevalue(request.param)
     return named
 

@@ -1,8 +1,8 @@
 """Cancel every public coroutine at every point where it can be: it ends, and leaves nothing behind.
 
-A whole journey through the library is run once to count its points: each piece of data that arrives from the broker,
-and the turns of the event loop after it, in which futures are resolved one after the other. Then the journey is run
-again for each point, and cancelled there.
+One run through the library counts its points: each piece of data that arrives from the broker, and the iterations of
+the event loop after it, in which futures are resolved one after the other. Then the run is repeated for each point, and
+cancelled there.
 """
 
 from __future__ import annotations

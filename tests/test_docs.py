@@ -1,4 +1,4 @@
-"""What the documents say about files and tests: that they exist."""
+"""Files and tests that the documents name exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an installation of pulsekit is called, and what it needs."""
+"""The name of the distribution, and its requirements."""
 
 from __future__ import annotations
 

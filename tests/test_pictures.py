@@ -1,4 +1,4 @@
-"""The pictures of the README and the pages: they are there, and show nothing of the machine on which they were made."""
+"""The pictures of the README and the pages exist, and show nothing of the machine on which they were made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connecting, and the exchanges of one's own."""
+"""Connecting, and the user's own exchanges."""
 
 from __future__ import annotations
 

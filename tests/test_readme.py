@@ -1,4 +1,4 @@
-"""What the README and the pages for users show is run as it stands."""
+"""The examples of the README and the pages for users are run unchanged."""
 
 from __future__ import annotations
 

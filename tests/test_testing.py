@@ -30,7 +30,7 @@ async def test_a_publisher_under_test_is_seen(pulse_sandbox: PulseSandbox, pulse
 async def test_a_consumer_receives_injected_messages_and_its_settlements_are_visible(
     pulse_sandbox: PulseSandbox, pulse: pulsekit.Pulse
 ) -> None:
-    pulse_sandbox.publish(EXCHANGE, "lost", {})  # nobody is bound yet
+    pulse_sandbox.publish(EXCHANGE, "lost", {})  # no queue is bound yet
     async with pulse.subscribe(EXCHANGE, wait=True) as messages:
         assert [pulse_sandbox.publish(EXCHANGE, key, {"k": key}, headers={"h": 1}) for key in "abc"] == [1, 1, 1]
         first, second, third = [await anext(messages) for _ in range(3)]

@@ -1,4 +1,4 @@
-"""What docs/treeherder.md shows is run as it stands."""
+"""The examples of docs/treeherder.md are run unchanged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def block(marker: str) -> str:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Hold the files of the page, and its command as whoever installed it has it."""
+    """The files of the page, and its command as in an installation."""
     for name in ("pulsekit.yml", "job.yml"):
         (tmp_path / name).write_text(block(name), encoding="utf-8")
     commands = tmp_path / "bin"

@@ -39,7 +39,7 @@ def check_callback(name: str, callback: object) -> None:
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback unless it is None, and log its exception."""
+    """Call a callback, if there is one, and log its exception."""
     if callback is None:
         return
     try:

@@ -36,7 +36,7 @@ __all__ = ["OnOutcome", "OutgoingMessage", "OutgoingMessageT", "PublishChannel"]
 
 log = logging.getLogger("pulsekit")
 
-_MAX_LATE = 4096  # outstanding messages up to which those that timed out are kept, see `forget`
+_MAX_LATE = 4096  # outstanding messages up to which timed-out messages are kept, see `forget`
 
 
 class OutgoingMessage:

@@ -1,6 +1,6 @@
-"""The schema of `config.yml` and of `pulsekit.yml`, which is the statement of their keys: `schemas/configuration.json`.
+"""The schema of `config.yml` and of `pulsekit.yml`, which defines their keys: `schemas/configuration.json`.
 
-`config.yml` may have all of them, and `pulsekit.yml` all but those of a login.
+`config.yml` may have all keys, and `pulsekit.yml` all keys except those of a login.
 """
 
 from __future__ import annotations

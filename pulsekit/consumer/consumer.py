@@ -231,7 +231,7 @@ class Consumer:
 
         Raises:
             BrokerRefused: Raised when the broker refuses the binding. The other bindings stay.
-            NetworkError: Raised when the connection is away.
+            NetworkError: Raised when the connection is lost.
         """
         await self._subscription.bind(_binding(binding))
 
@@ -242,7 +242,7 @@ class Consumer:
             binding: `EXCHANGE:PATTERN`, or a binding.
 
         Raises:
-            NetworkError: Raised when the connection is away.
+            NetworkError: Raised when the connection is lost.
         """
         await self._subscription.unbind(_binding(binding))
 

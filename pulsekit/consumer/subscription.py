@@ -260,7 +260,7 @@ class Subscription:
 
         Raises:
             BrokerRefused: Raised when the broker refuses the binding. It is then not added.
-            NetworkError: Raised when the connection is away. Bind again when the consumer is subscribed.
+            NetworkError: Raised when the connection is lost. Bind again when the consumer is subscribed.
         """
         before = self._bindings
         self._bindings = tuple(dict.fromkeys((*before, (binding.exchange, binding.pattern))))
@@ -276,7 +276,7 @@ class Subscription:
         """Remove a binding of the queue, now and in later epochs. Messages in the queue are still delivered.
 
         Raises:
-            NetworkError: Raised when the connection is away. Unbind again when the consumer is subscribed.
+            NetworkError: Raised when the connection is lost. Unbind again when the consumer is subscribed.
         """
         before = self._bindings
         self._bindings = tuple(one for one in before if one != (binding.exchange, binding.pattern))

@@ -82,7 +82,7 @@ class Ring:
         return [self._entries[one] for one in range(begin, min(self.last + 1, begin + most))]
 
     def clear(self) -> None:
-        """Remove all entries. They do not count as dropped, and the numbers go on."""
+        """Remove all entries. They do not count as dropped, and the numbers continue."""
         while self._entries:
             self._remove()
         self._added.set()

@@ -78,7 +78,7 @@ class Source:
         """Remove a binding. Without effect for a recording.
 
         Raises:
-            NetworkError: Raised when the connection is away.
+            NetworkError: Raised when the connection is lost.
         """
 
     async def _open(self) -> None: ...

@@ -174,5 +174,5 @@ class Instrumentation(Protocol):
         return
 
     def handling(self, details: DeliveryDetails) -> AbstractContextManager[object] | None:
-        """Return a context in which the handler is called, in the thread of the handler; it sees what that raises."""
+        """Return a context for one call of the handler, in its thread. It sees the exception of the handler."""
         return None

@@ -1,6 +1,6 @@
 """Recognise older forms of jobs, and explain each in one problem instead of many.
 
-    explained(payload, problems)     # the problems, with one that names the form instead of those that it explains
+    explained(payload, problems)     # the problems; one that names the form replaces the problems that it explains
     revision_of(payload)             # "pulse-job-2020", "rest", "mozillapulse" …, or "" if it is not a job
 
 The forms, each with the fields that only it has:
@@ -94,7 +94,7 @@ def revision_of(payload: Any) -> str:
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job, with one that names an older form instead of those that it explains."""
+    """Return the problems of an invalid job; one that names an older form replaces the problems that it explains."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [

@@ -1,4 +1,4 @@
-"""Since when messages may wait in a queue: compared with a broker whose queue the test can see."""
+"""The time since which messages may wait in a queue, compared with a broker whose queue the test can see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The channels below aiormq: exact outcomes, whole deliveries, few writes. The test plays the broker, with pamqp."""
+"""The channels below aiormq: exact outcomes, complete deliveries, few writes. The test plays the broker, with pamqp."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Link:
 
 
 class Sent(OutgoingMessage):
-    """A message of the test, with what became of it."""
+    """A message of the test, with its outcome."""
 
     def __init__(self, key: str = "k", message_id: str = "", *, mandatory: bool = True) -> None:
         header = PublishHeader("x", key, mandatory=mandatory, properties=Properties(), headers={})
@@ -139,7 +139,7 @@ async def test_a_multiple_confirm_settles_all_earlier_messages_once() -> None:
 def test_each_message_gets_its_outcome_for_answers_in_any_order(
     plan: list[tuple[str, str, bool, bool]], chance: Any
 ) -> None:
-    """Each message is routed or not, and taken or not; equal keys and ids are what makes it hard."""
+    """Each message is routed or not, and accepted or not. Equal keys and ids make returns hard to attribute."""
 
     async def play() -> None:
         publishing = Publishing()
@@ -212,7 +212,7 @@ class Consuming:
             self.link.receive(*delivery(number, b"{}"))
 
     def settled(self, outstanding: set[int]) -> dict[int, str]:
-        """Read the frames written since as a broker does, and hold them to what is outstanding."""
+        """Read the new frames as a broker does, and compare them with the outstanding messages."""
         found: dict[int, str] = {}
         for frame in self.link.transport.frames():
             tags = {frame.delivery_tag}

@@ -1,4 +1,4 @@
-"""The supervised connection: what it does when the broker goes, blocks, moves, or changes its mind."""
+"""The supervised connection: what it does when the broker stops, blocks, moves, or answers differently later."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class States:
-    """Hear of states, and wait for one."""
+    """Record states, and wait for one."""
 
     def __init__(self) -> None:
         self.seen: list[State] = []
@@ -135,7 +135,7 @@ async def test_the_pause_depends_on_how_long_each_connection_lasted(user: PulseU
 
 @pytest.mark.parametrize("steps", [0, 1, 2], ids=["greeting", "login", "virtual host"])
 async def test_one_deadline_limits_the_whole_connect(steps: int) -> None:
-    """However far a broker comes, and however busy it looks."""
+    """The deadline covers each step of the handshake, also if the broker sends data all the time."""
     asked, over = 0, asyncio.Event()
     frames = (
         commands.Connection.Start(server_properties={}),
@@ -333,7 +333,7 @@ async def test_publishers_drain_together_and_not_one_after_the_other(
 async def connected(
     broker: pulsekit._config.settings.Broker, use: Callable[[Connection], object], states: States
 ) -> pulsekit.PulsekitError | None:
-    """Keep a connection of its own and return how it ended."""
+    """Open a separate connection, and return how it ended."""
     async with asyncio.TaskGroup() as tasks:
         connection = Connection(broker, name="publisher", on_state=states, backoff=Backoff(first=0.01, most=0.01))
         connection.start(tasks)
@@ -389,11 +389,11 @@ async def test_a_login_that_stays_refused_ends_the_connection_with_an_error(rabb
 
     error = await connected(parse_url(user.url), change, states)
     assert isinstance(error, pulsekit.LoginRefused)
-    assert states.seen.count(State.CONNECTING) > 2, "it was tried a few times, for a change of password takes a moment"
+    assert states.seen.count(State.CONNECTING) > 2, "it was retried during a change of password"
 
 
 def forbid(rabbitmq: RabbitMQ, user: PulseUser) -> None:
-    """Do what lies between two steps of a change of password: the user is there again, and may do nothing yet."""
+    """Do the step between two steps of a change of password: the user exists again, without permissions."""
     name = f'<<"{user.name}">>'
     rabbitmq.eval(
         f'rabbit_auth_backend_internal:clear_permissions({name}, <<"/">>, {name})',

@@ -1,4 +1,4 @@
-"""Our frames, with pamqp as the judge."""
+"""Our frames, compared with those of pamqp."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Field tables, with pamqp as the judge of those that it reads, too."""
+"""Field tables, compared with pamqp for all types that it reads, too."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def of(parts: dict[str, bytes]) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """Return what pamqp read with bytes in the place of bytearrays."""
+    """Return the values of pamqp with bytes instead of bytearrays."""
     if isinstance(value, list):
         return list(map(plain, value))
     if isinstance(value, dict):

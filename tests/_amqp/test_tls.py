@@ -1,4 +1,4 @@
-"""TLS: verified by default, with the name of the host asked for (SNI)."""
+"""TLS: verified by default, with the requested host name (SNI)."""
 
 from __future__ import annotations
 

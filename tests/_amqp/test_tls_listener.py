@@ -1,4 +1,4 @@
-"""TLS as RabbitMQ itself speaks it: who is let in, and who never gets to see the password."""
+"""TLS with RabbitMQ's own listener: which clients may log in, and which servers never get the password."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ DAY = timedelta(days=1)
 
 
 def address(user: PulseUser, host: str, port: int, **options: object) -> str:
-    """Lead a user to a TLS listener; the certificate files are named as a user would."""
+    """Return the URL of a TLS listener for a user, with the certificate files as options."""
     query = "&".join(f"{name}={quote(str(value))}" for name, value in options.items())
     return f"amqps://{user.name}:{quote(user.password, safe='')}@{host}:{port}/?{query}"
 
 
 def logins(node: PrivateNode) -> int:
-    """Count how often somebody has told the node a password."""
+    """Count the logins that reached the node with a password."""
     return int(node.eval("lists:sum([element(2, One) || One <- ets:tab2list(auth_attempt_metrics)])"))
 
 
 async def say_hello(url: str) -> None:
-    """Send a message to oneself."""
+    """Send a message to a queue of the same connection."""
     async with pulsekit.connect(url) as pulse:
         exchange = f"exchange/{pulse.user}/x"
         await pulse.create_exchange(exchange)
@@ -93,7 +93,7 @@ async def test_without_a_ca_file_the_system_authorities_decide(
 
 @pytest.fixture
 def client_file(authority: trustme.CA, tmp_path: Path) -> Path:
-    """Hold a certificate of a client, with its key."""
+    """A client certificate with its key."""
     return Identity.issued(authority, "me@example.com").write(tmp_path / "client.pem")
 
 

@@ -31,7 +31,7 @@ DELIVER = b"\x00\x3c\x00\x3c\x01t" + b"\0" * 8 + b"\0\x01x\x01k"  # basic.delive
 
 
 class Odd:
-    """Take the frames whose payload is odd."""
+    """A handler that accepts frames whose payload is odd."""
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []

@@ -1,4 +1,4 @@
-"""The schema of the configuration files: it is what the files are checked with, and what an editor is given."""
+"""The schema of the configuration files, which the commands and editors use."""
 
 from __future__ import annotations
 

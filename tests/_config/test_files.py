@@ -23,7 +23,7 @@ def settings(folder: Path) -> Settings:
 
 @pytest.fixture
 def nested(tmp_path: Path) -> Path:
-    """A folder, below one that has a pulsekit.yml and a schema."""
+    """A folder, below another one that has a pulsekit.yml and a schema."""
     (tmp_path / "pulsekit.yml").write_text(f"exchange: {JOBS}\nschema: schemas/own.yml\n")
     folder = tmp_path / "a" / "b"
     folder.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Where each setting is from, and that it is the value that commands use."""
+"""The place of each setting, and that commands use the same value."""
 
 from __future__ import annotations
 

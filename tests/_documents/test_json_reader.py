@@ -66,7 +66,7 @@ def test_a_long_string_is_scanned_without_backtracking() -> None:
 
 
 def written(value: Any, chance: random.Random, path: tuple[str, ...] = ()) -> tuple[str, dict[tuple[str, ...], int]]:
-    """Write JSON with white space anywhere, and say at which offset each value begins."""
+    """Write JSON with white space anywhere, and return the offset of each value."""
 
     def space() -> str:
         return "".join(chance.choices(" \t\n\r", k=chance.choice((0, 0, 0, 1, 3))))

@@ -1,4 +1,4 @@
-"""JSON of payloads, with the standard library as the judge: it is what Treeherder reads with."""
+"""JSON of payloads, compared with the standard library, which Treeherder uses."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PIECES = st.sampled_from(
 
 
 def same(one: Any, other: Any) -> bool:
-    """Compare as JSON does: kinds count, and NaN is itself."""
+    """Compare as JSON does: types count, and NaN equals NaN."""
     if isinstance(one, float) and isinstance(other, float):
         return (math.isnan(one) and math.isnan(other)) or (one == other and str(one) == str(other))
     if type(one) is not type(other):

@@ -17,15 +17,14 @@ def written(words: tuple[str, ...]) -> str:
 
 
 def all_patterns(alphabet: str, most: int) -> list[str]:
-    """Every pattern of so many words; the empty word is among them, alone it is the empty pattern."""
+    """Every pattern of a number of words, with the empty word among them; a single empty word is the empty pattern."""
     return list(dict.fromkeys(written(words) for size in range(most + 1) for words in product(alphabet, repeat=size)))
 
 
 def leak(wider: str, narrower: str) -> list[str] | None:
-    """Find a key that only the narrower pattern takes, by trying all keys there can be.
+    """Return a key that only the narrower pattern matches, or None, by trying all possible keys.
 
-    The peer of `covers`, written without its insight: it follows all attempts at once, and an opponent who may choose
-    any word at any time.
+    This reference for `covers` follows all attempts at once, and tries every word at every place.
     """
     wants, has = (pattern.split(".") if pattern else [] for pattern in (wider, narrower))
 
@@ -127,7 +126,7 @@ def test_coverage_of_longer_patterns_equals_a_search(wider: str, narrower: str) 
 
 @given(pattern=longer, data=st.data())
 def test_a_narrowed_pattern_stays_covered(pattern: str, data: st.DataObject) -> None:
-    """Random pairs are seldom one within the other, so these are made to be."""
+    """Random pairs rarely cover one another, so these are constructed to."""
     words = []
     for word in pattern.split(".") if pattern else []:
         some = st.lists(st.sampled_from(["a", "b", "*", "#"]), max_size=3)

@@ -32,14 +32,14 @@ def oracle(pattern: str, key: str) -> bool:
 @pytest.mark.parametrize(
     ("pattern", "key", "taken"),
     [
-        # the empty key has no words, yet the empty pattern and `#` take it
+        # the empty key has no words, yet the empty pattern and `#` match it
         ("", "", True),
         ("#", "", True),
         ("#.#", "", True),
         ("*", "", False),
         ("*.#", "", False),
         ("", "a", False),
-        # one dot is two empty words, and `*` takes an empty word
+        # one dot is two empty words, and `*` matches an empty word
         (".", ".", True),
         ("*.*", ".", True),
         ("*", ".", False),
@@ -49,7 +49,7 @@ def oracle(pattern: str, key: str) -> bool:
         ("a..b", "a.x.b", False),
         ("a.b", "a..b", False),
         ("a.#.b", "a..b", True),
-        # `#` takes nothing, one word, or many, anywhere
+        # `#` matches no word, one word, or several, anywhere
         ("a.#", "a", True),
         ("#.a", "a", True),
         ("a.#.b", "a.b", True),
@@ -184,7 +184,7 @@ def test_an_explanation_of_long_words_stays_short() -> None:
 
 
 def test_patterns_read_as_regular_expressions_agree() -> None:
-    """A second oracle, which shares no thought with the first."""
+    """A second reference matcher, written independently of the first."""
     chance = random.Random(2)
     for _ in range(3000):
         pattern = ".".join(chance.choices(["a", "b", "*", "#", ""], k=chance.randrange(1, 6)))

@@ -1,4 +1,4 @@
-"""The matcher against the only authority on topic exchanges that Pulse has."""
+"""The matcher compared with RabbitMQ, whose topic exchanges Pulse has."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def test_the_matcher_agrees_with_rabbitmq_on_every_pair(
 
 
 async def routed_by_rabbitmq(user: PulseUser, patterns: list[str], keys: list[str]) -> set[tuple[str, str]]:
-    """Bind a queue with every pattern, publish every key, and return the pairs that met."""
+    """Bind a queue with every pattern, publish every key, and return the pairs that matched."""
     taken: list[tuple[str, str]] = []
     unfinished = set(patterns)
     finished = asyncio.Event()
@@ -85,5 +85,5 @@ async def routed_by_rabbitmq(user: PulseUser, patterns: list[str], keys: list[st
         await end.publish(aio_pika.Message(b""), "")
         async with asyncio.timeout(30):
             await finished.wait()
-    assert len(taken) == len(set(taken)), "a queue gets a message once, in however many ways its pattern takes the key"
+    assert len(taken) == len(set(taken)), "a queue gets a message once, whatever its bindings"
     return set(taken)

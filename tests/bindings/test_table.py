@@ -53,7 +53,7 @@ def steps(call: Callable[[], object]) -> int:
 
 
 def memory_of(make: Callable[[], object]) -> int:
-    """Return the bytes that this test and its tables still hold while what `make` returns is alive."""
+    """Return the bytes that this test and its tables have allocated while the result of `make` exists."""
     gc.collect()
     tracemalloc.start()
     try:
@@ -272,7 +272,7 @@ def test_many_hashes_do_not_multiply_the_work() -> None:
 
 @pytest.mark.parametrize("words", ["a*", "a#", "*#"])
 def test_no_key_costs_more_than_its_words_times_the_table(words: str) -> None:
-    """Every node of the trie can be reached at every word, and none of the patterns takes the key."""
+    """Every node of the trie is reached at every word, and none of the patterns matches the key."""
     patterns = [".".join(pattern) + ".end" for pattern in product(words, repeat=6)]
     table = table_of(patterns)
     key = ".".join(["a"] * 64)
@@ -358,7 +358,7 @@ def test_an_emptied_table_frees_its_memory() -> None:
 
 
 class Queue:
-    """Something to bind that can be seen to go."""
+    """A value whose deletion is visible."""
 
 
 def test_a_removed_value_is_not_referenced() -> None:

@@ -1,4 +1,4 @@
-"""The schemas of messages judge as the originals do, with Python's `jsonschema` as the oracle."""
+"""The schemas of messages give the verdicts of the originals, with Python's `jsonschema` as the reference."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ VALUES: list[Any] = [
 
 
 class _Originals:
-    """The schemas of the source, and what `jsonschema` says."""
+    """The schemas of the source, and the verdicts of `jsonschema`."""
 
     def __init__(self, folder: Path) -> None:
         self.exchanges: dict[str, str] = {

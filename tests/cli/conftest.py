@@ -1,4 +1,4 @@
-"""Ways to call the command line: inside this process, as a process of its own, and on a terminal."""
+"""Ways to call the command line: inside this process, as a separate process, and on a terminal."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Spawn(Protocol):
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder to stand in, so that no configuration is found."""
+    """An empty current folder, so that no configuration is found."""
     here = tmp_path / "here"
     here.mkdir()
     monkeypatch.chdir(here)
@@ -50,7 +50,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def call(folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
-    """Run `main` in this process; without `stdin` there is none, with it there is a pipe."""
+    """Run `main` in this process; without `stdin`, stdin is empty, otherwise a pipe."""
 
     def call(*arguments: str, stdin: str | bytes | None = None) -> Result:
         path = tmp_path / "stdin"
@@ -70,7 +70,7 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 @pytest.fixture
 def spawn(folder) -> Spawn:
-    """Run `python -m pulsekit` as a process of its own."""
+    """Run `python -m pulsekit` as a separate process."""
 
     def spawn(*arguments: str, stdin: str | bytes | None = None, env: Mapping[str, str] | None = None) -> Result:
         done = subprocess.run(
@@ -95,9 +95,9 @@ class OnTerminal(Protocol):
 
 @pytest.fixture
 def on_terminal(folder) -> OnTerminal:
-    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is what the screen gets.
+    """Run `python -m pulsekit` on a terminal, for input and all output; `out` is the output on the screen.
 
-    What is typed waits in the terminal until somebody asks.
+    `typed` waits in the terminal until the command reads.
     """
 
     def run(*arguments: str, columns: int = 80, env: Mapping[str, str] | None = None, typed: str = "") -> Result:

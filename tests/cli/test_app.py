@@ -23,7 +23,7 @@ HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "ruamel", "fastjsonschema", "s
 
 
 def loaded_by(*arguments: str) -> set[str]:
-    """Return the modules that a call leaves loaded."""
+    """Return the modules that are loaded after a call."""
     script = f"import sys; from pulsekit.cli import main; main({arguments!r}); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, env=environment(), timeout=30, check=True

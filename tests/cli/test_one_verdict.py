@@ -1,4 +1,4 @@
-"""One verdict on a job: commands, publisher, consumer and the stand-in for Treeherder all say what `judge` says."""
+"""One verdict on a job: commands, publisher, consumer and the stand-in for Treeherder agree with `judge`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Loading the object that `pulsekit consume` names: what is found, and what each mistake says."""
+"""Loading the object that `pulsekit consume` names: what is found, and the message for each mistake."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ number = 7
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder with modules, which are forgotten afterwards."""
+    """A folder with modules, which are unloaded afterwards."""
     modules, path = set(sys.modules), list(sys.path)
     (tmp_path / "helper_of_tests.py").write_text("BINDING = 'exchange/me/x:#'\n")
     (tmp_path / "listener_of_tests.py").write_text(LISTENER)

@@ -1,4 +1,4 @@
-"""What docs/consume.md shows: its module can be loaded, and its unit names what exists."""
+"""The example of docs/consume.md: its module can be loaded, and its unit names existing options."""
 
 from __future__ import annotations
 

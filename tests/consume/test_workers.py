@@ -1,4 +1,4 @@
-"""Workers on every broker: how their handlers are called, what stops them, and what returns to the queue."""
+"""Workers on every broker: how handlers are called, what stops them, and which messages are requeued."""
 
 from __future__ import annotations
 

@@ -10,6 +10,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def exchange(pulse: pulsekit.Pulse, exchange: str) -> str:
-    """The name of an exchange that exists: a consumer creates none."""
+    """The name of an existing exchange, since a consumer creates none."""
     await pulse.create_exchange(exchange)
     return exchange

@@ -1,4 +1,4 @@
-"""A subscription whose channel the broker closes, and questions that cost their own channel only."""
+"""A subscription whose channel the broker closes, and requests that use a separate channel."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ async def test_after_a_lost_connection_a_private_queue_is_new_with_a_gap(
             assert messages.queue != buffered
             await early.ack()
             assert messages.stale == 1
-            # What had arrived before the cut is not thrown away: nobody would deliver it again.
+            # Messages that arrived before the cut are kept: they would not be delivered again.
             assert (await anext(messages)).payload == {"n": 1}
             await send(pulse, exchange, range(2, 3))
             late = await anext(messages)
@@ -255,7 +255,7 @@ async def test_after_a_lost_connection_only_the_running_message_is_repeated(
 async def test_a_gap_begins_before_the_messages_that_waited_in_the_queue(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
-    """The queue is lost with the messages that the consumer had no place for."""
+    """The queue is lost with the messages beyond the prefetch."""
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
     async with (
         Proxy(user.url) as proxy,
@@ -380,7 +380,7 @@ async def test_a_queue_that_expired_is_recreated_and_the_loss_is_reported(
 async def test_an_ack_never_settles_a_message_of_a_later_consumer(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
-    """A broker cancels a consumer when the node of its queue goes down, and the queue may be there again at once."""
+    """A broker cancels a consumer if the node of its queue stops, and the queue may exist again at once."""
     gaps: asyncio.Queue[pulsekit.Gap] = asyncio.Queue()
     queue = f"queue/{user.name}/moved"
     async with (
@@ -545,7 +545,7 @@ async def test_after_a_lost_connection_a_durable_queue_is_bound_again(
 
 
 def refusals(messages: pulsekit.Consumer, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Hear of it when the broker has refused a subscription that may still come."""
+    """Record when the broker refuses a subscription that may succeed later."""
     refused, may_appear = asyncio.Event(), messages._subscription._may_appear
 
     def listen(error: pulsekit.BrokerRefused, pause: float) -> bool:
@@ -559,7 +559,7 @@ def refusals(messages: pulsekit.Consumer, monkeypatch: pytest.MonkeyPatch) -> as
 async def test_a_queue_locked_by_another_connection_is_used_once_unlocked(
     user: PulseUser, pulse: pulsekit.Pulse, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody who was killed, and is started again, may find that the broker has not noticed."""
+    """After a process was killed and started again, the broker may not have noticed yet."""
     monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
     queue = f"queue/{user.name}/mine"
     async with pulsekit.connect(user.url) as dead:

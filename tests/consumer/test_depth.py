@@ -1,4 +1,4 @@
-"""The depth of a queue, before PulseGuardian takes it."""
+"""The depth of a queue, and warnings before PulseGuardian deletes it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ async def test_a_durable_queue_that_grows_causes_one_warning_per_limit(
 
 
 async def test_draining_during_a_depth_request_does_not_close_the_channel(broker: RabbitMQ) -> None:
-    """To cancel a question of aiormq's closes its channel, and with it goes what was not acknowledged."""
+    """Cancelling a request of aiormq closes its channel, which would lose acknowledgements."""
     user = broker.user()
     exchange, queue, looked = f"exchange/{user.name}/x", f"queue/{user.name}/q", asyncio.Event()
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky, pulsekit.connect(user.url) as pulse:

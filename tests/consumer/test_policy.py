@@ -1,4 +1,4 @@
-"""What becomes of a message that a handler could not take, on every broker."""
+"""What happens to a message whose handler failed, on every broker."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 async def dead(pulse: pulsekit.Pulse, user: PulseUser) -> AsyncIterator[pulsekit.Consumer]:
-    """Receive what is rejected."""
+    """Consume the rejected messages."""
     exchange = f"exchange/{user.name}/dead"
     await pulse.create_exchange(exchange)
     async with pulse.subscribe(exchange) as messages:
@@ -34,7 +34,7 @@ async def dead(pulse: pulsekit.Pulse, user: PulseUser) -> AsyncIterator[pulsekit
 
 
 class Handler:
-    """Note what comes, and fail for some of it."""
+    """Record messages, and fail for some of them."""
 
     def __init__(self, stop_after: int, failing: set[int] = frozenset()) -> None:  # type: ignore[assignment]  # empty is empty
         self.got: list[Any] = []
@@ -52,7 +52,7 @@ class Handler:
 
 
 async def run(messages: pulsekit.Consumer, handler: Handler, policy: Policy) -> None:
-    """Handle until the handler has seen enough, then drain."""
+    """Handle until the handler has handled enough, then drain."""
     handling = asyncio.ensure_future(messages.handle(handler, policy))
     await asyncio.wait([handling, asyncio.ensure_future(handler.done.wait())], return_when=asyncio.FIRST_COMPLETED)
     await messages.drain()

@@ -1,4 +1,4 @@
-"""What is found out about a queue before its first message, and said."""
+"""What is checked of a queue before its first message, and reported."""
 
 from __future__ import annotations
 

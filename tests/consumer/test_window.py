@@ -1,4 +1,4 @@
-"""The limit of unsettled bytes: large messages wait in the broker and not in this process."""
+"""The limit of unsettled bytes: large messages wait in the broker instead of this process."""
 
 from __future__ import annotations
 

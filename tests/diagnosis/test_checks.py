@@ -1,4 +1,4 @@
-"""Why it does not work: what each check finds, and what it says to do."""
+"""The checks of `doctor`: what each one finds, and its hint."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def left_out(found: dict[str, CheckResult]) -> list[str]:
 
 @asynccontextmanager
 async def server(answer: bytes | None) -> AsyncIterator[str]:
-    """Serve one answer to everybody on loopback and hang up; without one, say nothing."""
+    """Serve one answer to every client on loopback and disconnect; without an answer, send nothing."""
 
     tasks: set[asyncio.Task[None]] = set()
 

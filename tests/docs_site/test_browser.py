@@ -1,4 +1,4 @@
-"""The site in Chromium, from files: it is found, read and used without a network, in each width and colour scheme."""
+"""The site in Chromium, from files: it works without a network, in each width and colour scheme."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a network and a broker do to their clients, done on purpose, with an account of every message at the end."""
+"""Faults of networks and brokers, caused on purpose, with an account of every message."""

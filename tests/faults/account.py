@@ -1,12 +1,12 @@
-"""The books of one run: every message that was handed over, what was said of it, and where it was found.
+"""The account of one run: every message that was passed to the publisher, its receipt, and where it was received.
 
-An account adds up, or `close` says what does not:
+`close` reports each violation of these rules:
 
-- each message handed over has exactly one receipt, or was never sent and the error said so;
-- each confirmed message was found, byte for byte, with its key, its id and its persistence, or went with a queue that
-  somebody deleted; nothing else was found, except what the receipt leaves open (unknown, timed out);
-- each message found more than once was declared: its receipt says that it was sent again, the broker says that it
-  delivers it again, or it had been delivered before a gap that the consumer was told of.
+- Each message has exactly one receipt, or was never sent and caused an error.
+- Each confirmed message was received byte for byte, with its key, id and persistence, or its queue was deleted. No
+  other message was received, except those with the outcome unknown or timeout.
+- Each message that was received more than once was declared as a possible duplicate: by its receipt (`resent`), by the
+  broker (`redelivered`), or by a gap that the consumer reported after the first delivery.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ _SHOWN = 10
 
 
 class Unbalanced(AssertionError):
-    """Report an account that does not add up."""
+    """Raised when an account is inconsistent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Say what a queue held, whoever took it out.
+    """A message found in a queue, by any consumer.
 
     Attributes:
-        epoch: of the consumer's connection; 0 for whoever looked afterwards.
+        epoch: the epoch of the consumer's connection; 0 if the queue was read afterwards.
     """
 
     message_id: str | None
@@ -61,15 +61,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Hold the figures of an account that adds up.
+    """The figures of a consistent account.
 
     Attributes:
-        sent: handed over to the publisher.
-        unsent: of these, answered with an error before anything left.
-        resent: of these, sent more than once, as their receipts say.
-        deleted: of those confirmed, gone with their queue.
-        received: findings, whoever found them.
-        distinct: how many messages these are.
+        sent: messages that were passed to the publisher.
+        unsent: of these, messages that were refused with an error before they were sent.
+        resent: of these, messages that were sent more than once, by their receipts.
+        deleted: confirmed messages that were deleted with their queue.
+        received: deliveries to any consumer.
+        distinct: the number of different messages among them.
     """
 
     sent: int
@@ -86,17 +86,17 @@ class Totals:
 
     @property
     def duplicates(self) -> int:
-        """How many were found once more than once, each declared."""
+        """How many messages were received more than once, each declared."""
         return self.received - self.distinct
 
 
 class Account:
-    """Keep the books on numbered messages; every tenth has a key that nobody is bound to.
+    """An account of numbered messages; every tenth has a key without a binding.
 
     Args:
-        run: what its message ids begin with.
-        routed: give every message a key that somebody is bound to.
-        padding: bytes that every body has more.
+        run: the prefix of the message ids.
+        routed: whether a queue is bound to the key of every message.
+        padding: additional bytes of every body.
     """
 
     def __init__(self, run: str = "run", *, routed: bool = False, padding: int = 0) -> None:
@@ -121,14 +121,14 @@ class Account:
         return f'{{"number": {number}, "text": "{_TEXT[: 100 + number % 400]}{self._padding}"}}'.encode()
 
     def draft(self, number: int) -> Draft:
-        """Hand over the next message."""
+        """Return the next message."""
         if number != self.sent:
             self._faults.append(f"message {number} was handed over after {self.sent} others")
         self.sent += 1
         return Draft(self.body(number), self.key(number), properties=Properties(message_id=f"{self._run}-{number}"))
 
     def settle(self, receipt: Receipt, number: int | None = None) -> None:
-        """Book what became of a message; its number is the receipt's index unless it is given."""
+        """Record the outcome of a message; its number is the index of the receipt unless it is given."""
         number = receipt.index if number is None else number
         if number in self._receipts:
             self._faults.append(f"message {number} has two receipts: {self._receipts[number][0]} and {receipt.outcome}")
@@ -141,22 +141,22 @@ class Account:
             self._awaited.add(number)
 
     def never_sent(self, count: int) -> None:
-        """Book messages that were handed over, and answered with an error because nothing could be sent."""
+        """Record messages that were refused with an error before anything could be sent."""
         self._unsent += count
 
     def lose(self, count: int) -> None:
-        """Book confirmed messages that were deleted together with their queue, as whoever deleted it was told."""
+        """Record confirmed messages that were deleted with their queue."""
         self._deleted += count
 
     def gap(self, gap: Gap) -> None:
-        """Book that the consumer was told of a gap: what was delivered before may come again."""
+        """Record a gap that the consumer reported: messages delivered before it may be delivered again."""
         self._gaps.append(gap.epoch)
 
     def find(self, finding: Finding) -> int | None:
-        """Book a message that a queue held, and return its number."""
+        """Record a message of a queue, and return its number."""
         run, _, number = (finding.message_id or "").rpartition("-")
         if run != self._run or not number.isdecimal() or int(number) >= self.sent:
-            self._faults.append(f"found what nobody sent: {finding}")
+            self._faults.append(f"received a message that was not sent: {finding}")
             return None
         found = int(number)
         expected = (self.key(found), self.body(found), 2)
@@ -175,17 +175,17 @@ class Account:
 
     @property
     def awaited(self) -> int:
-        """How many confirmed messages were not found yet."""
+        """How many confirmed messages were not received yet."""
         return len(self._awaited)
 
     @property
     def unanswered(self) -> int:
-        """How many messages were handed over and have no receipt."""
+        """How many messages have no receipt yet."""
         return self.sent - len(self._receipts)
 
     @property
     def resent(self) -> int:
-        """How many messages were sent more than once, as their receipts say."""
+        """How many messages were sent more than once, by their receipts."""
         return sum(resent for _, resent in self._receipts.values())
 
     def close(self) -> Totals:
@@ -197,7 +197,7 @@ class Account:
         faults = list(self._faults)
         outcomes = Counter(outcome for outcome, _ in self._receipts.values())
         faults += [
-            f"message {number} came again, and nobody had said that it might: {finding}"
+            f"message {number} is an undeclared duplicate: {finding}"
             for number, finding in self._again
             if not (self._was_resent(number) or self._was_before_a_gap(number, finding))
         ]
@@ -234,7 +234,7 @@ class Account:
         return number in self._receipts and self._receipts[number][1]
 
     def _was_before_a_gap(self, number: int, finding: Finding) -> bool:
-        """Tell whether the consumer learned of a gap between the first time a message was found and this one."""
+        """Return whether the consumer reported a gap between the first delivery of a message and this one."""
         first = self._first_epoch[number]
         last = finding.epoch or max(self._gaps, default=0)
         # One that is told of within an epoch: the broker cancelled the consumer, and the connection lived.

@@ -1,4 +1,4 @@
-"""What every fault needs: a stage to play it on, and eyes that see what it leaves behind."""
+"""Fixtures of all faults: a stage with exchange and queue, and checks for leaks."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def node(rabbitmq_node: PrivateNode) -> PrivateNode:
 
 @pytest.fixture
 def watch() -> Watch:
-    """See what the connections do."""
+    """Record the states of connections."""
     return Watch()
 
 
 @pytest.fixture(autouse=True)
 def _impatient(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the short forms wait a second at most before they connect again; the long ones wait as users do."""
+    """Limit the pause of the short tests before a reconnect to a second; the long ones wait as users do."""
     if request.node.get_closest_marker("faults") is None:
         monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, most=1.0))
 
 
 @pytest.fixture
 async def nothing_left(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> AsyncIterator[None]:
-    """Memory, open files and tasks are afterwards what they were before."""
+    """Check that memory, open files and tasks are afterwards as before."""
     async with steady() as more:
         yield
     _note(request.node, memory=more.memory, files=more.files)
@@ -68,7 +68,7 @@ async def nothing_left(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> As
 
 @pytest.fixture
 def figures(rabbitmq: RabbitMQ, request: pytest.FixtureRequest) -> Callable[..., None]:
-    """Keep the figures of a test for the table that `nox -s faults` prints and docs/reliability.md shows."""
+    """Keep the figures of a test for the table of `nox -s faults` and docs/reliability.md."""
     versions = request.config.stash[_VERSIONS]
     if "RabbitMQ" not in versions:
         versions["RabbitMQ"] = ".".join(map(str, rabbitmq.version))
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Take over the figures of a test that passed, its end included."""
+    """Add the figures of a test that passed, its teardown included."""
     report = yield
     if "test" in (found := item.stash.get(_FIGURES, {})) and report.passed:
         if call.when == "call":
@@ -108,7 +108,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config) -> None:
-    """Print the table of this run, and keep its figures where they are asked for, when all went well."""
+    """Print the table of this run, and write its figures if a file is named and all tests passed."""
     faults = sorted(config.stash.get(_RUN, []), key=lambda one: one["test"])
     if not faults or not config.getoption("faults"):
         return

@@ -1,4 +1,4 @@
-"""The table of docs/reliability.md, drawn from the figures of one run and nothing else.
+"""The table of docs/reliability.md, drawn from the figures of one run.
 
 After `nox -s faults -- --figures docs/reliability.json`, `python tests/faults/page.py` draws it.
 """
@@ -48,7 +48,7 @@ def table(faults: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _words(test: str) -> str:
-    """Say what the name of a test says: `tests/x.py::test_a_node_killed[20000]` is "a node killed, 20000"."""
+    """Turn the name of a test into words: `tests/x.py::test_a_node_is_killed[2000]` is "a node is killed, 2000"."""
     path, _, name = test.partition("::test_")
     words, _, parameter = name.partition("[")
     said = ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
@@ -56,7 +56,7 @@ def _words(test: str) -> str:
 
 
 def drawn(text: str, run: Mapping[str, Any]) -> str:
-    """Return the text of the page with the table, and the words about its run, drawn anew."""
+    """Return the text of the page with a new table and the description of its run."""
     versions = ", ".join(f"{name} {number}" for name, number in run["versions"].items())
     lines = (f"Run on {run['date']} on {run['machine']}, with {versions}.", "", *table(run["faults"]), "")
     new = _BEGIN + "\n".join(lines) + _END

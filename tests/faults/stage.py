@@ -1,4 +1,4 @@
-"""Where a fault is played: an exchange with a durable queue, somebody who looks into it, and what is measured."""
+"""The stage of a fault: an exchange with a durable queue, a second client that inspects it, and measurements."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ _COUNT_QUORUM = (
 
 
 class Stage:
-    """Hold an exchange and a durable queue bound to what an account sends, and look into the queue without pulsekit.
+    """An exchange and a durable queue for the messages of an account, inspected without pulsekit.
 
     Attributes:
-        broker: where they are.
-        user: whose they are; by default one of their own.
+        broker: the broker.
+        user: the owner; by default a new user.
         exchange: a durable topic exchange.
-        queue: gets every key that begins with `bound`.
+        queue: a queue bound with `bound.#`.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Stage:
 
     @contextmanager
     def channel(self) -> Iterator[BlockingChannel]:
-        """Open a connection of pika's, past any proxy."""
+        """Open a connection of pika without any proxy."""
         connection = pika.BlockingConnection(pika.URLParameters(self.user.url))
         try:
             yield connection.channel()
@@ -89,12 +89,12 @@ class Stage:
                 connection.close()
 
     def drain(self, account: Account) -> None:
-        """Take everything out of the queue and book it, what other connections still held included."""
+        """Empty the queue and record its messages, including those of closed connections."""
         with self.channel() as channel:
             while self._held():
                 ready = channel.queue_declare(self.queue, passive=True).method.message_count
                 if not ready:
-                    continue  # a connection that died has not given back what it held
+                    continue  # the messages of a lost connection are not requeued yet
                 for method, properties, body in channel.consume(self.queue, auto_ack=True):
                     account.find(
                         Finding(
@@ -111,7 +111,7 @@ class Stage:
                 channel.cancel()
 
     def _held(self) -> int:
-        """Count what is in the queue, delivered and not acknowledged included."""
+        """Count the messages of the queue, ready and unacknowledged."""
         return int(
             self.broker.eval(
                 f'{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{self.queue}">>))',
@@ -122,14 +122,14 @@ class Stage:
 
 
 class Fault:
-    """Do something bad, once, in the midst of everything, and then more in a thread of its own.
+    """A fault that is caused once in the middle of the work, and then continues in a thread.
 
     Args:
-        blow: done at once, while nothing else in this process can happen.
-        then: done beside everything else.
+        blow: called at once, in the event loop.
+        then: called in a thread afterwards.
 
     Attributes:
-        since: when it began, on the clock of the loop.
+        since: the start, on the clock of the event loop.
     """
 
     def __init__(self, blow: Callable[[], object] = lambda: None, *, then: Callable[[], object] = lambda: None) -> None:
@@ -145,13 +145,13 @@ class Fault:
         self._task = asyncio.create_task(asyncio.to_thread(self._then))
 
     async def over(self) -> None:
-        """Wait until all of it is done."""
+        """Wait until the fault is over."""
         assert self._task is not None
         await self._task
 
 
 class Watch:
-    """Remember what connections did, as an `on_state`, and wait for it."""
+    """A record of the states of connections, as an `on_state`, with waits."""
 
     def __init__(self) -> None:
         self._seen: Counter[tuple[str, State]] = Counter()
@@ -167,17 +167,17 @@ class Watch:
         return self._seen[name, state]
 
     def epochs(self, number: int) -> bool:
-        """Tell whether both connections have begun so many epochs."""
+        """Return whether both connections have begun a number of epochs."""
         return all(self._seen[name, State.READY] >= number for name in ("publisher", "consumer"))
 
     async def until(self, name: str, state: State, times: int = 1) -> None:
-        """Wait until a connection was in a state so many times."""
+        """Wait until a connection was in a state a number of times."""
         while self._seen[name, state] < times:
             self._changed.clear()
             await self._changed.wait()
 
     def longest(self, name: str) -> float:
-        """Tell how long a connection was away at most."""
+        """Return the longest time for which a connection was lost."""
         gone, most = None, 0.0
         for when, who, what in self.trace:
             if who == name and what is State.BACKING_OFF and gone is None:
@@ -187,7 +187,7 @@ class Watch:
         return most
 
     def seconds(self, since: float, name: str, state: State = State.READY) -> float:
-        """Tell how long after a moment a connection first was in a state."""
+        """Return the time from a moment until a connection first had a state."""
         return next(when - since for when, who, what in self.trace if (who, what) == (name, state) and when >= since)
 
 
@@ -200,7 +200,7 @@ async def publish(
     timeout: float = PATIENCE,
     window: int = 256,
 ) -> None:
-    """Publish so many messages more, book them, and do what is due when a number is handed over."""
+    """Publish a number of further messages, record them, and cause the fault at a given message."""
     at = at or {}
     first = account.sent
 
@@ -218,7 +218,7 @@ async def publish(
 
 
 async def receive(messages: Consumer, account: Account) -> Message:
-    """Take the next message and book it."""
+    """Receive and record the next message."""
     message = await anext(messages)
     account.find(Finding.of(message))
     return message
@@ -231,7 +231,7 @@ async def consume(
     *,
     at: Mapping[int, Callable[[], object]] | None = None,
 ) -> int:
-    """Take messages, book and acknowledge them, and do what is due when so many were taken; return their number."""
+    """Receive, record and acknowledge messages, and cause the fault after a number of them; return their number."""
     at = at or {}
     taken = 0
     while not until():
@@ -251,7 +251,7 @@ async def publish_and_consume(
     at: Mapping[int, Callable[[], object]] | None = None,
     batch: int = 500,
 ) -> None:
-    """Publish messages and take them at the same time, until something is so and all that was confirmed was found."""
+    """Publish and receive at the same time, until a condition is met and all confirmed messages were received."""
     published = False
 
     async def feed() -> None:
@@ -259,7 +259,7 @@ async def publish_and_consume(
         while not until():
             await publish(publisher, account, batch, at=at)
         published = True
-        await publish(publisher, account, 2)  # one of two numbers is routed, and wakes whoever waits for a message
+        await publish(publisher, account, 2)  # one of two is routed, and wakes the waiting task
 
     async with asyncio.TaskGroup() as group:
         group.create_task(feed())
@@ -278,11 +278,11 @@ def resident() -> int:
 
 @dataclass(slots=True)
 class Left:
-    """Say what was more afterwards than before.
+    """The growth between two measurements.
 
     Attributes:
-        memory: bytes that the process has.
-        files: that are open.
+        memory: the bytes of the process.
+        files: the number of open files.
     """
 
     memory: int = 0
@@ -291,7 +291,7 @@ class Left:
 
 @asynccontextmanager
 async def steady(*, growth: int = 48_000_000) -> AsyncIterator[Left]:
-    """See to it that no file and no task is left behind, and that memory did not grow by more than some bytes."""
+    """Check that no file and no task is left, and that memory grew by less than a limit."""
     gc.collect()
     files, tasks, memory, more = open_files(), asyncio.all_tasks(), resident(), Left()
     yield more

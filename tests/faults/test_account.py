@@ -1,4 +1,4 @@
-"""An account that does not add up must fail, or no test of a fault means anything."""
+"""An inconsistent account must fail, or no test of a fault means anything."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def gap(epoch: int) -> Gap:
 
 
 def balanced() -> Account:
-    """Book 20 messages: two nobody is bound to, one of each outcome, and one sent twice."""
+    """Record 20 messages: two with an unbound key, one of each outcome, and one sent twice."""
     account = Account()
     outcomes = {5: Outcome.REFUSED, 6: Outcome.UNKNOWN, 7: Outcome.TIMEOUT, 0: Outcome.RETURNED, 10: Outcome.RETURNED}
     for number in range(20):
@@ -64,14 +64,14 @@ def test_a_consistent_account_gives_its_figures() -> None:
         (lambda account: account.find(finding(account, 5)), "though it was refused"),
         (lambda account: account.find(finding(account, 0)), "though it was returned"),
         (lambda account: account.find(finding(account, 19)), "never sent"),
-        (lambda account: account.find(finding(account, 20)), "nobody sent"),
-        (lambda account: account.find(replace(finding(account, 1), message_id="other-1")), "nobody sent"),
-        (lambda account: account.find(replace(finding(account, 1), message_id=None)), "nobody sent"),
+        (lambda account: account.find(finding(account, 20)), "was not sent"),
+        (lambda account: account.find(replace(finding(account, 1), message_id="other-1")), "was not sent"),
+        (lambda account: account.find(replace(finding(account, 1), message_id=None)), "was not sent"),
         (lambda account: account.find(replace(finding(account, 7), body=b"{}")), "not as it was sent"),
         (lambda account: account.find(replace(finding(account, 7), routing_key="bound.1")), "not as it was sent"),
         (lambda account: account.find(replace(finding(account, 7), delivery_mode=1)), "not as it was sent"),
-        (lambda account: account.find(finding(account, 1)), "came again"),
-        (lambda account: account.find(finding(account, 1, epoch=2)), "came again"),
+        (lambda account: account.find(finding(account, 1)), "undeclared duplicate"),
+        (lambda account: account.find(finding(account, 1, epoch=2)), "undeclared duplicate"),
     ],
 )
 def test_an_inconsistent_account_fails(spoil: Callable[[Account], object], words: str) -> None:

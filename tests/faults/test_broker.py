@@ -1,4 +1,4 @@
-"""The broker has no memory left, or an administrator takes away what is in use: queue, exchange, password, room."""
+"""The broker runs out of memory, or an administrator deletes a queue, or changes a password or a limit."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ async def test_a_queue_is_deleted_while_it_is_consumed(stage: Stage, figures: Ca
                 await consume(messages, account, lambda: False)
         await publish(publisher, account, 100)
     with stage.channel() as channel, pytest.raises(ChannelClosedByBroker, match="NOT_FOUND"):
-        channel.queue_declare(stage.queue, passive=True)  # nobody made it again
+        channel.queue_declare(stage.queue, passive=True)  # it was not created again
     totals = account.close()
     assert (totals.returned, totals.confirmed) == (200, 900)
     assert totals.confirmed == totals.received + totals.deleted
@@ -130,7 +130,7 @@ async def test_a_full_queue_rejects_messages(rabbitmq: RabbitMQ, figures: Callab
 
 @pytest.fixture
 def secret(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep the password of the stage's user in a file, as its owner would."""
+    """Store the password of the user in a file, as its owner would."""
     path = tmp_path / "secret"
     path.write_text(stage.user.password)
     (tmp_path / "pulsekit").mkdir()
@@ -145,7 +145,7 @@ def secret(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 async def change_password(stage: Stage, watch: Watch, secret: Path | None) -> None:
-    """Do what PulseGuardian does: delete the user and make it again, which its owner is slow to notice."""
+    """Change the password as PulseGuardian does: delete the user and create it again. The file changes later."""
     name, password = stage.user.name, "an0ther:/@"
     stage.broker.eval(f'ok = rabbit_auth_backend_internal:delete_user(<<"{name}">>, <<"{name}">>)')
     await watch.until("publisher", State.BACKING_OFF, 2)

@@ -1,4 +1,4 @@
-"""Three nodes, as users outgrow one machine, and one of them killed while all is busy."""
+"""A cluster of three nodes, one of which is killed while messages flow."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def test_the_leader_of_a_quorum_queue_is_killed(
 
 
 async def test_a_negative_confirm_of_a_killed_node_leaves_the_outcome_unknown(cluster: Cluster) -> None:
-    """RabbitMQ sends basic.nack for all messages that are at the dead node, also for those that it has stored."""
+    """RabbitMQ sends basic.nack for all messages at the dead node, even if the node has stored them."""
     home, *others = cluster.nodes
     stage, account = Stage(home), Account(routed=True)
     fault = Fault(home.kill, then=home.start)
@@ -128,7 +128,7 @@ async def test_the_node_of_a_classic_queue_is_killed_and_restarted(
             await (await receive(messages, account)).ack()
         fault = Fault(home.kill)
         fault()
-        await publish(publisher, account, 200)  # nobody is bound for now
+        await publish(publisher, account, 200)  # no queue is bound meanwhile
         starting = asyncio.ensure_future(asyncio.to_thread(home.start))
         await consume(messages, account, lambda: not account.awaited)
         seconds = asyncio.get_running_loop().time() - fault.since

@@ -1,4 +1,4 @@
-"""The network loses, delays, cuts and swallows what is on its way."""
+"""The network loses, delays, cuts and drops data."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ NOTICED = 15.0  # seconds, where two heartbeats and a half are due; the rest is 
 
 @pytest.fixture
 def _restless(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connect again almost at once."""
+    """Reconnect almost at once."""
     monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, first=0.01, most=0.05))
 
 

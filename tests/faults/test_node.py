@@ -1,4 +1,4 @@
-"""The node is killed, stopped, or throws its clients out, while they are busy."""
+"""The node is killed, stopped, or closes connections while messages flow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A connection that was lost and made again a hundred times is as light as a new one."""
+"""A connection that reconnected a hundred times uses no more memory than a new one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _traced(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 
 
 def held() -> int:
-    """Count the bytes that the client holds, those of the tests apart."""
+    """Count the bytes that the client has allocated, without those of the tests."""
     gc.collect()
     statistics = tracemalloc.take_snapshot().filter_traces(CLIENT).statistics("filename")
     return sum(one.size for one in statistics)

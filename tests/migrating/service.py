@@ -26,8 +26,8 @@ class Service(ThreadingHTTPServer):
         requested: how often each message was in a request.
         handled: the messages whose request was answered with 200, in this order.
         fails: how many requests about a message are answered with an error.
-        holds: the first message whose request is not answered, as long as its client lives.
-        held: the messages of these requests.
+        delays: the first message whose request is not answered while its client lives.
+        delayed: the messages of these requests.
     """
 
     daemon_threads = True
@@ -38,8 +38,8 @@ class Service(ThreadingHTTPServer):
         self.requested = Counter[int]()
         self.handled: list[int] = []
         self.fails = Counter[int]()
-        self.holds = float("inf")
-        self.held: set[int] = set()
+        self.delays = float("inf")
+        self.delayed: set[int] = set()
         self._changed = threading.Condition()
 
     def __enter__(self) -> Self:
@@ -60,9 +60,9 @@ class Service(ThreadingHTTPServer):
         with self._changed:
             self.requested.update(numbers)
             self._changed.notify_all()
-            if max(numbers) >= self.holds:
-                self.held.update(numbers)
-                self._changed.wait_for(lambda: max(numbers) < self.holds)
+            if max(numbers) >= self.delays:
+                self.delayed.update(numbers)
+                self._changed.wait_for(lambda: max(numbers) < self.delays)
                 return 0
             if any(self.fails[number] for number in numbers):
                 self.fails.subtract(numbers)
@@ -71,15 +71,15 @@ class Service(ThreadingHTTPServer):
             return 200
 
     def release(self) -> None:
-        """Hold no request any more."""
+        """Answer all requests from now on."""
         with self._changed:
-            self.holds = float("inf")
+            self.delays = float("inf")
             self._changed.notify_all()
 
     def wait(self, condition: Callable[[Service], bool]) -> None:
         """Wait until the requests so far fulfil a condition."""
         with self._changed:
-            assert self._changed.wait_for(lambda: condition(self), _PATIENCE), (self.held, len(self.handled))
+            assert self._changed.wait_for(lambda: condition(self), _PATIENCE), (self.delayed, len(self.handled))
 
 
 class _Request(BaseHTTPRequestHandler):

@@ -155,7 +155,7 @@ def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -
     queues = [f"queue/{place.user.name}/{queue}" for queue in case.queues]
     service.fails[FAILS] = not case.ends
     service.fails.update(dict.fromkeys(case.poison, 10**9))
-    service.holds = MIDDLE
+    service.delays = MIDDLE
     with pulsekit.sync.connect(place.user.url) as pulse:
         if case.ends:
             with place.start(name) as process:  # creates the queue
@@ -172,7 +172,7 @@ def run(name: str, admin: pulsekit.sync.Pulse, place: Place, service: Service) -
             if case.acknowledged:
                 assert f"accepted {FIRST[-1]}\n" in process.stdout  # reads up to this line
             if case.middle:
-                service.wait(lambda service: len(service.held) == case.middle)
+                service.wait(lambda service: len(service.delayed) == case.middle)
             else:
                 service.wait(lambda service: service.requested[POISON] == 1)
             process.kill()

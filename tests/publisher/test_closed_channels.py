@@ -148,7 +148,7 @@ async def test_one_channel_too_many_fails_only_that_publisher(
         await publishers.pop().close()
         assert await pulse.exchange_exists(exchange)
         assert await pulse.link() is link
-        # Another client's mistake: the broker closes the connection (530). No publisher takes it for its own refusal.
+        # Another client's mistake: the broker closes the connection (530). No publisher treats it as its own refusal.
         await pulse.publisher(exchange).open()
         link.channel_max = 9
         with pytest.raises(pulsekit.ConnectionLost, match="channel_max"):
@@ -200,7 +200,7 @@ async def test_a_timeout_reports_whether_the_message_was_sent_and_why(user: Puls
 def block(
     broker: RabbitMQ | SandboxBroker, sandbox: SandboxBroker, request: pytest.FixtureRequest
 ) -> Iterator[Callable[[], None]]:
-    """Call it to make the broker block publishers, until the end of the test."""
+    """Return a function that makes the broker block publishers until the end of the test."""
     if broker.kind == "sandbox":
         yield sandbox._sandbox.block
         sandbox._sandbox.unblock()

@@ -1,4 +1,4 @@
-"""Planning a publish from Python: keys, refusals, what is sent, and what a dry run says."""
+"""Planning a publish from Python: keys, refusals, messages, and dry runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ JOB_SCHEMA = pulsekit.load_schema("pulse-job")
 
 
 class Counting:
-    """Count what a schema is asked."""
+    """Count the payloads that a schema validates."""
 
     def __init__(self) -> None:
         self.asked = 0

@@ -27,7 +27,7 @@ KEY = "treeherder.autoland._"
 
 
 async def listen(pulse: pulsekit.Pulse, exchange: str, pattern: str = "#") -> pulsekit.Consumer:
-    """Subscribe to an exchange that this makes first."""
+    """Subscribe to an exchange, which is created first."""
     await pulse.create_exchange(exchange)
     messages = pulse.subscribe(f"{exchange}:{pattern}")
     await messages.open()
@@ -36,7 +36,7 @@ async def listen(pulse: pulsekit.Pulse, exchange: str, pattern: str = "#") -> pu
 
 @asynccontextmanager
 async def asking(proxy: Proxy) -> AsyncIterator[None]:
-    """Leave the block once something of it has gone out."""
+    """Leave the block after a part of it was sent."""
     before = proxy.carried
     yield
     while proxy.carried == before:
@@ -580,7 +580,7 @@ async def test_an_exchange_of_another_type_fails_only_its_publisher(
 async def test_an_unanswered_request_is_sent_again(
     user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What ends a question of aiormq's for want of an answer closes its channel, and must not close more."""
+    """A request of aiormq that times out closes its channel, and must not close another one."""
     caplog.set_level(logging.DEBUG, "pulsekit")
     monkeypatch.setattr("pulsekit._amqp.link.OPERATION_TIMEOUT", 0.1)
     monkeypatch.setattr("pulsekit._amqp.methods.OPERATION_TIMEOUT", 0.1)
@@ -620,7 +620,7 @@ async def test_cancelling_the_opening_of_a_publisher_affects_no_other(user: Puls
 
 @pytest.fixture(params=[0, 4096, 8192])
 def frame_max(request: pytest.FixtureRequest, rabbitmq: RabbitMQ) -> Iterator[int]:
-    """Let RabbitMQ agree with those who connect on frames of this size; 0 is any."""
+    """Make RabbitMQ negotiate this frame size with new connections; 0 is no limit."""
     before = rabbitmq.eval("{ok, Size} = application:get_env(rabbit, frame_max)", "Size")
     rabbitmq.eval(f"application:set_env(rabbit, frame_max, {request.param})")
     yield request.param

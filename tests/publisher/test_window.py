@@ -1,4 +1,4 @@
-"""The order of receipts, and who is woken by what, without a broker."""
+"""The order of receipts, and which event wakes the waiting task, without a broker."""
 
 from __future__ import annotations
 

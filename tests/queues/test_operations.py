@@ -1,4 +1,4 @@
-"""A user's queues from outside."""
+"""Operations on a user's queues."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def filled(user: PulseUser, count: int) -> AsyncIterator[tuple[Pulse, str]]:
-    """Open a connection, with a durable queue that holds so many messages."""
+    """Open a connection, with a durable queue that has a number of messages."""
     exchange, queue = f"exchange/{user.name}/x", f"queue/{user.name}/q"
     async with pulsekit.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)

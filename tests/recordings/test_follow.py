@@ -1,4 +1,4 @@
-"""Following a subscription from Python: what is chosen, recorded, shown and acknowledged, and when it stops."""
+"""Following a subscription from Python: what is selected, recorded, shown and acknowledged, and when it stops."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Shown:
-    """Keep what is shown."""
+    """Store the shown messages."""
 
     def __init__(self) -> None:
         self.due = inf
@@ -67,7 +67,7 @@ async def publish(publisher: pulsekit.Publisher, count: int) -> None:
 
 
 def recorded(path: Path) -> list[Any]:
-    """Read a recording, which must be whole."""
+    """Read a recording, which must be complete."""
     return [entry.payload["number"] for entry in pulsekit.read_recording(path) if isinstance(entry, pulsekit.Record)]
 
 

@@ -29,7 +29,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GAP = Gap(NOON, NOON + timedelta(seconds=3), 2, lossy=True)
 BODIES = [b'{"a":  1.50,\n "a": 2}', b"not json", b"\xff\x00", b"", '{"é": "\u202e"}'.encode(), b"NaN"]
 FORMS = ["jobs.ndjson", "jobs.ndjson.gz"]
-# One place in so many is tried, besides those at the end of a line.
+# One byte in this many is damaged, and all at the ends of lines.
 STEPS = pytest.mark.parametrize("step", [7, pytest.param(1, marks=(pytest.mark.slow, pytest.mark.timeout(300)))])
 
 
@@ -54,7 +54,7 @@ def recorded(path: Path, count: int = 12, *, replace: bool = False) -> Path:
 
 
 def places(data: bytes, step: int) -> set[int]:
-    """Choose where to damage a recording: one place in `step`, and all around the ends of its lines."""
+    """Choose where to damage a recording: one byte in `step`, and all around the ends of its lines."""
     ends = [place for place, byte in enumerate(data) if byte == ord("\n")]
     around = {end + offset for end in ends for offset in (-1, 0, 1, 2)}
     return {*range(0, len(data), step), *around.intersection(range(len(data)))}
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> bytes:
 
 
 def read(path: Path) -> tuple[list[Record], DamagedRecording | None]:
-    """Take what can be read, and the error that ended it."""
+    """Return the readable entries, and the error after them."""
     found: list[Record] = []
     ended: DamagedRecording | None = None
     try:
@@ -186,7 +186,7 @@ def test_synced_messages_can_be_read_while_the_file_grows(form: str, tmp_path: P
 
 
 def changed(lines: list[bytes]) -> list[tuple[str, list[bytes], int]]:
-    """Spoil a recording of three messages; say what is wrong, and where."""
+    """Damage a recording of three messages; return the expected message and line."""
     head, one, two, three, trailer = lines
     return [
         ("not a record", [head, one, b"{}\n", two, three, trailer], 3),

@@ -24,7 +24,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def record(after: float | None, key: str = "k", content: Any = b"{}", **more: Any) -> Record:
-    """Make a record of a message that came so many seconds after noon."""
+    """Return the record of a message that arrived at seconds after noon."""
     received = None if after is None else NOON + timedelta(seconds=after)
     known: dict[str, Any] = {"cc": (), "properties": Properties(), "headers": {}}
     return Record("exchange/other/x", key, content=content, received=received, **(known | more))
@@ -68,7 +68,7 @@ def test_a_gap_keeps_its_duration() -> None:
 
 
 class Clock:
-    """A time that goes on only when somebody waits."""
+    """A clock that advances only when the replay sleeps."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -83,7 +83,7 @@ class Clock:
 
 
 class Publisher:
-    """Confirm what is published, and note when it came; some of it takes a while."""
+    """Confirm messages, and record when they were published; some publishes need time."""
 
     def __init__(self, clock: Clock | None = None, takes: Iterable[float] = ()) -> None:
         self.clock = clock or Clock()

@@ -21,7 +21,7 @@ NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 class Broker:
-    """Take acknowledgements in the place of one."""
+    """Record the acknowledgements instead of a consumer."""
 
     def __init__(self) -> None:
         self.acknowledged: list[int] = []

@@ -1,4 +1,4 @@
-"""The brokers of these tests: the sandbox always, and a real RabbitMQ to compare with when there is one."""
+"""The brokers of these tests: the sandbox always, and a real RabbitMQ for comparison if it is installed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Address(NamedTuple):
-    """Say where a broker listens, how long it has to be silent to mean it, and whose behaviour it has."""
+    """The address of a broker, how long a test waits for an absent answer, and its version."""
 
     host: str
     port: int

@@ -2,8 +2,8 @@
 
 Usage: python tests/sandbox/peers.py FOLDER PYTHON [URL]
 
-FOLDER holds the unpacked sdists (`amqp-5.4.2`, …), PYTHON has the peers and pytest installed, URL names another broker
-than a sandbox. Nothing in the sdists is changed.
+FOLDER has the unpacked sdists (`amqp-5.4.2`, …), PYTHON has the peers and pytest installed, URL is a broker instead of
+a sandbox. Nothing in the sdists is changed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pulsekit.sandbox import Sandbox
 
 @dataclass(frozen=True)
 class Peer:
-    """Name a suite, and how many of its tests pass against RabbitMQ 3.10.8."""
+    """A suite, and the number of its tests that pass against RabbitMQ 3.10.8."""
 
     sdist: str
     arguments: tuple[str, ...]

@@ -1,8 +1,8 @@
-"""The questions of the conformance test: situations, most of them misuse, and what RabbitMQ 3.10.8 answers.
+"""The cases of the conformance test: situations, most of them misuse, and the answers of RabbitMQ 3.10.8.
 
-Each is asked on a connection of its own. `answer` leaves the texts out: frame, code, class and method are what clients
-act upon; the texts are compared where the table of RabbitMQ's own answers is at hand. `versions` has the answers that
-RabbitMQ 4.0 has changed.
+Each request is sent on a separate connection. `answer` has no texts: clients act upon frame, code, class and method.
+The texts are compared if the table of RabbitMQ's own answers is available. `versions` has the answers that RabbitMQ 4.0
+has changed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ TREEHERDER = "exchange/treeherder/v1/jobs"
 
 @dataclass(frozen=True)
 class Question:
-    """Ask a broker something.
+    """A request to a broker, and its answer.
 
     Attributes:
-        name: as in the table of answers.
-        answer: the frames that come back, closes with code and method, without texts.
-        ask: what is sent at last; its answers count.
-        before: what is sent first, each waiting for its answer.
-        elsewhere: what `guest` sends on another connection before that, and keeps open.
-        afterwards: what `guest` sends on another connection when `ask` was sent.
-        login: how the connection shakes hands.
-        opened: False when the handshake itself is the question.
+        name: the name in the table of answers.
+        answer: the frames of the answer, with the code and method of a close, without texts.
+        ask: the frames that are sent last, whose answers are compared.
+        before: the methods that are sent first, each after the answer to the previous one.
+        elsewhere: the methods that `guest` sends before these on another connection, which stays open.
+        afterwards: the methods that `guest` sends on another connection after `ask`.
+        login: the parameters of the handshake.
+        opened: False if the handshake itself is the request.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Behaviour that takes more than one answer to see, asked of the sandbox and of RabbitMQ."""
+"""Behaviour that only several answers show, on the sandbox and on RabbitMQ."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def declare(wire: RawClient, name: str, **arguments: Any) -> str:
 
 
 async def get(wire: RawClient, queue: str, *, no_ack: bool = True) -> Any:
-    """Return method, header and body of the next message, which may take a moment to arrive."""
+    """Return method, header and body of the next message, after a short wait if necessary."""
     for _ in range(100):
         wire.send(Basic.Get(queue=queue, no_ack=no_ack))
         method = await wire.next()
@@ -56,7 +56,7 @@ async def depth(wire: RawClient, queue: str) -> int:
 
 
 async def publish(wire: RawClient, exchange: str, key: str, *datas: bytes, **options: Any) -> list[str]:
-    """Publish with confirms and return the verdicts."""
+    """Publish with confirms and return the outcomes."""
     verdicts = []
     for data in datas or (b"hi",):
         wire.send(*content(exchange, key, data, **options))

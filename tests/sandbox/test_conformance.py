@@ -22,7 +22,7 @@ _CLOSES = (commands.Connection.Close, commands.Channel.Close)
 
 
 def _read_table() -> dict[str, str]:
-    """Read the kept answers with their texts; none where no corpus is beside the checkout."""
+    """Read the stored answers with their texts; none without the corpus beside the checkout."""
     rows: dict[str, str] = {}
     if not _ANSWERS.exists():
         return rows
@@ -36,7 +36,7 @@ _TABLE = _read_table()
 
 
 async def _say(wire: RawClient, frames: list) -> None:
-    """Send frames, waiting for the answer of each that has one."""
+    """Send frames, and wait for the answer of each that has one."""
     for frame in frames:
         await wire.call(frame)
     if frames and not isinstance(frames[-1], commands.base.Frame):  # a publish: its confirm
@@ -44,7 +44,7 @@ async def _say(wire: RawClient, frames: list) -> None:
 
 
 async def _listen(wire: RawClient, count: int, patience: float) -> str:
-    """Write down the frames that come, up to the first close or the number that is expected."""
+    """Return the frames that arrive, up to the first close or the expected number."""
     heard = []
     with contextlib.suppress(TimeoutError):
         while len(heard) < count:
@@ -56,7 +56,7 @@ async def _listen(wire: RawClient, count: int, patience: float) -> str:
 
 
 async def _ask(question: Question, address: Address) -> str:
-    """Return what the broker answers; `patience` is how long it has to be silent where silence is expected."""
+    """Return the answer of the broker; `patience` is how long a test waits for an absent answer."""
     host, port, patience, _ = address
     expected = question.answer.split(" | ")
     if expected != ["(silence)"]:
@@ -86,7 +86,7 @@ async def _ask(question: Question, address: Address) -> str:
 
 
 def _without_texts(answer: str) -> str:
-    """Leave frame, code, class and method of an answer."""
+    """Reduce an answer to frame, code, class and method."""
     return re.sub(r" \{.*?\}", "", re.sub(r"""(Close \d+) (['"]).*\2 \(""", r"\1 (", answer))
 
 

@@ -1,4 +1,4 @@
-"""Hostile input: whatever comes in, a session answers in AMQP or closes, and keeps little of it."""
+"""Hostile input: a session answers in AMQP or closes, and stores little of it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FRAMES_EACH = 20
 
 @st.composite
 def _hostile(draw: st.DrawFn) -> bytes:
-    """Draw a frame: as it should be, with bytes changed, with another payload under a right length, or noise."""
+    """Draw a frame: valid, with bytes changed, with another payload of the right length, or random."""
     sample = draw(st.sampled_from(samples()))
     how = draw(st.sampled_from(["good", "good", "bytes", "payload", "cut", "noise", "method"]))
     if how == "good":
@@ -45,7 +45,7 @@ def _hostile(draw: st.DrawFn) -> bytes:
 
 
 def _check(world: World, client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """See that the session is alive or on its way out, in AMQP, and that nothing was logged as a fault of ours."""
+    """Check that the session is open or closing in AMQP, and that no bug of the sandbox was logged."""
     output = client.session.data_to_send()
     assert len(output) < OUTPUT_LIMIT
     while output:

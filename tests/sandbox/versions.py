@@ -1,6 +1,6 @@
-"""What RabbitMQ 4.0 answers otherwise than 3.10.8, whose answers the questions and the kept table have.
+"""The answers of RabbitMQ 4.0 that differ from those of 3.10.8, which `questions` and the stored table have.
 
-The versions between the two were not asked; some have parts of the changes.
+The versions between the two were not tested; some have parts of the changes.
 """
 
 from __future__ import annotations

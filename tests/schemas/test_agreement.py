@@ -1,4 +1,4 @@
-"""Python's `jsonschema` is the oracle: it is what Treeherder asks."""
+"""Python's `jsonschema`, which Treeherder uses, is the reference."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ SEED = 20261123
 
 @dataclass(frozen=True)
 class Tally:
-    """How the verdicts on many jobs compare."""
+    """The comparison of the verdicts on many jobs."""
 
     differing: list[Any]  # jobs
     valid: int
@@ -71,7 +71,7 @@ def verdicts(request: pytest.FixtureRequest) -> list[Verdict]:
 
 
 def _given() -> tuple[list[Any], Any]:
-    """Return jobs to begin with, and who says what they are: Treeherder's own schema where it is at hand."""
+    """Return jobs to start from, and the reference: Treeherder's own schema if it is available."""
     jobs, schema = list(JOBS), SCHEMA
     if CORPUS.is_dir():
         jobs += json.loads((CORPUS / "treeherder-jobs.json").read_bytes())
@@ -80,7 +80,7 @@ def _given() -> tuple[list[Any], Any]:
 
 
 def tally(count: int, seed: int) -> Tally:
-    """Ask both for their verdicts alone."""
+    """Return only the verdicts of both."""
     jobs, oracle = _given()
     schema = load_schema("pulse-job")
     differing, held, valid = [], set(), 0
@@ -180,7 +180,7 @@ def _keywords() -> set[tuple[tuple[str, ...], str]]:
 
 
 def _asked(value: Any, schema: Any = SCHEMA, at: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield the keywords that have a say about a valid job, with their places."""
+    """Yield the keywords that decide about a job, with their places."""
     if "$ref" in schema:
         schema = SCHEMA["definitions"][schema["$ref"].rpartition("/")[2]]
     yield from ((at, keyword) for keyword in schema)
@@ -207,7 +207,7 @@ def test_our_schema_has_the_structure_of_treeherders() -> None:
 
 
 def _bare(schema: Any, *, members: bool = False) -> Any:
-    """Leave titles and descriptions out, but not properties of such a name; order counts for nothing."""
+    """Remove titles and descriptions, but not properties of these names; the order does not count."""
     if not isinstance(schema, dict):
         return sorted(schema) if isinstance(schema, list) else schema
     return {

@@ -13,13 +13,13 @@ from support.children import Child
 
 from pulsekit.schemas.cache import MAX_ENTRIES, MAX_SIZE, VARIABLE, remembered
 
-# A user of the machine that is neither root nor whoever runs the tests.
+# A user that is neither root nor the user who runs the tests.
 STRANGER = 54321
 
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A home of its own, and nothing else that says where a cache would be."""
+    """An empty home, and no other setting of the cache."""
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
@@ -31,7 +31,7 @@ def folder(home: Path) -> Path:
 
 
 class Work:
-    """Something to remember, and how often it was done."""
+    """Work whose result is cached, and how often it was done."""
 
     def __init__(self, result: bytes = b"result") -> None:
         self.result = result
@@ -48,7 +48,7 @@ def entry(folder: Path) -> Path:
 
 
 def times_done(repetitions: int = 2) -> int:
-    """Ask several times for the same, and return how often it was worked out."""
+    """Request the same result several times, and return how often it was computed."""
     work = Work()
     assert [remembered(work, b"key") for _ in range(repetitions)] == [work.result] * repetitions
     return work.done

@@ -1,4 +1,4 @@
-"""Each trap of fastjsonschema that the design lists, and the oracle on small schemas of every keyword."""
+"""The pitfalls of fastjsonschema, and a comparison on small schemas of every keyword."""
 
 from __future__ import annotations
 

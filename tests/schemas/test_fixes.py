@@ -1,4 +1,4 @@
-"""What a problem suggests, applied as it stands, mends the job."""
+"""The suggestion of a problem, applied unchanged, corrects the job."""
 
 from __future__ import annotations
 

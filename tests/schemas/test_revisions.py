@@ -1,4 +1,4 @@
-"""Jobs of the form before today's."""
+"""Jobs of the previous form."""
 
 from __future__ import annotations
 

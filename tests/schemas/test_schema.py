@@ -188,7 +188,7 @@ def test_the_shipped_schemas_have_names() -> None:
 
 
 def in_another_process(script: str, cache: Path, *arguments: object) -> str:
-    """Run a script that may use `loaded`, the heavy modules there are, and return what it prints."""
+    """Run a script that may use `loaded`, the loaded slow modules, and return its output."""
     heavy = ("fastjsonschema", "ruamel.yaml", "pulsekit.schemas.drafts", "pulsekit.schemas.compiler", "decimal")
     prelude = (
         "import sys; from pulsekit.schemas.schema import load_schema\n"

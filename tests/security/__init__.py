@@ -1,1 +1,1 @@
-"""What attackers would try, and what must not get out: see docs/security.md for what is promised."""
+"""Attacks, and secrets that must not leak: see docs/security.md for the promises."""

@@ -25,7 +25,7 @@ _SETTINGS = ("-timeout=10", "-rss_limit_mb=2048", "-max_len=4096", "-len_control
 
 
 class _Fault(logging.Handler):
-    """Take what is logged as an error for one: it would be a traceback on somebody's screen."""
+    """Treat a logged error as a failure: a user would see a traceback."""
 
     def emit(self, record: logging.LogRecord) -> None:
         raise AssertionError(record.getMessage())
@@ -46,7 +46,7 @@ def fuzz(name: str, count: int | None) -> None:
             sys.stdout.write(f"{name}: {done:,} inputs in {lasted:.0f} s, and none that broke a promise\n")
             sys.stdout.flush()
             folder.cleanup()
-            os._exit(0)  # libFuzzer takes every other end for a crash
+            os._exit(0)  # libFuzzer treats every other exit as a crash
 
     folder = tempfile.TemporaryDirectory(prefix="pulsekit-fuzz-")
     corpus, words = Path(folder.name, "corpus"), Path(folder.name, "words")
@@ -61,7 +61,7 @@ def fuzz(name: str, count: int | None) -> None:
 
 
 def main(name: str = "", count: str = str(COUNT)) -> int:
-    """Fuzz the target, or each of them in a process of its own."""
+    """Fuzz one target, or each of them in a separate process."""
     if name in TARGETS:
         fuzz(name, int(count) or None)
     if name:

@@ -1,4 +1,4 @@
-"""A terminal that keeps what it gets, what it would obey, and the search for that in what was shown."""
+"""A terminal that stores its input, and the search for control sequences in it."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u
 
 
 def raw_characters(shown: str) -> list[str]:
-    """Return what a terminal would obey in a text, but for its lines and our own colours."""
+    """Return the control sequences of a text, except line ends and our own colours."""
     return _RAW.findall(_OURS.sub("", shown))
 
 
 class Screen:
-    """A command on a terminal, which reads all the time, as terminals do.
+    """A command on a terminal that is read all the time.
 
     Args:
-        arguments: of the command.
-        folder: where it runs, and its home.
-        url: the broker that is configured.
-        apart: whether standard error is a pipe of its own.
-        columns: how wide the terminal is.
+        arguments: the arguments of the command.
+        folder: the current folder and the home.
+        url: the URL of the configured broker.
+        apart: whether stderr is a separate pipe.
+        columns: the width of the terminal.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Screen:
             self.process.stderr.close()
 
     def heard(self) -> str:
-        """Return the next line of standard error; tail says there when its bindings stand."""
+        """Return the next line of stderr, on which tail reports that it is subscribed."""
         assert self.process.stderr is not None
         return self.process.stderr.readline().decode()
 

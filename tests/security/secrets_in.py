@@ -1,4 +1,4 @@
-"""A password that cannot be mistaken for anything else, and the search for any part of it."""
+"""A unique password, and the search for any part of it."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _OURS = str(Path(pulsekit.__file__).parent)
 
 
 def _pieces(password: str) -> list[str]:
-    """Return the parts that stay as they are however the password is written: decoded, in a URL, in a repr."""
+    """Return the parts that are the same in every encoding of the password: plain, in a URL, in a repr."""
     return re.findall("[A-Za-z0-9]{4}", password)
 
 
 def assert_hidden(text: str | bytes, password: str = PASSWORD) -> None:
-    """See that no part of the password is in a text."""
+    """Check that no part of the password is in a text."""
     text = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
     for piece in _pieces(password):
         assert piece not in text, [line for line in text.splitlines() if piece in line]
 
 
 def everything(error: BaseException) -> str:
-    """Write all that can be seen of an error: its words, what it came from, and the variables of our frames."""
+    """Return everything visible of an error: its message, its causes, and the variables of our frames."""
     return "\n".join(_lines(error, set()))
 
 

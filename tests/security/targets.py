@@ -1,7 +1,7 @@
-"""What is fed with hostile bytes: one function for each door through which text or bytes of strangers come in.
+"""The fuzz targets: one function for each place where untrusted text or bytes are read.
 
-Each takes any bytes, allows the errors that its docstring promises, and fails on everything else. `test_fuzz.py` calls
-them with what hypothesis makes of the pieces, `fuzz.py` with what atheris does.
+Each accepts any bytes, allows the documented errors, and fails on everything else. `test_fuzz.py` calls them with
+inputs that hypothesis draws from the pieces, `fuzz.py` with inputs of atheris.
 """
 
 from __future__ import annotations
@@ -73,12 +73,12 @@ __all__ = ["TARGETS", "Target"]
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Say what is called with bytes, and what these are best made of.
+    """A fuzz target.
 
     Attributes:
-        check: takes any bytes, and fails where a promise is broken.
-        pieces: what inputs are put together from.
-        seeds: whole inputs to begin with.
+        check: a function of any bytes, which fails if the code breaks a promise.
+        pieces: the parts from which inputs are composed.
+        seeds: complete inputs to start from.
     """
 
     check: Callable[[bytes], object]
@@ -87,7 +87,7 @@ class Target:
 
 
 def _check_words(error: Exception, secret: str | None = None) -> None:
-    """Hold an error to being told in words of bounded length, without a secret."""
+    """Check that an error has a message of limited length, without a secret."""
     assert 0 < len(str(error)) < 10_000
     assert secret is None or secret not in str(error)
 
@@ -171,7 +171,7 @@ def _second(data: bytes) -> bytes:
 
 @cache
 def _scratch() -> Path:
-    """Return a folder for as long as the process lives."""
+    """Return a folder that exists as long as the process."""
     folder = tempfile.mkdtemp(prefix="pulsekit-")
     atexit.register(rmtree, folder)
     return Path(folder)
@@ -202,7 +202,7 @@ def _registrations(data: bytes) -> None:
 
 
 def _tasks(data: bytes) -> None:
-    """See that a file of tasks, pushes or answers of `why` gets verdicts and steps, whatever it has."""
+    """Check that any file of tasks, pushes or answers of `why` gets verdicts and steps."""
     try:
         document = parse_json(data)
         for judged in judge_subjects(Judge(), document, Context(), states=True):
@@ -304,7 +304,7 @@ def _known(pattern: str, key: str, *, taken: bool) -> None:
 
 
 def _naive(pattern: str, key: str) -> bool:
-    """Match by following every way a pattern can be read, word by word of the key."""
+    """Match by trying every way to read the pattern, word by word of the key."""
     wants = pattern.split(".") if pattern else []
     places = _reached(wants, {0})
     for word in key.split(".") if key else []:
@@ -328,7 +328,7 @@ _NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
 
 
 def _messages(data: bytes) -> None:
-    """See that any delivery can be recorded and shown, and does nothing to a terminal."""
+    """Check that any delivery can be recorded and shown, without controlling a terminal."""
     size = data[0] if data else 0
     key, rest = data[1 : 1 + size].decode("utf-8", "replace"), data[1 + size :]
     length = int.from_bytes(rest[:1]) * 4
@@ -368,7 +368,7 @@ class _Nobody:
 
 
 def _frames(data: bytes) -> None:
-    """Feed what a client reads of its socket; the first byte says where the stream is cut."""
+    """Feed the bytes that a client reads from its socket; the first byte chooses where they are divided."""
     at = 1 + (data[0] if data else 0)
     _loop().run_until_complete(_receive(data[1:at], data[at:]))
 

@@ -1,4 +1,4 @@
-"""Whatever bytes come in through a door: an error that was promised, or a right answer."""
+"""Any input bytes lead to a documented error or a correct result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MANY = 200
 
 
 def inputs(target: Target) -> st.SearchStrategy[bytes]:
-    """Put pieces and a little noise together, alone or into the middle of a whole input."""
+    """Draw pieces with a little noise, or insert them into a complete input."""
     pieces = st.sampled_from(target.pieces) | st.binary(max_size=3)
     written = st.lists(pieces, max_size=25).map(b"".join)
     if not target.seeds:
@@ -28,7 +28,7 @@ def _put_into(seed: bytes, piece: bytes, at: int, gone: int) -> bytes:
 
 @pytest.fixture(autouse=True)
 def _no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep thousands of schemas, each used once, from the disk."""
+    """Prevent thousands of schemas, each used once, from being cached on disk."""
     monkeypatch.setenv("PULSEKIT_NO_CACHE", "1")
 
 

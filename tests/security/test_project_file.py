@@ -1,4 +1,4 @@
-"""A project's file, which comes with somebody else's repository: it leads nobody anywhere, and runs nothing."""
+"""A project's file from an untrusted repository: it sets no login or host, and runs nothing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MINE = {"PULSE_URL": "amqps://me:mine@pulse.example/", "HOME": "/nowhere"}
 LOGIN = ("url", "user", "password", "password_file", "password_command", "host", "port", "vhost")
-# The same key in every way YAML has of writing it, and those that somebody might take for it.
+# The same key in every spelling of YAML, and similar keys.
 SPELLINGS = (
     "{}: x",
     "'{}': x",
@@ -142,7 +142,7 @@ def test_a_link_to_the_users_file_reveals_nothing(text: str, tmp_path: Path) -> 
 def test_a_configuration_that_is_not_a_file_is_an_error(what: str, tmp_path: Path) -> None:
     place = tmp_path / "pulsekit.yml"
     if what == "a pipe":
-        os.mkfifo(tmp_path / "pipe")  # which nobody will ever write to
+        os.mkfifo(tmp_path / "pipe")  # without a writer
     elif what == "a folder":
         (tmp_path / "folder").mkdir()
     place.symlink_to({"a pipe": "pipe", "a folder": "folder", "itself": place.name}.get(what, what))
@@ -153,7 +153,7 @@ def test_a_configuration_that_is_not_a_file_is_an_error(what: str, tmp_path: Pat
 
 @pytest.fixture
 def open_umask() -> Iterator[None]:
-    """Leave it to whoever makes a file to close it to others."""
+    """Let files be created with the default permissions."""
     before = os.umask(0)
     yield
     os.umask(before)

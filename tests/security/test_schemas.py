@@ -1,4 +1,4 @@
-"""Schemas of somebody else's: they read nothing, run nothing, and what we ship takes no time of strangers' choosing."""
+"""Untrusted schemas read nothing and run nothing, and shipped patterns need linear time for any text."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LISTENING: list[list[str]] = []
 
 @cache
 def _listen() -> None:
-    """Hear of every file that is opened and every address that is asked for; a hook cannot be taken away again."""
+    """Record every file that is opened and every address that is resolved; an audit hook cannot be removed."""
     watched = {"open", "socket.connect", "socket.getaddrinfo", "urllib.Request", "subprocess.Popen", "os.system"}
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
@@ -39,7 +39,7 @@ def _listen() -> None:
 
 @pytest.fixture
 def heard() -> Iterator[list[str]]:
-    """What the process asks of the world outside from now on."""
+    """The files and addresses that the process uses from now on."""
     _listen()
     heard: list[str] = []
     _LISTENING.append(heard)
@@ -152,7 +152,7 @@ def _pointer(text: str) -> str:
 
 
 def _patterns() -> list[tuple[str, str]]:
-    """Find every pattern that we ship, and the name of where it stands."""
+    """Return every pattern that we ship, and the name of its place."""
     found = {form.pattern: f"format {name}" for name, form in FORMATS.items()}
     for name in schema_names():
         values: list[Any] = [parse_yaml(shipped_text(name)).value]

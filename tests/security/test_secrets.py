@@ -1,4 +1,4 @@
-"""No part of a password is found in what pulsekit says, logs, raises, writes, or starts."""
+"""No part of a password is in what pulsekit prints, logs, raises, writes, or starts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_the_search_finds_each_form_of_the_password() -> None:
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> pytest.LogCaptureFixture:
-    """All that is logged at any level, by asyncio about every single callback."""
+    """All records of any level, including asyncio's about every single callback."""
     caplog.set_level(1)
     for name in ("pulsekit", "aio_pika", "aiormq", "asyncio"):
         caplog.set_level(1, name)
@@ -63,7 +63,7 @@ def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def _attempt(url: str, **options: Any) -> str:
-    """Connect, and return all that can be seen of the error."""
+    """Connect, and return everything visible of the error."""
     asyncio.get_running_loop().slow_callback_duration = 0
     with pytest.raises(library.PulsekitError) as caught:
         async with library.connect(url, timeout=1, **options) as pulse:
@@ -89,7 +89,7 @@ async def test_a_refused_virtual_host_does_not_show_it(broker: RabbitMQ, logged:
 
 @asynccontextmanager
 async def _listening(answer: bytes | None) -> AsyncIterator[int]:
-    """Answer whoever connects, or say nothing until they go."""
+    """Answer every client, or send nothing until it disconnects."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if answer is None:
@@ -170,7 +170,7 @@ async def test_successful_work_does_not_show_it(broker: RabbitMQ, logged: pytest
 
 
 def vars_of(thing: Any, levels: int = 3) -> dict[str, Any]:
-    """Return what a debugger shows when an object of ours is unfolded, and those within it."""
+    """Return what a debugger shows of an object of ours, and of the objects in it."""
     names = [
         name
         for kind in type(thing).__mro__
@@ -414,7 +414,7 @@ pathlib.Path("seen").write_bytes(b"\\n".join(lines))
 
 @pytest.fixture
 def proc() -> Path:
-    """The process list, as everybody on the machine can read it."""
+    """The process list, which every user of the machine can read."""
     path = Path("/proc/self/cmdline")
     if not path.exists():
         pytest.skip("no /proc on this system")

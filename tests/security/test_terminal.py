@@ -1,4 +1,4 @@
-"""Whatever strangers publish, and whatever is in files: it does nothing to a terminal, and keeps nobody waiting."""
+"""Untrusted messages and files do not control a terminal, and delay no other message."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ KEYS = ["k", *HOSTILE, ALL[:100], "." * 255, "é" * 127]
 
 
 async def send(user: PulseUser, exchange: str, bodies: Sequence[bytes] = BODIES) -> None:
-    """Publish with frames made by hand, as a client could that checks nothing; return when the broker has all."""
+    """Publish with raw frames, as a client without checks could; return when the broker has all messages."""
     parts = urlsplit(user.url)
     assert parts.hostname
     assert parts.port
@@ -108,7 +108,7 @@ async def exchange(user: PulseUser) -> AsyncIterator[str]:
         await pulse.delete_exchange(name, if_unused=False)
 
 
-# what strangers publish
+# untrusted messages
 
 
 async def test_hostile_messages_are_shown_without_an_effect(user: PulseUser, exchange: str, tmp_path: Path) -> None:

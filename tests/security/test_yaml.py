@@ -1,4 +1,4 @@
-"""Hostile YAML, in each place where YAML is read: it ends in words, soon, and in little memory."""
+"""Hostile YAML, in each place where YAML is read: it is refused with a message, soon, and in little memory."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _MEMORY = 128 * 1024  # KiB of data; Python and what is loaded take forty
 
 
 def run(*arguments: str, folder: Path) -> tuple[str, float]:
-    """Run a command that is to fail, in little memory; return its words and the seconds it took of a processor."""
+    """Run a command that must fail, in little memory; return its messages and its processor time in seconds."""
     limited = ("sh", "-c", f'ulimit -d {_MEMORY}; exec "$@"', "sh")
     process = Child(
         (*limited, sys.executable, "-m", "pulsekit", *arguments),
@@ -60,7 +60,7 @@ def run(*arguments: str, folder: Path) -> tuple[str, float]:
 
 @pytest.fixture(scope="module")
 def huge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A hundred megabytes of good YAML."""
+    """A hundred megabytes of valid YAML."""
     path = tmp_path_factory.mktemp("huge") / "huge.yml"
     path.write_bytes(b"- a\n" * 25_000_000)
     yield path
@@ -90,7 +90,7 @@ def test_hostile_yaml_is_refused_at_once(place: str, kind: str, huge: Path, tmp_
     elif place == "registration" and kind == "nesting":  # the form that came furthest was Python's
         words = "nested"
     assert words in said
-    assert seconds < 8  # a second, the densest three, on a machine with other work; all of it would take a minute
+    assert seconds < 8  # one second, three for the densest, on a busy machine; reading all of it would need a minute
     assert not (tmp_path / "pwned").exists()
 
 

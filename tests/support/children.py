@@ -1,4 +1,4 @@
-"""The processes that tests start: none outlives its test, and none the run."""
+"""The processes that tests start: none outlives its test or the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line as its users run it: a process of its own, with pipes."""
+"""The command line as users run it: as a separate process, with pipes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COMMAND = (sys.executable, "-m", "pulsekit")
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a command that ended left: its status and its words."""
+    """The result of a command: its exit code and its output."""
 
     status: int
     out: str
@@ -35,7 +35,7 @@ class Done:
 
 
 def environment(folder: Path, url: str | None = None, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment of a fresh account: nothing configured but the broker."""
+    """Return the environment of a new account, in which only the broker is configured."""
     kept = {
         name: os.environ[name]
         for name in ("PATH", "LANG", "PYTHONPATH", "PYTHONSAFEPATH", "COVERAGE_PROCESS_START")

@@ -1,4 +1,4 @@
-"""Hostile input for the sandbox: samples of everything a client may send, and streams of frames that bytes choose."""
+"""Hostile input for the sandbox: samples of everything a client may send, and streams of frames chosen by bytes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CLOSE, _INTERNAL = b"\x00\x0a\x00\x32", b"\x02\x1d"  # connection.close, and it
 
 @cache
 def samples() -> tuple[bytes, ...]:
-    """Encode one of each thing a client may send, well-formed."""
+    """Encode one sample of each valid frame of a client."""
     queue: dict[str, Any] = {"queue": "q"}
     arguments = {"x-message-ttl": 5, "x-max-length": 3, "x-dead-letter-exchange": "", "nested": {"a": [1, {"b": 2}]}}
     values = [
@@ -73,10 +73,10 @@ def samples() -> tuple[bytes, ...]:
 
 
 def speak(data: bytes) -> int:
-    """Let bytes choose what a client sends, and return how many frames that were.
+    """Send frames chosen by bytes, and return their number.
 
-    Each is a sample as it should be, with a byte changed, with another payload under a right length, or noise. After
-    all of them the session must be alive or closed in AMQP, and never for a fault of ours.
+    Each frame is a valid sample, one with a changed byte, one with another payload of the right length, or noise. After
+    all of them the session must be open, or closed by AMQP, and not because of a bug.
     """
     world = World()
     choices = _Choices(data)
@@ -119,7 +119,7 @@ def _check(output: bytes) -> None:
 
 
 class _Choices:
-    """Take decisions from bytes, from the front; without any left, always the first one."""
+    """Decisions read from bytes, from the front; the first choice when no byte is left."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

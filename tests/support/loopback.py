@@ -1,4 +1,4 @@
-"""The sandbox in the place of a RabbitMQ: what a test asks of a broker, and no more."""
+"""The sandbox with the interface of the tests' RabbitMQ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ VERSION = (3, 10, 8)  # of the RabbitMQ whose behaviour the sandbox has
 
 
 class SandboxBroker:
-    """A sandbox on which every test has users that no other test has."""
+    """A sandbox on which every test has its own users."""
 
     kind = "sandbox"
     version = VERSION
@@ -28,15 +28,15 @@ class SandboxBroker:
 
     @property
     def admin_url(self) -> str:
-        """Lead an administrator, who may do everything, to vhost `/`."""
+        """The URL of vhost `/` for an administrator with all permissions."""
         return self._sandbox.url("guest")
 
     def url(self, user: PulseUser, vhost: str = "/") -> str:
-        """Lead the user to a vhost."""
+        """Return the URL of a vhost for the user."""
         return f"{user.url}{'' if vhost == '/' else quote(vhost, safe='')}"
 
     def user(self) -> PulseUser:
-        """Make a user nobody else has; any password will do, so it has one that needs quoting."""
+        """Create a new user. Any password works, so it has one that needs quoting in a URL."""
         name = next(self._names)
         password = f"p4ss:/@{name}"
         url = self._sandbox.url(name).replace(f"//{name}:sandbox@", f"//{name}:{quote(password, safe='')}@")

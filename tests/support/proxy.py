@@ -1,4 +1,4 @@
-"""A TCP proxy on loopback that can misbehave on request: what a network does to a connection, when a test says so."""
+"""A TCP proxy on loopback, which causes network faults on request."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _CHUNK = 65536
 
 
 class Proxy:
-    """Stand between a client and a broker.
+    """A proxy between a client and a broker.
 
     Attributes:
-        accepted: how many connections were made through it.
-        carried: bytes it took from clients.
+        accepted: the number of accepted connections.
+        carried: the bytes received from clients.
 
     Args:
-        url: the broker; from one with `amqps` nothing is understood, for it is encrypted.
-        tls: what to present to clients, who are then served over TLS.
+        url: the URL of the broker. With `amqps`, the traffic is encrypted, and the proxy sees no frames.
+        tls: the context with the certificate for clients, which then connect over TLS.
     """
 
     def __init__(self, url: str, *, tls: ssl.SSLContext | None = None) -> None:
@@ -69,40 +69,40 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """Lead a client through the proxy."""
+        """Return the URL of the proxy for a client."""
         login = self._target.netloc.rpartition("@")[0]
         return urlunsplit(self._target._replace(netloc=f"{login}@127.0.0.1:{self.port}"))
 
     @property
     def port(self) -> int:
-        """Where clients are awaited."""
+        """The address of the proxy."""
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     @property
     def target(self) -> tuple[str, int]:
-        """Where the broker is."""
+        """The address of the broker."""
         assert self._target.hostname is not None
         assert self._target.port is not None
         return self._target.hostname, self._target.port
 
     @property
     def opaque(self) -> bool:
-        """Whether what passes cannot be understood."""
+        """Whether the traffic is encrypted."""
         return self._target.scheme == "amqps"
 
     def cut(self) -> None:
-        """Reset every connection, as a router that forgot them would."""
+        """Reset every connection, as a router without their state would."""
         for line in self._lines:
             line.reset()
 
     def cut_after(self, *, answers: int | None = None, requests: int | None = None) -> None:
-        """Reset every connection once so many more bytes went through it, wherever in a frame that is."""
+        """Reset every connection after a number of further bytes, at any place in a frame."""
         for line in self._lines:
             line.allow(answers, requests)
 
     def cut_next(self, *answers: int) -> None:
-        """Reset the connections to come, the first of them after the first number of bytes of answers, and so on."""
+        """Reset the next connections, each after its number of bytes of answers."""
         self._allowances.extend(answers)
 
     def refuse(self) -> None:
@@ -114,40 +114,40 @@ class Proxy:
         self._open = True
 
     def hold_answers(self) -> None:
-        """Keep what the broker says until `release_answers`, while the client is still heard."""
+        """Delay the data of the broker until `release_answers`, while the client is still read."""
         self.answers.clear()
 
     def release_answers(self) -> None:
-        """Let through what was held."""
+        """Send the delayed data."""
         self.answers.set()
 
     def hold_requests(self) -> None:
-        """Stop reading what clients say until `release_requests`, as a broker does that is out of memory."""
+        """Stop reading from clients until `release_requests`, as a broker without memory does."""
         self.requests.clear()
 
     def release_requests(self) -> None:
-        """Read on."""
+        """Read again."""
         self.requests.set()
 
     def delay_answers(self, seconds: float) -> None:
-        """Let what the broker says come late, in order, and together what it says meanwhile."""
+        """Delay the data of the broker by a time, in order."""
         self.delay = seconds
 
     def drop_heartbeats(self) -> None:
-        """Keep the broker's heartbeats to itself; everything else comes through."""
+        """Drop the broker's heartbeats, and pass everything else."""
         self.beats = False
 
     def black_hole(self, *, keep_broker: bool = False) -> None:
-        """Swallow from now on what passes through every connection there is, and tell neither end; new ones are fine.
+        """Drop all data of the current connections from now on, without closing them; new connections work.
 
         Args:
-            keep_broker: keep the broker believing in its clients, whose heartbeats are made up for it.
+            keep_broker: send heartbeats to the broker, so that it does not notice.
         """
         for line in self._lines:
             line.swallow(keep_broker=keep_broker)
 
     def half_a_frame(self) -> None:
-        """Let half of the next frame through that the broker sends on each connection, then nothing at all."""
+        """Pass half of the next frame of the broker on each connection, then nothing."""
         for line in self._lines:
             line.halve()
 
@@ -162,7 +162,7 @@ class Proxy:
             return
         try:
             to, out = await asyncio.open_connection(*self.target)
-        except OSError:  # the broker is not there, and so is nobody here
+        except OSError:  # the broker is down, so the proxy refuses too
             writer.transport.abort()
             return
         line = _Line(self, writer, out)
@@ -178,7 +178,7 @@ class Proxy:
 
 
 class _Line:
-    """Carry one connection, and remember what was done to it."""
+    """One connection, and the faults that were applied to it."""
 
     def __init__(self, proxy: Proxy, client: asyncio.StreamWriter, broker: asyncio.StreamWriter) -> None:
         self._proxy = proxy
@@ -191,7 +191,7 @@ class _Line:
         self._beating: asyncio.Task[None] | None = None
 
     async def carry(self, client: asyncio.StreamReader, broker: asyncio.StreamReader) -> None:
-        """Pass on what both ends say, until one of them is gone; or if neither may know, until both are."""
+        """Pass data in both directions until one end closes; if neither may notice, until both have."""
         ways = [
             asyncio.ensure_future(self._ask(client)),
             asyncio.ensure_future(self._answer(broker)),
@@ -285,13 +285,13 @@ class _Line:
 
 
 class _Frames:
-    """Cut a stream into frames (AMQP 0-9-1 §2.3.5)."""
+    """Divide a stream into frames (AMQP 0-9-1 §2.3.5)."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def cut(self, data: bytes) -> list[bytes]:
-        """Take what came, and return the frames that are complete."""
+        """Add data, and return the complete frames."""
         data = self._rest + data
         frames, at = [], 0
         while len(data) - at >= _FRAME.size:
@@ -306,7 +306,7 @@ class _Frames:
 
 @asynccontextmanager
 async def terminated(url: str, certificate: trustme.LeafCert, asked: list[str | None]) -> AsyncIterator[Proxy]:
-    """Put TLS in front of a broker, as Pulse's load balancer does, and note the names that were asked for."""
+    """Put TLS in front of a broker, as Pulse's load balancer does, and record the requested names."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     certificate.configure_cert(context)
     context.sni_callback = lambda _, name, __: asked.append(name)

@@ -1,4 +1,4 @@
-"""A raw AMQP client, which can send what other clients refuse to: frames of pamqp over an asyncio stream."""
+"""A raw AMQP client, which sends frames that other clients refuse to send: pamqp over an asyncio stream."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class RawClient:
             return await self.read()
 
     async def until(self, kind: type, timeout: float = 5.0) -> Any:
-        """Return the next frame of a kind; a close in its place is an error."""
+        """Return the next frame of a kind; a close instead is an error."""
         while True:
             value = await self.next(timeout)
             if isinstance(value, kind):
@@ -128,7 +128,7 @@ def content(exchange: str, key: str, data: bytes = b"hi", *, mandatory: bool = F
 
 
 async def shake_hands(wire: RawClient, login: Login) -> Any:
-    """Go through the handshake; return OpenOk, or the frame that ended it, or None for the end of the stream."""
+    """Do the handshake; return OpenOk, or the frame that ended it, or None for the end of the stream."""
     wire.raw(b"AMQP\x00\x00\x09\x01")
     start = await wire.next()
     assert isinstance(start, commands.Connection.Start)
@@ -157,7 +157,7 @@ async def connect(host: str, port: int, login: Login | None = None) -> AsyncIter
 
 
 def render(value: Any) -> str:
-    """Write a frame in the form of the table of RabbitMQ's answers."""
+    """Return a frame in the form of the table of RabbitMQ's answers."""
     if value is None:
         return "(silence)"
     if isinstance(value, header.ContentHeader):

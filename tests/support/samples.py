@@ -1,4 +1,4 @@
-"""Jobs of our own for tests, and thousands of more or less broken ones made from them."""
+"""Jobs for tests, and thousands of valid and invalid variants of them."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ _URIS = [
 
 
 def mutated(jobs: list[dict[str, Any]], count: int, seed: int) -> Iterator[Any]:
-    """Yield jobs that were changed in none to three places; the same for the same arguments."""
+    """Yield jobs with none to three changes; the same for the same arguments."""
     rng = random.Random(seed)
     changes = [_edge, _edge, _edge, _mild, _mild, _mild, _nasty, _drop, _rename, _stranger]
     for _ in range(count):
@@ -123,14 +123,14 @@ _PLACES = list(places())
 
 
 def _edge(job: Any, rng: random.Random) -> None:
-    """Put a value at or just beyond a limit into a place that the schema knows."""
+    """Set a value at or just beyond a limit, in a place of the schema."""
     path, schema = rng.choice(_PLACES)
     if path:
         _put(job, path, rng.choice(_edges(schema, rng)), rng)
 
 
 def _mild(job: Any, rng: random.Random) -> None:
-    """Change something within the limits, mostly."""
+    """Change a value, mostly within the limits."""
     path, schema = rng.choice(_PLACES)
     kind = schema["type"]
     if not path or kind in {"object", "array"} or "format" in schema:
@@ -178,7 +178,7 @@ def _text(schema: dict[str, Any], size: int, rng: random.Random) -> str:
 
 
 def _put(job: Any, path: tuple[str, ...], value: Any, rng: random.Random) -> None:
-    """Set a value, making what is missing around it as it is in the full job."""
+    """Set a value, and create missing containers as in the complete job."""
     model: Any = COMPLETED
     for step, after in zip(path, (*path[1:], None), strict=True):
         if not isinstance(job, dict | list) or isinstance(job, list) is not (step == "*"):
@@ -196,7 +196,7 @@ def _put(job: Any, path: tuple[str, ...], value: Any, rng: random.Random) -> Non
 
 
 def _spots(value: Any) -> list[tuple[Any, Any]]:
-    """List every (container, key) within a job."""
+    """Return every (container, key) within a job."""
     keys = list(value) if isinstance(value, dict) else list(range(len(value))) if isinstance(value, list) else []
     return [(value, key) for key in keys] + [spot for key in keys for spot in _spots(value[key])]
 

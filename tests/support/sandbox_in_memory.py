@@ -1,4 +1,4 @@
-"""A client of the sandbox without a socket: bytes in and out of a session, on a clock that tests move."""
+"""A client of the sandbox without a socket: bytes in and out of a session, with a clock that tests move."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class World:
         return client
 
     def advance(self, seconds: float) -> None:
-        """Move the clock on, stopping at every timer on the way."""
+        """Move the clock, stopping at every timer on the way."""
         end = self.now + seconds
         while (due := self.broker.timers.next_due) is not None and due <= end:
             self.now = max(self.now, due)
@@ -58,7 +58,7 @@ class Client:
         assert self.names() == ["Connection.Start", "Connection.Tune", "Connection.OpenOk"]
 
     def send(self, *values: Any, channel: int = 1) -> None:
-        """Hand frames over in one piece, as they come from one read of a socket."""
+        """Pass frames in one piece, as from one read of a socket."""
         data = b""
         for value in values:
             if isinstance(value, bytes):
@@ -69,7 +69,7 @@ class Client:
         self.session.receive(data)
 
     def read(self) -> list[Any]:
-        """Return the frames that came out, deliveries that had to wait for them included."""
+        """Return the frames of the output, including deliveries that had to wait."""
         values = []
         while data := self.session.data_to_send():
             while data:

@@ -1,4 +1,4 @@
-"""A site on loopback that answers as it is told: what PulseGuardian's page is to a test."""
+"""A site on loopback with given answers, such as PulseGuardian's page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["Site", "bindings_page", "dripping", "site"]
 
 
 class Site:
-    """Say what the site answers to everything, and what it was asked.
+    """The answers of the site, and the requests it got.
 
     Attributes:
-        url: where it is.
-        asked: the paths, in order.
-        pages: for some paths, a status and a body.
+        url: the URL of the site.
+        asked: the requested paths, in order.
+        pages: a status and a body for some paths.
         status, headers, body: the answer to all other paths.
     """
 

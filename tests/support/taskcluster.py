@@ -52,7 +52,7 @@ STORED = {
 
 
 class Stand:
-    """Say what both services answer.
+    """The answers of both services.
 
     Attributes:
         site: the site, which is Taskcluster and Treeherder at once.
@@ -69,7 +69,7 @@ class Stand:
         self.jobs(STORED)
 
     def answer(self, path: str, value: Any, status: int = 200) -> None:
-        """Answer a path with JSON, or with bytes as they are."""
+        """Set the answer for a path: JSON, or bytes."""
         self.site.pages[path] = (status, value if isinstance(value, bytes) else json.dumps(value).encode())
 
     def task(self, task: Any) -> None:

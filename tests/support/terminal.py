@@ -1,4 +1,4 @@
-"""A terminal of our own: what a command shows on it is read as it comes, what somebody would type is typed."""
+"""A terminal for tests: it reads the output of a command as it arrives, and types input."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ __all__ = ["CTRL_C", "SGR", "Terminal"]
 CTRL_C = b"\x03"
 SGR = re.compile(r"\x1b\[[0-9;]*m")  # what a painted line has, and all that a plain command may send
 
-_PATIENCE = 40  # seconds, for what takes a tenth of one
+_PATIENCE = 40  # seconds; a tenth of one is usual
 # The terminal has to be the controlling one of a session of its own, or Ctrl-C would be a character like any other.
 _LAUNCH = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
 
 
 class Terminal:
-    """Run pulsekit on a terminal, for input and all output, while the block lasts.
+    """Run pulsekit on a terminal, for input and all output, within the block.
 
     Attributes:
         process: the command.
@@ -74,11 +74,11 @@ class Terminal:
 
     @property
     def plain(self) -> str:
-        """What it has shown, without colours."""
+        """The output so far, without colours."""
         return SGR.sub("", self.shown)
 
     def expect(self, words: str) -> None:
-        """Read until the command has shown something."""
+        """Read until the command has shown a text."""
         while words not in self.plain:
             assert self._read(), f"it ended without {words!r}: {self.shown!r}"
 
@@ -87,7 +87,7 @@ class Terminal:
         os.write(self._ours, keys)
 
     def end(self) -> int:
-        """Read until the command has ended, and return its status."""
+        """Read until the command has ended, and return its exit code."""
         while self._read():
             pass
         return self.process.wait(timeout=_PATIENCE)

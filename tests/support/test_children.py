@@ -1,4 +1,4 @@
-"""No process that a test starts outlives the test, and none outlives the run."""
+"""No process that a test starts outlives the test or the run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_starts_a_process_that_reacts_to_signals():
 
 
 def run(text: str, folder: Path) -> tuple[int, str]:
-    """Run tests beside our conftest.py, with SIGHUP and SIGINT ignored; return the status and what was said."""
+    """Run tests beside our conftest.py, with SIGHUP and SIGINT ignored; return the exit code and the output."""
     (folder / "test_it.py").write_text(text)
     pytest = (sys.executable, "-m", "pytest", "-p", "conftest", "--rootdir=.", "-c", os.devnull, "--color=no")
     said = folder / "said"

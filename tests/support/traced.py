@@ -1,4 +1,4 @@
-"""The memory that the code under test holds, without what the rest of the process holds."""
+"""The memory that the code under test has allocated, without the rest of the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts on tasks, graphs and pushes: that of their job, with the places in their own text."""
+"""Verdicts on tasks, graphs and pushes: that of their job, with the positions in their own text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KNOWN = Repositories([Repository("autoland", "https://hg.mozilla.org/autoland"),
 
 
 def line(**parts: Any) -> dict[str, Any]:
-    """Return a message with its task, of which other parts are given; None removes one."""
+    """Return a message with its task, with some parts changed; None removes one."""
     task = {name: part for name, part in (TASK | parts).items() if part is not None}
     return {"message": {"exchange": EXCHANGE, "payload": BODY}, "task": task}
 

@@ -42,7 +42,7 @@ STARTED = SCHEDULED | {"timeStarted": "2026-11-23T18:00:00Z"}
 
 
 def but(changes: dict[str, Any] | None = None, *, without: str = "") -> dict[str, Any]:
-    """Return the good job with some properties changed and some taken out."""
+    """Return the valid job with some properties changed and some removed."""
     job = deepcopy(GOOD) | (changes or {})
     for name in without.split():
         del job[name]
@@ -66,7 +66,7 @@ def machine(**more: str) -> dict[str, str]:
 
 
 def sized(size: int) -> dict[str, Any]:
-    """Return a job that has so many bytes on the wire."""
+    """Return a job whose message has a number of bytes."""
     job = but({"buildSystem": ""})
     job["buildSystem"] = "x" * (size - len(json.dumps(job, separators=(",", ":"))))
     return job

@@ -1,4 +1,4 @@
-"""What Treeherder stores of a job, worked out by hand from what is known of its loader, and not with our own code.
+"""What Treeherder stores of a job: expected values are computed by hand from its loader, not with our code.
 
 Epoch seconds come from `date -d`, slugs from `xxd -r -p | base64` with `-` and `_` for `+` and `/`.
 """
@@ -90,7 +90,7 @@ STORED_COMPLETED = {
 
 
 def stored(**changes: Any) -> dict[str, Any]:
-    """Return what is stored of the full job with some properties changed."""
+    """Return the stored form of the complete job with some properties changed."""
     job: dict[str, Any] = preview_job(COMPLETED | changes)["job"]
     return job
 
@@ -311,11 +311,11 @@ def test_the_task_of_any_uuid_converts_back(uuid: UUID, retry: int) -> None:
     assert seen["taskcluster_retry_id"] == retry
 
 
-# the rules of the facts once more, one after the other, and nothing of ours
+# the documented rules of the loader again, one by one, without our code
 
 
 def as_told(job: dict[str, Any]) -> dict[str, Any]:
-    """Transcribe what is known of Treeherder's loader, rule by rule."""
+    """Apply the documented rules of Treeherder's loader, one by one."""
     told: dict[str, Any] = {"job_guid": job["taskId"], "state": job["state"], "name": job["display"]["jobName"]}
     # The symbol is jobSymbol followed directly by chunkId.
     told["job_symbol"] = job["display"]["jobSymbol"]

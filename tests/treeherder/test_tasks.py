@@ -1,4 +1,4 @@
-"""The jobs that Treeherder makes of Taskcluster's messages: expected values are written by hand from its handler.
+"""The jobs that Treeherder makes from Taskcluster's messages: expected values are written by hand from its handler.
 
 The UUID of a slug id is from `echo 'DF9vTi-OTBudejtvDR4qTA==' | tr -- '-_' '+/' | base64 -d | xxd -p`.
 """
@@ -111,12 +111,12 @@ def job_of(state: str, *runs: dict[str, Any], number: int | None = None) -> dict
 
 
 def changed(**parts: Any) -> dict[str, Any]:
-    """Return the task with other parts; None removes one."""
+    """Return the task with some fields changed; None removes one."""
     return {name: part for name, part in (TASK | parts).items() if part is not None}
 
 
 def shown(**config: Any) -> dict[str, Any]:
-    """Return the task with other members of extra.treeherder; None removes one."""
+    """Return the task with some members of extra.treeherder changed; None removes one."""
     members = TASK["extra"]["treeherder"] | config
     return changed(extra={"treeherder": {name: part for name, part in members.items() if part is not None}})
 
@@ -515,7 +515,7 @@ ANY = st.recursive(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> Any:
-    """Draw a line with a message and its task, one to three of whose parts are something else."""
+    """Draw a line with a message and its task, of which one to three parts are changed."""
     state = draw(st.sampled_from(["defined", "pending", "running", "completed", "failed", "exception"]))
     whole = message(state, RAN | {"state": state}, {"state": "pending"}, number=0)
     line: Any = {"message": {"exchange": whole.exchange, "payload": whole.payload}, "task": TASK}

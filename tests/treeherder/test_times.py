@@ -1,4 +1,4 @@
-"""Treeherder reads times with dateutil, so usual forms, which are not read with it, are compared with it."""
+"""Times as Treeherder reads them with dateutil: the usual forms, which are not read with it, are compared with it."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_damaged_forms_are_read_as_treeherder_does() -> None:
 
 
 def _oracle(text: str) -> tuple[int, bool] | None:
-    """Read a text as Treeherder does; None when it cannot."""
+    """Read a text as Treeherder does; None if it cannot."""
     return _on(text, None)
 
 

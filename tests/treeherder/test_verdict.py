@@ -1,4 +1,4 @@
-"""The verdict on a job. kombu is the oracle for bodies, jsonschema and dateutil for what the loader does with them."""
+"""The verdict on a job, compared with kombu for bodies, and with jsonschema and dateutil for the loader."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def message(body: bytes = BODY, headers: dict[str, Any] | None = None, **propert
 
 
 def loader(payload: Any) -> str:
-    """Return what Treeherder's loader does with what kombu hands it: owner, schema, then the times."""
+    """Return what Treeherder's loader does with a payload from kombu: owner, schema, then the times."""
     if not isinstance(payload, dict) or "owner" not in payload:
         return "dropped"
     owner = payload["owner"]
@@ -66,7 +66,7 @@ def loader(payload: Any) -> str:
 
 
 def kombu(sent: Message) -> Any:
-    """Return what kombu hands Treeherder for a message, or None if it cannot."""
+    """Return the payload that kombu passes to Treeherder for a message, or None if it cannot."""
     body: Any = sent.body
     properties, known = sent.properties, {}
     if properties.content_encoding is not None:  # see `dispatch_method` of py-amqp

@@ -1,4 +1,4 @@
-"""Typical use of the library, checked by mypy and never run: its public types hold what a user writes."""
+"""Typical use of the library, checked by mypy and never run: its public types fit what a user writes."""
 
 from __future__ import annotations
 

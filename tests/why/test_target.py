@@ -1,4 +1,4 @@
-"""What `why` can be asked about."""
+"""The subjects of `why`."""
 
 from __future__ import annotations
 

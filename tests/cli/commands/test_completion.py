@@ -1,4 +1,4 @@
-"""What TAB proposes: asked as the scripts of each shell ask, and once in a real bash."""
+"""The suggestions after TAB: requested as by the script of each shell, and once in a real bash."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_bash_gets_only_the_part_that_replaces_its_word(at_bash, line, expected)
 
 
 def in_bash(folder: Path, *lines: str) -> subprocess.CompletedProcess[str]:
-    """Run lines in a bash that has learnt to complete; `propose LINE` shows what it would propose."""
+    """Run lines in a bash with completions; `propose LINE` shows its suggestions."""
     (folder / "bin").mkdir()
     command = folder / "bin" / "pulsekit"
     command.write_text(f"#!/bin/sh\nexec '{sys.executable}' -m pulsekit \"$@\"\n")

@@ -306,7 +306,7 @@ def test_an_interruption_ends_it_without_a_message(folder) -> None:
 
 
 def loaded(result: Result) -> set[str]:
-    """Return the packages that a command imported, of which Python told on stderr."""
+    """Return the packages that a command imported, as Python reports them on stderr."""
     lines = [line for line in result.err.splitlines() if line.startswith("import time:")]
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
 

@@ -28,7 +28,7 @@ def ndjson(*values) -> str:
 
 
 def stored(result) -> list[dict]:
-    """Return what Treeherder stores, of each line that says so."""
+    """Return what Treeherder stores, from each line that has it."""
     return [
         {name: line[name] for name in ("job", "superseded", "revision")}
         for line in records(result)
@@ -37,7 +37,7 @@ def stored(result) -> list[dict]:
 
 
 def job(number: int, **changes):
-    """Return a completed job of its own."""
+    """Return a new completed job."""
     made = deepcopy(COMPLETED) | {"taskId": f"1d2e3f40-5a6b-4c7d-8e9f-{number:012x}/0"}
     for name, value in changes.items():
         if name in {"jobSymbol", "groupSymbol", "chunkId", "jobName"}:

@@ -31,7 +31,7 @@ KEY = f"treeherder.{PROJECT}._"
 
 @pytest.fixture
 async def messages(user: PulseUser, exchange: str) -> AsyncIterator[library.Consumer]:
-    """Listen to everything that is published."""
+    """Consume everything that is published."""
     async with library.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)
         async with pulse.subscribe(exchange) as messages:
@@ -43,7 +43,7 @@ def ndjson(*values: Any) -> str:
 
 
 async def received(messages: library.Consumer, count: int) -> list[Any]:
-    """Take so many messages, and see that no more have come."""
+    """Return a number of messages, and check that no more arrived."""
     got = [await anext(messages) for _ in range(count)]
     for message in got:
         await message.ack()
@@ -475,7 +475,7 @@ def test_invalid_payloads_are_explained(
         given=given,
     )
     assert words in done.err
-    assert done.status == status  # and not 4: nobody connects for nothing
+    assert done.status == status  # and not 4: it does not connect needlessly
 
 
 def test_without_a_file_or_a_pipe_an_example_is_shown(tmp_path: Path) -> None:

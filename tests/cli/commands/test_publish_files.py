@@ -31,7 +31,7 @@ JOB_SCHEMA = pulsekit.load_schema("pulse-job")
 
 
 class Counting:
-    """Count what a schema is asked."""
+    """Count the payloads that a schema validates."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -54,7 +54,7 @@ def line(value: Any) -> str:
 
 
 def outcome(results: Iterable[PlannedMessages | RefusedPayload]) -> list[Any]:
-    """Make results comparable: the messages, or what was wrong."""
+    """Make results comparable: the messages, or the reason of the refusal."""
     return [
         str(result.error) if isinstance(result, RefusedPayload) else [in_words(message) for message in result]
         for result in results
@@ -62,7 +62,7 @@ def outcome(results: Iterable[PlannedMessages | RefusedPayload]) -> list[Any]:
 
 
 def in_words(message: Any) -> Any:
-    """Read the body of a message that is sent as it is written."""
+    """Read the body of a message that is sent as written."""
     if isinstance(message, tuple) and isinstance(message[0], bytes):
         return decode_body(message[0]), message[1]
     return message

@@ -45,7 +45,7 @@ async def _clear(user: PulseUser) -> None:
 
 @contextmanager
 def filled(user: PulseUser, count: int, *patterns: str) -> Iterator[str]:
-    """Make a durable queue with so many messages, for the block."""
+    """Create a durable queue with a number of messages, for the block."""
     asyncio.run(_fill(user, count, *patterns))
     try:
         yield f"queue/{user.name}/q"

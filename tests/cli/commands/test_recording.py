@@ -38,7 +38,7 @@ async def publisher(user: PulseUser, exchange: str) -> AsyncIterator[library.Pub
 
 @contextmanager
 def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run a tail whose bindings stand."""
+    """Run a tail that is subscribed."""
     with start("tail", *arguments, folder=folder, url=url, **more) as tail:
         assert tail.stderr is not None
         while not tail.stderr.readline().startswith("listening on "):
@@ -47,7 +47,7 @@ def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[su
 
 
 def bodies(path: Path) -> list[Any]:
-    """Read a recording, which must be whole."""
+    """Read a recording, which must be complete."""
     return [entry.content for entry in library.read_recording(path) if isinstance(entry, library.Record)]
 
 
@@ -151,7 +151,7 @@ async def test_a_recording_is_complete_after_the_reader_of_stdout_exits(
 
 
 def everything(path: Path) -> list[bytes]:
-    """Read a recording as far as it goes."""
+    """Read a recording up to its damage."""
     found: list[bytes] = []
     with suppress(library.DamagedRecording):
         found += (entry.content for entry in library.read_recording(path) if isinstance(entry, library.Record))
@@ -303,7 +303,7 @@ async def test_a_lost_connection_is_a_gap_in_the_recording(
 
 @asynccontextmanager
 async def in_thread(block: AbstractContextManager[T]) -> AsyncIterator[T]:
-    """Enter and leave a block beside the loop, in which a proxy lives."""
+    """Run an asynchronous context manager in another thread."""
     value = await asyncio.to_thread(block.__enter__)
     try:
         yield value

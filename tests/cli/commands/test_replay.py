@@ -25,7 +25,7 @@ NOBODY = "amqp://me:p@127.0.0.1:1/"
 
 @pytest.fixture
 async def messages(user: PulseUser, exchange: str) -> AsyncIterator[library.Consumer]:
-    """Listen to everything that is sent."""
+    """Consume everything that is sent."""
     async with library.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)
         async with pulse.subscribe(exchange) as messages:
@@ -33,7 +33,7 @@ async def messages(user: PulseUser, exchange: str) -> AsyncIterator[library.Cons
 
 
 def recording(path: Path, *after: float) -> Path:
-    """Record messages that came so many seconds after noon."""
+    """Record messages that arrived at seconds after noon."""
     with library.Recorder(path) as recorder:
         for number, seconds in enumerate(after):
             recorder.write(
@@ -52,7 +52,7 @@ def recording(path: Path, *after: float) -> Path:
 
 
 async def taken(messages: library.Consumer, count: int) -> list[library.Message]:
-    """Take so many messages, and see that no more have come."""
+    """Return a number of messages, and check that no more arrived."""
     got = [await anext(messages) for _ in range(count)]
     assert messages.take() is None
     return got

@@ -24,7 +24,7 @@ PROJECT = JOBS[0]["origin"]["project"]
 
 
 def url_of(sandbox: subprocess.Popen[str]) -> str:
-    """Read the first line a sandbox prints."""
+    """Read the first line that a sandbox prints."""
     assert sandbox.stdout is not None
     line = sandbox.stdout.readline()
     assert line.startswith("PULSE_URL=amqp://")
@@ -32,7 +32,7 @@ def url_of(sandbox: subprocess.Popen[str]) -> str:
 
 
 def words(sandbox: subprocess.Popen[str]) -> str:
-    """Read the next line on standard error."""
+    """Read the next line on stderr."""
     assert sandbox.stderr is not None
     return sandbox.stderr.readline()
 

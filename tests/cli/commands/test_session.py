@@ -1,4 +1,4 @@
-"""What `tail` listens to, what it leaves out, how it ends, and what stays."""
+"""A session of `tail`: what it consumes, what it skips, how it ends, and what remains."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def publisher(pulse: library.Pulse, exchange: str) -> library.Publisher:
 
 @contextmanager
 def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
-    """Run a tail whose bindings stand."""
+    """Run a tail that is subscribed."""
     with start("tail", *arguments, folder=folder, url=url, **more) as tail:
         said = heard(tail, "listening on ")
         tail.said = said  # type: ignore[attr-defined] # for the test to look at
@@ -47,7 +47,7 @@ def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[su
 
 
 def heard(tail: subprocess.Popen[str], words: str) -> list[str]:
-    """Read what a tail says up to a line that begins with these words."""
+    """Read the messages of a tail up to a line that begins with these words."""
     assert tail.stderr is not None
     lines = []
     for line in tail.stderr:
@@ -325,7 +325,7 @@ async def test_a_queue_that_stays_continues_where_tail_stopped(
     assert [record["payload"] for record in records] == [0, 1]
     assert f"queue/{user.name}/mine stays for 5m" in err
     assert "did not exist and was created" in tail.said[0]  # type: ignore[attr-defined]
-    await publisher.publish(3, "k")  # nobody listens
+    await publisher.publish(3, "k")  # no consumer
     done = pulsekit("tail", *arguments, folder=tmp_path, url=user.url)
     assert [record["payload"] for record in done.records] == [2, 3]
     assert f"queue/{user.name}/mine has 2 messages from before" in done.err

@@ -30,7 +30,7 @@ async def publisher(user: PulseUser, exchange: str) -> AsyncIterator[library.Pub
 
 
 def listening(process: subprocess.Popen[str]) -> None:
-    """Wait until a tail says that its bindings stand."""
+    """Wait until a tail reports that it is subscribed."""
     assert process.stderr is not None
     assert process.stderr.readline().startswith("listening on ")
 
@@ -166,7 +166,7 @@ def test_a_tail_with_invalid_arguments_is_refused_before_connecting(
 
 
 def on_a_terminal(*args: str, folder: Path, url: str) -> tuple[subprocess.Popen[str], int]:
-    """Start a tail whose standard output is a terminal; return it and the terminal's other end."""
+    """Start a tail whose stdout is a terminal; return it and the other end of the terminal."""
     ours, theirs = pty.openpty()
     process = start(*args, folder=folder, url=url, stdout=theirs)
     os.close(theirs)

@@ -55,7 +55,7 @@ def test_every_form_of_file_and_pipe_is_read(call, folder, name, text) -> None:
 
 
 def test_a_named_pipe_is_read_like_stdin(call, folder) -> None:
-    """A shell passes one to the command for `<(make-jobs)`."""
+    """Pass a pipe as a file name, as a shell does for `<(make-jobs)`."""
     pipe = folder / "pipe"
     os.mkfifo(pipe)
     with ThreadPoolExecutor() as pool:

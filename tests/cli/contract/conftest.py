@@ -1,4 +1,4 @@
-"""A place with everything that commands are pointed at: files, an exchange, a queue."""
+"""A place with everything that commands use: files, an exchange, a queue."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ worker = pulsekit.Worker(on_message, "{exchange}")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a command runs, and what there is.
+    """The place where a command runs.
 
     Attributes:
         folder: has job.yml, broken.yml, jobs.ndjson (2,000 jobs), registration.yml, many.yml (registrations for 2,000
             bindings), useless.yml, recording.ndjson, damaged.ndjson and listener.py, with handlers for `consume`.
-        url: logs in the user, with a password that nothing may show.
-        password: it.
-        exchange: the user's, which takes what is published.
-        lonely: another one, to which nobody is bound.
-        queue: has messages waiting.
-        nobody: a URL where no broker is.
+        url: the URL of the user, with a password that must not be shown.
+        password: this password.
+        exchange: an exchange of the user with a bound queue.
+        lonely: an exchange of the user without a binding.
+        queue: a queue with ready messages.
+        nobody: a URL without a broker.
     """
 
     folder: Path
@@ -62,7 +62,7 @@ class Place:
     nobody: str = NOBODY
 
     def words(self, line: str) -> list[str]:
-        """Return the words of a command, with the names that stand for ours."""
+        """Return the words of a command, with the names of this place filled in."""
         names = {**asdict(self), "url": self.url}
         return [word.format(**names) for word in line.split()]
 

@@ -1,4 +1,4 @@
-"""The help of every command as it is shown, in `help/`: a change of it is seen in a review.
+"""The reviewed help of every command, in `help/`, so that a review shows each change.
 
 After a change of options or words, this writes it anew:
 

@@ -1,4 +1,4 @@
-"""Help is read in a review before it is read by users: see `helps.py` for how it is written anew."""
+"""The help equals its reviewed files: see `helps.py` for how to write them again."""
 
 from __future__ import annotations
 

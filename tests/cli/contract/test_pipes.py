@@ -1,4 +1,4 @@
-"""A reader that goes away, a disk that is full, a standard input that is closed: a status, never a traceback."""
+"""A closed pipe, a full disk, a closed stdin: an exit code, and never a traceback."""
 
 from __future__ import annotations
 

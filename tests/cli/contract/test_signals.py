@@ -1,4 +1,4 @@
-"""Ctrl-C once and twice, and the signals of a service manager: an end that is told, and nothing left behind."""
+"""Ctrl-C once and twice, and the signals of a service manager: the command ends with a message and cleans up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def listeners(place: Place) -> str:
-    """Tell whether a queue is still bound to the lonely exchange: else it can be deleted, and is made again."""
+    """Return whether a queue is still bound to the unbound exchange; otherwise it is deleted and created again."""
     done = place.run("exchange delete {lonely}")
     if done.status == 0:
         place.run("exchange create {lonely}")

@@ -1,4 +1,4 @@
-"""The whole table of exit statuses: what gives each of them, for every command that can."""
+"""The table of exit codes: a call that causes each of them, for every command that can."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a terminal is sent: nothing that a stranger wrote may drive it, and no line is wider than it is."""
+"""Untrusted text does not control a terminal, and no line is wider than the terminal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NARROW = 60
 
 
 def show(place: Place, line: str, columns: int = NARROW, **extra: str) -> Terminal:
-    """Show a command that ends by itself on a terminal."""
+    """Run a command on a terminal until it ends."""
     with Terminal(*place.words(line), folder=place.folder, url=place.url, columns=columns, extra=extra) as terminal:
         terminal.end()
     return terminal
@@ -25,7 +25,7 @@ def show(place: Place, line: str, columns: int = NARROW, **extra: str) -> Termin
 
 @pytest.fixture
 def hostile(place: Place) -> Place:
-    """Files in which a stranger wrote whatever could be written."""
+    """Files with hostile text wherever a file can have text."""
     job = JOBS[0] | {"owner": HOSTILE, "buildSystem": HOSTILE, "display": JOBS[0]["display"] | {"jobName": HOSTILE}}
     records = [{"exchange": place.exchange, "routing_key": f"k.{HOSTILE}", "payload": job, "cc": [HOSTILE]}]
     texts = {

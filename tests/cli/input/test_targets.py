@@ -1,4 +1,4 @@
-"""Staging and production, wherever an exchange or destinations are asked for."""
+"""Staging and production, for every command with an exchange or destinations."""
 
 from __future__ import annotations
 

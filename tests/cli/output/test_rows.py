@@ -1,4 +1,4 @@
-"""How messages look, drawn without a broker."""
+"""The rows of messages, drawn without a broker."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pulsekit.cli.output.streams import Outlet
 
 
 class Sink:
-    """Take what is written, when it is allowed to."""
+    """A sink that accepts data when the test permits it."""
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []

@@ -1,4 +1,4 @@
-"""What is shown fits the terminal: words are not joined or divided, and no column of numbers is lost."""
+"""Output fits the terminal: words are not joined or divided, and no column of numbers is lost."""
 
 from __future__ import annotations
 

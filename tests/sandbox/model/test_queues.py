@@ -22,7 +22,7 @@ def fill(client, *bodies, queue="q", **options):
 
 
 def drain(client, queue="q"):
-    """Get everything from a queue, without giving anything back."""
+    """Get all messages of a queue, without requeuing any."""
     found = []
     while True:
         client.send(Basic.Get(queue=queue, no_ack=True))

@@ -1,1 +1,1 @@
-"""Tests that need a real RabbitMQ, and the node they run on."""
+"""The RabbitMQ node of the tests that need one."""

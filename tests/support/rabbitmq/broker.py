@@ -1,4 +1,4 @@
-"""A real RabbitMQ that is up, whoever started it, with users as PulseGuardian would have made them."""
+"""A running RabbitMQ, started by the tests or by the developer, with users as PulseGuardian creates them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CALL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class PulseUser:
-    """An account with PulseGuardian's permissions in every vhost; `url` leads to vhost `/`."""
+    """An account with PulseGuardian's permissions in every vhost; `url` has vhost `/`."""
 
     name: str
     password: str
@@ -32,7 +32,7 @@ class PulseUser:
 
 
 class RabbitMQ(ABC):
-    """A running RabbitMQ on which Pulse users can be made."""
+    """A running RabbitMQ on which Pulse users can be created."""
 
     kind = "rabbitmq"
 
@@ -44,7 +44,7 @@ class RabbitMQ(ABC):
 
     @property
     def admin_url(self) -> str:
-        """Lead an administrator, who may do everything, to vhost `/`."""
+        """The URL of vhost `/` for an administrator with all permissions."""
         return self._address(*self._admin, "/")
 
     @cached_property
@@ -53,16 +53,16 @@ class RabbitMQ(ABC):
         return tuple(map(int, re.findall(r"\d+", self.eval("rabbit_misc:version()"))[:3]))
 
     def url(self, user: PulseUser, vhost: str = "/") -> str:
-        """Lead the user to a vhost."""
+        """Return the URL of a vhost for the user."""
         return self._address(user.name, user.password, vhost)
 
     def user(self) -> PulseUser:
-        """Make a user nobody else has, whose password needs quoting in a URL, as real ones do."""
+        """Create a new user, whose password needs quoting in a URL, as real ones do."""
         name = next(self._names)
         return self.add_pulse_user(name, f"p4ss:/@{name}")
 
     def add_pulse_user(self, name: str, password: str) -> PulseUser:
-        """Make a user with the permissions that PulseGuardian sets."""
+        """Create a user with the permissions that PulseGuardian sets."""
         own = re.escape(name)
         user, write = _binary(name), _binary(f"^(queue/{own}/.*|exchange/{own}/.*)")
         read = _binary(f"^(queue/{own}/.*|exchange/.*)")
@@ -73,7 +73,7 @@ class RabbitMQ(ABC):
         return PulseUser(name, password, self._address(name, password, "/"))
 
     def prepare(self) -> None:
-        """Make the vhosts that Pulse has, open to the administrator."""
+        """Create the vhosts of Pulse, with permissions for the administrator."""
         admin, everything = _binary(self._admin[0]), _binary(".*")
         self.eval(
             *(
@@ -84,19 +84,19 @@ class RabbitMQ(ABC):
         )
 
     def eval(self, *expressions: str) -> str:
-        """Evaluate Erlang inside the node and return the last value: best a number or an atom, which print alike.
+        """Evaluate Erlang in the node and return the last value, preferably a number or an atom.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: Raised when the evaluation failed.
         """
         return self.ctl("eval", f"{', '.join(expressions)}.")
 
     @abstractmethod
     def ctl(self, *args: str) -> str:
-        """Run `rabbitmqctl` and return what it prints. It takes most of a second: on a private node `eval` is faster.
+        """Run `rabbitmqctl` and return its output. It needs most of a second: on a private node, `eval` is faster.
 
         Raises:
-            RuntimeError: it failed.
+            RuntimeError: Raised when the command failed.
         """
 
     def _address(self, name: str, password: str, vhost: str) -> str:
@@ -105,10 +105,10 @@ class RabbitMQ(ABC):
 
 
 class SharedBroker(RabbitMQ):
-    """A RabbitMQ that somebody else started; the vhost and the users made on it stay there.
+    """A RabbitMQ that the developer started; created vhosts and users stay there.
 
     Args:
-        url: of an administrator.
+        url: the URL of an administrator.
         ctl: the command that is its `rabbitmqctl`.
     """
 
@@ -124,10 +124,10 @@ class SharedBroker(RabbitMQ):
 
 
 def run(command: Sequence[str | PathLike[str]], *, env: dict[str, str] | None = None, given: str | None = None) -> str:
-    """Run a command and return what it prints.
+    """Run a command and return its output.
 
     Raises:
-        RuntimeError: it ended with something else than 0.
+        RuntimeError: Raised when its exit code is not 0.
     """
     done = subprocess.run(
         command, env=env, input=given, capture_output=True, text=True, timeout=_CALL_SECONDS, check=False
@@ -138,7 +138,7 @@ def run(command: Sequence[str | PathLike[str]], *, env: dict[str, str] | None = 
 
 
 def _binary(text: str) -> str:
-    """Write a text as an Erlang binary, whatever characters it has."""
+    """Return a text as an Erlang binary, with any characters."""
     return f"<<{','.join(str(byte) for byte in text.encode())}>>"
 
 

@@ -19,7 +19,7 @@ __all__ = ["Cluster"]
 
 
 class Cluster:
-    """A cluster of one's own, up within its `with` block, of which nothing stays behind.
+    """A private cluster that runs within its `with` block and leaves nothing behind.
 
     Attributes:
         nodes: its members, each in a folder of its own.
@@ -47,18 +47,18 @@ class Cluster:
         self._owned.close()
 
     def user(self) -> PulseUser:
-        """Make a user that every node knows."""
+        """Create a user on all nodes."""
         return self.nodes[0].user()
 
     def url(self, user: PulseUser, *nodes: PrivateNode) -> str:
-        """Lead the user to some of the nodes, in this order; without any, to all of them."""
+        """Return the URL of some nodes for the user, in this order; by default of all."""
         parts = urlsplit(user.url)
         login = parts.netloc.rpartition("@")[0]
         hosts = ",".join(f"{node.host}:{node.port}" for node in nodes or self.nodes)
         return urlunsplit(parts._replace(netloc=f"{login}@{hosts}"))
 
     def leader_of(self, queue: str) -> PrivateNode:
-        """Find the node on which a quorum queue's leader lives, by asking one that is up.
+        """Return the node of a quorum queue's leader, from a node that is up.
 
         Raises:
             RuntimeError: the queue has no leader at the moment.

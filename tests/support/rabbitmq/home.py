@@ -1,4 +1,4 @@
-"""Where private nodes live: one folder, one epmd, one group of processes, and nothing of it outlives its block."""
+"""The home of private nodes: one folder, one epmd, one process group, which end with their block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["HOST", "Home", "speaks_amqp", "wait_until"]
 HOST = "127.0.0.1"
 _BOOT_SECONDS = 55.0  # shorter than the timeout of a test, or the node's own words would never be shown
 
-# Outlives whoever started the nodes, however that ended: once the pipe closes, the processes and the folder go.
+# Outlives the process that started the nodes: once its pipe closes, this ends the processes and removes the folder.
 _JANITOR = """
 cat >/dev/null
 kill -s KILL -- "-$1"
@@ -33,10 +33,9 @@ for pause in 0 0.1 0.2 0.5 1 2; do sleep "$pause"; rm -rf -- "$2" && break; done
 
 
 class Home:
-    """Hold what nodes of one cluster share: a folder with their cookie, and an epmd that only they know.
+    """What the nodes of one cluster share: a folder with their cookie, and a private epmd.
 
-    When the block ends, for whatever reason, nothing stays behind: no process, no file, no port. That holds as well
-    when the process that opened it is killed.
+    At the end of the block no process, file or port is left, even if the process that opened it was killed.
     """
 
     def __init__(self) -> None:
@@ -77,12 +76,12 @@ class Home:
 
     @property
     def pid(self) -> int:
-        """The process of epmd, which leads the group of all that live here."""
+        """The process of epmd, the leader of the process group."""
         return self._epmd.pid
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process here has in its environment; nothing of the machine's own counts."""
+        """The environment of all processes here, without that of the machine."""
         return {
             "PATH": PATH,
             "HOME": str(self.folder),
@@ -92,10 +91,10 @@ class Home:
         }
 
     def ports(self, number: int) -> tuple[int, ...]:
-        """Find ports nobody listens on, below those that the system hands out to outgoing connections; none twice.
+        """Find free ports outside of the range for outgoing connections; none twice.
 
-        A port from 0 would be one of the latter: while the node is down somebody else could get it, or a client that
-        tries to reconnect could even reach itself.
+        A port that the system chooses (0) is in that range: while the node is down, another process could get it, or a
+        client that reconnects could connect to itself.
         """
         free: list[int] = []
         with ExitStack() as held:
@@ -131,10 +130,10 @@ class Home:
 
 
 def wait_until(answers: Callable[[int], bool], port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for what a process opens.
+    """Wait until a process listens.
 
     Raises:
-        RuntimeError: it ended, or took too long; with the end of its log.
+        RuntimeError: Raised when it ended or did not listen in time. The message has the end of its log.
     """
     deadline = time.monotonic() + _BOOT_SECONDS
     while not answers(port):
@@ -142,11 +141,11 @@ def wait_until(answers: Callable[[int], bool], port: int, process: subprocess.Po
             raise RuntimeError(f"{process.args!r} ended while it started\n{_end_of(log)}")
         if time.monotonic() > deadline:
             raise RuntimeError(f"{process.args!r} was not up after {_BOOT_SECONDS:.0f} s\n{_end_of(log)}")
-        time.sleep(0.05)  # between two looks: a port that opens tells nobody
+        time.sleep(0.05)  # no event reports that a port opens
 
 
 def speaks_amqp(port: int) -> bool:
-    """Offer AMQP 0-9-1 and tell whether a method frame, Connection.Start, comes back (§4.2.2)."""
+    """Send the AMQP 0-9-1 header and return whether a method frame, Connection.Start, is the answer (§4.2.2)."""
     with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
         connection.sendall(b"AMQP\x00\x00\x09\x01")
         return connection.recv(1) == b"\x01"

@@ -23,12 +23,12 @@ _END_SECONDS = 30.0
 
 
 class PrivateNode(RabbitMQ):
-    """A RabbitMQ of one's own, up within its `with` block, of which nothing stays behind: see `Home`.
+    """A private RabbitMQ that runs within its `with` block and leaves nothing behind: see `Home`.
 
     Args:
-        home: where it lives; without one, it has its own.
-        name: by which the nodes of one home are told apart.
-        joins: a node of the same home, up by then, whose cluster it joins.
+        home: the home of the node; by default a new one.
+        name: the name, unique in the home.
+        joins: a running node of the same home, whose cluster it joins.
     """
 
     def __init__(self, home: Home | None = None, *, name: str = "pulsekit", joins: PrivateNode | None = None) -> None:
@@ -61,22 +61,22 @@ class PrivateNode(RabbitMQ):
 
     @property
     def pids(self) -> tuple[int, ...]:
-        """The processes of the node that are there: epmd, and unless it is down the node itself."""
+        """The existing processes of the node: epmd, and the node itself while it runs."""
         return (self._home.pid, *((self._node.pid,) if self._node else ()))
 
     @property
     def is_up(self) -> bool:
-        """Tell whether the node was started, and neither stopped nor killed since."""
+        """Return whether the node was started, and neither stopped nor killed since."""
         return self._node is not None
 
     @property
     def ctl_command(self) -> tuple[str, ...]:
-        """The command that is this node's `rabbitmqctl`, from wherever it is run."""
+        """The command that is this node's `rabbitmqctl`, for any current folder."""
         settings = (f"{name}={value}" for name, value in self._environment().items())
         return self._home.root.command("/usr/bin/env", "-i", *settings, f"{SCRIPTS}/rabbitmqctl")
 
     def free_port(self) -> int:
-        """Find a port for one more listener."""
+        """Find a port for another listener."""
         (port,) = self._home.ports(1)
         return port
 
@@ -89,10 +89,10 @@ class PrivateNode(RabbitMQ):
         )
 
     def start(self) -> None:
-        """Start the node, again after `stop` or `kill`, on the same port and with what it had kept on disk.
+        """Start the node, again after `stop` or `kill`, on the same port and with its data on disk.
 
         Raises:
-            RuntimeError: it did not come up; with the end of its log.
+            RuntimeError: Raised when it did not start. The message has the end of its log.
         """
         self.launch()
         assert self._node
@@ -105,7 +105,7 @@ class PrivateNode(RabbitMQ):
             self._reap()
 
     def kill(self) -> None:
-        """End the node without a warning, as a power cut would."""
+        """Kill the node, as a power failure would."""
         if self._node:
             self._node.kill()
             self._reap()
@@ -164,7 +164,7 @@ class PrivateNode(RabbitMQ):
 
 
 def lacking() -> str | None:
-    """Say in one line what `running` would need, or return None."""
+    """Return in one line what `running` needs, or None."""
     if os.environ.get("PULSEKIT_TEST_RABBITMQ"):
         return None
     return Root.chosen().lacking()
@@ -172,10 +172,10 @@ def lacking() -> str | None:
 
 @contextmanager
 def running() -> Iterator[RabbitMQ]:
-    """Give a private node, or the broker that the environment names.
+    """Yield a private node, or the broker that the environment names.
 
     `PULSEKIT_TEST_RABBITMQ` is the URL of an administrator, and `PULSEKIT_TEST_RABBITMQCTL` the command that is its
-    `rabbitmqctl`, such as `docker exec my-rabbit rabbitmqctl`. Use one that may be thrown away: what tests make stays.
+    `rabbitmqctl`, such as `docker exec my-rabbit rabbitmqctl`. Use a disposable one: tests leave users and queues.
     """
     url = os.environ.get("PULSEKIT_TEST_RABBITMQ")
     if url:

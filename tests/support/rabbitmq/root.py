@@ -26,7 +26,7 @@ exec chroot "$root" env --chdir="$here" "$@"
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root folder with RabbitMQ in it, `/` or one that debootstrap made, and how to run a command inside."""
+    """A root folder with RabbitMQ, `/` or one made by debootstrap, and how to run a command inside."""
 
     folder: Path
 

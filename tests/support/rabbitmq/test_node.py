@@ -93,7 +93,7 @@ def test_a_node_does_not_outlive_the_process_that_started_it(end: signal.Signals
         assert len(watched) == 2
         assert len(list(tmp_path.iterdir())) == 1
         starter.send_signal(end)
-        starter.stdout.read()  # ends when nobody is left who could write
+        starter.stdout.read()  # ends when no process has the other end open
     try:
         assert all(select.select([process], [], [], 10)[0] for process in watched)
     finally:

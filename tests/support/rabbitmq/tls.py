@@ -1,4 +1,4 @@
-"""A TLS listener on a private node, with any certificate, for as long as a test needs it."""
+"""A TLS listener on a private node, with any certificate, for the time of a test."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ class Identity:
         not_before: datetime | None = None,
         not_after: datetime | None = None,
     ) -> Identity:
-        """Let an authority sign it."""
+        """Sign it by an authority."""
         leaf = authority.issue_cert(name, not_before=not_before, not_after=not_after)
         return cls(leaf.private_key_and_cert_chain_pem.bytes())
 
     @classmethod
     def self_signed(cls) -> Identity:
-        """Let it be its own authority."""
+        """Sign it by itself."""
         authority = trustme.CA()
         return cls(authority.private_key_pem.bytes() + authority.cert_pem.bytes())
 
     def write(self, path: Path) -> Path:
-        """Write it to a file that only its owner reads, as keys are kept."""
+        """Write it to a file that only its owner can read."""
         path.touch(mode=0o600)
         path.write_bytes(self.pem)
         return path
@@ -54,14 +54,14 @@ class Identity:
 def listening(
     node: PrivateNode, identity: Identity, clients: trustme.CA, *, verify: bool = False, require: bool = False
 ) -> Iterator[int]:
-    """Open a listener on a free port of loopback, which is given.
+    """Open a listener on a free port of loopback, and yield the port.
 
     Args:
-        node: whose listener it is.
-        identity: what it presents.
-        clients: whose certificates it accepts of clients.
-        verify: look at what clients present (verify_peer).
-        require: take nobody without (fail_if_no_peer_cert).
+        node: the node.
+        identity: the certificate of the listener.
+        clients: the authority of client certificates.
+        verify: whether client certificates are verified (verify_peer).
+        require: whether a client certificate is required (fail_if_no_peer_cert).
     """
     port = node.free_port()
     certificate = identity.write(node.folder / f"{port}.pem")
