@@ -133,7 +133,7 @@ def hooked(folder: Path) -> dict[str, tuple[list[str], int, str]]:
     return found
 
 
-def test_the_hooks_pass_on_the_files_of_init_and_fail_with_the_reason(project: Path) -> None:
+def test_the_hooks_accept_the_files_of_init_and_report_errors(project: Path) -> None:
     assert hooked(project) == {}
     assert done(project, "pulsekit", "init").returncode == 0
     found = hooked(project)

@@ -270,7 +270,7 @@ async def test_a_broker_can_be_given_in_parts(user: PulseUser) -> None:
         ({"host": "h", "user": "u", "tls": False}, "clear text to h"),
     ],
 )
-def test_wrong_parts_are_refused_without_showing_the_password(parts: dict[str, Any], words: str) -> None:
+def test_invalid_parts_are_refused_without_showing_the_password(parts: dict[str, Any], words: str) -> None:
     if "port" not in parts or "host" in parts:
         parts["password"] = "s3cret"
     with pytest.raises(pulsekit.ConfigurationError, match=words) as caught:
@@ -295,7 +295,7 @@ def test_a_broker_on_another_machine_is_reached_by_tls() -> None:
     ]
 
 
-async def test_the_first_connection_is_tried_again_while_a_broker_starts(user: PulseUser) -> None:
+async def test_the_first_connection_is_retried_while_a_broker_starts(user: PulseUser) -> None:
     backing_off = asyncio.Event()
 
     def on_state(name: str, state: State) -> None:
@@ -338,5 +338,5 @@ async def test_a_health_check_asks_on_each_connection_in_use(
         assert blocking.state is pulsekit.State.READY
 
 
-async def test_a_refusal_is_final_also_while_the_first_connection_is_tried_again(user: PulseUser) -> None:
+async def test_a_refusal_is_final_during_retries_of_the_first_connection(user: PulseUser) -> None:
     assert isinstance(await refusal(f"{user.url}nope", retry_for=60), pulsekit.VirtualHostRefused)

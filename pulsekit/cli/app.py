@@ -79,7 +79,7 @@ class _Root(Group):
     """The group of all commands. If stdout is a closed pipe, it exits with CLOSED_PIPE instead of typer's 1."""
 
     def make_context(self, *args: Any, **extra: Any) -> Any:
-        with _closed_pipe_told():
+        with _closed_pipe_exits():
             return super().make_context(*args, **extra)
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -101,7 +101,7 @@ class _Root(Group):
                 formatter.write_dl(rows)
 
     def invoke(self, ctx: Any) -> Any:
-        with _closed_pipe_told():
+        with _closed_pipe_exits():
             return super().invoke(ctx)
 
 
@@ -211,7 +211,7 @@ def _set_off(text: str) -> str:
 
 
 @contextmanager
-def _closed_pipe_told() -> Iterator[None]:
+def _closed_pipe_exits() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError as error:

@@ -140,9 +140,9 @@ class _Copier:
         copied = {}
         for keyword, value in schema.items():
             shape, since = KEYWORDS.get(keyword, ("", 9))
-            told_otherwise = shape in {"definitions", "format", "value"}
+            is_elsewhere = shape in {"definitions", "format", "value"}
             allows_all = shape == "additional" and value is True  # it does not compile in draft 4
-            if since <= self._checked.draft and not told_otherwise and not allows_all:
+            if since <= self._checked.draft and not is_elsewhere and not allows_all:
                 copied[keyword] = self._value(shape, value, within + 1)
         more: list[Subschema] = []
         if "const" in schema and self._checked.has("const"):  # without detailed exceptions `const` does not compile

@@ -230,8 +230,8 @@ class _Checker:
         except (re.error, OverflowError, RecursionError) as error:
             self._need(False, where, f"{pattern!a} is not a valid regular expression: {error}")
 
-    def _need(self, holds: object, where: str, otherwise: str) -> None:
-        if not holds:
+    def _need(self, condition: object, where: str, otherwise: str) -> None:
+        if not condition:
             raise SchemaError(f"the schema is invalid at {where or 'its root'}: it {otherwise}")
 
 

@@ -47,7 +47,7 @@ MOST_PROBLEMS = 100_000  # problems of one payload; finding them takes some seco
 
 # The exceptions of compiled code and of `explain` for values that JSON cannot represent: integers beyond floats, NaN,
 # keys that are not text, deep nesting.
-_SURPRISES = (ArithmeticError, LookupError, NameError, RecursionError, TypeError, ValueError)
+_UNJUDGED = (ArithmeticError, LookupError, NameError, RecursionError, TypeError, ValueError)
 
 
 class Schema:
@@ -99,7 +99,7 @@ class Schema:
             validator(value)
         except Refused:
             return False
-        except _SURPRISES:  # too much for the compiled code: `explain` decides
+        except _UNJUDGED:  # too much for the compiled code: `explain` decides
             return not self._explain(value, profile)
         return True
 
@@ -135,7 +135,7 @@ class Schema:
             return tuple(found)
         except RecursionError:
             return (Problem("", "depth", "is nested too deeply to be validated"),)
-        except _SURPRISES as error:
+        except _UNJUDGED as error:
             return (Problem("", "json", f"contains a value that JSON cannot represent: {error}"),)
 
     def _compile(self, profile: Profile) -> Validator:

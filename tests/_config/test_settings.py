@@ -149,7 +149,7 @@ def test_a_selected_login_is_complete_and_names_what_it_overrides(tmp_path: Path
         ("work", "amqps://me:pw@h/", "a URL and the login 'work' both select the broker"),
     ],
 )
-def test_a_login_that_cannot_be_used_is_refused(
+def test_an_invalid_login_is_refused(
     tmp_path: Path, logins: dict[str, str], login: str, url: str | None, words: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=words):

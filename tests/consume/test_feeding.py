@@ -44,7 +44,7 @@ async def decide(message: Message) -> None:
         raise error
 
 
-def test_a_function_runs_in_the_thread_of_the_test_outside_of_event_loops() -> None:
+def test_a_function_runs_in_the_thread_of_the_test_without_a_loop() -> None:
     def on_message(message: Message) -> None:
         assert threading.current_thread() is threading.main_thread()
         asyncio.run(decide(message))
@@ -89,7 +89,7 @@ def test_the_policy_of_a_worker_decides_as_on_a_broker() -> None:
         feed(Worker(lambda _: None, policy=retry), [("x", "k")])
 
 
-def test_a_message_has_the_exchange_of_the_worker_and_the_parts_of_a_draft() -> None:
+def test_a_message_has_the_workers_exchange_and_the_drafts_fields() -> None:
     seen: list[Message] = []
     key = "primary.T1.0.group.worker.provisioner.type.scheduler.G1._"
     draft = Draft({}, key, cc=("route.x",), headers={"h": 1}, properties=pulsekit.Properties(message_id="m"))

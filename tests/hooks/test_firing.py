@@ -83,7 +83,7 @@ def test_each_reason_for_no_task_is_an_outcome(parts: Any, routed: Any, outcome:
     assert reason in firing.reason
 
 
-def test_mistakes_are_found_without_a_message() -> None:
+def test_errors_of_a_hook_are_found_without_a_message() -> None:
     bindings = (
         Binding("exchange/hgpushes/v3", "try"),
         Binding("exchange/taskcluster-queue/v1/task-failed", "nonsense.#"),
@@ -159,7 +159,7 @@ def test_hooks_of_the_api_are_one_or_several(tmp_path: Path) -> None:
         ("a/b: *x", "has no anchor"),
     ],
 )
-def test_a_file_that_is_no_hook_is_refused_with_its_place(text: str, words: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_hook_is_refused_with_its_position(text: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         read_hooks(write(tmp_path, text))
     assert words in str(caught.value)
@@ -167,7 +167,7 @@ def test_a_file_that_is_no_hook_is_refused_with_its_place(text: str, words: str,
 
 @pytest.mark.corpus
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not beside the checkout")
-def test_the_hook_of_the_corpus_fires_on_a_push_and_on_nothing_else() -> None:
+def test_the_hook_of_the_corpus_fires_only_on_a_push() -> None:
     (one,) = read_hooks(CORPUS / "hooks" / "hg-push.json")
     routed = RoutedMessage(("integration/example",), "exchange/hgpushes/v2")
     data = {

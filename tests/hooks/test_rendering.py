@@ -82,7 +82,7 @@ def test_operators_have_the_results_of_javascript(template: Any, value: Any) -> 
     assert render(template, CONTEXT) == value
 
 
-def test_an_error_has_its_place_in_the_template() -> None:
+def test_an_error_has_its_position_in_the_template() -> None:
     with pytest.raises(TemplateError, match=r"at template\.routes\[1\]: TemplateError: index out of bounds") as caught:
         render({"routes": ["a", "${payload.none[0]}"]}, CONTEXT)
     assert caught.value.place == ".routes[1]"

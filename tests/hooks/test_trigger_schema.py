@@ -59,7 +59,7 @@ def test_the_default_schema_discards_every_message_with_a_property() -> None:
         ([], "must be an object"),
     ],
 )
-def test_a_schema_that_ajv_refuses_has_an_error_with_its_place(schema: Any, words: str) -> None:
+def test_a_schema_that_ajv_refuses_has_an_error_with_position(schema: Any, words: str) -> None:
     assert words in TriggerSchema(schema).error
     with pytest.raises(SchemaError, match=re.escape(words)):
         TriggerSchema(schema).problems({})
@@ -74,7 +74,7 @@ def test_a_schema_that_ajv_refuses_has_an_error_with_its_place(schema: Any, word
         {"$schema": "http://json-schema.org/draft-07/schema", "$comment": "c", "examples": [1], "deprecated": True},
     ],
 )
-def test_what_ajv_does_not_compile_is_no_error(schema: Any) -> None:
+def test_a_schema_that_ajv_does_not_compile_is_no_error(schema: Any) -> None:
     assert not TriggerSchema(schema).error
 
 
@@ -104,7 +104,7 @@ def test_a_problem_has_the_pattern_or_format_of_the_hook() -> None:
     ]
 
 
-def test_a_schema_that_refers_to_itself_without_end_is_an_error() -> None:
+def test_a_circular_schema_is_an_error() -> None:
     with pytest.raises(SchemaError, match="refers to itself"):
         TriggerSchema({"$ref": "#"}).problems({})
 

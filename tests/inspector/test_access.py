@@ -55,9 +55,7 @@ MATRIX: list[tuple[str, str, dict[str, str], int]] = [
 
 
 @pytest.mark.parametrize(("method", "path", "changed", "status"), MATRIX)
-def test_a_request_is_refused_unless_it_is_of_the_own_page(
-    method: str, path: str, changed: dict[str, str], status: int
-) -> None:
+def test_a_request_of_another_page_is_refused(method: str, path: str, changed: dict[str, str], status: int) -> None:
     access, other = Access(8000), Access(8001)
     session = access.exchange(access.token)
     headers = {"host": HOST, "cookie": f"pulsekit-8000={session}", "content-type": "application/json"} | changed

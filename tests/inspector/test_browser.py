@@ -89,7 +89,7 @@ async def select_last(page: Any) -> None:
     await page.locator("#payload:not(:empty)").wait_for()
 
 
-async def test_from_the_command_to_the_first_message_and_to_its_end(
+async def test_the_command_shows_its_first_message_and_ends(
     opener: Opener, pulse: pulsekit.Pulse, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     await pulse.create_exchange(exchange)
@@ -112,9 +112,7 @@ async def test_from_the_command_to_the_first_message_and_to_its_end(
         assert "Traceback" not in command.stderr.read()
 
 
-async def test_bindings_come_and_go_in_the_page_and_no_message_is_lost(
-    opener: Opener, pulse: pulsekit.Pulse, exchange: str
-) -> None:
+async def test_bindings_change_in_the_page_without_loss(opener: Opener, pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     async with LiveSource(pulse, [Binding(exchange, "a.#")]) as source, Served(source) as served:
         page = await opener.open(served.address)
@@ -230,7 +228,7 @@ async def test_the_details_of_a_message_and_what_can_be_copied(
         await again.locator("#details").get_by_text("Treeherder: stored").wait_for()
 
 
-async def test_a_lost_connection_of_page_or_broker_is_seen_and_continues(
+async def test_a_lost_connection_of_page_or_broker_is_shown_and_restored(
     opener: Opener, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     servers: list[Any] = []
@@ -256,7 +254,7 @@ async def test_a_lost_connection_of_page_or_broker_is_seen_and_continues(
 
 
 @ONE_BROKER
-async def test_nothing_in_a_message_executes_or_leaves_the_page(
+async def test_a_message_executes_nothing_and_sends_nothing(
     opener: Opener, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     await pulse.create_exchange(exchange)
@@ -397,7 +395,7 @@ async def test_a_recording_of_a_hundred_thousand_messages_is_opened_without_a_br
 
 
 @ONE_BROKER
-async def test_a_page_that_is_too_slow_continues_with_the_newest_and_says_what_it_missed(
+async def test_a_slow_page_continues_with_the_newest_and_counts_missed_messages(
     opener: Opener, pulse: pulsekit.Pulse, exchange: str
 ) -> None:
     await pulse.create_exchange(exchange)

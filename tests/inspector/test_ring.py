@@ -16,7 +16,7 @@ def message(size: int = 0) -> Message:
 
 
 @pytest.mark.parametrize(("count", "size"), [(3, 1 << 30), (1000, 3500)])
-def test_the_oldest_messages_are_dropped_and_counted_whatever_the_limit(count: int, size: int) -> None:
+def test_the_oldest_messages_are_dropped_and_counted_at_each_limit(count: int, size: int) -> None:
     ring = Ring(count, size)
     for _ in range(10):
         ring.add(message())
@@ -27,14 +27,14 @@ def test_the_oldest_messages_are_dropped_and_counted_whatever_the_limit(count: i
     assert ring.size <= size
 
 
-def test_a_message_over_the_limit_is_kept_alone_and_a_gap_is_no_dropped_message() -> None:
+def test_only_messages_over_the_limit_count_as_dropped() -> None:
     ring = Ring(10, 2000)
     ring.add(Gap(NOW, NOW, 2, lossy=True))
     ring.add(message(5000))
     assert (ring.first, ring.last, ring.messages, ring.dropped) == (2, 2, 1, 0)
 
 
-def test_clearing_drops_nothing_and_the_numbers_go_on() -> None:
+def test_clearing_counts_nothing_as_dropped_and_numbers_continue() -> None:
     ring = Ring()
     ring.add(message())
     ring.clear()

@@ -112,7 +112,9 @@ async def test_bindings_change_while_messages_flow_and_each_has_its_state(pulse:
         assert await bodies(visitor, await visitor.rows(1, f"after={rows[-1]['n']}")) == [402]
 
 
-async def test_a_stream_continues_where_it_was_and_counts_what_it_missed(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_stream_continues_at_its_position_and_counts_missed_messages(
+    pulse: pulsekit.Pulse, exchange: str
+) -> None:
     await pulse.create_exchange(exchange)
     async with LiveSource(pulse, [Binding(exchange, "#")], Ring(count=10)) as source, opened(source) as visitor:
         await send(pulse, exchange, numbered(0, 5))
@@ -157,7 +159,7 @@ async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exc
         assert len((await visitor.ask("/api/recording")).body.splitlines()) == 2
 
 
-async def test_the_download_is_what_a_parallel_recording_has_but_for_the_time(
+async def test_the_download_equals_a_parallel_recording_except_for_times(
     pulse: pulsekit.Pulse, exchange: str, tmp_path: Path
 ) -> None:
     await pulse.create_exchange(exchange)
@@ -218,7 +220,7 @@ async def test_a_lost_connection_is_a_gap_and_bindings_added_meanwhile_are_bound
             assert await bodies(visitor, [rows[0], rows[2]]) == [0, 1]
 
 
-async def test_a_page_that_does_not_read_is_behind_and_the_memory_stays(pulse: pulsekit.Pulse, exchange: str) -> None:
+async def test_a_page_that_does_not_read_uses_constant_memory(pulse: pulsekit.Pulse, exchange: str) -> None:
     await pulse.create_exchange(exchange)
     ring = Ring(count=200)
     async with LiveSource(pulse, [Binding(exchange, "#")], ring) as source, opened(source) as visitor:
@@ -236,7 +238,7 @@ async def test_a_page_that_does_not_read_is_behind_and_the_memory_stays(pulse: p
                 break
 
 
-async def test_a_recording_is_shown_to_its_damage(tmp_path: Path) -> None:
+async def test_a_recording_is_shown_up_to_its_damage(tmp_path: Path) -> None:
     path = tmp_path / "jobs.ndjson"
     record = {
         "v": 1,
@@ -265,7 +267,7 @@ async def test_a_recording_is_shown_to_its_damage(tmp_path: Path) -> None:
                 break
 
 
-async def test_nothing_of_the_login_is_on_the_page(
+async def test_the_page_does_not_contain_the_login(
     user: PulseUser, exchange: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -286,7 +288,7 @@ async def test_nothing_of_the_login_is_on_the_page(
             assert visitor.cookie.partition("=")[2] not in caplog.text
 
 
-def test_no_other_command_loads_the_page_and_without_the_extra_one_line_says_how_to_install_it() -> None:
+def test_the_page_is_loaded_only_by_its_command_and_needs_the_extra() -> None:
     code = """
 import sys
 sys.modules["starlette"] = None

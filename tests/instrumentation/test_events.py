@@ -69,7 +69,7 @@ class Seen(Instrumentation):
         return [details for called, details in self.events if called == name]
 
 
-async def test_each_message_is_seen_from_publish_to_settlement(exchange: str, user: PulseUser) -> None:
+async def test_each_message_is_observed_from_publish_to_settlement(exchange: str, user: PulseUser) -> None:
     seen, queue = Seen(), f"queue/{user.name}/jobs"
 
     async def handler(message: pulsekit.Message) -> None:
@@ -114,7 +114,7 @@ async def test_each_message_is_seen_from_publish_to_settlement(exchange: str, us
     assert {one.broker.user for one in seen.of("on_state")} == {user.name}
 
 
-async def test_a_gap_and_a_late_settlement_are_seen(exchange: str, user: PulseUser, pulse: pulsekit.Pulse) -> None:
+async def test_a_gap_and_a_late_settlement_are_observed(exchange: str, user: PulseUser, pulse: pulsekit.Pulse) -> None:
     seen = Seen()
     async with (
         Proxy(user.url) as proxy,
@@ -152,7 +152,7 @@ class Broken(Instrumentation):
 
 
 @pytest.mark.parametrize("useless", [None, {"x": 1}, {"x" * 300: "1"}, {"x": "\ud800"}, {"x": "1" * 70_000}, 7])
-async def test_an_instrumentation_that_raises_harms_no_message_and_is_logged_once(
+async def test_an_instrumentation_that_raises_affects_no_message_and_is_logged_once(
     exchange: str, user: PulseUser, useless: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     seen, handled = Seen(), []
@@ -180,7 +180,7 @@ async def test_an_instrumentation_that_raises_harms_no_message_and_is_logged_onc
         assert methods == {"on_publish", "fail"}
 
 
-def test_what_is_no_instrumentation_is_refused_at_once() -> None:
+def test_an_invalid_instrumentation_is_refused_at_once() -> None:
     class Half:
         def on_publish(self, details: object) -> None: ...
 
@@ -192,7 +192,7 @@ def test_what_is_no_instrumentation_is_refused_at_once() -> None:
             pulsekit.connect("amqp://me:me@127.0.0.1/", instrumentation=wrong)  # type: ignore[arg-type]
 
 
-def test_a_synchronous_program_is_seen_too(user: PulseUser, exchange: str) -> None:
+def test_a_synchronous_program_is_observed(user: PulseUser, exchange: str) -> None:
     seen = Seen()
     with (
         pulsekit.sync.connect(user.url, instrumentation=seen) as pulse,
@@ -207,7 +207,7 @@ def test_a_synchronous_program_is_seen_too(user: PulseUser, exchange: str) -> No
     assert [one.settlement.value for one in seen.of("on_settle")] == ["ack"] * 2
 
 
-async def test_a_worker_has_its_own_instrumentation(user: PulseUser, exchange: str) -> None:
+async def test_a_worker_has_a_separate_instrumentation(user: PulseUser, exchange: str) -> None:
     seen = Seen()
     queue = f"queue/{user.name}/jobs"
     workers = Workers(

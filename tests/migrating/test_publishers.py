@@ -63,7 +63,7 @@ class Bound:
 
 
 @BOTH
-async def test_a_push_counts_as_notified_only_when_the_broker_has_it(
+async def test_a_push_counts_as_notified_after_its_confirm(
     pulse: pulsekit.Pulse, user: PulseUser, tmp_path: Path, form: str
 ) -> None:
     place, bound = Place(tmp_path, user), Bound(pulse, "pushes")
@@ -112,7 +112,7 @@ def post(port: int, releases: range | list[int]) -> list[int]:
 
 
 @BOTH
-async def test_a_request_succeeds_only_when_a_queue_has_the_message(
+async def test_a_request_succeeds_after_a_queue_has_the_message(
     pulse: pulsekit.Pulse, user: PulseUser, tmp_path: Path, form: str
 ) -> None:
     place, bound = Place(tmp_path, user), Bound(pulse, "releases")

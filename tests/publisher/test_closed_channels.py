@@ -230,7 +230,7 @@ async def test_a_timeout_names_the_reason_for_which_the_broker_blocks(
         assert early.detail == "sent; the broker blocks publishers: low on memory"
 
 
-async def test_publishing_stops_if_the_broker_answers_nothing(
+async def test_publishing_stops_if_the_broker_does_not_answer(
     pulse: pulsekit.Pulse, exchange: str, block: Callable[[], None]
 ) -> None:
     publisher = pulse.publisher(exchange)

@@ -193,7 +193,7 @@ def test_private_files_are_written_only_for_their_owner(tmp_path: Path) -> None:
         "a\\0b.json",
     ],
 )
-def test_a_project_names_no_schema_outside_of_itself(name: str, tmp_path: Path) -> None:
+def test_a_project_cannot_use_a_schema_outside_of_its_folder(name: str, tmp_path: Path) -> None:
     outside, project = tmp_path / "outside.json", tmp_path / "project"
     outside.write_text("{}")
     (project / "below").mkdir(parents=True)

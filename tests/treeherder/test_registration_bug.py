@@ -105,7 +105,7 @@ def _tokens(text: str) -> list[Token]:
 
 
 @given(_HOSTILE, _HOSTILE, _HOSTILE)
-def test_no_name_is_a_link_or_a_paragraph_of_the_bug(name: str, destination: str, project: str) -> None:
+def test_no_name_becomes_a_link_or_a_paragraph_of_the_bug(name: str, destination: str, project: str) -> None:
     registration = Registration(f"exchange/www.evil.com/{name}", [destination], [project])
     bug = Bug({Target.PRODUCTION: registration})
     usual = Bug({Target.PRODUCTION: TRIAL})

@@ -32,10 +32,10 @@ def command() -> int:
 
     Everything runs in this process, on a sandbox that stops afterwards. Nothing leaves this machine.
     """
-    return run(_journey())
+    return run(_steps())
 
 
-async def _journey() -> int:
+async def _steps() -> int:
     from pulsekit.bindings.registration import Registration
     from pulsekit.pulse import Pulse
     from pulsekit.sandbox import Sandbox

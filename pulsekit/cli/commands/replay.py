@@ -197,7 +197,7 @@ class _Recording:
         dropped = DroppedFields()
         check_seekable(self.file)
         first = last = None
-        records = self._records(tell=True)
+        records = self._records(report=True)
         for due, record in schedule(
             islice(self._chosen(records), self.count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
         ):
@@ -239,7 +239,7 @@ class _Recording:
         matches = self.wanted.matches
         return (record for record in records if matches(record_value(record)))
 
-    def _records(self, *, tell: bool = False) -> Iterator[Record]:
+    def _records(self, *, report: bool = False) -> Iterator[Record]:
         from pulsekit.recordings.reader import read_recording
         from pulsekit.records.record import Record
 
@@ -249,10 +249,10 @@ class _Recording:
                     yield entry
         except DamagedRecording as error:
             if not self.salvage:
-                if tell and error.count:
+                if report and error.count:
                     note("nothing was sent; add --salvage to send the messages before the damage")
                 raise
-            if tell:
+            if report:
                 warn(str(error))
 
 

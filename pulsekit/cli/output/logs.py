@@ -10,7 +10,7 @@ from pulsekit.cli.output.output import note, warn
 __all__ = ["print_warnings"]
 
 
-class _Told(logging.Handler):
+class _Printer(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
         warn(record.getMessage() if error is None else f"{record.getMessage()}: {type(error).__name__}: {error}")
@@ -22,8 +22,8 @@ class _Frames(logging.Handler):
 
 
 _HANDLERS = {
-    "pulsekit": _Told(logging.WARNING),
-    "asyncio": _Told(logging.WARNING),
+    "pulsekit": _Printer(logging.WARNING),
+    "asyncio": _Printer(logging.WARNING),
     # pulsekit translates the errors of these libraries. Without a handler, logging would print their records on stderr.
     "aiormq": logging.NullHandler(),
     "aio_pika": logging.NullHandler(),

@@ -61,10 +61,10 @@ class Receipts:
         self._returned: Receipt | None = None  # the first one, until the warning about it is printed
         self._one_key = True  # whether all returned messages have the key of the first one
 
-    def _show(self, receipt: Receipt, *, told: bool) -> None:
+    def _show(self, receipt: Receipt, *, reported: bool) -> None:
         self.counts[receipt.outcome] += 1
         index, self._index = self._index, self._index + 1
-        if receipt.outcome == "invalid" and not told:
+        if receipt.outcome == "invalid" and not reported:
             fail(f"message {self._index}: {receipt.detail}")
         if receipt.outcome == "returned" and self.counts["returned"] == 1:
             self._returned = receipt
@@ -111,7 +111,7 @@ class Receipts:
                 async with aclosing(receipts):
                     async for receipt in receipts:
                         refused = receipt.index < 0
-                        self._show(receipt, told=refused)
+                        self._show(receipt, reported=refused)
                         if refused:
                             continue
                         if self.total is not None or self._index > _MANY:  # before, each receipt is a line

@@ -172,8 +172,8 @@ def gap_words(gap: Gap) -> str:
     """Return the duration of a gap and its consequence for messages, as text."""
     lasted = (gap.end - gap.start).total_seconds()
     if gap.created:
-        away = f"the connection was lost for {lasted:.1f} s; " if lasted else ""
-        return f"{away}the queue did not exist and was created: if it existed before, its messages are lost"
+        outage = f"the connection was lost for {lasted:.1f} s; " if lasted else ""
+        return f"{outage}the queue did not exist and was created: if it existed before, its messages are lost"
     lost = "messages of that time are not shown" if gap.lossy else "its queue kept the messages of that time"
     return f"the connection was lost for {lasted:.1f} s; {lost}"
 

@@ -183,8 +183,8 @@ class Deliveries:
 
     def commit(self) -> None:
         """Apply the settlements of the transaction, and begin the next one."""
-        held, self._transaction = self._transaction or [], []
-        for settled, outcome in held:
+        pending, self._transaction = self._transaction or [], []
+        for settled, outcome in pending:
             self._apply(settled, outcome)
 
     def roll_back(self) -> None:

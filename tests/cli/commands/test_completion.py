@@ -217,7 +217,7 @@ def test_an_unreadable_configuration_suggests_and_prints_nothing(suggest, folder
     assert values(suggest("publish", "--excha")) == ["--exchange"]
 
 
-def test_logins_of_the_user_are_proposed_without_what_a_shell_interprets(suggest, monkeypatch, tmp_path) -> None:
+def test_logins_are_suggested_unless_a_shell_would_interpret_them(suggest, monkeypatch, tmp_path) -> None:
     (tmp_path / "pulsekit").mkdir()
     (tmp_path / "pulsekit" / "config.yml").write_text("logins: {work: {}, wide: {}, other: {}, 'w x': {}, '-w': {}}")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))

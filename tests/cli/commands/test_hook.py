@@ -117,7 +117,7 @@ a/two: {template_file: t.yml}
     assert "Did you mean 'a/two'?" in unknown.err
 
 
-def test_text_of_messages_and_hooks_cannot_act_on_the_terminal(folder: Path) -> None:
+def test_text_of_messages_and_hooks_cannot_control_the_terminal(folder: Path) -> None:
     hook = HOOK | {"task": {"name": "${payload.payload.data.source}\x1b[31m"}, "hookId": "\x1b[31m"}
     (folder / "hook.json").write_text(json.dumps(hook))
     given = json.dumps(message(push(source="\x1b]0;\u202e")))

@@ -61,7 +61,7 @@ async def test_the_example_job_can_be_published_unchanged(broker: RabbitMQ, spaw
             assert message.payload["owner"] == user.name
 
 
-def test_each_job_is_another_one(call, folder) -> None:
+def test_each_job_is_new(call, folder) -> None:
     call("init")
     first = (folder / "job.yml").read_text()
     call("init", "--force")
@@ -75,7 +75,7 @@ def test_names_are_those_given(call, folder) -> None:
     assert "owner: team\n" in (folder / "job.yml").read_text()
 
 
-def test_the_exchange_is_that_of_who_logs_in(call, folder, monkeypatch) -> None:
+def test_the_exchange_is_that_of_the_logged_in_user(call, folder, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_URL", "amqps://some.one:secret@pulse.mozilla.org/")
     call("init")
     text = (folder / "pulsekit.yml").read_text()
@@ -84,7 +84,7 @@ def test_the_exchange_is_that_of_who_logs_in(call, folder, monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["pulsekit.yml", "pulsekit.schema.json", "job.yml"])
-def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> None:
+def test_existing_files_are_overwritten_only_with_force(call, folder, name) -> None:
     (folder / name).write_text("mine: [")
     result = call("init")
     assert (result.code, result.err) == (2, f"error: {name} already exists: add --force to overwrite\n")
@@ -102,7 +102,7 @@ def test_what_is_there_is_overwritten_only_when_forced(call, folder, name) -> No
         (["here"], "unexpected extra argument"),
     ],
 )
-def test_names_that_cannot_be_write_nothing(call, folder, arguments, words) -> None:
+def test_invalid_names_write_nothing(call, folder, arguments, words) -> None:
     result = call("init", *arguments)
     assert result.code == 2
     assert words in result.err

@@ -75,7 +75,7 @@ def test_every_form_of_file_and_pipe_gives_a_line_a_job(call, folder, name, text
         )
 
 
-def test_of_a_record_the_payload_is_shown(call) -> None:
+def test_the_payload_of_a_record_is_shown(call) -> None:
     record = {"v": 1, "exchange": "exchange/me/v1/jobs", "routing_key": "treeherder.try._"}
     gap = {"v": 1, "type": "gap", "from": "x", "to": "y", "lossy": True}
     bodies = [{"payload": PENDING}, {"body": json.dumps(PENDING)}, {"payload": 1, "body": json.dumps(PENDING)}]
@@ -83,7 +83,7 @@ def test_of_a_record_the_payload_is_shown(call) -> None:
     assert (result.code, stored(result)) == (0, [preview_job(PENDING)] * 3)
 
 
-def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) -> None:
+def test_an_invalid_job_has_its_errors_in_its_line(call, folder) -> None:
     (folder / "jobs.ndjson").write_text(ndjson(PENDING, BROKEN, UNTIMELY, COMPLETED) + "{]\n")
     result = call("preview", "jobs.ndjson")
     assert result.code == 1
@@ -116,7 +116,7 @@ def test_a_job_that_the_schema_refuses_has_its_errors_in_its_line(call, folder) 
     assert result.err == "Treeherder would drop 3 and store 2, if it has the projects and the pushes\n"
 
 
-def test_of_a_record_the_errors_have_their_place_in_the_file(call) -> None:
+def test_errors_in_a_record_have_their_position_in_the_file(call) -> None:
     record = {"routing_key": "a", "payload": BROKEN}
     result = call("preview", stdin=ndjson(record, {"routing_key": "a", "body_b64": "!"}))
     assert result.code == 1
@@ -164,14 +164,14 @@ def test_every_value_that_json_represents_can_be_shown(call) -> None:
         (["nowhere.json"], None, 74, "error: nowhere.json: No such file or directory"),
     ],
 )
-def test_what_cannot_be_read_ends_with_its_status(call, folder, arguments, stdin, code, words) -> None:
+def test_unreadable_input_is_an_error(call, folder, arguments, stdin, code, words) -> None:
     (folder / "empty.json").write_text("\n")
     result = call("preview", *arguments, stdin=stdin)
     assert (result.code, result.out) == (code, "")
     assert words in result.err
 
 
-def test_a_pipe_is_shown_as_it_comes(folder) -> None:
+def test_a_pipe_is_shown_as_it_arrives(folder) -> None:
     for output, first in (("ndjson", '{"job":'), ("pretty", "try 5c3e1f4b9d2a")):
         with Child(
             [sys.executable, "-m", "pulsekit", "preview", "-o", output],
@@ -237,7 +237,7 @@ def test_a_job_is_drawn_with_its_row_and_its_details(call, folder) -> None:
     ]
 
 
-def test_what_a_job_does_not_say_has_no_line(call) -> None:
+def test_a_missing_field_of_a_job_has_no_line(call) -> None:
     out = call("preview", "-o", "pretty", stdin=json.dumps(PENDING)).out
     labels = [line.split("  ")[0] for line in out.splitlines()[3:]]
     assert labels == [
@@ -292,13 +292,13 @@ def test_a_dropped_job_has_reasons_and_no_drawing(call, folder) -> None:
     assert '  /timeScheduled  "soon" is not a date or time' in third
 
 
-def test_reasons_and_pictures_come_in_the_order_of_the_file(call) -> None:
+def test_reasons_and_drawings_are_in_the_order_of_the_file(call) -> None:
     out = call("preview", "-o", "pretty", stdin=ndjson(job(1, project="first"), BROKEN, job(2, project="second"))).out
     places = [out.index(words) for words in ("first", "<stdin>:2:", "second")]
     assert places == sorted(places)
 
 
-def test_a_symbol_of_very_many_digits_is_drawn_too(call, folder) -> None:
+def test_a_symbol_of_many_digits_is_drawn(call, folder) -> None:
     (folder / "jobs.json").write_text(json.dumps([job(1, jobSymbol="9" * 25, chunkId=10**4299), job(2)]))
     result = call("preview", "jobs.json", "-o", "pretty")
     assert result.code == 0
@@ -306,7 +306,7 @@ def test_a_symbol_of_very_many_digits_is_drawn_too(call, folder) -> None:
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
-def test_a_picture_fits_the_terminal(on_terminal, folder, columns) -> None:
+def test_a_drawing_fits_the_terminal(on_terminal, folder, columns) -> None:
     jobs = [job(number, jobSymbol="bc", chunkId=number + 1) for number in range(40)]
     jobs += [job(100, jobName="x" * 139, platform="windows11-64-24h2-hw-ref-shippable-quantum-render", owner="o" * 50)]
     jobs[-1]["logs"] = []
@@ -320,7 +320,7 @@ def test_a_picture_fits_the_terminal(on_terminal, folder, columns) -> None:
     assert re.findall(r"bc\d+", many.partition("windows11")[0]) == [f"bc{number + 1}" for number in range(40)]
 
 
-def test_a_link_is_left_whole_for_the_terminal_to_wrap(on_terminal, folder) -> None:
+def test_a_link_is_not_divided(on_terminal, folder) -> None:
     url = "https://ci.example.com/" + "x" * 200
     (folder / "job.json").write_text(json.dumps(COMPLETED | {"logs": [{"name": "live_backing_log", "url": url}]}))
     assert f"  {url}\n" in SGR.sub("", on_terminal("preview", "job.json", columns=60).out)
@@ -346,7 +346,7 @@ def test_a_symbol_has_the_colour_of_its_result(on_terminal, folder) -> None:
         assert f"\x1b[{colour}m{words}\x1b[0m" in legend
 
 
-def test_without_colours_nothing_is_painted(on_terminal, folder) -> None:
+def test_without_colours_the_drawing_is_plain(on_terminal, folder) -> None:
     (folder / "jobs.ndjson").write_text(ndjson(COMPLETED, BROKEN))
     for env in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         out = on_terminal("preview", "jobs.ndjson", env=env).out
@@ -365,7 +365,7 @@ def test_text_in_a_job_cannot_control_the_terminal(on_terminal, folder) -> None:
     assert out.count(r"\x1b[2J\u202e\x9b31m\x0a") == 2 + 2 + 5 + 2  # of the row, the title, the fields and the log
 
 
-def test_what_only_data_needs_does_not_load_what_draws(call, folder) -> None:
+def test_ndjson_output_does_not_load_the_drawing(call, folder) -> None:
     script = (
         "import sys; from pulsekit.cli import main; main(['preview']); print('rich' in sys.modules, file=sys.stderr)"
     )

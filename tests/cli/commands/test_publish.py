@@ -165,7 +165,7 @@ async def test_a_record_of_tail_keeps_key_headers_and_exact_body(
     assert (message.properties.expiration, message.properties.reply_to) == ("60000", "queue/x/y")
 
 
-async def test_a_record_goes_only_where_the_user_sends_it(
+async def test_a_record_is_sent_only_to_the_requested_destinations(
     user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     keys = {"CC": ["prod.cc"], "BCC": ["prod.bcc"]}
@@ -638,7 +638,7 @@ def test_a_pipe_named_as_a_file_is_refused_at_once(command: str, call: Call, fol
 
 
 @pytest.mark.parametrize("command", ["publish", "replay"])
-async def test_a_broker_that_answers_nothing_stops_everything(
+async def test_an_unresponsive_broker_stops_everything(
     command: str, user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     records = [{"routing_key": "k", "payload": number} for number in range(3000)]

@@ -102,7 +102,7 @@ class DryRunReport:
         self._out.wrapped(_head(message), "  ", key, ("  →  ", "dim"), bindings, size, hang=_WIDTH + 2)
         show_options(self._out, _WIDTH + 2, message.options, message.dropped)
         if message.preview is not None:
-            self._out.fitted(" " * (_WIDTH + 2), *_glimpse(message.project, message.preview))
+            self._out.fitted(" " * (_WIDTH + 2), *_summary_line(message.project, message.preview))
 
     def _record(self, message: DryRunMessage, source: str) -> None:
         report = PayloadReport(source, self.messages, message.problems, message.lint)
@@ -128,7 +128,7 @@ def _head(message: DryRunMessage) -> Cell:
     return f"{message.verdict:{_WIDTH}}", _VERDICTS[message.verdict]
 
 
-def _glimpse(project: str, form: dict[str, Any]) -> list[Cell]:
+def _summary_line(project: str, form: dict[str, Any]) -> list[Cell]:
     """Return one line with a job's result, symbol, row, name, project and revision: the result is never truncated."""
     job = form["job"]
     status = shown_status(job["state"], job["result"])

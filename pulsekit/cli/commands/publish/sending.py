@@ -116,8 +116,8 @@ class Sending:
                 self._dropped.print_all()
             counts = self._receipts.counts
             # A warning that nothing was received says everything, and --quiet shows no success.
-            told = self._receipts.warn_returned() and counts.keys() == {"returned"}
-            if not complete or not (told or (self._quiet and counts.keys() <= _GOOD)):
+            warned = self._receipts.warn_returned() and counts.keys() == {"returned"}
+            if not complete or not (warned or (self._quiet and counts.keys() <= _GOOD)):
                 note(f"{self._receipts.summary() or 'nothing was sent'}, to {self._plan.exchange} {_lasted(began)}")
             if not complete:
                 self._print_rest(publisher, self._planned)

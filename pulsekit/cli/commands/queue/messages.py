@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["peek", "take"]
 
-_GLANCE = 1000  # characters of a body shown on one line; terminals are narrower
+_MOST_SHOWN = 1000  # characters of a body shown on one line; terminals are narrower
 
 
 async def peek(pulse: Pulse, name: str, count: int, shown: Output, *, full: bool, force: bool) -> int:
@@ -95,7 +95,7 @@ def _show_message(shown: Output, number: int, message: Message, *, full: bool) -
     shown.line(f"{number}  ", message.exchange, " ", (message.routing_key, "key"), (f"{cc}{size}{marks}", "dim"))
     text = message.body.decode(errors="backslashreplace")
     if not full:
-        shown.fitted("   ", text[:_GLANCE])
+        shown.fitted("   ", text[:_MOST_SHOWN])
         return
     for line in _indented(text).split("\n"):
         shown.line("   ", line)

@@ -138,8 +138,8 @@ class Session:
         await follower.open(messages)
         if self._first_gap is not None:
             self._on_gap(self._first_gap)
-        standing = [binding for binding in self.bindings if binding not in self._refused]
-        note(f"listening on {', '.join(map(str, standing))}")
+        accepted = [binding for binding in self.bindings if binding not in self._refused]
+        note(f"listening on {', '.join(map(str, accepted))}")
         if store is not None:
             kept = await messages.depth()
             if kept.total:
