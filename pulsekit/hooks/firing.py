@@ -126,8 +126,8 @@ def fire(
 def check_hook(hook: Hook) -> tuple[BindingFinding, ...]:
     """Return the mistakes in a hook that are visible without a message, the worst first.
 
-    The rules are those of `pulsekit.bindings.lint`, and `exchange` for a name that the catalogue does not have but one
-    like it, `schema` for a schema that does not compile, and `discards-all` for one that allows only empty objects.
+    The rules are those of `pulsekit.bindings.lint`, `exchange` for a name that resembles one of the catalogue, `schema`
+    for a schema that does not compile, and `discards-all` for a schema that allows only empty objects.
     """
     found: list[BindingFinding] = []
     for binding, findings in lint(hook.bindings, least={"": 1}, layouts=KnownLayouts()).items():
