@@ -36,7 +36,7 @@ from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.transport import FrameRouter
 from pulsekit._amqp.types import Delivery
 from pulsekit._config.settings import load_settings
-from pulsekit._documents.document import parse_documents, parse_json
+from pulsekit._documents.document import parse_documents, parse_json, parse_yaml
 from pulsekit.bindings.coverage import covers
 from pulsekit.bindings.lint import lint
 from pulsekit.bindings.matching import check_key, check_pattern, explain_match, topic_matches
@@ -112,6 +112,8 @@ def _json(data: bytes) -> None:
 
 
 def _yaml(data: bytes) -> None:
+    with suppress(DocumentError):  # with anchors; an alias that multiplies must not fill the memory
+        json.dumps(parse_yaml(data, shared=True).value, allow_nan=False)
     try:
         documents = parse_documents(data, source="x.yml")
     except DocumentError as error:
@@ -488,7 +490,11 @@ _TASK = (
 
 TARGETS = {
     "json": Target(_json, _JSON, (json.dumps(COMPLETED).encode(), _NESTED)),
-    "yaml": Target(_yaml, _YAML, (b"a:\n- {b: 'c', d: \"\\x41\"}\n- |\n  e\n", b"[" * 200)),
+    "yaml": Target(
+        _yaml,
+        _YAML,
+        (b"a: &a [x]\nb: &b [*a, *a]\nc: {<<: {d: *b}}\n", b"a:\n- {b: 'c', d: \"\\x41\"}\n- |\n  e\n", b"[" * 200),
+    ),
     "records": Target(
         _records,
         _JSON + _RECORD,
