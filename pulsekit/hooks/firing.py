@@ -151,7 +151,7 @@ class HookTally:
 
     Attributes:
         outcomes: for the name of each hook, how often each outcome occurred.
-        reasons: for the name of each hook, how often each reason for not firing occurred, without indices.
+        reasons: for the name of each hook, how often each reason for not firing occurred.
     """
 
     def __init__(self, hooks: tuple[Hook, ...]) -> None:

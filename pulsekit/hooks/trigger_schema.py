@@ -146,19 +146,20 @@ class _Rewriter:
             # Ajv does not compile the patterns of `patternProperties` if they allow every value.
             unused = keyword == "patternProperties" and _is_unused(value, schema.get("additionalProperties", True))
             copied[keyword] = self._keyword(keyword, value, at, [] if unused else refusals)
-        if (name := copied.pop("format", None)) is not None and FORMATS.get(name):
-            added.append(FORMATS[name])
-            if "pattern" in FORMATS[name]:
-                self.texts[FORMATS[name]["pattern"]] = f"the format {name}"
+        if isinstance(copied.get("format"), str) and (rule := FORMATS.get(name := copied.pop("format"))):
+            added.append(rule)
+            if "pattern" in rule:
+                self.texts[rule["pattern"]] = f"the format {name}"
         if "$ref" in copied and len(copied) + len(added) > 1:
             added.append({"$ref": copied.pop("$ref")})
         if isinstance(copied.get("required"), list):
-            copied["required"] = [name for name in copied["required"] if name not in _INHERITED]
-            members = copied.get("properties")
-            if copied.get("additionalProperties") is False and set(copied["required"]) - set(members or ()):
+            copied["required"] = [name for name in copied["required"] if str(name) not in _INHERITED]
+            if copied.get("additionalProperties") is False and not _has_all(
+                copied["required"], copied.get("properties")
+            ):
                 # Beside such `additionalProperties`, the compiler refuses names that no object can have.
                 added.append({"required": copied.pop("required")})
-        if added:
+        if added and isinstance(copied.get("allOf", []), list):
             copied["allOf"] = [*copied.get("allOf", ()), *added]
         if schema.get("nullable") is True and "type" in copied:
             types = copied["type"] if isinstance(copied["type"], list) else [copied["type"]]
@@ -179,10 +180,13 @@ class _Rewriter:
                     if not (keyword == "properties" and name == "__proto__")
                 }
             case "patterns" if isinstance(value, dict):
-                return {
-                    self._pattern(name, refusals, where): self.copy(inner, f"{where}/{pointer_token(name)}")
-                    for name, inner in value.items()
-                }
+                patterns: dict[str, Any] = {}
+                for name, inner in value.items():
+                    pattern = self._pattern(name, refusals, where)
+                    while pattern in patterns:  # two patterns can have the same translation
+                        pattern += "(?:)"
+                    patterns[pattern] = self.copy(inner, f"{where}/{pointer_token(name)}")
+                return patterns
             case "pattern" if isinstance(value, str):
                 return self._pattern(value, refusals, where)
             case "format" if isinstance(value, str) and value not in FORMATS:
@@ -216,7 +220,7 @@ class _Rewriter:
 
     def _refuse_unknown(self, schema: Mapping[str, Any], refusals: list[str], where: str) -> None:
         """Note what Ajv's strict mode refuses in one subschema (https://ajv.js.org/strict-mode.html)."""
-        at = where or "/"
+        at = where or "the schema"
         for name in schema:
             if name == "id":
                 refusals.append(f'{at}: Ajv does not support "id": use "$id"')
@@ -235,6 +239,7 @@ class _Rewriter:
             refusals.append(f'{at}: Ajv refuses "additionalItems" if "items" is not a list')
         if "nullable" in schema:
             types = schema.get("type", [])
+            types = types if isinstance(types, list) else [types]
             if not isinstance(schema["nullable"], bool):
                 refusals.append(f'{at}: "nullable" must be true or false')
             elif not types:
@@ -249,6 +254,10 @@ class _Rewriter:
                 for name in members
                 if _finds(pattern, name)
             ]
+
+
+def _has_all(names: list[Any], members: Any) -> bool:
+    return isinstance(members, dict) and all(isinstance(name, str) and name in members for name in names)
 
 
 def _finds(pattern: str, text: str) -> bool:
@@ -297,10 +306,9 @@ def _reached(root: Any, target: Callable[[dict[str, Any]], Any]) -> Iterator[dic
 
 def _as_written(problem: Problem, texts: Mapping[str, str]) -> Problem:
     """Return the problem with the pattern or format of the hook, and without a hint: the message is not the user's."""
-    problem = replace(problem, hint="", suggestion=None)
-    pattern = problem.allowed.removeprefix("text that matches ")
-    if problem.rule != "pattern" or texts.get(pattern, pattern) == pattern:
-        return problem
-    rule = "format" if texts[pattern].startswith("the format ") else "pattern"
-    message, allowed = (text.replace(pattern, texts[pattern]) for text in (problem.message, problem.allowed))
-    return replace(problem, rule=rule, message=message, allowed=allowed)
+    message, allowed, rule = problem.message, problem.allowed, problem.rule
+    for pattern, written in texts.items():
+        if pattern != written and pattern in message:
+            message, allowed = message.replace(pattern, written), allowed.replace(pattern, written)
+            rule = "format" if rule == "pattern" and written.startswith("the format ") else rule
+    return replace(problem, message=message, allowed=allowed, rule=rule, hint="", suggestion=None)

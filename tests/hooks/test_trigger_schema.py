@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hooks.pairs import PUSH, PUSH_SCHEMA
+from hooks.pairs import KEYWORDS, PUSH, PUSH_SCHEMA, VALUES
 from pulsekit.errors import SchemaError
 from pulsekit.hooks import DEFAULT_SCHEMA, TriggerSchema
 from pulsekit.hooks.formats import FORMATS
@@ -102,11 +102,31 @@ def test_a_problem_has_the_pattern_or_format_of_the_hook() -> None:
         r'/a: must match ^\d+$, but "x" does not',
         '/b: must match the format date, but "y" does not',
     ]
+    (problem,) = TriggerSchema({"propertyNames": {"pattern": r"^\w$"}}).problems({"ab": 1})
+    assert problem.message == r'the name "ab" must match ^\w$, but "ab" does not'
 
 
 def test_a_circular_schema_is_an_error() -> None:
     with pytest.raises(SchemaError, match="refers to itself"):
         TriggerSchema({"$ref": "#"}).problems({})
+
+
+def test_two_patterns_with_one_translation_both_decide() -> None:
+    schema = {"patternProperties": {r"^\d": {"type": "string"}, "^[0-9]": {"minLength": 2}}}
+    assert fits(schema, {"1": "ab"})
+    assert not fits(schema, {"1": 1})
+    assert not fits(schema, {"1": "a"})
+
+
+def test_any_value_of_a_keyword_is_accepted_or_an_error() -> None:
+    for keyword, _ in KEYWORDS:
+        for value in VALUES[::2]:
+            schema = TriggerSchema({"type": "object", "nullable": False, keyword: value, "format": "date"})
+            assert isinstance(schema.error, str)
+    for beside in ({"required": [{}], "additionalProperties": False}, {"properties": 1, "required": ["a"]}):
+        assert TriggerSchema(beside).error
+    assert TriggerSchema({"type": 5, "nullable": False}).error
+    assert TriggerSchema({"format": ["date"]}).error
 
 
 GOOD_AND_BAD = {
