@@ -8,10 +8,11 @@ const jsone = modules("json-e");
 const RealDate = Date;
 const quiet = { log() {}, warn() {}, error() {} };
 
-// services/hooks/src/trigger-schema.js
+// services/hooks/src/trigger-schema.js, which makes an instance for each message: no question has an $id
+const ajv = new Ajv({ validateFormats: true, verbose: true, allErrors: true, logger: quiet });
+addFormats(ajv);
+
 function verdicts({ schema, payloads }) {
-  const ajv = new Ajv({ validateFormats: true, verbose: true, allErrors: true, logger: quiet });
-  addFormats(ajv);
   const validate = ajv.compile(schema);
   return payloads.map((payload) => validate(payload));
 }
