@@ -158,6 +158,7 @@ async def test_the_node_of_handlers_is_killed(
         process.stdin.flush()
         await fault.over()
         while len({line[0] for line in handlers.lines()}) < COUNT:
+            assert process.poll() is None, process.communicate()
             await asyncio.sleep(0.05)  # between two looks: nothing announces a line in a file
         took = asyncio.get_running_loop().time() - fault.since
         process.send_signal(signal.SIGTERM)
