@@ -122,6 +122,7 @@ class Message:
         "_problems",
         "_properties",
         "_received",
+        "_retries",
         "_schema",
         "_settler",
         "body",
@@ -265,6 +266,11 @@ class Message:
         return () if self._settler is None else self._settler.bindings(self)
 
     @property
+    def retries(self) -> int:
+        """How often the handler had failed when the message waited on the broker, see `Policy.max_hold`; else 0."""
+        return getattr(self, "_retries", 0)  # set only if the message waited
+
+    @property
     def key(self) -> Key:
         """The named fields of the routing key, such as `key.taskId`, if the exchange is in `pulsekit.catalogue`.
 
@@ -355,6 +361,11 @@ class Delivered(Message):
         if self._header:
             self._read_header()
         return self._properties
+
+    def replace(self, exchange: str, routing_key: str, headers: Mapping[str, Any], retries: int) -> None:
+        """Replace what the message had to have while it waited on the broker."""
+        self.exchange, self.routing_key, self._headers = exchange, routing_key, headers
+        self._retries: int = retries
 
     def _read_header(self) -> None:
         from pulsekit._amqp.properties import read_properties  # offline commands do not read headers

@@ -301,6 +301,7 @@ class Pulse:
             limits=limits,
             on_depth=on_depth,
             hooks=_hooks(instrumentation, self._broker) or self._hooks,
+            publisher=lambda exchange: self.publisher(exchange, mandatory=True),
         )
         self._register(consumer)
         return consumer

@@ -144,6 +144,11 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def user(self) -> str:
+        """The AMQP user."""
+        return self._broker.user
+
+    @property
     def started(self) -> bool:
         """Whether `start` was called."""
         return self._task is not None

@@ -7,16 +7,18 @@ import inspect
 import logging
 import signal
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
+from pulsekit.consumer.retry_queue import RetryQueue
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.consumer.subscription import Subscription
-from pulsekit.errors import ConfigurationError, NotOpen, fresh
+from pulsekit.errors import ConfigurationError, NotOpen, PulsekitError, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from pulsekit._amqp.connection import Connection
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
-    from pulsekit.errors import BrokerRefused, PulsekitError
+    from pulsekit.errors import BrokerRefused
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import Gap, Message, MessageCheck
     from pulsekit.schemas.schema import Schema
@@ -36,6 +38,7 @@ __all__ = ["Consumer"]
 
 log = logging.getLogger("pulsekit")
 
+_CONFIRMS = 5.0  # seconds that closing waits for confirms of messages that wait on the broker
 PREFETCH = 250  # unsettled deliveries; more do not increase the rate, fewer make the consumer wait for the broker
 
 
@@ -72,6 +75,7 @@ class Consumer:
         limits: Limits | None = None,
         on_depth: Callable[[QueueDepth], None] | None = None,
         hooks: Hooks | None = None,
+        publisher: Callable[[str], Any] | None = None,
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
@@ -98,6 +102,11 @@ class Consumer:
             hooks=hooks,
         )
         self._hooks = hooks
+        self._connection = connection
+        self._named = queue
+        self._publisher = publisher
+        self._waiting: set[asyncio.Task[None]] = set()  # for confirms of messages that wait on the broker
+        self._retry_queue: RetryQueue | None = None
         self._tasks = tasks
         self._calls = HandlerCalls(prefetch, lambda: self._subscription.heartbeat)
         self._signals = FirstSignal(self._begin_to_drain)
@@ -166,6 +175,8 @@ class Consumer:
     async def close(self) -> None:
         """Stop consuming, requeue unsettled messages, and delete a private queue. Closing twice is fine."""
         self._signals.restore()
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=_CONFIRMS)
         await self._subscription.close(NotOpen("the subscription is closed: use it inside its `async with` block"))
 
     async def __aenter__(self) -> Self:
@@ -269,6 +280,9 @@ class Consumer:
 
     async def _handle(self, call: Callable[[Message], object], handler: object, policy: Policy) -> None:
         """Call a function with each message, on behalf of a handler, which a warning names."""
+        if policy.max_hold is not None:
+            self._calls.wait, self._calls.max_hold = self._wait_on_broker, policy.max_hold
+            self._retry_queue = self._retry_queue or self._new_retry_queue()
         self._calls.limit, self._calls.counts = self._subscription.last_chances.limit, self._subscription.replicated
         with self._calls.watchdog.watch(handler):
             async for message in self:
@@ -282,6 +296,27 @@ class Consumer:
         if self._hooks is None:
             return nullcontext()
         return self._hooks.handling(message, self.queue, private=self._subscription.private)
+
+    def _new_retry_queue(self) -> RetryQueue:
+        queue = self._named
+        if queue is None or not queue.durable or owner(queue.name) != self._connection.user or not self._publisher:
+            raise ConfigurationError(
+                "a policy with max_hold needs a durable queue of yours, in which messages can wait"
+            )
+        return RetryQueue(queue.name, self._connection, self._publisher)
+
+    def _wait_on_broker(self, message: Message, delay: float, failures: int) -> None:
+        async def wait() -> None:
+            assert self._retry_queue is not None
+            try:
+                await self._retry_queue.put(message, delay, failures)
+            except PulsekitError as error:
+                log.warning("%s waits in this process, because it cannot wait on the broker: %s", message, error)
+                asyncio.get_running_loop().call_later(delay, message.nack)
+
+        task = self._tasks.create_task(wait(), name=f"retry of {self.queue}")
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
 
     def _observed(self, handler: Callable[[Message], object]) -> Callable[[Message], object]:
         async def call(message: Message) -> None:

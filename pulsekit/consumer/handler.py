@@ -51,6 +51,8 @@ class HandlerCalls:
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
         limit: the delivery limit of the queue, in returns of a message, or None without a limit.
         counts: whether the queue counts the returns of its messages.
+        wait: lets a message wait on the broker, for a delay longer than `max_hold`, after a number of failures.
+        max_hold: seconds, see `Policy.max_hold`.
         watchdog: names a handler that blocks the event loop.
     """
 
@@ -60,6 +62,8 @@ class HandlerCalls:
         self.failures = 0
         self.poison = 0
         self._prefetch = prefetch
+        self.wait: Callable[[Message, float, int], None] | None = None
+        self.max_hold: float | None = None
         self._retries = Retries()
         self.watchdog = Watchdog(heartbeat)
 
@@ -131,8 +135,11 @@ class HandlerCalls:
         )
 
     def _returns(self, message: Message) -> int:
-        """Return how many returns the queue counted. A classic queue counts none; the publisher may set the header."""
-        return (message.delivery_count or 0) if self.counts else 0
+        """Return how often the message was returned before, as far as the broker counts it, or it waited there.
+
+        In a classic queue, the header of the count is the publisher's.
+        """
+        return message.retries + ((message.delivery_count or 0) if self.counts else 0)
 
     async def apply(
         self,
@@ -161,6 +168,9 @@ class HandlerCalls:
 
     def requeue(self, message: Message, delay: float) -> None:
         """Requeue a message after a number of seconds, for which the messages behind it do not wait."""
+        if self.wait is not None and self.max_hold is not None and delay > self.max_hold:
+            self.wait(message, delay, max(self._retries.of(message), self._returns(message) + 1))
+            return
         asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
 
     async def _return(self, message: Message) -> None:

@@ -52,6 +52,7 @@ from pulsekit.bindings.registration import Binding
 from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.last_chances import LastChances
 from pulsekit.consumer.preparation import Preparation, prepare
+from pulsekit.consumer.retry_queue import restore, retry_exchange
 from pulsekit.errors import (
     BrokerRefused,
     ConnectionLost,
@@ -148,6 +149,7 @@ class Subscription:
         self._limits = limits or Limits()
         self._on_depth = on_depth
         self._hooks = hooks
+        self._retry_exchange = None if queue is None else retry_exchange(queue.name)
         self._preparation: Preparation | None = None
         self._created = False  # whether the next gap says that the queue was created
         self._passive = self._existing  # whether the queue must exist: it existed before, or is not ours to create
@@ -538,6 +540,8 @@ class Subscription:
     def _on_delivery(self, delivery: Delivery) -> None:
         self._received = now = time.time()
         message = Delivered(delivery, self._epoch, now, self._settler, self._schema)
+        if self._retry_exchange is not None and delivery.exchange == self._retry_exchange:
+            restore(message)
         if message.redelivered or self.last_chances.limit == 0:
             self.last_chances.add(message)
         self.buffer.append(message)
