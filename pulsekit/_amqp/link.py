@@ -13,7 +13,7 @@ from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import short_string
-from pulsekit.errors import ConfigurationError, ConnectionLost
+from pulsekit.errors import ConfigurationError, ConnectionLost, PulsekitError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -32,6 +32,7 @@ OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declar
 CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
 _CHANNELS = 65535  # open at once, if the broker states no limit: a channel number has two bytes
 _CHECKS = 4  # for received data, in two heartbeat intervals
+_IGNORED: tuple[type[Exception], ...] = (*FOREIGN, PulsekitError)  # errors of requests during a shutdown
 
 
 class Link:
@@ -205,7 +206,7 @@ class Link:
                 await request(CLOSE_TIMEOUT)
             except TimeoutError:
                 self.unresponsive = self.router.reading  # otherwise the answer may wait behind deliveries
-            except FOREIGN as error:
+            except _IGNORED as error:
                 log.debug("during shutdown: %r", error)
 
         task = asyncio.ensure_future(run())

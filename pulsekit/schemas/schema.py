@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from pulsekit._documents.document import Document
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import InvalidPayload, Problem, SchemaError
+from pulsekit.schemas.limits import LIMIT, limited
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.runtime import Refused, bind
 
@@ -64,6 +65,7 @@ class Schema:
         self.name = name
         self._text = text  # JSON that is a valid schema
         self._validators = dict(validators or {})
+        self._compiled = validators is not None  # a shipped schema, whose patterns need linear time
 
     def __repr__(self) -> str:
         return f"<Schema {self.name!r}>"
@@ -90,10 +92,18 @@ class Schema:
     def is_valid(self, payload: Any, profile: Profile = "strict") -> bool:
         """Return whether the payload is valid.
 
+        In a running event loop, a payload is invalid if your own schema needs more than one second of processor time
+        for it, because a slow pattern would block the loop. This needs the main thread.
+
         Raises:
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
         value = payload.value if isinstance(payload, Document) else payload
+        if self._compiled:
+            return self._is_valid(value, profile)
+        return limited(lambda: self._is_valid(value, profile), otherwise=False)
+
+    def _is_valid(self, value: Any, profile: Profile) -> bool:
         validator = self._validators.get(profile) or self._compile(profile)
         try:
             validator(value)
@@ -118,9 +128,14 @@ class Schema:
         """
         if self.is_valid(payload, profile):
             return ()
+        value = payload.value if isinstance(payload, Document) else payload
+        if self._compiled:
+            found = self._explain(value, profile, most)
+        else:
+            found = limited(lambda: self._explain(value, profile, most), otherwise=_LATE)
+        found = found or _UNEXPLAINED
         if not isinstance(payload, Document):
-            return self._explain(payload, profile, most) or _UNEXPLAINED
-        found = self._explain(payload.value, profile, most) or _UNEXPLAINED
+            return found
         return tuple(problem.at(*payload.place(problem.pointer)) for problem in found)
 
     def _explain(self, value: Any, profile: Profile, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
@@ -153,6 +168,7 @@ class Schema:
 
 
 _UNEXPLAINED = (Problem("", "schema", "does not fit the schema"),)
+_LATE: tuple[Problem, ...] = (Problem("", "time", f"was not validated: the schema needs more than {LIMIT:g} s for it"),)
 
 # The modules that turn a schema into code, and the files with the versions of other packages.
 _OURS = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import socket
 import threading
@@ -466,3 +467,17 @@ def test_a_failed_connection_logs_no_password(caplog: pytest.LogCaptureFixture) 
     with pytest.raises(pulsekit.Unreachable) as caught:
         asyncio.run(attempt())
     assert secret not in caplog.text + str(caught.value) + repr(caught.value)
+
+
+async def test_an_error_of_a_request_during_shutdown_is_not_left_in_a_task(
+    user: PulseUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with pulsekit.connect(user.url) as pulse:
+        link = await pulse.link()
+
+        async def fail(_: float) -> None:
+            raise pulsekit.ConnectionLost("cannot open a channel")
+
+        await link.close_quietly(fail)
+        gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -11,16 +12,21 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.command import start
 from support.samples import JOBS
 
+import pulsekit as library
 from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import SchemaError
+from pulsekit.schemas import limits
 from pulsekit.schemas.formats import FORMATS
 from pulsekit.schemas.schema import load_schema, schema_names, shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.rabbitmq.broker import RabbitMQ
 
 _LISTENING: list[list[str]] = []
 
@@ -222,3 +228,41 @@ def test_of_millions_of_problems_some_are_listed_with_a_notice() -> None:
     assert len(problems) == 101
     assert problems[-1].message == "has more than 100 problems; the others are not listed"
     assert time.process_time() - begin < 10  # one; all of them would take minutes
+
+
+async def test_a_pattern_that_never_ends_does_not_block_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIMIT", 0.2)
+    monkeypatch.setattr(limits, "_limit", 0.2)
+    schema = load_schema({"items": {"pattern": "^(a+)+$"}, "title": "slow"})
+    slow = ["a" * 60 + "!"]
+    assert schema.is_valid(["aaa"])
+    begin = time.process_time()
+    verdicts = [schema.problems(slow)[0].message for _ in range(5)]  # one batch
+    assert time.process_time() - begin < 2
+    assert set(verdicts) == {"was not validated: the schema needs more than 1 s for it"}
+    await asyncio.sleep(0)
+    assert not schema.is_valid(slow)
+    assert schema.is_valid(["aaa"])
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+
+
+async def test_tail_survives_a_pattern_that_never_ends(broker: RabbitMQ, tmp_path: Path) -> None:
+    (tmp_path / "slow.json").write_text('{"properties": {"a": {"pattern": "^(a+)+$"}}}')
+    user = broker.user()
+    exchange = f"exchange/{user.name}/x"
+    async with library.connect(user.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        with start("tail", exchange, "--schema", "slow.json", folder=tmp_path, url=user.url) as tail:
+            assert tail.stdout is not None
+            assert tail.stderr is not None
+            assert (await asyncio.to_thread(tail.stderr.readline)).startswith("listening")
+            for text in ("a" * 60 + "!", "aaa", "a" * 60 + "!"):
+                await publisher.publish({"a": text}, "k")
+            for valid in (False, True):
+                assert json.loads(await asyncio.to_thread(tail.stdout.readline))["valid"] is valid
+            tail.send_signal(signal.SIGTERM)  # during the third message, perhaps
+            _, err = await asyncio.to_thread(tail.communicate)
+    assert tail.returncode == -signal.SIGTERM
+    assert "lost" not in err
