@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import shlex
+from copy import copy
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.document import Document
 from pulsekit._documents.yaml_writer import yaml_text
 from pulsekit.bindings.registration import Binding
 from pulsekit.catalogue import message_schema
-from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload, PulsekitError
+from pulsekit.errors import DocumentError, InvalidMessage, PulsekitError
 from pulsekit.messages import Gap, Message, MessageCheck
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import gap_record, message_record
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["Reader", "shell_words", "tail_command"]
 
 _MOST_PROBLEMS = 20
+_MOST_LINKS = 100  # of a job
+_MOST_CHARACTERS = 200  # of a text in a row
 _MOST_TEXT = 1024 * 1024  # bytes of the largest body that the page shows in full
 _MOST_LAID_OUT = 256 * 1024  # bytes of the largest body that is shown as JSON on several lines, or as YAML
 
@@ -57,10 +61,10 @@ class Reader:
         self._job = JobCheck()
 
     def row(self, entry: Entry) -> dict[str, Any]:
-        """Return the row of an entry. Members that say nothing are missing."""
-        message = entry.value
-        if isinstance(message, Gap):
-            return {"n": entry.number, "gap": gap_record(message)}
+        """Return the row of an entry. Members that say nothing are missing. A large message has no verdict."""
+        if isinstance(entry.value, Gap):
+            return {"n": entry.number, "gap": gap_record(entry.value)}
+        message = copy(entry.value)  # which forgets the decoded payload, so that the ring contains bodies only
         row: dict[str, Any] = {
             "n": entry.number,
             "t": round(message.received.timestamp() * 1000),
@@ -76,6 +80,8 @@ class Reader:
         except InvalidMessage:
             row["bad"] = "unreadable headers"
             return row
+        if len(message.body) > _MOST_TEXT:
+            return row
         try:
             payload = message.decoded
         except DocumentError:
@@ -85,7 +91,7 @@ class Reader:
             problem = next(map(str, _problems(check, message, payload, most=1)), "")
             row["bad" if problem else "ok"] = problem or True
         if (job := summarize(payload)) is not None:
-            row["job"] = [job.symbol, job.status, job.name]
+            row["job"] = [text[:_MOST_CHARACTERS] for text in (job.symbol, job.status, job.name)]
         return row
 
     def details(self, entry: Entry, bindings: Iterable[Binding]) -> dict[str, Any]:
@@ -95,9 +101,9 @@ class Reader:
             entry: the entry.
             bindings: the bindings of the subscription.
         """
-        message = entry.value
-        if isinstance(message, Gap):
-            return {"n": entry.number, "gap": gap_record(message)}
+        if isinstance(entry.value, Gap):
+            return {"n": entry.number, "gap": gap_record(entry.value)}
+        message = copy(entry.value)
         record = message_record(message)
         found: dict[str, Any] = {name: value for name, value in record.items() if name not in _BODIES}
         found |= {"n": entry.number, "size": len(message.body), "text": _is_text(message.body)}
@@ -134,7 +140,7 @@ class Reader:
             cut = body[:_MOST_TEXT]
             rest = f"\n… {len(body) - len(cut):,} more bytes are in the download" if len(cut) < len(body) else ""
             return (cut.decode(errors="replace") if _is_text(body) else cut[:4096].hex(" ", 1)) + rest
-        payload = entry.value.decoded
+        payload = copy(entry.value).decoded
         try:
             if form == "yaml":
                 return yaml_text(payload)
@@ -200,7 +206,7 @@ def _judged(record: dict[str, Any], payload: Any) -> list[Judged]:
         if not isinstance(payload, dict) or (JOB_FIELDS.isdisjoint(payload) and recognize(record) is None):
             return []
         return list(judge_subjects(Judge(), Document(record, "", 0, lambda _: None), Context()))
-    except (InvalidPayload, PulsekitError):
+    except PulsekitError:
         return []
 
 
@@ -224,7 +230,9 @@ def _verdict(judged: Judged) -> dict[str, Any]:
             "revision": form["revision"],
             **job_head(form["job"])._asdict(),
             "fields": list(job_fields(form["job"], form["superseded"])),
-            "links": [[label, one["name"], one["url"], use] for label, one, use in job_links(form["job"])],
+            "links": [
+                [label, one["name"], one["url"], use] for label, one, use in islice(job_links(form["job"]), _MOST_LINKS)
+            ],
         },
     }
 

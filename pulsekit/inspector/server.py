@@ -181,7 +181,11 @@ class _Pages:
 
     def _state(self, chosen: Filter | None) -> dict[str, Any]:
         source, ring = self._source, self._source.ring
-        failed = f"the filter failed for {chosen.failures:,}: {chosen.failure}" if chosen and chosen.failures else ""
+        failed = ""
+        if chosen is not None and ring.messages:
+            failed = "; ".join(f"no message has {field}" for field in chosen.missing_fields)
+            if chosen.failures:
+                failed = f"the filter failed for {chosen.failures:,}: {chosen.failure}"
         return {
             "name": source.name,
             "live": source.live,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from support.children import Child
+from support.command import environment
 from support.proxy import Proxy
 from support.samples import JOBS
 
@@ -21,8 +26,6 @@ from pulsekit.recordings import Follower, RecordingWriter, Until
 from pulsekit.records.selection import Selection
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
     from support.rabbitmq.broker import PulseUser
 
@@ -86,6 +89,32 @@ async def test_a_message_has_a_row_and_all_its_details(pulse: pulsekit.Pulse, ex
         assert json.loads(texts[0]) == json.loads(texts[2]) == JOBS[2]
         assert "\n  jobSymbol: bc\n" in texts[1]
         assert (await visitor.ask("/api/messages/2")).status == 404
+        entry = source.ring.get(1)
+        assert entry is not None
+        assert not isinstance(entry.value._payload, dict)  # type: ignore[union-attr] # the limit is that of bodies
+
+
+async def test_the_command_that_is_copied_publishes_the_message_again(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, tmp_path: Path
+) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "#")]) as source, opened(source) as visitor:
+        for key in ("it's $(a) `b`", "\x1b[31m\u202e", "-x"):
+            first = source.ring.last
+            await pulse.publisher(exchange).publish(b'{"a" : 1}', key, cc=["c;d"])
+            (row,) = await visitor.rows(1, f"after={first}")
+            (tmp_path / "FILE").write_bytes((await visitor.ask(f"/api/recording?only={row['n']}")).body)
+            command = (await visitor.ask(f"/api/messages/{row['n']}")).json["publish"]
+            assert command.isprintable()
+            words = f"{sys.executable} -m {command}"
+            done = await asyncio.to_thread(
+                subprocess.run, ["bash", "-c", words], env=environment(tmp_path, user.url), cwd=tmp_path,
+                capture_output=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stderr
+            again = await visitor.rows(1, f"after={row['n']}")
+            assert (again[0]["k"], again[0]["cc"]) == (key, 1)
+            assert (await visitor.ask(f"/api/messages/{again[0]['n']}/raw")).body == b'{"a" : 1}'
 
 
 async def test_bindings_change_while_messages_flow_and_each_has_its_state(pulse: pulsekit.Pulse, exchange: str) -> None:
@@ -151,6 +180,10 @@ async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exc
         async for kind, _, data in visitor.events(failing):
             if kind == "state":
                 assert data["filter"].startswith("the filter failed for 300: ")
+                break
+        async for kind, _, data in visitor.events("filter=payload.m"):
+            if kind == "state":
+                assert data["filter"] == "no message has payload.m"
                 break
         command = (await visitor.ask(f"/api/command?{chosen}")).body.decode()
         assert command == f"pulsekit tail '{exchange}:#' --filter 'payload.n >= `298`'"
@@ -301,3 +334,27 @@ sys.exit(status)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
     assert "pip install 'treeherder-pulsekit[inspector]'" in done.stderr
+
+
+def test_the_page_is_opened_without_its_token_in_a_process_list(tmp_path: Path) -> None:
+    (tmp_path / "empty.ndjson").write_text("")
+    opener = tmp_path / "browser"
+    opener.write_text(
+        f'#!/bin/sh\necho "$1" > {tmp_path}/opened; stat -c %a "$(dirname "${{1#file://}}")" >> {tmp_path}/opened'
+    )
+    opener.chmod(0o755)
+    command = (sys.executable, "-m", "pulsekit", "inspector", "empty.ndjson", "--open")
+    environment_ = environment(tmp_path, extra={"BROWSER": str(opener)})
+    with Child(
+        command, env=environment_, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as run:
+        address = run.stdout.readline().strip()
+        assert "works once" in run.stderr.readline()
+        while not (tmp_path / "opened").exists() or len((tmp_path / "opened").read_text().split()) < 2:
+            time.sleep(0.01)
+        url, mode = (tmp_path / "opened").read_text().split()
+        page = Path(url.removeprefix("file://"))
+        assert (mode, address.partition("#")[2] in url, address in page.read_text()) == ("700", False, True)
+        run.send_signal(signal.SIGINT)
+        assert run.wait() == 130
+        assert not page.parent.exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -113,13 +114,22 @@ async def _show(source: Source, reader: Reader, port: int, *, opens: bool) -> in
         typer.echo(address)
         note("the page is served until Ctrl-C; its address works once")
         if opens:
-            import webbrowser
+            _open(address, folder)
 
-            webbrowser.open(address)
-
-    async with source:
-        await serve(source, reader=reader, port=port, on_address=on_address)
+    with tempfile.TemporaryDirectory(prefix="pulsekit-inspector-") as folder:
+        async with source:
+            await serve(source, reader=reader, port=port, on_address=on_address)
     return ExitCode.DONE
+
+
+def _open(address: str, folder: str) -> None:
+    """Open an address by a private file, because all users of this machine can read the arguments of a browser."""
+    import html
+    import webbrowser
+
+    page = Path(folder, "open.html")
+    page.write_text(f'<meta http-equiv="refresh" content="0;url={html.escape(address)}">', encoding="utf-8")
+    webbrowser.open(page.as_uri())
 
 
 def _is_recording(text: str) -> bool:
