@@ -35,7 +35,7 @@ def test_the_python_samples_run_as_a_user_would_run_them(broker: RabbitMQ, tmp_p
         check=False,
     )
     assert done.stderr == ""
-    assert done.stdout.splitlines() == ["confirmed treeherder.mozilla-inbound._"] * 2
+    assert done.stdout.splitlines() == ["confirmed treeherder.try._"] * 2
     assert done.returncode == 0
 
 
