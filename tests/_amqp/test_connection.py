@@ -469,7 +469,7 @@ def test_a_failed_connection_logs_no_password(caplog: pytest.LogCaptureFixture) 
     assert secret not in caplog.text + str(caught.value) + repr(caught.value)
 
 
-async def test_an_error_of_a_request_during_shutdown_is_not_left_in_a_task(
+async def test_an_error_during_the_shutdown_does_not_stay_in_a_task(
     user: PulseUser, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with pulsekit.connect(user.url) as pulse:

@@ -24,7 +24,7 @@ async def exchange(pulse: pulsekit.Pulse, exchange: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
-async def test_a_message_that_waits_returns_as_it_was_and_holds_up_no_other(
+async def test_a_delayed_message_returns_unchanged_and_delays_no_other(
     pulse: pulsekit.Pulse, exchange: str, user: PulseUser, kind: Literal["classic", "quorum"]
 ) -> None:
     seen: list[pulsekit.Message] = []

@@ -238,7 +238,7 @@ def test_every_other_block_of_a_page_can_be_read_or_run(
             parse_yaml(block.text.encode())
 
 
-def test_every_reason_why_a_block_does_not_run_is_needed_and_its_test_exists() -> None:
+def test_every_block_that_does_not_run_has_a_reason_and_a_test() -> None:
     shown = [*blocks(), *examples()]
     for (page, start), reason in ELSEWHERE.items():
         assert any(block.page.startswith(page) and block.text.startswith(start) for block in shown), (page, start)
