@@ -261,7 +261,7 @@ class Message:
     def bindings(self) -> tuple[Binding, ...]:
         """The bindings of the subscription that match the routing key or a key of the `CC` header.
 
-        Empty if the message came by another binding, such as an older one of a durable queue.
+        Empty if only another binding matched, such as an older one of a durable queue.
         """
         return () if self._settler is None else self._settler.bindings(self)
 
@@ -363,7 +363,7 @@ class Delivered(Message):
         return self._properties
 
     def replace(self, exchange: str, routing_key: str, headers: Mapping[str, Any], retries: int) -> None:
-        """Replace what the message had to have while it waited on the broker."""
+        """Restore the exchange, the routing key and the headers that the message had before it waited on the broker."""
         self.exchange, self.routing_key, self._headers = exchange, routing_key, headers
         self._retries: int = retries
 

@@ -1,4 +1,4 @@
-"""A stand-in for Treeherder, which consumes what Treeherder consumes, and reports Treeherder's verdict on each message.
+"""A stand-in for Treeherder, which consumes the same messages, and reports Treeherder's verdict on each of them.
 
 The stand-in calls `pulsekit.treeherder.Judge`, and stores only the last states of jobs. It is an ordinary client,
 except that it creates the exchanges of the registrations with the logins of their owners.

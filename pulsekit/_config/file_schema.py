@@ -57,7 +57,7 @@ def login_keys() -> Mapping[str, Any]:
 def find_problem(document: Document, *, user: bool, quoting: bool) -> str | None:
     """Return the first violation of the schema with its position, or None if the file is valid.
 
-    Registrations have many forms, and their parser describes problems better, so those are not listed.
+    Registrations are not checked: they have many forms, and their parser describes problems better.
 
     Args:
         document: the document of the file, an object.

@@ -135,9 +135,9 @@ class HandlerCalls:
         )
 
     def _returns(self, message: Message) -> int:
-        """Return how often the message was returned before, as far as the broker counts it, or it waited there.
+        """Return how often the message was returned to its queue, or waited on the broker.
 
-        In a classic queue, the header of the count is the publisher's.
+        A classic queue counts no returns: there, the publisher may have set the header of the count.
         """
         return message.retries + ((message.delivery_count or 0) if self.counts else 0)
 

@@ -489,7 +489,7 @@ class Subscription:
     def matching(self, message: Message) -> tuple[Binding, ...]:
         """Return the bindings that a message matched."""
         if self._matched is None or self._matched[0] is not self._bindings:
-            from pulsekit.records.attribution import MatchedBindings  # few programs ask
+            from pulsekit.records.attribution import MatchedBindings  # few programs need it
 
             self._matched = self._bindings, MatchedBindings(Binding(*one) for one in self._bindings)
         return self._matched[1].bindings(message)
