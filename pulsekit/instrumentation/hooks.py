@@ -43,7 +43,7 @@ class Hooks:
     """
 
     def __init__(self, instrumentations: Sequence[Instrumentation], broker: Broker) -> None:
-        self.broker = Endpoint(broker.host, broker.port, broker.user, broker.virtual_host)
+        self.broker: Endpoint = Endpoint(broker.host, broker.port, broker.user, broker.virtual_host)
         self._failed: set[Callable[[Any], Any]] = set()
         # By method. Methods that a subclass does not override are not called.
         self._calls: dict[str, list[Callable[[Any], Any]]] = {
