@@ -144,9 +144,12 @@ class RunningWorker:
         return self.worker.subscribe(source)
 
     async def _handle(self, messages: Consumer | RecordedMessages) -> None:
+        async def call(message: Message) -> None:
+            await self.call(message)
+
+        call.__qualname__ = self.name  # in warnings
         calls = [
-            asyncio.ensure_future(messages.handle(self.call, self.worker.policy))
-            for _ in range(self.worker.concurrency)
+            asyncio.ensure_future(messages.handle(call, self.worker.policy)) for _ in range(self.worker.concurrency)
         ]
         looking = asyncio.ensure_future(self._drain_when_empty(messages))
         try:

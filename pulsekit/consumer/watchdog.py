@@ -1,8 +1,9 @@
-"""A warning that names the handler which blocked the event loop.
+"""Warnings that name a handler which blocked the event loop, or runs for a long time.
 
 Plan: while messages are handled, a timer fires sixteen times in a heartbeat interval. If it fires late, the event loop
 was blocked for at least that time. The handler is named if it ran since the timer fired last. No work is done for a
-single message.
+single message. If it fires twice with the same running message, the call may be a long one. With several calls at the
+same time, only the last message is known.
 
 Example: with a heartbeat interval of 60 s, a handler sleeps for 20 s without `await`. The timer, due every 3.75 s,
 fires at least 16.25 s late. The limit is 11.25 s: a quarter of the heartbeat interval, minus one period of the timer.
@@ -25,6 +26,7 @@ __all__ = ["Watchdog"]
 log = logging.getLogger("pulsekit")
 
 _TICKS = 16  # in one heartbeat interval
+_LONG = 900.0  # seconds of one call: half of RabbitMQ's default consumer_timeout
 _LIMIT = 0.25  # of a heartbeat interval, for which a handler may block the event loop
 
 
@@ -44,14 +46,15 @@ class Watchdog:
 
     @contextmanager
     def watch(self, handler: object) -> Iterator[None]:
-        """Warn if this handler blocks the event loop inside the block."""
+        """Warn if this handler blocks the event loop inside the block, or one call of it runs for long."""
         name = getattr(handler, "__qualname__", type(handler).__name__)
         loop = asyncio.get_running_loop()
-        due = loop.time()
+        due = since = loop.time()
+        warned: Message | None = None
         timer: asyncio.TimerHandle
 
         def check() -> None:
-            nonlocal due, timer
+            nonlocal due, since, timer, warned
             heartbeat, now = self._heartbeat(), loop.time()
             period, late = heartbeat / _TICKS, now - due
             active = self.running or self.message is not self._seen
@@ -63,6 +66,17 @@ class Watchdog:
                     late,
                     self.message,
                     2 * heartbeat,
+                )
+            if self.message is not self._seen:
+                since = now
+            elif self.running and self.message is not warned and now - since >= _LONG:
+                warned = self.message
+                log.warning(
+                    "the handler %s has been running for %d s with %s; the broker closes the channel if a message is "
+                    "not settled within its consumer_timeout, 30 minutes by default, and delivers the message again",
+                    name,
+                    now - since,
+                    self.message,
                 )
             self._seen, due = self.message, now + period
             timer = loop.call_at(due, check)

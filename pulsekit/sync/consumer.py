@@ -184,7 +184,7 @@ class Consumer(Delegate[AsyncConsumer]):
             await done
 
         consumer = self._asynchronous()
-        handling = background.submit(consumer._handle(pass_on, pass_on, policy or Policy()))  # noqa: SLF001 - of this package
+        handling = background.submit(consumer._handle(pass_on, handler, policy or Policy()))  # noqa: SLF001 - of this package
         handling.add_done_callback(lambda _: waiting.put(None))
         try:
             while (call := waiting.get()) is not None:

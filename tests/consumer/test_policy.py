@@ -15,7 +15,8 @@ from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit
-from pulsekit import OnFailure, Policy
+from pulsekit import OnFailure, Policy, Worker
+from pulsekit.consume import Workers
 from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
@@ -453,3 +454,34 @@ async def test_a_drained_subscription_returns_arrived_messages_and_ends(pulse: p
 def test_an_invalid_policy_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(pulsekit.ConfigurationError):
         Policy(**wrong)
+
+
+async def test_a_handler_that_runs_for_long_is_named_once(
+    pulse: pulsekit.Pulse,
+    user: PulseUser,
+    exchange: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def warnings() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "has been running" in record.getMessage()]
+
+    async def handler(message: pulsekit.Message) -> None:
+        if message.payload == "long":
+            while not warnings():
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.3)  # for a second warning, which there must not be
+            workers.stop()
+
+    monkeypatch.setattr("pulsekit.consumer.watchdog._LONG", 0.1)
+    await pulse.create_exchange(exchange)
+    workers = Workers([Worker(handler, f"{exchange}:#", f"queue/{user.name}/jobs", name="jobs")], signals=())
+    async with pulsekit.connect(f"{user.url}?heartbeat=1") as quick:
+        running = asyncio.ensure_future(workers.run(quick))
+        while not workers.ready:
+            await asyncio.sleep(0.01)
+        for payload in ("short", "short", "long"):
+            await pulse.publisher(exchange).publish(payload, "a")
+        await running
+    (warning,) = warnings()
+    assert warning.startswith("the handler jobs has been running for 0 s with <Message")
