@@ -184,15 +184,12 @@ class Publisher:
         timeout: float | None = None,
     ) -> PendingMessage:
         """Accept a message as `publish` does, and call a function once `_result` has its receipt or error."""
-        draft = Draft(
-            payload,
-            routing_key,
-            cc,
-            {} if headers is None else headers,
-            Properties() if properties is None else properties,
-        )
+        item: Item = (payload, routing_key)  # whose encoded header the encoder keeps
+        if cc != () or headers is not None or properties is not None:
+            headers = {} if headers is None else headers
+            item = Draft(payload, routing_key, cc, headers, Properties() if properties is None else properties)
         message = self._encoder.encode(
-            draft,
+            item,
             0,
             self.mandatory if mandatory is None else mandatory,
             self._timeout if timeout is None else timeout,
