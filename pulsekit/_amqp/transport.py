@@ -28,20 +28,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import socket
 import struct
-import threading
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from aiormq.connection import TransportFactory
 from aiormq.exceptions import AMQPConnectionError
 
+from pulsekit._amqp.addresses import connect, resolve
 from pulsekit._amqp.closes import Close
 from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, describe_frame
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from yarl import URL
 
@@ -330,7 +329,7 @@ class Transport(TransportFactory):
         name = host if self._context is not None else None
         logs = frames_log.isEnabledFor(logging.DEBUG)
         try:
-            sock = await _connect(await _resolve(host, port))
+            sock = await connect(await resolve(host, port))
             transport, router = await loop.create_connection(
                 lambda: LoggingFrameRouter(reader, self._name) if logs else FrameRouter(reader),
                 sock=sock,
@@ -347,61 +346,3 @@ class Transport(TransportFactory):
         writer = _LoggingWriter(transport, router, reader, loop)
         writer.name = self._name
         return reader, writer
-
-
-async def _resolve(host: str, port: int) -> Sequence[tuple[Any, ...]]:
-    """Resolve a host name, in a daemon thread.
-
-    Python joins the threads of the event loop's own executor when the program ends. A resolver that does not answer for
-    half a minute would delay that.
-    """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Sequence[tuple[Any, ...]]] = loop.create_future()
-
-    def set_answer(found: Sequence[tuple[Any, ...]], error: Exception | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(found)
-        else:
-            answer.set_exception(error)
-
-    def resolve() -> None:
-        found: Sequence[tuple[Any, ...]] = ()
-        failure: Exception | None = None
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the event loop was closed
-            loop.call_soon_threadsafe(set_answer, found, failure)
-
-    threading.Thread(target=resolve, name=f"resolve {host}", daemon=True).start()
-    return await answer
-
-
-async def _connect(addresses: Sequence[tuple[Any, ...]]) -> socket.socket:
-    """Connect to the first address that accepts the connection.
-
-    Raises:
-        OSError: Raised when no address does, with the error of the first one.
-    """
-    failure = OSError("the name has no address")
-    for number, (family, kind, protocol, _, address) in enumerate(addresses):
-        try:
-            sock = socket.socket(family, kind, protocol)
-        except OSError as error:  # resolvers return IPv6 addresses also to a machine without IPv6
-            failure = failure if number else error
-            continue
-        try:
-            sock.setblocking(False)
-            await asyncio.get_running_loop().sock_connect(sock, address)
-        except OSError as error:
-            sock.close()
-            failure = failure if number else error
-        except BaseException:
-            sock.close()
-            raise
-        else:
-            return sock
-    raise failure

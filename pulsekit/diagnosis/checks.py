@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.addresses import connect, resolve
 from pulsekit._amqp.types import PROTOCOL_HEADER
 from pulsekit.bindings.names import check_exchange, check_user, owner
 from pulsekit.errors import (
@@ -221,12 +222,11 @@ async def _names(case: _Case) -> str:
 
 
 async def _dns(case: _Case) -> str:
-    loop = asyncio.get_running_loop()
     known, unknown = [], []
     for host, port in case.broker.hosts:
         try:
             async with asyncio.timeout(case.timeout):
-                found = await loop.getaddrinfo(host, port, type=1)  # SOCK_STREAM
+                found = await resolve(host, port)
         except (OSError, UnicodeError):  # gaierror and TimeoutError; a name that IDNA cannot encode
             unknown.append(host)
             continue
@@ -245,7 +245,7 @@ async def _tcp(case: _Case) -> str:
     for host, port in case.hosts:
         try:
             async with asyncio.timeout(case.timeout):
-                case.stream = await asyncio.open_connection(host, port)
+                case.stream = await asyncio.open_connection(sock=await connect(await resolve(host, port)))
         except TimeoutError:
             error = ConnectTimeout(f"{host}:{port} did not answer within {case.timeout:g} s")
         except OSError as refused:

@@ -21,13 +21,16 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit import State
+from pulsekit._amqp.addresses import _alternated
 from pulsekit._amqp.broker import parse_url
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Backoff, Connection
+from pulsekit._config.settings import Settings
+from pulsekit.diagnosis.checks import Status, run_checks
 from pulsekit.publisher.publisher import PUBLISH_TIMEOUT
 from pulsekit.testing import PulseSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
@@ -207,6 +210,45 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     async with pulsekit.connect(with_hosts(user.url, f"cluster.example:{port}"), insecure=True) as pulse:
         assert (await pulse.link()).epoch == 1
+
+
+@pytest.fixture
+def black_hole() -> Iterator[int]:
+    """A port on loopback whose queue of connections is full, so that Linux drops further SYN packets."""
+    with closing(socket.socket()) as listening, closing(socket.socket()) as waiting:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting.connect(listening.getsockname())
+        yield listening.getsockname()[1]
+
+
+async def test_an_address_that_drops_packets_costs_a_quarter_of_a_second(
+    user: PulseUser, black_hole: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = [black_hole, black_hole, port_of(user.url), black_hole]
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in ports]
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    url = with_hosts(user.url, f"cluster.example:{black_hole}")
+    async with pulsekit.connect(url, insecure=True, timeout=5) as pulse:
+        assert (await pulse.link()).epoch == 1
+    found_by = await run_checks(lambda: (Settings(), replace(parse_url(url), insecure=True)), timeout=5)
+    assert {one.check: one.status for one in found_by}["tcp"] is Status.OK
+
+
+async def test_only_addresses_that_drop_packets_end_in_time(black_hole: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", black_hole))] * 3
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+    with pytest.raises(pulsekit.ConnectTimeout, match=r"did not answer within 0\.5 s"):
+        async with pulsekit.connect("amqp://u:p@pulse.example/", insecure=True, timeout=0.5) as pulse:
+            await pulse.link()
+
+
+def test_the_two_families_of_addresses_alternate() -> None:
+    four = [(socket.AF_INET, number) for number in range(3)]
+    six = [(socket.AF_INET6, number) for number in range(2)]
+    assert _alternated([*six, *four]) == [six[0], four[0], six[1], four[1], four[2]]
+    assert _alternated([*four, *six]) == [four[0], six[0], four[1], six[1], four[2]]
+    assert _alternated([]) == []
 
 
 async def test_a_callback_that_fails_is_logged_and_the_connection_continues(

@@ -1,0 +1,112 @@
+"""Resolve the name of a host, and connect to one of its addresses.
+
+Plan: `connect` starts an attempt with the first address, and another one with the next address whenever an attempt
+fails or a quarter of a second passes (RFC 8305 §5, "Happy Eyeballs"). The first connection wins. The addresses of IPv6
+and IPv4 alternate (§4). So an address whose packets are lost, as with a broken IPv6, costs a quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from itertools import chain, zip_longest
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Address: TypeAlias = tuple[Any, ...]  # as in the list of `socket.getaddrinfo`
+
+__all__ = ["connect", "resolve"]
+
+_DELAY = 0.25  # seconds before the next address is tried, too (RFC 8305 §8)
+
+
+async def resolve(host: str, port: int) -> Sequence[Address]:
+    """Resolve a host name, in a daemon thread.
+
+    Python joins the threads of the event loop's own executor when the program ends. A resolver that does not answer for
+    half a minute would delay that.
+
+    Raises:
+        OSError: Raised when the name has no address.
+        UnicodeError: Raised when IDNA cannot encode the name.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[Sequence[Address]] = loop.create_future()
+
+    def set_answer(found: Sequence[Address], error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(found)
+        else:
+            answer.set_exception(error)
+
+    def look_up() -> None:
+        found: Sequence[Address] = ()
+        failure: Exception | None = None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the event loop was closed
+            loop.call_soon_threadsafe(set_answer, found, failure)
+
+    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
+    return await answer
+
+
+async def connect(addresses: Sequence[Address]) -> socket.socket:
+    """Connect to the first address that accepts the connection.
+
+    Raises:
+        OSError: Raised when no address does, with the error of the first one.
+    """
+    waiting = _alternated(addresses)
+    attempts: list[asyncio.Task[socket.socket]] = []
+    try:
+        while True:
+            if waiting:
+                attempts.append(asyncio.ensure_future(_attempt(waiting.pop(0))))
+            running = [attempt for attempt in attempts if not attempt.done()]
+            if running:
+                await asyncio.wait(running, timeout=_DELAY if waiting else None, return_when=asyncio.FIRST_COMPLETED)
+            for attempt in attempts:
+                if _has_connected(attempt):
+                    attempts.remove(attempt)
+                    return attempt.result()
+            if not waiting and all(attempt.done() for attempt in attempts):
+                break
+        raise next((error for one in attempts if (error := one.exception())), OSError("the name has no address"))
+    finally:
+        for attempt in attempts:
+            if _has_connected(attempt):  # at the same time as the first one
+                attempt.result().close()
+            attempt.cancel()
+        if attempts:
+            await asyncio.wait(attempts)
+
+
+def _has_connected(attempt: asyncio.Task[socket.socket]) -> bool:
+    return attempt.done() and not attempt.cancelled() and attempt.exception() is None
+
+
+def _alternated(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses of two families in turn, beginning with the family of the first one."""
+    first = [one for one in addresses if one[0] == addresses[0][0]]
+    others = [one for one in addresses if one[0] != addresses[0][0]]
+    return [one for one in chain.from_iterable(zip_longest(first, others)) if one is not None]
+
+
+async def _attempt(address: Address) -> socket.socket:
+    sock = socket.socket(*address[:3])  # resolvers return IPv6 addresses also to a machine without IPv6: OSError
+    try:
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, address[4])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
