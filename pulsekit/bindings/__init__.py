@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.bindings.matching import Explanation, RoutedMessage, explain_match, topic_matches
+    from pulsekit.bindings.matching import Explanation, explain_match, topic_matches
     from pulsekit.bindings.registration import (
         Binding,
         BindingDiff,
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from pulsekit.bindings.table import BindingTable
 
 __all__ = [
-    "Binding", "BindingDiff", "BindingTable", "Explanation", "Registration", "RoutedMessage", "Rule",
-    "diff", "expand", "explain_match", "read_registrations", "topic_matches",
+    "Binding", "BindingDiff", "BindingTable", "Explanation", "Registration", "Rule", "diff", "expand",
+    "explain_match", "read_registrations", "topic_matches",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "matching": "Explanation RoutedMessage explain_match topic_matches",
+        "matching": "Explanation explain_match topic_matches",
         "registration": "Binding BindingDiff Registration Rule diff expand read_registrations",
         "table": "BindingTable",
     },

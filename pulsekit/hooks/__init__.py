@@ -1,12 +1,11 @@
 """Hooks of Taskcluster on Pulse: will a hook fire for a message, and which task does it create?
 
     (hook,) = read_hooks("hook.json")
-    firing = fire(hook, message.payload, routed=RoutedMessage((message.routing_key, *message.cc), message.exchange))
+    firing = fire(hook, message.payload, exchange=message.exchange, keys=(message.routing_key, *message.cc))
     firing.outcome               # Outcome.FIRES, DISCARDED, DECLINED …
     firing.task                  # the task that Taskcluster would create
 
-`pulsekit.bindings` has `RoutedMessage`. Rendering needs the package `json-e`, the extra `hooks`. docs/hooks.md
-describes what Taskcluster does, and what differs from it.
+Rendering needs the package `json-e`, the extra `hooks`. docs/hooks.md describes what Taskcluster does.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ if TYPE_CHECKING:
     from pulsekit.hooks.firing import Firing, HookTally, Outcome, check_hook, fire
     from pulsekit.hooks.hook import Hook, read_hooks
     from pulsekit.hooks.rendering import TemplateError, render
-    from pulsekit.hooks.trigger_schema import DEFAULT_SCHEMA, TriggerSchema
+    from pulsekit.hooks.trigger_schema import TriggerSchema
 
 __all__ = [
-    "DEFAULT_SCHEMA", "Firing", "Hook", "HookTally", "Outcome", "TemplateError", "TriggerSchema", "check_hook",
+    "Firing", "Hook", "HookTally", "Outcome", "TemplateError", "TriggerSchema", "check_hook",
     "fire", "read_hooks", "render",
 ]  # fmt: skip
 
@@ -32,6 +31,6 @@ __getattr__, __dir__ = lazy_names(
         "firing": "Firing HookTally Outcome check_hook fire",
         "hook": "Hook read_hooks",
         "rendering": "TemplateError render",
-        "trigger_schema": "DEFAULT_SCHEMA TriggerSchema",
+        "trigger_schema": "TriggerSchema",
     },
 )

@@ -23,7 +23,8 @@ from pulsekit.errors import SchemaError
 from pulsekit.hooks.rendering import TemplateError, date_text, render
 
 if TYPE_CHECKING:
-    from pulsekit.bindings.matching import RoutedMessage
+    from collections.abc import Sequence
+
     from pulsekit.bindings.registration import Binding
     from pulsekit.errors import Problem
     from pulsekit.hooks.hook import Hook
@@ -83,7 +84,8 @@ def fire(
     hook: Hook,
     payload: Any,
     *,
-    routed: RoutedMessage | None = None,
+    exchange: str | None = None,
+    keys: Sequence[str] = (),
     now: datetime | None = None,
     task_id: str | None = None,
 ) -> Firing:
@@ -92,15 +94,16 @@ def fire(
     Args:
         hook: the hook.
         payload: the payload, as plain JSON.
-        routed: exchange and keys of the message. Without them, the bindings are not compared.
+        exchange: the exchange of the message; empty if it is unknown. Without it, the bindings are not compared.
+        keys: the routing key, then the keys of CC.
         now: the time, with a time zone; by default the current time.
         task_id: the id of the task; by default a new one.
 
     Raises:
         ConfigurationError: Raised when the package `json-e` is not installed.
     """
-    binding, reason = (None, "") if routed is None else _matching(hook, routed)
-    if routed is not None and binding is None:
+    binding, reason = (None, "") if exchange is None else _matching(hook, exchange, keys)
+    if exchange is not None and binding is None:
         return Firing(hook, Outcome.NO_BINDING, reason=reason)
     try:
         problems = hook.trigger_schema.problems(payload)
@@ -171,14 +174,14 @@ class HookTally:
             self.reasons[name][str(problems[0]) if problems else f"{firing.place} {firing.reason}".strip()] += 1
 
 
-def _matching(hook: Hook, routed: RoutedMessage) -> tuple[Binding | None, str]:
+def _matching(hook: Hook, exchange: str, keys: Sequence[str]) -> tuple[Binding | None, str]:
     """Return the first binding that matches one of the keys, or None and the reason."""
     reason = "" if hook.bindings else "the hook has no bindings"
     for binding in hook.bindings:
-        if routed.exchange and binding.exchange != routed.exchange:
-            reason = reason or f"the message is on another exchange, {routed.exchange}"
+        if exchange and binding.exchange != exchange:
+            reason = reason or f"the message is on another exchange, {exchange}"
             continue
-        results = [explain_match(binding.pattern, key) for key in routed.keys]
+        results = [explain_match(binding.pattern, key) for key in keys]
         if any(results):
             return binding, ""
         reason = f"{binding.pattern}: {results[0].reason}"

@@ -8,7 +8,7 @@ import pytest
 from support.samples import CORPUS
 
 from hooks.pairs import PUSH, PUSH_SCHEMA
-from pulsekit.bindings import Binding, RoutedMessage
+from pulsekit.bindings import Binding
 from pulsekit.errors import DocumentError
 from pulsekit.hooks import Hook, HookTally, Outcome, TriggerSchema, check_hook, fire, read_hooks
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NOW = datetime(2026, 11, 23, 18, tzinfo=UTC)
-TRY = RoutedMessage(("try",), "exchange/hgpushes/v2")
+PUSHES = "exchange/hgpushes/v2"
+TRY: dict[str, Any] = {"exchange": PUSHES, "keys": ("try",)}
 TASK = {
     "deadline": {"$fromNow": "30 minutes"},
     "routes": ["index.${payload.payload.data.pushlog_pushes[0].pushid}"],
@@ -44,7 +45,7 @@ def hook(**parts: Any) -> Hook:
 
 
 def test_a_task_is_completed_as_taskcluster_completes_it() -> None:
-    firing = fire(hook(), PUSH, routed=TRY, now=NOW, task_id="fN1SbArXTPSVFNUvaOlinQ")
+    firing = fire(hook(), PUSH, **TRY, now=NOW, task_id="fN1SbArXTPSVFNUvaOlinQ")
     assert firing.outcome is Outcome.FIRES
     assert firing.binding == Binding("exchange/hgpushes/v2", "try")
     assert firing.task == {
@@ -65,8 +66,8 @@ def test_a_task_is_completed_as_taskcluster_completes_it() -> None:
 @pytest.mark.parametrize(
     ("parts", "routed", "outcome", "reason"),
     [
-        ({}, RoutedMessage(("other",), TRY.exchange), Outcome.NO_BINDING, "pattern has 'try', key has 'other'"),
-        ({}, RoutedMessage(("try",), "exchange/hgpushes/v1"), Outcome.NO_BINDING, "another exchange"),
+        ({}, {"keys": ("other",), "exchange": PUSHES}, Outcome.NO_BINDING, "pattern has 'try', key has 'other'"),
+        ({}, {"keys": ("try",), "exchange": "exchange/hgpushes/v1"}, Outcome.NO_BINDING, "another exchange"),
         ({"bindings": ()}, TRY, Outcome.NO_BINDING, "no bindings"),
         ({"schema": {"tpye": "object"}}, TRY, Outcome.SCHEMA_ERROR, "unknown keyword 'tpye'"),
         ({"schema": {"required": ["x"]}}, TRY, Outcome.DISCARDED, '"x" is missing'),
@@ -74,11 +75,11 @@ def test_a_task_is_completed_as_taskcluster_completes_it() -> None:
         ({"task": ["a"]}, TRY, Outcome.TEMPLATE_ERROR, "not an object"),
         ({"task": {"$if": "false", "then": {}}}, TRY, Outcome.DECLINED, "null"),
         ({"task": {"$eval": "0"}}, TRY, Outcome.DECLINED, "0"),
-        ({}, RoutedMessage(("other", "try"), TRY.exchange), Outcome.FIRES, ""),  # a key of CC
+        ({}, {"keys": ("other", "try"), "exchange": PUSHES}, Outcome.FIRES, ""),  # a key of CC
     ],
 )
 def test_each_reason_for_no_task_is_an_outcome(parts: Any, routed: Any, outcome: Outcome, reason: str) -> None:
-    firing = fire(hook(**parts), PUSH, routed=routed)
+    firing = fire(hook(**parts), PUSH, **routed)
     assert firing.outcome is outcome
     assert reason in firing.reason
 
@@ -132,7 +133,7 @@ def test_hooks_of_the_api_are_one_or_several(tmp_path: Path) -> None:
         "hookGroupId": "a",
         "hookId": "b",
         "task": TASK,
-        "bindings": [{"exchange": TRY.exchange, "routingKeyPattern": "#"}],
+        "bindings": [{"exchange": PUSHES, "routingKeyPattern": "#"}],
     }
     path = tmp_path / "h.json"
     for value, count in ((one, 1), ([one, one], 2), ({"hooks": [one]}, 1)):
@@ -169,22 +170,22 @@ def test_a_file_that_is_not_a_hook_is_refused_with_its_position(text: str, words
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the corpus is not beside the checkout")
 def test_the_hook_of_the_corpus_fires_only_on_a_push() -> None:
     (one,) = read_hooks(CORPUS / "hooks" / "hg-push.json")
-    routed = RoutedMessage(("integration/example",), "exchange/hgpushes/v2")
+    routed = {"keys": ("integration/example",), "exchange": "exchange/hgpushes/v2"}
     data = {
         "repo_url": "https://hg.mozilla.org/integration/example",
         "heads": ["a" * 40],
         "pushlog_pushes": [{"pushid": 5}],
     }
     push = {"payload": {"type": "changegroup.1", "data": data}}
-    fired = fire(one, push, routed=routed)
+    fired = fire(one, push, **routed)
     assert fired.outcome is Outcome.FIRES
     assert fired.task is not None
     assert fired.task["routes"][1] == "index.example.pushlog-id.5"
-    obsolete = fire(one, {"payload": {"type": "obsolete.1", "data": data}}, routed=routed)
+    obsolete = fire(one, {"payload": {"type": "obsolete.1", "data": data}}, **routed)
     assert (obsolete.outcome, obsolete.problems[0].pointer) == (Outcome.DISCARDED, "/payload/type")
     default = Hook(one.name, one.bindings, TriggerSchema({"type": "object", "additionalProperties": False}), one.task)
-    assert fire(default, push, routed=routed).outcome is Outcome.DISCARDED
-    empty = fire(one, {"payload": {"type": "changegroup.1", "data": data | {"pushlog_pushes": []}}}, routed=routed)
+    assert fire(default, push, **routed).outcome is Outcome.DISCARDED
+    empty = fire(one, {"payload": {"type": "changegroup.1", "data": data | {"pushlog_pushes": []}}}, **routed)
     assert (empty.outcome, empty.place) == (Outcome.TEMPLATE_ERROR, ".routes[1]")
     names = [found.name for found in read_hooks(CORPUS / "hooks" / "hooks.yml")]
     assert names == [f"project-example/{name}" for name in ("report-production", "report-testing", "default-schema")]

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from hooks.pairs import KEYWORDS, PUSH, PUSH_SCHEMA, VALUES
 from pulsekit.errors import SchemaError
-from pulsekit.hooks import DEFAULT_SCHEMA, TriggerSchema
+from pulsekit.hooks import TriggerSchema
 from pulsekit.hooks.formats import FORMATS
 from pulsekit.hooks.patterns import PatternError, translate
+from pulsekit.hooks.trigger_schema import DEFAULT_SCHEMA
 
 
 def fits(schema: Any, payload: Any) -> bool:

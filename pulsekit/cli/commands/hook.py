@@ -9,7 +9,6 @@ import typer
 
 from pulsekit._documents.suggestions import Guesses, counted
 from pulsekit.bindings.lint import Severity
-from pulsekit.bindings.matching import RoutedMessage
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.files import is_piped
 from pulsekit.cli.options import OutputOption
@@ -162,9 +161,11 @@ class _Report:
             self.failed += 1
             warn(f"message {self.messages}: {payload}")
             return
-        routed = None if record is None else RoutedMessage((record.routing_key, *record.cc), record.exchange)
-        now = None if record is None else record.received
-        firings = [fire(hook, payload, routed=routed, now=now) for hook in self._hooks]
+        given: dict[str, Any] = {}
+        if record is not None:
+            keys = (record.routing_key, *record.cc)
+            given = {"exchange": record.exchange, "keys": keys, "now": record.received}
+        firings = [fire(hook, payload, **given) for hook in self._hooks]
         for firing in firings:
             self.tally.add(firing)
             self.failed += firing.outcome is Outcome.TEMPLATE_ERROR
