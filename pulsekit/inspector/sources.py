@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LiveSource", "RecordedSource", "Source"]
 
+_PREFETCH = 2000  # messages: on a busy machine, few acknowledgements a second must suffice
 _CHUNK = 500  # entries of a recording that are read together
 _RECORDED = (10_000_000, 1024 * 1024 * 1024)  # entries and bytes in memory of a recording
 
@@ -137,7 +138,7 @@ class LiveSource(Source):
         wanted = [binding for binding, problem in self.bindings.items() if not problem]
         if not wanted:
             return
-        consumer = self._pulse.subscribe(*wanted, on_gap=self._on_gap, on_refused=self._on_refused)
+        consumer = self._pulse.subscribe(*wanted, prefetch=_PREFETCH, on_gap=self._on_gap, on_refused=self._on_refused)
         try:
             await consumer.open()
         except BaseException:
