@@ -41,6 +41,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
+napoleon_use_ivar = True  # a directive for an attribute would describe again what autodoc describes
 # Annotations also have type variables, aliases, and classes of other packages, which have no page here.
 nitpick_ignore_regex = [("py:.*", r".*")]
 
@@ -48,3 +49,4 @@ html_theme = "furo"
 html_title = f"pulsekit {release}"
 html_show_search_summary = False  # search would fetch the pages of the results, which a browser refuses on file://
 html_copy_source = False
+html_show_copyright = False

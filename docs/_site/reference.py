@@ -49,7 +49,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("builder-inited", lambda _: _write_pages())
     app.connect("source-read", lambda _, name, source: _read_source(name, source))
     app.connect("include-read", lambda _, path, __, source: _read_source(path.name, source))
-    app.connect("autodoc-process-docstring", lambda *event: _mark_code(event[-1]), priority=100)  # before napoleon
+    app.connect("autodoc-process-docstring", _mark_code, priority=100)  # before napoleon
+    app.connect("autodoc-skip-member", lambda *event: str(event[3].__doc__).startswith("Alias for field") or None)
     app.connect("missing-reference", _resolve)
     app.connect("build-finished", lambda app, _: _correct_html(Path(app.outdir)))
     return {"parallel_read_safe": True}
@@ -159,11 +160,14 @@ def _api() -> dict[str, str]:
 def _directive(name: str, value: object) -> str:
     if inspect.isclass(value):
         return f".. autoclass:: {name}\n   :members:\n   :show-inheritance:\n"
-    return f".. autofunction:: {name}\n" if inspect.isfunction(value) else f".. autodata:: {name}\n   :no-value:\n"
+    # autodoc would describe a constant by the docstring of its type.
+    return f".. autofunction:: {name}\n" if inspect.isfunction(value) else f".. py:data:: {name}\n"
 
 
-def _mark_code(lines: list[str]) -> None:
+def _mark_code(_app: Sphinx, what: str, _name: str, value: object, _options: Any, lines: list[str]) -> None:
     """Mark each indented block after an empty line, and each example of a docstring, as code of reStructuredText."""
+    if what == "module":  # autodoc removes the indentation if all lines but the first have it
+        lines[:] = (value.__doc__ or "").splitlines()
     result: list[str] = []
     code = False
     for line in lines:
