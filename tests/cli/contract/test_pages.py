@@ -77,6 +77,7 @@ ELSEWHERE = {
     ("docs/performance.md", "nox -s bench"): "it measures for twenty minutes",
     ("docs/testing.md", "import pytest"): "tests/test_testing.py",
     ("docs/testing.md", "def count_failures"): "tests/test_testing.py",
+    ("docs/tutorial.md", ""): "tests/test_tutorial.py",
     ("docs/treeherder.md", "pulsekit validate job.yml --set"): "tests/test_treeherder_page.py",
 }
 # Parts of lines that do not run, wherever they are, and why.
