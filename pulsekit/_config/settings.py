@@ -105,6 +105,23 @@ class Settings:
         return {exchange: rule for exchange, rules in found.items() if len(rules) == 1 and (rule := rules.pop())}
 
     @property
+    def exchanges(self) -> tuple[str, ...]:
+        """The exchanges of the project, of its targets and of its registrations."""
+        named = [self.exchange, *(one.exchange for one in self.targets.values())]
+        return tuple(dict.fromkeys(filter(None, (*named, *(one.exchange for one in self.registrations)))))
+
+    def reserved(self, exchange: str) -> bool | None:
+        """Return whether the registered keys of an exchange end with the reserved word `_`; None if that is unknown."""
+        last = (
+            project.rpartition(".")[2]
+            for one in self.registrations
+            if one.exchange == exchange
+            for project in getattr(one, "projects", ())
+        )
+        endings = {word == "_" for word in last if word not in {"*", "#"}}
+        return endings.pop() if len(endings) == 1 else None
+
+    @property
     def in_ci(self) -> bool:
         """Return whether this is a CI machine, where a missing secret must be an error."""
         return bool(self._environment.get("CI"))
@@ -153,8 +170,14 @@ class Settings:
     @property
     def unknown_variables(self) -> tuple[str, ...]:
         """One sentence for each variable of the environment that is named `PULSE_…` and that pulsekit does not read."""
-        unknown = [name for name in self._environment if name.startswith("PULSE_") and name not in _VARIABLES]
-        return tuple(f"{name} is not read: {_MEANT.get(name, 'PULSE_URL')} is" for name in sorted(unknown))
+        unknown = sorted(name for name in self._environment if name.startswith("PULSE_") and name not in _VARIABLES)
+        if not unknown:
+            return ()
+        from pulsekit._documents.suggestions import Guesses
+
+        known = [name.removeprefix("PULSE_") for name in sorted(_VARIABLES)]
+        near = {name: Guesses().nearest(name.removeprefix("PULSE_"), known) or "URL" for name in unknown}
+        return tuple(f"{name} is not read: {_MEANT.get(name, f'PULSE_{near[name]}')} is" for name in unknown)
 
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
         """Return the broker and the login.

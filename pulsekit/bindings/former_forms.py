@@ -1,4 +1,4 @@
-"""Forms of registrations around other text: settings in Python, three variables, and fenced blocks of Markdown.
+"""Forms of registrations around other text: settings in Python, files of variables, and fenced blocks of Markdown.
 
 Each function returns plain text or values that `parsing` reads, with the lines in their places.
 Source: the history of `treeherder/config/settings.py` and `treeherder/services/pulse/` of Treeherder.
@@ -7,32 +7,51 @@ Source: the history of `treeherder/config/settings.py` and `treeherder/services/
 from __future__ import annotations
 
 import re
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
-from pulsekit.errors import DocumentError, InvalidRegistration
+from pulsekit.errors import DocumentError, InvalidRegistration, place_text
 
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-__all__ = ["fenced_blocks", "find_joined_texts", "from_variables", "is_settings", "read_settings", "variables"]
+__all__ = [
+    "THREE_VARIABLES",
+    "fenced_blocks",
+    "find_joined_texts",
+    "from_variables",
+    "is_settings",
+    "read_settings",
+    "variables",
+]
 
-_SETTINGS = re.compile(r"^[A-Z][A-Z0-9_]*[ \t]*=[ \t]*[A-Za-z_][\w.]*\(", re.MULTILINE)
+# What only a module has: another statement, an assignment with a type, or one of the result of a call.
+_SETTINGS = re.compile(
+    r"^(?:import|from|class|def|if) "
+    r"|^[ \t]*[A-Z][A-Z0-9_]*(?:[ \t]*:[ \t]*[A-Za-z_][\w.\[\], ]*=|[ \t]*=[ \t]*[A-Za-z_][\w.]*\()",
+    re.MULTILINE,
+)
+_ASSIGNMENT = re.compile(r"^[A-Z][A-Z0-9_]*[ \t]*=", re.MULTILINE)
 _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registration
-_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
-_VARIABLE = re.compile(rf"(?:export[ \t]+)?({'|'.join(_VARIABLES)})[ \t]*=[ \t]*(.*)")
+THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
+_ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
+_VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 
 
 def is_settings(text: str) -> bool:
-    """Return whether a text assigns the result of a call, such as `X = env.json("X", default=[…])`."""
-    return _SETTINGS.search(text) is not None
+    """Return whether a text is a module: it has a call, such as `X = env.json("X", default=[…])`, or two statements."""
+    if _SETTINGS.search(text) is not None:
+        return True
+    return len(_ASSIGNMENT.findall(text)) > 1 and not variables(text)
 
 
-def read_settings(text: str, *, source: str) -> list[tuple[Any, int]]:
+def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) -> list[tuple[Any, int]]:
     """Return the lists of registrations in a settings module, in order, each with its line. Nothing is executed.
 
-    Such a list is the value of an assignment, or an argument of a call in it, such as the `default` of `env.json`.
+    Such a list is the value of an assignment, a term of its sum, or an argument of a call in it, such as the `default`
+    of `env.json`. A term of a sum with such a list that is not a literal has a warning.
 
     Raises:
         DocumentError: Raised when the text is not Python, or has no list of registrations.
@@ -49,16 +68,23 @@ def read_settings(text: str, *, source: str) -> list[tuple[Any, int]]:
         raise DocumentError(reason, source=source, line=error.lineno, column=error.offset) from None
     except (ValueError, MemoryError, RecursionError):
         raise DocumentError("this is not Python that can be read", source=source) from None
-    found = []
-    for statement in module.body:
-        value = statement.value if isinstance(statement, ast.Assign | ast.AnnAssign) else None
-        for node in _candidates(value):
+    found: list[tuple[Any, int]] = []
+    for statement in ast.walk(module):
+        if not isinstance(statement, ast.Assign | ast.AnnAssign):
+            continue
+        before, unread = len(found), []
+        for node, is_term in _candidates(statement.value):
             try:
                 literal = ast.literal_eval(node)
             except (ValueError, TypeError, MemoryError, RecursionError):
+                unread += [node] if is_term else []
                 continue
             if _has_registration(literal):
                 found.append((literal, node.lineno))
+        if len(found) > before:
+            for node in unread:
+                on_warning(f"{place_text(source, node.lineno)}: {ast.unparse(node):.80} is not read")
+    found.sort(key=itemgetter(1))
     if not found:
         raise DocumentError("this Python code has no list of registrations", source=source)
     return found
@@ -85,16 +111,22 @@ def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
         return
 
 
-def variables(text: str) -> dict[str, str]:
-    """Return the three variables of 2018 from lines `NAME=VALUE`, or nothing if a line is different."""
-    found: dict[str, str] = {}
-    for line in filter(None, map(str.strip, text.split("\n"))):
+def variables(text: str) -> dict[str, tuple[str, int]]:
+    """Return the variables with registrations from lines `NAME=VALUE`, each with its value and line.
+
+    Return nothing if a line is different, or if the only line has JSON, which can continue on further lines. Other
+    variables are left out.
+    """
+    found: dict[str, tuple[str, int]] = {}
+    others = 0
+    for number, line in enumerate(map(str.strip, text.split("\n")), 1):
         match = _VARIABLE.fullmatch(line)
-        if match is None and not line.startswith("#"):
+        if match is None and line and not line.startswith("#"):
             return {}
-        if match is not None:
-            found[match[1]] = match[2].strip().strip("'\"")
-    return found
+        if match is not None and match[1] in {*THREE_VARIABLES, *_ONE_VARIABLE}:
+            found[match[1]] = (match[2].strip(), number)
+        others += match is not None and match[1] not in THREE_VARIABLES
+    return found if others != 1 or len(found) > 1 else {}
 
 
 def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
@@ -105,12 +137,14 @@ def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
     Raises:
         InvalidRegistration: Raised when one of the variables is missing.
     """
-    if not values or not values.keys() <= set(_VARIABLES):
+    if not values or not values.keys() <= set(THREE_VARIABLES):
         return None
-    for name in _VARIABLES:
+    for name in THREE_VARIABLES:
         if not values.get(name):
-            raise InvalidRegistration(f"{name} is missing: the variables {', '.join(_VARIABLES)} belong together")
-    exchanges, destinations, projects = ([part.strip() for part in str(values[name]).split(",")] for name in _VARIABLES)
+            raise InvalidRegistration(f"{name} is missing: the variables {', '.join(THREE_VARIABLES)} belong together")
+    exchanges, destinations, projects = (
+        [part.strip() for part in str(values[name]).split(",")] for name in THREE_VARIABLES
+    )
     return [{"exchange": name, "destinations": destinations, "projects": projects} for name in exchanges]
 
 
@@ -132,14 +166,18 @@ def fenced_blocks(text: str) -> list[str]:
     return blocks
 
 
-def _candidates(value: ast.expr | None) -> Iterator[ast.expr]:
+def _candidates(value: ast.expr | None, *, is_term: bool = False) -> Iterator[tuple[ast.expr, bool]]:
+    """Yield the expressions that can be a list of registrations, and whether each is a term of a sum."""
     import ast
 
-    if isinstance(value, ast.Call):
-        yield from value.args
-        yield from (keyword.value for keyword in value.keywords)
+    if isinstance(value, ast.BinOp):
+        yield from _candidates(value.left, is_term=True)
+        yield from _candidates(value.right, is_term=True)
+    elif isinstance(value, ast.Call) and not is_term:
+        for argument in (*value.args, *(keyword.value for keyword in value.keywords)):
+            yield from _candidates(argument)
     elif value is not None:
-        yield value
+        yield value, is_term
 
 
 def _has_registration(value: Any) -> bool:

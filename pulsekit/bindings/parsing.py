@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.bindings.former_forms import (
+    THREE_VARIABLES,
     fenced_blocks,
     find_joined_texts,
     from_variables,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.document import Document
 
-__all__ = ["EXAMPLE", "PROPERTIES", "Entry", "looks_like_registration", "read_entries"]
+__all__ = ["EXAMPLE", "PROPERTIES", "Entry", "read_entries"]
 
 PROPERTIES = ("exchange", "destinations", "projects", "rule")
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
@@ -72,12 +73,16 @@ def read_entries(
             yield from read_entries(block, source=source, on_warning=on_warning)
         return
     if is_settings(text):
-        for value, line in read_settings(text, source=source):
+        for value, line in read_settings(text, source=source, on_warning=on_warning):
             yield from _items(_Parsed(value, source, line), value, "")
         _warn_of_joined_texts(text, source, 1, on_warning)
         return
     if values := variables(text):
-        yield from _items(_Parsed(values, source, 1), values, "")
+        three = {name: value.strip("'\"") for name, (value, _) in values.items() if name in THREE_VARIABLES}
+        if three:
+            yield from _items(_Parsed(three, source, 1), three, "")
+        for value, line in (one for name, one in values.items() if name not in THREE_VARIABLES):
+            yield from read_entries("\n" * (line - 1) + _unquoted(value), source=source, on_warning=on_warning)
         return
     if assignment := re.match(_ASSIGNMENT, text):
         text = "\n" * assignment[0].count("\n") + _unquoted(text[assignment.end() :])
@@ -93,13 +98,6 @@ def read_entries(
     else:
         document = _parse(text, source, 1, on_warning)
         yield from _items(document, document.value, "")
-
-
-def looks_like_registration(value: Any) -> bool:
-    """Return whether a JSON value is a registration by its names, or an object of registrations."""
-    if not isinstance(value, dict):
-        return False
-    return value.keys() == {"registrations"} or {"exchange", "projects"} <= value.keys() <= {*PROPERTIES}
 
 
 class _Parsed(NamedTuple):

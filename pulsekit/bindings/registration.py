@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
 
-_SEPARATOR = re.compile(r"\s*,\s*(?=exchange/)")
+_SEPARATOR = re.compile(r"[\s,;]+(?=exchange/)")
 _MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
 
 
@@ -207,6 +207,8 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
     if "name" in value and "exchange" not in value:  # 2015
         implied = Rule.PROJECT_DESTINATION
         value = {"exchange" if name == "name" else name: part for name, part in value.items()}
+    if "taskId" in value:
+        raise InvalidRegistration("this is a job, not a registration; 'pulsekit validate FILE' checks jobs")
     for name in [name for name in value if name not in PROPERTIES]:
         near = next((known for known in PROPERTIES if str(name).lower()[:5] == known[:5]), None)
         hint = f"did you mean {near!r}?" if near else f"the properties are {', '.join(PROPERTIES)}"
@@ -219,8 +221,11 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
 
 
 def _from_string(text: str) -> list[Registration | Binding]:
-    """Parse strings with commas between them, see `_from_one`. A comma inside a key does not precede `exchange/`."""
-    return [binding for one in _SEPARATOR.split(text.strip().rstrip(",")) for binding in _from_one(one)]
+    """Parse strings with commas, semicolons or spaces between them, see `_from_one`.
+
+    Such a character inside a key does not precede `exchange/`.
+    """
+    return [binding for one in _SEPARATOR.split(text.strip().rstrip(",;")) for binding in _from_one(one)]
 
 
 def _from_one(text: str) -> list[Registration | Binding]:

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from enum import IntEnum
 
 import typer
 
 from pulsekit.cli.output.output import fail, quote
-from pulsekit.errors import BrokerRefused, ConfigurationError, HandlerFailed, InvalidInput, NetworkError
+from pulsekit.errors import (
+    BrokerRefused,
+    ConfigurationError,
+    HandlerFailed,
+    InvalidInput,
+    NetworkError,
+    NotFound,
+    PulsekitError,
+)
 
 __all__ = ["MEANINGS", "ExitCode", "exit_code", "report"]
 
@@ -95,4 +104,17 @@ def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
         return f"{error.filename}: {reason}" if error.filename else reason, ""
-    return str(error), ""
+    return str(error), _meant(error.text) if isinstance(error, NotFound) else ""
+
+
+def _meant(text: str) -> str:
+    """Return the configured exchange that is nearest to the missing one of the broker's text, as a question."""
+    from pulsekit._config.settings import load_settings
+    from pulsekit._documents.suggestions import Guesses
+
+    missing = re.search("no exchange '(.*?)' in vhost", text)
+    try:
+        near = Guesses().nearest(missing[1], load_settings().exchanges) if missing else None
+    except PulsekitError:
+        return ""
+    return f"did you mean {near}?" if near else ""

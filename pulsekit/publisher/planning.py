@@ -121,14 +121,14 @@ def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
 
     Raises:
         RefusedJob: Raised when a job cannot be encoded as JSON.
-        InvalidMessage: Raised when another payload cannot be encoded as JSON.
+        InvalidPayload: Raised when another payload cannot be encoded as JSON.
     """
     try:
         encode_payload(payload)
     except InvalidMessage as error:
-        if verdict is None:
-            raise
         problem = Problem("", "json", str(error))
+        if verdict is None:
+            raise InvalidPayload((problem,)) from None
         raise RefusedJob(verdict._replace(problems=[*verdict.problems, problem])) from None
 
 
@@ -173,6 +173,7 @@ class PublishPlan:
         edits: the changes to payloads before they are judged, or None.
         judge: the judge of jobs. The default for Treeherder's schema applies all rules.
         rule: the rule by which the exchange is registered, or None if it is unknown.
+        reserved: whether the registered projects end with the reserved word, or None if it is unknown.
         force: whether to publish payloads that violate the schema or that Treeherder would drop.
         extra_properties: the additions to every message, or None.
         keep: the fields of records that are sent although they are of another publisher, see `Draft.from_record`.
@@ -187,6 +188,7 @@ class PublishPlan:
     edits: Edits | None = None
     judge: Judge | None = field(default=None, compare=False)
     rule: Rule | None = None
+    reserved: bool | None = None
     force: bool = False
     extra_properties: ExtraProperties | None = None
     keep: Collection[str] = ()
@@ -346,4 +348,4 @@ class PublishPlan:
                 "no routing key: give --routing-key KEY, --destination D or --target, "
                 "or set destinations in pulsekit.yml"
             )
-        return [_check_key(routing_key(payload, target, self.rule)) for target in targets]
+        return [_check_key(routing_key(payload, target, self.rule, reserved=self.reserved)) for target in targets]

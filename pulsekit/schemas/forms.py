@@ -8,6 +8,7 @@ The forms, each with the fields that only it has:
 - `mozillapulse`: the envelope `{"payload": …, "_meta": …}` around a job (mozillapulse 1.3, `messages/base.py`);
 - `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
   form in which Treeherder stores jobs;
+- `registration`: what `pulsekit bindings` reads, also in a `pulsekit.yml`;
 - `pulse-job-2015`: `revision_hash` or `projectName` in `origin`;
 - `pulse-job-2016`, until 2019: `extra`, and `steps` or `errorsTruncated` in a log;
 - `pulse-job-2020`, until April 2026: `kind` and the names of numbers in `origin`.
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["explained", "revision_of"]
 
-_ENVELOPE, _REST, _2015, _2016 = "mozillapulse", "rest", "pulse-job-2015", "pulse-job-2016"
+_ENVELOPE, _REST, _REGISTRATION, _2015, _2016 = (
+    "mozillapulse",
+    "rest",
+    "registration",
+    "pulse-job-2015",
+    "pulse-job-2016",
+)
 _WHEN = {_2015: "in 2015", _2016: "from 2016 to 2019", FORMER: "until April 2026"}
 
 # Of the REST API, what replaced each field.
@@ -83,7 +90,7 @@ def revision_of(payload: Any) -> str:
     if _rest_jobs(payload):
         return _REST
     if not isinstance(payload, dict) or payload.keys().isdisjoint({"taskId", "display"}):
-        return ""
+        return _REGISTRATION if _is_registration(payload) else ""
     origin = payload.get("origin")
     if isinstance(origin, dict) and not origin.keys().isdisjoint({"revision_hash", "projectName"}):
         return _2015
@@ -108,6 +115,9 @@ def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
         ]
     if revision == _REST:
         return [_rest(payload)]
+    if revision == _REGISTRATION:
+        hint = "'pulsekit bindings FILE --lint' checks registrations"
+        return [Problem("", "registration", "is a registration, not a job", hint=hint)]
     found = [_in_words_of_a_message(problem, payload) for problem in problems]
     if revision not in _WHEN:
         return found
@@ -179,6 +189,16 @@ def _is_envelope(payload: Any) -> bool:
     if not isinstance(payload, dict) or "taskId" in payload or not isinstance(inner := payload.get("payload"), dict):
         return False
     return isinstance(payload.get("_meta"), dict) or isinstance(inner.get("_meta"), dict)
+
+
+def _is_registration(payload: Any) -> bool:
+    """Return whether a value without the fields of a job is a registration, a binding, or a `pulsekit.yml`."""
+    if isinstance(payload, str):
+        return payload.startswith("exchange/")
+    if not isinstance(payload, dict):
+        return False
+    bound = {"projects", "pattern", "routing_keys"}
+    return "registrations" in payload or ("exchange" in payload and not bound.isdisjoint(payload))
 
 
 def _rest_jobs(payload: Any) -> list[dict[str, Any]]:

@@ -221,17 +221,18 @@ class Job:
         """
         return replace(self, state="completed", result=result, completed_at=completed_at or datetime.now(UTC))
 
-    def routing_key(self, destination: str, rule: Rule | None = None) -> str:
+    def routing_key(self, destination: str, rule: Rule | None = None, *, reserved: bool | None = None) -> str:
         """Return the routing key of the job: `<destination>.<project>._`.
 
         Args:
             destination: the first word, or words, of the key.
             rule: the rule by which the exchange is registered, if it is another one.
+            reserved: whether the registered projects end with the reserved word, see `treeherder.routing_key`.
 
         Raises:
             ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
         """
-        return routing_key({"origin": {"project": self.project}}, destination, rule)
+        return routing_key({"origin": {"project": self.project}}, destination, rule, reserved=reserved)
 
     def _read(self, names: Mapping[str, str]) -> dict[str, Any]:
         values = ((key, getattr(self, name)) for name, key in names.items())

@@ -18,11 +18,18 @@ __all__ = ["check_destination", "key_follows", "routing_key", "task_of"]
 _RESERVED = "_"  # the last word of a job's routing key is reserved
 
 
-def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
+def routing_key(job: Any, destination: str, rule: Rule | None = None, *, reserved: bool | None = None) -> str:
     """Return the routing key of a job: `<destination>.<origin.project>._`.
 
     If the exchange is registered by another rule, the key matches the bindings of that rule:
     `<project>.<destination>` or `<destination>.<project>`.
+
+    Args:
+        job: the payload.
+        destination: one or more words.
+        rule: the rule by which the exchange is registered.
+        reserved: whether the registered projects end with the reserved word `_`, as in `autoland._`. By default, those
+            of the rule `any.project` do not.
 
     Raises:
         ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
@@ -38,7 +45,9 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None) -> str:
         )
     if rule is Rule.PROJECT_DESTINATION:
         return f"{project}.{destination}"
-    return f"{destination}.{project}" if rule is Rule.ANY_PROJECT else f"{destination}.{project}.{_RESERVED}"
+    if reserved is None:
+        reserved = rule is not Rule.ANY_PROJECT
+    return f"{destination}.{project}.{_RESERVED}" if reserved else f"{destination}.{project}"
 
 
 @lru_cache(64)

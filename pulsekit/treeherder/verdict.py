@@ -13,6 +13,7 @@ Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module 
 from __future__ import annotations
 
 from codecs import BOM_UTF8
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from functools import lru_cache
@@ -158,7 +159,7 @@ class Judge:
         if (kind := context.content_type) is not None and kind != JSON_TYPE and "content-type" not in self._off:
             message = f"the content type of the message is {brief(kind)}" if kind else "the message has no content type"
             findings = (make_finding(RULES_BY_NAME["content-type"], "", message),)
-        if type(subject) is not dict:
+        if type(subject) is not dict or context.content_encoding or context.compression:
             try:
                 subject = _decoded(subject, context)
             except BodyTooLarge as error:
@@ -321,7 +322,7 @@ def _opened(subject: Any, context: Context, size: int | None) -> tuple[Any, Cont
 
 
 def _decoded(subject: Any, context: Context) -> Any:
-    """Return the payload of a message or body. Any other subject is a payload already.
+    """Return the payload of a message or body. Any other subject is a payload, whose body is UTF-8 JSON.
 
     Raises:
         UnreadableBody: Raised when the body does not have its declared encoding or compression.
@@ -333,6 +334,9 @@ def _decoded(subject: Any, context: Context) -> Any:
     from pulsekit.messages import Message
 
     if not isinstance(subject, Message):
+        if context.content_encoding or context.compression:
+            with suppress(InvalidMessage):  # the schema reports values that JSON cannot represent
+                return read_body(encode_payload(subject), context.content_encoding, context.compression)
         return subject
     if context.content_encoding or context.compression or subject.body.startswith(BOM_UTF8):
         return read_body(subject.body, context.content_encoding, context.compression)

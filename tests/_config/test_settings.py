@@ -29,6 +29,9 @@ def test_an_unknown_variable_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="PULSE_URI is not read: PULSE_URL is") as caught:
         load_settings(tmp_path, environment).broker()
     assert "PULSE_USERNAME is not read: PULSE_USER is" in str(caught.value)
+    near = {"PULSE_USR": "PULSE_USER", "PULSE_JOB_SOURCE": "PULSE_JOB_SOURCES", "PULSE_PORT": "PULSE_URL"}
+    for name, meant in near.items():
+        assert load_settings(tmp_path, {name: "x"}).unknown_variables == (f"{name} is not read: {meant} is",)
     known = {"PULSE_USER": "me", "PULSE_PASSWORD": "pw", "PULSE_DATA_INGESTION_SOURCES": "[]", "PULSE_JOB_SOURCES": ""}
     assert load_settings(tmp_path, known).unknown_variables == ()
 

@@ -219,6 +219,8 @@ def test_strings_with_commas_between_them_are_several() -> None:
     text = f"exchange/ci-x/v1/jobs.try:autoland, {JOBS}.a,b.#,"
     assert bound(text) == ["exchange/ci-x/v1/jobs:try", "exchange/ci-x/v1/jobs:autoland", f"{JOBS}:a,b.#"]
     assert bound(f"PULSE_JOB_SOURCES={text}") == bound(text)
+    for separator in ("; ", " ", ";"):
+        assert bound(f"{JOBS}.a;b{separator}exchange/b/y.c") == [f"{JOBS}:a;b", "exchange/b/y:c"]
 
 
 @pytest.mark.parametrize(
@@ -227,10 +229,36 @@ def test_strings_with_commas_between_them_are_several() -> None:
         'import env\n\nDEBUG = env("DEBUG", True)\nSOURCES = env.json(\n    "SOURCES",\n    default={list},\n)\n',
         "SOURCES: list[dict] = {list}\nOTHER = frozenset({{1}})\nX = f(1)\n",
         "X = env.json('X', {list})",
+        "DEBUG = True\nSOURCES = {list}\n",
+        "SOURCES: list = {list}\n",
+        "class Production:\n    SOURCES = env.json('SOURCES', default={list})\n",
+        "from a import b\nif b:\n    SOURCES = {list}\n",
+        "SOURCES = tuple({list})\n",
     ],
 )
 def test_a_settings_module_is_read_and_not_executed(text: str) -> None:
     listed = f"[{{'exchange': '{JOBS}', 'destinations': ['th'], 'projects': ['try']}},  # more\n]"
+    assert bound(text.format(list=listed)) == [f"{JOBS}:th.try"]
+
+
+def test_a_term_of_a_sum_that_is_not_read_is_named() -> None:
+    text = f"A = 1\nX = env.json('X', default=DEFAULT + [{{'exchange': '{JOBS}', 'projects': ['a']}}])\n"
+    warnings: list[str] = []
+    read_registrations(text, source="settings.py", on_warning=warnings.append)
+    assert warnings == ["settings.py:2: DEFAULT is not read"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "PULSE_DATA_INGESTION_SOURCES={list}\nDEBUG=1\n",
+        "# where\nexport PULSE_URL=amqp://h/\nexport PULSE_DATA_INGESTION_SOURCES='{list}'\n",
+        "A=b c\nPULSE_JOB_EXCHANGES=exchange/me/v1/jobs\nPULSE_JOB_DESTINATIONS=th\nPULSE_JOB_PROJECTS=try\n",
+        "A=1\n\nPULSE_JOB_SOURCES=exchange/me/v1/jobs.th.try\n",
+    ],
+)
+def test_a_file_of_variables_has_registrations_among_others(text: str) -> None:
+    listed = f'[{{"exchange": "{JOBS}", "destinations": ["th"], "projects": ["try"]}}]'
     assert bound(text.format(list=listed)) == [f"{JOBS}:th.try"]
 
 

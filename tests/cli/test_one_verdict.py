@@ -227,6 +227,7 @@ def test_a_number_that_json_lacks_is_invalid_everywhere(call: Call, folder: Path
     dry_run = ("publish", "one.json", "--dry-run", "--schema", "any.yml", "--profile", profile, "-k", "a")
     published = call(*dry_run, "-e", "exchange/me/x", "-o", "ndjson")
     assert (published.code, json.loads(published.out)["valid"]) == (1, False)
+    assert json.loads(published.out)["errors"][0]["rule"] == "json"
     received = Message(
         exchange="exchange/me/x", routing_key="a", body=text.encode(), received=datetime.now(UTC), schema=own
     )
@@ -321,6 +322,31 @@ def test_a_body_in_another_encoding_is_shown_and_accepted_as_by_kombu(call: Call
     assert json.loads(call("preview", stdin=selected.line()).out)["job"]["reason"] == "café"
 
 
+@pytest.mark.parametrize(
+    ("options", "described"),
+    [
+        (["--header", "compression=application/x-bz2"], {"headers": {"compression": "application/x-bz2"}}),
+        (["--header", "compression=br"], {"headers": {"compression": "br"}}),
+        (["--property", "content_encoding=utf-16"], {"properties": {"content_encoding": "utf-16"}}),
+    ],
+)
+def test_publish_and_validate_read_the_body_as_it_is_described(
+    call: Call, folder: Path, options: list[str], described: dict[str, Any]
+) -> None:
+    # As UTF-16, an even number of bytes is other text, and an odd number is none, so that UTF-8 applies.
+    for number, odd in enumerate("xy"):
+        job = COMPLETED | {"reason": odd * (number + 1)}
+        key = f"a.{job['origin']['project']}._"
+        record = {"exchange": "exchange/me/x", "routing_key": key, "payload": job}
+        properties = {"content_type": "application/json", **described.get("properties", {})}
+        (folder / "job.json").write_text(json.dumps(job))
+        validated = call("validate", stdin=json.dumps(record | described | {"properties": properties}))
+        published = call("publish", "job.json", "--dry-run", "-e", "exchange/me/x", "-d", "a", "-o", "ndjson", *options)
+        assert json.loads(published.out)["treeherder"] == json.loads(validated.out)["outcome"]
+        assert published.code == validated.code
+        assert "headers" not in described or published.code == 1
+
+
 REGISTERED = """\
 exchange: exchange/me/x
 destinations: [staging]
@@ -355,3 +381,26 @@ def test_keys_and_their_finding_follow_the_registered_rule_in_every_command(
         ]
         for command in commands:
             assert ("key-mismatch" in call(*command).out) == expected, command
+
+
+@pytest.mark.parametrize(
+    ("rule", "project", "key"),
+    [
+        ("destination.project", "mozilla-central", "a.b.mozilla-central"),
+        ("destination.project", "mozilla-central._", "a.b.mozilla-central._"),
+        ("destination.project", "mozilla-central.*", "a.b.mozilla-central._"),
+        ("any.project", "mozilla-central._", "a.b.mozilla-central._"),
+        ("any.project", "mozilla-central", "a.b.mozilla-central"),
+        ("project.destination", "mozilla-central", "mozilla-central.a.b"),
+    ],
+)
+def test_a_made_key_has_the_reserved_word_if_the_registered_keys_have_it(
+    call: Call, folder: Path, rule: str, project: str, key: str
+) -> None:
+    entry = f"{{exchange: exchange/me/x, destinations: [a.b], projects: ['{project}'], rule: {rule}}}"
+    (folder / "pulsekit.yml").write_text(f"exchange: exchange/me/x\nregistrations: [{entry}]\n")
+    (folder / "job.json").write_text(
+        json.dumps(COMPLETED | {"origin": COMPLETED["origin"] | {"project": "mozilla-central"}})
+    )
+    made = json.loads(call("publish", "job.json", "-d", "a.b", "--dry-run", "-o", "ndjson").out)
+    assert (made["routing_key"], len(made["bindings"])) == (key, 1)

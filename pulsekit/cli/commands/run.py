@@ -73,7 +73,7 @@ def command(
     if not names:
         raise ConfigurationError("no destination: add --destination treeherder, or set destinations in pulsekit.yml")
     job = _read_job(job_file, assignments, removals)
-    keys = [job.routing_key(name, settings.rules.get(to)) for name in names]
+    keys = [job.routing_key(name, settings.rules.get(to), reserved=settings.reserved(to)) for name in names]
 
     async def publish(state: Job) -> None:
         # A connection for each state: the command may run for hours, and the broker may be unreachable meanwhile.

@@ -149,7 +149,6 @@ class _Report:
         self._tasks = tasks
         self.payloads = 0
         self._invalid = 0
-        self._registrations = False  # whether one of the payloads looks like a registration
         self._next = 0  # index in the current file
 
     def begin(self) -> None:
@@ -193,14 +192,10 @@ class _Report:
         lint: Sequence[Placed] = (),
         outcome: str | None = None,
     ) -> None:
-        index, value = (self._next, None) if isinstance(document, DocumentError) else (document.index, document.value)
+        index = self._next if isinstance(document, DocumentError) else document.index
         self._next = index + 1
         self.payloads += 1
         self._invalid += bool(found)
-        if found and not self._registrations:
-            from pulsekit.bindings.parsing import looks_like_registration
-
-            self._registrations = looks_like_registration(value)
         for one in lint:
             self._broken[one.finding.severity] = self._broken.get(one.finding.severity, 0) + 1
         report = self._groups.add(PayloadReport(document.source, index, found, lint, outcome))
@@ -221,8 +216,6 @@ class _Report:
         valid = self.payloads - self._invalid
         counts = ", ".join(f"{self._broken[name]:,} {name}" for name in SEVERITIES if name in self._broken)
         lint = f"; Treeherder's rules: {counts}" if counts else ""
-        if self._registrations:
-            note("this looks like a registration, not a job: 'pulsekit bindings FILE --lint' checks registrations")
         note(f"{valid:,} valid, {self._invalid:,} invalid against {self._schema.name} ({self._profile}){lint}")
         bad = self._invalid or any(name in self._broken for name in _FAILING)
         return ExitCode.NEGATIVE if bad else ExitCode.DONE

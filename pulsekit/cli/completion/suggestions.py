@@ -181,9 +181,7 @@ def _fields(_: Settings, context: Any) -> Iterable[str]:
 
 
 def _exchanges(settings: Settings, _: Any) -> Iterable[str]:
-    targets = settings.targets.values()
-    named = [settings.exchange, *(one.exchange for one in targets), *(one.exchange for one in settings.registrations)]
-    yield from (name for name in named if name)
+    yield from settings.exchanges
     if settings.user:
         yield f"exchange/{settings.user}/"
 

@@ -252,6 +252,8 @@ def _redacted(text: str) -> str:
 
 
 def _redacted_word(match: re.Match[str]) -> str:
+    if "://USER:PASSWORD@" in match[0] and match[0].count("@") == 1:  # the placeholders of our own messages
+        return match[0]
     before, at, behind = match[0].rpartition("@")
     return _PASSWORD.sub(r"\1***", before, count=1) + at + behind  # linear in the length of the word
 

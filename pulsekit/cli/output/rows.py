@@ -100,7 +100,7 @@ class Rows:
         status = (f"{job.status:{_STATUS_WIDTH}} ", status_style(job.status))
         used = columns(clean(job.symbol))
         self._symbol_width = max(self._symbol_width, min(used, _SYMBOL_WIDTHS[1]))
-        cells: list[Cell] = [status, (job.symbol, "head"), " " * (self._symbol_width - used + 1)]
+        cells: list[Cell] = [status, (job.symbol, "head"), " " * max(1, self._symbol_width - used + 1)]
         if self._marked:
             cells += [_mark(seen), " ", *self._problem(seen)]
         used = columns(clean(job.name))

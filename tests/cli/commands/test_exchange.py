@@ -94,3 +94,17 @@ def test_clear_text_to_another_machine_is_refused(tmp_path: Path) -> None:
     done = pulsekit("exchange", "check", "exchange/me/x", folder=tmp_path, url="amqp://me:hunter2@192.0.2.1/")
     assert done.status == 2
     assert "--insecure" in done.err
+
+
+@pytest.mark.parametrize("command", ["tail", "publish"])
+def test_a_misspelt_exchange_has_the_nearest_configured_one(command: str, user: PulseUser, tmp_path: Path) -> None:
+    (tmp_path / "pulsekit.yml").write_text(
+        "exchange: exchange/other/v1/trial\nregistrations: exchange/other/v1/jobs:#\n"
+    )
+    misspelt = ["exchange/other/v1/jbos"]
+    if command == "publish":
+        (tmp_path / "any.json").write_text("{}")
+        misspelt = ["any.json", "--exchange", *misspelt, "-k", "a", "--no-schema"]
+    done = pulsekit(command, *misspelt, folder=tmp_path, url=user.url)
+    assert done.status == 5
+    assert done.err.endswith("\ndid you mean exchange/other/v1/jobs?\n")

@@ -474,11 +474,21 @@ def test_corrections_are_in_the_output_for_programs(call) -> None:
 
 def test_a_registration_is_reported_as_such_and_not_as_an_invalid_job(call, folder) -> None:
     registration = {"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["try._"]}
-    for value in (registration, [registration], {"registrations": [registration]}):
-        done = call("validate", "-", stdin=json.dumps(value))
-        assert done.code == 1
-        assert "this looks like a registration, not a job: 'pulsekit bindings FILE --lint'" in done.err
-    assert "registration" not in call("validate", "-", stdin=json.dumps(BROKEN)).err
+    name = registration["exchange"]
+    project = {"exchange": name, "destinations": ["a"], "registrations": [registration]}
+    binding = {"exchange": name, "pattern": "#"}
+    for value in (registration, [registration], {"registrations": [registration]}, project, binding, f"{name}.a.#"):
+        for command in (["validate"], ["preview", "-o", "ndjson"], ["publish", "--dry-run", "-e", name, "-k", "a"]):
+            done = call(*command, stdin=json.dumps(value))
+            assert done.code == 1
+            (error,) = json.loads(done.out)["errors"]
+            assert error["message"] == (
+                "is a registration, not a job ('pulsekit bindings FILE --lint' checks registrations)"
+            )
+    assert "registration" not in call("validate", "-", stdin=json.dumps(BROKEN)).out
+    refused = call("bindings", stdin=json.dumps(PENDING))
+    assert refused.code == 1
+    assert "this is a job, not a registration; 'pulsekit validate FILE' checks jobs" in refused.err
 
 
 OLD = {name: value for name, value in PENDING.items() if name != "timeScheduled"}

@@ -59,13 +59,15 @@ def test_result_symbol_and_name_precede_what_a_terminal_truncates(
         for result, it in (
             ("fail", {"jobName": "xpcshell", "jobSymbol": "X"}),
             ("superseded", {"jobName": "xpcshell", "jobSymbol": "X"}),
+            ("fail", {"jobName": "xpcshell", "jobSymbol": "browser-chrome-fission", "groupSymbol": "M"}),
         )
     ]
     key = "treeherder.mozilla-inbound.a-long-word-of-a-routing-key._"
-    failed, superseded, other = drawn(capsys, *(message(job, key) for job in jobs), message({"a": 1}, key))
+    failed, superseded, long, other = drawn(capsys, *(message(job, key) for job in jobs), message({"a": 1}, key))
     assert failed.split()[1:5] == ["testfailed", "X", "xpcshell", key]
     assert len(failed[: failed.index(key)]) <= 60 - len("treeherder.")  # the key begins within 60 columns
     assert superseded.index("xpcshell") == failed.index("xpcshell")
+    assert long.split()[2:4] == ["M(browser-chrome-fission)", "xpcshell"]
     assert "completed" not in failed + superseded
     assert other.split()[1] == key
 

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from pulsekit.cli.output.output import note
 from pulsekit.cli.output.streams import Outlet
 
 
@@ -77,3 +78,11 @@ async def test_without_output_nothing_waits(sink: Sink) -> None:
     await outlet.room()
     await outlet.drain()
     assert sink.writes == []
+
+
+def test_a_placeholder_is_shown_and_a_password_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    note("set PULSE_URL=amqps://USER:PASSWORD@HOST/")
+    note("no amqps://USER:PASSWORD@x:hunter2@HOST/, amqps://USER:hunter2@HOST/")
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "set PULSE_URL=amqps://USER:PASSWORD@HOST/"
+    assert second == "no amqps://USER:***@HOST/, amqps://USER:***@HOST/"

@@ -154,6 +154,7 @@ def command(
         edits=edits_of(assignments, removals, loaded),
         judge=judge,
         rule=settings.rules.get(exchange or settings.exchange or ""),
+        reserved=settings.reserved(exchange or settings.exchange or ""),
         force=force,
         extra_properties=extra_properties,
         keep=tuple(keep or ()),

@@ -132,7 +132,7 @@ class Sending:
             rest = self._receipts.total - (counts.total() - counts["invalid"]) - pending
             if rest > 0:
                 shown = " or have no receipt here" if self._receipts.blocked else ""
-                note(f"{counted(rest, 'message')} were not sent{shown}")
+                note(f"{counted(rest, 'message')} {'was' if rest == 1 else 'were'} not sent{shown}")
         if planned.finished:
             first = "has no receipt" if planned.resume == planned.finished else "was not confirmed"
             note(f"to continue with the first job that {first}, add --skip {self._skip + planned.resume}")
