@@ -37,8 +37,8 @@ def test_options_become_arguments_of_queue_declare() -> None:
         ({"expires": 0}, "expires"),
         ({"expires": 2**32 / 1000}, "expires"),
         ({"expires": 1, "arguments": {"x-expires": 2}}, "x-expires"),
-        ({"existing": True, "expires": 1}, "as it exists"),
-        ({"existing": True, "arguments": {"x-max-length": 9}}, "as it exists"),
+        ({"existing": True, "expires": 1}, "do not apply"),
+        ({"existing": True, "arguments": {"x-max-length": 9}}, "do not apply"),
     ],
 )
 def test_a_queue_that_cannot_be_declared_is_refused(options: dict[str, object], words: str) -> None:

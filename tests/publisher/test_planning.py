@@ -101,7 +101,8 @@ def test_editing_a_record_makes_a_new_message(part: str, counting: Counting) -> 
         "payload": {"old": 1},
         part: content,
     }
-    (message,) = plan(counting, destinations=(), edits=Edits(["tier=3"], schema=JOB_SCHEMA)).messages(record)
+    edits = Edits(["tier=3"], schema=JOB_SCHEMA)
+    (message,) = plan(counting, destinations=(), edits=edits, keep=("cc",)).messages(record)
     assert isinstance(message, Draft)
     assert message.payload == JOBS[1] | {"tier": 3}
     assert (message.routing_key, message.cc, message.headers) == ("own", ("more",), {"h": 1})

@@ -331,6 +331,6 @@ async def test_the_download_of_pulse_inspector_is_read_by_every_command(
     async with library.connect(user.url) as pulse:
         await pulse.create_exchange(exchange)
         async with pulse.subscribe(f"{exchange}:a.b") as messages:
-            done = pulsekit("replay", read, "-e", exchange, folder=tmp_path, url=user.url)
+            done = pulsekit("replay", read, "-e", exchange, "--also", "cc", folder=tmp_path, url=user.url)
             assert done.status == 0, done.err
             assert [(await anext(messages)).payload for _ in range(2)] == JOBS[:2]
