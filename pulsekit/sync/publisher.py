@@ -101,7 +101,9 @@ class Publisher(Delegate[AsyncPublisher]):
         try:
             try:
                 for message in messages:
-                    yield from crossing.send(message)
+                    crossing.send(message)
+                    if crossing.has_news:
+                        yield from crossing.known()
             except Exception as error:  # noqa: BLE001 - raised after the receipts of the messages before it
                 failure = error
             yield from crossing.rest()
@@ -133,6 +135,7 @@ class _Crossing:
         self._feed_waits = False
         self._wanted = asyncio.Event()
         self._receipts: deque[Receipt] = deque()
+        self._waiting = False  # for receipts
         self._arrived = threading.Event()
         self._most = 2 * window
         self._missing = 0  # receipts
@@ -141,17 +144,28 @@ class _Crossing:
             async with aclosing(publisher.publish_many(self._feed(), window=window, **options)) as receipts:
                 async for receipt in receipts:
                     self._receipts.append(receipt)
-                    self._arrived.set()
+                    if self._waiting:
+                        self._waiting = False
+                        self._arrived.set()
 
         self._publishing = background.submit(publish())
         self._publishing.add_done_callback(lambda _: self._arrived.set())
 
-    def send(self, message: Item) -> Iterator[Receipt]:
-        """Pass on one message, and yield the receipts that are known. Wait while too many are missing."""
+    def send(self, message: Item) -> None:
+        """Pass on one message."""
         self._append(message)
         self._missing += 1
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there are receipts, or too many are missing."""
+        return bool(self._receipts) or self._missing >= self._most
+
+    def known(self) -> Iterator[Receipt]:
+        """Yield the receipts that are known. Wait while too many are missing."""
         while self._receipts or (self._missing >= self._most and self._wait()):
-            yield from self._known()
+            self._missing -= 1
+            yield self._receipts.popleft()
 
     def rest(self) -> Iterator[Receipt]:
         """Yield the remaining receipts.
@@ -161,7 +175,7 @@ class _Crossing:
         """
         self._append(None)
         while self._receipts or self._wait():
-            yield from self._known()
+            yield self._receipts.popleft()
         self._publishing.result()
 
     def cancel(self) -> None:
@@ -177,16 +191,13 @@ class _Crossing:
     def _wait(self) -> bool:
         """Wait for a receipt; return False if there will be none."""
         while not self._receipts:
+            self._arrived.clear()
+            self._waiting = True
             if self._publishing.done():
                 return bool(self._receipts)
-            self._arrived.wait()
-            self._arrived.clear()
+            if not self._receipts:
+                self._arrived.wait()
         return True
-
-    def _known(self) -> Iterator[Receipt]:
-        while self._receipts:
-            self._missing -= 1
-            yield self._receipts.popleft()
 
     async def _feed(self) -> AsyncGenerator[Item, None]:
         while True:
