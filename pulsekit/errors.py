@@ -75,6 +75,7 @@ __all__ = [
     "Unreachable",
     "VirtualHostRefused",
     "fresh",
+    "printable",
 ]
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
@@ -298,6 +299,13 @@ class ConnectionLost(NetworkError):
 
 class HandlerFailed(PulsekitError):
     """Raised when a handler exceeded its time limit, or ended its process too often. Correct the handler."""
+
+
+def printable(text: str) -> str:
+    r"""Return an untrusted text on one line, with its control and bidi characters as `\n`, `\x1b` or `\u202e`."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def fresh(error: ErrorT) -> ErrorT:

@@ -44,6 +44,7 @@ from pulsekit.errors import (
     ResourceLocked,
     Unreachable,
     VirtualHostRefused,
+    printable,
 )
 
 __all__ = ["Close", "Concern"]
@@ -106,7 +107,7 @@ class Close:
         if len(payload) < at + 4:
             raise IndexError("the frame ends within its fields")
         code, class_id, method_id = (int.from_bytes(payload[i : i + 2], "big") for i in (4, at, at + 2))
-        return cls(code, text, (class_id, method_id), of_connection)
+        return cls(code, printable(text), (class_id, method_id), of_connection)
 
     @property
     def concern(self) -> Concern:

@@ -224,6 +224,8 @@ class Connection:
                 self._link = link
                 self._enter(State.READY)
                 link.on_blocked = self._on_blocked
+                if link.blocked is not None:
+                    self._on_blocked(link.blocked)
                 since = loop.time()
                 await link.lost()
                 self._link = None

@@ -25,6 +25,7 @@ from pulsekit.errors import (
     PulsekitError,
     Unreachable,
     VirtualHostRefused,
+    printable,
 )
 
 if TYPE_CHECKING:
@@ -160,8 +161,14 @@ def _network_words(error: BaseException, broker: Broker) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """Return the text of the broker or the operating system."""
+    """Return the text of the broker or the operating system on one line, also in the traceback of the error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        cause.args = tuple(printable(part) if isinstance(part, str) else part for part in cause.args)
+        if isinstance(cause, OSError) and cause.strerror:  # errors of aiormq are OSErrors, too
+            cause.strerror = printable(cause.strerror)
+        cause = cause.__cause__ or cause.__context__
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     words = [part for part in error.args if isinstance(part, str)]
-    return " ".join(words) if words else str(error) or type(error).__name__
+    return printable(" ".join(words) if words else str(error) or type(error).__name__)

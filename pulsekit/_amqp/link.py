@@ -13,7 +13,7 @@ from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import short_string
-from pulsekit.errors import ConfigurationError, ConnectionLost, PulsekitError
+from pulsekit.errors import ConfigurationError, ConnectionLost, PulsekitError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -61,7 +61,7 @@ class Link:
             raise ConnectionLost("the connection was lost while it was opened")
         self.on_blocked: Callable[[str | None], None] | None = None
         self.unresponsive = False
-        self.blocked: str | None = None
+        self.blocked: str | None = transport.blocked
         self.ended_by: Close | None = None
         self.epoch = epoch
         self.user = user
@@ -79,6 +79,8 @@ class Link:
         self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
         self.router.connect(0, self)
+        if self.blocked is not None:
+            self.router.block()
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         """Read connection.blocked, unblocked and close; every frame of channel 0 is passed on to aiormq."""
@@ -86,7 +88,7 @@ class Link:
         method = payload[:4] if kind == METHOD else b""
         if method == BLOCKED:
             self.router.block()
-            self._report_blocked(short_string(payload, 4)[0])
+            self._report_blocked(printable(short_string(payload, 4)[0]))
         elif method == UNBLOCKED:
             self._report_blocked(None)
             self.router.unblock()

@@ -22,6 +22,7 @@ from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import ACK, NACK, RETURN, SETTLE, encode_id
 from pulsekit._amqp.properties import read_properties
 from pulsekit._amqp.types import Outcome, short_string
+from pulsekit.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -217,6 +218,6 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
                 and sent.exchange == exchange
                 and tag not in self._returned
             ):
-                self._returned[tag] = text
+                self._returned[tag] = printable(text)
                 return
         log.debug("a returned message is not outstanding: %s %r", exchange, routing_key)

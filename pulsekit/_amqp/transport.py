@@ -36,7 +36,9 @@ from aiormq.exceptions import AMQPConnectionError
 
 from pulsekit._amqp.addresses import connect, resolve
 from pulsekit._amqp.closes import Close
-from pulsekit._amqp.frames import CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, describe_frame
+from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, UNBLOCKED, describe_frame
+from pulsekit._amqp.types import short_string
+from pulsekit.errors import printable
 
 if TYPE_CHECKING:
     import ssl
@@ -296,19 +298,28 @@ class Transport(TransportFactory):
     Attributes:
         router: the frame router, once the connection was opened.
         refusal: connection.close, if the broker sent it while the connection was opened.
+        blocked: why the broker blocks publishers, if it reported this while the connection was opened.
     """
 
     def __init__(self, context: ssl.SSLContext | None, name: str) -> None:
         self.router: FrameRouter | None = None
         self.refusal: Close | None = None
+        self.blocked: str | None = None
         self._context = context
         self._name = name  # of the connection, for the log
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Read connection.close, whose code and text aiormq does not report while it opens a connection."""
+        """Read connection.close, whose code and text aiormq does not report while it opens a connection.
+
+        Do not pass connection.blocked on to aiormq: it would not finish opening the connection.
+        """
         payload = data[start:end]
-        if kind == METHOD and payload[:4] == CLOSE_CONNECTION:
+        method = payload[:4] if kind == METHOD else b""
+        if method == CLOSE_CONNECTION:
             self.refusal = Close.read(payload, of_connection=True)
+        elif method in {BLOCKED, UNBLOCKED}:
+            self.blocked = printable(short_string(payload, 4)[0]) if method == BLOCKED else None
+            return end + 1
         return 0
 
     def resumed(self) -> None:

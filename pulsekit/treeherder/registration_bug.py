@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import expand
+from pulsekit.errors import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +52,7 @@ class Bug:
     @property
     def summary(self) -> str:
         """The title of the bug."""
-        exchanges = dict.fromkeys(_printable(registration.exchange) for registration in self.registrations.values())
+        exchanges = dict.fromkeys(printable(registration.exchange) for registration in self.registrations.values())
         where = f" on {next(iter(self.registrations))}" if len(self.registrations) == 1 else ""
         return f"Load the jobs of {' and '.join(exchanges)} from Pulse{where}"
 
@@ -110,13 +111,9 @@ class Bug:
         return list(dict.fromkeys(self.registrations.values()))
 
 
-def _printable(text: str) -> str:
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
-
-
 def _code(text: str) -> str:
     """Return a text as a code span of Markdown on one line, in which nothing is a link (CommonMark 0.31 §6.1)."""
-    text = _printable(text)
+    text = printable(text)
     fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 

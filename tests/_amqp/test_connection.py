@@ -7,7 +7,9 @@ import contextlib
 import gc
 import logging
 import socket
+import struct
 import threading
+import traceback
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -210,6 +212,72 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
     async with pulsekit.connect(with_hosts(user.url, f"cluster.example:{port}"), insecure=True) as pulse:
         assert (await pulse.link()).epoch == 1
+
+
+async def answers(steps: list[bytes], then: asyncio.Event | None = None, last: bytes = b"") -> asyncio.Server:
+    """Serve: after each thing that a client sends, the next answer; and the last one after an event."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            for step in steps:
+                await reader.read(4096)
+                writer.write(step)
+            if then is not None:
+                await then.wait()
+                writer.write(last)
+            while await reader.read(4096):
+                pass
+        writer.close()
+
+    return await asyncio.start_server(serve, "127.0.0.1", 0)
+
+
+def short(text: str) -> bytes:
+    return bytes((len(text.encode()),)) + text.encode()
+
+
+def method(number: int, payload: bytes = b"") -> bytes:
+    """Return a method of the connection (class 10) as a frame."""
+    body = struct.pack(">HH", 10, number) + payload
+    return struct.pack(">BHI", 1, 0, len(body)) + body + b"\xce"
+
+
+START = marshal(commands.Connection.Start(mechanisms="PLAIN", server_properties={}), 0)
+TUNE = marshal(commands.Connection.Tune(2047, 131072, 60), 0)
+OPEN_OK = marshal(commands.Connection.OpenOk(), 0)
+HOSTILE = "gone\nERROR root: all is lost\r\x1b[31m\u2028"
+BLOCKED, UNBLOCKED = method(60, short(HOSTILE)), method(61)
+CLOSE = method(50, struct.pack(">H", 320) + short(HOSTILE) + b"\0" * 4)
+
+
+@pytest.mark.parametrize("steps", [[START, TUNE + BLOCKED, OPEN_OK], [START, TUNE, OPEN_OK + BLOCKED]])
+async def test_a_broker_can_block_publishers_as_soon_as_it_is_connected(
+    steps: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    states, free = States(), asyncio.Event()
+    async with await answers(steps, free, UNBLOCKED) as server:
+        url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with pulsekit.connect(url, on_state=states, timeout=5) as pulse:
+            link = await pulse.link()
+            await states.until(State.BLOCKED)
+            assert not link.router.writable
+            free.set()
+            await states.until(State.READY, 2)
+            assert link.router.writable
+    assert [line for line in caplog.text.splitlines() if line.startswith("ERROR root")] == []
+    assert "blocks publishers: gone\\nERROR root" in caplog.text
+
+
+@pytest.mark.parametrize("steps", [[CLOSE], [START, CLOSE], [START, TUNE + CLOSE], [START, TUNE, CLOSE]])
+async def test_the_text_of_a_broker_is_one_line(steps: list[bytes]) -> None:
+    async with await answers(steps) as server:
+        url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(pulsekit.PulsekitError) as caught:
+            async with pulsekit.connect(url, timeout=2) as pulse:
+                await pulse.link()
+    assert str(caught.value).isprintable()
+    lines = "".join(traceback.format_exception(caught.value)).splitlines()
+    assert not [line for line in lines if line.startswith("ERROR root")]
 
 
 @pytest.fixture
