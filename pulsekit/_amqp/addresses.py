@@ -8,11 +8,11 @@ and IPv4 alternate (§4). So an address whose packets are lost, as with a broken
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
-import threading
 from itertools import chain, zip_longest
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+from pulsekit._amqp.tasks import run_in_daemon
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,38 +25,13 @@ _DELAY = 0.25  # seconds before the next address is tried, too (RFC 8305 §8)
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:
-    """Resolve a host name, in a daemon thread.
-
-    Python joins the threads of the event loop's own executor when the program ends. A resolver that does not answer for
-    half a minute would delay that.
+    """Resolve a host name. A resolver that does not answer does not delay the end of the program.
 
     Raises:
         OSError: Raised when the name has no address.
         UnicodeError: Raised when IDNA cannot encode the name.
     """
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Sequence[Address]] = loop.create_future()
-
-    def set_answer(found: Sequence[Address], error: Exception | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(found)
-        else:
-            answer.set_exception(error)
-
-    def look_up() -> None:
-        found: Sequence[Address] = ()
-        failure: Exception | None = None
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except Exception as error:  # noqa: BLE001 - the waiting coroutine raises it
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the event loop was closed
-            loop.call_soon_threadsafe(set_answer, found, failure)
-
-    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
-    return await answer
+    return await run_in_daemon(lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM), f"resolve {host}")
 
 
 async def connect(addresses: Sequence[Address]) -> socket.socket:

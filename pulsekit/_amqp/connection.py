@@ -37,7 +37,7 @@ from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.error_mapping import FOREIGN, map_connect_error
 from pulsekit._amqp.home import Home
 from pulsekit._amqp.link import Link
-from pulsekit._amqp.tasks import end_task, run_cancellable
+from pulsekit._amqp.tasks import end_task, run_cancellable, run_in_daemon
 from pulsekit._amqp.transport import Transport
 from pulsekit.errors import (
     BrokerRefused,
@@ -247,7 +247,7 @@ class Connection:
     async def _renew_password(self) -> None:
         """Read the user's password file or command again, in a thread: the password may have been changed."""
         try:
-            self._broker = await asyncio.to_thread(self._broker.renewed)
+            self._broker = await run_in_daemon(self._broker.renewed, "read the password")
         except ConfigurationError as error:
             log.warning("%s", error)
 

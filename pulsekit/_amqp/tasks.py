@@ -1,4 +1,4 @@
-"""Await coroutines of aiormq so that no cancellation is lost, and end tasks.
+"""Await coroutines of aiormq so that no cancellation is lost, end tasks, and call blocking functions.
 
 On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that arrives in the same iteration of
 the event loop as the result (https://github.com/python/cpython/issues/86296). `asyncio.wait` cannot. So each coroutine
@@ -8,12 +8,14 @@ of aiormq runs in its own task, and the caller waits for this task with `asyncio
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-__all__ = ["end_task", "run_cancellable"]
+__all__ = ["end_task", "run_cancellable", "run_in_daemon", "set_outcome"]
 
 T = TypeVar("T")
 
@@ -49,3 +51,34 @@ async def end_task(task: asyncio.Task[Any]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_PATIENCE)
+
+
+async def run_in_daemon(function: Callable[[], T], name: str) -> T:
+    """Return the result of a blocking function, in a daemon thread. Cancelling does not stop the function.
+
+    Python joins the threads of the event loop's own executor when the program ends, which a resolver or a command that
+    does not answer would delay.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[T] = loop.create_future()
+
+    def work() -> None:
+        try:
+            result, error = function(), None
+        except Exception as caught:  # noqa: BLE001 - the waiting coroutine raises it
+            result, error = None, caught
+        with contextlib.suppress(RuntimeError):  # the event loop was closed
+            loop.call_soon_threadsafe(set_outcome, answer, result, error)
+
+    threading.Thread(target=work, name=name, daemon=True).start()
+    return await answer
+
+
+def set_outcome(answer: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    """Set the result or the exception of a future, unless it was cancelled."""
+    if answer.done():
+        return
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)

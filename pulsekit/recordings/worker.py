@@ -10,6 +10,8 @@ import queue
 import threading
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.tasks import set_outcome
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -51,15 +53,6 @@ class Worker:
             except BaseException as caught:  # noqa: BLE001 - raised again in the caller
                 result, error = None, caught
             try:
-                loop.call_soon_threadsafe(_resolve, done, result, error)
+                loop.call_soon_threadsafe(set_outcome, done, result, error)
             except RuntimeError:  # the event loop was closed meanwhile
                 return
-
-
-def _resolve(done: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(result)
-    else:
-        done.set_exception(error)

@@ -200,6 +200,27 @@ def test_a_resolver_that_does_not_answer_does_not_delay_the_exit(monkeypatch: py
         gone.set()
 
 
+def test_a_password_command_that_hangs_does_not_delay_the_exit() -> None:
+    asked, gone = threading.Event(), threading.Event()
+
+    def read_password() -> str:
+        asked.set()
+        gone.wait()
+        return ""
+
+    async def attempt() -> None:
+        broker = replace(parse_url("amqp://u:p@127.0.0.1/"), read_password=read_password)
+        async with asyncio.timeout(0.2):
+            await Connection(broker, name="publisher")._renew_password()
+
+    try:
+        with pytest.raises(TimeoutError):
+            asyncio.run(attempt())  # which waits for the threads of its loop
+        assert asked.is_set()
+    finally:
+        gone.set()
+
+
 async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
     port, nobody = port_of(user.url), nobody_listens()
 
