@@ -79,7 +79,7 @@ def render(template: Any, context: Mapping[str, Any]) -> Any:
 
     Args:
         template: plain JSON.
-        context: the variables, with `now`. A `datetime` is a `Date` of JavaScript.
+        context: the variables. A `datetime` is a `Date` of JavaScript. By default, `now` is the current time as text.
 
     Raises:
         TemplateError: Raised when the template cannot be rendered.
@@ -88,7 +88,8 @@ def render(template: Any, context: Mapping[str, Any]) -> Any:
     check_installed()
     renderer = _renderer()
     try:
-        value = renderer.renderValue(_read(template), _functions() | _read(context))
+        now = date_text(datetime.now(UTC))
+        value = renderer.renderValue(_read(template), {"now": now} | _functions() | _read(context))
         if renderer.containsFunctions(value):  # the class of a delete marker is callable
             if value is renderer.DeleteMarker:
                 return None

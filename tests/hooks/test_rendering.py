@@ -94,6 +94,15 @@ def test_every_failure_is_a_template_error(template: Any) -> None:
         render(template, CONTEXT)
 
 
+def test_a_template_is_rendered_twice_if_it_is_generated() -> None:
+    generated = render(
+        {"route": "${alias}.$${payload.n}", "when": {"$fromNow": "0 s", "from": "2026-01-02"}}, {"alias": "try"}
+    )
+    assert generated == {"route": "try.${payload.n}", "when": "2026-01-02T00:00:00.000Z"}
+    assert render(generated, CONTEXT)["route"] == "try.3"
+    assert render({"$fromNow": "1 day"}, {}).endswith("Z")
+
+
 def test_other_users_of_json_e_in_the_process_are_not_affected() -> None:
     import jsone
 
