@@ -285,8 +285,9 @@ def _hooks(_: Settings, context: Any) -> Iterable[str]:
     from pulsekit.errors import PulsekitError
     from pulsekit.hooks.hook import read_hooks
 
+    path = Path(context.params.get("file") or next(iter(context.args), ""))  # see `_fields`
     try:
-        return [hook.name for hook in read_hooks(context.params.get("file") or "")]
+        return [hook.name for hook in read_hooks(path)] if path.is_file() else ()  # a named pipe blocks
     except (OSError, PulsekitError):
         return ()
 

@@ -143,6 +143,14 @@ def test_an_option_that_was_given_is_not_suggested_again(suggest) -> None:
     assert "--destination" in values(suggest("publish", "-d", "x", "--de"))
 
 
+def test_the_hooks_of_a_file_are_suggested(suggest, folder) -> None:
+    (folder / "hooks.json").write_text(json.dumps([{"hookGroupId": "a", "hookId": name, "task": {}} for name in "bc"]))
+    os.mkfifo(folder / "pipe.json")
+    assert suggest("hook", "hooks.json", "--hook", "a/") == ["a/b", "a/c"]
+    for file in ("none.json", "pulsekit.yml", "pipe.json", "."):
+        assert suggest("hook", file, "--hook", "a/") == []
+
+
 def test_names_begin_with_the_prefix_of_the_logged_in_user(suggest, monkeypatch) -> None:
     monkeypatch.setenv("PULSE_URL", "amqp://you:s3cr3t@127.0.0.1:1/")
     assert suggest("queue", "show", "") == ["queue/you/"]
