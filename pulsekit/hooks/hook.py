@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pulsekit._documents.document import parse_json, parse_yaml
+from pulsekit._documents.suggestions import counted
 from pulsekit._documents.values import pointer_token
 from pulsekit.bindings.registration import Binding
 from pulsekit.errors import ConfigurationError, DocumentError
@@ -105,9 +106,10 @@ def _of_configuration(document: Document, folder: Path) -> Iterator[Hook]:
             _refuse(document, key, f"the name {key!r} is not <hookGroupId>/<hookId>")
         entry = document.child(key)
         info = _object(entry, "", f"the hook {key}")
-        for variant in info.get("variants") or [{}]:
-            if not isinstance(variant, dict):
-                _refuse(entry, "variants", "each variant must be an object")
+        variants = info.get("variants") or [{}]
+        if not isinstance(variants, list) or not all(isinstance(variant, dict) for variant in variants):
+            _refuse(entry, "variants", "variants must be a list of objects")
+        for variant in variants:
             file = _keyed(info.get("template_file"), variant, entry)
             if not isinstance(file, str):
                 _refuse(entry, "template_file", f"the hook {key} needs template_file")
@@ -143,7 +145,7 @@ def _template(folder: Path, name: str, variant: Mapping[str, Any], entry: Docume
     if not path.is_relative_to(folder):
         _refuse(entry, "template_file", f"the template {name!r} is outside of the folder of the configuration")
     with path.open("rb") as file:
-        text = file.read(_MAX_FILE).decode("utf-8", "replace")
+        text = file.read(_MAX_FILE).decode("utf-8", "surrogateescape")  # YAML does not allow a surrogate
     return parse_yaml(_filled(text, variant, entry, _IN_TEMPLATE), source=str(folder / name), shared=True).value
 
 
@@ -155,17 +157,13 @@ def _keyed(value: Any, variant: Mapping[str, Any], entry: Document) -> Any:
         if not isinstance(choices, dict):
             break
         try:
-            found = (
-                [choices[given]]
-                if given in choices
-                else [choices[choice] for choice in choices if re.fullmatch(choice, given)]
-            )
+            keys = [given] if given in choices else [key for key in choices if re.fullmatch(key, given)]
         except re.error as error:
             _refuse(entry, "template_file", f"a name in {name} is not a regular expression: {error}")
-        found = found or [choice for choice in [choices.get("default")] if choice is not None]
-        if len(found) != 1:
-            _refuse(entry, "template_file", f"{len(found)} values of {name} match {given!r}")
-        value = found[0]
+        keys = keys or [key for key in choices if key == "default"]
+        if len(keys) != 1:
+            _refuse(entry, "template_file", f"{counted(len(keys), 'value')} of {name} match {given!r}")
+        value = choices[keys[0]]
     return value
 
 

@@ -109,6 +109,7 @@ def write(folder: Path, text: str = CONFIGURATION) -> Path:
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "templates" / "report.yml").write_text("a: '{{ ${firedBy} {mode}'\nb: {$eval: now}\n")
     (folder / "templates" / "other-1.yml").write_text("c: {mode}\n")
+    (folder / "latin-1.yml").write_bytes(b"a: \xe9")
     (folder / "hooks.yml").write_text(text)
     return folder / "hooks.yml"
 
@@ -155,6 +156,8 @@ def test_hooks_of_the_api_are_one_or_several(tmp_path: Path) -> None:
         ("a/b: {template_file: a.yml, bindings: [{exchange: exchange/a/b}]}", "1:40: a binding needs exchange"),
         ("a/b: {template_file: a.yml, bindings: [{exchange: x, routing_key_pattern: y}]}", "1:40: 'x'"),
         ("a/b: {template_file: {by-a: {b: c, d: e}}}", "0 values of by-a"),
+        ("a/b: {variants: 5}", "1:17: variants must be a list of objects"),
+        ("a/b: {template_file: latin-1.yml}", "does not allow the character"),
         ("[1]", "a hook must be an object"),
         ("task: 1", "1:7: the task of a hook must be an object"),
         ("a/b: *x", "has no anchor"),
