@@ -7,7 +7,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 # The schema of the hooks for pushes to hg.mozilla.org, in the form of fxci-config's `hg_pushes.py`.
 PUSH_SCHEMA: dict[str, Any] = {
@@ -267,3 +267,114 @@ def templates(count: int, seed: int) -> Iterator[dict[str, Any]]:
         payload = _mutated(PAYLOAD, dice, dice.choice([0, 0, 1, 2]))
         context = {"firedBy": "pulseMessage", "payload": payload, "taskId": "fN1SbArXTPSVFNUvaOlinQ"}
         yield {"template": template, "context": context, "now": NOW}
+
+
+PIECES = [
+    *"abAB01-_.,/ :@é\n()[]{}|?*+^$\\",
+    *(
+        r"\d",
+        r"\w",
+        r"\s",
+        r"\S",
+        r"\W",
+        r"\D",
+        r"\b",
+        r"\B",
+        r"\-",
+        r"\/",
+        r"\.",
+        r"\_",
+        r"\Z",
+        r"\1",
+        r"\k<n>",
+        r"\cA",
+    ),
+    *(
+        r"\u0041",
+        r"\u{1F600}",
+        r"\ud83d\ude00",
+        r"\x41",
+        r"\0",
+        "[a-z]",
+        "[^a]",
+        r"[\w-]",
+        r"[\w-a]",
+        "[]",
+        "[^]",
+        "[z-a]",
+    ),
+    *(
+        r"[\b]",
+        r"[^\S]",
+        r"[\D_]",
+        "(?:",
+        "(?=",
+        "(?!",
+        "(?<=",
+        "(?<n>",
+        "(?i)",
+        "(?P<n>",
+        "{2}",
+        "{1,}",
+        "{0,3}",
+        "{3,1}",
+    ),
+    *("a++", ")", "]", "^[0-9a-z]{40}$", "^(foo|bar)$"),
+]
+MATCHED = [
+    *(
+        "",
+        "a",
+        "A",
+        "0",
+        "ab",
+        "foo",
+        "a-b",
+        "_",
+        "é",
+        "\u0663",
+        " ",
+        "\u00a0",
+        "\n",
+        "a\n",
+        "😀",
+        "x\u2028",
+        "\u017f",
+        "aa",
+    ),
+    *("0a" * 20, "\b", "\x01", "AB01", ".", "/"),
+]
+
+
+def patterns(count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield questions about regular expressions, each with many texts."""
+    dice = random.Random(seed)
+    for _ in range(count):
+        pattern = "".join(dice.choice(PIECES) for _ in range(dice.randint(1, 6)))
+        yield {"schema": {"pattern": pattern}, "payloads": MATCHED}
+
+
+_SAMPLES = """\
+2024-02-29 2023-02-29 1900-02-29 2026-11-31 12:30:45Z 12:30:45.5+01:00 23:59:60Z 00:59:60+01:00 23:59:60+00
+23:29:60-0030 22:59:60-01 12:30:45 2026-11-23T18:00:00Z 2026-11-23t18:00:00+0100 23:59:60 2026-11-23T18:00:00
+P1Y2M3DT4H5M6S P1W PT1H P PT P1D https://user:p%41@example.com:80/a/b?c=d#e mailto:a@b.example http://[::1]/
+http://[1:2:3::4:1.2.3.4]:8/x urn:a:b /a/b a //h/p ?q #f http://[v1.a:b]/ http://{a}/{+b,c:3}{?d*} https://example.com
+ftp://1.2.3.4:21/x http://10.0.0.1/ me@example.com http://ex-ample.org/é a.b+c@x-y.example.org a@b example.com
+a-b.example. -a.b 1.2.3.4 256.1.1.1 01.2.3.4 :: ::1 1:: 1::8 1:2:3:4:5:6:7:8 1:2:3:4:5:6:7:: ::2:3:4:5:6:7:8
+1:2:3:4:5:6:1.2.3.4 ::ffff:1.2.3.4 1:2::3:4:5:6:7 fe80::1%eth0 urn:uuid:01234567-89ab-cdef-0123-456789abcdef
+01234567-89ab-cdef-0123-456789abcdef /a~1b/~0 /a~ #/a%20b 0 1# 01 2/a YQ== YWJj
+"""
+TEXTS = _SAMPLES.split()
+
+
+def formats(names: Iterable[str], count: int, seed: int) -> Iterator[dict[str, Any]]:
+    """Yield a question for each format, with many texts that nearly have one of the formats."""
+    dice = random.Random(seed)
+    texts: list[str] = ["", "2026-11-23 18:00:00Z", "x\nYWJj", "a" * 64 + ".com", *TEXTS]
+    while len(texts) < count:
+        text = list(dice.choice(TEXTS))
+        for _ in range(dice.choice([1, 1, 2, 3])):
+            at = dice.randint(0, len(text))
+            text[at : at + dice.randint(0, 1)] = dice.choice("0123456789abcfzZTtWPYMDHS:/.-+%#?@[]{}~,;_ \n\"'<\\|éK")
+        texts.append("".join(text))
+    yield from ({"schema": {"format": name}, "payloads": texts} for name in names)
