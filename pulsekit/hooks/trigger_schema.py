@@ -51,7 +51,6 @@ _NOTES: dict[str, type | tuple[type, ...]] = {
 }  # fmt: skip
 _KNOWN = KEYWORDS.keys() | _NOTES.keys() | {"$ref", "nullable"}
 _UNSUPPORTED = ("$async", "formatMinimum", "formatMaximum", "formatExclusiveMinimum", "formatExclusiveMaximum")
-_KEPT = KEYWORDS.keys() | {"$id", "$ref", "$defs", "$comment", "nullable", "id", *_UNSUPPORTED}
 _WITHOUT_RULE = (_NOTES.keys() - {"$comment"}) | {"definitions"}
 # Every object of JavaScript has these, so `required` never misses one.
 _INHERITED = frozenset((
@@ -137,7 +136,7 @@ class _Rewriter:
         if not isinstance(schema, dict):
             return schema  # a boolean, or what `check_schema` refuses
         self._check_notes(schema, where)
-        copied = {name: value for name, value in schema.items() if name in _KEPT}
+        copied = {name: value for name, value in schema.items() if name not in {"$schema", "title"}}
         refusals = self.refusals[id(copied)] = []
         self._refuse_unknown(schema, refusals, where)
         added: list[Any] = []
@@ -295,8 +294,11 @@ def _reached(root: Any, target: Callable[[dict[str, Any]], Any]) -> Iterator[dic
             shape = KEYWORDS.get(keyword, ("",))[0]
             if shape in {"members", "patterns", "dependencies"}:
                 inner += value.values()
+            elif keyword == "anyOf" and any(map(_allows_all, value)):  # Ajv only looks for unknown keywords before it
+                first = next(number for number, one in enumerate(value) if _allows_all(one))
+                inner += [one for one in value[:first] if isinstance(one, dict) and one.keys() - _KNOWN]
             elif shape in {"schemas", "items"} and isinstance(value, list):
-                inner += [] if keyword == "anyOf" and any(map(_allows_all, value)) else value
+                inner += value
             elif keyword == "if" and _allows_all(schema.get("then", True)) and _allows_all(schema.get("else", True)):
                 pass
             elif shape in {"schema", "additional", "items"}:

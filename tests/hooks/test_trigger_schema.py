@@ -42,6 +42,8 @@ def test_the_default_schema_discards_every_message_with_a_property() -> None:
         ({"format": "made-up"}, "unknown format 'made-up'"),
         ({"$schema": "http://json-schema.org/draft-04/schema#"}, "Taskcluster refuses a hook with"),
         ({"$schema": "https://json-schema.org/draft/2020-12/schema"}, "Ajv does not have"),
+        ({"anyOf": [{"tpye": "string"}, {}]}, "unknown keyword 'tpye'"),
+        ({"anyOf": [{"type": "string"}, {"tpye": 1}]}, "unknown keyword 'tpye'"),
         ({"pattern": r"^a\-b$"}, r"it has the escape \-"),
         ({"pattern": "(?i)a"}, "it has an unknown group"),
         ({"if": {"type": "string"}}, 'refuses "if" without "then" and "else"'),
