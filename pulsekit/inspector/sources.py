@@ -41,7 +41,7 @@ class Source:
         problem: why no more messages arrive, or empty.
     """
 
-    live = False
+    live: bool = False
 
     def __init__(self, name: str, ring: Ring) -> None:
         self.name: str = name
@@ -82,6 +82,9 @@ class Source:
             NetworkError: Raised when the connection is lost.
         """
 
+    def _report(self, problem: str) -> None:
+        self.problem = problem
+
     async def _open(self) -> None: ...
 
     async def _run(self) -> None: ...
@@ -95,11 +98,11 @@ class LiveSource(Source):
     Entering the block subscribes, and raises what `Consumer.open` raises. Without bindings, it waits for the first one.
     """
 
-    live = True
+    live: bool = True
 
     def __init__(self, pulse: Pulse, bindings: Iterable[Binding] = (), ring: Ring | None = None) -> None:
         super().__init__(pulse.user, Ring() if ring is None else ring)
-        self.bindings = dict.fromkeys(bindings, "")
+        self.bindings.update(dict.fromkeys(bindings, ""))
         self._pulse = pulse
         self._consumer: Consumer | None = None
         self._opened = asyncio.Event()
@@ -144,7 +147,8 @@ class LiveSource(Source):
         except BaseException:
             await consumer.close()
             raise
-        self._consumer, self.problem = consumer, ""
+        self._consumer = consumer
+        self._report("")
         self._opened.set()
 
     async def _run(self) -> None:
@@ -160,7 +164,8 @@ class LiveSource(Source):
             except NotOpen:  # with the connection
                 return
             except PulsekitError as error:
-                self.problem, self._consumer = f"{error}; add a binding to subscribe again", None
+                self._consumer = None
+                self._report(f"{error}; add a binding to subscribe again")
                 await consumer.close()
 
     async def _close(self) -> None:
@@ -206,5 +211,5 @@ class RecordedSource(Source):
             for entry in islice(entries, _CHUNK):
                 chunk.append(entry)  # noqa: PERF402 - the entries before an error count
         except (PulsekitError, OSError) as error:
-            self.problem = str(error)
+            self._report(str(error))
         return chunk

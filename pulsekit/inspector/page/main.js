@@ -213,7 +213,8 @@ function connectTools() {
   });
   window.addEventListener("hashchange", () => {
     readLink();
-    followLink();
+    if (linked === null) location.reload(); // the address of another run, with its token
+    else followLink();
   });
 }
 
