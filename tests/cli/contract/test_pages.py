@@ -232,6 +232,8 @@ def test_every_other_block_of_a_page_can_be_read_or_run(
             code = compile(block.text, page, "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
             if not runs_elsewhere(block):
                 exec(code, {})
+        elif block.language == "text":  # what a command prints
+            assert runs_elsewhere(block), block
         elif block.language == "json":
             parse_json(block.text.encode())
         else:
