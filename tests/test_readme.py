@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 HELPS = ROOT / "tests" / "cli" / "contract" / "help"
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md")), *sorted(ROOT.glob("docs/migrating/*.md"))]
 
 
 def test_the_python_samples_run_as_a_user_would_run_them(broker: RabbitMQ, tmp_path: Path) -> None:
@@ -45,18 +46,10 @@ def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
     assert listed == {int(code) for code in ExitCode}
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        "README.md",
-        *(f"docs/{name}.md" for name in ("catalogue", "commands", "configuration", "consume", "hooks")),
-        "docs/migrating/consumers.md",
-    ],
-)
-def test_every_command_and_option_that_a_page_shows_exists(page: str) -> None:
-    shown = re.findall(r"^pulsekit (.*)", (ROOT / page).read_text(encoding="utf-8"), re.MULTILINE)
-    assert shown
-    for line in shown:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_and_option_that_a_page_shows_exists(page: Path) -> None:
+    shell = "".join(re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL))
+    for line in re.findall(r"^pulsekit (.*)", shell, re.MULTILINE):
         words = re.match(r"(\w+)(?: (\w+)(?= |$))?", line)
         assert words is not None, line
         helps = [

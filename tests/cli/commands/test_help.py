@@ -45,7 +45,7 @@ def cells(page: str) -> set[tuple[str, ...]]:
         ("docs/records.md", topics.RECORD),
         ("docs/records.md", topics.RECORD_OF_TAIL),
         ("docs/records.md", topics.RECORD_LINES),
-        ("docs/commands.md", topics.FILTERS),
+        ("docs/tail.md", topics.FILTERS),
     ],
 )
 def test_a_page_has_the_table_of_the_topic(page: str, table: topics.Rows) -> None:
