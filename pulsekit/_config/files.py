@@ -106,6 +106,11 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise ConfigurationError(f"cannot read {path}: it is a link to a file that does not exist") from None
+        for name in (path.with_suffix(".yaml"), path.with_name(f".{path.name}")):
+            if name.is_file():
+                raise ConfigurationError(f"{name} is not read: rename it to {path.name}") from None
         return ConfigurationFile(path)
     except OSError as error:
         raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error

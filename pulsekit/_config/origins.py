@@ -12,7 +12,14 @@ from pulsekit._amqp.broker import parse_url
 from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.file_schema import PROJECT_FILE, USER_FILE, login_keys, project_keys
 from pulsekit._config.files import project_file
-from pulsekit._config.settings import LOGIN_VARIABLES, PULSE_URL, REGISTRATION_VARIABLES, load_settings, read_files
+from pulsekit._config.settings import (
+    LOGIN_VARIABLES,
+    PULSE_URL,
+    REGISTRATION_VARIABLES,
+    SWITCHES,
+    load_settings,
+    read_files,
+)
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -24,16 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Origin", "find_origins"]
 
-# Variables that change how commands work and are no setting of a file.
-_SWITCHES = (
-    "CI",
-    "XDG_CONFIG_HOME",
-    "XDG_CACHE_HOME",
-    "PULSEKIT_NO_CACHE",
-    "PULSEKIT_DEBUG",
-    "NO_COLOR",
-    "FORCE_COLOR",
-)
 _EMPTY = ("password", "")
 _NONE = "-"  # in the place of a user or a password that a URL does not have
 
@@ -45,8 +42,8 @@ class Origin:
     Attributes:
         setting: the key in the files, or the name of a variable or of a file.
         value: the value as plain JSON, or None. A password is `***`, and a URL is shown without user and password.
-        source: `option`, `environment`, `project` (pulsekit.yml), `user` (config.yml), `sandbox` (found on this
-            machine), or `default`.
+        source: `option`, `environment`, `project` (pulsekit.yml), `user` (config.yml), `found` (a file, or a
+            sandbox on this machine), or `default`.
         place: the option, the variable, or `file:line:column`; empty for a default.
         unused: the places that also have a value, which is not used.
     """
@@ -77,8 +74,8 @@ def find_origins(
     project, user = read_files(None, environment)
     named = bool(project_file.get())
     found = [
-        Origin(PROJECT_FILE, _path(project), *(("option", "--config") if named else ())),
-        Origin(USER_FILE, _path(user)),
+        _found(PROJECT_FILE, project, *(("option", "--config") if named else ())),
+        _found(USER_FILE, user),
         *_login(settings, user, url, environment),
     ]
     first = {
@@ -91,12 +88,12 @@ def find_origins(
         files = (("project", project), ("user", user))
         written = (Origin(key, file.values[key], name, file.places[key]) for name, file in files if key in file.values)
         found.append(_decided(key, chain(first.get(key, ()), written), about.get("default")))
-    found += (Origin(name, environment[name], "environment", name) for name in _SWITCHES if environment.get(name))
+    found += (Origin(name, environment[name], "environment", name) for name in SWITCHES if environment.get(name))
     return tuple(found)
 
 
-def _path(file: ConfigurationFile) -> str | None:
-    return str(file.path.resolve()) if file.path.is_file() else None
+def _found(name: str, file: ConfigurationFile, *place: str) -> Origin:
+    return Origin(name, str(file.path.resolve()), *(place or ["found"])) if file.path.is_file() else Origin(name, None)
 
 
 def _given(key: str, *places: tuple[str, str, Any]) -> list[Origin]:
@@ -145,8 +142,8 @@ def _login(
     default = PULSE_URL if users else None
     sandbox = None if urls or users or settings.login else default_sandbox(settings)
     if sandbox is not None:
-        urls = [Origin("url", str(sandbox), "sandbox")]
-        users, passwords, broker = [Origin("user", sandbox.user, "sandbox")], [], sandbox
+        urls = [Origin("url", str(sandbox), "found")]
+        users, passwords, broker = [Origin("user", sandbox.user, "found")], [], sandbox
     elif broker is not None and broker.loopback and not users and not passwords:
         users = [Origin("user", "guest")]  # see `parse_url`
     address = re.sub("//.*@", "//", str(broker)) if broker else "cannot be read" if urls else None

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from pulsekit.bindings.rules import Rule
 
 __all__ = [
-    "LOGIN_VARIABLES", "PULSE_URL", "REGISTRATION_VARIABLES", "Settings", "load_settings", "login_name", "read_files",
-    "registrations_in",
+    "LOGIN_VARIABLES", "PULSE_URL", "REGISTRATION_VARIABLES", "SWITCHES", "Settings", "load_settings", "login_name",
+    "read_files", "registrations_in",
 ]  # fmt: skip
 
 LOGIN_VARIABLES = ("PULSE_URL", "PULSE_USER", "PULSE_PASSWORD")
@@ -41,6 +41,8 @@ REGISTRATION_VARIABLES = (
     *("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
 )
 _VARIABLES = {*LOGIN_VARIABLES, *REGISTRATION_VARIABLES}
+# Variables that change how commands work and are no setting of a file.
+SWITCHES = ("CI", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PULSEKIT_NO_CACHE", "PULSEKIT_DEBUG", "NO_COLOR", "FORCE_COLOR")
 _MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
 _HOST = "pulse.mozilla.org"
 PULSE_URL = f"amqps://{_HOST}:5671/"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
@@ -169,15 +171,18 @@ class Settings:
 
     @property
     def unknown_variables(self) -> tuple[str, ...]:
-        """One sentence for each variable of the environment that is named `PULSE_…` and that pulsekit does not read."""
-        unknown = sorted(name for name in self._environment if name.startswith("PULSE_") and name not in _VARIABLES)
-        if not unknown:
-            return ()
-        from pulsekit._documents.suggestions import Guesses
+        """One sentence for each variable `PULSE_…` that is not read, and each that is almost a name `PULSEKIT_…`."""
+        groups = (("PULSE_", _VARIABLES, "PULSE_URL"), ("PULSEKIT_", SWITCHES, ""))
+        sentences = []
+        for prefix, known, usual in groups:
+            for name in sorted(name for name in self._environment if name.startswith(prefix) and name not in known):
+                from pulsekit._documents.suggestions import Guesses
 
-        known = [name.removeprefix("PULSE_") for name in sorted(_VARIABLES)]
-        near = {name: Guesses().nearest(name.removeprefix("PULSE_"), known) or "URL" for name in unknown}
-        return tuple(f"{name} is not read: {_MEANT.get(name, f'PULSE_{near[name]}')} is" for name in unknown)
+                choices = {one.removeprefix(prefix): one for one in sorted(known) if one.startswith(prefix)}
+                near = Guesses().nearest(name.removeprefix(prefix), choices)
+                if meant := _MEANT.get(name) or (choices[near] if near else usual):
+                    sentences.append(f"{name} is not read: {meant} is")
+        return tuple(sentences)
 
     def broker(self, url: str | None = None, *, insecure: bool = False) -> Broker:
         """Return the broker and the login.
@@ -216,7 +221,7 @@ def read_files(directory: Path | None, environment: Mapping[str, str]) -> tuple[
     """Read the project's and the user's configuration file. See `load_settings` for arguments and exceptions."""
     base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
     given = project_file.get()
-    if given is not None and not given.is_file():
+    if given is not None and not given.exists():
         raise ConfigurationError(f"cannot read {given}: there is no such file")
     project = read_file(given or find_project_file(directory or Path()))
     return project, read_file(Path(base) / "pulsekit" / USER_FILE, user=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -66,10 +67,27 @@ def test_a_named_file_is_read_instead_and_must_exist(nested: Path, tmp_path: Pat
     try:
         with pytest.raises(ConfigurationError, match=r"other\.yml: there is no such file"):
             settings(nested)
+        other.mkdir()
+        with pytest.raises(ConfigurationError, match=r"other\.yml: it is not a file"):
+            settings(nested)
+        other.rmdir()
         other.write_text("exchange: exchange/me/other\n")
         assert settings(nested).exchange == "exchange/me/other"
     finally:
         project_file.reset(token)
+
+
+@pytest.mark.parametrize("name", ["pulsekit.yaml", ".pulsekit.yml"])
+def test_a_file_of_another_name_is_not_left_out_silently(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text(f"exchange: {JOBS}\n")
+    with pytest.raises(ConfigurationError, match=f"{re.escape(name)} is not read: rename it to pulsekit"):
+        settings(tmp_path)
+    (tmp_path / "pulsekit.yml").write_text("exchange: exchange/me/read\n")
+    assert settings(tmp_path).exchange == "exchange/me/read"
+    (tmp_path / "pulsekit.yml").unlink()
+    (tmp_path / "pulsekit.yml").symlink_to(tmp_path / "none.yml")
+    with pytest.raises(ConfigurationError, match=r"pulsekit\.yml: it is a link to a file that does not exist"):
+        settings(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# exchange: x\n", "---\n", "null\n"])

@@ -30,9 +30,17 @@ def test_an_unknown_variable_is_reported(tmp_path: Path) -> None:
         load_settings(tmp_path, environment).broker()
     assert "PULSE_USERNAME is not read: PULSE_USER is" in str(caught.value)
     near = {"PULSE_USR": "PULSE_USER", "PULSE_JOB_SOURCE": "PULSE_JOB_SOURCES", "PULSE_PORT": "PULSE_URL"}
+    near |= {"PULSEKIT_NOCACHE": "PULSEKIT_NO_CACHE"}
     for name, meant in near.items():
         assert load_settings(tmp_path, {name: "x"}).unknown_variables == (f"{name} is not read: {meant} is",)
-    known = {"PULSE_USER": "me", "PULSE_PASSWORD": "pw", "PULSE_DATA_INGESTION_SOURCES": "[]", "PULSE_JOB_SOURCES": ""}
+    known = {
+        "PULSEKIT_DEBUG": "1",
+        "PULSEKIT_OTHER": "1",
+        "PULSE_USER": "me",
+        "PULSE_PASSWORD": "pw",
+        "PULSE_DATA_INGESTION_SOURCES": "[]",
+        "PULSE_JOB_SOURCES": "",
+    }
     assert load_settings(tmp_path, known).unknown_variables == ()
 
 
