@@ -128,23 +128,24 @@ class _Lazy(Command):
             loaded = get_command(body)
             loaded.help = _help(loaded.help or "", module.EXAMPLES)
             for name, inner in getattr(loaded, "commands", {}).items():
-                _add_login(inner)
+                _complete(inner)
                 own = [line for line in module.EXAMPLES.splitlines() if f" {self.name} {name} " in line]
                 inner.help = _help(inner.help or "", "\n".join(own))
             return loaded
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
         app.command(self.name, cls=Command, help=_help(inspect.getdoc(body) or "", module.EXAMPLES))(body)
-        return _add_login(get_command(app))
+        return _complete(get_command(app))
 
 
-def _add_login(command: Any) -> Any:
-    """Add `--login` behind `--url`, if the command has it."""
-    for place, param in enumerate(command.params, 1):
+def _complete(command: Any) -> Any:
+    """Add `--login` behind `--url`, if the command has it, and refuse empty values of options with one text."""
+    from pulsekit.cli.options import ALLOWED_EMPTY, login_option, refuse_empty
+
+    for place, param in enumerate(tuple(command.params), 1):
         if param.name == "url":
-            from pulsekit.cli.options import login_option
-
             command.params.insert(place, login_option())
-            break
+        if param.param_type_name == "option" and not param.multiple and param.callback is None:
+            param.callback = None if param.metavar in ALLOWED_EMPTY else refuse_empty
     return command
 
 

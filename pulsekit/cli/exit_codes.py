@@ -99,11 +99,17 @@ def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
         hint = "please report it, with what PULSEKIT_DEBUG=1 adds to this message"
         return f"this is a bug in pulsekit: {type(error).__name__}: {error}", hint
     if isinstance(error, typer.TyperException):
+        from pulsekit.cli.topics import TOPICS
+
         context = getattr(error, "ctx", None)  # the command of a usage error
-        return error.format_message(), f"try '{context.command_path} --help'" if context else ""
+        hint = f"try '{context.command_path} --help'" if context else ""
+        if (unknown := re.match("No such command '(.*?)'", error.format_message())) and unknown[1] in TOPICS:
+            hint = f"try 'pulsekit help {unknown[1]}'"
+        return error.format_message(), hint
     if isinstance(error, OSError):
         reason = error.strerror or str(error) or type(error).__name__
-        return f"{error.filename}: {reason}" if error.filename else reason, ""
+        name = repr(error.filename) if error.filename == "" else error.filename
+        return f"{name}: {reason}" if name else reason, ""
     return str(error), _meant(error.text) if isinstance(error, NotFound) else ""
 
 

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "ALLOWED_EMPTY",
     "AlsoOption", "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
     "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
     "QueueOption", "QueueType", "QueueTypeOption", "QuietOption", "RegistrationOption", "RequireRouteOption",
     "RouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
     "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "login_option",
     "output_option",
-    "project_option", "repeatable", "routing_key_option", "schema_option", "seconds", "timeout_option",
+    "project_option", "refuse_empty", "repeatable", "routing_key_option", "schema_option", "seconds", "timeout_option",
     "user_option",
 ]  # fmt: skip
 
@@ -125,10 +126,25 @@ def user_option(default: str | None = None) -> Any:
     return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
 
 
+ALLOWED_EMPTY = ("KEY", "EXPRESSION")  # a key may be empty; the error of an empty expression has an example
+
+
+def refuse_empty(_: Any, param: Any, value: Any) -> Any:
+    """Return the value of an option, which is not an empty text: a variable of the shell that is not set.
+
+    Raises:
+        typer.BadParameter: Raised when the value is empty.
+    """
+    if value == "":
+        raise typer.BadParameter("it is empty; is a variable of the shell not set?", param=param)
+    return value
+
+
 def login_option() -> TyperOption:
     """Return `--login`, which every command with `--url` has. The settings read its value from `login_name`."""
 
-    def select(ctx: Any, _: Any, name: str | None) -> None:
+    def select(ctx: Any, param: Any, name: str | None) -> None:
+        refuse_empty(ctx, param, name)
         if name is not None and not ctx.resilient_parsing:
             from pulsekit._config.settings import login_name  # few calls have this option
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -72,3 +73,34 @@ def test_a_duration_has_a_unit_or_is_seconds(text, expected) -> None:
 def test_an_invalid_duration_is_refused_with_examples(text) -> None:
     with pytest.raises(typer.BadParameter, match="500ms, 5s, 2m, 1h or 7d"):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "option"),
+    [
+        (["tail", "exchange/me/x", "--url", ""], "--url"),
+        (["tail", "exchange/me/x", "--queue="], "--queue"),
+        (["queue", "show", "queue/me/x", "--login", ""], "--login"),
+        (["validate", "--schema", ""], "--schema"),
+        (["publish", "-e", ""], "'-e' / '--exchange'"),
+        (["hook", "hook.yml", "--messages", ""], "--messages"),
+    ],
+)
+def test_an_option_with_an_empty_text_is_refused_and_not_left_out(call, arguments: list[str], option: str) -> None:
+    done = call(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert option in done.err.splitlines()[0]
+    assert "it is empty; is a variable of the shell not set?" in done.err
+
+
+def test_an_empty_key_and_an_empty_file_are_not_left_out(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text("registrations: exchange/me/x:#\n")
+    (folder / "job.json").write_text("{}")
+    dry_run = call("publish", "job.json", "-e", "exchange/me/x", "-k", "", "--no-schema", "--dry-run", "-o", "ndjson")
+    assert (dry_run.code, json.loads(dry_run.out)["routing_key"]) == (0, "")
+    assert call("bindings", "").code == 74
+    assert call("validate", "").err == "error: '': No such file or directory\n"
+
+
+def test_a_topic_in_the_place_of_a_command_leads_to_help(call) -> None:
+    assert call("rules").err == "error: No such command 'rules'.\ntry 'pulsekit help rules'\n"

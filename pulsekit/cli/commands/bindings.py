@@ -140,7 +140,7 @@ def _registrations(
                 "--target selects registrations of pulsekit.yml, so it cannot be combined with FILE"
             )
         return configured_registrations(target)
-    if file:
+    if file is not None:
         return registrations_from(file), STDIN if file == "-" else file
     if free and is_piped():
         data, source = read_input("-")
