@@ -213,7 +213,11 @@ class Consumer:
                 raise StopAsyncIteration
             subscription.check()
             subscription.arrived.clear()
-            await subscription.arrived.wait()
+            subscription.callers += 1
+            try:
+                await subscription.arrived.wait()
+            finally:
+                subscription.callers -= 1
         return subscription.buffer.popleft()
 
     def take(self) -> Message | None:

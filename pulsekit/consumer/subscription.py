@@ -38,6 +38,7 @@ import secrets
 import time
 from collections import deque
 from datetime import UTC, datetime
+from math import inf
 from threading import get_ident
 from typing import TYPE_CHECKING
 
@@ -100,6 +101,7 @@ class Subscription:
         last_chances: the unsettled deliveries that the broker removes if they are returned.
         arrived: set when a message arrives, and when the subscription ends.
         end: the reason for the end, or None.
+        callers: how many callers wait for a message.
     """
 
     def __init__(
@@ -149,6 +151,8 @@ class Subscription:
         self._limits = limits or Limits()
         self._on_depth = on_depth
         self._hooks = hooks
+        self.callers = 0
+        self._stuck_since = 0.0  # `_received` at the first check that found no free place in the prefetch
         self._retry_exchange = None if queue is None else retry_exchange(queue.name)
         self._preparation: Preparation | None = None
         self._created = False  # whether the next gap says that the queue was created
@@ -379,14 +383,36 @@ class Subscription:
         """Wait until the channel ends, and monitor the depth of a durable queue meanwhile."""
         if not self._durable:
             return await channel.closed()
+
+        async def depth() -> tuple[int, int, int]:
+            ready, unsettled, consumers = await channel.depth()
+            self._check_prefetch(ready, unsettled)
+            return ready, unsettled, consumers
+
         monitor = DepthMonitor(self.queue, self._limits, self._on_depth)
-        self._tasks.create_task(
-            monitor.run(channel.depth, lambda: channel.link.router.reading), name=f"depth of {self.queue}"
-        )
+        self._tasks.create_task(monitor.run(depth, lambda: channel.link.router.reading), name=f"depth of {self.queue}")
         try:
             return await channel.closed()
         finally:
             monitor.stop()
+
+    def _check_prefetch(self, ready: int, unsettled: int) -> None:
+        """Warn if the caller waits for a message, and the broker delivers none because too many are unsettled.
+
+        Two checks in a row must find that, with no delivery between them.
+        """
+        stuck = self.callers > 0 and ready > 0 and unsettled >= self._prefetch and not self.buffer
+        if stuck and self._stuck_since == self._received:
+            log.warning(
+                "the consumer of %s has %d unsettled messages, as many as its prefetch, so the broker does not deliver "
+                "the %d that are ready: settle each message, or increase the prefetch (long delays: Policy.max_hold)",
+                self.queue,
+                unsettled,
+                ready,
+            )
+            self._stuck_since = inf  # no further warning until a check finds that messages can be delivered
+        elif not stuck or self._stuck_since != inf:
+            self._stuck_since = self._received if stuck else 0.0
 
     def _ack_timeout_words(self, channel: ConsumeChannel, seconds: float) -> str:
         """Return a warning with the delivery that was not settled, and what the user can do."""

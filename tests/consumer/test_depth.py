@@ -136,3 +136,36 @@ def test_a_trend_drops_old_samples() -> None:
     for second in range(20):
         trend.add(float(second), depth(max(0, second - 8) * 3))
     assert trend.rate == 3.0
+
+
+async def test_a_prefetch_of_unsettled_messages_is_reported_once(
+    pulse: pulsekit.Pulse, exchange: str, user: PulseUser, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings() -> list[str]:
+        return [record.getMessage() for record in caplog.records if "as many as its prefetch" in record.getMessage()]
+
+    async def look(times: int) -> None:
+        for _ in range(times):
+            looked.clear()
+            await looked.wait()
+
+    looked = asyncio.Event()
+    queue, limits = f"queue/{user.name}/q", Limits(interval=0.01)
+    await pulse.create_exchange(exchange)
+    async with pulse.subscribe(
+        exchange, queue=queue, prefetch=2, limits=limits, on_depth=lambda _: looked.set()
+    ) as messages:
+        for number in range(4):
+            await pulse.publisher(exchange).publish(number, "k")
+        held = [await anext(messages) for _ in range(2)]
+        await look(4)
+        assert not warnings()  # the program does not wait for a message
+        waiting = asyncio.ensure_future(anext(messages))
+        while not warnings():
+            await look(1)
+        await look(4)
+        (warning,) = warnings()
+        assert f"the consumer of {queue} has 2 unsettled messages, as many as its prefetch" in warning
+        assert "does not deliver the 2 that are ready" in warning
+        held[0].ack()
+        assert (await waiting).payload == 2
