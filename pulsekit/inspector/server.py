@@ -23,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from pulsekit.bindings.inspector_link import write_link
 from pulsekit.catalogue import known_exchanges, read_bindings
-from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, PulsekitError
+from pulsekit.errors import BrokerRefused, ConfigurationError, NetworkError, PulsekitError
 from pulsekit.inspector.access import LOGIN, Access, Guard
 from pulsekit.inspector.reader import Reader, tail_command
 from pulsekit.messages import Gap, Message
@@ -129,20 +130,20 @@ class _Pages:
                 Route("/api/recording", self._recording),
                 Route("/api/command", self._command),
             ],
-            exception_handlers={PulsekitError: _refused, ValueError: _malformed},
+            exception_handlers={PulsekitError: _refused, ValueError: _refused},
         )
 
     async def _file(self, request: Request) -> Response:
         found = self._files.get(request.path_params.get("name", "index.html"))
         if found is None:
-            return PlainTextResponse("there is no such page", HTTPStatus.NOT_FOUND)
+            raise HTTPException(HTTPStatus.NOT_FOUND, "there is no such page")
         return Response(found[0], media_type=found[1])
 
     async def _log_in(self, request: Request) -> Response:
         session = self._access.exchange((await _body(request)).get("token"))
         if session is None:
             words = "the token was used or is wrong: run pulsekit inspector again, and open the address that it prints"
-            return PlainTextResponse(words, HTTPStatus.FORBIDDEN)
+            raise HTTPException(HTTPStatus.FORBIDDEN, words)
         response = Response(status_code=HTTPStatus.NO_CONTENT)
         response.set_cookie(self._access.cookie, session, httponly=True, samesite="strict", path="/api")
         return response
@@ -235,18 +236,19 @@ class _Pages:
         return JSONResponse(self._state(None))
 
     async def _message(self, request: Request) -> Response:
-        entry = self._source.ring.get(request.path_params["number"])
-        if entry is None:
-            return PlainTextResponse("the message is no longer in memory", HTTPStatus.NOT_FOUND)
         bound = [binding for binding, problem in self._source.bindings.items() if not problem]
-        return _json(await asyncio.to_thread(self._reader.details, entry, bound))
+        details = await asyncio.to_thread(self._reader.details, self._entry(request), bound)
+        return Response(json.dumps(details), media_type="application/json")
 
     async def _text(self, request: Request) -> Response:
+        text = await asyncio.to_thread(self._reader.text, self._entry(request), request.path_params["form"])
+        return PlainTextResponse(text.encode("utf-8", "backslashreplace"))
+
+    def _entry(self, request: Request) -> Entry:
         entry = self._source.ring.get(request.path_params["number"])
         if entry is None:
-            return PlainTextResponse("the message is no longer in memory", HTTPStatus.NOT_FOUND)
-        text = await asyncio.to_thread(self._reader.text, entry, request.path_params["form"])
-        return PlainTextResponse(text.encode("utf-8", "backslashreplace"))
+            raise HTTPException(HTTPStatus.NOT_FOUND, "the message is no longer in memory")
+        return entry
 
     async def _recording(self, request: Request) -> Response:
         """Answer with the messages of the page as a recording, all of this moment."""
@@ -307,15 +309,6 @@ def _event(kind: str, data: Any, number: int | None = None) -> str:
     return f"{head}event: {kind}\ndata: {json.dumps(data)}\n\n"  # in ASCII, so half of a surrogate pair is possible
 
 
-def _json(value: Any) -> Response:
-    return Response(json.dumps(value, allow_nan=False), media_type="application/json")
-
-
 async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as starlette calls it
-    status = HTTPStatus.BAD_REQUEST if isinstance(error, ConfigurationError | InvalidInput) else HTTPStatus.CONFLICT
-    words = error.reason if isinstance(error, DocumentError) else str(error)
-    return PlainTextResponse(words.encode("utf-8", "backslashreplace"), status)
-
-
-async def _malformed(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as starlette calls it
-    return PlainTextResponse(str(error).encode("utf-8", "backslashreplace"), HTTPStatus.BAD_REQUEST)
+    status = HTTPStatus.CONFLICT if isinstance(error, BrokerRefused | NetworkError) else HTTPStatus.BAD_REQUEST
+    return PlainTextResponse(str(error).encode("utf-8", "backslashreplace"), status)

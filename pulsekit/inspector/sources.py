@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError
+from pulsekit.errors import BrokerRefused, NetworkError, NotOpen, PulsekitError, SubscriptionLost
 from pulsekit.inspector.ring import Ring
 from pulsekit.messages import Gap
 from pulsekit.recordings.reader import read_recording
@@ -157,16 +158,32 @@ class LiveSource(Source):
             self._opened.clear()
             consumer = self._consumer
             assert consumer is not None
+            last = datetime.now(UTC)
             try:
                 async for message in consumer:
                     self.ring.add(message)
                     message.ack()
+                    last = message.received
             except NotOpen:  # with the connection
                 return
             except PulsekitError as error:
-                self._consumer = None
-                self._report(f"{error}; add a binding to subscribe again")
-                await consumer.close()
+                async with self._changing:
+                    self._consumer = None
+                    await consumer.close()
+                    await self._end(error, last)
+
+    async def _end(self, error: PulsekitError, last: datetime) -> None:
+        """Subscribe again if the queue was deleted, as PulseGuardian does if it is too long. Report other errors."""
+        problem = f"{error}; add a binding to subscribe again"
+        if isinstance(error, SubscriptionLost):
+            try:
+                await self._open()
+            except PulsekitError as again:
+                problem = f"{again}; add a binding to subscribe again"
+            else:
+                self.ring.add(Gap(last, datetime.now(UTC), 0, lossy=True))
+                problem = f"{error}; the page has a new one"
+        self._report(problem)
 
     async def _close(self) -> None:
         if self._retry is not None:

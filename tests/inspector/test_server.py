@@ -19,6 +19,7 @@ from support.samples import JOBS
 
 import pulsekit
 from inspector.visitor import opened
+from pulsekit._amqp import methods
 from pulsekit.bindings.registration import Binding
 from pulsekit.inspector import LiveSource, Reader, RecordedSource
 from pulsekit.inspector.ring import Ring
@@ -251,6 +252,26 @@ async def test_a_lost_connection_is_a_gap_and_bindings_added_meanwhile_are_bound
             rows = await visitor.rows(3)
             assert rows[1]["gap"]["lossy"] is True
             assert await bodies(visitor, [rows[0], rows[2]]) == [0, 1]
+
+
+async def test_a_queue_that_pulse_guardian_deletes_is_a_gap_and_replaced(pulse: pulsekit.Pulse, exchange: str) -> None:
+    await pulse.create_exchange(exchange)
+    async with LiveSource(pulse, [Binding(exchange, "#")]) as source, opened(source) as visitor:
+        await send(pulse, exchange, numbered(0, 1))
+        await visitor.rows(1)
+        assert source._consumer is not None
+        queue = source._consumer.queue
+        link = await pulse._in.link()
+        await link.ask(lambda channel: methods.delete_queue(channel, queue), "delete the queue")
+        async for kind, _, data in visitor.events():
+            if kind == "state" and data["problem"]:
+                assert "was deleted" in data["problem"]
+                assert data["state"] == "listening"
+                break
+        await send(pulse, exchange, numbered(1, 2))
+        rows = await visitor.rows(3)
+        assert rows[1]["gap"]["lossy"] is True
+        assert await bodies(visitor, [rows[0], rows[2]]) == [0, 1]
 
 
 async def test_a_page_that_does_not_read_uses_constant_memory(pulse: pulsekit.Pulse, exchange: str) -> None:
