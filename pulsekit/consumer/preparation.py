@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp import methods
@@ -88,7 +89,7 @@ async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
         raise ConfigurationError(
             f"{name} is auto_delete: the broker deletes it, with its messages, when its last consumer stops. To "
             "replace it, create a queue with another name and the same bindings, and consume that. Then remove "
-            f"the messages from the old queue: 'pulsekit queue take {name}'"
+            f"the messages from the old queue: 'pulsekit queue take {quote(name)}'"
         )
     return properties.arguments
 

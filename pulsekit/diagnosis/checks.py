@@ -16,6 +16,7 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.addresses import connect, resolve
@@ -367,14 +368,14 @@ async def _exchange(case: _Case) -> str:
     if not await case.pulse.exchange_exists(name):
         hint = f"check the spelling and the virtual host, or ask {owner(name)} to create it"
         if case.own:
-            hint = f"run 'pulsekit exchange create {name}'"
+            hint = f"run 'pulsekit exchange create {quote(name)}'"
         raise _FailedError(NotFound(f"{name} does not exist", code=404), hint)
     if not case.own:
         return f"{name} exists"
     try:
         await case.pulse.create_exchange(name)  # the exchange exists, so that the broker only compares its properties
     except PreconditionFailed as error:
-        hint = f"run 'pulsekit exchange delete {name}', then 'pulsekit exchange create {name}'"
+        hint = f"run 'pulsekit exchange delete {quote(name)}', then 'pulsekit exchange create {quote(name)}'"
         raise _FailedError(error, hint, f"{name} is not a durable topic exchange, as Pulse requires") from error
     return f"{name} exists, durable and of type topic"
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.queue_properties import delivery_limit, read_queue_properties
@@ -98,7 +99,8 @@ class PeekLimit:
     def _refusal(self) -> ConfigurationError:
         return ConfigurationError(
             f"{self._name} has the delivery limit {self._limit}: the broker removes a message that is returned more "
-            f"often, and each peek returns it. To remove the messages, run 'pulsekit queue take {self._name}'; to "
+            "often, and each peek returns it. "
+            f"To remove the messages, run 'pulsekit queue take {quote(self._name)}'; to "
             "peek near the limit, add --force (force=True)"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
@@ -114,6 +115,6 @@ def _read_job(name: str, assignments: list[str] | None, removals: list[str] | No
         document = edited(document, edits)
     for problem in schema.problems(document.value):
         place = place_text(name, *document.place(problem.pointer))
-        raise ConfigurationError(f"{place}: {problem}; 'pulsekit validate {name}' lists all problems")
+        raise ConfigurationError(f"{place}: {problem}; 'pulsekit validate {quote(name)}' lists all problems")
     payload: Any = document.value
     return Job.from_payload(payload)

@@ -6,6 +6,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import aclosing, contextmanager, nullcontext
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pulsekit._documents.ndjson import dump_line
@@ -141,10 +142,10 @@ class Receipts:
         key = repr(first.routing_key) if self._one_key else f"keys such as {first.routing_key!r}"
         what = counted(many, "message") if many > 1 else "the message"
         advice = (
-            f"to receive messages, first run 'pulsekit tail {first.exchange}' in another terminal, "
+            f"to receive messages, first run 'pulsekit tail {quote(first.exchange)}' in another terminal, "
             "or start the sandbox with --registration FILE"
             if self.local
-            else f"'pulsekit match {first.routing_key}' compares a key with the registered bindings"
+            else f"'pulsekit match {quote(first.routing_key)}' compares a key with the registered bindings"
         )
         warn(f"no queue is bound to {key} on {first.exchange}, so the broker discarded {what}; {advice}")
         return True

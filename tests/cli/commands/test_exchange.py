@@ -108,3 +108,15 @@ def test_a_misspelt_exchange_has_the_nearest_configured_one(command: str, user: 
     done = pulsekit(command, *misspelt, folder=tmp_path, url=user.url)
     assert done.status == 5
     assert done.err.endswith("\ndid you mean exchange/other/v1/jobs?\n")
+
+
+def test_a_command_in_a_hint_is_quoted_for_the_shell(user: PulseUser, tmp_path: Path) -> None:
+    name = f"exchange/{user.name}/a&$(b)"
+    (tmp_path / "any.json").write_text("{}")
+    sent = pulsekit("publish", "any.json", "--no-schema", "-e", name, "-k", "a", folder=tmp_path, url=user.url)
+    pulsekit("exchange", "delete", name, folder=tmp_path, url=user.url)
+    assert f"run 'pulsekit tail '{name}'' in another terminal" in sent.err
+    missing = pulsekit("doctor", "-e", name, folder=tmp_path, url=user.url)
+    assert f"run 'pulsekit exchange create '{name}''" in missing.out
+    refused = pulsekit("tail", "queue/me/a;b", folder=tmp_path, url=user.url)
+    assert "run 'pulsekit queue show 'queue/me/a;b''" in refused.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 from datetime import datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.suggestions import counted
@@ -55,7 +56,7 @@ async def show(
             return ExitCode.DONE
         if not change.kept:
             warn("no binding of the registrations is bound, so --prune would unbind all bindings: check --registration")
-            note(f"nothing was unbound; to delete the queue, run 'pulsekit queue delete {name}'")
+            note(f"nothing was unbound; to delete the queue, run 'pulsekit queue delete {quote(name)}'")
             return ExitCode.NEGATIVE
         if not await agreed(f"unbind {counted(len(change.stale), 'binding')} of {name}?", yes=yes):
             return nothing_done()

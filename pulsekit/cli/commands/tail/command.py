@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -220,8 +221,8 @@ def command(
 def other_ways(queue: str) -> str:
     """Return the commands that look at a queue, or remove messages from it, as sentences."""
     return (
-        f"To look at the queue, run 'pulsekit queue show {queue}' or 'pulsekit queue peek {queue}'. "
-        f"To take messages out of it, run 'pulsekit queue take {queue}'"
+        f"To look at the queue, run 'pulsekit queue show {quote(queue)}' or 'pulsekit queue peek {quote(queue)}'. "
+        f"To take messages out of it, run 'pulsekit queue take {quote(queue)}'"
     )
 
 
