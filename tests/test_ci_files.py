@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,13 +95,13 @@ async def test_a_pipeline_checks_runs_and_reports_the_tests(
 ) -> None:
     exchange = f"exchange/{user.name}/ci"
     assert done(project, "pulsekit", "init", "--exchange", exchange).returncode == 0
-    assert done(project, "git", "init", "-q").returncode == done(project, "git", "add", ".").returncode == 0
-    assert done(project, "git", "commit", "-qm", "x").returncode == 0
-    facts = {
-        "url": user.url,
-        "folder": str(project),
-        "revision": done(project, "git", "rev-parse", "HEAD").stdout.strip(),
-    }
+    facts = {"url": user.url, "folder": str(project), "revision": "c0ffee01" * 5}
+    if server is taskcluster:
+        if shutil.which("git") is None:
+            pytest.skip("git is not installed")
+        for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
+            assert done(project, "git", *command).returncode == 0
+        facts["revision"] = done(project, "git", "rev-parse", "HEAD").stdout.strip()
     with site() as secrets:
         secrets.pages[SECRET] = (200, json.dumps({"secret": {"url": user.url}}).encode())
         commands = server(facts | {"proxy": secrets.url})
