@@ -163,6 +163,21 @@ def broker(request: pytest.FixtureRequest) -> RabbitMQ | SandboxBroker:
 
 
 @pytest.fixture
+def block(
+    broker: RabbitMQ | SandboxBroker, sandbox: SandboxBroker, request: pytest.FixtureRequest
+) -> Iterator[Callable[[], None]]:
+    """Return a function that makes the broker block publishers until the end of the test."""
+    if broker.kind == "sandbox":
+        yield sandbox._sandbox.block
+        sandbox._sandbox.unblock()
+        return
+    node: PrivateNode = request.getfixturevalue("rabbitmq_node")
+    alarm = "{{resource_limit, memory, node()}, []}"
+    yield lambda: node.eval(f"rabbit_alarm:set_alarm({alarm})") and None
+    node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
+
+
+@pytest.fixture
 def user(broker: RabbitMQ | SandboxBroker) -> PulseUser:
     """A user of each broker in turn that no other test has, with PulseGuardian's permissions."""
     return broker.user()

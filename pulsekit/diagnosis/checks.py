@@ -20,6 +20,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.addresses import connect, resolve
+from pulsekit._amqp.queue_properties import delivery_limit
 from pulsekit._amqp.types import PROTOCOL_HEADER
 from pulsekit.bindings.names import check_exchange, check_user, owner
 from pulsekit.errors import (
@@ -35,6 +36,7 @@ from pulsekit.errors import (
     Unreachable,
     VirtualHostRefused,
 )
+from pulsekit.publisher.receipts import PublishTimeout
 from pulsekit.pulse import Pulse
 from pulsekit.queues.operations import try_queue
 
@@ -50,6 +52,8 @@ TIMEOUT = 10.0  # seconds for one check
 
 _MOST_FRAME = 1 << 20  # bytes of a connection.start; RabbitMQ's has a few hundred
 _SITE = "https://pulseguardian.mozilla.org"
+_PULSE = "pulse.mozilla.org"
+_CONFIRM_TIMEOUT = 3.0  # seconds; a broker with an alarm answers the first message at once (connection.blocked)
 _QUOTING = "in a password, write / @ : as %2F %40 %3A"
 _CONFIGURATION = re.compile(r"(?:pulsekit/config|pulsekit)\.yml\Z")
 _PATH = re.compile(r"(?<![\w/:.*~])~?/[^\s'\":;,)/][^\s'\":;,)]*")
@@ -106,8 +110,10 @@ class _Case:
     exchange: str | None
     timeout: float
     resources: AsyncExitStack
+    live: bool = False
     publishes: bool = False  # whether the configuration names the exchange for publishing
     hosts: list[tuple[str, int]] = field(default_factory=list)
+    addresses: set[str] = field(default_factory=set)
     host: str = ""
     refusal: VirtualHostRefused | None = None
     # Set by the checks `configuration`, `tcp` and `login`, which the checks that read them need.
@@ -125,22 +131,25 @@ async def run_checks(
     *,
     exchange: str | None = None,
     timeout: float = TIMEOUT,
+    live: bool = False,
     on_finding: Callable[[CheckResult], None] | None = None,
 ) -> tuple[CheckResult, ...]:
     """Run every check, except the checks that depend on a failed one.
 
-    This publishes nothing and creates no exchange. It deletes the queues that it creates. A `PulsekitError` is not
-    raised, but returned as a result.
+    This publishes two messages to an exchange that it creates, to which no queue is bound. It deletes the exchange and
+    the queues that it creates. A `PulsekitError` is not raised, but returned as a result.
 
     Args:
         find: returns the settings and the broker.
         exchange: the exchange to check, instead of the configured one.
         timeout: seconds for each check.
+        live: create and publish nothing, and replace the user, the addresses and the hosts other than Pulse's in the
+            results, so that they can be published.
         on_finding: called after each check.
     """
     findings: dict[str, CheckResult] = {}
     async with AsyncExitStack() as resources:
-        case = _Case(find, exchange, timeout, resources)
+        case = _Case(find, exchange, timeout, resources, live)
         for name, (needs, check) in _CHECKS.items():
             failed = next((need for need in needs if findings[need].status is not Status.OK), None)
             if failed is not None:
@@ -167,7 +176,8 @@ async def _run(name: str, check: Callable[[_Case], Awaitable[str]], case: _Case)
     except PulsekitError as caught:
         status, detail, error = Status.FAILED, str(caught), caught
         hint = "try again; if it fails again, report a bug with these lines"
-    return CheckResult(name, status, _without_paths(detail), _without_paths(hint), loop.time() - began, error)
+    detail, hint = (_redacted(_without_paths(text), case) for text in (detail, hint))
+    return CheckResult(name, status, detail, hint, loop.time() - began, error)
 
 
 # the checks, in order
@@ -233,6 +243,7 @@ async def _dns(case: _Case) -> str:
             continue
         case.hosts.append((host, port))
         addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        case.addresses.update(addresses)
         known.append(f"{host} is an address" if addresses == [host] else f"{host} is {', '.join(addresses)}")
     if not known:
         error = Unreachable(f"DNS has no address for {', '.join(unknown)}")
@@ -351,6 +362,7 @@ async def _virtual_host(case: _Case) -> str:
 
 
 async def _permissions(case: _Case) -> str:
+    _check_writable(case)
     try:
         await try_queue(case.pulse)
     except AccessRefused as error:
@@ -359,6 +371,36 @@ async def _permissions(case: _Case) -> str:
         words = f"{user} has no permission to create queue/{user}/…"
         raise _FailedError(error, hint, words) from error
     return f"created and deleted a queue of {case.broker.user}"
+
+
+async def _publishing(case: _Case) -> str:
+    _check_writable(case)
+    name = f"exchange/{case.broker.user}/pulsekit-doctor-{secrets.token_hex(8)}"
+    try:
+        async with Pulse(case.broker, timeout=case.timeout) as pulse:  # a broker with an alarm stops reading it
+            publisher = pulse.publisher(name, timeout=min(case.timeout, _CONFIRM_TIMEOUT))
+            for _ in range(2):  # a broker may report its alarm after the first one
+                await publisher.publish({}, "pulsekit.doctor")
+    except PublishTimeout as error:
+        if "blocks publishers" not in error.receipt.detail:
+            raise _FailedError(error, "try again; the broker may be overloaded", error.receipt.detail) from error
+        words = error.receipt.detail.partition("; ")[2]
+        hint = "wait, or ask the administrator of the broker: an alarm for memory or disk space stops all publishers"
+        raise _FailedError(error, hint, words) from error
+    finally:
+        await case.pulse.delete_exchange(name)
+    return "the broker confirms messages, so it has no alarm for memory or disk space"
+
+
+async def _queue_types(case: _Case) -> str:
+    _check_writable(case)
+    try:
+        await try_queue(case.pulse, quorum=True)
+    except PulsekitError as error:
+        return f"classic; a quorum queue is refused: {error}"
+    limit = delivery_limit({"x-queue-type": "quorum"}, (await case.pulse.link()).server)
+    returned = "no limit" if limit is None else f"a limit of {limit}, after which the broker removes the message"
+    return f"classic and quorum; by default, a quorum queue returns a message with {returned}"
 
 
 async def _exchange(case: _Case) -> str:
@@ -372,6 +414,8 @@ async def _exchange(case: _Case) -> str:
         raise _FailedError(NotFound(f"{name} does not exist", code=404), hint)
     if not case.own:
         return f"{name} exists"
+    if case.live:
+        return f"{name} exists; its properties were not compared"
     try:
         await case.pulse.create_exchange(name)  # the exchange exists, so that the broker only compares its properties
     except PreconditionFailed as error:
@@ -381,6 +425,7 @@ async def _exchange(case: _Case) -> str:
 
 
 async def _listening(case: _Case) -> str:
+    _check_writable(case)
     async with case.pulse.subscribe(f"{case.exchange}:pulsekit.doctor.{secrets.token_hex(4)}"):
         return f"bound a queue to {case.exchange} and deleted it"
 
@@ -396,10 +441,29 @@ _CHECKS: dict[str, tuple[tuple[str, ...], Callable[[_Case], Awaitable[str]]]] = 
     "login": (("amqp",), _login),
     "virtual host": (("login",), _virtual_host),
     "permissions": (("virtual host",), _permissions),
+    "publishing": (("permissions",), _publishing),
+    "queue types": (("permissions",), _queue_types),
     "exchange": (("names", "virtual host"), _exchange),
     "listening": (("permissions", "exchange"), _listening),
 }
 CHECKS = tuple(_CHECKS)
+
+
+def _check_writable(case: _Case) -> None:
+    if case.live:
+        raise _NotAskedForError("would create something: run doctor without --live")
+
+
+def _redacted(text: str, case: _Case) -> str:
+    """Replace the user, the addresses and the hosts other than Pulse's, if the results are for other people."""
+    broker: Broker | None = getattr(case, "broker", None)
+    if not case.live or broker is None:
+        return text
+    hosts = {host for host, _ in broker.hosts} - {_PULSE}
+    for words, shown in ((hosts, "<host>"), (case.addresses, "<address>"), ({broker.user}, "<user>")):
+        for word in words:
+            text = re.sub(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", shown, text)
+    return text
 
 
 def _certificate_hint(error: ssl.SSLCertVerificationError) -> str:

@@ -46,6 +46,8 @@ __all__ = [
     "watch",
 ]
 
+_TRY_EXPIRES = 60_000  # milliseconds; RabbitMQ deletes the queue if this process cannot
+
 TAKE_BATCH = 50  # messages that `take` requests at once, and that may be unsettled
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in memory
 
@@ -253,15 +255,20 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
             await methods.unbind_queue(channel, name, bound.exchange, bound.pattern, bound.arguments)
 
 
-async def try_queue(pulse: Pulse) -> None:
-    """Create an exclusive queue of the user, and delete it again (queue.declare).
+async def try_queue(pulse: Pulse, *, quorum: bool = False) -> None:
+    """Create a queue of the user, and delete it again (queue.declare): an exclusive one, or a quorum queue.
 
     Raises:
         AccessRefused: Raised when the user may not create queues.
+        PulsekitError: Raised when the broker has no quorum queues.
     """
     name = queue_name(pulse.user, f"pulsekit-try-{secrets.token_hex(8)}")
     async with _channel(pulse, f"create {name}") as channel:
-        await methods.declare_queue(channel, name, exclusive=True, auto_delete=True)
+        if quorum:  # which is never exclusive
+            arguments = {"x-queue-type": "quorum", "x-expires": _TRY_EXPIRES}
+            await methods.declare_queue(channel, name, durable=True, arguments=arguments)
+        else:
+            await methods.declare_queue(channel, name, exclusive=True, auto_delete=True)
         await methods.delete_queue(channel, name)
 
 

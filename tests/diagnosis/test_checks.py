@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import aio_pika
 import pytest
 import trustme
-from support.proxy import terminated
+from support.proxy import Proxy, terminated
 
 import pulsekit
 from pulsekit._amqp.broker import Broker, parse_url
@@ -19,7 +19,7 @@ from pulsekit._config.settings import Settings
 from pulsekit.diagnosis.checks import CHECKS, CheckResult, Status, run_checks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
@@ -87,7 +87,44 @@ async def test_all_checks_pass_and_nothing_is_left_behind(user: PulseUser, broke
 async def test_without_an_exchange_the_rest_is_checked(user: PulseUser) -> None:
     found = await diagnosis(user.url)
     assert (failed(found), left_out(found)) == ([], ["exchange", "listening"])
+    assert found["publishing"].detail.startswith("the broker confirms messages")
     assert "--exchange" in found["exchange"].detail
+
+
+async def test_an_alarm_of_the_broker_is_named(user: PulseUser, block: Callable[[], None]) -> None:
+    await asyncio.to_thread(block)
+    found = await diagnosis(user.url, timeout=2.0)
+    assert failed(found) == ["publishing"]
+    assert found["publishing"].detail.startswith("the broker blocks publishers: ")
+    assert "memory or disk" in found["publishing"].hint
+    assert found["queue types"].status is Status.OK
+
+
+async def test_the_delivery_limit_is_that_of_the_release(user: PulseUser, broker: RabbitMQ) -> None:
+    found = await diagnosis(user.url)
+    limit = "a limit of 20" if broker.version >= (4,) else "no limit"
+    assert found["queue types"].detail.startswith("classic and quorum")
+    assert limit in found["queue types"].detail
+
+
+async def test_a_live_diagnosis_only_looks_and_hides_the_user(user: PulseUser, broker: RabbitMQ) -> None:
+    exchange = f"exchange/{user.name}/x"
+    seen: list[str] = []
+    async with Proxy(user.url) as proxy, pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        settings, url = Settings(exchange=exchange), proxy.url
+        findings = await run_checks(lambda: (settings, parse_url(url)), live=True)
+        seen += [f"{one.detail} {one.hint}" for one in findings]
+        failures = await run_checks(lambda: (settings, parse_url(f"{url}nope")), live=True)
+        seen += [f"{one.detail} {one.hint}" for one in failures]
+        await pulse.delete_exchange(exchange)
+    statuses = {one.check: one.status for one in findings}
+    left = {name for name, status in statuses.items() if status is Status.SKIPPED}
+    assert left == {"permissions", "publishing", "queue types", "listening"}
+    assert set(statuses.values()) == {Status.OK, Status.SKIPPED}
+    assert {one.check for one in failures if one.status is Status.FAILED} == {"virtual host"}
+    assert not [text for text in seen if user.name in text or "127.0.0.1" in text or user.password in text]
+    assert any("exchange/<user>/x exists" in text for text in seen)
 
 
 async def test_a_missing_exchange_of_another_user_names_its_owner(user: PulseUser) -> None:
@@ -136,7 +173,7 @@ async def test_a_refused_login_differs_from_a_wrong_virtual_host(user: PulseUser
     assert failed(vhost) == ["virtual host"]
     assert "'nope'" in vhost["virtual host"].detail
     assert "communitytc" in vhost["virtual host"].hint
-    assert left_out(vhost) == ["permissions", "exchange", "listening"]
+    assert left_out(vhost) == list(CHECKS[CHECKS.index("permissions") :])
 
 
 async def test_a_user_without_permission_to_create_queues_fails(rabbitmq: RabbitMQ) -> None:

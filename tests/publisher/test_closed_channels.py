@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from support.loopback import SandboxBroker
     from support.rabbitmq.broker import PulseUser, RabbitMQ
-    from support.rabbitmq.node import PrivateNode
 
 KEY = "k"
 REFUSED = {  # what the broker refuses, and its words
@@ -194,21 +193,6 @@ async def test_a_timeout_reports_whether_the_message_was_sent_and_why(user: Puls
         while pulse._out.state == "ready":
             await asyncio.sleep(0)
         assert await timed_out(publisher) == (False, "not sent; no connection to the broker")
-
-
-@pytest.fixture
-def block(
-    broker: RabbitMQ | SandboxBroker, sandbox: SandboxBroker, request: pytest.FixtureRequest
-) -> Iterator[Callable[[], None]]:
-    """Return a function that makes the broker block publishers until the end of the test."""
-    if broker.kind == "sandbox":
-        yield sandbox._sandbox.block
-        sandbox._sandbox.unblock()
-        return
-    node: PrivateNode = request.getfixturevalue("rabbitmq_node")
-    alarm = "{{resource_limit, memory, node()}, []}"
-    yield lambda: node.eval(f"rabbit_alarm:set_alarm({alarm})") and None
-    node.eval("rabbit_alarm:clear_alarm({resource_limit, memory, node()})")
 
 
 async def test_a_timeout_names_the_reason_for_which_the_broker_blocks(

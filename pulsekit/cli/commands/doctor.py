@@ -14,6 +14,8 @@ from pulsekit.cli.output.output import Output, note, warn
 from pulsekit.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pulsekit._amqp.broker import Broker
     from pulsekit._config.settings import Settings
     from pulsekit.cli.output.output import Cell
@@ -24,7 +26,7 @@ __all__ = ["EXAMPLES", "command"]
 EXAMPLES = """\
 pulsekit doctor
 pulsekit doctor --exchange exchange/me/v1/jobs
-pulsekit doctor -o pretty > report.txt
+pulsekit doctor --live -o pretty > report.txt
 pulsekit doctor --config
 """
 
@@ -38,14 +40,20 @@ def command(
     config: Annotated[
         bool, typer.Option("--config", help="Only show each setting, and where its value is from.")
     ] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Create and publish nothing, and hide user, hosts and addresses.")
+    ] = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Check each step of a connection: configuration, network, login, permissions, exchange.
+    """Check each step of a connection: configuration, network, login, permissions, alarms, exchange.
 
-    A check that depends on a failed one is skipped. doctor publishes no message, and deletes the queues that it
-    creates. Its output contains no password, so you can attach it to a bug report.
+    A check that depends on a failed one is skipped. doctor publishes two messages to an exchange without queues,
+    and deletes the exchange and the queues that it creates. Its output contains no password.
+
+    With --live, it only looks, also on Pulse, and you can attach its output to a public bug: it contains no user name,
+    and no address or host other than Pulse's.
 
     With --config, it connects to no broker, and shows for each setting the value, the option, variable or line of a
     file that decides it, and the places that also have a value, which is not used.
@@ -54,10 +62,17 @@ def command(
     broker.
     """
     if config:
-        if insecure or timeout is not None:
-            raise ConfigurationError("--config connects to no broker: remove --timeout and --insecure")
+        if insecure or live or timeout is not None:
+            raise ConfigurationError("--config connects to no broker: remove --timeout, --live and --insecure")
         return _show_settings(Output(output), exchange, url)
-    return run(_examine(Output(output, live=True), exchange, timeout, url, insecure))
+
+    def find() -> tuple[Settings, Broker]:
+        from pulsekit._config.settings import load_settings
+
+        settings = load_settings()
+        return settings, locate(settings, url, insecure=insecure)
+
+    return run(_examine(Output(output, live=True), find, exchange, timeout, live=live))
 
 
 def _show_settings(shown: Output, exchange: str | None, url: str | None) -> int:
@@ -100,16 +115,17 @@ def _short(place: str) -> str:
     return f"~{place.removeprefix(home)}" if place.startswith(f"{home}/") else place
 
 
-async def _examine(shown: Output, exchange: str | None, timeout: float | None, url: str | None, insecure: bool) -> int:
+async def _examine(
+    shown: Output,
+    find: Callable[[], tuple[Settings, Broker]],
+    exchange: str | None,
+    timeout: float | None,
+    *,
+    live: bool,
+) -> int:
     from pulsekit.diagnosis.checks import CHECKS, TIMEOUT, run_checks
 
     width = max(map(len, CHECKS))
-
-    def find() -> tuple[Settings, Broker]:
-        from pulsekit._config.settings import load_settings
-
-        settings = load_settings()
-        return settings, locate(settings, url, insecure=insecure)
 
     def show(finding: CheckResult) -> None:
         if shown.pretty:
@@ -125,7 +141,7 @@ async def _examine(shown: Output, exchange: str | None, timeout: float | None, u
                 }
             )
 
-    findings = await run_checks(find, exchange=exchange, timeout=timeout or TIMEOUT, on_finding=show)
+    findings = await run_checks(find, exchange=exchange, timeout=timeout or TIMEOUT, live=live, on_finding=show)
     failed = [finding for finding in findings if finding.error is not None]
     if not failed:
         note("all checks passed")

@@ -143,4 +143,12 @@ def test_settings_are_records_in_a_pipe(spawn, configured: dict[str, str]) -> No
     assert "hunter2" not in done.out
     refused = spawn("doctor", "--config", "--timeout", "1s", env=configured)
     assert (refused.code, refused.out) == (2, "")
-    assert "remove --timeout and --insecure" in refused.err
+    assert "remove --timeout, --live and --insecure" in refused.err
+
+
+def test_a_live_report_names_no_user_and_no_host(user: PulseUser, tmp_path: Path) -> None:
+    done = pulsekit("doctor", "--live", "-o", "pretty", folder=tmp_path, url=user.url)
+    assert done.status == 0, done.err
+    assert "create something: run doctor without --live" in done.out
+    assert not [word for word in (user.name, user.password, "127.0.0.1") if word in done.out + done.err]
+    assert pulsekit("doctor", "--live", "--config", folder=tmp_path).status == 2
