@@ -188,21 +188,31 @@ def _functions() -> dict[str, Any]:
         call.__dict__["_jsone_builtin"] = True  # so that it gets the context
         return call
 
+    def replaced(name: str, result: Any, *more: Any) -> Any:
+        """Return a function that checks its arguments as that of the package does, and returns another result."""
+        check = known[name]
+
+        def call(context: Any, *arguments: Any) -> Any:
+            check(context, *more, *arguments)
+            return result(*arguments)
+
+        return call
+
+    def from_now(context: Any, *texts: Any) -> str | None:
+        if not texts or not all(isinstance(text, str) for text in texts):
+            _fail("fromNow expects strings")
+        return _from_now(context, *texts[:2])
+
     known: dict[str, Any] = builtins.build()
-    to_text, join, split, from_now = (known[name] for name in ("str", "join", "split", "fromNow"))
-    minimum, maximum = known["min"], known["max"]
-    known |= {  # the function of the package checks the arguments
-        "min": lambda context, *numbers: (minimum(context, 0, *numbers), min(numbers))[1],
-        "max": lambda context, *numbers: (maximum(context, 0, *numbers), max(numbers))[1],
-        "str": lambda context, value: (to_text(context, value), "null" if value is None else _text(value))[1],
-        "join": lambda context, items, by: (join(context, items, by), _text(by).join(map(_item, items)))[1],
-        "number": lambda _, text, *__: _parsed(text) if isinstance(text, str) else _fail("number expects a string"),
+    split = known["split"]
+    known |= {
+        "min": replaced("min", lambda *numbers: min(numbers), 0),  # that of the package fails for one number
+        "max": replaced("max", lambda *numbers: max(numbers), 0),
+        "str": replaced("str", _text),
+        "join": replaced("join", lambda items, by: _text(by).join(map(_item, items))),
+        "number": lambda _, text: _parsed(text) if isinstance(text, str) else _fail("number expects a string"),
         "split": lambda context, text, by: split(context, text, _text(by) if _is_number(by) else by),
-        "fromNow": lambda context, offset, *reference: (
-            _from_now(context, offset, *reference[:1])
-            if all(isinstance(text, str) for text in (offset, *reference))
-            else from_now(context, 0)
-        ),
+        "fromNow": from_now,
     }
     return {name: as_builtin(function) for name, function in known.items()}
 
