@@ -16,6 +16,7 @@ from support.children import Child
 from support.command import environment
 from support.proxy import Proxy
 from support.samples import JOBS
+from support.taskcluster import GROUP, RUN, SLUG
 
 import pulsekit
 from inspector.visitor import opened
@@ -379,3 +380,31 @@ def test_the_page_is_opened_without_its_token_in_a_process_list(tmp_path: Path) 
         run.send_signal(signal.SIGINT)
         assert run.wait() == 130
         assert not page.parent.exists()
+
+
+async def test_a_message_of_a_known_exchange_is_judged_by_the_catalogue_and_as_a_task(tmp_path: Path) -> None:
+    exchange = "exchange/taskcluster-queue/v1/task-failed"
+    key = f"primary.{SLUG}.0.group.worker-7.gecko-t.t-linux.gecko-level-3.{GROUP}._"
+    status = {
+        "taskId": SLUG, "provisionerId": "gecko-t", "workerType": "t-linux", "taskQueueId": "gecko-t/t-linux",
+        "schedulerId": "gecko-level-3", "projectId": "none", "taskGroupId": GROUP, "priority": "low",
+        "deadline": "2026-11-24T18:00:00.000Z", "expires": "2027-11-23T18:00:00.000Z", "retriesLeft": 5,
+        "state": "failed", "runs": [RUN | {"scheduled": "2026-11-23T17:55:00.000Z"}],
+    }  # fmt: skip
+    payload = {"version": 1, "status": status, "runId": 0, "workerGroup": "group", "workerId": "worker-7"}
+    record = {"v": 1, "exchange": exchange, "routing_key": key, "cc": ["route.x"], "received": "2026-11-29T00:00:00Z"}
+    lines = [
+        record | {"payload": payload},
+        record | {"payload": payload | {"runId": "0"}},
+    ]
+    path = tmp_path / "tasks.ndjson"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    async with RecordedSource(path) as source, opened(source) as visitor:
+        rows = await visitor.rows(2)
+        assert rows[0]["ok"] is True
+        assert "/runId" in rows[1]["bad"]
+        details = (await visitor.ask("/api/messages/1")).json
+        assert details["key"]["taskId"] == SLUG
+        (receiver,) = details["receivers"]
+        assert (receiver["name"], receiver["binding"], receiver["key"]) == ("Treeherder", f"{exchange}:#", key)
+        assert [one["outcome"] for one in details["treeherder"]] == ["unknown"]  # without the definition of the task
