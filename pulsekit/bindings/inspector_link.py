@@ -125,6 +125,8 @@ def _read_rison(text: str) -> Iterator[dict[str, str]]:
 def _add(parts: dict[str, str], name: str, value: str) -> None:
     if name not in _PARTS:
         raise _unknown(name)
+    if _PARTS[name] in parts:
+        raise ConfigurationError(f"a binding of the link has two parts {_PARTS[name]!r}: write one binding for each")
     parts[_PARTS[name]] = value
 
 

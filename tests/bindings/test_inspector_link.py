@@ -98,6 +98,11 @@ def test_an_empty_pattern_is_not_a_missing_one() -> None:
         (f"?bindings[0][exchange]={JOBS}&bindings[0][key]=a", "unknown part 'key'"),
         (f"https://x/#!((exchange:{JOBS},key:a))", "unknown part 'key'"),
         (f"https://x/#!((exchange:{JOBS}),b)", "unknown part 'b'"),
+        (
+            f"?bindings[0][exchange]={JOBS}&bindings[0][pattern]=a&bindings[0][routingKeyPattern]=b",
+            "two parts 'pattern'",
+        ),
+        (f"https://x/#!((exchange:{JOBS},exchange:exchange/me/y))", "two parts 'exchange'"),
         ("https://x/#!exchange", "not a list of bindings"),
         ("https://x/#!()", "not a link of Pulse Inspector"),
     ],

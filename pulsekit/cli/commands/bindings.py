@@ -52,7 +52,9 @@ _STYLES = {"wrong": "bad", "cosmetic": "warn", "note": "dim"}
 def command(
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE|EXCHANGE]", help="A file of registrations, or - for stdin; or a known exchange."),
+        typer.Argument(
+            metavar="[FILE|EXCHANGE|LINK]", help="A file of registrations, or - for stdin; a known exchange; or a link."
+        ),
     ] = None,
     *,
     old: Annotated[
@@ -76,7 +78,7 @@ def command(
     else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
 
     An EXCHANGE of the catalogue, such as task-failed, makes one binding, and with --field and --route one for each
-    combination of values.
+    combination of values. A LINK of Pulse Inspector has its bindings.
 
     With keys or a recording, show how many messages each binding matches, or with --diff, how many would start or stop
     arriving. With --lint, the shortest key decides which bindings can never match.
@@ -113,7 +115,13 @@ def command(
 def _named(
     text: str | None, given: list[str] | None, routes: list[str] | None
 ) -> tuple[tuple[Binding, ...], str] | None:
-    """Return the bindings of a known exchange and its full name, or None if the argument is a file or missing."""
+    """Return the bindings of a link or a known exchange and its name, or None if the argument is a file or missing."""
+    if text is not None and "://" in text:
+        from pulsekit.bindings.inspector_link import read_link
+
+        if given or routes:
+            raise ConfigurationError("--field and --route make the pattern of an exchange, and a link has patterns")
+        return read_link(text).bindings, "the link"
     if not (given or routes):
         if text is None or text == "-" or Path(text).exists():
             return None

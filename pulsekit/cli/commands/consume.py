@@ -145,8 +145,9 @@ def command(
 
     A pulsekit.Worker has its own bindings, queue and policy; their options cannot be used with it.
     """
-    from pulsekit._config.settings import load_settings
+    from pulsekit._config.settings import load_settings, login_name
     from pulsekit.cli.commands.tail.arguments import read_arguments
+    from pulsekit.cli.commands.tail.command import virtual_host
     from pulsekit.cli.input.exchanges import warn_of_mistakes
     from pulsekit.consume.loading import load
     from pulsekit.consume.worker import Worker
@@ -158,12 +159,14 @@ def command(
         "--delay": delay, "--dead-letter": dead_letter,
     }  # fmt: skip
     given = [name for name, value in own.items() if value]
-    if recording is not None and (drain or url):
+    if recording is not None and (drain or url or login_name.get()):
         raise ConfigurationError(
-            "--from reads a recording until its end, and needs no broker: remove --drain and --url"
+            "--from reads a recording until its end, and needs no broker: remove --drain, --url and --login"
         )
     loaded = load(target, app_dir or ".")
-    pulse = None if recording is not None else connect(load_settings(), url, insecure=insecure)
+    pulse = None
+    if recording is None:
+        pulse = connect(load_settings(), url, insecure=insecure, virtual_host=virtual_host(listen or ()))
     user = None if pulse is None else pulse.user
     if isinstance(loaded, list):
         workers: list[Worker] = loaded

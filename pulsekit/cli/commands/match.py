@@ -146,6 +146,10 @@ def _bindings(
         if text.startswith("exchange/") or _is_short_name(text.partition(":")[0]):
             found += _of_exchange(text, *by_name)
             bare = bare or ":" not in text
+        elif "://" in text:
+            from pulsekit.bindings.inspector_link import read_link  # few calls have a link
+
+            found += [(one.exchange, one.pattern) for one in read_link(text).bindings]
         else:
             found.append(("", check_pattern(text)))
     if any(by_name) and not bare:

@@ -392,6 +392,14 @@ def test_fields_and_routes_select_messages_of_a_known_exchange(
             "no EXCHANGE: add one, as in 'pulsekit consume listener:note exchange/me/v1/jobs'",
         ),
         ("listener:note exchange/me/x --from tasks.ndjson --drain", "remove --drain"),
+        ("listener:note exchange/me/x --from tasks.ndjson --login work", "--url and --login"),
+        (
+            (
+                "listener:note https://community-tc.services.mozilla.com/p?bindings[0][exchange]=exchange/me/x"
+                " https://firefox-ci-tc.services.mozilla.com/p?bindings[0][exchange]=exchange/me/x"
+            ),
+            "two virtual hosts, / and communitytc",
+        ),
         ("listener:worker exchange/me/x --queue q -c 2", "remove EXCHANGE, --queue, --concurrency"),
         ("listener:notes exchange/me/x", "did you mean note?"),
         ("listener:note task-failed --field nonsense=1", "nonsense"),

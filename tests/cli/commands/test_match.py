@@ -374,3 +374,18 @@ def test_half_a_surrogate_pair_on_the_command_line_is_refused(spawn) -> None:
     assert result.code == 1
     assert "not valid Unicode text" in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_link_of_pulse_inspector_is_bindings(call) -> None:
+    link = "https://community-tc.services.mozilla.com/pulse-messages?bindings[0][exchange]=exchange/me/x"
+    former = "https://tools.taskcluster.net/pulse-inspector/#!((exchange:exchange/me/y,routingKeyPattern:a.*))"
+    matched = call("match", "a.b", "-b", link, "-b", former)
+    assert [(one["exchange"], one["pattern"], one["matched"]) for one in map(json.loads, matched.out.splitlines())] == [
+        ("exchange/me/x", "#", True),
+        ("exchange/me/y", "a.*", True),
+    ]
+    expanded = call("bindings", former)
+    assert (expanded.code, json.loads(expanded.out)) == (0, {"exchange": "exchange/me/y", "pattern": "a.*"})
+    wrong = call("match", "a.b", "-b", "https://taskcluster.net/")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "is not a link of Pulse Inspector" in wrong.err

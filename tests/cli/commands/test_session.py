@@ -122,7 +122,7 @@ def test_links_of_two_virtual_hosts_are_refused(tmp_path: Path) -> None:
     ]
     done = pulsekit("tail", *links, folder=tmp_path, url=NOBODY)
     assert done.status == 2
-    assert "two virtual hosts, / and communitytc: run tail once for each" in done.err
+    assert "two virtual hosts, / and communitytc: run the command once for each" in done.err
 
 
 def test_the_link_is_printed_without_a_broker(tmp_path: Path) -> None:

@@ -263,7 +263,7 @@ def virtual_host(texts: Sequence[str]) -> str | None:
     hosts = {host for text in texts if is_link(text) and (host := read_link(text).virtual_host)}
     if len(hosts) > 1:
         raise ConfigurationError(
-            f"the links are of two virtual hosts, {' and '.join(sorted(hosts))}: run tail once for each"
+            f"the links are of two virtual hosts, {' and '.join(sorted(hosts))}: run the command once for each"
         )
     return next(iter(hosts), None)
 
