@@ -340,3 +340,15 @@ async def test_a_health_check_asks_on_each_connection_in_use(
 
 async def test_a_refusal_is_final_during_retries_of_the_first_connection(user: PulseUser) -> None:
     assert isinstance(await refusal(f"{user.url}nope", retry_for=60), pulsekit.VirtualHostRefused)
+
+
+async def test_a_connection_that_ends_before_the_first_frame_is_reported(
+    user: PulseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def at_eof(_: object) -> None:  # as on uvloop, which notices the end of the stream early
+        raise StopAsyncIteration
+
+    monkeypatch.setattr("aiormq.connection.FrameReceiver.get_frame", at_eof)
+    error = await refusal(user.url)
+    assert isinstance(error, pulsekit.Unreachable)
+    assert "the connection was closed during the handshake" in str(error)

@@ -39,6 +39,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     amqp.ChannelInvalidStateError,
     pamqp.exceptions.PAMQPException,
     OSError,  # includes TimeoutError and ConnectionError
+    StopAsyncIteration,  # of aiormq's reader, if the peer has closed the connection before a frame is awaited
 )
 
 # The first entry that matches is used, so subclasses precede their base classes.
@@ -154,7 +155,7 @@ def _network_words(error: BaseException, broker: Broker) -> str:
         return f"the host name {broker.host!r} is not known"
     if isinstance(error, amqp.ProtocolSyntaxError | amqp.IncompatibleProtocolError):
         return "the server does not speak AMQP 0-9-1"
-    if isinstance(cause, EOFError | ConnectionError):
+    if isinstance(cause, EOFError | ConnectionError) or isinstance(error, StopAsyncIteration):
         guess = _CLIENT_CERTIFICATE if broker.tls else f"does port {broker.port} expect TLS (amqps://)?"
         return f"the connection was closed during the handshake: {guess}"
     return _words(error)
