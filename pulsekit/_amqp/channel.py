@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import map_error
-from pulsekit._amqp.frames import BODY, CLOSE_CHANNEL, HEADER, LEAST_HEADER, METHOD
+from pulsekit._amqp.frames import BODY, CLOSE_CHANNEL, FLOW, HEADER, LEAST_HEADER, METHOD, encode_flow_ok
 from pulsekit.errors import ConnectionLost, PulsekitError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class FrameChannel(ABC):
     Attributes:
         link: the connection of the channel.
         ended_by: the channel.close of the broker, once it has arrived.
+        flowing: whether the broker accepts messages on this channel (channel.flow).
     """
 
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
@@ -40,6 +41,7 @@ class FrameChannel(ABC):
         self._channel = channel
         self._content: IncomingContent | None = None  # incomplete
         self.ended_by: Close | None = None
+        self.flowing = True
         self._closing = False  # the broker closes the connection if a frame is sent after channel.close (504)
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
@@ -51,6 +53,9 @@ class FrameChannel(ABC):
             if method == CLOSE_CHANNEL:
                 self.ended_by = Close.read(data[start:end])
                 self.connection_lost()
+            elif method == FLOW:
+                self._on_flow(active=bool(data[start:end][4] & 1))
+                return end + 1
             return 0
         if self._content is None:
             return 0
@@ -58,6 +63,14 @@ class FrameChannel(ABC):
             content, self._content = self._content, None
             self._on_content(content.method, content.header, content.body)
         return end + 1
+
+    def _on_flow(self, *, active: bool) -> None:
+        """Stop or continue sending messages, and answer the broker (AMQP 0-9-1, channel.flow)."""
+        self.flowing = active
+        if not self._closing:
+            self.link.router.write(encode_flow_ok(self._channel.number, active=active))
+            if active:
+                self.resumed()
 
     def connection_lost(self) -> None:
         """Send nothing more: the connection or the channel is gone."""

@@ -44,6 +44,7 @@ __all__ = [
     "CLOSE_CHANNEL",
     "CLOSE_CONNECTION",
     "DELIVER",
+    "FLOW",
     "FRAME",
     "FRAME_MAX",
     "GET_EMPTY",
@@ -61,6 +62,7 @@ __all__ = [
     "PublishHeader",
     "describe_frame",
     "encode_cancel",
+    "encode_flow_ok",
     "encode_get",
     "encode_id",
     "encode_next_consumer",
@@ -74,6 +76,7 @@ REJECT = b"\x00\x3c\x00\x5a"
 QOS_OK, CANCEL_OK = b"\x00\x3c\x00\x0b", b"\x00\x3c\x00\x1f"
 GET_OK, GET_EMPTY = b"\x00\x3c\x00\x47", b"\x00\x3c\x00\x48"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
+FLOW, _FLOW_OK = b"\x00\x14\x00\x14", b"\x00\x14\x00\x15"
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 
@@ -206,6 +209,11 @@ def encode_cancel(channel: int, tag: str, *, nowait: bool = False) -> bytes:
 
 def _method(channel: int, payload: bytes) -> bytes:
     return FRAME.pack(METHOD, channel, len(payload)) + payload + _END
+
+
+def encode_flow_ok(channel: int, *, active: bool) -> bytes:
+    """Encode the answer to channel.flow."""
+    return _method(channel, _FLOW_OK + bytes((active,)))
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:

@@ -127,7 +127,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
     @property
     def writable(self) -> bool:
         """Whether channel and connection accept messages. Otherwise `send` would only fill the write buffer."""
-        return not self._closing and self.link.router.writable
+        return not self._closing and self.flowing and self.link.router.writable
 
     def resumed(self) -> None:
         """Call `on_writable`."""

@@ -254,6 +254,8 @@ class Sender:
             waited = "no channel on the connection" if connected else "no connection to the broker"
         elif (reason := self._channel.link.blocked) is not None:
             waited = f"the broker blocks publishers: {reason}"
+        elif not self._channel.flowing:
+            waited = "the broker accepts no messages on the channel (channel.flow)"
         elif not self._channel.writable:
             waited = "the broker does not read from the connection"
         elif message.in_flight:

@@ -130,6 +130,21 @@ async def test_a_multiple_confirm_settles_all_earlier_messages_once() -> None:
     assert later.outcomes == [(Outcome.CONFIRMED, "")]
 
 
+async def test_channel_flow_is_answered_and_stops_publishing() -> None:
+    publishing = Publishing()
+    publishing.link.receive(commands.Channel.Flow(active=False))
+    assert not publishing.channel.writable
+    assert publishing.resumed == 0
+    publishing.link.receive(commands.Channel.Flow(active=True))
+    assert publishing.channel.writable
+    assert publishing.resumed == 1
+    answers = publishing.link.transport.frames()
+    assert [(type(answer), answer.active) for answer in answers] == [
+        (commands.Channel.FlowOk, False),
+        (commands.Channel.FlowOk, True),
+    ]
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from("ab"), st.sampled_from(["", "1", "2"]), st.booleans(), st.booleans()), max_size=12
