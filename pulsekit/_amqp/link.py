@@ -148,8 +148,9 @@ class Link:
         """
         if len(self._aiormq.channels) >= self.channel_max:
             raise ConfigurationError(
-                f"this connection has {self.channel_max:,} channels, as many as the broker allows (channel_max): close "
-                "publishers and consumers that are no longer used, or open another connection with pulsekit.connect()"
+                f"this connection has {self.channel_max:,} channel{'s' * (self.channel_max > 1)}, as many as the "
+                "broker allows (channel_max): close publishers and consumers that are no longer used, or open another "
+                "connection with pulsekit.connect()"
             )
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):

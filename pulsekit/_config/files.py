@@ -105,7 +105,7 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
             raise ConfigurationError(f"cannot read {path}: it is not a file")
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # the home of a system user can be /dev/null
         if path.is_symlink():
             raise ConfigurationError(f"cannot read {path}: it is a link to a file that does not exist") from None
         for name in (path.with_suffix(".yaml"), path.with_name(f".{path.name}")):

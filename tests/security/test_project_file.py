@@ -214,3 +214,11 @@ def test_a_project_can_have_schemas(name: str, tmp_path: Path) -> None:
     (tmp_path / "inner.json").symlink_to("below/own.yml")
     (tmp_path / "pulsekit.yml").write_text(f'schema: "{name.format(own=tmp_path / "own.json")}"')
     assert library.load_schema(load_settings(tmp_path, MINE).schema).is_valid("x") is (name != "pulse-job")
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/nonexistent", "/proc/1", ""])
+def test_a_home_that_cannot_be_written_prevents_no_command(home: str, tmp_path: Path) -> None:
+    (tmp_path / "own.json").write_text('{"type": "object"}')  # whose compiled form cannot be cached
+    (tmp_path / "job.json").write_text("{}")
+    done = pulsekit("validate", "job.json", "--schema", "own.json", folder=tmp_path, extra={"HOME": home})
+    assert (done.status, done.err) == (0, "1 valid, 0 invalid against own.json (strict)\n")
