@@ -90,3 +90,22 @@ async def test_the_broker_application_is_stopped_and_started(
     totals = account.close()
     assert totals.unknown == totals.timeout == totals.refused == 0
     figures(totals, watch.seconds(fault.since, "publisher"))
+
+
+async def test_a_node_is_in_maintenance_for_a_moment(node: PrivateNode, watch: Watch) -> None:
+    """`rabbitmq-upgrade drain` closes all connections and accepts no new ones, and `revive` accepts them again."""
+
+    def maintain() -> None:
+        node.eval("rabbit_maintenance:drain()")
+        node.eval("rabbit_maintenance:revive()")
+
+    stage, account, fault = Stage(node), Account(), Fault(then=maintain)
+    async with pulsekit.connect(stage.user.url, on_state=watch) as pulse:
+        publisher = pulse.publisher(stage.exchange, mandatory=True)
+        async with pulse.subscribe(queue=stage.queue, on_gap=account.gap) as messages:
+            await publish_and_consume(publisher, messages, account, lambda: watch.epochs(2), at={500: fault})
+            await fault.over()
+            assert messages.gaps >= 1
+    stage.drain(account)
+    totals = account.close()
+    assert totals.unknown == totals.timeout == totals.refused == 0

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +93,27 @@ async def test_a_message_that_was_not_stored_is_never_acknowledged(
         await writer.settle()
     await writer.close()
     assert broker.acknowledged == [1]
+
+
+async def test_a_slow_disk_delays_acknowledgements_and_not_the_event_loop(
+    writer: RecordingWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker, synced, asked = Broker(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def fsync(file: Any) -> None:
+        loop.call_soon_threadsafe(asked.set)
+        synced.wait()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    await writer.write([broker.message(1)])
+    settling = asyncio.ensure_future(writer.settle())
+    await asked.wait()  # the event loop runs while the disk is busy
+    assert broker.acknowledged == []
+    synced.set()
+    await settling
+    assert broker.acknowledged == [1]
+    monkeypatch.undo()
 
 
 async def test_a_gap_precedes_the_first_message_after_it(
