@@ -25,8 +25,14 @@ _ALSO_LOGIN = ("host", "port", "vhost")  # keys that users expect beside `user`
 
 @lru_cache(maxsize=2)
 def read_schema(*, user: bool) -> dict[str, Any]:
-    """Return the schema of `config.yml`, or of `pulsekit.yml`. The caller must not change it."""
+    """Return the schema of `config.yml`, or of `pulsekit.yml`. The caller must not change it.
+
+    The names of the rules are added, so that an editor completes them.
+    """
+    from pulsekit.treeherder.rules import RULES
+
     schema: dict[str, Any] = json.loads((shipped_folder() / "configuration.json").read_text(encoding="utf-8"))
+    schema["properties"]["lint_off"]["items"] = {"enum": [rule.name for rule in RULES]}
     if user:
         return schema
     login = {*schema["definitions"].pop("login")["properties"], "logins"}
@@ -73,6 +79,8 @@ def find_problem(document: Document, *, user: bool, quoting: bool) -> str | None
     *outer, name = problem.pointer.replace("~1", "/").replace("~0", "~").split("/")[1:]
     if problem.rule != "additionalProperties":
         message = (problem.message if quoting else f"must be {problem.allowed}").replace(" or null", "", 1)
+        if problem.rule == "enum" and problem.hint and quoting:  # without the long list of all values
+            message = f"unknown value {problem.found}"
         hint = f" ({problem.hint})" if problem.hint and quoting else ""
         return f"{place}: {'.'.join((*outer, name))}: {message}{hint}"
     if not outer and not user and (name in read_schema(user=True)["properties"] or name in _ALSO_LOGIN):

@@ -53,6 +53,7 @@ VALUES = [
     ({"exchange": JOBS, "targets": {"staging": {"destinations": ["a"], "projects": ["b"]}}}, True),
     ({"exchange": 5}, False),
     ({"lint_off": "log-unparsed"}, False),
+    ({"lint_off": ["log-unparsed", "log-unparsd"]}, False),
     ({"destinations": [["a"]]}, False),
     ({"targets": {"beta": {}}}, False),
     ({"targets": {"staging": {"projects": ["b", None]}}}, False),

@@ -105,6 +105,11 @@ REGISTRATION = f"registrations:\n  - exchange: {JOBS}\n    destinations: [a]\n  
     [
         ("lint_off: []\nexchange: 1", ":2:11: exchange: must be a string, not 1 (put it in quotes)"),
         ("destinations: treeherder", ':1:15: destinations: must be a list, not the string "treeherder"'),
+        (
+            "lint_off: [owner-long, owner-lng]",
+            ':1:24: lint_off.1: unknown value "owner-lng" (did you mean "owner-long"?)',
+        ),
+        ("lint_off: [x]", ':1:12: lint_off.0: must be "content-type", '),
         ("lint_off: []\nschema: [a]", ":2:9: schema: must be a string, not a list"),
         (
             "lint_off: []\nexchnge: x",
