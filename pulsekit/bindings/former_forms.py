@@ -37,6 +37,7 @@ _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registra
 THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
 _ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
 _VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
+_MOST_PYTHON = 1 << 19  # characters; a syntax tree of them needs seconds
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 
 
@@ -59,6 +60,8 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
     import ast  # slow to import, and few texts are Python
     import warnings
 
+    if len(text) > _MOST_PYTHON:
+        raise DocumentError(f"more than {_MOST_PYTHON:,} characters of Python: write JSON instead", source=source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # for example, of an unknown escape in a string
@@ -74,16 +77,19 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
             continue
         before, unread = len(found), []
         for node, is_term in _candidates(statement.value):
+            if isinstance(node, ast.Constant) and not isinstance(node.value, str):
+                continue
             try:
                 literal = ast.literal_eval(node)
             except (ValueError, TypeError, MemoryError, RecursionError):
-                unread += [node] if is_term else []
+                name = node.id if isinstance(node, ast.Name) else "a term of this sum"
+                unread += [f"{place_text(source, node.lineno)}: {name} is not read"] if is_term else []
                 continue
             if _has_registration(literal):
                 found.append((literal, node.lineno))
         if len(found) > before:
-            for node in unread:
-                on_warning(f"{place_text(source, node.lineno)}: {ast.unparse(node):.80} is not read")
+            for warning in dict.fromkeys(unread):
+                on_warning(warning)
     found.sort(key=itemgetter(1))
     if not found:
         raise DocumentError("this Python code has no list of registrations", source=source)

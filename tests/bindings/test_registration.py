@@ -246,6 +246,15 @@ def test_a_term_of_a_sum_that_is_not_read_is_named() -> None:
     warnings: list[str] = []
     read_registrations(text, source="settings.py", on_warning=warnings.append)
     assert warnings == ["settings.py:2: DEFAULT is not read"]
+    warnings.clear()
+    deep = text.replace("DEFAULT", f"B + B + {'-' * 900}1")
+    assert read_registrations(deep, source="settings.py", on_warning=warnings.append)
+    assert warnings == ["settings.py:2: B is not read", "settings.py:2: a term of this sum is not read"]
+
+
+def test_python_of_any_length_takes_no_minutes() -> None:
+    with pytest.raises(DocumentError, match="characters of Python: write JSON instead"):
+        bound("A = 1\n" * 200_000)
 
 
 @pytest.mark.parametrize(

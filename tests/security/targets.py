@@ -460,7 +460,8 @@ _SCHEMA = (
 _SETTINGS = tuple(
     f"{key}: ".encode()
     for key in ("url", "user", "password", "password_file", "password_command", "host", "exchange", "destinations",
-                "registrations", "targets", "schema", "lint_off", "PULSE_URL", "production", "projects", "Url", "url ")
+                "registrations", "targets", "schema", "lint_off", "logins", "PULSE_URL", "production", "projects",
+                "Url", "url ")
 )  # fmt: skip
 _WORDS = (b".", b"*", b"#", b"a", b"b", b"ab", b"..", b"#.#", b"*.#", b"\0", b"", b"A", b"\xff", b"\xc3\xa9", b"a" * 90)
 
@@ -531,12 +532,18 @@ TARGETS = {
             b"- {exchange: exchange/me/jobs, destinations: [a], projects: ['b._']}\n",
             b"exchange/me/jobs.a.#:b\n",
             b"pulse_sources = [{'exchange': 'exchange/me/jobs', 'destinations': ['#'], 'projects': ['a']}]\n",
+            b"A=1\nexport PULSE_JOB_SOURCES=exchange/me/jobs.a\n",
+            b"class C:\n    X = f(A + [{'exchange': 'exchange/me/jobs', 'projects': ['a']}])\n",
         ),
     ),
     "configuration": Target(
         _configuration,
         (*_YAML, *_SETTINGS, b"exchange/me/jobs", b"amqp://a:b@h/"),
-        (b"exchange: exchange/me/jobs\ndestinations: [treeherder]\n", b"url: amqps://me:x@example.org/\n"),
+        (
+            b"exchange: exchange/me/jobs\ndestinations: [treeherder]\n",
+            b"url: amqps://me:x@example.org/\n",
+            b"logins:\n  work:\n    url: amqps://me:x@example.org/\n",
+        ),
     ),
     "schemas": Target(
         _schemas,
