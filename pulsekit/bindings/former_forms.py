@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 __all__ = [
+    "ONE_VARIABLE",
     "THREE_VARIABLES",
     "fenced_blocks",
     "find_joined_texts",
@@ -35,7 +36,7 @@ _SETTINGS = re.compile(
 _ASSIGNMENT = re.compile(r"^[A-Z][A-Z0-9_]*[ \t]*=", re.MULTILINE)
 _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registration
 THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
-_ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
+ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
 _VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
 _MOST_PYTHON = 1 << 19  # characters; a syntax tree of them needs seconds
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
@@ -129,7 +130,7 @@ def variables(text: str) -> dict[str, tuple[str, int]]:
         match = _VARIABLE.fullmatch(line)
         if match is None and line and not line.startswith("#"):
             return {}
-        if match is not None and match[1] in {*THREE_VARIABLES, *_ONE_VARIABLE}:
+        if match is not None and match[1] in {*THREE_VARIABLES, *ONE_VARIABLE}:
             found[match[1]] = (match[2].strip(), number)
         others += match is not None and match[1] not in THREE_VARIABLES
     return found if others != 1 or len(found) > 1 else {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.bindings.former_forms import (
+    ONE_VARIABLE,
     THREE_VARIABLES,
     fenced_blocks,
     find_joined_texts,
@@ -200,7 +201,8 @@ def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[E
 
 def _wrapper(value: dict[Any, Any]) -> str | None:
     """Return the key that contains the registrations, or None if the object is a registration itself."""
-    if "registrations" in value:
-        return "registrations"
+    for name in ("registrations", *ONE_VARIABLE):
+        if name in value:
+            return name
     only = next(iter(value)) if len(value) == 1 else None
     return only if isinstance(only, str) and (only == "sources" or re.fullmatch(r"[A-Z][A-Z0-9_]*", only)) else None

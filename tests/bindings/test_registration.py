@@ -264,6 +264,8 @@ def test_python_of_any_length_takes_no_minutes() -> None:
         "# where\nexport PULSE_URL=amqp://h/\nexport PULSE_DATA_INGESTION_SOURCES='{list}'\n",
         "A=b c\nPULSE_JOB_EXCHANGES=exchange/me/v1/jobs\nPULSE_JOB_DESTINATIONS=th\nPULSE_JOB_PROJECTS=try\n",
         "A=1\n\nPULSE_JOB_SOURCES=exchange/me/v1/jobs.th.try\n",
+        '{{"A": "1", "PULSE_JOB_SOURCES": "exchange/me/v1/jobs.th.try"}}',
+        "A: 1\nPULSE_DATA_INGESTION_SOURCES: '{list}'\n",
     ],
 )
 def test_a_file_of_variables_has_registrations_among_others(text: str) -> None:
