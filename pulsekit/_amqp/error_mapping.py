@@ -164,7 +164,9 @@ def _network_words(error: BaseException, broker: Broker) -> str:
 def _words(error: BaseException) -> str:
     """Return the text of the broker or the operating system on one line, also in the traceback of the error."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen = set[int]()  # the chain may be a cycle: aiormq raises one exception for several waiting coroutines
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         cause.args = tuple(printable(part) if isinstance(part, str) else part for part in cause.args)
         if isinstance(cause, OSError) and cause.strerror:  # errors of aiormq are OSErrors, too
             cause.strerror = printable(cause.strerror)

@@ -130,3 +130,11 @@ def test_values_that_amqp_cannot_encode_are_the_callers_error() -> None:
     import pamqp.exceptions
 
     assert isinstance(map_error(pamqp.exceptions.PAMQPException("x"), "publish"), InvalidMessage)
+
+
+def test_exceptions_that_cause_each_other_are_mapped() -> None:
+    first, second = ConnectionResetError("first\nline"), aiormq.exceptions.AMQPConnectionError("second")
+    first.__cause__, second.__cause__ = second, first
+    translated = map_connect_error(second, parse_url("amqp://me:hunter2@h/"), 10)
+    assert isinstance(translated, Unreachable)
+    assert "\n" not in str(first)
