@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.rabbitmq import broker, home
+from support.rabbitmq.cluster import Cluster
+from support.rabbitmq.node import PrivateNode
 
 import pulsekit
 from faults import page
@@ -21,10 +23,9 @@ from faults.stage import Stage, Watch, steady
 from pulsekit._amqp.connection import Backoff
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Generator
+    from collections.abc import AsyncIterator, Callable, Generator, Iterator
 
     from support.rabbitmq.broker import RabbitMQ
-    from support.rabbitmq.node import PrivateNode
 
     from faults.account import Totals
 
@@ -43,6 +44,15 @@ def stage(rabbitmq: RabbitMQ) -> Stage:
 def node(rabbitmq_node: PrivateNode) -> PrivateNode:
     """The same RabbitMQ, for a test that stops or kills it, and starts it again."""
     return rabbitmq_node
+
+
+@pytest.fixture(scope="session")
+def cluster(rabbitmq: RabbitMQ) -> Iterator[Cluster]:
+    """A cluster of three nodes."""
+    if not isinstance(rabbitmq, PrivateNode):
+        pytest.skip("PULSEKIT_TEST_RABBITMQ names a broker that is not ours to stop")
+    with Cluster() as running:
+        yield running
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from support.rabbitmq.cluster import Cluster
-from support.rabbitmq.node import PrivateNode
 
 import pulsekit
 from faults.account import Account
@@ -15,23 +13,15 @@ from faults.stage import Fault, Stage, consume, publish, publish_and_consume, re
 from pulsekit import State
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    from support.rabbitmq.broker import RabbitMQ
+    from support.rabbitmq.cluster import Cluster
 
     from faults.stage import Watch
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(300), pytest.mark.usefixtures("nothing_left")]
 
 QUORUM = {"x-queue-type": "quorum"}
-
-
-@pytest.fixture(scope="module")
-def cluster(rabbitmq: RabbitMQ) -> Iterator[Cluster]:
-    if not isinstance(rabbitmq, PrivateNode):
-        pytest.skip("PULSEKIT_TEST_RABBITMQ names a broker that is not ours to stop")
-    with Cluster() as running:
-        yield running
 
 
 @pytest.mark.parametrize("beside", [True, False], ids=["beside the leader", "on the leader"])

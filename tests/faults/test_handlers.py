@@ -25,16 +25,14 @@ if TYPE_CHECKING:
 
     from support.children import Child
     from support.rabbitmq.broker import PulseUser, RabbitMQ
+    from support.rabbitmq.cluster import Cluster
     from support.rabbitmq.node import PrivateNode
 
     from faults.account import Totals
 
-pytestmark = [
-    pytest.mark.usefixtures("nothing_left"),
-    pytest.mark.faults,
-    pytest.mark.timeout(300),
-    pytest.mark.parametrize("kind", ["classic", "quorum"]),
-]
+pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.faults, pytest.mark.timeout(300)]
+
+KINDS = pytest.mark.parametrize("kind", ["classic", "quorum"])
 
 COUNT, MIDDLE, AT_ONCE = 1_000, 500, 4
 LISTENER = """
@@ -77,6 +75,7 @@ class Handlers:
     ) -> None:
         self.stage = Stage(broker, user=user, arguments={"x-queue-type": kind, **arguments})
         self.account = Account(routed=True)
+        self.url = self.stage.user.url
         self._folder = folder
         (folder / "listener.py").write_text(LISTENER.replace("@queue@", self.stage.queue))
 
@@ -90,7 +89,7 @@ class Handlers:
         (self._folder / "middle").write_text(f"run-{middle}")
         with start(
             "consume", f"listener.py:{worker}", *options,
-            folder=self._folder, url=self.stage.user.url, stdin=subprocess.PIPE,
+            folder=self._folder, url=self.url, stdin=subprocess.PIPE,
         ) as process:  # fmt: skip
             if middle >= 0:
                 assert process.stdout is not None
@@ -117,6 +116,7 @@ class Handlers:
         return totals
 
 
+@KINDS
 async def test_handlers_are_killed(rabbitmq: RabbitMQ, tmp_path: Path, kind: str, figures: Callable[..., None]) -> None:
     handlers = Handlers(rabbitmq, tmp_path, kind)
     await handlers.fill()
@@ -129,6 +129,7 @@ async def test_handlers_are_killed(rabbitmq: RabbitMQ, tmp_path: Path, kind: str
     figures(totals)
 
 
+@KINDS
 async def test_handlers_are_stopped(
     rabbitmq: RabbitMQ, tmp_path: Path, kind: str, figures: Callable[..., None]
 ) -> None:
@@ -147,10 +148,9 @@ async def test_handlers_are_stopped(
     figures(totals)
 
 
-async def test_the_node_of_handlers_is_killed(
-    node: PrivateNode, tmp_path: Path, kind: str, figures: Callable[..., None]
-) -> None:
-    handlers, fault = Handlers(node, tmp_path, kind), Fault(node.kill, then=node.start)
+async def kill(node: PrivateNode, handlers: Handlers) -> tuple[Totals, float]:
+    """Kill a node in the middle of a message; return the account, and the seconds until all messages were handled."""
+    fault = Fault(node.kill, then=node.start)
     await handlers.fill()
     with handlers.running(middle=MIDDLE) as process:
         fault()
@@ -167,11 +167,30 @@ async def test_the_node_of_handlers_is_killed(
     handlers.finish()
     totals = handlers.close()
     assert totals.distinct == COUNT
+    return totals, took
+
+
+async def test_the_node_of_handlers_is_killed(node: PrivateNode, tmp_path: Path, figures: Callable[..., None]) -> None:
+    totals, took = await kill(node, Handlers(node, tmp_path, "classic"))
     # A classic queue writes acknowledgements to the disk later, and a node that is killed forgets them.
-    assert totals.duplicates <= (AT_ONCE if kind == "quorum" else MIDDLE + AT_ONCE)
+    assert totals.duplicates <= MIDDLE + AT_ONCE
     figures(totals, took)
 
 
+async def test_the_leader_of_a_quorum_queue_of_handlers_is_killed(
+    cluster: Cluster, tmp_path: Path, figures: Callable[..., None]
+) -> None:
+    # In a cluster: the only member of a new quorum queue can lose its log, with all messages, when its node is killed.
+    handlers = Handlers(cluster.nodes[0], tmp_path, "quorum")
+    leader = cluster.leader_of(handlers.stage.queue)
+    others = [node for node in cluster.nodes if node is not leader]
+    handlers.url = cluster.url(handlers.stage.user, leader, *others)
+    totals, took = await kill(leader, handlers)
+    assert totals.duplicates <= AT_ONCE
+    figures(totals, took)
+
+
+@KINDS
 async def test_the_queue_of_handlers_is_deleted(
     rabbitmq: RabbitMQ, tmp_path: Path, kind: str, figures: Callable[..., None]
 ) -> None:
@@ -192,6 +211,7 @@ async def test_the_queue_of_handlers_is_deleted(
     figures(totals)
 
 
+@KINDS
 async def test_handlers_get_messages_that_always_fail(
     rabbitmq: RabbitMQ, tmp_path: Path, kind: str, figures: Callable[..., None]
 ) -> None:
