@@ -7,23 +7,37 @@ import { gapWords, tone } from "./list.js";
 const FORMS = { json: "JSON", yaml: "YAML", raw: "Raw" };
 let form = "json";
 let wanted = null; // the number of the message that was asked for last
+let shown = null; // the number of the message that is shown
+let focuses = false; // whether the heading gets the focus once the wanted message is shown
 
 /** Show the details of a row. */
 export async function show(row, copy) {
   wanted = row.n;
-  const panel = find("details");
-  if (row.gap) return panel.replaceChildren(make("h2", {}, "Gap"), make("p", {}, gapWords(row.gap)));
+  if (row.gap) return replace(row.n, [heading("Gap"), make("p", {}, gapWords(row.gap))]);
   let message;
   try {
     message = await api.json(`/api/messages/${row.n}`);
   } catch (error) {
-    if (wanted === row.n) panel.replaceChildren(make("p", { class: "bad" }, error.message));
-    return;
+    return replace(row.n, [heading("No details"), make("p", { class: "bad" }, error.message)]);
   }
-  if (wanted !== row.n) return;
-  panel.replaceChildren(...sections(message, copy).filter(Boolean));
-  panel.scrollTop = 0;
-  await showPayload(message);
+  replace(row.n, sections(message, copy).filter(Boolean));
+  if (shown === row.n) await showPayload(message);
+}
+
+/** Move the focus to the details of the selected message, now or when they arrive. */
+export function focus() {
+  focuses = shown !== wanted;
+  if (!focuses) find("heading")?.focus();
+}
+
+const heading = (text) => make("h2", { id: "heading", tabindex: -1 }, text);
+
+function replace(number, parts) {
+  if (wanted !== number) return;
+  shown = number;
+  find("details").replaceChildren(...parts);
+  find("details").scrollTop = 0;
+  if (focuses) focus();
 }
 
 function sections(message, copy) {
@@ -44,7 +58,7 @@ function sections(message, copy) {
   ];
   if (message.unreadable) fields.push(["Headers", message.unreadable]);
   return [
-    make("h2", { id: "heading", tabindex: -1 }, keys[0] || "(the empty key)"),
+    heading(keys[0] || "(the empty key)"),
     make("div", { class: "buttons" },
       make("button", { type: "button", onclick: () => copyPayload(message, copy) }, "Copy payload"),
       make("a", { class: "button", href: `/api/recording?only=${message.n}`, download: "messages.ndjson" },

@@ -204,7 +204,7 @@ function connectTools() {
     if (event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === "p") pause(!page.paused);
     else if (event.key === "/") find("filter").focus();
-    else if (event.key === "Enter") find("heading")?.focus();
+    else if (event.key === "Enter") details.focus();
     else return;
     event.preventDefault();
   });
