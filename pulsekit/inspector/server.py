@@ -149,9 +149,10 @@ class _Pages:
         return response
 
     async def _events(self, request: Request) -> Response:
-        last = request.headers.get("last-event-id", request.query_params.get("after", "0"))
-        chosen = _filter(request)
-        return StreamingResponse(self._stream(min(int(last), self._source.ring.last), chosen), media_type=_EVENTS)
+        last = int(request.headers.get("last-event-id", request.query_params.get("after", "0")))
+        chosen, ring = _filter(request), self._source.ring
+        cursor = min(last or ring.first - 1, ring.last)  # a new page has missed nothing
+        return StreamingResponse(self._stream(cursor, chosen), media_type=_EVENTS)
 
     async def _stream(self, cursor: int, chosen: Filter | None) -> AsyncIterator[str]:
         """Yield the events of one page, from the entry after `cursor` on."""

@@ -162,6 +162,9 @@ async def test_a_stream_continues_at_its_position_and_counts_missed_messages(
             else:
                 assert data["dropped"] == 20
                 break
+        async for _, _, data in visitor.events():  # of a page that is opened now
+            assert (len(data["rows"]), data["missed"]) == (10, 0)
+            break
 
 
 async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exchange: str) -> None:
