@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from support.children import Child
 from support.command import environment
 from support.proxy import Proxy
@@ -28,7 +29,6 @@ from pulsekit.recordings import Follower, RecordingWriter, Until
 from pulsekit.records.selection import Selection
 
 if TYPE_CHECKING:
-    import pytest
     from support.rabbitmq.broker import PulseUser
 
     from inspector.visitor import Visitor
@@ -96,6 +96,7 @@ async def test_a_message_has_a_row_and_all_its_details(pulse: pulsekit.Pulse, ex
         assert not isinstance(entry.value._payload, dict)  # type: ignore[union-attr] # the limit is that of bodies
 
 
+@pytest.mark.parametrize("broker", ["sandbox"], indirect=True)
 async def test_the_command_that_is_copied_publishes_the_message_again(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
