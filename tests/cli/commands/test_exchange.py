@@ -108,6 +108,7 @@ def test_a_misspelt_exchange_has_the_nearest_configured_one(command: str, user: 
     done = pulsekit(command, *misspelt, folder=tmp_path, url=user.url)
     assert done.status == 5
     assert done.err.endswith("\ndid you mean exchange/other/v1/jobs?\n")
+    assert command == "tail" or "\n1 message was not sent\n" in done.err
 
 
 def test_a_command_in_a_hint_is_quoted_for_the_shell(user: PulseUser, tmp_path: Path) -> None:
