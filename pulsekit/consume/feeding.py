@@ -54,7 +54,8 @@ class Handled:
     Attributes:
         message: the message.
         outcome: "acknowledged"; "rejected", so that the broker dead-letters or discards it; "retried", requeued after
-            `delay`; "kept" unsettled; or "raised": the message is requeued, and the consumer stops with `error`.
+            `delay`; "kept" unsettled; or "raised": the consumer stops with `error`, and the message is requeued. With
+            `ack="before"`, it was acknowledged before.
         error: the exception of the handler, or the reason why the message did not reach the handler; None if the
             handler returned.
         delay: the seconds until the message is requeued; None if it is not "retried".
