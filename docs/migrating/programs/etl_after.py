@@ -11,7 +11,7 @@ with (
         "exchange/taskcluster-queue/v1/task-completed:#", queue="queue/me/runs", prefetch=BATCH
     ) as messages,
 ):
-    waiting = iter(lambda: messages.receive(timeout=0.5), None)
+    waiting = iter(lambda: messages.receive(timeout=1), None)
     while batch := list(islice(waiting, BATCH)):
         call("insert", [message.payload["status"]["taskId"] for message in batch])
         for message in batch:

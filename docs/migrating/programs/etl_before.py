@@ -17,7 +17,7 @@ with Connection(os.environ["PULSE_URL"]) as connection:
     with connection.Consumer(queue, callbacks=[on_message]):
         try:
             while True:
-                connection.drain_events(timeout=0.5)
+                connection.drain_events(timeout=1)
         except TimeoutError:
             pass
 
