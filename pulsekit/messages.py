@@ -267,7 +267,7 @@ class Message:
 
     @property
     def retries(self) -> int:
-        """How often the handler had failed when the message waited on the broker, see `Policy.max_hold`; else 0."""
+        """How often the handler had failed before the message waited on the broker (`Policy.max_local_delay`)."""
         return getattr(self, "_retries", 0)  # set only if the message waited
 
     @property

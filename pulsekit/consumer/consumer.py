@@ -284,8 +284,8 @@ class Consumer:
 
     async def _handle(self, call: Callable[[Message], object], handler: object, policy: Policy) -> None:
         """Call a function with each message, on behalf of a handler, which a warning names."""
-        if policy.max_hold is not None:
-            self._calls.wait, self._calls.max_hold = self._wait_on_broker, policy.max_hold
+        if policy.max_local_delay is not None:
+            self._calls.wait, self._calls.max_local_delay = self._wait_on_broker, policy.max_local_delay
             self._retry_queue = self._retry_queue or self._new_retry_queue()
         self._calls.limit, self._calls.counts = self._subscription.last_chances.limit, self._subscription.replicated
         with self._calls.watchdog.watch(handler):
@@ -305,7 +305,7 @@ class Consumer:
         queue = self._named
         if queue is None or not queue.durable or owner(queue.name) != self._connection.user or not self._publisher:
             raise ConfigurationError(
-                "a policy with max_hold needs a durable queue of yours, in which messages can wait"
+                "a policy with max_local_delay needs a durable queue of yours, in which messages can wait"
             )
         return RetryQueue(queue.name, self._connection, self._publisher)
 

@@ -51,8 +51,8 @@ class HandlerCalls:
         poison: how many poison messages did not reach a handler, see `Policy.poison`.
         limit: the delivery limit of the queue, in returns of a message, or None without a limit.
         counts: whether the queue counts the returns of its messages.
-        wait: lets a message wait on the broker, for a delay longer than `max_hold`, after a number of failures.
-        max_hold: seconds, see `Policy.max_hold`.
+        wait: lets a message wait on the broker, for a delay longer than `max_local_delay`, after a number of failures.
+        max_local_delay: seconds, see `Policy.max_local_delay`.
         watchdog: names a handler that blocks the event loop.
     """
 
@@ -63,7 +63,7 @@ class HandlerCalls:
         self.poison = 0
         self._prefetch = prefetch
         self.wait: Callable[[Message, float, int], None] | None = None
-        self.max_hold: float | None = None
+        self.max_local_delay: float | None = None
         self._retries = Retries()
         self.watchdog = Watchdog(heartbeat)
 
@@ -168,7 +168,7 @@ class HandlerCalls:
 
     def requeue(self, message: Message, delay: float) -> None:
         """Requeue a message after a number of seconds, for which the messages behind it do not wait."""
-        if self.wait is not None and self.max_hold is not None and delay > self.max_hold:
+        if self.wait is not None and self.max_local_delay is not None and delay > self.max_local_delay:
             self.wait(message, delay, max(self._retries.of(message), self._returns(message) + 1))
             return
         asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)

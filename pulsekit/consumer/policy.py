@@ -93,7 +93,7 @@ class Policy:
         growth: the factor by which the delay grows with each failure of the message.
         max_delay: the seconds up to which the delay grows. A message that waits counts towards the prefetch, and the
             broker closes the channel if a delivery is unsettled for longer than its consumer timeout, by default 30
-            minutes. See `max_hold`.
+            minutes. See `max_local_delay`.
         limit: how often one message is requeued, or None without a limit. A quorum queue counts across processes, see
             `Message.delivery_count`. For a classic queue, each process counts for itself, by exchange, routing key,
             message id and body. A message is never requeued at the delivery limit of its queue, where the broker would
@@ -106,10 +106,11 @@ class Policy:
         max_size: the largest allowed body in bytes, or None without a limit.
         timeout: seconds for one call of an `async def` handler, or None without a limit. After this time the handler is
             cancelled, which counts as a failure. A plain function cannot be interrupted.
-        max_hold: seconds for which a message waits in this process, or None for any delay. For a longer delay, it waits
-            in a queue on the broker: it does not count towards the prefetch, and the process may end. This needs a
-            durable queue of the user. The queues for the delays are `<queue>/retry-<milliseconds>`, and the delay is
-            rounded up by at most an eighth. Failures are then counted across processes, also in a classic queue.
+        max_local_delay: the longest delay, in seconds, that a message waits in this process, or None for any delay. For
+            a longer one, it waits in a queue on the broker: it does not count towards the prefetch, and the process may
+            end. This needs a durable queue of the user. The queues for the delays are `<queue>/retry-<milliseconds>`,
+            and the delay is rounded up by at most an eighth. Failures are then counted across processes, also in a
+            classic queue.
     """
 
     failure: OnFailure = OnFailure.RAISE
@@ -121,7 +122,7 @@ class Policy:
     growth: float = 1.0
     max_delay: float = 300.0
     timeout: float | None = None
-    max_hold: float | None = None
+    max_local_delay: float | None = None
 
     def __post_init__(self) -> None:
         if OnFailure.REQUEUE in {self.poison, self.exhausted}:
@@ -134,8 +135,8 @@ class Policy:
             )
         if self.timeout is not None and self.timeout <= 0:
             raise ConfigurationError(f"the time for a handler is more than 0 seconds, not {self.timeout}")
-        if self.max_hold is not None and self.max_hold < 0:
-            raise ConfigurationError(f"max_hold is 0 seconds or more, not {self.max_hold}")
+        if self.max_local_delay is not None and self.max_local_delay < 0:
+            raise ConfigurationError(f"max_local_delay is 0 seconds or more, not {self.max_local_delay}")
         if self.max_size is not None and self.poison is None:
             raise ConfigurationError("max_size needs 'poison', the action for a message that is too large")
 

@@ -405,7 +405,7 @@ class Subscription:
         if stuck and self._stuck_since == self._received:
             log.warning(
                 "the consumer of %s has %d unsettled messages, as many as its prefetch, so the broker does not deliver "
-                "the %d that are ready: settle each message, or increase the prefetch (long delays: Policy.max_hold)",
+                "the %d that are ready: settle each message, or increase the prefetch (Policy.max_local_delay)",
                 self.queue,
                 unsettled,
                 ready,

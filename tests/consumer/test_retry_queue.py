@@ -14,7 +14,7 @@ from pulsekit.consumer.retry_queue import _rounded
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser
 
-WAIT = Policy(failure=OnFailure.REQUEUE, delay=0.2, max_hold=0.1)
+WAIT = Policy(failure=OnFailure.REQUEUE, delay=0.2, max_local_delay=0.1)
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_failures_are_counted_across_processes(pulse: pulsekit.Pulse, exch
             stop.set()
         raise Retry(after=0.15)
 
-    policy = Policy(max_hold=0, limit=3, exhausted=OnFailure.ACK)
+    policy = Policy(max_local_delay=0, limit=3, exhausted=OnFailure.ACK)
     queue = f"queue/{user.name}/jobs"
     async with pulse.subscribe(f"{exchange}:#", queue=queue):
         await pulse.publisher(exchange).publish({}, "a")
@@ -106,8 +106,8 @@ async def test_a_private_queue_has_no_place_for_messages_to_wait(pulse: pulsekit
     async with pulse.subscribe(f"{exchange}:#") as messages:
         with pytest.raises(pulsekit.ConfigurationError, match="needs a durable queue of yours"):
             await messages.handle(lambda message: None, WAIT)
-    with pytest.raises(pulsekit.ConfigurationError, match="max_hold is 0 seconds or more"):
-        Policy(max_hold=-1)
+    with pytest.raises(pulsekit.ConfigurationError, match="max_local_delay is 0 seconds or more"):
+        Policy(max_local_delay=-1)
 
 
 def test_delays_are_rounded_up_by_an_eighth_at_most_to_few_values() -> None:

@@ -191,7 +191,7 @@ async def test_it_answers_as_the_requested_rabbitmq(options: tuple[str, ...], ve
         (["--warn", "10", "--delete", "5"], 2, "--warn 10 is above --delete 5"),
         (["--fault", "drop=0"], 2, "--fault drop=0: '0' is not a duration"),
         (["--user", "a/b"], 2, "is not a Pulse user name"),
-        (["--user", ""], 2, "is not a Pulse user name"),
+        (["--user", ""], 2, "it is empty"),
         (["--port", "99999"], 2, "--port"),
     ],
 )
