@@ -41,7 +41,7 @@ def test_every_link_of_a_page_leads_to_a_file_and_its_heading(page: Path) -> Non
 
 
 def test_the_readme_has_at_most_200_lines() -> None:
-    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 200
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 200
 
 
 def proven(heading: str) -> list[str]:

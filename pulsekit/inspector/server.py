@@ -226,7 +226,9 @@ class _Pages:
         body = await _body(request)
         exchange, pattern = body.get("exchange"), body.get("pattern", "#")
         if not isinstance(exchange, str) or not isinstance(pattern, str) or not self._source.live:
-            raise ConfigurationError("a binding of a live page has an exchange and a pattern")
+            raise ConfigurationError(
+                "a binding needs an exchange and a pattern, and the bindings of a recording cannot change"
+            )
         change = self._source.remove if body.get("remove") is True else self._source.add
         for binding in read_bindings(f"{exchange.strip()}:{pattern.strip() or '#'}"):
             await change(binding)

@@ -25,8 +25,6 @@ from pulsekit._amqp import methods
 from pulsekit.bindings.registration import Binding
 from pulsekit.inspector import LiveSource, Reader, RecordedSource
 from pulsekit.inspector.ring import Ring
-from pulsekit.recordings import Follower, RecordingWriter, Until
-from pulsekit.records.selection import Selection
 
 if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser
@@ -199,26 +197,17 @@ async def test_a_filter_selects_rows_and_the_download(pulse: pulsekit.Pulse, exc
 
 
 async def test_the_download_equals_a_parallel_recording_except_for_times(
-    pulse: pulsekit.Pulse, exchange: str, tmp_path: Path
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, tmp_path: Path
 ) -> None:
     await pulse.create_exchange(exchange)
-    writer = RecordingWriter(pulsekit.Recorder(tmp_path / "tail.ndjson", bindings=[f"{exchange}:#"]))
-    follower = Follower(Selection([Binding(exchange, "#")]), writer, until=Until(count=33))
-    async with (
-        pulse.subscribe(exchange) as consumer,
-        LiveSource(pulse, [Binding(exchange, "#")]) as source,
-        opened(source) as visitor,
-    ):
-        publisher = pulse.publisher(exchange)
-        await publisher.publish(b'{"a" : 1.0,\n"a":2}', "k", cc=["x"], headers={"float": 1.5, "bytes": b"\xff"})
-        await publisher.publish(b"\xff\x00 no text", "k", properties=pulsekit.Properties(content_type="text/plain"))
-        await publisher.publish({"text": "ü\u202e\x1b日"}, "ü.#")
-        await send(pulse, exchange, JOBS * 10)
-        await follower.run(consumer)
-        await visitor.rows(33)
-        answer = await visitor.ask("/api/recording")
-    assert answer.headers["content-disposition"] == 'attachment; filename="messages.ndjson"'
-    (tmp_path / "page.ndjson").write_bytes(answer.body)
+    command = [sys.executable, "-m", "pulsekit", "tail", exchange, "--save", "tail.ndjson", "-n", "33"]
+    with Child(
+        command, env=environment(tmp_path, user.url), cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as tail:
+        assert tail.stderr.readline().startswith(b"listening on ")
+        downloaded = await _downloaded(pulse, exchange)
+        assert await asyncio.to_thread(tail.wait) == 0
+    (tmp_path / "page.ndjson").write_bytes(downloaded)
     assert len([*pulsekit.read_recording(tmp_path / "page.ndjson")]) == 33
 
     def without_times(data: bytes) -> list[Any]:
@@ -227,7 +216,21 @@ async def test_the_download_equals_a_parallel_recording_except_for_times(
             line.pop("received", None), line.pop("began", None), line.pop("sha256", None)
         return lines
 
-    assert without_times(answer.body) == without_times((tmp_path / "tail.ndjson").read_bytes())
+    assert without_times(downloaded) == without_times((tmp_path / "tail.ndjson").read_bytes())
+
+
+async def _downloaded(pulse: pulsekit.Pulse, exchange: str) -> bytes:
+    """Publish 33 messages, and return what the page downloads of them."""
+    async with LiveSource(pulse, [Binding(exchange, "#")]) as source, opened(source) as visitor:
+        publisher = pulse.publisher(exchange)
+        await publisher.publish(b'{"a" : 1.0,\n"a":2}', "k", cc=["x"], headers={"float": 1.5, "bytes": b"\xff"})
+        await publisher.publish(b"\xff\x00 no text", "k", properties=pulsekit.Properties(content_type="text/plain"))
+        await publisher.publish({"text": "ü\u202e\x1b日"}, "ü.#")
+        await send(pulse, exchange, JOBS * 10)
+        await visitor.rows(33)
+        answer = await visitor.ask("/api/recording")
+    assert answer.headers["content-disposition"] == 'attachment; filename="messages.ndjson"'
+    return answer.body
 
 
 async def test_a_lost_connection_is_a_gap_and_bindings_added_meanwhile_are_bound(
