@@ -228,9 +228,11 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
     with pytest.raises(pulsekit.NetworkError, match=r"answered no message for 0\.5 s .*blocks publishers"):
         async for receipt in publisher.publish_many(given, window=5, timeout=0.5, stop_when_silent=True):
             late.append(receipt.outcome)
-    # The sandbox answers the first message before it blocks.
+    # The sandbox answers the first messages before it blocks.
     assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
-    assert len(late) <= 10
+    assert (
+        late.count(Outcome.TIMEOUT) <= 10
+    )  # of two windows: the first may end just before the broker is silent for 0.5 s
     assert len(list(given)) > 980
     # The last messages are tried, because nothing is gained by stopping.
     last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
