@@ -56,6 +56,7 @@ log = logging.getLogger("pulsekit")
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
+_TICK = 0.001  # seconds: the time of uvloop changes once in a turn of the loop, by milliseconds
 
 
 class Sender:
@@ -236,7 +237,7 @@ class Sender:
         for message in [message for message in self.pending if message.deadline <= now]:
             # If the message was sent on a lost connection, the broker may have it.
             lost = message.sends > 0 and not message.in_flight
-            self.silent = self.silent or self._answered < message.deadline - message.timeout
+            self.silent = self.silent or self._answered < message.deadline - message.timeout + _TICK
             self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
             if self._isolation.answered(message):
                 self.flush_soon()

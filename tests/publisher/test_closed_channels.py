@@ -230,9 +230,7 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
             late.append(receipt.outcome)
     # The sandbox answers the first messages before it blocks.
     assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
-    assert (
-        late.count(Outcome.TIMEOUT) <= 10
-    )  # of two windows: the first may end just before the broker is silent for 0.5 s
+    assert late.count(Outcome.TIMEOUT) <= 5
     assert len(list(given)) > 980
     # The last messages are tried, because nothing is gained by stopping.
     last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
