@@ -79,7 +79,7 @@ def read_link(link: str) -> InspectorLink:
         numbered = _read_query(query)
     if not numbered:
         raise ConfigurationError(
-            f"{link!r:.80} is not a link of Pulse Inspector: it has no ?bindings[0][exchange]=…&bindings[0][pattern]=…"
+            "the argument is not a link of Pulse Inspector: it has no ?bindings[0][exchange]=…&bindings[0][pattern]=…"
         )
     bindings: dict[Binding, None] = {}
     for number, parts in numbered:

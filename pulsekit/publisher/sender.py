@@ -56,7 +56,6 @@ log = logging.getLogger("pulsekit")
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
-_TICK = 0.001  # seconds: the time of uvloop changes once in a turn of the loop, by milliseconds
 
 
 class Sender:
@@ -81,7 +80,7 @@ class Sender:
         self.pending: dict[PendingMessage, None] = {}  # an ordered set
         self.failure: PulsekitError | None = None
         self.silent = False
-        self._answered = -inf  # the time of the last answer
+        self._answers = 0  # messages that the broker has answered
         self.time = monotonic  # the clock of the event loop, once it runs
         self._connection = connection
         self._tasks = tasks
@@ -161,7 +160,7 @@ class Sender:
         if not self.pending:
             self._idle.clear()
         self.pending[message] = None
-        message.deadline = self.time() + message.timeout
+        message.deadline, message.answers = self.time() + message.timeout, self._answers
         if message.deadline < self._timer_at:
             self._set_timer(message.deadline)
         if self._channel is not None:  # otherwise the next channel starts with all pending messages
@@ -203,7 +202,8 @@ class Sender:
         message.in_flight = False
         if outcome is Outcome.UNKNOWN:
             return  # it is sent again on the next channel
-        self.silent, self._answered = False, self.time()
+        self.silent = False
+        self._answers += 1
         if message.receipt is None:  # otherwise it has timed out
             if outcome is Outcome.REFUSED:
                 outcome, detail = self._on_nack(message)
@@ -237,7 +237,7 @@ class Sender:
         for message in [message for message in self.pending if message.deadline <= now]:
             # If the message was sent on a lost connection, the broker may have it.
             lost = message.sends > 0 and not message.in_flight
-            self.silent = self.silent or self._answered < message.deadline - message.timeout + _TICK
+            self.silent = self.silent or self._answers == message.answers
             self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
             if self._isolation.answered(message):
                 self.flush_soon()

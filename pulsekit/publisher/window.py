@@ -46,12 +46,24 @@ class PendingMessage(OutgoingMessage):
         index: the position among the messages of one `publish_many`.
         timeout: seconds from acceptance to the deadline.
         deadline: the deadline on the clock of the event loop.
+        answers: how many messages the broker had answered when this one was accepted.
         sends: the number of channels on which the message was sent.
         in_flight: whether the message was sent on the current channel and has no answer yet.
         on_settled: called once the message has a receipt or an error.
     """
 
-    __slots__ = ("deadline", "error", "id", "in_flight", "index", "on_settled", "receipt", "sends", "timeout")
+    __slots__ = (
+        "answers",
+        "deadline",
+        "error",
+        "id",
+        "in_flight",
+        "index",
+        "on_settled",
+        "receipt",
+        "sends",
+        "timeout",
+    )
 
     def __init__(  # noqa: PLR0917 - called for each message
         self, header: PublishHeader, message_id: str, encoded_id: bytes, body: bytes, index: int, timeout: float
@@ -63,6 +75,7 @@ class PendingMessage(OutgoingMessage):
         self.index = index
         self.timeout = timeout
         self.deadline = 0.0
+        self.answers = 0
         self.sends = 0
         self.in_flight = False
         self.receipt: Receipt | None = None
