@@ -298,8 +298,8 @@ def _project_schema(file: ConfigurationFile, name: str) -> str:
         return name
     path, folder = Path(file.beside(name)), file.path.parent.resolve()
     try:
-        inside = path.resolve().is_relative_to(folder) and (path.is_file() or not path.exists())
-    except (OSError, ValueError, RuntimeError):  # a zero byte, or links in a circle
+        inside = path.resolve().is_relative_to(folder) and (path.is_file() or not os.path.lexists(path))
+    except (OSError, ValueError, RuntimeError):  # a zero byte; before Python 3.13 also links in a circle
         inside = False
     if not inside:
         raise ConfigurationError(

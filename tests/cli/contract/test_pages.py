@@ -177,6 +177,7 @@ def project(folder: Path, tmp_path: Path, sandbox: PulseSandbox, monkeypatch: py
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     sandbox.delete_queue(QUEUE)
+    sandbox.publish(EXCHANGE, KEY, JOB)  # creates the exchange, which the block before this one may have deleted
     with (
         pulsekit.sync.connect(sandbox.url("me")) as pulse,
         pulse.subscribe(EXCHANGE, queue=QUEUE, prefetch=1) as messages,
