@@ -71,7 +71,7 @@ async def test_a_coroutine_runs_in_the_event_loop_of_the_test() -> None:
 def test_the_policy_of_a_worker_decides_as_on_a_broker() -> None:
     async def on_message(message: Message) -> None:
         if message.payload == "hang":
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()  # until the timeout of the policy
         raise LookupError
 
     retry = Policy(failure=OnFailure.REQUEUE, delay=2, growth=3, limit=2, poison=OnFailure.ACK, timeout=0.01)

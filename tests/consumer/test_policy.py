@@ -306,15 +306,15 @@ async def test_a_handler_that_blocks_the_event_loop_is_reported(
 
     async def blocking(_: pulsekit.Message) -> None:
         await asyncio.sleep(0)
-        time.sleep(block)
+        time.sleep(block)  # the fault under test: a blocked event loop
         await messages.drain()
 
     async def blocking_first(_: pulsekit.Message) -> None:
-        time.sleep(block)
+        time.sleep(block)  # the fault under test: a blocked event loop
         await messages.drain()
 
     def plain(_: pulsekit.Message) -> None:
-        time.sleep(block)
+        time.sleep(block)  # the fault under test: a blocked event loop
         asyncio.get_running_loop().create_task(messages.drain())
 
     async with pulsekit.connect(f"{user.url}?heartbeat=1") as own:

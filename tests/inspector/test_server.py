@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -368,9 +368,9 @@ sys.exit(status)
 def test_the_page_is_opened_without_its_token_in_a_process_list(tmp_path: Path) -> None:
     (tmp_path / "empty.ndjson").write_text("")
     opener = tmp_path / "browser"
-    opener.write_text(
-        f'#!/bin/sh\necho "$1" > {tmp_path}/opened; stat -c %a "$(dirname "${{1#file://}}")" >> {tmp_path}/opened'
-    )
+    opened_by = tmp_path / "opened"
+    os.mkfifo(opened_by)
+    opener.write_text(f'#!/bin/sh\n{{ echo "$1"; stat -c %a "$(dirname "${{1#file://}}")"; }} > {opened_by}\n')
     opener.chmod(0o755)
     command = (sys.executable, "-m", "pulsekit", "inspector", "empty.ndjson", "--open")
     environment_ = environment(tmp_path, extra={"BROWSER": str(opener)})
@@ -379,9 +379,7 @@ def test_the_page_is_opened_without_its_token_in_a_process_list(tmp_path: Path) 
     ) as run:
         address = run.stdout.readline().strip()
         assert "works once" in run.stderr.readline()
-        while not (tmp_path / "opened").exists() or len((tmp_path / "opened").read_text().split()) < 2:
-            time.sleep(0.01)
-        url, mode = (tmp_path / "opened").read_text().split()
+        url, mode = opened_by.read_text().split()  # waits for the browser
         page = Path(url.removeprefix("file://"))
         assert (mode, address.partition("#")[2] in url, address in page.read_text()) == ("700", False, True)
         run.send_signal(signal.SIGINT)

@@ -13,4 +13,4 @@ with pulsekit.sync.connect() as pulse, pulse.publisher("exchange/me/pushes") as 
             publisher.publish(message, "gitpushes")
             with database:
                 database.execute("UPDATE pushes SET notified = 1 WHERE id = ?", [push_id])
-        time.sleep(0.05)
+        time.sleep(0.05)  # until the next query

@@ -18,4 +18,4 @@ with Connection(os.environ["PULSE_URL"]) as connection:
             producer.publish(message, retry=True, retry_policy=RETRY)
             with database:
                 database.execute("UPDATE pushes SET notified = 1 WHERE id = ?", [push_id])
-        time.sleep(0.05)
+        time.sleep(0.05)  # until the next query

@@ -72,7 +72,8 @@ ELSEWHERE = {
     ("docs/consume.md", "async with"): "it is a part of a program; tests/consume/test_workers.py runs Workers",
     ("docs/consume.md", "[Unit]"): "tests/consume/test_page.py",
     ("docs/consume.md", "# /etc/pulsekit"): "variables of a unit of systemd, and no command",
-    ("docs/hooks.md", ""): "tests/hooks/test_page.py",
+    ("docs/hooks.md", "pulsekit hook"): "tests/hooks/test_page.py",
+    ("docs/hooks.md", "from pulsekit.hooks"): "tests/hooks/test_page.py",
     ("docs/migrating/", ""): "tests/migrating",
     ("docs/performance.md", "nox -s bench"): "it measures for twenty minutes",
     ("docs/testing.md", "import pytest"): "tests/test_testing.py",
@@ -125,6 +126,7 @@ def sandbox() -> Iterator[PulseSandbox]:
             while not stop.wait(0.02):
                 for exchange in exchanges:
                     sandbox.publish(exchange, KEY, JOB)
+                sandbox.publish("exchange/hgpushes/v2", "try", JOB)
 
         thread = threading.Thread(target=publish)
         thread.start()
