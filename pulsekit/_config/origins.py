@@ -164,4 +164,6 @@ def _shown(password: Origin) -> str:
     """Return how to obtain a password. The arguments of a command can be secret."""
     if password.setting == "password_file":
         return f"content of {password.value}"
-    return f"output of {password.value.split()[0]} …" if password.setting == "password_command" else "***"
+    return (
+        f"output of {password.value.strip().partition(' ')[0]} …" if password.setting == "password_command" else "***"
+    )

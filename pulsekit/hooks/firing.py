@@ -154,7 +154,8 @@ class HookTally:
 
     Attributes:
         outcomes: for the name of each hook, how often each outcome occurred.
-        reasons: for the name of each hook, how often each reason for not firing occurred.
+        reasons: for the name of each hook, how often each reason for not firing occurred. Of more than
+            1,000 different reasons, the first 1,000 are counted.
     """
 
     def __init__(self, hooks: tuple[Hook, ...]) -> None:
@@ -170,8 +171,10 @@ class HookTally:
         """Count one message of a hook."""
         name, problems = firing.hook.name, firing.problems
         self.outcomes[name][firing.outcome] += 1
-        if firing.outcome not in {Outcome.FIRES, Outcome.NO_BINDING} and len(self.reasons[name]) < _MOST_REASONS:
-            self.reasons[name][str(problems[0]) if problems else f"{firing.place} {firing.reason}".strip()] += 1
+        if firing.outcome not in {Outcome.FIRES, Outcome.NO_BINDING}:
+            reason = str(problems[0]) if problems else f"{firing.place} {firing.reason}".strip()
+            if reason in self.reasons[name] or len(self.reasons[name]) < _MOST_REASONS:
+                self.reasons[name][reason] += 1
 
 
 def _matching(hook: Hook, exchange: str, keys: Sequence[str]) -> tuple[Binding | None, str]:

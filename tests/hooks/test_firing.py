@@ -105,6 +105,16 @@ def test_a_tally_counts_outcomes_and_reasons() -> None:
     assert tally.reasons[one.name] == {'/payload: "type" is missing': 1, 'payload: "payload" is missing': 1}
 
 
+def test_a_frequent_reason_is_counted_also_after_a_thousand_others() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    one = hook(schema=schema)
+    tally = HookTally((one,))
+    for value in ("same", *map(str, range(1100)), "same"):
+        tally.add(fire(one, {"a": value}))
+    assert tally.reasons[one.name].most_common(1) == [('/a: must be an integer, not the string "same"', 2)]
+    assert len(tally.reasons[one.name]) == 1000
+
+
 def write(folder: Path, text: str = CONFIGURATION) -> Path:
     (folder / "templates").mkdir(exist_ok=True)
     (folder / "templates" / "report.yml").write_text("a: '{{ ${firedBy} {mode}'\nb: {$eval: now}\n")
