@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,24 @@ class Child(subprocess.Popen[Any]):
         if kind is not None:
             self.kill()  # `Popen` would wait for a command that has no reason to end
         super().__exit__(kind, *error)
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002 - as `Popen`
+        """Write the input, and return the rest of both outputs when the process has ended.
+
+        `Popen` reads the pipes past their Python objects, and would lose what `readline` had read ahead.
+        """
+        with ThreadPoolExecutor(2) as threads:
+            out, err = (pipe and threads.submit(pipe.read) for pipe in (self.stdout, self.stderr))
+            try:
+                if self.stdin and not self.stdin.closed:
+                    with contextlib.suppress(BrokenPipeError), self.stdin:
+                        if input:
+                            self.stdin.write(input)
+                self.wait(timeout)
+            except BaseException:
+                self.kill()  # or the two reads would not end
+                raise
+            return out and out.result(), err and err.result()
 
     def wait_until_asleep(self) -> None:
         """Wait until the process waits for input.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -74,3 +75,11 @@ def test_a_leftover_process_fails_the_run(tmp_path: Path) -> None:
     assert "1 passed" in said
     assert "FAILED" not in said
     assert re.findall(r"^left behind: process \d+ (.*) $", said, re.MULTILINE) == ["cat"]
+
+
+def test_communicate_returns_the_lines_that_readline_had_read_ahead() -> None:
+    with Child(("seq", "3"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.wait()  # now one read gets all lines
+        assert process.stdout.readline() == "1\n"
+        assert process.communicate() == ("2\n3\n", "")
