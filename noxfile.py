@@ -20,6 +20,8 @@ _PROJECT = nox.project.load_toml("pyproject.toml")
 _DEMO = ("pulsekit", "demo")
 # `import pulsekit` must import the wheel and not the checkout; tests/conftest.py checks it.
 _ON_THE_WHEEL = {"PYTHONSAFEPATH": "1", "PULSEKIT_TEST_INSTALLED": "1"}
+# A process for each core, up to four, because each starts brokers; one that has no tests left gets some of another's.
+_IN_PARALLEL = ("--numprocesses=auto", "--maxprocesses=4", "--dist=worksteal")
 # The clients whose test suites run against the sandbox, and the dependencies of these suites.
 _PEERS = ("amqp==5.4.2", "kombu==5.7.0", "aiormq==7.2.4")
 _PEER_TOOLS = ("aiomisc-pytest>=2,<3", "pytest>=8.4,<10", "pytest-rerunfailures", "uvloop>=0.23,<0.24")
@@ -60,7 +62,7 @@ def tests(session: nox.Session) -> None:
 def tests_slow(session: nox.Session) -> None:
     """Run the long searches. `tests` runs a short form of each."""
     _install(session)
-    session.run("pytest", "--slow", "-m", "slow", *session.posargs, env=_ON_THE_WHEEL)
+    session.run("pytest", *_IN_PARALLEL, "--slow", "-m", "slow", *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session
@@ -86,7 +88,7 @@ def tests_lowest(session: nox.Session) -> None:
         env=_index_for_uv(session),
     )
     session.run("uv", "pip", "list", "--quiet")
-    session.run("pytest", *session.posargs, env=_ON_THE_WHEEL)
+    session.run("pytest", *_IN_PARALLEL, *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session
@@ -94,7 +96,7 @@ def tests_uvloop(session: nox.Session) -> None:
     """Run the tests that use an event loop on uvloop instead of asyncio's event loop."""
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
-    session.run("pytest", "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
+    session.run("pytest", *_IN_PARALLEL, "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session
@@ -189,7 +191,7 @@ def demo(session: nox.Session) -> None:
 
 def _test(session: nox.Session) -> None:
     _install(session)
-    session.run("pytest", *session.posargs, env=_ON_THE_WHEEL)
+    session.run("pytest", *_IN_PARALLEL, *session.posargs, env=_ON_THE_WHEEL)
 
 
 def _install(session: nox.Session) -> None:

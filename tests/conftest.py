@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -75,10 +75,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(trylast=True)  # once all fixtures are torn down
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run if one of its processes still exists."""
-    session.config.stash[_LEFT] = left = running_children()
+    """Fail the run if a process of it still exists, or if one of a worker did at the end of the worker."""
+    left = session.config.stash.setdefault(_LEFT, [])
+    left += running_children()
+    if hasattr(session.config, "workeroutput"):  # this is a worker
+        session.config.workeroutput["left"] = left
     if left:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a worker of pytest-xdist left behind, for the report."""
+    node.config.stash.setdefault(_LEFT, []).extend(getattr(node, "workeroutput", {}).get("left", ()))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from support.children import Child
 
 if TYPE_CHECKING:
@@ -42,14 +44,14 @@ def test_starts_a_process_that_reacts_to_signals():
 """
 
 
-def run(text: str, folder: Path) -> tuple[int, str]:
+def run(text: str, folder: Path, *options: str) -> tuple[int, str]:
     """Run tests beside our conftest.py, with SIGHUP and SIGINT ignored; return the exit code and the output."""
     (folder / "test_it.py").write_text(text)
     pytest = (sys.executable, "-m", "pytest", "-p", "conftest", "--rootdir=.", "-c", os.devnull, "--color=no")
     said = folder / "said"
     with said.open("w") as out:
         process = Child(
-            ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *pytest, "-p", "no:randomly", "test_it.py"),
+            ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *pytest, "-p", "no:randomly", *options, "test_it.py"),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
             cwd=folder,
             stdout=out,
@@ -69,8 +71,9 @@ def test_a_process_ends_with_its_test(tmp_path: Path) -> None:
     assert "left behind" not in said
 
 
-def test_a_leftover_process_fails_the_run(tmp_path: Path) -> None:
-    status, said = run(CHILD + HIDDEN, tmp_path)
+@pytest.mark.parametrize("options", [(), ("--numprocesses=1",)], ids=["one process", "a worker"])
+def test_a_leftover_process_fails_the_run(tmp_path: Path, options: tuple[str, ...]) -> None:
+    status, said = run(CHILD + HIDDEN, tmp_path, *options)
     assert status == 1
     assert "1 passed" in said
     assert "FAILED" not in said
