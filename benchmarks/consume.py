@@ -51,6 +51,20 @@ async def _pulsekit_handler(task: Task, meter: Meter) -> None:
             await handling
 
 
+def _sync_iterator(task: Task, meter: Meter) -> None:
+    import pulsekit.sync
+
+    with (
+        pulsekit.sync.connect(task.url) as pulse,
+        pulse.subscribe(queue=task.queue, prefetch=_PREFETCH) as messages,
+    ):
+        for message in messages:
+            assert message.payload["version"] == 1
+            message.ack()
+            if not meter.took():
+                break
+
+
 async def _aio_pika_iterator(task: Task, meter: Meter) -> None:
     import aio_pika
 
@@ -134,6 +148,7 @@ def _pika(task: Task, meter: Meter) -> None:
 _CLIENTS: dict[str, Client] = {
     "pulsekit async for, decoded": _pulsekit_iterator,
     "pulsekit handler, decoded": _pulsekit_handler,
+    "pulsekit.sync for, decoded": _sync_iterator,
     limit.LIMIT: limit.client,
     limit.MULTIPLE: limit.client,
     "aio-pika iterator": _aio_pika_iterator,

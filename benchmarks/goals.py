@@ -159,6 +159,27 @@ GOALS = (
         beside=_ITERATOR,
     ),
     Goal(
+        "synchronous, publish one by one: of kombu",
+        "publish",
+        "pulsekit.sync publish, one by one, bytes",
+        0.9,
+        beside=("kombu",),
+    ),
+    Goal(
+        "synchronous, publish_many of bytes: of the asynchronous library",
+        "publish",
+        "pulsekit.sync publish_many, bytes",
+        0.8,
+        beside=(_BYTES,),
+    ),
+    Goal(
+        "synchronous, for, decoded, acknowledged: of kombu",
+        "consume",
+        "pulsekit.sync for, decoded",
+        2.0,
+        beside=("kombu",),
+    ),
+    Goal(
         "pulsekit publish FILE: of what the library reaches",
         "streams",
         "pulsekit publish FILE",

@@ -65,6 +65,25 @@ async def _pulsekit_one_by_one(task: Task, meter: Meter) -> None:
                 await publisher.publish(body, task.routing_key)
 
 
+def _sync_one_by_one(task: Task, meter: Meter) -> None:
+    import pulsekit.sync
+
+    with pulsekit.sync.connect(task.url) as pulse, pulse.publisher(task.exchange) as publisher:
+        _send_each(task, meter, lambda body: publisher.publish(body, task.routing_key))
+
+
+def _sync_many(task: Task, meter: Meter) -> None:
+    import pulsekit.sync
+
+    bodies = read_bodies(task)
+    with pulsekit.sync.connect(task.url) as pulse, pulse.publisher(task.exchange) as publisher:
+        for count in meter.phases(_WINDOW):
+            messages = ((body, task.routing_key) for body in islice(bodies, count))
+            for receipt in publisher.publish_many(messages, window=_WINDOW):
+                if receipt.outcome != "confirmed":
+                    raise Failed(f"a message was not sent: {receipt}")
+
+
 async def _one_by_one(task: Task, meter: Meter, sender: Sender) -> None:
     bodies = read_bodies(task)
     async with sender(task) as send:
@@ -180,6 +199,8 @@ _CLIENTS: dict[str, Client] = {
     "pulsekit publish_many, dicts, validated": partial(_pulsekit, schema="pulse-job"),
     "pulsekit publish_many, bytes": partial(_pulsekit, schema=None),
     "pulsekit publish, one by one, bytes": _pulsekit_one_by_one,
+    "pulsekit.sync publish_many, bytes": _sync_many,
+    "pulsekit.sync publish, one by one, bytes": _sync_one_by_one,
     limit.LIMIT: limit.client,
     "aio-pika one by one": partial(_one_by_one, sender=_aio_pika),
     "aio-pika gathered": partial(_gathered, sender=_aio_pika),

@@ -29,7 +29,7 @@ TINY = ("--rounds", "1", "--seconds", "0.01", "--most", "20", "--broker", "sandb
 # Of every kind of client one, or the test would take long.
 CASES = {
     "publish": ("pulsekit publish_many, dicts, validated", "aio-pika windowed, dicts, validated"),
-    "consume": ("pulsekit async for, decoded", "aio-pika iterator"),
+    "consume": ("pulsekit async for, decoded", "pulsekit.sync for, decoded", "aio-pika iterator"),
     "publish-sandbox": ("pulsekit publish_many, bytes",),
     "consume-sandbox": ("pulsekit handler, decoded",),
     "streams": ("pulsekit publish, piped", "pulsekit match, a piped recording", "pulsekit tail, a full queue"),
