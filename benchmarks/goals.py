@@ -179,6 +179,20 @@ GOALS = (
         2.0,
         beside=("kombu",),
     ),
+    *(
+        Goal(
+            f"{name} {until}, {figure[:3]}: of {beside}",
+            "latency",
+            f"{name}, {until}",
+            1.1,
+            most=True,
+            figure=figure,
+            beside=(f"{beside}, {until}",),
+        )
+        for name, beside in (("pulsekit", "asyncio and pamqp"), ("pulsekit.sync", "kombu"))
+        for until in ("to confirm", "to consumer")
+        for figure in ("p50 µs", "p99 µs")
+    ),
     Goal(
         "pulsekit publish FILE: of what the library reaches",
         "streams",

@@ -29,6 +29,8 @@ PARTS = (
     "consume",
     "publish-sandbox",
     "consume-sandbox",
+    "latency",
+    "latency-sandbox",
     "streams",
     "growth",
     "validate",

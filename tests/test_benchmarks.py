@@ -32,6 +32,8 @@ CASES = {
     "consume": ("pulsekit async for, decoded", "pulsekit.sync for, decoded", "aio-pika iterator"),
     "publish-sandbox": ("pulsekit publish_many, bytes",),
     "consume-sandbox": ("pulsekit handler, decoded",),
+    "latency": ("pulsekit, to confirm", "asyncio and pamqp, to consumer"),
+    "latency-sandbox": ("pulsekit.sync, to consumer", "pika, to confirm"),
     "streams": ("pulsekit publish, piped", "pulsekit match, a piped recording", "pulsekit tail, a full queue"),
     "growth": ("pulsekit publish_many, dicts, validated: 10", "pulsekit async for, decoded: 10"),
     "validate": ("pulsekit is_valid, profile strict",),
