@@ -138,14 +138,14 @@ class _Lazy(Command):
 
 
 def _complete(command: Any) -> Any:
-    """Add `--login` behind `--url`, if the command has it, and refuse empty values of options with one text."""
+    """Add `--login` behind `--url`, if the command has it, and refuse empty values of parameters with one text."""
     from pulsekit.cli.options import ALLOWED_EMPTY, login_option, refuse_empty
 
     for place, param in enumerate(tuple(command.params), 1):
         if param.name == "url":
             command.params.insert(place, login_option())
-        if param.param_type_name == "option" and not param.multiple and param.callback is None:
-            param.callback = None if param.metavar in ALLOWED_EMPTY else refuse_empty
+        if param.callback is None and param.metavar not in ALLOWED_EMPTY:
+            param.callback = refuse_empty
     return command
 
 
@@ -186,7 +186,9 @@ def _root(
         from pathlib import Path
 
         from pulsekit._config.files import project_file
+        from pulsekit.cli.options import refuse_empty
 
+        refuse_empty(ctx, next(param for param in ctx.command.params if param.name == "config"), config)
         token = project_file.set(Path(config))
         ctx.call_on_close(lambda: project_file.reset(token))
     if version:

@@ -126,16 +126,17 @@ def user_option(default: str | None = None) -> Any:
     return typer.Option("--user", metavar="NAME", help=_with("User on Pulse or on the sandbox.", default))
 
 
-ALLOWED_EMPTY = ("KEY", "EXPRESSION")  # a key may be empty; the error of an empty expression has an example
+# Keys, patterns and the arguments of a program may be empty; the error of an empty expression has an example.
+ALLOWED_EMPTY = ("KEY", "KEY...", "PATTERN", "EXPRESSION", "-- COMMAND...", "[-- COMMAND...]")
 
 
 def refuse_empty(_: Any, param: Any, value: Any) -> Any:
-    """Return the value of an option, which is not an empty text: a variable of the shell that is not set.
+    """Return the value of an option or argument, which is not an empty text: a variable of the shell that is not set.
 
     Raises:
-        typer.BadParameter: Raised when the value is empty.
+        typer.BadParameter: Raised when the value is empty, or one of several is.
     """
-    if value == "":
+    if value == "" or (isinstance(value, list | tuple) and "" in value):
         raise typer.BadParameter("it is empty; is a variable of the shell not set?", param=param)
     return value
 

@@ -95,7 +95,7 @@ def test_exchange_and_destinations_default_to_those_of_the_project(call, folder)
             "only to exchange/you/…; did you mean 'exchange/you/v1/jobs'? (if another user publishes, add",
         ),
         ([*FLAGS, "--user", "1you"], 2, "'1you' is not a Pulse user name"),
-        ([*FLAGS, "-d", ""], 1, "destinations: item 2 is an empty text; write '#' to match everything"),
+        ([*FLAGS, "-d", ""], 2, "'-d' / '--destination': it is empty; is a variable of the shell not set?"),
         ([*FLAGS, "-p", "x" * 250], 1, "destination and project together: pattern 'treeherder.xxx"),
         ([*FLAGS, "-p", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
         ([*FLAGS, "--staging-project", "moz-*._"], 1, "'treeherder.moz-*._': the word 'moz-*' matches only itself"),
