@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
 from pulsekit._config.file_schema import USER_FILE
 from pulsekit._config.files import find_project_file, project_file, read_file
-from pulsekit.errors import ConfigurationError
+from pulsekit.bindings.names import joined_name
+from pulsekit.errors import ConfigurationError, place_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pulsekit._config.files import ConfigurationFile
     from pulsekit._config.target import Target
@@ -64,6 +65,7 @@ class Settings:
         registrations: the registrations, first those of the project, then those of its targets.
         targets: the differences for staging and production.
         lint_off: the names of disabled lint rules. The linter checks that they exist.
+        warnings: the warnings about destinations and registrations of the file.
         source: the file of the project's values, for messages; empty if there is none.
         logins: the logins that can be selected, by name.
         login: the name of the selected login, or empty.
@@ -75,6 +77,7 @@ class Settings:
     destinations: tuple[str, ...] = ()
     registrations: tuple[Registration | Binding, ...] = ()
     lint_off: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     targets: Mapping[Target, TargetSettings] = field(default_factory=dict)
     source: str = ""
     logins: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict, repr=False)
@@ -254,7 +257,14 @@ def load_settings(
 
     exchange = _plain(file_of("exchange").values.get("exchange"))
     source = file_of("registrations")
-    registrations = registrations_in(source.document("registrations"), source=str(source.path))
+    warnings = [
+        f"{place_text(one.path, *(one.locate(f'/destinations/{at}') or ()))}: {joined_name(name)}"
+        for one in [file_of("destinations")]
+        for at, name in enumerate(texts("destinations"))
+        if joined_name(name)
+    ]
+    document = source.document("registrations")
+    registrations = registrations_in(document, source=str(source.path), on_warning=warnings.append)
     targets: Mapping[Target, TargetSettings] = {}
     source = file_of("targets")
     if source.values.get("targets") is not None:
@@ -272,6 +282,7 @@ def load_settings(
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
         lint_off=texts("lint_off"),
+        warnings=tuple(warnings),
         source=next((str(file.path) for file in (project, user) if any(map(file.document, file.values))), ""),
         logins=user.values.get("logins") or {},
         _login={key: value for key, value in user.values.items() if value is not None and user.document(key) is None},
@@ -340,12 +351,15 @@ def _plain(text: str | None) -> str | None:
     return None if text is None else str(text)
 
 
-def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding, ...]:
+def registrations_in(
+    value: Any, *, source: str, on_warning: Callable[[str], None] | None = None
+) -> tuple[Registration | Binding, ...]:
     """Return the registrations of a configuration file.
 
     Args:
         value: the value of `registrations`, which may be None, or the document with it.
         source: the name of the file, for messages.
+        on_warning: called with each warning. By default, warnings are logged.
 
     Raises:
         InvalidInput: Raised when a registration cannot be read.
@@ -358,5 +372,5 @@ def registrations_in(value: Any, *, source: str) -> tuple[Registration | Binding
     from pulsekit.bindings.registration import read_registrations  # slow to import, and few commands need it
 
     if isinstance(value, Document):
-        return () if value.value is None else read_registrations(value, source=source)
-    return read_registrations(json.dumps(value), source=source)
+        return () if value.value is None else read_registrations(value, source=source, on_warning=on_warning)
+    return read_registrations(json.dumps(value), source=source, on_warning=on_warning)

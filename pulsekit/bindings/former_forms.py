@@ -1,4 +1,4 @@
-"""Forms of registrations around other text: settings in Python, files of variables, and fenced blocks of Markdown.
+"""Forms of registrations around other text: settings in Python, files of variables, and code in Markdown.
 
 Each function returns plain text or values that `parsing` reads, with the lines in their places.
 Source: the history of `treeherder/config/settings.py` and `treeherder/services/pulse/` of Treeherder.
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
 __all__ = [
     "ONE_VARIABLE",
     "THREE_VARIABLES",
-    "fenced_blocks",
+    "check_keys",
+    "code_blocks",
     "find_joined_texts",
+    "find_variable",
     "from_variables",
     "is_settings",
+    "missing_comma",
     "read_settings",
     "variables",
 ]
@@ -38,8 +41,15 @@ _NAMED = ("exchange", "name")  # a dict with one of these keys can be a registra
 THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of 2018
 ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
 _VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
+_LITERALS = "texts, lists and dicts"
 _MOST_PYTHON = 1 << 19  # characters; a syntax tree of them needs seconds
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
+_INDENTED = re.compile(r" {4}|\t")
+# The first line, without comments, of a text that is read as a whole: JSON, Python, YAML, a string or a variable.
+_DATA = re.compile(
+    r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:[\[({'\"]|-(?!--)|exchange/|[rub]{1,2}['\"]|(?:export[ \t]+)?[\w.-]+[ \t]*[:=])"
+)
+_NAMES = re.compile(rf"\b({'|'.join((*THREE_VARIABLES, *ONE_VARIABLE))})\b")
 
 
 def is_settings(text: str) -> bool:
@@ -53,7 +63,8 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
     """Return the lists of registrations in a settings module, in order, each with its line. Nothing is executed.
 
     Such a list is the value of an assignment, a term of its sum, or an argument of a call in it, such as the `default`
-    of `env.json`. A term of a sum with such a list that is not a literal has a warning.
+    of `env.json`. One that mentions an exchange and is not a literal has a warning, and so has each other term of a sum
+    with such a list.
 
     Raises:
         DocumentError: Raised when the text is not Python, or has no list of registrations.
@@ -76,6 +87,7 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
     for statement in ast.walk(module):
         if not isinstance(statement, ast.Assign | ast.AnnAssign):
             continue
+        check_keys(statement, source, 1)
         before, unread = len(found), []
         for node, is_term in _candidates(statement.value):
             if isinstance(node, ast.Constant) and not isinstance(node.value, str):
@@ -85,16 +97,43 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
             except (ValueError, TypeError, MemoryError, RecursionError):
                 name = node.id if isinstance(node, ast.Name) else "a term of this sum"
                 unread += [f"{place_text(source, node.lineno)}: {name} is not read"] if is_term else []
+                if "exchange/" in (ast.get_source_segment(text, node) or ""):
+                    on_warning(f"{place_text(source, node.lineno)}: not read, because it has more than {_LITERALS}")
                 continue
             if _has_registration(literal):
                 found.append((literal, node.lineno))
+                for first, second, line in find_joined_texts(ast.get_source_segment(text, node) or ""):
+                    on_warning(missing_comma(first, second, place_text(source, node.lineno - 1 + line)))
         if len(found) > before:
             for warning in dict.fromkeys(unread):
                 on_warning(warning)
     found.sort(key=itemgetter(1))
     if not found:
-        raise DocumentError("this Python code has no list of registrations", source=source)
+        reason = f"this Python code has no list of registrations that is assigned to a name and has only {_LITERALS}"
+        raise DocumentError(reason, source=source)
     return found
+
+
+def check_keys(tree: ast.AST, source: str, first_line: int) -> None:
+    """Check that no dict of Python code has a key twice: Python drops the first of both.
+
+    Raises:
+        DocumentError: Raised when a key occurs twice.
+    """
+    import ast
+
+    for node in ast.walk(tree):
+        seen: set[Any] = set()
+        for key in (one for one in getattr(node, "keys", ()) if isinstance(one, ast.Constant)):
+            if key.value in seen:
+                reason = f"the key {key.value!r:.40} occurs twice in one object"
+                raise DocumentError(reason, source=source, line=first_line - 1 + key.lineno)
+            seen.add(key.value)
+
+
+def missing_comma(first: str, second: str, place: str) -> str:
+    """Return the warning about two texts of `find_joined_texts`."""
+    return f"{place}: a comma is missing between {first} and {second}: Python joins the two texts"
 
 
 def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
@@ -155,22 +194,49 @@ def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
     return [{"exchange": name, "destinations": destinations, "projects": projects} for name in exchanges]
 
 
-def fenced_blocks(text: str) -> list[str]:
-    """Return the fenced blocks of Markdown that mention an exchange, each with empty lines up to its place."""
+def find_variable(text: str) -> tuple[str, int] | None:
+    """Return a variable with registrations that is within another text, such as a script, and its line; else None."""
+    match = _NAMES.search(text)
+    if match is None:
+        return None
+    is_first = re.fullmatch(r"\s*(?:#[^\n]*\n\s*)*(?:export[ \t]+)?[{\"']*", text[: match.start()])
+    if is_first and not re.match(r"=([\"'])[\[{].*\1[ \t]+[^\s#]", text[match.end() :]):  # a command behind the value
+        return None
+    return match[1], text.count("\n", 0, match.start()) + 1
+
+
+def code_blocks(text: str) -> list[str]:
+    """Return the blocks of code in Markdown that mention an exchange, each with empty lines up to its place.
+
+    A block is fenced, or indented after an empty line (CommonMark §4.4, §4.5). One that begins with other words, such
+    as a command, is left out. A text without a fence is Markdown if it begins neither with data nor with Python.
+    """
+    lines = text.split("\n")
+    if not any(map(_FENCE.match, lines)) and (_DATA.match(text) or is_settings(text)):
+        return []
     blocks: list[str] = []
-    fence, begun, lines = "", 0, text.split("\n")
-    for number, line in enumerate(lines):
-        match = _FENCE.match(line)
-        if match is None:
+    number = 0
+    while number < len(lines):
+        begun, number = number, number + 1
+        if fence := _FENCE.match(lines[begun]):
+            begun = number
+            while number < len(lines) and not _closes(lines[number], fence[1]):
+                number += 1
+        elif _INDENTED.match(lines[begun]) and (begun == 0 or not lines[begun - 1].strip()):
+            while number < len(lines) and (_INDENTED.match(lines[number]) or not lines[number].strip()):
+                number += 1
+        else:
             continue
-        if not fence:
-            fence, begun = match[1], number + 1
-        elif match[1].startswith(fence):
-            block = "\n".join(lines[begun:number])
-            if "exchange" in block:
-                blocks.append("\n" * begun + block)
-            fence = ""
+        block = "\n".join(lines[begun:number])
+        if "exchange" in block and _DATA.match(block):
+            blocks.append("\n" * begun + block)
+        number += fence is not None
     return blocks
+
+
+def _closes(line: str, fence: str) -> bool:
+    match = _FENCE.match(line)
+    return match is not None and match[1].startswith(fence)
 
 
 def _candidates(value: ast.expr | None, *, is_term: bool = False) -> Iterator[tuple[ast.expr, bool]]:
@@ -191,5 +257,5 @@ def _has_registration(value: Any) -> bool:
     if isinstance(value, dict):
         return any(isinstance(value.get(name), str) and "/" in value[name] for name in _NAMED)
     if isinstance(value, str):
-        return value.startswith("exchange/")
+        return value.startswith("exchange/") or (value.lstrip().startswith(("[", "{")) and "exchange" in value)
     return isinstance(value, list | tuple) and any(map(_has_registration, value))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from pulsekit._documents.suggestions import counted
 from pulsekit.bindings.coverage import covers, matches_everything, sample_key, word_limit
 from pulsekit.bindings.names import owner
-from pulsekit.bindings.registration import Binding, Rule
+from pulsekit.bindings.registration import Binding, Rule, joined_names
 from pulsekit.bindings.table import BindingTable
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ class BindingFinding:
     """One finding about one binding.
 
     Attributes:
-        rule: `position`, `too-short`, `half-wildcard`, `no-repository`, `duplicate`, `shadowed` or `everything`.
+        rule: `position`, `too-short`, `half-wildcard`, `separator`, `no-repository`, `duplicate`, `shadowed` or
+            `everything`.
         severity: the importance.
         message: one sentence that describes the finding.
         hint: what to write instead, or empty.
@@ -113,6 +114,7 @@ def lint(
             ]
         else:
             findings = [_too_short(binding.pattern, place), half, _no_repository(place)]
+        findings += [BindingFinding("separator", Severity.WRONG, text) for _, text in joined_names(binding)]
         findings += [_duplicate(place), _shadowed(binding.pattern, wider), _everything(binding.pattern)]
         found[binding] = tuple(finding for finding in findings if finding)
     return found

@@ -11,7 +11,15 @@ import re
 
 from pulsekit.errors import InvalidName
 
-__all__ = ["check_exchange", "check_own_exchange", "check_queue", "check_user", "owner", "queue_name"]
+__all__ = [
+    "check_exchange",
+    "check_own_exchange",
+    "check_queue",
+    "check_user",
+    "joined_name",
+    "owner",
+    "queue_name",
+]
 
 _USER = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
 _VERSION = re.compile(r"v\d+\Z")  # behind the user in most names, as in taskcluster-queue/v1/task-completed
@@ -80,6 +88,18 @@ def owner(name: str) -> str | None:
     return parts[1] if len(parts) == 3 and parts[0] in {"exchange", "queue"} else None
 
 
+def joined_name(name: str) -> str:
+    """Return why a name looks like several: it has a comma, a semicolon or white space. Else return an empty text.
+
+    A broker permits them in exchanges, keys and patterns. No known name has one.
+    """
+    match = re.search(r"[\s,;]", name)
+    if match is None:
+        return ""
+    what = {",": "a comma", ";": "a semicolon"}.get(match[0], "white space")
+    return f"{name!r:.80} has {what}, but is one name; write several names as several items"
+
+
 def _check(kind: str, name: str, user: str | None) -> str:
     if "\0" in name:
         raise InvalidName(name, "contains a zero byte, which is not allowed")
@@ -106,6 +126,6 @@ def _suggest(kind: str, name: str, user: str | None) -> str | None:
         del rest[0]
     elif len(rest) > 2 and (not user or _VERSION.match(rest[1])) and _USER.match(rest[0]):
         owner_ = rest.pop(0)
-    if not rest:
+    if not rest or re.search(r"[\s\"'<>{}\[\]]", name):  # other text, in the place of a name
         return None
     return f"{kind}/{owner_ or '<user>'}/{'/'.join(rest)}"

@@ -5,18 +5,19 @@ Source: `treeherder/services/pulse/` and its history.
 
 from __future__ import annotations
 
-import logging
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pulsekit.bindings.former_forms import (
     ONE_VARIABLE,
     THREE_VARIABLES,
-    fenced_blocks,
+    check_keys,
+    code_blocks,
     find_joined_texts,
     from_variables,
     is_settings,
+    missing_comma,
     read_settings,
     variables,
 )
@@ -44,15 +45,15 @@ class Entry:
     Attributes:
         value: a text, an object, or a value that cannot be expanded.
         place: its position for messages, such as `jobs.yml:3:1: registration 2: `.
+        place_of: returns the position of the value at a JSON pointer within this value.
     """
 
     value: Any
     place: str
+    place_of: Callable[[str], str] = field(default=str, compare=False, repr=False)
 
 
-def read_entries(
-    text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None] | None = None
-) -> Iterator[Entry]:
+def read_entries(text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None]) -> Iterator[Entry]:
     """Yield the values in the places of registrations, in order. See `registration.read_registrations` for the forms.
 
     Raises:
@@ -60,28 +61,26 @@ def read_entries(
         InvalidRegistration: Raised when the text is empty.
     """
     if not isinstance(text, str | bytes):
-        yield from _items(text, text.value, "")
+        yield from _items(text, text.value, "", on_warning)
         return
-    on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     if isinstance(text, bytes):
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
             raise DocumentError(f"byte 0x{text[error.start]:02x} is not UTF-8", source=source) from None
     text = text.removeprefix("\ufeff")
-    if blocks := fenced_blocks(text):
+    if blocks := code_blocks(text):
         for block in blocks:
             yield from read_entries(block, source=source, on_warning=on_warning)
         return
     if is_settings(text):
         for value, line in read_settings(text, source=source, on_warning=on_warning):
-            yield from _items(_Parsed(value, source, line), value, "")
-        _warn_of_joined_texts(text, source, 1, on_warning)
+            yield from _items(_Parsed(value, source, line), value, "", on_warning)
         return
     if values := variables(text):
         three = {name: value.strip("'\"") for name, (value, _) in values.items() if name in THREE_VARIABLES}
         if three:
-            yield from _items(_Parsed(three, source, 1), three, "")
+            yield from _items(_Parsed(three, source, 1), three, "", on_warning)
         for value, line in (one for name, one in values.items() if name not in THREE_VARIABLES):
             yield from read_entries("\n" * (line - 1) + _unquoted(value), source=source, on_warning=on_warning)
         return
@@ -95,10 +94,10 @@ def read_entries(
         for number, single in lines:
             is_object = single.startswith("{")
             document = _parse(single, source, number, on_warning) if is_object else _Parsed(single, source, number)
-            yield from _items(document, document.value, "")
+            yield from _items(document, document.value, "", on_warning)
     else:
         document = _parse(text, source, 1, on_warning)
-        yield from _items(document, document.value, "")
+        yield from _items(document, document.value, "", on_warning)
 
 
 class _Parsed(NamedTuple):
@@ -146,6 +145,8 @@ def _parse(text: str, source: str, line: int, on_warning: Callable[[str], None])
         except DocumentError as error:
             errors.append(error)
     errors = errors[:2]  # a text that begins with a bracket is probably not meant as YAML
+    if "use double quotes" in str(errors[0]):  # and one with other quotes is meant as Python
+        raise errors[1]
     raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
 
 
@@ -161,42 +162,48 @@ def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str],
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # for example, of an unknown escape in a string
-            value = ast.literal_eval(f"[{text}\n]")
+            tree = ast.parse(f"[{text}\n]", mode="eval")
+            value = ast.literal_eval(tree)
     except SyntaxError as error:
         at, column, words = error.lineno or 1, error.offset, error.msg
         if at > text.count("\n") + 1:  # the bracket that is added above
             at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
             words = "a bracket, brace or quote is never closed"
+        for first, second, number in find_joined_texts(text):
+            at, column, words = number, None, f"a comma is missing between {first} and {second}"
+            break
         reason = f"this is not a Python literal: {words}"
         raise DocumentError(reason, source=source, line=line - 1 + at, column=column) from None
     except (ValueError, TypeError, MemoryError, RecursionError):
         raise DocumentError("this is not a Python literal: use only texts, lists and dicts", source=source) from None
-    _warn_of_joined_texts(text, source, line, on_warning)
+    check_keys(tree, source, line)
+    for first, second, number in find_joined_texts(text):
+        on_warning(missing_comma(first, second, place_text(source, line - 1 + number)))
     blank = text[: len(text) - len(text.lstrip())]
     return _Parsed(value[0] if len(value) == 1 else value, source, line + blank.count("\n"))
 
 
-def _warn_of_joined_texts(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> None:
-    for first, second, number in find_joined_texts(text):
-        place = place_text(source, line - 1 + number)
-        on_warning(f"{place}: a comma is missing between {first} and {second}: Python joins the two texts")
-
-
-def _items(document: Document | _Parsed, value: Any, pointer: str) -> Iterator[Entry]:
+def _items(
+    document: Document | _Parsed, value: Any, pointer: str, on_warning: Callable[[str], None]
+) -> Iterator[Entry]:
     """Yield the values in the places of registrations. The pointer is the position in the document."""
     if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
         for at, item in enumerate(value):
-            yield from _items(document, item, f"{pointer}/{at}")
+            yield from _items(document, item, f"{pointer}/{at}", on_warning)
     elif isinstance(value, dict) and (registrations := from_variables(value)) is not None:
-        yield from _items(document, registrations, pointer)
+        yield from _items(document, registrations, pointer, on_warning)
     elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
-        yield from _items(document, value[key], f"{pointer}/{key}")
+        yield from _items(document, value[key], f"{pointer}/{key}", on_warning)
     elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
-        yield from read_entries(value, source=f"{document.source}, in the quoted text")
+        yield from read_entries(value, source=f"{document.source}, in the quoted text", on_warning=on_warning)
     else:
         number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")
-        place = place_text(document.source, *(document.locate(pointer) or ()))
-        yield Entry(value, f"{place}: {number}")
+
+        def place_of(inner: str) -> str:
+            place = document.locate(pointer + inner) or document.locate(pointer) or ()
+            return f"{place_text(document.source, *place)}: {number}"
+
+        yield Entry(value, place_of(""), place_of)
 
 
 def _wrapper(value: dict[Any, Any]) -> str | None:

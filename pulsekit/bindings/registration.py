@@ -6,25 +6,29 @@ Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pulsekit.bindings.former_forms import find_variable
 from pulsekit.bindings.matching import check_pattern
-from pulsekit.bindings.names import check_exchange
+from pulsekit.bindings.names import check_exchange, joined_name
 from pulsekit.bindings.parsing import EXAMPLE, PROPERTIES, read_entries
 from pulsekit.bindings.rules import Rule
-from pulsekit.errors import InvalidName, InvalidPattern, InvalidRegistration
+from pulsekit.errors import InvalidInput, InvalidName, InvalidPattern, InvalidRegistration, place_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pulsekit._documents.document import Document
 
-__all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "read_registrations"]
+__all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "joined_names", "read_registrations"]
 
 _SEPARATOR = re.compile(r"[\s,;]+(?=exchange/)")
+_EXCHANGE = re.compile(r"exchange/[a-zA-Z][\w.-]*/[\w/-]+")
+_COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
 _MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
 
 
@@ -166,7 +170,7 @@ def read_registrations(
 
     The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
     one; the block of Treeherder's documentation, which is Python, also as an assignment, in a settings module or in a
-    fenced block of Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the variables
+    block of code in Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the variables
     `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018; strings `exchange.key:key`: one, a
     list, one per line, or several with commas.
 
@@ -177,20 +181,63 @@ def read_registrations(
     Args:
         text: the text; bytes are UTF-8. Or a value that is parsed already.
         source: the name of the source, for messages.
-        on_warning: called with each warning, such as a missing comma between two Python texts. By default, warnings
-            are logged.
+        on_warning: called with each warning: a missing comma between two Python texts, a name that looks like several,
+            an exchange in the text without a registration that was read. By default, warnings are logged.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
         InvalidRegistration: Raised when a registration has an unknown property, lacks one, or has one of a wrong type.
     """
+    on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     found: list[Registration | Binding] = []
-    for entry in read_entries(text, source=source, on_warning=on_warning):
-        try:
-            found.extend(_read_entry(entry.value))
-        except (InvalidRegistration, InvalidName, InvalidPattern) as error:
-            raise InvalidRegistration(f"{entry.place}{error}") from error
+    whole = text.decode(errors="replace") if isinstance(text, bytes) else text
+    try:
+        for entry in read_entries(text, source=source, on_warning=on_warning):
+            try:
+                read = _read_entry(entry.value)
+            except (InvalidRegistration, InvalidName, InvalidPattern) as error:
+                raise InvalidRegistration(f"{entry.place}{error}") from error
+            for pointer, warning in dict.fromkeys(found for one in read for found in joined_names(one)):
+                on_warning(f"{entry.place_of(pointer)}{warning}")
+            found += read
+    except InvalidInput as error:
+        if isinstance(whole, str) and (within := find_variable(whole)):
+            name, line = within
+            raise InvalidRegistration(
+                f"{place_text(source, line)}: {name} is within another text, such as a script or a docker-compose "
+                f"file: only lines {name}=VALUE can be read, or the value alone"
+            ) from error
+        raise
+    if isinstance(whole, str):
+        for name, line in _unread(whole, {one.exchange for one in found}):
+            on_warning(f"{place_text(source, line)}: {name} is here, but in no form that is read as a registration")
     return tuple(found)
+
+
+def joined_names(one: Registration | Binding) -> Iterator[tuple[str, str]]:
+    """Yield a warning for each name that looks like several, for example because a dash is missing in a YAML list.
+
+    Before it is the JSON pointer of the name in a registration.
+    """
+    names = [("/exchange", one.exchange)]
+    if isinstance(one, Binding):
+        names.append(("/pattern", one.pattern))
+    else:
+        for key, texts in (("destinations", one.destinations), ("projects", one.projects)):
+            names += [(f"/{key}/{at}", text) for at, text in enumerate(texts)]
+    for pointer, name in names:
+        if warning := joined_name(name):
+            yield pointer, warning
+
+
+def _unread(text: str, known: set[str]) -> Iterator[tuple[str, int]]:
+    """Yield each exchange in a text, comments excepted, that is not known, and its first line."""
+    seen = {match[0] for name in known for match in _EXCHANGE.finditer(name)}
+    for number, line in enumerate(text.split("\n"), 1):
+        for match in _EXCHANGE.finditer(_COMMENT.sub("", line)):
+            if match[0] not in seen:
+                seen.add(match[0])
+                yield match[0], number
 
 
 def _read_entry(value: Any) -> list[Registration | Binding]:
@@ -231,9 +278,9 @@ def _from_string(text: str) -> list[Registration | Binding]:
 def _from_one(text: str) -> list[Registration | Binding]:
     """Parse `exchange.key:key`, in which the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
     exchange, dot, keys = text.partition(".")
-    if ":" in exchange:
+    if ":" in exchange and not joined_name(exchange.partition(":")[0]):
         return [Binding.parse(text)]
-    if not exchange.startswith("exchange/") and not dot:
+    if not exchange.startswith("exchange/") and (not dot or joined_name(exchange)):
         raise _no_registration(text)
     if not dot:
         raise InvalidRegistration(f"{text!r:.80} has no key; write '{text:.80}.#' for every key")

@@ -81,7 +81,7 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
     broker = settings.broker(url, insecure=insecure)
     if settings.overridden:
         note(f"--login {settings.login}: not using {', '.join(settings.overridden)} of the environment")
-    for words in settings.unknown_variables:
+    for words in (*settings.unknown_variables, *settings.warnings):
         warn(words)
     return broker
 

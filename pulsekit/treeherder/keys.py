@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+from pulsekit.bindings.names import joined_name
 from pulsekit.bindings.rules import Rule
 from pulsekit.errors import ConfigurationError, InvalidMessage
 
@@ -32,7 +33,7 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None, *, reserve
             of the rule `any.project` do not.
 
     Raises:
-        ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
+        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like two.
         InvalidMessage: Raised when the job has no project.
     """
     check_destination(destination)
@@ -55,10 +56,12 @@ def check_destination(destination: str) -> None:
     """Check that a job can be published to a destination of one or more words.
 
     Raises:
-        ConfigurationError: Raised when the destination is empty, or has an empty word or a wildcard.
+        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like two.
     """
     if not destination:
         raise ConfigurationError("the destination is empty, but it is the first word of the routing key")
+    if mistake := joined_name(destination):
+        raise ConfigurationError(f"destination: {mistake}")
     for word in destination.split("."):
         if not word or word in {"*", "#"}:
             what = "a wildcard, which only a binding can have" if word else "an empty word"

@@ -98,8 +98,8 @@ def test_a_project_that_cannot_be_a_repository_matches_no_job() -> None:
     ]
     for project in ("*._", "#", "é-1._", "try.#"):
         assert not any("repository" in one for one in words(Registration(JOBS, ["t h"], [project]))[f"t h.{project}"])
-    assert words(Binding(JOBS, "a b.c d.e")) == {"a b.c d.e": []}
-    assert words(Registration(JOBS, ["a"], ["c d.e"]), least={"": 3}) == {"a.c d.e": []}
+    assert words(Binding(JOBS, "a/b.c/d.e")) == {"a/b.c/d.e": []}
+    assert words(Registration(JOBS, ["a"], ["c/d.e"]), least={"": 3}) == {"a.c/d.e": []}
 
 
 def test_every_duplicate_is_reported() -> None:
@@ -174,3 +174,9 @@ def test_many_bindings_are_judged_before_a_test_times_out() -> None:
     registration = Registration(JOBS, [f"d{n}" for n in range(100)], [f"p{n}._" for n in range(200)])
     found = lint([registration, Binding(JOBS, "d7.#")])  # pair by pair it would take an hour
     assert sum(bool(findings) for findings in found.values()) == 200
+
+
+def test_a_word_that_looks_like_several_is_wrong() -> None:
+    for pattern, separator in (("a,b.#", "a comma"), ("t a.#", "white space"), ("a;b.#", "a semicolon")):
+        assert rules(pattern)[pattern] == ["separator"]
+        assert separator in words(Binding(JOBS, pattern))[pattern][0]

@@ -138,7 +138,7 @@ def test_the_example_that_errors_show_can_be_read() -> None:
 
 
 def test_an_invalid_registration_has_a_position() -> None:
-    assert list(read_entries("registrations:\n- 7\n- {a: b}\n", source="jobs.yml")) == [
+    assert list(read_entries("registrations:\n- 7\n- {a: b}\n", source="jobs.yml", on_warning=pytest.fail)) == [
         Entry(7, "jobs.yml:2:3: registration 1: "),
         Entry({"a": "b"}, "jobs.yml:3:3: registration 2: "),
     ]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from dataclasses import FrozenInstanceError, replace
 
 import pytest
@@ -320,3 +322,110 @@ def test_a_missing_comma_between_python_texts_is_a_warning() -> None:
     assert "a comma is missing between 'production' and 'staging'" in warnings[0]
     read_registrations(text.replace("# one", ","), source="a.py", on_warning=warnings.append)
     assert len(warnings) == 3
+    elsewhere = f"A = 'a' 'b'\nX = [{{'exchange': '{JOBS}', 'projects': ['try']}}]\n"
+    read_registrations(elsewhere, source="a.py", on_warning=pytest.fail)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (f"[{{'exchange': '{JOBS}', 'projects': ['a']}}\n {{'exchange': '{JOBS}'}}]", 1, "forgot a comma"),
+        (f"{{'exchange': '{JOBS}'\n 'projects': ['a']}}", 1, f"a comma is missing between '{JOBS}' and 'projects'"),
+        (f"{{'exchange': '{JOBS}',\n 'projects': ['a'], 'projects': ['b']}}", 2, "the key 'projects' occurs twice"),
+        (f"import a\nX = [{{'exchange': '{JOBS}', 'exchange': 'b'}}]", 2, "the key 'exchange' occurs twice"),
+    ],
+)
+def test_a_comma_or_key_that_python_would_hide_is_an_error(text: str, line: int, words: str) -> None:
+    with pytest.raises(DocumentError, match=re.escape(words)) as caught:
+        bound(text)
+    assert caught.value.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        (f"exchange: {JOBS}\nprojects:\n- try\n  a\n", "3:3: 'try a' has white space, but is one name"),
+        (f"- exchange: {JOBS}\n  projects: [try a]\n", "2:14: registration 1: 'try a' has white space"),
+        (f'{{"exchange": "{JOBS}", "projects": ["try,a"]}}', "1:50: 'try,a' has a comma"),
+        (f'{{"exchange": "{JOBS}", "pattern": "#.a;#.b"}}', "1:48: '#.a;#.b' has a semicolon"),
+        (f"{JOBS}.a:b,c", "1:1: 'b,c' has a comma"),
+        (f'{{"exchange": "{JOBS}, exchange/b/y", "projects": ["a"]}}', f"1:14: '{JOBS}, exchange/b/y' has a comma"),
+        (f"PULSE_JOB_EXCHANGES={JOBS}\nPULSE_JOB_DESTINATIONS=a b\nPULSE_JOB_PROJECTS=c", " registration 1: 'a b' has"),
+        (f"[{{'exchange': '{JOBS}', 'projects': ['a', 'b c']}}]", " registration 1: 'b c' has white space"),
+    ],
+)
+def test_a_name_that_looks_like_several_is_a_warning_with_its_place(text: str, warning: str) -> None:
+    warnings: list[str] = []
+    assert read_registrations(text, source="jobs.yml", on_warning=warnings.append)
+    assert warnings[0].startswith(f"jobs.yml:{warning}")
+
+
+def test_every_block_of_code_in_markdown_is_read() -> None:
+    entry = "{{\n    'exchange': '{}',\n    'projects': ['a'],\n}}"
+    fenced = f"```\n{entry.format(JOBS)}\n```\n"
+    indented = textwrap.indent(entry.format("exchange/me/v1/stage"), "    ")
+    text = f"For production, use {JOBS}:\n\n{fenced}\nAnd for staging:\n\n{indented}\n\nThanks.\n"
+    found = [f"{JOBS}:#.a", "exchange/me/v1/stage:#.a"]
+    assert read_registrations(text, source="a.md", on_warning=pytest.fail) == read_registrations(text, source="a.md")
+    assert bound(text) == found
+    assert bound(f"For staging\n\n{indented}") == found[1:]
+    assert bound(f"A fence without end:\n\n{fenced[:-4]}") == found[:1]
+    assert bound(f"{fenced}\n    pulsekit tail exchange/me/v1/stage\n") == found[:1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "For staging add {{'exchange': 'exchange/b/y', 'projects': ['a']}}\n\n```\n{list}\n```\n",
+        "X = {list}\nX.append({{'exchange': 'exchange/b/y', 'projects': ['a']}})\nY = 1\n",
+        "import a\nX = {list}\ndef f():\n    return [{{'exchange': 'exchange/b/y', 'projects': ['a']}}]\n",
+        '{{"registrations": {list}, "sources": [{{"exchange": "exchange/b/y", "projects": ["a"]}}]}}',
+        "PULSE_JOB_SOURCES={string}\nOTHER_SOURCES=exchange/b/y.a\n",
+        "{string}:bexchange/b/y.c",
+    ],
+)
+def test_an_exchange_that_is_not_read_is_a_warning_with_its_line(text: str) -> None:
+    text = text.format(list=f'[{{"exchange": "{JOBS}", "projects": ["a"]}}]', string=f"{JOBS}.a")
+    warnings: list[str] = []
+    assert {one.exchange for one in read_registrations(text, source="x", on_warning=warnings.append)} == {JOBS}
+    line = next(number for number, one in enumerate(text.splitlines(), 1) if "exchange/b/y" in one)
+    assert warnings == [f"x:{line}: exchange/b/y is here, but in no form that is read as a registration"]
+    commented = f"# formerly exchange/b/y\n- {JOBS}.a  # and exchange/b/z\n"
+    read_registrations(commented, source="x", on_warning=pytest.fail)
+
+
+def test_a_list_that_is_not_only_literals_is_a_warning() -> None:
+    text = f"import a\nX = [{{'exchange': '{JOBS}', 'projects': ['a']}}]\nY = [('{JOBS}.a', A)]\n"
+    warnings: list[str] = []
+    assert len(read_registrations(text, source="x.py", on_warning=warnings.append)) == 1
+    assert warnings == ["x.py:3: not read, because it has more than texts, lists and dicts"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("services:\n  backend:\n    environment:\n      - {name}={json}\n", 4),
+        ("services:\n  backend:\n    environment:\n      {name}: '{json}'\n", 4),
+        ("#!/bin/sh\nset -e\nexport {name}='{json}'\n./listen\n", 3),
+        ("{name}='{json}' ./listen\n", 1),
+        ("heroku config:set {name}='{json}'\n", 1),
+        ("FROM python\nENV {name}='{json}'\n", 2),
+        ("apiVersion: v1\ndata:\n  {name}: '{json}'\n", 3),
+        ("env:\n- name: {name}\n  value: '{json}'\n", 2),
+        ("[Service]\nEnvironment={name}={json}\n", 2),
+        ("PULSE_URL=amqp://h/\n{name}='[\n{json}]'\n", 2),
+    ],
+)
+def test_a_variable_within_another_file_is_named_with_the_form_to_give(text: str, line: int) -> None:
+    name = "PULSE_DATA_INGESTION_SOURCES"
+    with pytest.raises(InvalidRegistration) as caught:
+        bound(text.format(name=name, json=f'[{{"exchange":"{JOBS}","projects":["a"]}}]'))
+    assert str(caught.value).startswith(f"jobs.yml:{line}: {name} is within another text")
+    assert f"only lines {name}=VALUE can be read, or the value alone" in str(caught.value)
+
+
+def test_text_of_another_kind_is_not_the_suggested_name_of_an_exchange() -> None:
+    for text in (f'<pre>{{"exchange":"{JOBS}","projects":["a"]}}</pre>', f"see {JOBS}.a for jobs", "set -x A b.c:d"):
+        with pytest.raises(InvalidRegistration) as caught:
+            bound(text)
+        assert "did you mean" not in str(caught.value)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pulsekit.errors import InvalidMessage
+from pulsekit.errors import ConfigurationError, InvalidMessage
 from pulsekit.treeherder import routing_key
 from pulsekit.treeherder.keys import key_follows, task_of
 
@@ -75,3 +75,12 @@ def test_a_slug_is_url_safe_and_converts_back_to_the_uuid(uuid: UUID, retry: int
 )
 def test_a_task_id_of_another_form_names_no_task(task_id: str) -> None:
     assert task_of(task_id) is None
+
+
+@pytest.mark.parametrize(
+    ("destination", "words"),
+    [("t,u", "a comma"), ("t u", "white space"), (" t", "white space"), ("t;u", "a semicolon"), ("t\n", "white space")],
+)
+def test_a_destination_that_looks_like_several_is_refused(destination: str, words: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^destination: .* has {words}, but is one name"):
+        routing_key({"origin": {"project": "try"}}, destination)

@@ -95,7 +95,8 @@ def _show_settings(shown: Output, exchange: str | None, url: str | None) -> int:
                 rows.append([(one.setting, "key"), f"{value} ({one.source})"])
             rows += [["", (f"not used: {_short(place)}", "warn")] for place in one.unused]
         shown.table(rows)
-    for words in load_settings().unknown_variables:
+    settings = load_settings()
+    for words in (*settings.unknown_variables, *settings.warnings):
         warn(words)
     return ExitCode.DONE
 

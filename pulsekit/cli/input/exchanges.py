@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["read_fields", "warn_of_mistakes"]
 
-_MISTAKES = ("position", "half-wildcard")  # findings that do not depend on the keys of other exchanges
+_MISTAKES = ("position", "half-wildcard", "separator")  # findings that do not depend on the keys of other exchanges
 
 
 def read_fields(texts: Sequence[str]) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pulsekit.bindings.former_forms import THREE_VARIABLES
 from pulsekit.cli.input.files import read_input
 from pulsekit.cli.output.output import warn
 from pulsekit.errors import InvalidRegistration
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "configured_registrations", "registrations_from", "under_rule"]
 
 VARIABLE = "PULSE_DATA_INGESTION_SOURCES"  # of Treeherder in 2018, treeherder/services/pulse/sources.py
-_FORMER_VARIABLES = ("PULSE_JOB_SOURCES",)  # of Treeherder in 2018, in the string form
-_THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS")  # of Treeherder before
 
 
 def registrations_from(*names: str) -> tuple[Registration | Binding, ...]:
@@ -57,16 +56,27 @@ def configured_registrations(target: Target | None = None) -> tuple[tuple[Regist
     from pulsekit._config.settings import load_settings
 
     settings = load_settings().at(target)
+    for words in settings.warnings:
+        warn(words)
     return settings.registrations, f"{settings.source}, {target}" if target else settings.source
 
 
 def _in_environment() -> tuple[str, str] | None:
-    """Return the text of the variables of Treeherder that are set, and their name; None if there is none."""
-    for name in (VARIABLE, *_FORMER_VARIABLES):
-        if text := os.environ.get(name):
-            return text, f"${name}"
-    lines = [f"{name}={text}" for name in _THREE_VARIABLES if (text := os.environ.get(name))]
-    return ("\n".join(lines), f"${_THREE_VARIABLES[0]}") if lines else None
+    """Return the text of the variables of Treeherder that are set, and their name; None if there is none.
+
+    Of several forms of variables, the newest is read, and a warning names the others.
+    """
+    from pulsekit._config.settings import REGISTRATION_VARIABLES
+
+    given = {name: text for name in REGISTRATION_VARIABLES if (text := os.environ.get(name))}
+    if not given:
+        return None
+    name = next(iter(given))
+    if name in THREE_VARIABLES:
+        return "\n".join(f"{one}={text}" for one, text in given.items()), f"${name}"
+    if unused := ", ".join(one for one in given if one != name):
+        warn(f"{name} is set, so the registrations in {unused} are not read")
+    return given[name], f"${name}"
 
 
 def under_rule(

@@ -62,6 +62,28 @@ def test_the_variable_is_read_if_nothing_is_piped(call, monkeypatch) -> None:
     assert call("bindings", stdin=f"{JOBS}.piped").out == f'{{"exchange":"{JOBS}","pattern":"piped"}}\n'
 
 
+def test_a_variable_that_a_newer_form_replaces_is_named(call, monkeypatch) -> None:
+    monkeypatch.setenv("PULSE_DATA_INGESTION_SOURCES", f"{JOBS}.a")
+    monkeypatch.setenv("PULSE_JOB_SOURCES", f"{JOBS}.b")
+    result = call("bindings")
+    assert json.loads(result.out)["pattern"] == "a"
+    assert result.err.startswith(
+        "warning: PULSE_DATA_INGESTION_SOURCES is set, so the registrations in PULSE_JOB_SOURCES are not read\n"
+    )
+
+
+def test_a_name_that_looks_like_several_is_a_warning_in_each_command(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text(f"registrations:\n- exchange: {JOBS}\n  projects: [try autoland]\n")
+    warning = "warning: pulsekit.yml:3:14: registration 1: 'try autoland' has white space, but is one name"
+    for command in (["bindings"], ["bindings", "--lint"], ["match", "a.try"], ["doctor", "--config"]):
+        assert call(*command).err.startswith(warning), command
+    refused = call("register", "-e", JOBS, "-d", "treeherder,stage", "-p", "try._")
+    assert (refused.code, refused.out) == (1, "")
+    assert "'treeherder,stage.try._' has a comma, but is one name" in refused.err
+    (folder / "pulsekit.yml").write_text(f"exchange: {JOBS}\ndestinations:\n- treeherder\n  stage\n")
+    assert call("doctor", "--config").err.startswith("warning: pulsekit.yml:3:3: 'treeherder stage' has white space")
+
+
 def test_the_configuration_is_read_last(call, folder) -> None:
     (folder / "pulsekit.yml").write_text(f"registrations:\n- {JOBS}.a\n")
     result = call("bindings")
