@@ -94,7 +94,9 @@ class Output:
 
     def line(self, *cells: Cell) -> None:
         """Write cells side by side on one line."""
-        self._stream.write("".join(self._paint(_styled(cell)) for cell in cells).rstrip() + "\n")
+        # During a progress bar on the terminal, rich replaces sys.stdout, and writes lines above the bar.
+        stream = sys.stdout if self._terminal else self._stream
+        stream.write("".join(self._paint(_styled(cell)) for cell in cells).rstrip() + "\n")
         if self._live:
             self._stream.flush()
 

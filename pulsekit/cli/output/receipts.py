@@ -86,7 +86,7 @@ class Receipts:
                 "detail": receipt.detail,
             }
             self._outlet.put(f"{dump_line(line)}\n".encode())
-        elif (index if self.total is None else self.total) < _MANY or receipt.outcome not in _STYLES:
+        elif (index if self.total is None else self.total) < _MANY or not (reported or receipt.outcome in _STYLES):
             resent = "  (sent again)" if receipt.resent else ""
             detail = f"  ({receipt.detail})" if receipt.detail and receipt.outcome not in _EXPLAINED else ""
             style = _STYLES.get(receipt.outcome, "bad")

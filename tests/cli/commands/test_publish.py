@@ -517,6 +517,21 @@ def test_many_messages_on_a_terminal_are_a_bar_and_a_count(
     assert f"first run 'pulsekit tail {exchange}'" in words
 
 
+def test_a_problem_during_the_bar_is_a_line_above_it(
+    user: PulseUser, exchange: str, on_terminal: OnTerminal, folder: Path
+) -> None:
+    record = {"v": 1, "exchange": exchange, "routing_key": "k", "payload": JOBS[0]}
+    records = [record] * 60
+    records[3] = record | {"properties": {"expiration": "soon"}}  # the broker refuses it
+    (folder / "jobs.ndjson").write_text(ndjson(*records, record | {"payload": BROKEN}))
+    arguments = ("publish", "jobs.ndjson", "-e", exchange, "--also", "expiration", "--keep-going")
+    done = on_terminal(*arguments, env={"PULSE_URL": user.url, "NO_COLOR": "1"})
+    assert done.code == 3
+    assert re.search(r"(?:^|\n|\x1b\[2K)refused +k", done.out)
+    assert not re.search(r"(?:^|\n|\x1b\[2K)invalid", done.out)  # an error names it
+    assert "59 returned, 1 refused, 1 invalid" in " ".join(done.out.split())
+
+
 def test_a_stream_on_a_terminal_shows_fifty_receipts_then_a_count(user: PulseUser, exchange: str, folder: Path) -> None:
     arguments = ("publish", "--exchange", exchange, "-k", "k", "-o", "pretty")
     done = pulsekit(*arguments, folder=folder, url=user.url, given=ndjson(*[JOBS[0]] * 120))
@@ -600,7 +615,7 @@ def test_a_dry_run_with_require_route_exits_3_for_an_unbound_key(call: Call, fol
         assert call(*arguments).code == 0
 
 
-@pytest.mark.parametrize("destination", ["", ".", "a.", ".a", "a..b", "#", "*", "treeherder.#"])
+@pytest.mark.parametrize("destination", ["", ".", "a.", ".a", "a..b", "#", "*", "treeherder.#", "t,u", "t u"])
 @pytest.mark.parametrize("command", ["publish", "run"])
 def test_a_destination_that_no_key_can_begin_with_is_refused(
     call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, destination: str
