@@ -107,6 +107,8 @@ def connect(
             "port, user, password, virtual_host and tls need a host, such as host='pulse.mozilla.org'"
         )
     settings = load_settings(login=login)
+    for words in settings.warnings:
+        log.warning("%s", words)
     broker = default_sandbox(settings) if url is None else None
     if broker is not None:
         log.warning("no broker is configured: using the sandbox on this machine, as %r", broker.user)

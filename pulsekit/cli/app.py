@@ -129,6 +129,8 @@ class _Lazy(Command):
             loaded.help = _help(loaded.help or "", module.EXAMPLES)
             for name, inner in getattr(loaded, "commands", {}).items():
                 _complete(inner)
+                sentence = re.match(r".+?\.(?=\s|$)", inner.help or "", re.DOTALL)
+                inner.short_help = " ".join(sentence[0].split()) if sentence else ""  # click wraps it, and cuts help
                 own = [line for line in module.EXAMPLES.splitlines() if f" {self.name} {name} " in line]
                 inner.help = _help(inner.help or "", "\n".join(own))
             return loaded

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import pulsekit
+import pulsekit.sync
 from pulsekit._config import discovery
 from pulsekit._config.discovery import find_sandbox
 from pulsekit._config.settings import load_settings
@@ -40,6 +41,22 @@ async def test_commands_log_in_as_the_default_user_of_the_sandbox(
             sandbox.declare_exchange("exchange/bob/v1/jobs")
             with pytest.raises(pulsekit.AccessRefused, match="refused for user 'ci'"):
                 await pulse.publisher("exchange/bob/v1/jobs").publish({}, "k")
+
+
+async def test_the_library_uses_a_running_sandbox_as_commands_do(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Sandbox() as sandbox:
+        found = await asyncio.to_thread(find_sandbox, port=sandbox.port)
+        monkeypatch.setattr(discovery, "find_sandbox", lambda: found)
+        for value in (None, ""):  # a variable that is empty is not set
+            if value is not None:
+                monkeypatch.setenv("PULSE_URL", value)
+            async with pulsekit.connect() as pulse:
+                await pulse.check()
+            with pulsekit.sync.connect() as waiting:
+                await asyncio.to_thread(waiting.check)
+    assert caplog.messages.count("no broker is configured: using the sandbox on this machine, as 'me'") == 4
 
 
 def test_without_a_sandbox_nothing_is_found() -> None:

@@ -63,7 +63,7 @@ def list_known(
             shown.record(one.record())
     elif found:
         for one in found:
-            shown.line((one.alias, "key"), "  ", one.title)
+            shown.wrapped((one.alias, "key"), "  ", one.title)
             shown.line("    ", (one.name, "dim"))
     if found:
         note(f"{counted(len(found), 'exchange')}; for the fields of one, run 'pulsekit exchange show NAME'")
@@ -98,7 +98,7 @@ def show(
     shown.line((known.name, "head"), "  ", (known.alias, "key"))
     shown.line(f"{known.title}.")
     shown.line()
-    shown.line("Routing key: ", (known.layout, "key"))
+    shown.wrapped("Routing key: ", (known.layout, "key"), dots=True)
     shown.table([[("  " + field.name, "key"), _about(field)] for field in known.fields])
     if known.routes:
         shown.line("Further keys: ", ("route.<route>", "key"))
@@ -112,7 +112,7 @@ def show(
     shown.line()
     shown.line("Commands:")
     for example in known.examples():
-        shown.line(f"  {example}")
+        shown.wrapped(f"  {example}")
     shown.line()
     shown.line((f"As of {known.as_of}, {known.source}", "dim"))
     return ExitCode.DONE

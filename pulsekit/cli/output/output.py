@@ -119,19 +119,20 @@ class Output:
                     break
         self.line(*kept)
 
-    def wrapped(self, *cells: Cell, hang: int = 4) -> None:
+    def wrapped(self, *cells: Cell, hang: int = 4, dots: bool = False) -> None:
         """Write cells on one line. On a terminal, wrap it, and indent the lines after the first by `hang` columns.
 
-        A word is not divided, so that the user can copy it.
+        A word is not divided, so that the user can copy it; with `dots`, it can be divided behind a dot.
         """
         styled = [_styled(cell) for cell in cells]
         if self._width is None or sum(columns(text) for text, _ in styled) <= self._width:
             self.line(*styled)
             return
+        pieces = r" +|[^ .]*\.|[^ .]+" if dots else " +|[^ ]+"
         line: list[Cell] = []
         used = 0
         begun = False  # whether the line has a word
-        for piece, style in ((piece, style) for text, style in styled for piece in re.findall(" +|[^ ]+", text)):
+        for piece, style in ((piece, style) for text, style in styled for piece in re.findall(pieces, text)):
             if used + columns(piece) > self._width and not piece.isspace() and begun:
                 while _split(line[-1])[0].isspace():
                     line.pop()
@@ -145,24 +146,26 @@ class Output:
     def table(self, rows: Iterable[Sequence[Cell]], *, least: Sequence[int] = ()) -> None:
         """Write rows of equal length in aligned columns.
 
-        On a terminal, the last column is wrapped, or begins on the next line if its column would be narrow. Otherwise a
-        row is one line, so that `grep` finds the complete row. `least` are the minimum widths of the first columns.
+        On a terminal, the last column is wrapped, or begins on the next line in all rows if its column would be narrow.
+        Otherwise a row is one line, so that `grep` finds the complete row. `least` are the minimum widths of the first
+        columns.
         """
         table = [[_styled(cell) for cell in row] for row in rows]
         widths = [max(columns(text) for text, _ in column) for column in zip(*table, strict=True)]
         widths[: len(least)] = map(max, widths, least)
         hanging = sum(widths[:-1]) + len(_GAP) * (len(widths) - 1)
+        narrow = self._width is not None and hanging + min(widths[-1], _LEAST_ROOM) > self._width
         for *cells, (last, style) in table:
             head: list[Cell] = [
                 (text + " " * (width - columns(text)) + _GAP, style)
                 for (text, style), width in zip(cells, widths, strict=False)
             ]
-            if self._width is None or columns(last) <= self._width - hanging:
+            if self._width is None or not last or (columns(last) <= self._width - hanging and not narrow):
                 self.line(*head, (last, style))
                 continue
             import textwrap
 
-            if self._width - hanging >= _LEAST_ROOM:
+            if not narrow:
                 first, *rest = textwrap.wrap(last, self._width - hanging, break_on_hyphens=False)
                 self.line(*head, (first, style))
                 indent = " " * hanging

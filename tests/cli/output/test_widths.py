@@ -37,6 +37,26 @@ def test_wrapped_words_are_neither_joined_nor_divided(monkeypatch: pytest.Monkey
         assert all(line.strip() for line in text.splitlines())
 
 
+@pytest.mark.parametrize("arguments", [("exchange", "list"), ("exchange", "show", "task-failed"), ("queue", "--help")])
+def test_lists_and_help_divide_and_cut_no_word(on_terminal: OnTerminal, arguments: tuple[str, ...]) -> None:
+    wide = on_terminal(*arguments, columns=500, env={"NO_COLOR": "1"}).out
+    for columns in (60, 80):
+        narrow = on_terminal(*arguments, columns=columns, env={"NO_COLOR": "1"}).out
+        assert all(len(line) <= columns or line.startswith("    pulsekit ") for line in narrow.splitlines())
+        assert "..." not in narrow.replace("[ARGS]...", "")
+        assert "".join(narrow.split()) == "".join(wide.split())  # a routing key is divided at dots
+        words = set(re.findall(r"[^\s.]+", wide))
+        assert set(re.findall(r"[^\s.]+", narrow)) == words
+
+
+@pytest.mark.parametrize(("columns", "hanging"), [(60, True), (80, False)])
+def test_the_last_column_begins_at_one_place(on_terminal: OnTerminal, columns: int, *, hanging: bool) -> None:
+    lines = on_terminal("help", "environment", columns=columns, env={"NO_COLOR": "1"}).out.splitlines()
+    begins = {len(line) - len(line.lstrip()) for line in lines if line.startswith(" ")}
+    assert begins == ({4} if hanging else {30})
+    assert ("NO_COLOR" in lines) == hanging
+
+
 @pytest.mark.parametrize("width", [37, 57, 77, 197])
 def test_rates_keep_their_numbers_at_every_width(width: int, capsys: pytest.CaptureFixture[str]) -> None:
     rates = Rates(0.0, words=2)

@@ -92,7 +92,8 @@ def _show_message(shown: Output, number: int, message: Message, *, full: bool) -
     except InvalidMessage:
         cc = " unreadable headers"
     size = f" {len(message.body):,} bytes"
-    shown.line(f"{number}  ", message.exchange, " ", (message.routing_key, "key"), (f"{cc}{size}{marks}", "dim"))
+    head = (f"{number}  ", message.exchange, " ", (message.routing_key, "key"), (f"{cc}{size}{marks}", "dim"))
+    shown.wrapped(*head)
     text = message.body.decode(errors="backslashreplace")
     if not full:
         shown.fitted("   ", text[:_MOST_SHOWN])
