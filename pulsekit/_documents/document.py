@@ -188,6 +188,10 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
     return map(parse, enumerate((number, line) for number, line in enumerate(lines, 1) if line.strip()))
 
 
+_HINTS = dict.fromkeys((b"\xff\xfe", b"\xfe\xff"), "; it looks like UTF-16: save it as UTF-8")
+_HINTS[b"\x1f\x8b"] = "; it is gzip: pipe the output of 'gunzip -c FILE', or use replay"  # RFC 1952 §2.3.1
+
+
 def _decode(text: str | bytes, source: str, first_line: int = 1) -> str:
     if isinstance(text, str):
         return text.removeprefix("\ufeff")
@@ -196,7 +200,7 @@ def _decode(text: str | bytes, source: str, first_line: int = 1) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         before = data[: error.start].decode()
-        hint = "; it looks like UTF-16: save it as UTF-8" if text[:2] in {b"\xff\xfe", b"\xfe\xff"} else ""
+        hint = _HINTS.get(text[:2], "")
         raise DocumentError(
             f"byte 0x{data[error.start]:02x} at offset {error.start + len(text) - len(data)} is not UTF-8{hint}",
             source=source,

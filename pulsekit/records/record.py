@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = [
-    "Record", "dump_line", "gap_record", "header_record", "is_metadata", "is_record", "message_record",
+    "Record", "check_version", "dump_line", "gap_record", "header_record", "is_metadata", "is_record", "message_record",
     "read_gap", "read_record", "read_when", "record_line", "record_value", "trailer_record",
 ]  # fmt: skip
 
@@ -140,6 +140,17 @@ def key_of(record: Mapping[str, Any]) -> Any:
     return record["routing_key"] if "routing_key" in record else record.get("routingKey")
 
 
+def check_version(record: Mapping[str, Any]) -> None:
+    """Check that this version of pulsekit reads the JSON of a record.
+
+    Raises:
+        InvalidMessage: Raised when its version is another one.
+    """
+    version = record.get("v", VERSION)
+    if version != VERSION:
+        raise InvalidMessage(f"a record of version {version!r:.40} cannot be read; this pulsekit reads {VERSION}")
+
+
 def is_metadata(value: Any) -> bool:
     """Return whether a JSON value is a header, gap or trailer of a recording."""
     return isinstance(value, dict) and value.get("v") == VERSION and isinstance(value.get("type"), str)
@@ -197,9 +208,7 @@ def read_record(value: Mapping[str, Any]) -> Record:
     Raises:
         InvalidMessage: Raised when a part has the wrong type, or the version is unknown.
     """
-    version = value.get("v", VERSION)
-    if version != VERSION:
-        raise InvalidMessage(f"a record of version {version!r} cannot be read; this pulsekit reads {VERSION}")
+    check_version(value)
     cc = value.get("cc", [])
     headers = value.get("headers", {})
     properties = value.get("properties", {})

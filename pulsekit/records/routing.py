@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from contextlib import suppress
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
         DocumentError: Raised when a line is neither a key that AMQP can encode nor a record.
     """
     lines = iter(lines)
-    first = next(lines, b"")
+    first = next(lines, b"").removeprefix(BOM_UTF8)
     if first.lstrip().startswith((b"[{", b"[\n", b"[\r")):
         yield from _from_list(b"".join((first, *lines)), source)
         return
@@ -68,8 +69,9 @@ def _from_list(data: bytes, source: str) -> Iterator[RoutedMessage]:
 
 
 def _routed(value: dict[str, Any]) -> RoutedMessage | None:
-    from pulsekit.records.record import key_of  # not needed for keys
+    from pulsekit.records.record import check_version, key_of  # not needed for keys
 
+    check_version(value)
     key = key_of(value)
     if key is None and isinstance(value.get("type"), str):
         return None

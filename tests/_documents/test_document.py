@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -136,6 +137,8 @@ def test_bytes_that_are_not_utf8_are_refused_with_their_position() -> None:
         assert (caught.value.line, caught.value.column) == (2, 3)
     with pytest.raises(DocumentError, match="UTF-16"):
         parse_json(json.dumps({"a": 1}).encode("utf-16"))
+    with pytest.raises(DocumentError, match="it is gzip: pipe the output of 'gunzip -c FILE'"):
+        parse_json(gzip.compress(b"{}"))
 
 
 def test_ten_thousand_positions_in_a_long_list_are_found_quickly() -> None:

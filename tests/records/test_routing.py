@@ -51,6 +51,7 @@ def test_metadata_lines_of_a_recording_are_skipped() -> None:
             "keys.txt:2:232: this JSON is nested too deeply: ",
         ),
         ('{"routing_key": "a", "cc": "b"}', "keys.txt:2: `exchange` of a record must be text, and `cc` a list"),
+        ('{"v": 2, "routing_key": "a"}', "keys.txt:2: a record of version 2"),
         ('{"routing_key": "a", "cc": [1]}', "keys.txt:2: `cc` of a record must be a list of keys"),
     ],
 )
@@ -58,3 +59,8 @@ def test_a_line_that_is_not_a_key_is_reported(line, words) -> None:
     with pytest.raises(DocumentError) as caught:
         read("fine", line)
     assert str(caught.value).startswith(words)
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key() -> None:
+    assert read(b"\xef\xbb\xbfa.b", "c") == read("a.b", "c")
+    assert read(b'\xef\xbb\xbf{"routing_key": "a.b"}') == read('{"routing_key": "a.b"}')
