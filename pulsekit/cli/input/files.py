@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["MAX_FILE", "MAX_LINE", "STDIN", "bounded_lines", "check_seekable", "is_piped", "read_input", "stdin"]
 
 STDIN = "<stdin>"  # the name of stdin in messages
-MAX_FILE = 64 * 1024 * 1024  # bytes of a file that is read into memory
+# Bytes of a file that is read into memory. The task graph of a push to Firefox can have more than 100 MiB. It needs six
+# times as much memory.
+MAX_FILE = 256 * 1024 * 1024
 _MAX_YAML = 4 * 1024 * 1024  # bytes; a larger file exceeds the parser's limit of characters
 MAX_LINE = 16 * 1024 * 1024  # bytes of a line of NDJSON
 
@@ -61,18 +63,22 @@ def read_input(name: str) -> tuple[bytes, str]:
 
     Raises:
         OSError: Raised when the file cannot be read.
-        DocumentError: Raised when the file is larger than 64 MiB, or than 4 MiB if its suffix is that of YAML.
+        DocumentError: Raised when the file is larger than 256 MiB, or than 4 MiB if its suffix is that of YAML.
     """
     source = STDIN if name == "-" else name
     is_yaml = name.lower().endswith((".yml", ".yaml"))
     most = _MAX_YAML if is_yaml else MAX_FILE
+    large = False
     if name == "-":
         data = stdin().read(most + 1)
     else:
         with Path(name).open("rb") as file:
-            data = file.read(most + 1)
-    if len(data) > most:
-        what = " of YAML; write JSON or NDJSON" if is_yaml else ""
+            large = os.fstat(file.fileno()).st_size > most  # refused before it is in memory
+            data = b"" if large else file.read(most + 1)
+    if large or len(data) > most:
+        what = (
+            " of YAML; write JSON or NDJSON" if is_yaml else "; write NDJSON, or select a part of it, such as with jq"
+        )
         raise DocumentError(f"more than {most >> 20} MiB{what}", source=source)
     return data, source
 

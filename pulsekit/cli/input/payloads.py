@@ -113,7 +113,7 @@ def piped_documents(before_waiting: Callable[[], object]) -> Iterator[Document |
 
 def _piped(descriptor: int, source: str, before_waiting: Callable[[], object]) -> Iterator[Document | DocumentError]:
     pipe = _Pipe(source)
-    for line in _lines(descriptor, before_waiting):
+    for line in _lines(descriptor, before_waiting, pipe):
         document = pipe.take(line)
         if document is not None:
             yield document
@@ -162,6 +162,11 @@ class _Pipe:
         self._kept: list[bytes] = []
         self._size = 0
 
+    @property
+    def limit(self) -> int:
+        """The largest number of bytes of a line. JSON, such as a task graph, can be one long line."""
+        return MAX_LINE if self._is_ndjson else MAX_FILE
+
     def take(self, line: bytes) -> Document | DocumentError | None:
         """Add the next line. Return its payload or its error if the text is NDJSON, else None.
 
@@ -171,12 +176,13 @@ class _Pipe:
         self._number += 1
         blank = not line or line.isspace()
         if self._is_ndjson is None and not blank:
-            self._is_ndjson = _is_value(line)
+            self._is_ndjson = len(line) <= MAX_LINE and _is_value(line)
         if not self._is_ndjson:
             self._kept.append(line)
             self._size += len(line) + 1
             if self._size > MAX_FILE:
-                raise DocumentError(f"more than {MAX_FILE >> 20} MiB that are not NDJSON", source=self._source)
+                reason = f"more than {MAX_FILE >> 20} MiB that are not NDJSON; select a part of it, such as with jq"
+                raise DocumentError(reason, source=self._source)
             return None
         if blank:
             return None
@@ -198,18 +204,28 @@ class _Pipe:
         return [] if self._is_ndjson else parse_documents(b"\n".join(self._kept), source=self._source)
 
 
-def _lines(descriptor: int, before_waiting: Callable[[], object]) -> Iterator[bytes]:
-    """Yield the lines of a pipe without line ends. Truncate a line over the limit, and stop after it."""
-    rest = b""
+def _lines(descriptor: int, before_waiting: Callable[[], object], pipe: _Pipe) -> Iterator[bytes]:
+    """Yield the lines of a pipe without line ends. Truncate a line over the limit, and stop after it.
+
+    `begun` has the parts of the current line. They are joined once, so the time is linear in the size of a line.
+    """
+    begun: list[bytes] = []
+    size = 0
     before_waiting()
     while chunk := os.read(descriptor, _CHUNK):
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from lines
-        if len(rest) > MAX_LINE:
+        end, *lines = chunk.split(b"\n")
+        begun.append(end)
+        size += len(end)
+        if lines:
+            yield b"".join(begun)
+            *whole, rest = lines
+            yield from whole
+            begun, size = [rest], len(rest)
+        if size > pipe.limit:
             break
         before_waiting()
-    if rest:
-        yield rest
+    if size:
+        yield b"".join(begun)
 
 
 def is_ndjson(file: BinaryIO, name: str) -> bool:
@@ -220,7 +236,7 @@ def is_ndjson(file: BinaryIO, name: str) -> bool:
         return False
     lines = iter(lambda: file.readline(MAX_LINE + 1), b"")
     first = next((line for line in lines if line.strip()), b"")
-    return any(line.strip() for line in lines) and _is_value(first)
+    return len(first) <= MAX_LINE and any(line.strip() for line in lines) and _is_value(first)
 
 
 def _is_value(line: bytes) -> bool:

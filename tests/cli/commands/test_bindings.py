@@ -145,10 +145,10 @@ def test_input_that_cannot_be_expanded_is_an_error(call, folder, arguments, code
 
 def test_a_file_over_the_limit_is_refused(call, folder) -> None:
     with (folder / "huge").open("wb") as file:
-        file.truncate((64 << 20) + 1)
+        file.truncate((256 << 20) + 1)
     result = call("bindings", "huge")
     assert result.code == 1
-    assert result.err == "error: huge: more than 64 MiB\n"
+    assert result.err == "error: huge: more than 256 MiB; write NDJSON, or select a part of it, such as with jq\n"
 
 
 # keys and recordings

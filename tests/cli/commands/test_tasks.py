@@ -78,6 +78,18 @@ def test_a_graph_lists_tasks_that_would_not_appear_and_draws_the_push(folder: Pa
     ]
 
 
+@pytest.mark.parametrize("name", ["-", "graph.json"])
+def test_a_graph_can_be_one_line_of_more_than_64_mib(folder: Path, name: str) -> None:
+    fetched = TASK | {"payload": {"env": {"MOZ_FETCHES": "x" * (66 << 20)}}}
+    text = json.dumps({"build": {"label": "build", "task": fetched}, "test": {"label": "test", "task": {}}})
+    (folder / "graph.json").write_text(text)
+    done = pulsekit("preview", name, folder=folder, given=text if name == "-" else b"")
+    assert [(record["label"], record["outcome"]) for record in done.records] == [
+        ("build", "stored"),
+        ("test", "dropped"),
+    ]
+
+
 def test_a_message_needs_its_task_in_the_line_or_in_a_file(folder: Path) -> None:
     done = run(folder, "preview", "message.json", "-o", "pretty")
     assert done.status == 1
