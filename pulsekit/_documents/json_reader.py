@@ -1,4 +1,4 @@
-"""Read JSON as Treeherder does, with Python's own decoder: lone surrogates, NaN and 1e999 are accepted.
+"""Read JSON as Treeherder does, with the results of Python's decoder: lone surrogates, NaN and 1e999 are accepted.
 
 It refuses duplicate keys of an object, of which a decoder would drop one, integers of more than 4,300 digits, which the
 decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
@@ -40,6 +40,9 @@ _COMMA = re.compile(r"[ \t\n\r]*+(,?)[ \t\n\r]*+")
 _MEMBER = re.compile(
     rf"(?:({_STRING})[ \t\n\r]*+:[ \t\n\r]*+)?(?:({_STRING}|[^\"{{\[ \t\n\r,\]}}]++){_COMMA.pattern})?", re.DOTALL
 )
+_SPACED = b'": '  # a space after a key, which the canonical form does not have
+_LEAST = 512  # bytes: for a shorter text, the import of orjson takes longer than the decoder
+_MOST = 1024 * 1024  # bytes: a longer text is not a message, and would be in memory twice
 _KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
 
 
@@ -123,6 +126,13 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
     """
     places = Places(text, first_line)
     data = text.encode(errors="surrogatepass")
+    if _LEAST <= len(data) <= _MOST and _SPACED not in data[:_LEAST]:
+        from pulsekit._documents.canonical import read_canonical
+
+        try:
+            return read_canonical(data.rstrip()), places  # 3 KB take 10 µs, and 22 µs with the decoder
+        except ValueError:
+            pass
     if (deep := too_deep_at(data)) is not None:
         place = places.position(len(data[:deep].decode(errors="surrogatepass")))
         reason = f"this JSON is nested too deeply: more than {MAX_DEPTH} levels"

@@ -17,10 +17,10 @@ import orjson
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper_text
 from pulsekit.errors import InvalidMessage, Problem
 
-__all__ = ["decode_body", "encode_payload", "exact_payload", "read_canonical", "unwritable"]
+__all__ = ["ONLY_JSON", "decode_body", "encode_payload", "exact_payload", "load_json", "unwritable"]
 
 # Types that orjson would write as text, although JSON cannot represent them: the standard library refuses them.
-_ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
+ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 # A body without any of these has no number that JSON cannot write again.
 _ODD_NUMBER = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")
@@ -38,18 +38,27 @@ def decode_body(body: bytes) -> Any:
     """
     if not is_deeper_text(body):
         try:
-            if _MANY_DIGITS not in body.translate(_DIGITS):
-                return orjson.loads(body)
-        except orjson.JSONDecodeError:
-            pass  # the other reader accepts more, or has a better message
-        try:
-            # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
-            return json.loads(body.removeprefix(BOM_UTF8).decode())
+            return load_json(body)
         except ValueError:
             pass
     from pulsekit._documents.document import parse_json  # finds the position of the error
 
     return parse_json(body, source="body").value
+
+
+def load_json(text: bytes) -> Any:
+    """Return the value of UTF-8 JSON. `json.loads` has the same result, and takes three times as long.
+
+    Raises:
+        ValueError: Raised when the text is not UTF-8 JSON.
+    """
+    try:
+        if _MANY_DIGITS not in text.translate(_DIGITS):
+            return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass  # the other reader accepts more, or has a better message
+    # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
+    return json.loads(text.removeprefix(BOM_UTF8).decode())
 
 
 def encode_payload(payload: Any) -> bytes:
@@ -59,7 +68,7 @@ def encode_payload(payload: Any) -> bytes:
         InvalidMessage: Raised when JSON cannot represent the payload: NaN, infinity, a set, a loop, too deep.
     """
     try:
-        body = orjson.dumps(payload, option=_ONLY_JSON)
+        body = orjson.dumps(payload, option=ONLY_JSON)
     except (orjson.JSONEncodeError, RecursionError):
         pass  # the other writer accepts more, or has a better message
     else:
@@ -100,19 +109,3 @@ def exact_payload(content: Any) -> Any:
     A publisher refuses JSON text from a program, which probably encoded its payload already.
     """
     return encode_payload(content) if isinstance(content, str) else content
-
-
-def read_canonical(body: bytes) -> Any:
-    """Decode JSON that has exactly the form of `encode_payload`.
-
-    Such JSON is one line without duplicate keys and deep nesting, and its numbers are exact.
-
-    Raises:
-        ValueError: Raised when the body has another form. It may still be JSON.
-    """
-    if is_deeper_text(body):
-        raise ValueError("the body is nested too deeply")
-    value = orjson.loads(body)
-    if orjson.dumps(value) != body:
-        raise ValueError("the body has another form")
-    return value

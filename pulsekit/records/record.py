@@ -18,9 +18,10 @@ import orjson
 
 from pulsekit._amqp.types import Properties
 from pulsekit._documents.bodies import decode_described
+from pulsekit._documents.canonical import read_canonical
 from pulsekit._documents.ndjson import dump_line, escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
-from pulsekit._documents.payloads import encode_payload, read_canonical
+from pulsekit._documents.payloads import encode_payload
 from pulsekit.errors import InvalidMessage
 from pulsekit.messages import CC, Gap, Message
 

@@ -5,6 +5,7 @@ Source: `docs/submitting_data.md` of Treeherder; `treeherder/etl/job_loader.py` 
 
 from __future__ import annotations
 
+import re
 from base64 import urlsafe_b64encode
 from functools import lru_cache
 from typing import Any
@@ -16,6 +17,7 @@ from pulsekit.errors import ConfigurationError, InvalidMessage
 
 __all__ = ["check_destination", "key_follows", "routing_key", "task_of"]
 
+_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 _RESERVED = "_"  # the last word of a job's routing key is reserved
 
 
@@ -93,6 +95,8 @@ def task_of(task_id: str) -> tuple[str, int] | None:
     """
     uuid, _, retry = task_id.partition("/")
     try:
-        return urlsafe_b64encode(UUID(uuid).bytes).decode().rstrip("="), int(retry)
+        # The usual form needs no `UUID`, which takes four times as long.
+        bits = bytes.fromhex(uuid.replace("-", "")) if _UUID.match(uuid) else UUID(uuid).bytes
+        return urlsafe_b64encode(bits).decode().rstrip("="), int(retry)
     except ValueError:
         return None

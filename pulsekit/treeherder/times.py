@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["FIELDS", "Moment", "read_time"]
@@ -51,10 +52,7 @@ def read_time(text: str, today: date | None = None) -> Moment | None:
         today: the day on which Treeherder reads the time; by default today's date in UTC.
     """
     if match := _USUAL.match(text):
-        try:
-            return _moment(datetime.fromisoformat(text), zoned=match[1] is not None)
-        except ValueError:
-            return None
+        return _usual_time(text, zoned=match[1] is not None)
     if len(text) > _MAX_LENGTH and len(text := text.strip()) > _MAX_LENGTH:
         return None
     day = datetime.combine(today or datetime.now(UTC).date(), datetime.min.time())
@@ -64,6 +62,14 @@ def read_time(text: str, today: date | None = None) -> Moment | None:
     # If the result differs on a day with another year, month and day, the text lacks one of them.
     other = datetime(2000 + (day.year == 2000), day.month % 12 + 1, 1 + (day.day == 1))  # noqa: DTZ001 - as `day`
     return moment if moment == _parse(text, other) else moment._replace(complete=False)
+
+
+@lru_cache(1024)  # the linter and the stored form read each time, and so does every message about a task
+def _usual_time(text: str, *, zoned: bool) -> Moment | None:
+    try:
+        return _moment(datetime.fromisoformat(text), zoned=zoned)
+    except ValueError:
+        return None
 
 
 def _parse(text: str, day: datetime) -> Moment | None:

@@ -49,8 +49,13 @@ TreeherderOutcome: TypeAlias = Literal["stored", "dropped", "ignored", "unknown"
 _PUSH = "the push of origin.revision exists"
 _PROJECT = "origin.project is an active repository"
 _CONTENT_TYPE = "the content type of the message is application/json"
-# For a task, Treeherder's handler writes the summary, and the job is not sent as a message.
-_NOT_OF_TASKS = frozenset({"summary-unused", "message-large"})
+# A task cannot break these rules: Treeherder's handler writes the fields, and the job is not sent as a message.
+_NOT_OF_TASKS = frozenset(
+    {
+        "key-mismatch", "log-unparsed", "machine-unnamed", "message-large", "owner-missing", "result-early",
+        "result-missing", "summary-unused",
+    }
+)  # fmt: skip
 _COMPRESSION = "compression"  # kombu's header
 
 _ASSUMED = {  # by whether the content type and the repositories are known
@@ -128,6 +133,7 @@ class Judge:
         self._linter = Linter(self._off)
         self._schema = load_schema(TODAY)
         self._of_tasks: Judge | None = None
+        self._context = self._context_of_job = NOTHING  # the last context of a task, and of its job
 
     def begin(self) -> None:
         """Start a new stream: forget the states of all jobs."""
@@ -223,9 +229,10 @@ class Judge:
             if predicted.findings:
                 return Verdict("dropped", (), predicted.findings, "")
             return Verdict("unknown", (UNKNOWN_TASK,), (), "", predicted.assumptions)
-        if context.content_type != JSON_TYPE or context.routing_key is not None:  # of the message, not of the job
-            context = replace(context, content_type=JSON_TYPE, routing_key=None)
-        verdict = self._judge_of(message)._judge(predicted.job, context, (), 0, most)  # noqa: SLF001 - the same class
+        if context is not self._context:  # all tasks of a file have the same
+            self._context = context
+            self._context_of_job = replace(context, content_type=JSON_TYPE, routing_key=None)  # those of the message
+        verdict = self._judge_of(message)._judge(predicted.job, self._context_of_job, (), 0, most)  # noqa: SLF001 - the same class
         if not (verdict.problems or verdict.findings or predicted.assumptions):
             return verdict
         return replace(

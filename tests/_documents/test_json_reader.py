@@ -104,3 +104,28 @@ def test_every_value_has_a_position(value: Any, chance: random.Random) -> None:
         pointer = "".join(f"/{token.replace('~', '~0').replace('/', '~1')}" for token in path)
         assert document.locate(pointer) == (before.count("\n") + 1, len(before) - before.rfind("\n"))
         assert document.locate(f"{pointer}/ nowhere\n") == document.locate(pointer)
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
+VALUES = st.recursive(
+    SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=8), inner), max_leaves=8
+)
+
+
+@given(VALUES, st.booleans())
+def test_a_long_line_has_the_value_that_python_reads(value: Any, escapes: bool) -> None:
+    line = json.dumps({"value": value, "filler": "x" * 600}, separators=(",", ":"), ensure_ascii=escapes)
+    assert repr(parse_json(line.encode(errors="surrogatepass") if escapes else line).value) == repr(json.loads(line))
+
+
+@pytest.mark.parametrize(
+    "odd", ['"a":1,"a":2', '"a":NaN', '"a":1e999', '"a":-0', '"a":1.10', '"a":123456789012345678901', r'"a":"\ud800"']
+)
+def test_an_odd_value_of_a_long_line_is_read_like_that_of_a_short_one(odd: str) -> None:
+    def outcome(text: str) -> str:
+        try:
+            return repr(parse_json(text).value["a"])  # type: ignore[index, call-overload]
+        except DocumentError as error:
+            return error.reason
+
+    assert outcome(f'{{{odd},"filler":"{"x" * 600}"}}') == outcome(f"{{{odd}}}")

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulsekit import ConfigurationError, DocumentError, InvalidMessage
+from pulsekit._documents.canonical import read_canonical
 from pulsekit._documents.document import parse_json, parse_yaml
 from pulsekit._documents.nesting import MAX_DEPTH, is_deeper, is_deeper_text
-from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical
+from pulsekit._documents.payloads import decode_body, encode_payload
 from pulsekit.schemas.edits import Edits
 from pulsekit.schemas.schema import load_schema
 

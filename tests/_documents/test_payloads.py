@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pulsekit
-from pulsekit._documents.payloads import decode_body, encode_payload, read_canonical
+from pulsekit._documents.canonical import read_canonical
+from pulsekit._documents.payloads import decode_body, encode_payload
 
 TEXT = st.text(st.characters(codec=None))  # with lone surrogates
 NUMBERS = st.integers() | st.integers(2**63 - 3, 2**64 + 3) | st.floats() | st.integers(-(2**63) - 3, 3 - 2**63)

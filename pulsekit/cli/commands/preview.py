@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pulsekit._documents.ndjson import dump_quickly
 from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.payloads import check_given, read_all
 from pulsekit.cli.input.tasks import IngestOption, RepositoriesOption, TaskOption, load_repositories, load_tasks
@@ -95,7 +96,7 @@ class _Preview:
         *,
         details: bool,
     ) -> None:
-        self._out, self._print_report = writer(None if chosen is None else Form(chosen))
+        self._out, self._print_report = writer(None if chosen is None else Form(chosen), dump=dump_quickly)
         self._edits = edits
         self._context = context
         self._tasks = tasks

@@ -49,17 +49,20 @@ class Output:
     Args:
         chosen: the format. The default is `pretty` on a terminal, else NDJSON.
         live: flush each line; else lines are buffered.
+        dump: encodes a record as NDJSON without the line end, by default `dump_line`.
 
     Raises:
         OSError: Raised when stdout is closed.
     """
 
-    def __init__(self, chosen: Format | None = None, *, live: bool = False) -> None:
+    def __init__(
+        self, chosen: Format | None = None, *, live: bool = False, dump: Callable[[Any], str] | None = None
+    ) -> None:
         if sys.stdout is None:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF), "<stdout>")
         self._stream = sys.stdout
         self._live = live
-        self._dump: Callable[[Any], str] | None = None
+        self._dump = dump
         terminal = self._stream.isatty()
         self._terminal = terminal
         self._coloured = wants_colours(self._stream)

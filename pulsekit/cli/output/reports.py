@@ -43,16 +43,19 @@ class PayloadReport(NamedTuple):
     outcome: str | None = None
 
 
-def writer(form: Form | None) -> tuple[Output, Callable[[PayloadReport], None]]:
+def writer(
+    form: Form | None, *, dump: Callable[[Any], str] = dump_line
+) -> tuple[Output, Callable[[PayloadReport], None]]:
     """Return an output, and a function that writes a report to it.
 
     Args:
         form: the format. The default is `pretty` on a terminal, else NDJSON.
+        dump: encodes a record as NDJSON without the line end.
     """
     if form is Form.GITHUB:
         out = Output(Format.PRETTY)
         return out, lambda report: _annotate(out, report)
-    out = Output(None if form is None else Format(form))
+    out = Output(None if form is None else Format(form), dump=dump)
     if out.pretty:
         return out, lambda report: _print_report(out, report)
     return out, lambda report: out.record(report_record(report))

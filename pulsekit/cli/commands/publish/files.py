@@ -16,8 +16,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pulsekit._documents.canonical import read_canonical
 from pulsekit._documents.document import parse_documents, parse_json
-from pulsekit._documents.payloads import decode_body, read_canonical
+from pulsekit._documents.payloads import decode_body
 from pulsekit.cli.input.files import bounded_lines, check_seekable, read_input
 from pulsekit.cli.input.payloads import is_ndjson
 from pulsekit.errors import DocumentError, InvalidInput

@@ -1,0 +1,27 @@
+"""Read JSON in the form in which `payloads.encode_payload` and `tail` write it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from pulsekit._documents.nesting import is_deeper_text
+
+__all__ = ["read_canonical"]
+
+
+def read_canonical(body: bytes) -> Any:
+    """Decode JSON that has exactly the form of `encode_payload`.
+
+    Such JSON is one line without duplicate keys and deep nesting, and its numbers are exact.
+
+    Raises:
+        ValueError: Raised when the body has another form. It may still be JSON.
+    """
+    if is_deeper_text(body):
+        raise ValueError("the body is nested too deeply")
+    value = orjson.loads(body)
+    if orjson.dumps(value) != body:
+        raise ValueError("the body has another form")
+    return value
