@@ -16,7 +16,7 @@ from support.children import Child
 from support.command import environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 __all__ = ["CTRL_C", "SGR", "Terminal"]
@@ -26,11 +26,11 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")  # what a painted line has, and all that a p
 
 _PATIENCE = 40  # seconds; a tenth of one is usual
 # The terminal has to be the controlling one of a session of its own, or Ctrl-C would be a character like any other.
-_LAUNCH = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execv(sys.executable, sys.argv[1:])"
+_LAUNCH = "import os, sys; os.close(os.open(os.ttyname(0), os.O_RDWR)); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 class Terminal:
-    """Run pulsekit on a terminal, for input and all output, within the block.
+    """Run pulsekit, or another program, on a terminal, for input and all output, within the block.
 
     Attributes:
         process: the command.
@@ -44,14 +44,14 @@ class Terminal:
         url: str | None = None,
         columns: int = 100,
         extra: Mapping[str, str] | None = None,
+        program: Sequence[str] = (sys.executable, "-m", "pulsekit"),
     ) -> None:
         self._ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, columns, 0, 0))
         settings = environment(folder, url, {"TERM": "xterm-256color", **(extra or {})})
         settings.pop("COLUMNS")
-        command = (sys.executable, "-m", "pulsekit", *arguments)
         self.process = Child(
-            (sys.executable, "-IS", "-c", _LAUNCH, *command),
+            (sys.executable, "-IS", "-c", _LAUNCH, *program, *arguments),
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,

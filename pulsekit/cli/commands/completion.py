@@ -53,6 +53,7 @@ _pulsekit() {
     local value about
     local -a whole open
     while IFS=$'\t' read -r value about; do
+        value="${value//\\/\\\\}"
         if [[ $value == *[/:=] ]]; then
             open+=("${value//:/\\:}${about:+:$about}")
         else
@@ -75,16 +76,13 @@ else
 fi
 """,
     Shell.FISH: r"""
-function __pulsekit_complete
+function __pulsekit_find
     set -l words (commandline -opc)
-    set -l found (env _PULSEKIT_COMPLETE=fish $words (commandline -ct) 2>/dev/null)
-    if test (count $found) -gt 0
-        printf '%s\n' $found
-    else
-        __fish_complete_path (commandline -ct)
-    end
+    set -g __pulsekit_found (env _PULSEKIT_COMPLETE=fish $words (commandline -ct) 2>/dev/null)
+    test (count $__pulsekit_found) -gt 0
 end
-complete --command pulsekit --no-files --keep-order --arguments '(__pulsekit_complete)'
+complete --command pulsekit --condition __pulsekit_find --no-files --keep-order \
+    --arguments '(printf "%s\n" $__pulsekit_found)'
 """,
 }
 

@@ -47,6 +47,8 @@ def answer(root: Any, shell: str, words: Sequence[str]) -> None:
         words = words[1:] or [""]
     else:
         words, quote = words or [""], ""
+        if shell == "fish":  # which passes the incomplete word as it was typed
+            words = [*words[:-1], _split(words[-1])[0][-1]]
     *given, incomplete = words
     name, equals, value = incomplete.partition("=")
     if equals and name.startswith("--") and "--" not in given:  # --option=value is one word
@@ -322,7 +324,8 @@ _NAMES: dict[str, Callable[[Settings, Any], Iterable[str]]] = {
 
 
 def _is_harmless(text: str) -> bool:
-    return len(text.encode(errors="replace")) <= _MOST and clean(text) == text and not any(map(str.isspace, text))
+    spaces = {" "}.union(filter(str.isspace, text))
+    return len(text.encode(errors="replace")) <= _MOST and clean(text) == text and spaces == {" "}
 
 
 def _split(line: str) -> tuple[list[str], str]:
@@ -351,8 +354,14 @@ def _split(line: str) -> tuple[list[str], str]:
 
 
 def _quoted(text: str, quote: str) -> str:
-    """Escape a text for bash, inside an open quote or outside."""
+    """Escape a text for bash, inside an open quote or outside.
+
+    In an open quote, bash adds the closing one unless the text seems to end with it.
+    """
     if quote == "'":
-        return text.replace("'", r"'\''")
-    special = _INTERPRETED if quote else _NOT_PLAIN
-    return special.sub(r"\\\g<0>", text)
+        escaped = text.replace("'", r"'\''")
+    else:
+        escaped = (_INTERPRETED if quote else _NOT_PLAIN).sub(r"\\\g<0>", text)
+        if quote:
+            escaped = escaped.replace(r"\!", r'"\!"')  # between double quotes, bash keeps the backslash of \!
+    return escaped + quote if quote and escaped.endswith(quote) else escaped
