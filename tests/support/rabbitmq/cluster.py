@@ -57,13 +57,13 @@ class Cluster:
         hosts = ",".join(f"{node.host}:{node.port}" for node in nodes or self.nodes)
         return urlunsplit(parts._replace(netloc=f"{login}@{hosts}"))
 
-    def leader_of(self, queue: str) -> PrivateNode:
-        """Return the node of a quorum queue's leader, from a node that is up.
+    def leader_of(self, queue: str, asked: PrivateNode | None = None) -> PrivateNode:
+        """Return the node of a quorum queue's leader, from a node; by default the first one that is up.
 
         Raises:
             RuntimeError: the queue has no leader at the moment.
         """
-        asked = next(node for node in self.nodes if node.is_up)
+        asked = asked or next(node for node in self.nodes if node.is_up)
         name = asked.eval(
             f'{{ok, Queue}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<"/">>, queue, <<"{queue}">>))',
             "[{leader, Leader}] = rabbit_amqqueue:info(Queue, [leader])",

@@ -36,12 +36,18 @@ class Home:
     """What the nodes of one cluster share: a folder with their cookie, and a private epmd.
 
     At the end of the block no process, file or port is left, even if the process that opened it was killed.
+
+    Args:
+        host: the address of its nodes.
+        peer: the home of other nodes of the same cluster, on another host.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = HOST, *, peer: Home | None = None) -> None:
         self.root = Root.chosen()
+        self.host = host
         self._given: set[int] = set()
-        (self._epmd_port,) = self.ports(1)
+        self._cookie: str = peer._cookie if peer else secrets.token_hex(16)
+        self._epmd_port: int = peer._epmd_port if peer else self.ports(1)[0]
         self._owned = ExitStack()
 
     def __enter__(self) -> Self:
@@ -52,11 +58,11 @@ class Home:
             self._owned.callback(shutil.rmtree, self.folder, ignore_errors=True)
             cookie = self.folder / ".erlang.cookie"
             cookie.touch(mode=0o600)
-            cookie.write_text(secrets.token_hex(16))
+            cookie.write_text(self._cookie)
             log = self.folder / "epmd.log"
             # Process groups of their own: Ctrl-C at a terminal is for the tests alone.
             self._epmd = self._start(
-                ("epmd", "-port", str(self._epmd_port), "-address", HOST), self.environment, self.folder, log, 0
+                ("epmd", "-port", str(self._epmd_port), "-address", self.host), self.environment, self.folder, log, 0
             )
             self._owned.callback(self._epmd.wait)
             self._owned.callback(self._epmd.kill)
@@ -67,7 +73,7 @@ class Home:
             )
             self._owned.callback(janitor.communicate)
             # Before a node looks for it: where Erlang finds no epmd, it leaves a daemon behind.
-            wait_until(_listens, self._epmd_port, self._epmd, log)
+            wait_until(_listens, (self.host, self._epmd_port), self._epmd, log)
             self._owned = self._owned.pop_all()
         return self
 
@@ -86,7 +92,7 @@ class Home:
             "PATH": PATH,
             "HOME": str(self.folder),
             "LC_ALL": "C.UTF-8",
-            "ERL_EPMD_ADDRESS": HOST,
+            "ERL_EPMD_ADDRESS": self.host,
             "ERL_EPMD_PORT": str(self._epmd_port),
         }
 
@@ -100,7 +106,7 @@ class Home:
         with ExitStack() as held:
             for port in random.SystemRandom().sample(range(20_000, 32_000), 1_000):
                 with suppress(OSError):
-                    held.enter_context(socket.create_server((HOST, port)))
+                    held.enter_context(socket.create_server((self.host, port)))
                     if port not in self._given:
                         free.append(port)
                 if len(free) == number:
@@ -129,14 +135,16 @@ class Home:
             )
 
 
-def wait_until(answers: Callable[[int], bool], port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def wait_until(
+    answers: Callable[[tuple[str, int]], bool], address: tuple[str, int], process: subprocess.Popen[bytes], log: Path
+) -> None:
     """Wait until a process listens.
 
     Raises:
         RuntimeError: Raised when it ended or did not listen in time. The message has the end of its log.
     """
     deadline = time.monotonic() + _BOOT_SECONDS
-    while not answers(port):
+    while not answers(address):
         if process.poll() is not None:
             raise RuntimeError(f"{process.args!r} ended while it started\n{_end_of(log)}")
         if time.monotonic() > deadline:
@@ -144,16 +152,16 @@ def wait_until(answers: Callable[[int], bool], port: int, process: subprocess.Po
         time.sleep(0.05)  # no event reports that a port opens
 
 
-def speaks_amqp(port: int) -> bool:
+def speaks_amqp(address: tuple[str, int]) -> bool:
     """Send the AMQP 0-9-1 header and return whether a method frame, Connection.Start, is the answer (§4.2.2)."""
-    with suppress(OSError), socket.create_connection((HOST, port), timeout=1) as connection:
+    with suppress(OSError), socket.create_connection(address, timeout=1) as connection:
         connection.sendall(b"AMQP\x00\x00\x09\x01")
         return connection.recv(1) == b"\x01"
     return False
 
 
-def _listens(port: int) -> bool:
-    with suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+def _listens(address: tuple[str, int]) -> bool:
+    with suppress(OSError), socket.create_connection(address, timeout=1):
         return True
     return False
 

@@ -13,12 +13,11 @@ from support.rabbitmq.root import SCRIPTS, Root
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from typing import Self
 
 __all__ = ["PrivateNode", "lacking", "running"]
 
-_ON_LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"
 _END_SECONDS = 30.0
 
 
@@ -28,16 +27,25 @@ class PrivateNode(RabbitMQ):
     Args:
         home: the home of the node; by default a new one.
         name: the name, unique in the home.
-        joins: a running node of the same home, whose cluster it joins.
+        joins: a node of the same home or of its peer, whose cluster it joins. It runs when this one starts.
+        settings: further lines of `rabbitmq.conf`.
     """
 
-    def __init__(self, home: Home | None = None, *, name: str = "pulsekit", joins: PrivateNode | None = None) -> None:
+    def __init__(
+        self,
+        home: Home | None = None,
+        *,
+        name: str = "pulsekit",
+        joins: PrivateNode | None = None,
+        settings: Sequence[str] = (),
+    ) -> None:
         self._home = home or Home()
         self._has_own_home = home is None
         port, self._dist_port = self._home.ports(2)
-        super().__init__(HOST, port, "guest", "guest")
-        self.name = f"{name}@localhost"
+        super().__init__(self._home.host, port, "guest", "guest")
+        self.name = f"{name}@{'localhost' if self.host == HOST else self.host}"
         self._joins = joins
+        self._settings = settings
         self._owned = ExitStack()
         self._node: subprocess.Popen[bytes] | None = None
 
@@ -96,7 +104,7 @@ class PrivateNode(RabbitMQ):
         """
         self.launch()
         assert self._node
-        wait_until(speaks_amqp, self.port, self._node, self._log)
+        wait_until(speaks_amqp, (self.host, self.port), self._node, self._log)
 
     def stop(self) -> None:
         """Ask the node to shut down, as an administrator would, and wait until it has."""
@@ -129,7 +137,7 @@ class PrivateNode(RabbitMQ):
         return run((*self.ctl_command, "-q", *args))
 
     def _furnish(self) -> None:
-        settings = ["disk_free_limit.absolute = 1MB"]
+        settings = ["disk_free_limit.absolute = 1MB", *self._settings]
         if self._joins is not None:
             settings += [
                 "cluster_formation.peer_discovery_backend = classic_config",
@@ -139,14 +147,16 @@ class PrivateNode(RabbitMQ):
         (self.folder / "enabled_plugins").write_text("[].\n")
 
     def _environment(self) -> dict[str, str]:
+        on_host = f"-kernel inet_dist_use_interface {{{self.host.replace('.', ',')}}}"
         return self._home.environment | {
             "RABBITMQ_ALLOW_INPUT": "1",  # the shell script then becomes the node, so that the node can be killed
             "RABBITMQ_NODENAME": self.name,
-            "RABBITMQ_NODE_IP_ADDRESS": HOST,
+            "RABBITMQ_USE_LONGNAME": "false" if self.host == HOST else "true",
+            "RABBITMQ_NODE_IP_ADDRESS": self.host,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self._dist_port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": _ON_LOOPBACK,
-            "RABBITMQ_CTL_ERL_ARGS": _ON_LOOPBACK,
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": on_host,
+            "RABBITMQ_CTL_ERL_ARGS": on_host,
             "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
             "RABBITMQ_LOGS": "-",  # to stdout, which is node.log: there a failed boot is told as well
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
