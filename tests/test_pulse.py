@@ -70,19 +70,6 @@ async def test_an_unresponsive_host_times_out() -> None:
         assert time.monotonic() - began < 5
 
 
-async def test_a_server_without_amqp_is_reported() -> None:
-    async def http(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(8)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-        await writer.wait_closed()
-
-    server = await asyncio.start_server(http, "127.0.0.1", 0)
-    async with server:
-        port = server.sockets[0].getsockname()[1]
-        assert isinstance(await refusal(f"amqp://u:p@127.0.0.1:{port}/"), pulsekit.NetworkError)
-
-
 @pytest.mark.parametrize(
     ("code", "words", "expected"),
     [

@@ -39,10 +39,14 @@ def check_callback(name: str, callback: object) -> None:
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback, if there is one, and log its exception."""
+    """Call a callback, if there is one, and log its exception. A coroutine that it returns is an error, too."""
     if callback is None:
         return
     try:
-        callback(*args)
+        returned = callback(*args)
     except Exception:
         log.exception("a callback failed")
+    else:
+        if inspect.iscoroutine(returned):
+            returned.close()
+            log.error("a callback returned the coroutine %s, which is not awaited", returned.__qualname__)

@@ -230,7 +230,7 @@ class Connection:
                 await link.lost()
                 self._link = None
                 self._backoff.connected_for(loop.time() - since)
-                reason = "" if link.ended_by is None else f": {link.ended_by}"
+                reason = link.lost_by and f": {link.lost_by}"
                 log.warning("%s lost the connection to %s%s", self.name, self._broker, reason)
                 await link.close()
             self._enter(State.BACKING_OFF)
@@ -290,11 +290,12 @@ class Connection:
         connection.kwargs["transport_factory"] = transport
         try:
             async with asyncio.timeout(seconds):
-                await run_cancellable(connection.connect())
+                await run_cancellable(connection.connect(), doing=f"connect to {broker}")
             link = Link(self.epoch + 1, connection, broker.user, transport)
         except FOREIGN as error:
             await connection.close()
-            raise map_connect_error(error, broker, self._timeout, transport.refusal) from error
+            foreign = transport.router.foreign if transport.router is not None else ""
+            raise map_connect_error(error, broker, self._timeout, transport.refusal, foreign) from error
         except BaseException:
             if transport.router is not None:  # aio-pika closes only a connection that it has opened completely
                 transport.router.abort()

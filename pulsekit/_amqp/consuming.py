@@ -176,7 +176,8 @@ class ConsumeChannel(FrameChannel):
         doing = declaring = f"declare the queue {declaration.queue}"
         binding: tuple[str, str] | None = None
         try:
-            await run_cancellable(channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT))
+            qos = channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
+            await run_cancellable(qos, doing="set the prefetch")
             await methods.declare_queue(
                 channel,
                 declaration.queue,

@@ -104,7 +104,7 @@ def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> 
 
 
 def map_connect_error(
-    error: BaseException, broker: Broker, timeout: float, refusal: Close | None = None
+    error: BaseException, broker: Broker, timeout: float, refusal: Close | None = None, foreign: str = ""
 ) -> PulsekitError:
     """Return the pulsekit exception for an error while connecting.
 
@@ -113,8 +113,11 @@ def map_connect_error(
         broker: the address. The message never contains its password.
         timeout: seconds that were allowed.
         refusal: connection.close, if the broker sent it.
+        foreign: the beginning of what the server sent, if it is not AMQP.
     """
     text = _words(error)
+    if foreign:
+        return Unreachable(f"cannot connect to {broker}: the server does not speak AMQP 0-9-1: it sent '{foreign}'")
     if isinstance(error, TimeoutError):
         return ConnectTimeout(
             f"{broker} did not answer within {timeout:g} s: is it an AMQP broker, and the port right? "
@@ -135,6 +138,8 @@ def map_connect_error(
             code=close.code,
             text=close.text,
         )
+    if refusal is not None:
+        return Unreachable(f"cannot connect to {broker}: it closed the connection: {refusal}")
     return Unreachable(f"cannot connect to {broker}: {_network_words(error, broker)}")
 
 

@@ -13,7 +13,7 @@ from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME_MAX, METHOD, UNBLOCKED
 from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import short_string
-from pulsekit.errors import ConfigurationError, ConnectionLost, PulsekitError, printable
+from pulsekit.errors import BrokerRefused, ConfigurationError, ConnectionLost, PulsekitError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,6 +69,8 @@ class Link:
         self._connection = connection
         self._aiormq = connection.transport.connection
         self.server: dict[str, object] = dict(self._aiormq.server_properties or {})
+        if not isinstance(self.server.get("capabilities"), dict):  # aiormq requires them; AMQP 0-9-1 does not
+            self._aiormq.server_properties = {**self._aiormq.server_properties, "capabilities": {}}
         self.frame_max: int = self._aiormq.connection_tune.frame_max or FRAME_MAX  # 0 means no limit
         self.channel_max: int = self._aiormq.connection_tune.channel_max or _CHANNELS
         self.heartbeat: int = self._aiormq.connection_tune.heartbeat
@@ -132,6 +134,11 @@ class Link:
         """Whether the connection was lost or closed."""
         return self._aiormq.is_closed
 
+    @property
+    def lost_by(self) -> str:
+        """Why the connection was lost, or an empty text if this is unknown."""
+        return self.router.lost_by if self.ended_by is None else str(self.ended_by)
+
     async def lost(self) -> None:
         """Wait until the connection is lost or closed. The wait can be cancelled."""
         await asyncio.wait([self._aiormq.closing])
@@ -142,6 +149,7 @@ class Link:
         The channel is aiormq's, because aio-pika's connection keeps a reference to every channel it has opened.
 
         Raises:
+            BrokerRefused: Raised when confirms are requested and the broker has none.
             ConfigurationError: Raised when the connection has as many channels as the broker allows. Nothing was sent:
                 the broker would close the connection (530).
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
@@ -152,9 +160,13 @@ class Link:
                 "broker allows (channel_max): close publishers and consumers that are no longer used, or open another "
                 "connection with pulsekit.connect()"
             )
+        if confirms and not self._aiormq.publisher_confirms:
+            raise BrokerRefused("this broker does not confirm messages (publisher_confirms): use RabbitMQ", code=540)
         try:
             async with asyncio.timeout(OPERATION_TIMEOUT):
-                channel = await run_cancellable(self._aiormq.channel(publisher_confirms=confirms), self._release)
+                channel = await run_cancellable(
+                    self._aiormq.channel(publisher_confirms=confirms), self._release, doing="open a channel"
+                )
         except FOREIGN as error:
             raise map_error(error, "open a channel", reconnects=True) from error
         except RuntimeError as error:  # aiormq raises this when the connection is closed

@@ -15,7 +15,7 @@ from pamqp import commands
 
 from pulsekit._amqp.link import OPERATION_TIMEOUT
 from pulsekit._amqp.tasks import run_cancellable
-from pulsekit.errors import ConfigurationError
+from pulsekit.errors import ConfigurationError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Mapping
@@ -144,4 +144,6 @@ async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float 
         frame.marshal()  # if aiormq's own call raised the exception, the whole connection would end
     except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
-    return await run_cancellable(channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout))
+    answer = channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout)
+    name = fields["queue"] if "queue" in fields else fields["exchange"]
+    return await run_cancellable(answer, doing=f"{method.name.rpartition('.')[2].lower()} {printable(name)}")

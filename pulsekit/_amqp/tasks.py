@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,19 +20,28 @@ __all__ = ["end_task", "run_cancellable", "run_in_daemon", "set_outcome"]
 
 T = TypeVar("T")
 
+log = logging.getLogger("pulsekit")
+
+_SLOW = 2.0  # seconds; an answer usually takes milliseconds
 _PATIENCE = 5.0  # seconds until the task is cancelled again; closing a channel needs at most 3
 
 
-async def run_cancellable(coroutine: Coroutine[Any, Any, T], discard: Callable[[T], object] | None = None) -> T:
+async def run_cancellable(
+    coroutine: Coroutine[Any, Any, T], discard: Callable[[T], object] | None = None, *, doing: str = ""
+) -> T:
     """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
     Args:
         coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
         discard: called with the result if the coroutine returned one although it was cancelled.
+        doing: what the broker should do. A warning says so if it has not answered for `_SLOW` seconds.
     """
     task = asyncio.ensure_future(coroutine)
     try:
-        await asyncio.wait([task])
+        await asyncio.wait([task], timeout=_SLOW if doing else None)
+        if not task.done():
+            log.warning("the broker has not answered for %g s: still waiting to %s", _SLOW, doing)
+            await asyncio.wait([task])
     except asyncio.CancelledError:
         try:
             await end_task(task)

@@ -11,8 +11,8 @@ Invariants:
 
 - Every byte is either consumed by one handler, or passed to aiormq once and in order.
 - `_incomplete` is the beginning of one frame; complete frames are never kept.
-- If data are not an AMQP frame, or a handler cannot read them, they and all later data go to aiormq unread (`_in_sync`
-  is False). aiormq then reports the protocol error and closes the connection.
+- If data are not an AMQP frame, or a handler cannot read them, the connection is aborted at once, and `lost_by` quotes
+  them. aiormq would wait for the bytes that such a frame seems to announce.
 - While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
@@ -54,6 +54,7 @@ if frames_log.level == logging.NOTSET:
 
 _FRAME_TYPES = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
 _MAX_PAYLOAD = 1 << 24  # bytes; a larger size means that the data are not AMQP
+_QUOTED = 30  # bytes of data that are not AMQP
 _HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while only our own frames arrive
 
 
@@ -84,13 +85,15 @@ class FrameRouter(asyncio.StreamReaderProtocol):
 
     Attributes:
         received_data: set to True whenever data arrive. The heartbeat check resets it.
+        lost_by: why the connection was lost, apart from a connection.close of the broker, once that is known.
+        foreign: the beginning of the data that are not AMQP, once they have arrived.
     """
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         super().__init__(reader)
         self._handlers: dict[int, FrameHandler] = {}
         self._incomplete = b""
-        self._in_sync = True
+        self.lost_by = self.foreign = ""
         self.received_data = True
         self._heartbeat_at = 0.0
         self._buffer_full = self._blocked = False
@@ -107,19 +110,20 @@ class FrameRouter(asyncio.StreamReaderProtocol):
     def data_received(self, data: bytes) -> None:
         """Dispatch the complete frames; see the module."""
         self.received_data = True
-        if not self._in_sync:
-            super().data_received(data)
+        if self.foreign:
             return
         if self._incomplete:
             data = self._incomplete + data
         at, size, handled = 0, len(data), False
         for_aiormq: list[bytes] = []
-        while size - at >= 7:
+        while at < size:
+            if size - at < 7:
+                if data[at] not in _FRAME_TYPES:
+                    self._refuse(data[at:])
+                break
             kind, channel, length = FRAME.unpack_from(data, at)
             if kind not in _FRAME_TYPES or length > _MAX_PAYLOAD:
-                self._in_sync = False
-                for_aiormq.append(data[at:])
-                at = size
+                self._refuse(data[at:])
                 break
             end = at + 8 + length
             if end > size:
@@ -128,9 +132,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
             try:
                 handled_to = handler.handle_frame(kind, data, at + 7, end - 1) if handler is not None else 0
             except (LookupError, ValueError, struct.error):  # the payload is too short for its method
-                self._in_sync = False
-                for_aiormq.append(data[at:])
-                at = size
+                self._refuse(data[at:end])
                 break
             if handled_to:
                 handled, at = True, handled_to
@@ -147,8 +149,21 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         if self._full:
             self._set_reading()  # the stream reader of aiormq may have resumed reading
 
+    def _refuse(self, data: bytes) -> None:
+        """End the connection because of data that are not AMQP."""
+        self.foreign = printable(data[:_QUOTED].decode("latin-1")) + "…" * (len(data) > _QUOTED)
+        self.lost_by = f"it sent data that are not AMQP 0-9-1: '{self.foreign}'"
+        self.abort()
+
+    def eof_received(self) -> bool | None:
+        """Keep the reason: the broker closed the connection, maybe after a connection.close."""
+        self.lost_by = self.lost_by or "the other side closed it, and gave no reason"
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Inform the handlers at once, before any message of the lost connection is used."""
+        if exc is not None:
+            self.lost_by = self.lost_by or printable((isinstance(exc, OSError) and exc.strerror) or str(exc))
         for handler in list(self._handlers.values()):
             handler.connection_lost()
         super().connection_lost(exc)
@@ -186,8 +201,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
 
     def keep_alive(self) -> None:
         """Pass a heartbeat to aiormq, which would close a connection that is not read as dead."""
-        if self._in_sync:
-            super().data_received(HEARTBEAT)
+        super().data_received(HEARTBEAT)
 
     def _set_reading(self) -> None:
         if self._output is None or self._output.is_closing():

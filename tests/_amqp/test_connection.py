@@ -235,8 +235,8 @@ async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: py
         assert (await pulse.link()).epoch == 1
 
 
-async def answers(steps: list[bytes], then: asyncio.Event | None = None, last: bytes = b"") -> asyncio.Server:
-    """Serve: after each thing that a client sends, the next answer; and the last one after an event."""
+async def answers(steps: list[bytes], then: asyncio.Event | None = None, last: bytes | None = b"") -> asyncio.Server:
+    """Serve: after each thing that a client sends, the next answer; and after an event the last one, or the end."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -245,6 +245,9 @@ async def answers(steps: list[bytes], then: asyncio.Event | None = None, last: b
                 writer.write(step)
             if then is not None:
                 await then.wait()
+                if last is None:
+                    writer.close()
+                    return
                 writer.write(last)
             while await reader.read(4096):
                 pass
@@ -289,15 +292,86 @@ async def test_a_broker_can_block_publishers_as_soon_as_it_is_connected(
     assert "blocks publishers: gone\\nERROR root" in caplog.text
 
 
-@pytest.mark.parametrize("steps", [[CLOSE], [START, CLOSE], [START, TUNE + CLOSE], [START, TUNE, CLOSE]])
-async def test_the_text_of_a_broker_is_one_line(steps: list[bytes]) -> None:
+async def attempt(steps: list[bytes], timeout: float = 30) -> pulsekit.PulsekitError:
+    """Connect to a server that sends these answers, and return the error."""
     async with await answers(steps) as server:
         url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         with pytest.raises(pulsekit.PulsekitError) as caught:
-            async with pulsekit.connect(url, timeout=2) as pulse:
+            async with pulsekit.connect(url, timeout=timeout) as pulse:
                 await pulse.link()
-    assert str(caught.value).isprintable()
-    lines = "".join(traceback.format_exception(caught.value)).splitlines()
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 400 Bad Request",
+        b"SSH-2.0-OpenSSH_9.2",
+        b"AMQP\x03\x01\x00\x00",
+        b"\x15\x03\x03\x00\x02\x02F",  # an alert of TLS
+        b"\x01\x00\x00\xff\xff\xff\xff",  # a frame of four gigabytes
+        b"\x00" * 30,
+        b"x",
+    ],
+)
+@pytest.mark.parametrize("steps", [[], [START], [START, TUNE]], ids=["greeting", "login", "virtual host"])
+async def test_a_server_without_amqp_is_reported_by_its_first_bytes(steps: list[bytes], data: bytes) -> None:
+    error = await attempt([*steps, data])  # the server does not close the connection
+    assert isinstance(error, pulsekit.Unreachable)
+    quoted = data.decode("latin-1").encode("unicode_escape").decode()
+    assert "does not speak AMQP 0-9-1: it sent" in str(error)
+    assert str(error).isprintable()
+    assert quoted[:20] in str(error).replace("ÿ", "\\xff")
+
+
+async def test_a_close_in_the_place_of_a_greeting_is_reported_with_its_reason() -> None:
+    error = await attempt([method(50, struct.pack(">H", 320) + short("CONNECTION_FORCED - maintenance") + b"\0" * 4)])
+    assert isinstance(error, pulsekit.Unreachable)
+    assert str(error).endswith("it closed the connection: 320 CONNECTION_FORCED - maintenance")
+
+
+@pytest.mark.parametrize(
+    ("last", "reason"),
+    [
+        (CLOSE, "320 gone"),
+        (b"HTTP/1.1 400", "it sent data that are not AMQP 0-9-1: 'HTTP/1.1 400'"),
+        (None, "the other side closed it, and gave no reason"),
+    ],
+)
+async def test_a_lost_connection_is_reported_with_its_reason(
+    last: bytes | None, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    states, now = States(), asyncio.Event()
+    async with await answers([START, TUNE, OPEN_OK], now, last) as server:
+        url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with pulsekit.connect(url, on_state=states, timeout=5) as pulse:
+            await pulse.link()
+            now.set()
+            await states.until(State.BACKING_OFF)
+    assert f"lost the connection to amqp://u:***@127.0.0.1:{url.rpartition(':')[2]}: {reason}" in caplog.text
+
+
+async def test_a_broker_without_confirms_is_named() -> None:
+    async with await answers([START, TUNE, OPEN_OK]) as server:
+        url = f"amqp://u:p@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        async with pulsekit.connect(url, timeout=5) as pulse:
+            with pytest.raises(pulsekit.BrokerRefused, match="does not confirm messages"):
+                await pulse.publisher("exchange/u/x").publish({}, "k")
+
+
+async def test_a_broker_that_does_not_answer_is_named_after_two_seconds(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit._amqp.tasks._SLOW", 0.01)
+    await attempt([START], timeout=0.3)
+    assert "has not answered for 0.01 s: still waiting to connect to amqp://u:***@127.0.0.1:" in caplog.text
+
+
+@pytest.mark.parametrize("steps", [[CLOSE], [START, CLOSE], [START, TUNE + CLOSE], [START, TUNE, CLOSE]])
+async def test_the_text_of_a_broker_is_one_line(steps: list[bytes]) -> None:
+    error = await attempt(steps, timeout=2)
+    assert str(error).isprintable()
+    lines = "".join(traceback.format_exception(error)).splitlines()
     assert not [line for line in lines if line.startswith("ERROR root")]
 
 

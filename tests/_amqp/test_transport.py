@@ -89,13 +89,6 @@ async def test_aiormq_receives_a_heartbeat_while_only_our_frames_arrive() -> Non
     assert await through([frame(5, b"\x01")], handler, now=0.5) == b""
 
 
-@pytest.mark.parametrize(
-    "data", [b"AMQP\x00\x00\x09\x01", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x01\x00\x00\xff\xff\xff\xff"]
-)
-async def test_data_that_are_not_frames_go_to_aiormq_unchanged(data: bytes) -> None:
-    assert await through([data, b"more"], Odd()) == data + b"more"
-
-
 def test_the_transport_has_the_interface_that_aiormq_requires() -> None:
     assert issubclass(Transport, aiormq.connection.TransportFactory)
 
@@ -137,21 +130,22 @@ async def test_no_publish_and_no_delivery_reaches_aiormq(
 @pytest.mark.parametrize(
     "follows",
     [
-        frame(5, b"\x00\x3c\x00\x3c"),  # a delivery that says nothing
         frame(5, DELIVER) + frame(5, b"\x00\x3c", kind=2),  # one whose header is no header
         frame(5, DELIVER) + frame(5, b"body", kind=3),  # one whose body comes before it
     ],
-    ids=["no delivery", "no header", "no body"],
+    ids=["no header", "no body"],
 )
-async def test_a_frame_that_is_too_short_passes_the_rest_to_aiormq(follows: bytes) -> None:
+async def test_a_frame_that_is_too_short_ends_the_connection(follows: bytes) -> None:
     reader = asyncio.StreamReader()
     link = SimpleNamespace(router=FrameRouter(reader), is_lost=False)
     deliveries: list[object] = []
     channel = ConsumeChannel(link, SimpleNamespace(number=5), "q", 10, deliveries.append)  # type: ignore[arg-type]  # played
     link.router.connect(5, channel)
-    link.router.data_received(follows + frame(5, b"more"))
+    link.router.data_received(follows)
+    link.router.data_received(frame(5, b"more"))
     reader.feed_eof()
-    assert (await reader.read()).endswith(frame(5, b"more"))
+    assert b"more" not in await reader.read()
+    assert "that are not AMQP 0-9-1: '\\x0" in link.router.lost_by
     assert deliveries == []
 
 
