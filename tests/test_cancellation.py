@@ -2,12 +2,14 @@
 
 One run through the library counts its points: each piece of data that arrives from the broker, and the iterations of
 the event loop after it, in which futures are resolved one after the other. Then the run is repeated for each point, and
-cancelled there.
+cancelled there. A second search cancels the task at each of its own waits, before anything has arrived.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +20,7 @@ from pulsekit.queues import delete_queue, peek, purge_queue, queue_depth
 from pulsekit.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Generator
 
 EXCHANGE, QUEUE = "exchange/me/v1/jobs", "queue/me/jobs"
 TURNS = 8  # of the event loop after data arrived: aiormq passes them through a reader, a queue and a future
@@ -90,6 +92,35 @@ class Points:
             self.delivered = self._cancel()
 
 
+class Waits:
+    """Await a coroutine, count its waits, and cancel its task at one of them."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, None], at: int) -> None:
+        self.count = 0
+        self._coroutine, self._at = coroutine, at
+
+    def __await__(self) -> Generator[Any, None, None]:
+        step: Callable[[], Any] = partial(self._coroutine.send, None)
+        while True:
+            try:
+                wait = step()
+            except StopIteration:
+                return
+            task = asyncio.current_task()
+            if self.count == self._at and task is not None:
+                task.cancel()
+            self.count += 1
+            try:
+                yield wait
+            except BaseException as error:  # noqa: BLE001 - the coroutine gets it
+                step = partial(self._coroutine.throw, error)
+            else:
+                step = partial(self._coroutine.send, None)
+
+    async def finish(self) -> None:
+        await self
+
+
 async def left_behind(sandbox: Sandbox, before: set[asyncio.Task[Any]]) -> list[object]:
     """Return the tasks and connections that are still there, once the broker has noticed what ended."""
     for _ in range(200):
@@ -99,6 +130,13 @@ async def left_behind(sandbox: Sandbox, before: set[asyncio.Task[Any]]) -> list[
             break
         await asyncio.sleep(0.005)
     return left
+
+
+async def check_left(sandbox: Sandbox, before: set[asyncio.Task[Any]], where: str) -> None:
+    assert not await left_behind(sandbox, before), where
+    for queue in list(sandbox._virtual_host("/").queues):
+        assert queue == QUEUE, f"{queue} is left {where}"
+        sandbox.delete_queue(queue)
 
 
 async def cancel_everywhere(points: Points, *, every: bool) -> None:
@@ -118,14 +156,28 @@ async def cancel_everywhere(points: Points, *, every: bool) -> None:
             assert done, f"not ended when cancelled {turns} turns after answer {at}"
             where = f"when cancelled {turns} turns after answer {at}"
             assert task.cancelled() == points.delivered, f"the cancellation was swallowed {where}"
-            assert not await left_behind(sandbox, before), where
-            for queue in list(sandbox._virtual_host("/").queues):
-                assert queue == QUEUE, f"{queue} is left {where}"
-                sandbox.delete_queue(queue)
+            await check_left(sandbox, before, where)
 
 
 async def test_a_cancelled_coroutine_ends_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     await cancel_everywhere(Points(monkeypatch), every=False)
+
+
+async def test_cancelling_a_wait_never_costs_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    asyncio.get_running_loop().set_debug(False)  # for a third of the time
+    caplog.set_level(logging.ERROR)  # aiormq logs the connection.close of the broker as an error
+    before = asyncio.all_tasks()
+    async with Sandbox() as sandbox:
+        waits = Waits(journey(sandbox.url("me"), []), -1)
+        await waits
+        for at in range(waits.count):
+            where = f"when cancelled at wait {at}"
+            cancelled = asyncio.create_task(Waits(journey(sandbox.url("me"), []), at).finish())
+            done, _ = await asyncio.wait([cancelled], timeout=DEADLINE)
+            assert done, f"not ended {where}"
+            assert cancelled.cancelled(), f"the cancellation was swallowed {where}"
+            await check_left(sandbox, before, where)
+            assert caplog.messages == [], where
 
 
 @pytest.mark.slow

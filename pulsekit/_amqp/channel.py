@@ -6,6 +6,10 @@ aiormq gets the frame. aiormq gets channel.close too, after its fields were read
 with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1
 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection: `FrameChannel.ended` returns why it
 ended, and the owner opens another channel on the next connection.
+
+Answers may arrive after the owner has closed the channel, or was cancelled while it waited for them. `discard` drops
+them until the channel is closed. aiormq must not get them: it does not expect them, or cannot read them, and would end
+the channel without channel.close-ok, or the connection.
 """
 
 from __future__ import annotations
@@ -16,7 +20,17 @@ from typing import TYPE_CHECKING
 
 from pulsekit._amqp.closes import Close
 from pulsekit._amqp.error_mapping import map_error
-from pulsekit._amqp.frames import BODY, CLOSE_CHANNEL, FLOW, HEADER, LEAST_HEADER, METHOD, encode_flow_ok
+from pulsekit._amqp.frames import (
+    BODY,
+    CLOSE_CHANNEL,
+    CLOSE_CHANNEL_OK,
+    FLOW,
+    HEADER,
+    LEAST_HEADER,
+    METHOD,
+    OPEN_CHANNEL_OK,
+    encode_flow_ok,
+)
 from pulsekit.errors import ConnectionLost, PulsekitError
 
 if TYPE_CHECKING:
@@ -25,6 +39,8 @@ if TYPE_CHECKING:
     from pulsekit._amqp.link import Link
 
 __all__ = ["FrameChannel", "IncomingContent", "channel_end"]
+
+_ENDS = frozenset({CLOSE_CHANNEL, CLOSE_CHANNEL_OK, OPEN_CHANNEL_OK})  # the last one: of the next channel of the number
 
 
 class FrameChannel(ABC):
@@ -43,9 +59,15 @@ class FrameChannel(ABC):
         self.ended_by: Close | None = None
         self.flowing = True
         self._closing = False  # the broker closes the connection if a frame is sent after channel.close (504)
+        self._discarding = False
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         """Handle a frame and return the offset behind it, or return 0 to pass the frame to aiormq."""
+        if self._discarding:
+            if kind != METHOD or data[start : start + 4] not in _ENDS:
+                return end + 1
+            self.link.router.disconnect(self._channel.number, self)
+            return 0
         if kind == METHOD:
             method = data[start : start + 4]
             if self._on_method(method, data, start, end):
@@ -63,6 +85,16 @@ class FrameChannel(ABC):
             content, self._content = self._content, None
             self._on_content(content.method, content.header, content.body)
         return end + 1
+
+    def discard(self) -> None:
+        """Send nothing more, and drop everything that arrives until the channel is closed."""
+        self._closing = self._discarding = True
+        self.link.router.resume_reading(self)
+
+    async def close(self) -> None:
+        """Close the channel (channel.close)."""
+        self.discard()
+        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
 
     def _on_flow(self, *, active: bool) -> None:
         """Stop or continue sending messages, and answer the broker (AMQP 0-9-1, channel.flow)."""

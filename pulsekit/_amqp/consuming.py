@@ -316,9 +316,7 @@ class ConsumeChannel(FrameChannel):
     async def close(self) -> None:
         """Close the channel. The broker requeues unsettled deliveries."""
         self._flush()
-        self._closing = True
-        self.link.router.disconnect(self._channel.number, self)
-        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
+        await super().close()
 
     def _flush(self) -> None:
         """Write the collected settlements; see the module."""
@@ -414,7 +412,7 @@ class ConsumeChannel(FrameChannel):
 
     def _handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         channel, size = self._channel.number, len(data)
-        while kind == METHOD and data[start : start + 4] == DELIVER:
+        while kind == METHOD and data[start : start + 4] == DELIVER and not self._discarding:
             content = read_content(data, end + 1, channel)
             if content is None:
                 break

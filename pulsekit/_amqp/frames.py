@@ -42,6 +42,7 @@ __all__ = [
     "BODY",
     "CANCEL_OK",
     "CLOSE_CHANNEL",
+    "CLOSE_CHANNEL_OK",
     "CLOSE_CONNECTION",
     "DELIVER",
     "FLOW",
@@ -54,6 +55,7 @@ __all__ = [
     "LEAST_HEADER",
     "METHOD",
     "NACK",
+    "OPEN_CHANNEL_OK",
     "QOS_OK",
     "REJECT",
     "RETURN",
@@ -77,6 +79,7 @@ QOS_OK, CANCEL_OK = b"\x00\x3c\x00\x0b", b"\x00\x3c\x00\x1f"
 GET_OK, GET_EMPTY = b"\x00\x3c\x00\x47", b"\x00\x3c\x00\x48"
 BLOCKED, UNBLOCKED = b"\x00\x0a\x00\x3c", b"\x00\x0a\x00\x3d"  # connection.blocked is RabbitMQ's extension
 FLOW, _FLOW_OK = b"\x00\x14\x00\x14", b"\x00\x14\x00\x15"
+OPEN_CHANNEL_OK, CLOSE_CHANNEL_OK = b"\x00\x14\x00\x0b", b"\x00\x14\x00\x29"
 CLOSE_CHANNEL, CLOSE_CONNECTION = b"\x00\x14\x00\x28", b"\x00\x0a\x00\x32"
 HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 

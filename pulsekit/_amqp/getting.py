@@ -47,11 +47,6 @@ class GetChannel(FrameChannel):
         self._answered: asyncio.Future[None] | None = None
         link.router.connect(channel.number, self)
 
-    def close(self) -> None:
-        """Pass the frames of the channel to aiormq again."""
-        self._closing = True
-        self.link.router.disconnect(self._channel.number, self)
-
     async def get(self, count: int = 1) -> list[Delivery]:
         """Return the next messages of the queue, at most `count`, unsettled. Calls must not overlap.
 

@@ -162,17 +162,17 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
     async def closed(self) -> PulsekitError:
         """Wait until the channel is closed, and return the reason. Every message that was sent has its outcome then."""
         reason = await self.ended("publish")
+        self.link.router.disconnect(self._channel.number, self)
         self._end()
         return reason
 
     async def close(self) -> None:
         """Close the channel. Outstanding messages get the outcome UNKNOWN."""
         self._end()
-        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
+        await super().close()
 
     def _end(self) -> None:
         self._closing = True
-        self.link.router.disconnect(self._channel.number, self)
         self.unanswered, self._outstanding = tuple(self._outstanding.values()), {}
         for message in self.unanswered:
             self._on_outcome(message, Outcome.UNKNOWN)

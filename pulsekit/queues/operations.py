@@ -133,7 +133,7 @@ async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False)
                 messages.append(Delivered(deliveries[0], link.epoch, time(), None, None))
                 size += len(deliveries[0].body)
         finally:
-            getting.close()
+            getting.discard()
         if messages:
             await channel.basic_nack(messages[-1].delivery_tag, multiple=True, requeue=True)
     if limit is not None:
@@ -181,7 +181,7 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
             # The broker answers in order, so it has processed every acknowledgement before this request.
             await methods.declare_queue(channel, name, passive=True)
         finally:
-            getting.close()
+            getting.discard()
 
 
 async def purge_queue(pulse: Pulse, name: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from support.proxy import Proxy
 
 import pulsekit
+from pulsekit._amqp.getting import GetChannel
 from pulsekit.queues.guardian import Bound
 from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, unbind, watch
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
     from pulsekit import Pulse
+    from pulsekit._amqp.types import Delivery
 
 
 @asynccontextmanager
@@ -91,6 +94,24 @@ async def test_peeking_never_removes_a_message_from_a_quorum_queue(
             with pytest.raises(pulsekit.ConfigurationError, match=f"delivery limit {limit}.*pulsekit queue take"):
                 await peek(pulse, queue.name)
         assert await delete_queue(pulse, queue.name) == 1
+
+
+async def test_cancelling_a_peek_never_costs_the_connection(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, get = asyncio.Event(), GetChannel.get
+
+    async def get_later(channel: GetChannel, count: int = 1) -> list[Delivery]:
+        asked.set()
+        return await get(channel, count)
+
+    monkeypatch.setattr(GetChannel, "get", get_later)
+    async with filled(user, 2) as (pulse, queue):
+        epoch = (await pulse.link()).epoch
+        peeking = asyncio.create_task(peek(pulse, queue))
+        await asked.wait()  # the request is sent, and the answer is on its way
+        peeking.cancel()
+        await asyncio.wait([peeking])
+        assert [message.payload["number"] for message in await peek(pulse, queue)] == [0, 1]
+        assert (await pulse.link()).epoch == epoch
 
 
 async def test_peeking_an_empty_queue_returns_nothing(user: PulseUser) -> None:
