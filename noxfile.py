@@ -92,11 +92,12 @@ def tests_lowest(session: nox.Session) -> None:
 
 
 @nox.session
-def tests_uvloop(session: nox.Session) -> None:
-    """Run the tests that use an event loop on uvloop instead of asyncio's event loop."""
+def tests_loops(session: nox.Session) -> None:
+    """Run the tests that use an event loop on uvloop, and with eager tasks, which Python has since 3.12."""
     _install(session)
     session.install(*nox.project.dependency_groups(_PROJECT, "uvloop"))
-    session.run("pytest", *_IN_PARALLEL, "--loop", "uvloop", *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
+    for loop in ("uvloop", "eager") if sys.version_info >= (3, 12) else ("uvloop",):
+        session.run("pytest", *_IN_PARALLEL, "--loop", loop, *_IN_A_LOOP, *session.posargs, env=_ON_THE_WHEEL)
 
 
 @nox.session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections import Counter
@@ -48,22 +49,41 @@ def pytest_report_header() -> str:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", action="store_true", help="also run the faults that take long (marker `faults`)")
     parser.addoption("--slow", action="store_true", help="also run the long searches (marker `slow`)")
-    parser.addoption("--loop", choices=("asyncio", "uvloop"), default="asyncio", help="the event loop of the tests")
+    parser.addoption("--loop", choices=("asyncio", *_LOOPS), default="asyncio", help="the event loop of the tests")
     parser.addoption("--figures", metavar="FILE", help="with --faults: write the figures of all faults, as JSON")
 
 
-class _OnUvloop:
-    """Run tests that are coroutines on uvloop; the sandbox in its thread stays on asyncio's own loop."""
+class _OnLoop:
+    """Run tests that are coroutines on another loop; the sandbox in its thread stays on asyncio's own loop."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def pytest_asyncio_loop_factories(self) -> dict[str, Callable[[], AbstractEventLoop]]:
-        import uvloop
+        return {self._name: _LOOPS[self._name]}
 
-        return {"uvloop": uvloop.new_event_loop}
+
+def _uvloop() -> AbstractEventLoop:
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def _eager_loop() -> AbstractEventLoop:
+    """Return asyncio's own loop, in which a task runs at once until its first wait."""
+    loop = asyncio.new_event_loop()
+    loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]  # of Python 3.12
+    return loop
+
+
+_LOOPS = {"uvloop": _uvloop, "eager": _eager_loop}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("loop") == "uvloop":
-        config.pluginmanager.register(_OnUvloop())
+    if (loop := config.getoption("loop")) in _LOOPS:
+        if loop == "eager" and not hasattr(asyncio, "eager_task_factory"):
+            raise pytest.UsageError("Python 3.11 has no eager tasks")
+        config.pluginmanager.register(_OnLoop(loop))
     # A shell starts a background job with SIGINT ignored, and nohup starts a command with SIGHUP ignored. A child
     # process would inherit that; a signal with a handler has its default effect in a child process.
     for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, lambda *_: None)):
