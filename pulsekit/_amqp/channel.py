@@ -94,7 +94,7 @@ class FrameChannel(ABC):
     async def close(self) -> None:
         """Close the channel (channel.close)."""
         self.discard()
-        await self.link.close_quietly(lambda seconds: self._channel.close(timeout=seconds))
+        await self.link.close_channel(self._channel)
 
     def _on_flow(self, *, active: bool) -> None:
         """Stop or continue sending messages, and answer the broker (AMQP 0-9-1, channel.flow)."""

@@ -74,9 +74,9 @@ class Link:
         self.frame_max: int = self._aiormq.connection_tune.frame_max or FRAME_MAX  # 0 means no limit
         self.channel_max: int = self._aiormq.connection_tune.channel_max or _CHANNELS
         self.heartbeat: int = self._aiormq.connection_tune.heartbeat
-        # From here on aiormq uses this value only as the timeout of channel.close.
-        self._aiormq.connection_tune.heartbeat = max(1, int(CLOSE_TIMEOUT))
-        self._requests: set[asyncio.Task[None]] = set()  # of the shutdown, without an answer
+        # From here on aiormq uses this value only as the timeout of channel.close, see `close_channel`.
+        self._aiormq.connection_tune.heartbeat = 0
+        self._requests: set[asyncio.Future[None]] = set()  # of the shutdown, without an answer
         self._silent_checks = 0  # checks without received data
         self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
@@ -197,13 +197,16 @@ class Link:
         except FOREIGN as error:
             raise map_error(error, doing) from error
         finally:
-            await asyncio.wait([self._start(lambda _: channel.close())])
+            await asyncio.wait([self._start(self._closing(channel))])
+
+    async def close_channel(self, channel: aiormq.abc.AbstractChannel) -> None:
+        """Close a channel (channel.close); see `close_quietly`."""
+        await self.close_quietly(self._closing(channel))
 
     async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
         """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
 
-        If the caller is cancelled, the request continues. Otherwise aiormq would send channel.close a second time, and
-        the broker would close the connection (504).
+        If the caller is cancelled, the request continues.
 
         Args:
             request: sends the request and waits for the answer, for the given number of seconds.
@@ -229,9 +232,25 @@ class Link:
         task.add_done_callback(self._requests.discard)
         return task
 
+    def _closing(self, channel: aiormq.abc.AbstractChannel) -> Callable[[float], Awaitable[None]]:
+        """Return a request that closes a channel.
+
+        A timeout ends only the wait, because aiormq would send channel.close a second time, and the broker would close
+        the connection (504). The answer may be late, for example behind large deliveries.
+        """
+
+        async def close(seconds: float) -> None:
+            closing = asyncio.ensure_future(channel.close())
+            self._requests.add(closing)
+            closing.add_done_callback(self._requests.discard)
+            if not (await asyncio.wait([closing], timeout=seconds))[0]:
+                raise TimeoutError
+
+        return close
+
     def _release(self, channel: aiormq.abc.AbstractChannel) -> None:
         """Close a channel whose user was cancelled while it was opened."""
-        self._start(lambda _: channel.close())
+        self._start(self._closing(channel))
 
     async def close(self) -> None:
         """Close the connection (connection.close), and abort it after `CLOSE_TIMEOUT`."""

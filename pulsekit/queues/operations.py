@@ -291,7 +291,7 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
     except FOREIGN as error:
         raise map_error(error, doing) from error
     finally:
-        await link.close_quietly(lambda _: channel.close())
+        await link.close_channel(channel)
 
 
 class _Settler(Settler):

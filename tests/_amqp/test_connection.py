@@ -488,6 +488,22 @@ async def test_a_blocked_connection_is_a_state_and_messages_are_sent_after_it() 
     assert states.seen[1:4] == [State.READY, State.BLOCKED, State.READY]
 
 
+async def test_a_late_answer_to_the_close_of_a_channel_costs_no_connection(
+    user: PulseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pulsekit._amqp.link.CLOSE_TIMEOUT", 0.1)
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        link = await pulse.link()
+
+        async def request(_: object) -> None:
+            proxy.hold_answers()
+
+        await link.ask(request, "ask")  # returns after the timeout
+        proxy.release_answers()
+        assert not await pulse.exchange_exists(f"exchange/{user.name}/none")
+        assert await pulse.link() is link
+
+
 @pytest.mark.parametrize("size", [10, 500_000], ids=["little", "more than the network takes"])
 @pytest.mark.parametrize("fault", [Proxy.hold_requests, Proxy.hold_answers, Proxy.black_hole])
 async def test_closing_waits_a_limited_time_for_an_unresponsive_broker(
