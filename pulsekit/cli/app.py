@@ -36,7 +36,7 @@ _COMMANDS = {
     "preview": ("pulsekit.cli.commands.preview", "Show jobs as Treeherder would store and draw them."),
     "match": ("pulsekit.cli.commands.match", "Show which bindings match a routing key, and why not."),
     "bindings": ("pulsekit.cli.commands.bindings", "Expand registrations into bindings, or compare two."),
-    "hook": ("pulsekit.cli.commands.hook", "Show which tasks a Taskcluster hook would create, and why none."),
+    "hook": ("pulsekit.cli.commands.hook", "Show which tasks a Taskcluster hook would create."),
     "why": ("pulsekit.cli.commands.why", "Find out why a task is not on Treeherder."),
     "exchange": ("pulsekit.cli.commands.exchange", "Show known exchanges; create, check or delete yours."),
     "register": ("pulsekit.cli.commands.register", "Check a registration, and write the bug to request it."),

@@ -77,7 +77,7 @@ def duration(*names: str, help: str) -> Any:  # noqa: A002 - as typer calls it
 def project_option(option: Callable[..., Any] = typer.Option) -> Any:
     """Return `--project`, created by `repeatable` if a command accepts several."""
     return option(
-        "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland, in a registration autoland._."
+        "-p", "--project", metavar="PROJECT", help="Project on Treeherder: autoland. To register it: autoland._."
     )
 
 
@@ -178,7 +178,7 @@ FieldOption = Annotated[
 ]
 RouteOption = Annotated[
     list[str] | None,
-    repeatable("--route", metavar="ROUTE", help="Bind by the further key route.ROUTE of Taskcluster."),
+    repeatable("--route", metavar="ROUTE", help="Bind by Taskcluster's CC key route.ROUTE."),
 ]
 DestinationOption = Annotated[
     list[str] | None,
@@ -196,7 +196,7 @@ RegistrationOption = Annotated[
 ]
 RuleOption = Annotated[
     Rule | None,
-    typer.Option(metavar="RULE", help=f"Expand registrations by {', '.join(Rule)} instead of their own rule."),
+    typer.Option(metavar="RULE", help=f"Expand registrations by this rule instead of their own: {', '.join(Rule)}."),
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -214,12 +214,12 @@ FilterOption = Annotated[
 # Options that change what a command does.
 ProfileOption = Annotated[
     Profile,
-    typer.Option(help="Assert dates and URIs (strict), or only what Treeherder itself asserts (treeherder)."),
+    typer.Option(help="Check also the form of dates and URIs (strict), or only what Treeherder checks (treeherder)."),
 ]
 CountOption = Annotated[int | None, count_option()]
 QueueOption = Annotated[
     str | None,
-    typer.Option("--queue", metavar="NAME", help="Create a queue that stays, and continue with it next time."),
+    typer.Option("--queue", metavar="NAME", help="Create a durable queue, or continue with it if it exists."),
 ]
 QueueTypeOption = Annotated[
     QueueType | None,
@@ -229,12 +229,12 @@ QueueTypeOption = Annotated[
 ]
 WindowOption = Annotated[int, typer.Option(min=1, metavar="N", help="Number of unconfirmed messages in flight.")]
 RequireRouteOption = Annotated[
-    bool, typer.Option("--require-route", help="Exit 3 if no queue is bound to a routing key.")
+    bool, typer.Option("--require-route", help="Exit with 3 if no queue is bound to a routing key.")
 ]
 AlsoOption = Annotated[
     list[Kept] | None, repeatable("--also", metavar="FIELD", help="Also send cc, bcc, expiration, reply_to of records.")
 ]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the messages to send, and send nothing.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
@@ -244,7 +244,7 @@ FullOption = Annotated[bool, typer.Option("--full", help="Show each message in f
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing on stdout.")]
 SaveOption = Annotated[
     str | None,
-    typer.Option("--save", metavar="FILE", help="Save what is received to FILE, too (see above)."),
+    typer.Option("--save", metavar="FILE", help="Also save what is received to FILE (see above)."),
 ]
 
 # Options that select the broker.
@@ -256,5 +256,5 @@ UrlOption = Annotated[
     ),
 ]
 InsecureOption = Annotated[
-    bool, typer.Option("--insecure", help="Allow clear text to another machine, also for the password.")
+    bool, typer.Option("--insecure", help="Allow an unencrypted connection to another machine, also for the password.")
 ]

@@ -24,7 +24,7 @@ Rows = tuple[tuple[str, ...], ...]
 
 ENVIRONMENT: Rows = (
     ("PULSE_URL", "broker and login, as amqps://USER:PASSWORD@HOST/VHOST"),
-    ("PULSE_USER, PULSE_PASSWORD", "login; without PULSE_URL, of pulse.mozilla.org"),
+    ("PULSE_USER, PULSE_PASSWORD", "login; without PULSE_URL, the broker is pulse.mozilla.org"),
     ("PULSE_DATA_INGESTION_SOURCES", "registrations, in the form of Treeherder's variable"),
     ("PULSE_JOB_SOURCES", "registrations, in an older form of Treeherder"),
     ("PULSE_JOB_EXCHANGES", "registrations in the oldest form of Treeherder: the exchanges"),
@@ -33,7 +33,7 @@ ENVIRONMENT: Rows = (
     ("CI", "if set, commands do not look for a sandbox on this machine"),
     ("XDG_CONFIG_HOME", "folder of your configuration instead of ~/.config"),
     ("XDG_CACHE_HOME", "folder of compiled schemas instead of ~/.cache"),
-    ("PULSEKIT_NO_CACHE", "if set, compiled schemas are not kept"),
+    ("PULSEKIT_NO_CACHE", "if set, compiled schemas are not stored"),
     ("PULSEKIT_DEBUG", "1 adds the traceback to an error, frames prints each AMQP frame without bodies and passwords"),
     ("NO_COLOR", "if set, output has no colours"),
     ("FORCE_COLOR", "if set, output has colours in a pipe, too; NO_COLOR has priority"),
@@ -50,14 +50,14 @@ LOGIN: Rows = (
 
 RECORD: Rows = (
     ("v", "the version of the format"),
-    ("exchange, routing_key, cc", "the exchange, the routing key, and the further keys of the CC header"),
+    ("exchange, routing_key, cc", "the exchange, the routing key, and the CC keys (the keys in the header CC)"),
     ("redelivered", "whether the broker delivered the message before"),
     ("received", "when pulsekit received the message, in UTC"),
     ("properties, headers", "the AMQP properties that are set, and the headers"),
     ("payload", "the body, if it is JSON"),
     ("key", "the fields of the routing key that have a value, by name, if the exchange is known"),
     ("unreadable", "why the headers and properties could not be read; only then present"),
-    ("body, body_b64", "otherwise the body as text, or in base64 if it is not text"),
+    ("body, body_b64", "if the body is not JSON: the body as text, or in base64 if it is not text"),
 )
 
 RECORD_OF_TAIL: Rows = (
@@ -76,7 +76,7 @@ RECORD_LINES: Rows = (
     ("header", "the first line of a recording: when it began, and the bindings"),
     (
         "gap",
-        "a lost connection: from when to when, and whether messages may be missing; with created, the queue was new",
+        "a lost connection: from, to, and whether messages may be missing; created means that the queue was new",
     ),
     (
         "trailer",
@@ -89,10 +89,10 @@ FILTERS: Rows = (
     ("payload.result == 'fail'", "jobs with this result"),
     ("payload.tier == `1`", "jobs of this tier: a number is in backquotes"),
     ("payload.state != 'pending' && redelivered", "both are true; || is or, ! is not"),
-    ("contains(cc, 'route.x')", "messages with this further key"),
-    ("starts_with(routing_key, 'treeherder.autoland.')", "messages whose key begins so"),
+    ("contains(cc, 'route.x')", "messages with this CC key"),
+    ("starts_with(routing_key, 'treeherder.autoland.')", "messages whose key begins with these words"),
     ("key.workerType == 't-linux'", "a field of the key, of a known exchange"),
-    ("payload.jobInfo.links[0].url", "messages that have such a value, which --query shows"),
+    ("payload.jobInfo.links[0].url", "with --filter, messages that have this value; with --query, the value"),
 )
 
 
@@ -101,14 +101,14 @@ The first of these places that has a value decides: an option, the environment, 
 ~/.config/pulsekit/config.yml."""
 _PROJECT_FILE = """\
 pulsekit.yml belongs to a project. It is read from the current folder, or else from the nearest parent that has one, up
-to the root of the repository. --config FILE before the command names another file. These are its keys, and the default
-of each:"""
+to the root of the repository. --config FILE before the command names another file. It has these keys, each with its
+default in parentheses:"""
 _USER_FILE = """\
 ~/.config/pulsekit/config.yml belongs to you. It may have the same keys, and a login:"""
 _LOGINS = """\
---login NAME uses the login NAME under logins, which has the first five of these keys. It is an option, so it decides
-before PULSE_URL, PULSE_USER and PULSE_PASSWORD; a command notes which of them it does not use. --url and --login
-exclude each other."""
+--login NAME uses the login NAME under logins, which has the first five of these keys. As an option, it has priority
+over PULSE_URL, PULSE_USER and PULSE_PASSWORD. The command prints which of these variables it ignores. --url and --login
+cannot be combined."""
 _RECORDS = """\
 tail, 'queue peek', 'queue take' and recordings have one record a line. publish, validate, preview, match, 'bindings
 --keys' and replay read records."""
@@ -132,7 +132,7 @@ TOPICS = {
     "configuration": Topic(
         "The files pulsekit.yml and config.yml.", (_PLACES, _PROJECT_FILE, CONFIGURATION, _USER_FILE, LOGIN, _LOGINS)
     ),
-    CONFIG_SCHEMA: Topic("Their JSON Schema, for an editor; 'help config-schema config.yml' for yours.", ()),
+    CONFIG_SCHEMA: Topic("The JSON Schema of pulsekit.yml for an editor; with config.yml, that of config.yml.", ()),
     "records": Topic(
         "The line of JSON that is written for a message.",
         (

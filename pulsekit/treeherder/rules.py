@@ -123,8 +123,8 @@ RULES = (
     Rule(
         "state-backwards",
         _WRONG,
-        "`completed` is final: a later message for the same `taskId` does not move the job back. Checked across the "
-        "jobs of one file.",
+        "`completed` is final: Treeherder ignores later messages with the same `taskId`. Checked across the jobs of a "
+        "file.",
         "publish the states of a job in order, and a retry with the next retry number",
     ),
     Rule(

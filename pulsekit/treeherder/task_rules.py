@@ -65,7 +65,8 @@ TASK_RULES = (
     ),
     _rule(
         "route-project-dot",
-        "Treeherder splits a route at its dots. If the project has a dot, its second part is read as the revision.",
+        "Treeherder splits a route at its dots. If the project has a dot, Treeherder reads the part after the dot as "
+        "the revision.",
         "use the name of the repository on Treeherder, which has no dot",
     ),
     _rule(
@@ -76,8 +77,9 @@ TASK_RULES = (
     ),
     _rule(
         "project-mobile-branch",
-        f"Of {', '.join(f'`{name}`' for name in MOBILE_PROJECTS)}, Treeherder ignores tasks of pull requests and of "
-        "other branches than master and main, by `MOBILE_HEAD_REPOSITORY` and `MOBILE_HEAD_REF` in `payload.env`.",
+        f"In the projects {', '.join(f'`{name}`' for name in MOBILE_PROJECTS)}, Treeherder ignores tasks of pull "
+        "requests, and of branches other than master and main. It reads `MOBILE_HEAD_REPOSITORY` and `MOBILE_HEAD_REF` "
+        "in `payload.env`.",
         "push to main of the repository that MOBILE_BASE_REPOSITORY names",
     ),
     _rule(
@@ -104,8 +106,8 @@ TASK_RULES = (
     ),
     _rule(
         "run-never-scheduled",
-        "Treeherder ignores the exception of a run whose `reasonCreated` is `exception`: the task was cancelled, or "
-        "reached its deadline, before it was scheduled.",
+        "Treeherder ignores a message of `task-exception` if the `reasonCreated` of its run is `exception`: the task "
+        "was cancelled, or reached its deadline, before it was scheduled.",
         "schedule the task before its deadline: look at its dependencies",
     ),
 )
@@ -124,8 +126,8 @@ PUSH_RULES = (
     ),
     _rule(
         "push-empty",
-        "A message without commits creates no push: `pushlog_pushes` of Mercurial is empty, or `body.commits` of a new "
-        "branch on GitHub.",
+        "A message without commits creates no push: in a message of Mercurial, `pushlog_pushes` is empty; in one of a "
+        "new branch on GitHub, `body.commits` is empty.",
         "push a commit",
     ),
     _rule(

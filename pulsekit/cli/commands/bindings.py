@@ -61,7 +61,7 @@ def command(
         str | None,
         typer.Option("--diff", metavar="OLD", help="Show the changes from these registrations."),
     ] = None,
-    check: Annotated[bool, typer.Option("--lint", help="Show bindings that can never match, or add nothing.")] = False,
+    check: Annotated[bool, typer.Option("--lint", help="Show bindings that can never match or are redundant.")] = False,
     keys: Annotated[list[str] | None, routing_key_option(repeatable)] = None,
     key_files: Annotated[
         list[str] | None, repeatable("--keys", metavar="FILE", help="Read keys, one per line, or a recording.")
@@ -77,11 +77,11 @@ def command(
     FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
     else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
 
-    An EXCHANGE of the catalogue, such as task-failed, makes one binding, and with --field and --route one for each
-    combination of values. A LINK of Pulse Inspector has its bindings.
+    For an EXCHANGE of the catalogue, such as task-failed, show one binding. With --field and --route, show one for each
+    combination of values. For a LINK of Pulse Inspector, show the bindings in the link.
 
-    With keys or a recording, show how many messages each binding matches, or with --diff, how many would start or stop
-    arriving. With --lint, the shortest key decides which bindings can never match.
+    With keys or a recording, show how many messages each binding matches. With --diff, show how many messages would
+    start or stop arriving. With --lint, a binding with fewer words than the shortest key can never match.
 
     Exit code: 1 if --lint finds a binding that can never match, else 0.
     """

@@ -79,29 +79,29 @@ def command(
     listen: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[EXCHANGE[:PATTERN]]...", help="What the queue is bound to; 'exchange list' has names."
+            metavar="[EXCHANGE[:PATTERN]]...", help="Exchanges to bind the queue to. 'exchange list' shows short names."
         ),
     ] = None,
     fields: FieldOption = None,
     routes: RouteOption = None,
     queue: QueueOption = None,
     existing: Annotated[
-        bool, typer.Option("--existing", help="Use --queue as it exists, and never create it.")
+        bool, typer.Option("--existing", help="Use --queue only if it exists, and never create it.")
     ] = False,
     queue_type: QueueTypeOption = None,
     order: Annotated[
         Order | None,
-        typer.Option(help="One message after the other, or several at once. [default: strict, with -c any]"),
+        typer.Option(help="Handle one message after the other, or several at once. [default: strict; with -c, any]"),
     ] = None,
     concurrency: Annotated[
         int | None,
-        typer.Option("-c", "--concurrency", min=1, metavar="N", help="Messages handled at once. [default: 1]"),
+        typer.Option("-c", "--concurrency", min=1, metavar="N", help="Handle N messages at once. [default: 1]"),
     ] = None,
     ack: Annotated[
         Ack | None, typer.Option(help="Acknowledge after the handler, or before it. [default: after]")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Handle a failed message again, N times. [default: stop]")
+        int | None, typer.Option(min=1, metavar="N", help="Handle a failed message again, N times. [default: 0]")
     ] = None,
     delay: Annotated[
         float | None, duration("--delay", help="Time before the first retry; it doubles each time. [default: 1s]")
@@ -130,20 +130,21 @@ def command(
 ) -> int:
     """Run a handler on the messages of a queue.
 
-    The handler is a function or an `async def` with one parameter, the message; a class, of which one instance is made
-    and called; or a context manager that yields the handler. A function runs in a thread. Only the handler writes to
-    stdout.
+    The handler is a function or an `async def` with one parameter, the message; a class, whose one instance is called
+    with each message; or a context manager that yields the handler. A function runs in a thread. Only the handler
+    writes to stdout.
 
-    --queue creates a durable queue; without it, the queue is private, and is deleted at the end. A message is
-    acknowledged when its handler returns. If the handler raises an exception, the message returns to the queue, and the
-    command stops with exit code 1. With --retries, the message is handled again, and the command stops after the last
-    attempt. With --dead-letter, the broker routes the message to that exchange instead, and the command continues. A
-    handler can raise pulsekit.Reject, Retry or Stop(code).
+    --queue creates a durable queue. Without it, the queue is private, and is deleted at the end.
+
+    A message is acknowledged when its handler returns. If the handler raises an exception, the message returns to the
+    queue, and the command stops with exit code 1. With --retries, the message is handled again, and the command stops
+    after the last attempt. With --dead-letter, the broker routes the message to that exchange instead, and the command
+    continues. A handler can raise pulsekit.Reject, Retry or Stop(code).
 
     SIGTERM and the first Ctrl-C let each handler finish its message. The second Ctrl-C stops at once. Several processes
     can share one --queue. If the queue is deleted, the exit code is 5.
 
-    A pulsekit.Worker has its own bindings, queue and policy; their options cannot be used with it.
+    A pulsekit.Worker has its own bindings, queue and policy. The options for these cannot be used with it.
     """
     from pulsekit._config.settings import load_settings, login_name
     from pulsekit.cli.commands.tail.arguments import read_arguments

@@ -41,7 +41,7 @@ def command(
         bool, typer.Option("--config", help="Only show each setting, and where its value is from.")
     ] = False,
     live: Annotated[
-        bool, typer.Option("--live", help="Create and publish nothing, and hide user, hosts and addresses.")
+        bool, typer.Option("--live", help="Create and publish nothing, and omit user, hosts and addresses.")
     ] = False,
     output: OutputOption = None,
     url: UrlOption = None,
@@ -52,11 +52,11 @@ def command(
     A check that depends on a failed one is skipped. doctor publishes two messages to an exchange without queues,
     and deletes the exchange and the queues that it creates. Its output contains no password.
 
-    With --live, it only looks, also on Pulse, and you can attach its output to a public bug: it contains no user name,
-    and no address or host other than Pulse's.
+    With --live, doctor creates and publishes nothing. You can attach its output to a public bug: it contains no user
+    name, and no address or host other than Pulse's.
 
-    With --config, it connects to no broker, and shows for each setting the value, the option, variable or line of a
-    file that decides it, and the places that also have a value, which is not used.
+    With --config, doctor does not connect. For each setting, it shows the value; the option, variable or line of a file
+    that the value is from; and the places whose value is not used.
 
     Exit code: 0 if all checks passed, else that of the first failed check: 2 configuration, 4 network, 5 refused by the
     broker.

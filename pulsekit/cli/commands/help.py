@@ -33,13 +33,13 @@ def command(
     ctx: typer.Context,
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic or a command.")] = None,
     part: Annotated[
-        str | None, typer.Argument(metavar="[PART]", help="A rule, for rules; a file, for config-schema.")
+        str | None, typer.Argument(metavar="[PART]", help="After rules: a rule. After config-schema: a file.")
     ] = None,
 ) -> int:
     """Explain a topic or a command.
 
-    The topics: environment, exit-codes, configuration, config-schema, records, filters, rules. Without TOPIC, they are
-    listed.
+    The topics: environment, exit-codes, configuration, config-schema, records, filters, rules. Without TOPIC, list
+    the topics.
     """
     out = Output()
     if part is not None and topic not in {RULES, CONFIG_SCHEMA}:

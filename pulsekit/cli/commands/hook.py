@@ -53,18 +53,22 @@ def command(
     ] = None,
     output: OutputOption = None,
 ) -> int:
-    """Show which tasks a Taskcluster hook would create, and why none.
+    """Show which tasks a Taskcluster hook would create, or why it creates none.
 
     FILE is a hook of Taskcluster's API, or a configuration with variants, template files and anchors. First, the
-    bindings and the schemas of all hooks are checked. Then each message is shown with its outcome: no-binding,
-    schema-error (triggerSchema does not compile), discarded (the message violates it), template-error, declined, or
-    fires, with the task. At the end, a summary of each hook. The time of a task is the time at which the message was
-    received, or now.
+    bindings and the schemas of all hooks are checked. Then each message is shown with its outcome:
 
-    A message is a record of tail, or a payload, for which bindings are not compared. A recording can be compressed.
-    Rendering needs the package json-e, the extra "hooks".
+    no-binding: no binding of the hook matches. schema-error: triggerSchema does not compile. discarded: the message
+    violates triggerSchema. template-error: the template fails. declined: the template creates no task. fires: the task
+    is shown.
 
-    Exit code: 0 if each hook is correct and the number of tasks is that of --expect, 1 if not, if a template fails, or
+    At the end, a summary of each hook is shown. In a task, the current time is the time at which the message was
+    received, if it is known.
+
+    A message is a record of tail, or a payload. For a payload, the bindings are not checked. A recording can be
+    compressed. Rendering needs the package json-e, the extra "hooks".
+
+    Exit code: 0 if each hook is correct and creates the number of tasks of --expect. 1 if not, if a template fails, or
     if a message cannot be read.
     """
     check_installed()

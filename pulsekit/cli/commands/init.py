@@ -26,9 +26,9 @@ def command(
     project: Annotated[str, project_option()] = "autoland",
     force: ForceOption = False,
 ) -> int:
-    """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into this directory.
+    """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into the current folder.
 
-    pulsekit.schema.json is for your editor: it completes and checks pulsekit.yml with it.
+    init also writes pulsekit.schema.json, with which your editor completes and checks pulsekit.yml.
 
     Existing files are overwritten only with --force. If a sandbox is running, 'pulsekit publish job.yml' works at once.
     """

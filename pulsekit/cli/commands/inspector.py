@@ -47,7 +47,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="[EXCHANGE[:PATTERN]|LINK|RECORDING]...",
-            help="Exchanges, a link of Pulse Inspector, or one recording. Without, add bindings in the page.",
+            help="Exchanges, a link of Pulse Inspector, or one recording. By default, add bindings in the page.",
         ),
     ] = None,
     patterns: BindingOption = None,
@@ -65,12 +65,13 @@ def command(
 ) -> int:
     """Show messages in the browser, as they arrive or from a recording.
 
-    The page is served on 127.0.0.1 until Ctrl-C. Its address, which is printed, has a token that works once. The page
-    uses a private temporary queue; other consumers are not affected. It keeps the last 10,000 messages and 64 MiB.
+    The page is served on 127.0.0.1 until Ctrl-C. The command prints its address, with a token that can be used once.
+    The command uses a private temporary queue; other consumers are not affected. It keeps the last 10,000 messages, of
+    at most 64 MiB.
 
-    In the page, add and remove bindings while messages flow, filter, pause and download them, and see for each message
-    its schema verdict, what Treeherder does with it, and which bindings match. --registration, else the configuration,
-    has the bindings of other queues that may receive it.
+    In the page, you can change the bindings at any time, and filter, pause and download messages. For each message, the
+    page shows whether it is valid, what Treeherder does with it, and which bindings match. It also shows which bindings
+    of --registration, or else of the configuration, would match.
 
     The page needs the extra 'inspector' of the package.
     """

@@ -91,9 +91,10 @@ def command(
     Without KEY, read keys or records from stdin, one per line. For a record, also match its CC keys, and only the
     bindings of its exchange.
 
-    The bindings are those of --binding, as PATTERN or EXCHANGE:PATTERN, and of --registration, else those of the
-    configuration, else the example of Treeherder's documentation under the three rules that Treeherder has used.
-    For a known EXCHANGE without a PATTERN, such as task-failed, --field and --route make the pattern.
+    The bindings are from --binding, as PATTERN or EXCHANGE:PATTERN, and from --registration. Without these options,
+    they are from the configuration. If it has none, they are the example of Treeherder's documentation, under each of
+    the three rules that Treeherder has used. For a known EXCHANGE without a PATTERN, such as task-failed, --field and
+    --route make the pattern.
 
     Exit code: 0 if a binding matches every key, else 1.
     """

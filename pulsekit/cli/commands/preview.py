@@ -51,7 +51,7 @@ def command(
     ] = None,
     *,
     details: Annotated[
-        bool, typer.Option("--details", help=f"Show the details also of more than {_FEW} jobs.")
+        bool, typer.Option("--details", help=f"Show the details of each job, even of more than {_FEW}.")
     ] = False,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
@@ -63,11 +63,11 @@ def command(
     """Show jobs as Treeherder would store and draw them.
 
     On a terminal, draw platform, group and symbol in the colour of the result, and the details of a job. As NDJSON,
-    write one line for each job, with the outcome, the findings of the linter, and the values that Treeherder stores,
-    with the names of its loader. For a record of tail, the payload is shown.
+    write one line for each job: the outcome, the findings of the linter, and the values that Treeherder stores, under
+    the names that its loader uses. For a record of tail, the payload is shown.
 
-    A file can also have Taskcluster tasks: a message with its task, as {"message": …, "task": …}; a definition, which
-    is shown in each state; or a task-graph.json, whose tasks that Treeherder would not show are listed first. For a
+    A file can also contain Taskcluster tasks. A message with its task is {"message": …, "task": …}. The definition of a
+    task is shown in each state. Of a task-graph.json, the tasks that Treeherder would not show are listed first. For a
     push, the repository is shown.
 
     Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one, or if one cannot be judged.

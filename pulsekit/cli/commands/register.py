@@ -67,8 +67,8 @@ def command(
     On a terminal, register asks for each value that no option sets. It sends nothing: it prints a link that opens
     Bugzilla's form with the text.
 
-    By default, the exchange and the destinations are those of pulsekit.yml. With --write, they are stored there for
-    --target. The comments of the file are kept.
+    By default, the exchange and the destinations are those of pulsekit.yml. --write stores the registration in this
+    file, where other commands select it with --target. The comments of the file are kept.
 
     Exit code: 1 if a binding can never match, unless --force is given; 2 if a name is invalid or belongs to another
     user.

@@ -81,7 +81,7 @@ def command(
     chosen: FilterOption = None,
     count: CountOption = None,
     salvage: Annotated[
-        bool, typer.Option("--salvage", help="Send the messages before the damage of a recording.")
+        bool, typer.Option("--salvage", help="Send the messages before the damage in a damaged recording.")
     ] = False,
     dry_run: DryRunOption = False,
     require_route: RequireRouteOption = False,
@@ -99,8 +99,8 @@ def command(
     replay checks the complete file before it sends anything. It refuses a truncated, damaged or changed recording; with
     --salvage, it sends the messages before the damage. It also accepts NDJSON of tail, which has no digest to check.
 
-    --every sends the messages at a constant interval. --dry-run shows when each message is due. The exchange is
-    declared.
+    --every sends the messages at a constant interval. --dry-run shows when each message would be sent. replay declares
+    the exchange.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange

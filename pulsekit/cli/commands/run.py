@@ -50,12 +50,12 @@ def command(
 ) -> int:
     """Run a command, and report it to Treeherder as a job.
 
-    The job is published as pending, as running with the start time, and as completed with the end time and the
-    result: success, fail, canceled after Ctrl-C or SIGTERM, exception if another signal killed the command. Every run
-    is a new job: its taskId, state, result and times do not come from the file; --set taskId=... gives a taskId.
+    The job is published as pending, as running with the start time, and as completed with the end time and the result.
+    The result is success or fail; canceled after Ctrl-C or SIGTERM; or exception if another signal killed the command.
+    Every run is a new job: its taskId, state, result and times are not from the file. --set taskId=... sets the taskId.
 
-    stdin, stdout and stderr belong to the command, and the exit status is the command's, also if the broker cannot be
-    reached: then a warning says what was not published.
+    COMMAND uses stdin, stdout and stderr as without pulsekit, and its exit code is the exit code of run. This is so
+    even if the broker cannot be reached; a warning then lists what was not published.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange

@@ -58,34 +58,34 @@ def command(
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")] = SANDBOX_PORT,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Address; other than loopback needs --password-file.")
+        str, typer.Option(metavar="ADDRESS", help="Listen on ADDRESS. Unless it is loopback, add --password-file.")
     ] = "127.0.0.1",
     password_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="File with the password of all users, guest included."),
+        typer.Option(metavar="FILE", help="Read the password of all users, also of guest, from FILE."),
     ] = None,
     users: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="YAML file of the users that may log in, as name: password."),
+        typer.Option(metavar="FILE", help="Allow only the users in this YAML file, as name: password."),
     ] = None,
     user: Annotated[str | None, user_option("me, or the first user of --users")] = None,
     registration: RegistrationOption = None,
     treeherder: Annotated[
-        bool, typer.Option("--treeherder", help="Bind what Treeherder binds for tasks and pushes, and judge them.")
+        bool, typer.Option("--treeherder", help="Bind as Treeherder for tasks and pushes, and judge the messages.")
     ] = False,
     task: TaskOption = None,
     repositories: RepositoriesOption = None,
     ingest: IngestOption = None,
     seed: Annotated[
         str | None,
-        typer.Option(metavar="RECORDING", help="Publish a recording when a queue is bound to its exchange."),
+        typer.Option(metavar="RECORDING", help="Publish RECORDING when a queue is bound to its exchange."),
     ] = None,
     faults: Annotated[
         list[str] | None,
-        repeatable("--fault", metavar="FAULT", help="latency=D, drop=D (interval), refuse or blocked."),
+        repeatable("--fault", metavar="FAULT", help="Cause a fault: latency=D, drop=D (every D), refuse or blocked."),
     ] = None,
     warn_limit: Annotated[
-        int, typer.Option("--warn", min=0, metavar="N", help="Warn of a queue with more than N messages.")
+        int, typer.Option("--warn", min=0, metavar="N", help="Warn about a queue with more than N messages.")
     ] = 2000,
     delete_limit: Annotated[
         int, typer.Option("--delete", min=0, metavar="N", help="Delete a queue with more than N messages.")
@@ -97,16 +97,17 @@ def command(
 ) -> int:
     """Run a Pulse broker on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
-    The first line of the output is PULSE_URL=..., which logs in as --user. So do commands in other terminals if no
-    broker is configured. The line does not contain a password from a file; the PULSE_URL of COMMAND does.
+    The first line of the output is PULSE_URL=..., with the login of --user. If no broker is configured, commands in
+    other terminals use this login, too. The line does not contain a password from a file; the variable PULSE_URL of
+    COMMAND does.
 
-    The sandbox accepts every user name with every password, and gives it PulseGuardian's permissions. The user guest
-    with the password guest has all permissions. It is for experiments, tests and CI: it loses all messages when it
-    stops.
+    The sandbox accepts every user name with every password. Each user has the permissions that PulseGuardian gives. The
+    user guest with the password guest has all permissions. The sandbox is for experiments, tests and CI: when it stops,
+    all messages are lost.
 
-    With --registration, it binds a queue as Treeherder would, and says what Treeherder would do with each job. With
-    --treeherder, it does the same for Taskcluster's messages and for pushes: --task has the definitions of the tasks,
-    and --repositories the repositories that this Treeherder has.
+    With --registration, the sandbox binds a queue as Treeherder would, and prints what Treeherder would do with each
+    job. With --treeherder, it does the same for Taskcluster's messages and for pushes. --task has the definitions of
+    the tasks, and --repositories the repositories of this Treeherder.
     """
     from pulsekit.cli.input.registrations import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox

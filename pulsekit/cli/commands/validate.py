@@ -67,24 +67,26 @@ def command(
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
-        bool, typer.Option("--migrate", help="Write each job in today's form, from one of 2016 to April 2026.")
+        bool, typer.Option("--migrate", help="Write jobs in the current form. The input may be of 2016 to April 2026.")
     ] = False,
     most: Annotated[
         int | None,
         typer.Option("--max", min=0, metavar="N", help="Show at most N findings of each kind. [default: 10]"),
     ] = None,
     statistics: Annotated[
-        bool, typer.Option("--statistics", help="Show how often each finding occurs, instead of each one.")
+        bool, typer.Option("--statistics", help="Show how often each kind of finding occurs, instead of each finding.")
     ] = False,
     output: Annotated[Form | None, output_option()] = None,
 ) -> int:
     """Check jobs against Treeherder's schema and rules, and show every error with its position.
 
-    The rules apply only to jobs. Each broken rule has a severity: Treeherder drops the job, shows it wrong, or shows
-    less than it could. For a record of tail, the payload is checked. --migrate writes each job that is valid and would
-    not be dropped on one line, and prints the problems of the others on stderr.
+    The rules apply only to jobs. Each rule has a severity: Treeherder drops the job, shows it wrong, or shows less than
+    it could. For a record of tail, the payload is checked.
 
-    Taskcluster tasks, task graphs and pushes are judged as preview shows them.
+    --migrate writes one line for each job that is valid and that Treeherder would not drop. It prints the problems of
+    the other jobs on stderr.
+
+    Taskcluster tasks, task graphs and pushes have the same verdict as in preview.
 
     Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown wrong.
     """

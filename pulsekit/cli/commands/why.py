@@ -49,7 +49,7 @@ def command(
     """Find out why a task is not on Treeherder, or how it is shown there.
 
     The steps: the task exists; it has one tc-treeherder route; extra.treeherder is valid; Treeherder knows the project
-    and has the push; the message about the run leads to a job; Treeherder has stored the job. The first failed step
+    and has the push; the message about the run makes a job; Treeherder has stored the job. The first failed step
     says what to change. This command sends requests to Taskcluster and Treeherder: to public pages, without a login.
 
     --save writes all answers to FILE, and 'pulsekit why FILE' explains them again without the network.

@@ -28,7 +28,7 @@ IngestOption = Annotated[
     ),
 ]
 TaskOption = Annotated[
-    str | None, typer.Option("--task", metavar="FILE", help="Definition, or task-graph.json, for messages about tasks.")
+    str | None, typer.Option("--task", metavar="FILE", help="Read a task definition or a task-graph.json from FILE.")
 ]
 
 

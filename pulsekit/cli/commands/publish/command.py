@@ -77,7 +77,7 @@ def command(
     keep: AlsoOption = None,
     message_ids: Annotated[
         MessageIds,
-        typer.Option(metavar="random|content", help="Derive message ids from the content: the same in each run."),
+        typer.Option(metavar="random|content", help="Make ids at random, or from the content: the same in each run."),
     ] = MessageIds.RANDOM,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
@@ -90,7 +90,7 @@ def command(
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip invalid payloads, and send the others.")
     ] = False,
-    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Skip the first N jobs, to continue.")] = 0,
+    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Skip the first N jobs, already sent.")] = 0,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
     timeout: Annotated[float | None, timeout_option("60s, for each message")] = None,
@@ -101,15 +101,16 @@ def command(
 ) -> int:
     """Validate jobs, then publish them with confirms.
 
-    Files are validated whole before anything is sent; a pipe of NDJSON is sent as it comes, up to the first invalid
-    line. A job that Treeherder would drop for another reason than its schema is invalid, too. --force publishes invalid
-    jobs. A job that Treeherder would show wrong causes a warning. The exchange is declared.
+    All files are validated before the first job is sent. NDJSON from a pipe is validated and sent line by line, up to
+    the first invalid line. A job that Treeherder would drop is invalid, even if its schema allows the job. --force
+    publishes invalid jobs. If Treeherder would show a value wrong, publish prints a warning. It declares the exchange.
 
     A record of tail keeps its routing key unless one is given. Its CC and BCC keys, expiration and reply_to are not
     sent without --also, because they could lead to queues of other users.
 
-    Receipts of 50 messages and more are counted on a terminal. --quiet prints problems only. If publish is stopped, it
-    prints how many jobs to --skip next time. With --message-ids content, a job that is sent again has the same id.
+    On a terminal, publish shows the receipt of each job, or a count if there are 50 or more. --quiet prints problems
+    only. If publish is stopped, it prints how many jobs to --skip next time. With --message-ids content, a job that is
+    sent again has the same id.
 
     --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
     show the job.

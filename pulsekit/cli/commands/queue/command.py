@@ -59,15 +59,15 @@ def show(
         int, typer.Option(min=1, metavar="N", help="Number of messages above which PulseGuardian mails you.")
     ] = 2000,
     delete_over: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Number of messages above which it deletes the queue.")
+        int, typer.Option(min=1, metavar="N", help="Number of messages above which PulseGuardian deletes the queue.")
     ] = 8000,
     guardian: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Also show the bindings, from this PulseGuardian."),
+        typer.Option(metavar="URL", help="Also show the bindings, as the PulseGuardian at URL lists them."),
     ] = None,
     registration: RegistrationOption = None,
     rule: RuleOption = None,
-    prune: Annotated[bool, typer.Option("--prune", help="Unbind bindings that the registrations do not have.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Unbind bindings that are not in the registrations.")] = False,
     yes: YesOption = False,
     output: OutputOption = None,
     url: UrlOption = None,
@@ -75,9 +75,10 @@ def show(
 ) -> int:
     """Show the number of messages and consumers of a queue, and PulseGuardian's limits.
 
-    For PulseGuardian, messages count that were delivered but not acknowledged. AMQP does not show their number. With
-    --registration, compare the bindings that PulseGuardian shows with those of the registrations. --prune shows the
-    stale bindings before it unbinds them.
+    PulseGuardian also counts messages that were delivered but not acknowledged. AMQP does not report their number.
+
+    With --registration, the bindings that PulseGuardian lists are compared with the bindings of the registrations.
+    --prune shows the stale bindings before it unbinds them.
 
     Exit code: 5 if the queue does not exist.
     """
@@ -113,9 +114,9 @@ def peek(
 ) -> int:
     """Show the first messages of a queue, and leave them in it.
 
-    The broker returns them to their former position, marked as redelivered. Meanwhile, consumers do not receive them. A
-    quorum queue removes a message that is returned too often, so without --force, peeking is refused near its delivery
-    limit.
+    While peek reads these messages, consumers do not receive them. Then the broker returns the messages to their former
+    positions, and marks them as redelivered. A quorum queue removes a message that is returned too often, so without
+    --force, peek refuses to read messages that are near the delivery limit.
     """
     from pulsekit.cli.commands.queue.messages import peek as look
 
@@ -139,9 +140,9 @@ def take(
 ) -> int:
     """Show the messages of a queue and remove them from it, until the queue is empty.
 
-    Each message is removed after it was shown. With --save, it is recorded to a file.ndjson or file.ndjson.gz, and
-    removed after it is on the disk. If the command
-    stops early, the other messages stay in the queue. An existing file is replaced only with --force.
+    Each message is removed after it was shown. With --save, each message is recorded to a file.ndjson or
+    file.ndjson.gz, and removed after it is on the disk. If the command stops early, the other messages stay in the
+    queue. An existing file is replaced only with --force.
 
     'pulsekit queue peek' shows messages and leaves them in the queue.
     """

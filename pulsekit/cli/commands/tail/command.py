@@ -110,7 +110,7 @@ def command(
     ] = None,
     queue_type: QueueTypeOption = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Exit with 5 if --queue does not exist; do not create it.")
+        bool, typer.Option("--resume", help="If --queue does not exist, exit with 5 instead of creating it.")
     ] = False,
     save: SaveOption = None,
     force: ForceOption = False,
@@ -124,22 +124,24 @@ def command(
     """Show the messages of one or more exchanges as they arrive.
 
     tail uses a private temporary queue; other consumers are not affected. --binding applies to each EXCHANGE without a
-    PATTERN. Without both, all messages are shown. Quote patterns, because the shell expands '*'. Without EXCHANGE, tail
-    uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings, tail prints them,
-    continues with the others, and exits with 3.
+    PATTERN. Without --binding and PATTERN, all messages are shown. Quote patterns, because the shell expands '*'.
+    Without EXCHANGE, tail uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings,
+    tail prints them, continues with the others, and exits with 3.
 
-    For known exchanges, --field and --route build the pattern. If a field has several values, one of them must match.
+    For known exchanges, --field and --route make the pattern. If --field names a field several times, one of the values
+    must match.
     '--schema auto' selects the schema of the catalogue for each exchange.
 
     --filter and --query are expressions over the record that '-o ndjson' writes. Only selected messages are shown,
     recorded and counted. With --schema, each message is marked as valid or invalid.
 
-    With --queue, a queue of tail stores messages while tail does not run, for the time of --keep. To continue,
-    run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not create:
-    'pulsekit queue show', 'peek' and 'take' are for these.
+    With --queue, tail creates a queue, which stores messages while tail does not run, for the time of --keep. To
+    continue, run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not
+    create. For other queues, use 'pulsekit queue show', 'peek' and 'take'.
 
-    --save records to a file.ndjson or file.ndjson.gz, with the exact bodies. The recording is complete however tail
-    stops: a message is acknowledged after it is on the disk. An existing file is replaced only with --force.
+    --save records to a file.ndjson or file.ndjson.gz, with the exact bodies. A message is acknowledged after it is on
+    the disk, so the recording has every acknowledged message, however tail stops. An existing file is replaced only
+    with --force.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
