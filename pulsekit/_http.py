@@ -79,10 +79,10 @@ def check_site(url: str, name: str) -> str:
     if not host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment or not url.isprintable():
         raise ConfigurationError(f"the address of {name} is written https://HOST/")
     if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"the address of {name} has a login, but the site has none: write https://HOST/")
+        raise ConfigurationError(f"the address of {name} has a login, but the site needs none: write https://HOST/")
     if parts.scheme == "http" and not is_loopback(host):
         raise InsecureConnection(
-            f"{url} is clear text to another machine, and any machine on the way can change it: use https://"
+            f"{url} is not encrypted, and any machine on the way can change the answers: use https://"
         )
     return url.rstrip("/")
 

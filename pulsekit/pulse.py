@@ -72,25 +72,25 @@ def connect(
     """Return a `Pulse` for use with `async with`. The first message or consumer opens the connection.
 
     Args:
-        url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line: if
-            none is configured, a running `pulsekit sandbox` on this machine, and a warning is logged.
-        login: the name of one of `logins` in your `config.yml`, as `--login` on the command line, instead of a URL.
-        host: the name or address of the broker, or of several nodes of one cluster, separated by commas; instead of a
-            URL. The following arguments belong to it.
+        url: `amqps://user:password@host/vhost`. The default is the broker of the settings, as on the command line. If
+            none is configured, the default is a running `pulsekit sandbox` on this machine, and a warning is logged.
+        login: instead of a URL, the name of one of `logins` in your `config.yml`, as `--login` on the command line.
+        host: instead of a URL, the name or address of the broker, or of several nodes of one cluster, separated by
+            commas. The arguments from `port` to `tls` need a host.
         port: the TCP port; by default 5671 with TLS and 5672 without.
         user: the AMQP user; by default that of the settings.
         password: the password; by default that of the settings.
         virtual_host: the virtual host; by default `/`.
-        tls: whether to encrypt the connection; by default, unless the host is this machine.
-        insecure: allow clear text to another machine.
+        tls: whether to encrypt the connection. By default, it is encrypted unless the host is this machine.
+        insecure: whether to allow an unencrypted connection to another machine.
         timeout: the seconds for connecting, including TLS and login.
-        retry_for: the seconds for which connecting for the first time is tried again, for example while a broker
-            starts. By default, the first failure is final. A refused login always is.
+        retry_for: the seconds for which the first connection is tried again, for example while a broker starts. By
+            default, the first failure is final. A refused login is always final.
         on_state: called with the name of a connection ("publisher" or "consumer") and its new state.
         instrumentation: observes connections and messages; one or several, see `pulsekit.instrumentation`.
 
     Raises:
-        ConfigurationError: Raised when no broker is configured, the URL is malformed, or there is no such login.
+        ConfigurationError: Raised when no broker is configured, the URL is malformed, or `login` is unknown.
         InsecureConnection: Raised when the password would be sent in clear text to another machine.
         TypeError: Raised when `on_state` or a method of an instrumentation is an `async def`, which is called and not
             awaited; or when an instrumentation lacks a method.
@@ -188,7 +188,7 @@ class Pulse:
                     await self._out.close()
                 finally:
                     await self._in.close()
-        except asyncio.CancelledError as cancelled:  # the tasks are cancelled, too, and not waited for
+        except asyncio.CancelledError as cancelled:  # cancel the tasks, too, and do not wait for them
             await self._tasks.__aexit__(type(cancelled), cancelled, cancelled.__traceback__)
             raise
         except BaseException:
@@ -214,15 +214,16 @@ class Pulse:
             exchange: `exchange/<user>/<name>`.
             schema: the schema that validates each payload before it is sent: a name such as "pulse-job", a path, or the
                 schema itself.
-            lint: refuse each job that Treeherder would drop, also for other reasons than its schema, such as a job
-                without owner. The outcome is that of `pulsekit.treeherder.judge`, as on the command line.
-            mandatory: report messages that the broker cannot route to any queue.
+            lint: whether to refuse each job that Treeherder would drop, even if its schema allows it, such as a job
+                without owner. As on the command line, `pulsekit.treeherder.judge` decides.
+            mandatory: whether to report messages that the broker cannot route to any queue.
             timeout: the deadline for the outcome of a message in seconds, including reconnects.
             overflow_rejects: whether a negative confirm (basic.nack) means that a full queue rejected the message
-                (`x-overflow` is `reject-publish`), so that the outcome is refused. By default, the outcome is unknown:
-                the broker also sends a negative confirm for a queue whose node failed and that may have the message.
-            on_recreated: called with the name of the user's exchange when it had been deleted, and is created again
-                after a reconnect. It then has no bindings.
+                (`x-overflow` is `reject-publish`), so that the outcome is refused. By default, the outcome is unknown,
+                because the broker also sends a negative confirm if the node of a queue failed. Such a queue may have
+                the message.
+            on_recreated: called with the name of the user's exchange, after a reconnect, if the exchange was deleted
+                and is created again without bindings.
             message_ids: "content" derives the id of a message from exchange, routing key and body, so that the message
                 has the same id if the program runs again. Two equal messages then have one id.
 
@@ -270,8 +271,8 @@ class Pulse:
             prefetch: the maximum number of unsettled messages.
             prefetch_bytes: the maximum size in bytes of the bodies of all unsettled messages. The last message may
                 exceed it, so a larger message is delivered alone. While the limit is reached, the connection is not
-                read, and its other subscriptions wait too; except while another subscription is opened, when up to
-                `prefetch` messages may arrive.
+                read, and its other subscriptions wait, too. There is one exception: while another subscription is
+                opened, up to `prefetch` messages may arrive.
             schema: the schema that validates each payload on first access. With "pulse-job", a message is invalid if
                 Treeherder would drop it for any reason that `pulsekit.treeherder.judge` finds.
             wait: wait for exchanges that do not exist yet.
@@ -310,15 +311,16 @@ class Pulse:
 
     @property
     def state(self) -> State:
-        """The state of the connections in use; if they differ, the state in which less is possible.
+        """The state of the connections in use. If their states differ, the one that comes first in this list.
 
-        CLOSED before the first message, consumer or `check`.
+        The list is closed, backing off, connecting, blocked, ready. Before the first message, consumer or `check`, the
+        state is closed.
         """
         states = [connection.state for connection in (self._out, self._in) if connection.started]
         return min(states, key=_STATES.index, default=State.CLOSED)
 
     async def check(self, timeout: float = _CHECK_TIMEOUT) -> None:
-        """Wait for an answer of the broker on each connection in use, for a health check. Without one, connect.
+        """Wait for an answer of the broker on each connection in use, for a health check. If none is in use, connect.
 
         Args:
             timeout: the seconds to wait, reconnects included.
@@ -410,7 +412,7 @@ class Pulse:
 
 
 async def _answers(link: Link) -> bool:
-    """Open a channel; return False once the connection is lost."""
+    """Return whether the broker answers. Wait until it does, or return False when the connection is lost."""
 
     async def nothing(channel: aiormq.Channel) -> None:
         """Close the channel at once."""

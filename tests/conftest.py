@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _CHECKOUT = Path(__file__).parents[1]
 _CORPUS = _CHECKOUT.parent / "shared" / "corpus"
-# Read before `_no_settings` takes CI away.
+# Read before `_no_settings` removes CI.
 _MUST_HAVE_RABBITMQ = (
     os.environ.get("CI") == "true"
     or os.environ.get("PULSEKIT_REQUIRE_RABBITMQ") == "1"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DOCS = Path(__file__).parents[1] / "docs"
 TINY = ("--rounds", "1", "--seconds", "0.01", "--most", "20", "--broker", "sandbox")
-# Of every kind of client one, or the test would take long.
+# One client of each kind, because the test would otherwise take long.
 CASES = {
     "publish": ("pulsekit publish_many, dicts, validated", "aio-pika windowed, dicts, validated"),
     "consume": ("pulsekit async for, decoded", "pulsekit.sync for, decoded", "aio-pika iterator"),

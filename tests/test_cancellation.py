@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
 EXCHANGE, QUEUE = "exchange/me/v1/jobs", "queue/me/jobs"
-TURNS = 8  # of the event loop after data arrived: aiormq passes them through a reader, a queue and a future
+TURNS = 8  # iterations of the event loop after data arrived: aiormq uses a reader, a queue and a future
 DEADLINE = 15.0  # seconds: the shutdown waits for 3 s for an answer, a few times
-STEP = 13  # between two points of the default run, which therefore differ in their turns
+STEP = 13  # the default run has every 13th point, so its points have different numbers of turns
 
 
 async def journey(url: str, reached: list[str]) -> None:
@@ -140,7 +140,7 @@ async def check_left(sandbox: Sandbox, before: set[asyncio.Task[Any]], where: st
 
 
 async def cancel_everywhere(points: Points, *, every: bool) -> None:
-    asyncio.get_running_loop().set_debug(False)  # for a third of the time
+    asyncio.get_running_loop().set_debug(False)  # a run then takes a third of the time
     before = asyncio.all_tasks()
     async with Sandbox() as sandbox:
         url = sandbox.url("me")

@@ -89,10 +89,10 @@ async def test_a_blocked_publisher_waits(pulse_sandbox: PulseSandbox, pulse: pul
     publisher = pulse.publisher(EXCHANGE)
     await publisher.open()
     pulse_sandbox.block()
-    await publisher.publish({}, "k")  # the one that tells the broker who publishes
+    await publisher.publish({}, "k")  # the first message, with which the broker knows that this connection publishes
     await pulse_sandbox.until("blocked")
     waiting = asyncio.ensure_future(publisher.publish({}, "k"))
-    async with pulse.subscribe(EXCHANGE):  # who consumes is not held up, and takes several round trips here
+    async with pulse.subscribe(EXCHANGE):  # consumers are not blocked, and subscribing needs several round trips
         assert not waiting.done()
     pulse_sandbox.unblock()
     await waiting

@@ -26,7 +26,7 @@ HEARTBEAT = 20  # seconds; a connection without data is closed after two interva
 _PORTS = {False: 5672, True: 5671}
 _SCHEMES = {"amqp": False, "pyamqp": False, "amqps": True}
 _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
-# The text before the hosts, the hosts, and the text behind them (RFC 3986 §3).
+# The text before the hosts, the hosts, and the text after them (RFC 3986 §3).
 _AUTHORITY = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
 _BRACKETS = re.compile(r"(?:\[[^\[\]]*\](?::|\Z))?[^\[\]]*")
 _SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
@@ -117,7 +117,7 @@ class Broker:
         hosts = ", ".join(host for host, _ in self.hosts)
         raise InsecureConnection(
             f"{self} would send the password in clear text to {hosts}: use amqps://, or --insecure "
-            "(insecure=True in Python) if the network between is yours"
+            "(insecure=True in Python) if you trust the network"
         )
 
     def ssl_context(self) -> ssl.SSLContext | None:
@@ -233,7 +233,7 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
         raise ConfigurationError(f"the broker URL begins neither with amqps:// nor with amqp://: {_SHAPE}")
     if "@" in parts.path + parts.query:  # a part of the password could be read as the virtual host, and shown
         raise ConfigurationError(
-            "the broker URL has an '@' behind its host: in a password, / ? @ are written %2F %3F %40, and so is an '@' "
+            "the broker URL has an '@' after its host: in a password, / ? @ are written %2F %3F %40, and so is an '@' "
             "in the name of a virtual host or a file"
         )
     names = [address.hostname or "" for address in addresses]
@@ -321,7 +321,7 @@ def _options(query: str) -> dict[str, str]:
         )
     flag = options.get("ssl", "0").lower()
     if flag not in _YES | _NO:
-        raise ConfigurationError("the broker URL says neither ssl=1 nor ssl=0")
+        raise ConfigurationError("ssl in the broker URL must be 1 or 0")
     return options | {"ssl": flag}
 
 

@@ -1,7 +1,7 @@
 """An AMQP channel whose frames pulsekit handles instead of aiormq.
 
 aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
-`FrameChannel.handle_frame`, which either handles the frame and returns the offset behind it, or returns 0, and then
+`FrameChannel.handle_frame`, which either handles the frame and returns the offset after it, or returns 0, and then
 aiormq gets the frame. aiormq gets channel.close too, after its fields were read into `FrameChannel.ended_by`. A method
 with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1
 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection: `FrameChannel.ended` returns why it
@@ -62,7 +62,7 @@ class FrameChannel(ABC):
         self._discarding = False
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Handle a frame and return the offset behind it, or return 0 to pass the frame to aiormq."""
+        """Handle a frame and return the offset after it, or return 0 to pass the frame to aiormq."""
         if self._discarding:
             if kind != METHOD or data[start : start + 4] not in _ENDS:
                 return end + 1

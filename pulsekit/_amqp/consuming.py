@@ -9,7 +9,7 @@ The broker limits the window in messages (basic.qos). This module limits it in b
 the prefetch size of AMQP. When the unsettled bodies reach the limit, the router stops reading the socket, and the
 prefetch is reduced. RabbitMQ cannot change the prefetch of a consumer, so a second consumer is started with the smaller
 prefetch, and then the first is cancelled. When the messages are small again, the prefetch grows in the same way. Both
-methods have `nowait`, since their answers would arrive behind the deliveries.
+methods have `nowait`, since their answers would arrive after the deliveries.
 
 Invariants:
 
@@ -18,7 +18,7 @@ Invariants:
 - `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by at most one message and the data of
   one read of the socket.
 - At most half of the prefetch waits for a flush, so that the broker keeps sending.
-- After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is behind them.
+- After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is after them.
 
 Example: deliveries 1 to 4 arrived, 1, 2 and 4 are acknowledged. The flush writes ack(2, multiple) and ack(4); 3
 remains. With a limit of 64 MiB and messages of 10 MB, delivery 7 stops the reading, and the prefetch becomes 7.
@@ -443,7 +443,7 @@ class ConsumeChannel(FrameChannel):
         self._deliver(method, header, body)
 
     def _deliver(self, method: bytes, header: bytes, body: bytes) -> None:
-        at = 5 + method[4]  # behind the consumer tag
+        at = 5 + method[4]  # after the consumer tag
         delivery_tag, redelivered = SETTLE.unpack_from(method, at)
         route = method[at + 9 :]
         names = self._routes.get(route) or self._read_route(route)

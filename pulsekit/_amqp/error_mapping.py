@@ -73,7 +73,7 @@ _CHANNEL_CODES: tuple[tuple[type[BaseException], int], ...] = (
     (amqp.ChannelPreconditionFailed, 406),
 )
 
-_CLIENT_CERTIFICATE = "does it want a client certificate, or another one (certfile and keyfile in the URL)?"
+_CLIENT_CERTIFICATE = "if it requires a client certificate, set certfile and keyfile in the URL"
 
 
 def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> PulsekitError:
@@ -120,7 +120,7 @@ def map_connect_error(
         return Unreachable(f"cannot connect to {broker}: the server does not speak AMQP 0-9-1: it sent '{foreign}'")
     if isinstance(error, TimeoutError):
         return ConnectTimeout(
-            f"{broker} did not answer within {timeout:g} s: is it an AMQP broker, and the port right? "
+            f"{broker} did not answer within {timeout:g} s: check that it is an AMQP broker, and the port "
             f"(TLS is usually on 5671, clear text on 5672)"
         )
     if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
@@ -153,15 +153,15 @@ def _network_words(error: BaseException, broker: Broker) -> str:
         return f"it refused the TLS handshake ({alert[1].replace('_', ' ').lower()}): {_CLIENT_CERTIFICATE}"
     if isinstance(cause, ssl.SSLError):
         words = "the TLS handshake failed"
-        return f"{words}: is port {broker.port} a TLS port? (use amqp:// for clear text)"
+        return f"{words}: check that port {broker.port} is a TLS port, or use amqp:// for clear text"
     if isinstance(cause, ConnectionRefusedError):
-        return "connection refused: is the broker running, and the port right?"
+        return "connection refused: check that the broker is running, and the port"
     if isinstance(cause, OSError) and cause.__class__.__name__ == "gaierror":
         return f"the host name {broker.host!r} is not known"
     if isinstance(error, amqp.ProtocolSyntaxError | amqp.IncompatibleProtocolError):
         return "the server does not speak AMQP 0-9-1"
     if isinstance(cause, EOFError | ConnectionError) or isinstance(error, StopAsyncIteration):
-        guess = _CLIENT_CERTIFICATE if broker.tls else f"does port {broker.port} expect TLS (amqps://)?"
+        guess = _CLIENT_CERTIFICATE if broker.tls else f"if port {broker.port} expects TLS, use amqps://"
         return f"the connection was closed during the handshake: {guess}"
     return _words(error)
 

@@ -7,7 +7,7 @@ A field table is (AMQP 0-9-1 §4.2.5.5; the type letters are those of RabbitMQ's
 Strings, byte arrays, lists (`A`) and tables (`F`) begin with a size of 4 bytes, other values have a fixed size.
 
 Plan: decoding is one pass over the bytes. `_read_value` reads the type letter at an offset, and returns the value and
-the offset behind it; lists and tables recurse.
+the offset after it; lists and tables recurse.
 
 Invariants: no value extends beyond the list or table that contains it, so the time is linear in the size; nesting is
 limited to 64 levels, for encoding too; a value that Python cannot represent (text that is not UTF-8, a time after the
@@ -64,7 +64,7 @@ def _table(fields: Mapping[str, Any], depth: int) -> bytes:
 
 
 def read_table(data: bytes, at: int) -> tuple[dict[str, Any], int]:
-    """Return the field table at an offset, and the offset behind it.
+    """Return the field table at an offset, and the offset after it.
 
     Raises:
         LookupError, ValueError, struct.error: Raised when the table is malformed, or nested more than 64 levels deep.
@@ -106,7 +106,7 @@ def _read_items(data: bytes, at: int, end: int, depth: int) -> list[Any]:
 
 
 def _read_value(data: bytes, at: int, limit: int, depth: int) -> tuple[Any, int]:
-    """Return the value whose type letter is at an offset, and the offset behind it."""
+    """Return the value whose type letter is at an offset, and the offset after it."""
     letter = data[at]
     at += 1
     value: Any = None

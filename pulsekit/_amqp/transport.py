@@ -17,7 +17,7 @@ Invariants:
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
 - While a handler is in `_full`, the socket is not read, so that TCP slows down the broker. The exception is a request:
-  its answer arrives behind the deliveries, so the socket is read until the answer has arrived (`awaiting_answer`).
+  its answer arrives after the deliveries, so the socket is read until the answer has arrived (`awaiting_answer`).
 
 Example: channel 5 has a handler. The data are `deliver(5) header(5) body(5) declare-ok(1) deli`. The handler consumes
 the first three frames, aiormq gets declare-ok, and `deli` waits in `_incomplete` for its remaining bytes.
@@ -67,7 +67,7 @@ class FrameHandler(Protocol):
         The handler may also handle complete frames of its channel that follow in the data.
 
         Returns:
-            The offset behind the last frame that was handled, or 0.
+            The offset after the last frame that was handled, or 0.
 
         Raises:
             LookupError, ValueError, struct.error: Raised when the payload is shorter than its method requires.
@@ -189,7 +189,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         """Read the socket inside the block, even if handlers accept no more data, because an answer is awaited.
 
         Args:
-            handler: the handler whose data arrive behind the answer. Once it is full, the answer has arrived.
+            handler: the handler whose data arrive after the answer. Once it is full, the answer has arrived.
         """
         self._requests.append(handler)
         self._set_reading()

@@ -89,7 +89,7 @@ class Delivery(NamedTuple):
 
 
 def short_string(data: bytes, at: int) -> tuple[str, int]:
-    """Return the short string at an offset, and the offset behind it.
+    """Return the short string at an offset, and the offset after it.
 
     Invalid UTF-8 is replaced, since RabbitMQ accepts any bytes as routing key.
     """

@@ -157,7 +157,7 @@ def _pieces(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, _Piece]:
 
 
 class _Change:
-    """Insert registrations into the tree of a file, whose current values are also given as plain values."""
+    """A change of a file that inserts registrations into its tree. `value` has the same values as plain objects."""
 
     def __init__(self, yaml: Any, tree: Any, value: dict[str, Any], source: str) -> None:
         self._yaml = yaml

@@ -132,10 +132,10 @@ class Settings:
         return bool(self._environment.get("CI"))
 
     def at(self, target: Target | None) -> Settings:
-        """Return the settings for staging or production: its exchange, destinations and registrations.
+        """Return the settings for staging or production: the exchange, destinations and registrations of the target.
 
-        A value that the target does not set is that of the project. Without a target, the settings are returned
-        unchanged.
+        If the target does not set a value, the value of the project applies. Without a target, the settings are
+        returned unchanged.
 
         Raises:
             ConfigurationError: Raised when the project has no such target.
@@ -314,7 +314,7 @@ def _project_schema(file: ConfigurationFile, name: str) -> str:
         inside = False
     if not inside:
         raise ConfigurationError(
-            f"{file.path}: schema {name!r} is not a file of the project, which is {folder} and its folders: copy the "
+            f"{file.path}: schema {name!r} is outside of the project's folder, {folder}: copy the "
             "schema there, or use --schema"
         )
     return str(path)

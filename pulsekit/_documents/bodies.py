@@ -53,9 +53,7 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
             text = body.decode(content_encoding)
     if compression:
         if isinstance(text, str):
-            raise UnreadableBody(
-                f"it is decoded as {brief(content_encoding)} first, and then there is nothing to decompress"
-            )
+            raise UnreadableBody(f"it is decoded as {brief(content_encoding)} first, so it cannot be decompressed")
         text = _decompressed(text, compression)
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
@@ -94,5 +92,5 @@ def _decompressed(body: bytes, name: Any) -> bytes:
     if len(data) > _MOST:
         raise BodyTooLarge(f"the body has more than {_MOST >> 20} MiB after it was decompressed")
     if not reader.eof:
-        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is cut off')
+        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is truncated')
     return data

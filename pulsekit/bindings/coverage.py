@@ -6,7 +6,7 @@ wider pattern that can be reached with the words so far, as in a nondeterministi
 by one word. The hardest words are: for a literal, the literal; for `*`, a word that no pattern names; for `#`, either
 no word, or more unnamed words than any attempt outside a `#` can match.
 
-Example: does `a.#.c` cover `a.*.c`? After a: places 1 and 2 (behind the `#`). After an unnamed word: the `#` matches
+Example: does `a.#.c` cover `a.*.c`? After a: places 1 and 2 (after the `#`). After an unnamed word: the `#` matches
 it, so again 1 and 2. After c: place 3, the end. So it does. Does `a.*` cover `a.#`? The `#` becomes three unnamed
 words, of which `a.*` matches one. Then no place is left, so it does not.
 
@@ -100,7 +100,7 @@ def _covers(wants: Sequence[str], has: Sequence[str]) -> bool:
 
 
 def _regions(wants: Sequence[str]) -> frozenset[int]:
-    """Return the places from which only stars, or nothing, lead to a `#`."""
+    """Return the position of each `#`, and of each `*` directly before a `#` or before such a `*`."""
     region: set[int] = set()
     inside = False
     for at in range(len(wants) - 1, -1, -1):

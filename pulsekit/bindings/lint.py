@@ -94,7 +94,7 @@ def lint(
 
     Args:
         registrations: the registrations before their expansion, which removes duplicates.
-        least: the number of words of the shortest key by exchange; under the empty name, that for every exchange. By
+        least: the number of words of the shortest key, by exchange; the empty name stands for every exchange. By
             default, and for other exchanges, keys have the form of a job's key: `<destination>.<project>._`.
         layouts: the fields of keys. A pattern for one of its exchanges is compared with them, field by field.
     """
@@ -181,7 +181,7 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
     message = f"matches only keys of {words}, and the usual key of a job has three, <destination>.<project>._"
     hint = ""
     if most == _JOB_WORDS - 1:
-        hint = f"if yours are so, use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
+        hint = f"if your keys have three words, use project {(place.project or pattern.rpartition('.')[2]) + '._'!r}"
     return BindingFinding("too-short", Severity.NOTE, message, hint)
 
 

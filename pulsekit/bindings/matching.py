@@ -37,7 +37,7 @@ def topic_matches(pattern: str, key: str) -> bool:
     """Return whether a topic exchange would route the key to a queue bound with the pattern.
 
     Two positions, `at` in the pattern and `here` in the key, advance together. At a `#`, the pattern advances alone; if
-    a later word does not match, the walk resumes behind the last `#`, which matches one word more than before.
+    a later word does not match, the walk resumes after the last `#`, which matches one word more than before.
     Backtracking to the last `#` is enough: it can match anything an earlier one could. So the steps are at most words
     of the pattern times words of the key. For `a.#.c` and `a.x.c`: a matches, `#` matches nothing, c is not x, so `#`
     matches x, and c matches.

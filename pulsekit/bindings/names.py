@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 _USER = re.compile(r"[a-zA-Z][a-zA-Z0-9._-]*\Z")
-_VERSION = re.compile(r"v\d+\Z")  # behind the user in most names, as in taskcluster-queue/v1/task-completed
+_VERSION = re.compile(r"v\d+\Z")  # after the user in most names, as in taskcluster-queue/v1/task-completed
 _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
 
 

@@ -11,7 +11,7 @@ the branches of the word, of `*`, and of `#`, which also matches no word.
 
 The invariants:
 - For each word, a node is in the list once, however many ways lead to it. So the cost of a key is at most its number of
-  words times the number of nodes, whatever the patterns. A node behind a `#` stays in the list until the key ends.
+  words times the number of nodes, whatever the patterns. A node after a `#` stays in the list until the key ends.
 - A branch that only one pattern uses is a `_Bound` without further nodes; a second pattern with the same beginning
   turns it into a node (`_shared`). In the rest of a `_Bound`, nothing follows a `#`, so one comparison decides.
 - Removing a pattern removes each node that no other pattern uses.
@@ -163,7 +163,7 @@ class _Bound(Generic[T]):
         return left == len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[here:]))
 
     def matches_end(self, words: list[str], here: int) -> bool:
-        """Return the same for a branch behind a `#`: the rest of the pattern must match the last words of the key."""
+        """Return whether the rest of the pattern, which follows a `#`, matches the last words of the key."""
         left = self.left
         return left <= len(words) - here and (not left or _alike(self.pattern.rsplit(".", left)[-left:], words[-left:]))
 
@@ -282,12 +282,12 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
     """Return the patterns that match the words; some may be in the list twice."""
     found: list[_Bound[T]] = []
     level = [root]
-    stay: dict[_Node[T], None] = {}  # nodes behind a `#`: once reached, they stay reached for every further word
+    stay: dict[_Node[T], None] = {}  # nodes after a `#`: once reached, they stay reached for every further word
     for here, word in enumerate((*words, None)):
         ahead: list[_Node[T]] = []
         for node in level:
             branch = node.many
-            if branch is not None:  # a `#` may match no word: the node behind it receives the same word
+            if branch is not None:  # a `#` may match no word: the node after it receives the same word
                 if isinstance(branch, _Bound):
                     if branch.matches_end(words, here):
                         found.append(branch)

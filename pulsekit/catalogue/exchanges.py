@@ -27,7 +27,7 @@ __all__ = [
 ]  # fmt: skip
 
 NO_VALUE = "_"  # the word of a field without a value, as Taskcluster writes it
-ROUTE = "route"  # the first word of a further key, which is route.<route>
+ROUTE = "route"  # the first word of a CC key, which is route.<route>
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class KnownExchange:
         fields: the fields of its routing keys, in their order.
         schema: the schema of its messages: a file below `schemas/messages/`, or the name of a shipped schema.
         separator: what is between two fields, `.` unless all fields are parts of one word.
-        routes: whether messages have further keys, `route.<route>`.
+        routes: whether messages have CC keys, `route.<route>`.
         source: the address of the source.
         as_of: the month of the source, such as `2026-08`.
     """

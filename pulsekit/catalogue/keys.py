@@ -30,7 +30,7 @@ class Key(Mapping[str, str]):
             return self._values.get(name)
         if not self._names:
             raise AttributeError(f"the key has no field {name!r}: {self._whose} is not in the catalogue of exchanges")
-        raise AttributeError(f"keys of {self._whose} have no field {name!r}; there are {', '.join(self._names)}")
+        raise AttributeError(f"keys of {self._whose} have no field {name!r}; the fields are {', '.join(self._names)}")
 
     def __getitem__(self, name: str) -> str:
         return self._values[name]

@@ -28,7 +28,7 @@ def pattern(exchange: str, /, *, route: str | None = None, **fields: str) -> str
 
     Args:
         exchange: an exchange of the catalogue: its full name, the name without `exchange/`, or its alias.
-        route: the route of a further key `route.<route>`, instead of fields.
+        route: the route of a CC key `route.<route>`, instead of fields.
         fields: the value of each field, such as `schedulerId="gecko-level-3"`.
 
     Raises:
@@ -71,8 +71,8 @@ def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequenc
 
     Args:
         exchange: see `pattern`.
-        fields: the values of each field: of several, one must match.
-        routes: routes of further keys. A message that has one of the routes also matches.
+        fields: the values of each field. One of the values must match.
+        routes: routes, which are in CC keys. A message that has one of the routes also matches.
 
     Raises:
         ConfigurationError: Raised when there is no such exchange or field, or a field never has a value.
@@ -205,4 +205,4 @@ def _reason(words: Sequence[str], fields: Sequence[KeyField], most: int | None) 
             return f"can never match: word {number + 1} is {word!r}, and {reason}"
     if not many and sum(word != "#" for word in words) > len(fields):
         return f"can never match: it has {counted(len(words), 'word')}, and a key has {len(fields)}"
-    return "can never match: no key has these words behind its '#'"
+    return "can never match: no key has these words after its '#'"

@@ -114,7 +114,7 @@ def _words(error: BaseException, code: ExitCode) -> tuple[str, str]:
 
 
 def _meant(text: str) -> str:
-    """Return the configured exchange that is nearest to the missing one of the broker's text, as a question."""
+    """Return a question with the configured exchange that is most similar to the missing one in the broker's text."""
     from pulsekit._config.settings import load_settings
     from pulsekit._documents.suggestions import Guesses
 

@@ -51,7 +51,7 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
     if several and all(isinstance(one, Worker) for one in several):
         return several
     if isinstance(found, list | tuple):
-        raise ConfigurationError(f"{target} is a list, and not all of it are workers: write [pulsekit.Worker(…), …]")
+        raise ConfigurationError(f"{target} is a list, and some items are not workers: write [pulsekit.Worker(…), …]")
     if not callable(found) and not is_context(found):
         kind = type(found).__name__
         raise ConfigurationError(
@@ -68,7 +68,7 @@ def _module(name: str, folder: Path) -> ModuleType:
     if "/" in name or not all(part.isidentifier() for part in name.split(".")):
         raise ConfigurationError(f"{name!r} is not the name of a module: {_FORM}, such as {name}.py:on_message")
     if not folder.is_dir():
-        raise ConfigurationError(f"there is no folder {folder}: name the one of the module with --app-dir")
+        raise ConfigurationError(f"there is no folder {folder}: name the folder of the module with --app-dir")
     _look_in(folder)
     try:
         return importlib.import_module(name)
@@ -119,7 +119,7 @@ def _attribute(owner: Any, name: str, module_name: str) -> Any:
 
 
 def _is_candidate(value: Any, module_name: str) -> bool:
-    """Return whether a value may be what the user means, and was not imported from another module."""
+    """Return whether a value of a module can be a handler or workers, and was not imported from another module."""
     own = {module_name, Path(module_name).stem, f"_pulsekit_{Path(module_name).stem}"}
     return isinstance(value, Worker | list) or (callable(value) and getattr(value, "__module__", module_name) in own)
 

@@ -146,7 +146,7 @@ def check(handler: object) -> None:
     """Check a handler, as far as that is possible before it is made.
 
     Raises:
-        TypeError: Raised when the object neither is a handler nor makes one.
+        TypeError: Raised when the object is not a handler and does not make one.
     """
     if is_factory(handler):
         name = getattr(handler, "__qualname__", "")

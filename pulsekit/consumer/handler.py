@@ -81,7 +81,7 @@ class HandlerCalls:
             await self.apply(policy.poison or OnFailure.RAISE, message, reason, queue)
             return
         if self._ended_processes(message, policy):
-            error = HandlerFailed(f"{message.delivery_count} deliveries of {message} ended without an answer")
+            error = HandlerFailed(f"{message.delivery_count} deliveries of {message} ended without a settlement")
             await self.apply(policy.exhausted, message, error, queue)
             return
         watchdog = self.watchdog
@@ -121,7 +121,7 @@ class HandlerCalls:
             await message.ack()
 
     def _ended_processes(self, message: Message, policy: Policy) -> bool:
-        """Return whether more deliveries than allowed ended without an answer: the handler may have ended its process.
+        """Return whether more deliveries than allowed ended without a settlement, perhaps because the process died.
 
         This needs a prefetch of 1, with which every delivery reaches a handler. With a larger prefetch, a lost
         connection also returns messages for which no handler was called.

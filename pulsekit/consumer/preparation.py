@@ -1,8 +1,8 @@
 """Check a named queue before its first message: whether it exists, and what happens to rejected messages.
 
 Only one request of AMQP shows whether a queue is bound to an exchange: the deletion with `if-unused`, which the broker
-refuses if the exchange has a binding. Therefore the dead-letter exchange, if it is the user's own, is declared, deleted
-with `if-unused`, and declared again. No message is lost: an exchange that is deleted has no queue.
+refuses if the exchange has a binding. If the dead-letter exchange is the user's own, it is therefore declared, deleted
+with `if-unused`, and declared again. No message is lost, because the broker deletes only an exchange without a queue.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ async def prepare(link: Link, queue: Queue) -> Preparation:
     if queue.existing and not missing:
         arguments = await _existing_arguments(link, queue.name)
     elif not missing and arguments.get("x-delivery-limit") != queue.arguments.get("x-delivery-limit"):
-        # The limit is a default of this library and not the caller's, so a queue with another limit can be used.
+        # The caller did not set the limit: it is a default of this library. So a queue with another limit can be used.
         limit = {"x-delivery-limit": (await _existing_arguments(link, queue.name)).get("x-delivery-limit")}
         arguments = {name: value for name, value in {**arguments, **limit}.items() if value is not None}
     exchange = arguments.get("x-dead-letter-exchange")
@@ -83,7 +83,7 @@ async def _existing_arguments(link: Link, name: str) -> Mapping[str, Any]:
     try:
         properties = await read_queue_properties(link, name)
     except (AccessRefused, PreconditionFailed) as error:
-        log.debug("%s", error)  # a queue of another user, which an administrator may consume
+        log.debug("%s", error)  # the queue belongs to another user; an administrator may still consume it
         return {}
     if properties.auto_delete:
         raise ConfigurationError(
@@ -121,7 +121,7 @@ async def _check_dead_letters(link: Link, queue: str, exchange: str) -> None:
 
 
 async def _declare_unless_bound(channel: aiormq.Channel, exchange: str) -> None:
-    """Create an exchange, or create it again if no queue is bound to it. Otherwise the deletion is refused (406)."""
+    """Declare an exchange, and create it again if no queue is bound to it. Otherwise the broker refuses it (406)."""
     await methods.declare_exchange(channel, exchange)
     await methods.delete_exchange(channel, exchange, if_unused=True)
     await methods.declare_exchange(channel, exchange)

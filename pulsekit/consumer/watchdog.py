@@ -46,7 +46,7 @@ class Watchdog:
 
     @contextmanager
     def watch(self, handler: object) -> Iterator[None]:
-        """Warn if this handler blocks the event loop inside the block, or one call of it runs for long."""
+        """Warn if this handler blocks the event loop inside the block, or if one of its calls runs for long."""
         name = getattr(handler, "__qualname__", type(handler).__name__)
         loop = asyncio.get_running_loop()
         due = since = loop.time()

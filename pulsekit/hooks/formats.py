@@ -72,7 +72,7 @@ def _ipv6(byte: str) -> str:
 
 
 def _behind_scheme(more: str, *, empty: bool) -> str:
-    """Return a pattern for a URI behind its scheme. `more` are further characters of names and paths."""
+    """Return a pattern for a URI after its scheme. `more` are further characters of names and paths."""
     chars = rf"(?:[{_PLAIN}{more}:@]|{_ESCAPED})"
     address = rf"\[(?:{_ipv6(_BYTE)}|V[0-9A-F]+\.[{_PLAIN}:]+)\]"
     authority = rf"(?:(?:[{_PLAIN}:]|{_ESCAPED})*@)?(?:{address}|(?:[{_PLAIN}{more}]|{_ESCAPED})*)(?::[0-9]*)?"

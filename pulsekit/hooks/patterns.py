@@ -139,7 +139,7 @@ class _Parser:
         return text
 
     def _escape(self) -> str:
-        """Translate an escape outside of brackets. `_at` is behind the backslash."""
+        """Translate an escape outside of brackets. `_at` is after the backslash."""
         char = self._pattern[self._at : self._at + 1]
         if char in {"b", "B"}:
             self._at += 1
@@ -158,7 +158,7 @@ class _Parser:
         return _written(self._ranges(within=False))
 
     def _class(self) -> str:
-        r"""Translate brackets. `_at` is behind the opening one. `[]` matches nothing, and `[^]` everything."""
+        r"""Translate brackets. `_at` is after the opening one. `[]` matches nothing, and `[^]` everything."""
         negated = self._pattern.startswith("^", self._at)
         self._at += negated
         ranges: _Ranges = []
@@ -186,7 +186,7 @@ class _Parser:
         return self._ranges(within=True) if char == "\\" else [(ord(char), ord(char))]
 
     def _ranges(self, *, within: bool) -> _Ranges:
-        """Return the code points of an escape. `_at` is behind the backslash."""
+        """Return the code points of an escape. `_at` is after the backslash."""
         char = self._pattern[self._at : self._at + 1]
         self._at += 1
         if char.lower() in _CLASSES and char:

@@ -38,7 +38,7 @@ class Source:
         name: what the page shows in its title.
         live: whether the bindings can be changed.
         ring: the last messages and gaps.
-        bindings: the problem of each binding; empty for one that the queue has.
+        bindings: the problem of each binding; empty if the queue has the binding.
         problem: why no more messages arrive, or empty.
     """
 
@@ -182,7 +182,7 @@ class LiveSource(Source):
                 problem = f"{again}; add a binding to subscribe again"
             else:
                 self.ring.add(Gap(last, datetime.now(UTC), 0, lossy=True))
-                problem = f"{error}; the page has a new one"
+                problem = f"{error}; the page uses a new queue"
         self._report(problem)
 
     async def _close(self) -> None:

@@ -120,7 +120,7 @@ class Follower:
         """Open the consumer, and count the duration from now on instead of from `run` on.
 
         The duration and the idle time also limit attempts to subscribe, and the wait for an exchange. The first attempt
-        is not interrupted: it has a deadline, and its error is more useful.
+        is not interrupted: it has a deadline, and its error is more useful than a timeout.
 
         Returns:
             Whether the consumer is open. If not, the exchange did not exist when it was time to stop.

@@ -47,7 +47,7 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     compressed.
 
     Raises:
-        DamagedRecording: Raised when the file was cut off, damaged or changed; raised after all entries before that
+        DamagedRecording: Raised when the file was truncated, damaged or changed; raised after all entries before that
             place.
         OSError: Raised when the file cannot be read.
     """

@@ -240,7 +240,7 @@ class Recorder:
         """Check that the file has its name and its size.
 
         Raises:
-            OSError: Raised when the file is lost.
+            OSError: Raised when the file was deleted, renamed, replaced or truncated.
         """
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -49,7 +49,7 @@ class OpenedPayload:
     def document(self) -> Document | None:
         """The payload as a document, or None if the value had none.
 
-        If a record has a payload and a body, positions are those of the payload, which has more of them.
+        If a record has a payload and a body, positions are those in the payload, where more values have one.
 
         Raises:
             DocumentError: Raised when the body is not JSON.

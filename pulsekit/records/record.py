@@ -41,7 +41,7 @@ _KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
 _key_readers: dict[str, _KeyReader] = {}  # by exchange
 _PROPERTY_NAMES = tuple(item.name for item in fields(Properties))
 _properties = attrgetter(*_PROPERTY_NAMES)
-# The hour 24 behind a date of ISO 8601 and any separator, which Python reads from 3.14 on.
+# The hour 24 after a date of ISO 8601 and any separator, which Python reads from 3.14 on.
 _HOUR_24 = re.compile(r"\d{4}-?(?:\d\d-?\d\d|W\d\d(?:-?\d)?).24", re.DOTALL)
 _MAX_PAYLOAD_DEPTH = MAX_DEPTH - 1  # so that the record around it can be read
 

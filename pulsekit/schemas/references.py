@@ -3,7 +3,7 @@
 The plan: `References` walks the schema once and notes for each subschema the URI that its references are relative to.
 A subschema with an `$id` (`id` in draft 4) begins a resource: its URI is the base of all references below it, and a
 `$ref` can name it. A target is found in two steps: the resource by the URI before the `#`, then the place within the
-resource by the JSON pointer, or by the name of an `$id` such as `#name`, behind the `#`.
+resource by the JSON pointer, or by the name of an `$id` such as `#name`, after the `#`.
 
     {"id": "https://example.com/v1/job.json",
      "properties": {"info": {"id": "info.json", …}, "more": {"$ref": "info.json"}}}

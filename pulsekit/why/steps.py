@@ -177,7 +177,7 @@ class _StepReader:
             what = f"{len(self.tasks):,} of {counted(len(entries), 'task')} would not be on Treeherder"
             yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
         else:
-            what = "each task leads to a job; `pulsekit why TASK_ID` asks about one of them"
+            what = "Treeherder makes a job of each task; `pulsekit why TASK_ID` checks one of them"
             yield Step("tasks", StepStatus.OK, what)
 
     def _shown(self, entries: list[Any]) -> Iterator[tuple[str, str]]:
@@ -282,7 +282,7 @@ class _StepReader:
         self.link = f"{self._target.treeherder}/jobs?{query}"
         detail = f"Treeherder shows {shown_as(stored)}"
         if (stored.get("state"), stored.get("result")) != (job["state"], job["result"]):
-            hint = "wait some minutes, and ask again: Treeherder processes a message after the other"
+            hint = "wait some minutes, and ask again: Treeherder processes messages one after the other"
             return _failed("job", page, f"{detail}, but the run is {job['state']} {job['result']}", hint)
         return Step("job", StepStatus.OK, detail, "", page.address)
 

@@ -170,7 +170,7 @@ def test_each_message_gets_its_outcome_for_answers_in_any_order(
         for message, (_, _, _, taken) in zip(messages, plan, strict=True):
             assert len(message.outcomes) == 1
             assert (message.outcomes[0][0] is Outcome.REFUSED) == (not taken)
-        # Among equals, the oldest are the ones that came back: as many as were not routed.
+        # Of messages with equal keys and ids, the oldest are reported as returned: as many as were not routed.
         for same in {(key, message_id) for key, message_id, _, _ in plan}:
             sent = [entry for entry in plan if entry[:2] == same]
             back = sum(not routed for _, _, routed, _ in sent)

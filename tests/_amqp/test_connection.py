@@ -55,7 +55,7 @@ class States:
             await self._changed.wait()
 
 
-def nobody_listens() -> int:
+def closed_port() -> int:
     """Find a port on loopback that refuses connections."""
     with closing(socket.socket()) as one:
         one.bind(("127.0.0.1", 0))
@@ -156,14 +156,14 @@ async def test_one_deadline_limits_the_whole_connect(steps: int) -> None:
             writer.write(marshal(frame, 0))
         await reader.read(1000)
         asked += 1
-        gone = asyncio.ensure_future(reader.read())
+        ended = asyncio.ensure_future(reader.read())
         for byte in marshal(frames[steps], 0)[:-1]:
             writer.write(bytes((byte,)))
-            await asyncio.wait([gone], timeout=0.05)
-            if gone.done():
+            await asyncio.wait([ended], timeout=0.05)
+            if ended.done():
                 break
         with contextlib.suppress(OSError):
-            await gone
+            await ended
         writer.transport.abort()
         over.set()
 
@@ -180,11 +180,11 @@ async def test_one_deadline_limits_the_whole_connect(steps: int) -> None:
 
 
 def test_a_resolver_that_does_not_answer_does_not_delay_the_exit(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked, gone = threading.Event(), threading.Event()
+    asked, over = threading.Event(), threading.Event()
 
     def getaddrinfo(*_: object, **__: object) -> list[object]:
         asked.set()
-        gone.wait()
+        over.wait()
         return []
 
     async def attempt() -> None:
@@ -197,15 +197,15 @@ def test_a_resolver_that_does_not_answer_does_not_delay_the_exit(monkeypatch: py
             asyncio.run(attempt())  # which waits for the threads of its loop
         assert asked.is_set()
     finally:
-        gone.set()
+        over.set()
 
 
 def test_a_password_command_that_hangs_does_not_delay_the_exit() -> None:
-    asked, gone = threading.Event(), threading.Event()
+    asked, over = threading.Event(), threading.Event()
 
     def read_password() -> str:
         asked.set()
-        gone.wait()
+        over.wait()
         return ""
 
     async def attempt() -> None:
@@ -218,16 +218,16 @@ def test_a_password_command_that_hangs_does_not_delay_the_exit() -> None:
             asyncio.run(attempt())  # which waits for the threads of its loop
         assert asked.is_set()
     finally:
-        gone.set()
+        over.set()
 
 
 async def test_every_address_of_a_name_is_tried(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
-    port, nobody = port_of(user.url), nobody_listens()
+    port, closed = port_of(user.url), closed_port()
 
     def getaddrinfo(host: str, *_: object, **__: object) -> list[object]:
         assert host == "cluster.example"
         unknown = (250, socket.SOCK_STREAM, 6, "", ("::1", port))  # as IPv6 is to a machine that has none
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (nobody, nobody, port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", one)) for one in (closed, closed, port)]
         return [unknown, *found]
 
     monkeypatch.setattr("socket.getaddrinfo", getaddrinfo)
@@ -428,7 +428,7 @@ async def test_a_callback_that_fails_is_logged_and_the_connection_continues(
 
 async def test_hosts_are_tried_in_turn_and_the_next_one_after_a_loss(user: PulseUser) -> None:
     async with Proxy(user.url) as first, Proxy(user.url) as second:
-        hosts = f"127.0.0.1:{nobody_listens()},127.0.0.1:{port_of(first.url)},127.0.0.1:{port_of(second.url)}"
+        hosts = f"127.0.0.1:{closed_port()},127.0.0.1:{port_of(first.url)},127.0.0.1:{port_of(second.url)}"
         states = States()
         async with pulsekit.connect(with_hosts(user.url, hosts), on_state=states) as pulse:
             await pulse.link()
@@ -454,7 +454,7 @@ async def test_an_unresponsive_host_does_not_use_the_time_of_the_next(user: Puls
 
 
 async def test_when_no_host_answers_the_error_is_that_of_the_first(user: PulseUser) -> None:
-    ports = [nobody_listens(), nobody_listens()]
+    ports = [closed_port(), closed_port()]
     url = with_hosts(user.url, ",".join(f"127.0.0.1:{port}" for port in ports))
     with pytest.raises(pulsekit.Unreachable, match=f":{ports[0]}/"):
         async with pulsekit.connect(url) as pulse:
@@ -473,7 +473,7 @@ async def test_a_blocked_connection_is_a_state_and_messages_are_sent_after_it() 
             messages = other.subscribe("exchange/me/x")
             await messages.open()
             sandbox.block()
-            # RabbitMQ tells who publishes while it is short of memory; so this one is what tells us.
+            # RabbitMQ reports a shortage of memory only to connections that publish.
             first = asyncio.ensure_future(publisher.publish({"n": 1}, "k"))
             await states.until(State.BLOCKED)
             late = [asyncio.ensure_future(publisher.publish({"n": 2}, "k", timeout=0.05)) for _ in range(3)]
@@ -679,7 +679,7 @@ def test_the_defaults_are_those_of_the_documentation() -> None:
 def test_a_failed_connection_logs_no_password(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     secret = "s3cr3t-of-mine"
-    url = f"amqp://me:{secret}@127.0.0.1:{nobody_listens()}/"
+    url = f"amqp://me:{secret}@127.0.0.1:{closed_port()}/"
 
     async def attempt() -> None:
         async with pulsekit.connect(url) as pulse:

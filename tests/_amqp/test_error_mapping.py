@@ -109,12 +109,12 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
                 aiormq.exceptions.AMQPConnectionError(1, "x"), ssl.SSLError(1, "[SSL: TLSV1_ALERT_UNKNOWN_CA] no (x)")
             ),
             Unreachable,
-            "unknown ca): does it want a client certificate",
+            "unknown ca): if it requires a client certificate",
         ),
         (
             _caused(aiormq.exceptions.AMQPConnectionError("x"), ConnectionResetError(104, "reset")),
             Unreachable,
-            "does it want a client certificate",
+            "if it requires a client certificate",
         ),
         (aiormq.exceptions.InvalidFrameError("other"), Unreachable, "AMQP 0-9-1"),
     ],

@@ -50,7 +50,7 @@ async def test_a_wrong_certificate_is_refused_before_the_password_is_sent(
     user = broker.user()
     issuer = authority if trusted else trustme.CA()
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda *_: None)  # the server's side of the refused handshake is not of interest
+    loop.set_exception_handler(lambda *_: None)  # the test does not check the server's side of the refused handshake
     async with terminated(user.url, issuer.issue_cert(host), []) as proxy:
         url = proxy.url.replace("amqp://", "amqps://").replace("127.0.0.1", "localhost") + f"?cafile={ca_file}"
         with pytest.raises(pulsekit.Unreachable, match="certificate"):

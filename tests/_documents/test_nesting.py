@@ -56,7 +56,7 @@ def test_every_reader_has_the_same_depth_limit_on_any_stack(
 ) -> None:
     text = nested(MAX_DEPTH)
     if read is READERS[1]:
-        text = text.replace(b":", b": ")  # else it is a key in YAML
+        text = text.replace(b":", b": ")  # otherwise YAML reads it as a key
     assert far_down(lambda: read(text)) == json.loads(text)
     with pytest.raises((DocumentError, ValueError), match="nested too deeply"):
         read(b"[" + text + b"]")

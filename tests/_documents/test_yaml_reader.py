@@ -122,7 +122,7 @@ def test_hostile_text_is_refused_at_once(text: str) -> None:
     begin = time.process_time()
     with pytest.raises(DocumentError):
         parse_yaml(text)
-    assert time.process_time() - begin < 5  # well under one, unless coverage is measured
+    assert time.process_time() - begin < 5  # seconds; less than one, except when coverage is measured
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_dense_text_is_refused_above_the_limit(text: str) -> None:
     with pytest.raises(DocumentError, match="more than 50,000 keys and values of YAML") as caught:
         parse_documents(text, source="x.yml")
     assert caught.value.line
-    assert time.process_time() - begin < 10  # one or two, unless coverage is measured; all of it would take over ten
+    assert time.process_time() - begin < 10  # usually one or two seconds; to read the whole file takes more than ten
 
 
 def test_three_thousand_small_jobs_are_read() -> None:
@@ -189,7 +189,7 @@ in-a-list: [{<<: *a}, *s]
         "in-a-list": [a, "two"],
         "two": "v",
     }
-    assert document.locate("/own-member/y") == (1, 17)  # where the anchor has it
+    assert document.locate("/own-member/y") == (1, 17)  # the position of the anchor
     assert document.locate("/own-member/x") == (2, 17)
 
 

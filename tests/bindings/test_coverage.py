@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pulsekit.bindings.coverage import covers, matches_everything, sample_key, word_limit
 from pulsekit.bindings.matching import topic_matches
 
-UNNAMED = "z"  # no pattern below has it
+UNNAMED = "z"  # no pattern below has this word
 
 
 def written(words: tuple[str, ...]) -> str:
@@ -46,7 +46,7 @@ def leak(wider: str, narrower: str) -> list[str] | None:
     queue = [start]
     for theirs, ours, so_far in queue:
         way = ways[theirs, ours, so_far]
-        # A key of one empty word would be the empty key, which has none.
+        # A key of one empty word would be the empty key, which has no words.
         if len(has) in theirs and len(wants) not in ours and so_far != "one empty word":
             return way
         for word in alphabet:
@@ -101,13 +101,15 @@ def test_a_pattern_does_not_cover_one_that_matches_another_key(wider: str, narro
 
 def test_coverage_of_all_short_patterns_equals_a_search() -> None:
     patterns = all_patterns("a*#", 4)
-    wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
+    wrong = [pair for pair in product(patterns, repeat=2) if covers(*pair) is (leak(*pair) is not None)]
     assert wrong == []
 
 
 def test_coverage_of_short_patterns_equals_a_search_of_all_keys() -> None:
-    patterns = list(dict.fromkeys(written(w) for n in range(4) for w in product(("a", "", "*", "#"), repeat=n)))
-    wrong = [(p, q) for p in patterns for q in patterns if covers(p, q) is (leak(p, q) is not None)]
+    patterns = list(
+        dict.fromkeys(written(words) for size in range(4) for words in product(("a", "", "*", "#"), repeat=size))
+    )
+    wrong = [pair for pair in product(patterns, repeat=2) if covers(*pair) is (leak(*pair) is not None)]
     assert wrong == []
 
 

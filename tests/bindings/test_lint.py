@@ -39,7 +39,7 @@ def test_a_project_without_the_reserved_word_is_a_hint() -> None:
         "treeherder.autoland": [
             (
                 "matches only keys of 2 words, and the usual key of a job has three, <destination>.<project>._; "
-                "if yours are so, use project 'autoland._'"
+                "if your keys have three words, use project 'autoland._'"
             )
         ]
     }

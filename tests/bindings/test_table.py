@@ -367,8 +367,8 @@ def test_a_removed_value_is_not_referenced() -> None:
     for queue in queues:
         table.add("a.#", queue)
     assert table.matches("a.b") == queues
-    gone = weakref.ref(queues[0])
+    reference = weakref.ref(queues[0])
     table.remove("a.#", queues.pop(0))
     gc.collect()
-    assert gone() is None
+    assert reference() is None
     assert table.matches("a.b") == queues

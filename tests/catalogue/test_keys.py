@@ -40,7 +40,7 @@ def test_a_message_has_the_fields_of_its_key_by_name() -> None:
     assert (key.taskId, key["taskGroupId"], key.workerId) == (TASK, GROUP, None)
     assert dict(key) == FIELDS
     assert "workerId" not in key
-    with pytest.raises(AttributeError, match=r"have no field 'taskID'; there are routingKeyKind, taskId, runId"):
+    with pytest.raises(AttributeError, match=r"have no field 'taskID'; the fields are routingKeyKind, taskId, runId"):
         _ = key.taskID
 
 

@@ -120,7 +120,7 @@ def test_the_number_of_bindings_has_a_limit() -> None:
         (FAILED, "route", "it has 1 word"),
         ("exchange/taskcluster-github/v1/push", "primary.mozilla.*.*", "it has 4 words, and a key has 3"),
         ("exchange/taskcluster-github/v1/push", "#.primary.x.y.z", "word"),
-        ("exchange/taskcluster-github/v1/push", "#.moz illa.y", "no key has these words behind its '#'"),
+        ("exchange/taskcluster-github/v1/push", "#.moz illa.y", "no key has these words after its '#'"),
         ("exchange/taskcluster-github/v1/push", "route.a", "it has 2 words, and a key has 3"),
         ("exchange/hgpushes/v1", "", "it has 0 words, and a key has 1 or more"),
     ],

@@ -77,7 +77,7 @@ def test_validating_loads_only_what_the_file_needs(folder, name, text, needed, p
     assert heavy & loaded <= {*needed.split(), *_FOLLOWING.get(needed, ())}
 
 
-# What the modules above import in turn.
+# Modules that the modules above import.
 _FOLLOWING = {
     "pulsekit.records.record": {"pulsekit.messages"},
     "ruamel": {"pulsekit._documents.yaml_reader"},

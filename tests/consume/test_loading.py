@@ -79,7 +79,7 @@ def test_a_file_does_not_replace_a_module_of_its_name(folder: Path) -> None:
         ("listener_of_tests:listener.methd", "did you mean method"),
         ("listener_of_tests:number", "of type int, not a handler: name a function"),
         ("listener_of_tests:json", "of type module, not a handler"),
-        ("listener_of_tests:mixed", "not all of it are workers"),
+        ("listener_of_tests:mixed", "some items are not workers"),
         ("needs_more:on_task", "No module named 'a_module_that_is_not_there' at .*needs_more.py:1"),
         ("fails:on_task", "ZeroDivisionError: .* at .*fails.py:2"),
         ("fails.py:on_task", "ZeroDivisionError: .* at .*fails.py:2"),

@@ -1,4 +1,4 @@
-"""Running a handler on a recording: the messages that it gets, and the policy without a broker."""
+"""Running a handler on a recording: the messages that the handler receives, and the policy without a broker."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ EXCHANGE = "exchange/me/v1/jobs"
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """Six messages; 4 has another exchange, 5 a further key, and the body of 3 is not JSON."""
+    """Six messages; 4 has another exchange, 5 a CC key, and the body of 3 is not JSON."""
     path = tmp_path / "recording.ndjson"
     with pulsekit.Recorder(path) as recorder:
         recorder.write(

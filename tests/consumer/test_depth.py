@@ -69,7 +69,7 @@ async def test_a_durable_queue_that_grows_causes_one_warning_per_limit(
 
 
 async def test_draining_during_a_depth_request_does_not_close_the_channel(broker: RabbitMQ) -> None:
-    """Cancelling a request of aiormq closes its channel, which would lose acknowledgements."""
+    """Cancelling a request of aiormq closes its channel, and acknowledgements would be lost."""
     user = broker.user()
     exchange, queue, looked = f"exchange/{user.name}/x", f"queue/{user.name}/q", asyncio.Event()
     async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as shaky, pulsekit.connect(user.url) as pulse:
@@ -77,7 +77,7 @@ async def test_draining_during_a_depth_request_does_not_close_the_channel(broker
 
         def on_depth(_: QueueDepth) -> None:
             if not looked.is_set() and messages.waiting:
-                proxy.hold_answers()  # the next question stays without an answer
+                proxy.hold_answers()  # the next request is not answered
                 carried.append(proxy.carried)
                 looked.set()
 
@@ -159,7 +159,7 @@ async def test_a_prefetch_of_unsettled_messages_is_reported_once(
             await pulse.publisher(exchange).publish(number, "k")
         held = [await anext(messages) for _ in range(2)]
         await look(4)
-        assert not warnings()  # the program does not wait for a message
+        assert not warnings()  # while the program does not wait for a message
         waiting = asyncio.ensure_future(anext(messages))
         while not warnings():
             await look(1)

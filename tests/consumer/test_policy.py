@@ -114,7 +114,7 @@ async def test_failures_are_counted_across_processes_on_a_quorum_queue(
     await send(pulse, exchange, {"n": 1})
     async with pulse.subscribe(queue=quorum, prefetch=1) as messages:
         await anext(messages)
-    for _ in range(2):  # a process that ends amid its handler
+    for _ in range(2):  # a process that dies while its handler runs
         async with pulse.subscribe(queue=quorum, prefetch=1) as messages:
             calling = asyncio.Event()
 
@@ -286,7 +286,7 @@ async def test_a_signal_drains_and_the_second_has_its_former_effect(
 
         await messages.handle(handler)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
-    # What had arrived was handled; what had not is still there.
+    # Messages that had arrived were handled; the others are still in the queue.
     async with pulse.subscribe(queue=queue) as messages:
         await send(pulse, exchange, {"n": 5})
         rest = []
@@ -470,7 +470,7 @@ async def test_a_handler_that_runs_for_long_is_named_once(
         if message.payload == "long":
             while not warnings():
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(0.3)  # for a second warning, which there must not be
+            await asyncio.sleep(0.3)  # time for a second warning, which must not come
             workers.stop()
 
     monkeypatch.setattr("pulsekit.consumer.watchdog._LONG", 0.1)

@@ -49,7 +49,7 @@ async def test_unsettled_messages_stay_below_the_limit_in_bytes(
             got.append(number(message))
             await message.ack()
             if len(got) == 60:
-                # The prefetch has followed the size of the messages, so that the connection is read again.
+                # The prefetch was adapted to the size of the messages, so the connection is read again.
                 depth = await messages.depth()
                 assert depth.ready >= 40 - 2 * LIMIT // SIZE
         assert got == list(range(100))

@@ -132,9 +132,9 @@ async def test_a_missing_exchange_of_another_user_names_its_owner(user: PulseUse
     assert (failed(mine), left_out(mine)) == (["exchange"], ["listening"])
     assert mine["exchange"].hint == f"run 'pulsekit exchange create exchange/{user.name}/none'"
     assert isinstance(mine["exchange"].error, pulsekit.NotFound)
-    theirs = await diagnosis(user.url, "exchange/nobody/none")
-    assert failed(theirs) == ["exchange"]
-    assert "ask nobody to create it" in theirs["exchange"].hint
+    report = await diagnosis(user.url, "exchange/nobody/none")
+    assert failed(report) == ["exchange"]
+    assert "ask nobody to create it" in report["exchange"].hint
 
 
 async def test_an_exchange_of_another_type_is_reported(user: PulseUser, broker: RabbitMQ) -> None:

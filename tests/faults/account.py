@@ -237,6 +237,6 @@ class Account:
         """Return whether the consumer reported a gap between the first delivery of a message and this one."""
         first = self._first_epoch[number]
         last = finding.epoch or max(self._gaps, default=0)
-        # One that is told of within an epoch: the broker cancelled the consumer, and the connection lived.
+        # A gap within an epoch: the broker cancelled the consumer, and the connection stayed open.
         within = first == last and self._gaps.count(first) > (first > 1)
         return within or any(first < epoch <= last for epoch in self._gaps)

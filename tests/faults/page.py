@@ -51,8 +51,8 @@ def _words(test: str) -> str:
     """Turn the name of a test into words: `tests/x.py::test_a_node_is_killed[2000]` is "a node is killed, 2000"."""
     path, _, name = test.partition("::test_")
     words, _, parameter = name.partition("[")
-    said = ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
-    return f"[{said}](../{path})"
+    label = ", ".join(part for part in (words.replace("_", " "), parameter.rstrip("]")) if part)
+    return f"[{label}](../{path})"
 
 
 def drawn(text: str, run: Mapping[str, Any]) -> str:

@@ -178,12 +178,12 @@ class Watch:
 
     def longest(self, name: str) -> float:
         """Return the longest time for which a connection was lost."""
-        gone, most = None, 0.0
+        lost_at, most = None, 0.0
         for when, who, what in self.trace:
-            if who == name and what is State.BACKING_OFF and gone is None:
-                gone = when
-            elif who == name and what is State.READY and gone is not None:
-                most, gone = max(most, when - gone), None
+            if who == name and what is State.BACKING_OFF and lost_at is None:
+                lost_at = when
+            elif who == name and what is State.READY and lost_at is not None:
+                most, lost_at = max(most, when - lost_at), None
         return most
 
     def seconds(self, since: float, name: str, state: State = State.READY) -> float:
@@ -211,7 +211,7 @@ async def publish(
             yield account.draft(number)
 
     if at:
-        await publisher.open()  # numbers are handed over ahead of the window, and what is due is due in the midst
+        await publisher.open()  # numbers are read ahead of the window, so the fault comes while messages are in flight
     receipts = publisher.publish_many(letters(), window=window, timeout=timeout)  # type: ignore[arg-type]  # they are
     async for receipt in receipts:
         account.settle(receipt, first + receipt.index)
@@ -233,13 +233,13 @@ async def consume(
 ) -> int:
     """Receive, record and acknowledge messages, and cause the fault after a number of them; return their number."""
     at = at or {}
-    taken = 0
+    received = 0
     while not until():
         await (await receive(messages, account)).ack()
-        taken += 1
-        if taken in at:
-            at[taken]()
-    return taken
+        received += 1
+        if received in at:
+            at[received]()
+    return received
 
 
 async def publish_and_consume(
@@ -259,7 +259,7 @@ async def publish_and_consume(
         while not until():
             await publish(publisher, account, batch, at=at)
         published = True
-        await publish(publisher, account, 2)  # one of two is routed, and wakes the waiting task
+        await publish(publisher, account, 2)  # one of the two is routed, so the waiting task continues
 
     async with asyncio.TaskGroup() as group:
         group.create_task(feed())

@@ -105,7 +105,7 @@ class Handlers:
         return [json.loads(line) for line in (self._folder / "handled").read_text().splitlines()]
 
     def close(self, dead: int = 0) -> Totals:
-        """Book what was handled, beside dead letters, and look for messages that are still in the queue."""
+        """Record the handled messages and the dead letters. Check that no message is still in the queue."""
         for name, key, body, mode, redelivered, epoch in self.lines():
             self.account.find(Finding(name, key, body.encode(), mode, redelivered, epoch))
         found = len({line[0] for line in self.lines()})

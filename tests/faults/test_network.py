@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
-HEARTBEAT = 2  # seconds: a machine that is busy with other things may keep broker or client waiting for one
-NOTICED = 15.0  # seconds, where two heartbeats and a half are due; the rest is for such a machine
+HEARTBEAT = 2  # seconds; on a busy machine, broker or client may wait for one second
+NOTICED = 15.0  # seconds; 2.5 heartbeats, and time for a busy machine
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ async def test_a_connection_without_data_is_noticed_by_missing_heartbeats(
 
         def swallow() -> None:
             fault()
-            # aiormq would end these by CancelledError in those who wait.
+            # aiormq would raise CancelledError in the callers that wait.
             pending.extend(asyncio.ensure_future(other.publish({}, "nobody")) for _ in range(20))
 
         await publish_and_consume(publisher, messages, account, lambda: watch.epochs(2), at={400: swallow})
@@ -177,7 +177,7 @@ async def test_confirms_after_the_deadline_are_timeouts(stage: Stage, figures: C
         await publish(publisher, account, 200, timeout=0.3)
         since = time.monotonic()
         proxy.delay_answers(0)
-        await publish(publisher, account, 200)  # to these, the late answers to the others say nothing
+        await publish(publisher, account, 200)  # late answers to the other messages do not change these outcomes
         seconds = time.monotonic() - since
     stage.drain(account)
     totals = account.close()
@@ -196,7 +196,7 @@ async def test_a_broker_that_never_reads(stage: Stage, figures: Callable[..., No
         before = resident()
         await publish(publisher, account, 10 * window, timeout=0.2, window=window)
         assert publisher.in_flight == 0
-        # One window is with the wire, one is in flight, one is made ready ahead of it; ten would be too many.
+        # At most one window is being sent, one is in flight, and one is prepared; ten would be too many.
         assert resident() - before < 4 * window * 100_000
         gc.collect()
         assert sum(isinstance(thing, OutgoingMessage) for thing in gc.get_objects()) < 4 * window
@@ -222,7 +222,7 @@ async def test_a_busy_connection_survives_without_heartbeats_for_aiormq(
         publisher = pulse.publisher(stage.exchange, mandatory=True)
         await publisher.open()
         proxy.drop_heartbeats()
-        proxy.delay_answers(0.02)  # keeps it at some dozens of messages a second
+        proxy.delay_answers(0.02)  # limits the rate to some dozens of messages per second
         end = time.monotonic() + 12.0  # aiormq would give up after 9
         await publish_and_consume(publisher, messages, account, lambda: time.monotonic() > end, batch=2)
         assert messages.gaps == 0

@@ -162,7 +162,14 @@ def _mutated(value: Any, dice: random.Random, times: int) -> Any:
 
 
 def _subschemas(schema: Any) -> list[dict[str, Any]]:
-    return [schema, *(c[k] for c, k in _places(schema) if isinstance(c[k], dict) and k not in {"properties", "$defs"})]
+    return [
+        schema,
+        *(
+            within[name]
+            for within, name in _places(schema)
+            if isinstance(within[name], dict) and name not in {"properties", "$defs"}
+        ),
+    ]
 
 
 def schemas(count: int, seed: int, payloads: int = 5) -> Iterator[dict[str, Any]]:

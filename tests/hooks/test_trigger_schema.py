@@ -71,7 +71,7 @@ def test_a_schema_that_ajv_refuses_has_an_error_with_position(schema: Any, words
 @pytest.mark.parametrize(
     "schema",
     [
-        {"definitions": {"a": {"unknown": 1}}},  # no reference leads there
+        {"definitions": {"a": {"unknown": 1}}},  # no $ref names it
         {"anyOf": [{"if": {}}, {}]},  # Ajv does not compile the members beside one without rules
         {"patternProperties": {"[": {}}},
         {"$schema": "http://json-schema.org/draft-07/schema", "$comment": "c", "examples": [1], "deprecated": True},

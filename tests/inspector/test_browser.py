@@ -108,9 +108,9 @@ async def test_the_command_shows_its_first_message_and_ends(
         await page.evaluate("location.hash = '#the-token-of-another-run'")
         await page.wait_for_url(lambda url: "another" not in url)
         await rows_shown(page, 1)
-        stranger = await opener.open(address)
-        await stranger.get_by_text("the token was used").wait_for()
-        assert await stranger.locator(".row").count() == 0
+        second = await opener.open(address)
+        await second.get_by_text("the token was used").wait_for()
+        assert await second.locator(".row").count() == 0
         command.send_signal(signal.SIGINT)
         assert await asyncio.to_thread(command.wait) == 130
         await page.get_by_text("pulsekit inspector does not answer").wait_for()

@@ -135,7 +135,7 @@ async def test_a_gap_and_a_late_settlement_are_observed(exchange: str, user: Pul
 
 
 class Broken(Instrumentation):
-    """Raises in each of its methods, or returns what is of no use."""
+    """Raises in each of its methods, or returns an invalid value."""
 
     def __init__(self, useless: Any = None) -> None:
         self.useless = useless

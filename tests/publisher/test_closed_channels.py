@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
 KEY = "k"
-REFUSED = {  # what the broker refuses, and its words
+REFUSED = {  # the refused property, and the text of the broker
     "expiration": (Properties(expiration="1h"), "invalid expiration"),
     "user": (Properties(user_id="somebody"), "user_id property set to 'somebody'"),
 }
@@ -78,7 +78,7 @@ async def test_if_every_message_is_refused_each_has_its_receipt(
     publisher = pulse.publisher(exchange)
     drafts = [Draft({}, KEY, properties=Properties(expiration="never")) for _ in range(30)]
     assert {receipt.outcome for receipt in await confirmed(publisher.publish_many(drafts))} == {Outcome.REFUSED}
-    assert len(opened) <= 1 + 30 + 4  # one for each message, and the search for the first one
+    assert len(opened) <= 1 + 30 + 4  # one for each message, and more to find the first one
     with pytest.raises(pulsekit.MessageRefused, match=r"invalid expiration.*correct the message"):
         await publisher.publish({}, KEY, properties=Properties(expiration="never"))
     assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
@@ -232,7 +232,7 @@ async def test_publishing_stops_if_the_broker_does_not_answer(
     assert set(late) <= {Outcome.CONFIRMED, Outcome.TIMEOUT}
     assert late.count(Outcome.TIMEOUT) <= 5
     assert len(list(given)) > 980
-    # The last messages are tried, because nothing is gained by stopping.
+    # The last messages are tried: there are no others to save by stopping.
     last = await confirmed(publisher.publish_many([({}, KEY)] * 3, window=5, timeout=0.1, stop_when_silent=True))
     assert [receipt.outcome for receipt in last] == [Outcome.TIMEOUT] * 3
 

@@ -213,12 +213,12 @@ async def test_large_messages_are_prepared_up_to_a_number_of_bytes(
 async def test_a_source_is_read_one_window_ahead_and_no_further(
     user: PulseUser, exchange: str, *, asynchronous: bool
 ) -> None:
-    taken = 0
+    read = 0
 
     def pairs() -> Iterator[tuple[Any, str]]:
-        nonlocal taken
+        nonlocal read
         for _ in range(100):
-            taken += 1
+            read += 1
             yield {}, KEY
 
     async def slow_pairs() -> AsyncIterator[tuple[Any, str]]:
@@ -232,13 +232,13 @@ async def test_a_source_is_read_one_window_ahead_and_no_further(
         proxy.hold_answers()
         receipts = publisher.publish_many(slow_pairs() if asynchronous else pairs(), window=8)
         first = asyncio.ensure_future(anext(receipts))
-        while taken < 16:
+        while read < 16:
             await asyncio.sleep(0)
         carried = proxy.carried
         probe = asyncio.ensure_future(publisher.publish({}, KEY))
         while proxy.carried == carried:
             await asyncio.sleep(0)
-        assert (taken, publisher.in_flight) == (16, 9)
+        assert (read, publisher.in_flight) == (16, 9)
         proxy.release_answers()
         await first
         await probe
@@ -275,7 +275,7 @@ async def test_an_asynchronous_source_yields_receipts_while_it_waits(pulse: puls
 
     async def pairs() -> AsyncIterator[tuple[Any, str]]:
         yield {"first": 1}, KEY
-        await confirmed.wait()  # only the receipt of the first lets the second come
+        await confirmed.wait()  # the second payload is read only after the receipt of the first
         yield {"second": 2}, KEY
 
     indices = []
@@ -344,21 +344,21 @@ async def test_a_key_of_255_bytes_and_a_body_of_several_frames_work(pulse: pulse
 
 
 async def test_an_exchange_of_another_user_is_never_created(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
-    theirs = f"exchange/{broker.user().name}/v1/jobs"
-    with pytest.raises(pulsekit.NotFound, match=theirs):
-        await pulse.publisher(theirs).publish({}, KEY)
-    assert not await pulse.exchange_exists(theirs)
+    foreign = f"exchange/{broker.user().name}/v1/jobs"
+    with pytest.raises(pulsekit.NotFound, match=foreign):
+        await pulse.publisher(foreign).publish({}, KEY)
+    assert not await pulse.exchange_exists(foreign)
 
 
 async def test_publishing_to_an_exchange_of_another_user_is_refused(pulse: pulsekit.Pulse, broker: RabbitMQ) -> None:
     other = broker.user()
-    theirs = f"exchange/{other.name}/v1/jobs"
+    foreign = f"exchange/{other.name}/v1/jobs"
     async with pulsekit.connect(other.url) as their_pulse:
-        await their_pulse.create_exchange(theirs)
+        await their_pulse.create_exchange(foreign)
     with pytest.raises(pulsekit.AccessRefused, match="ACCESS_REFUSED"):
-        await pulse.publisher(theirs).publish({}, KEY)
+        await pulse.publisher(foreign).publish({}, KEY)
     with pytest.raises(pulsekit.AccessRefused):
-        _ = [receipt async for receipt in pulse.publisher(theirs).publish_many([({}, KEY)])]
+        _ = [receipt async for receipt in pulse.publisher(foreign).publish_many([({}, KEY)])]
 
 
 async def test_an_exchange_deleted_during_a_publish_ends_it_with_an_error(pulse: pulsekit.Pulse, exchange: str) -> None:
@@ -449,7 +449,7 @@ async def test_timed_out_messages_are_not_kept_by_an_unresponsive_broker(
         assert sum(len(message.body) for message in kept) <= 1_000_000
         proxy.release_requests()
         proxy.release_answers()
-        with pytest.raises(pulsekit.MessageReturned):  # and the late answers are not taken for its own
+        with pytest.raises(pulsekit.MessageReturned):  # late answers are not attributed to it
             await publisher.publish({}, KEY)
 
 
@@ -557,7 +557,7 @@ async def test_an_exchange_deleted_during_an_outage_is_created_again(
         await publisher.open()
         proxy.refuse()
         proxy.cut()
-        await pulse.delete_exchange(exchange)  # as a broker does that kept nothing on disk
+        await pulse.delete_exchange(exchange)  # like a broker that stored nothing on disk
         proxy.accept()
         assert (await publisher.publish({}, KEY)).outcome is Outcome.CONFIRMED
         assert await pulse.exchange_exists(exchange)

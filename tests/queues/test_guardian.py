@@ -89,10 +89,10 @@ def test_an_unresponsive_site_times_out() -> None:
 
 
 def test_an_unreachable_site_is_a_network_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        gone = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        closed_port = listener.getsockname()[1]
     with pytest.raises(pulsekit.Unreachable, match="refused"):
-        fetch_bindings(f"http://127.0.0.1:{gone}", "queue/me/q")
+        fetch_bindings(f"http://127.0.0.1:{closed_port}", "queue/me/q")
 
 
 @pytest.mark.parametrize(

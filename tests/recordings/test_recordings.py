@@ -111,7 +111,7 @@ def test_a_truncation_anywhere_is_noticed_after_the_messages_before_it(form: str
     whole, _ = read(path)
     data = path.read_bytes()
     lines = {line for line in data.splitlines() if b'"routing_key"' in line}
-    # An empty file is no recording, and without its last newline a trailer is one still.
+    # An empty file is not a recording. A trailer without its newline is still a trailer.
     for size in places(data, step) - {0, len(data) - (form == "jobs.ndjson")}:
         path.write_bytes(data[:size])
         found, error = read(path)
@@ -131,7 +131,7 @@ def test_a_wrong_bit_anywhere_is_noticed(form: str, step: int, tmp_path: Path) -
     for place in places(data, step):
         path.write_bytes(data[:place] + bytes([data[place] ^ 4]) + data[place + 1 :])
         if read(path)[1] is None:
-            assert unpacked(path).strip() == whole.strip()  # it was of no importance
+            assert unpacked(path).strip() == whole.strip()  # the damaged byte had no effect
             unnoticed += 1
     assert unnoticed * step < 20
 
@@ -160,7 +160,7 @@ def _short_members() -> bytes:
 def _damaged_long_line() -> bytes:
     line = b'{"routing_key": "k", "payload": "' + random.Random(0).randbytes(1_081_000).hex().encode() + b'"}\n'
     packed = bytearray(gzip.compress(line, 0))  # its last chunk of 64 KiB is nearly full
-    packed[-5] ^= 1  # in the checksum, so that all of the chunk is read byte by byte
+    packed[-5] ^= 1  # damage in the checksum, so that the whole chunk is read byte by byte
     return bytes(packed)
 
 
@@ -170,7 +170,7 @@ def test_any_gzip_is_read_in_time_in_proportion_to_its_size(make: Callable[[], b
     path.write_bytes(make())
     begin = time.process_time()
     read(path)
-    assert time.process_time() - begin < 5  # a tenth of a second; squared, more than ten
+    assert time.process_time() - begin < 5  # about 0.1 s; with quadratic time, more than 10 s
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -295,7 +295,7 @@ def test_a_recorder_notices_that_its_file_cannot_be_read(form: str, how: str, th
     assert recorder.lost
     assert recorder.closed
     if form == "jobs.ndjson" and path.exists():
-        assert b"\0" not in path.read_bytes()  # nothing is behind a hole
+        assert b"\0" not in path.read_bytes()  # no data follows a hole
     if how == "renamed":
         found, error = read(path.with_name("jobs.1"))
         assert len(found) == 2
@@ -322,7 +322,7 @@ def test_a_recording_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert len(read(path)[0]) == 5
     with path.open("rb") as reader:
         recorded(tmp_path / "link.ndjson", 2, replace=True)
-        assert len(reader.read().splitlines()) == 5 + 2  # a program that reads the previous one reads all of it
+        assert len(reader.read().splitlines()) == 5 + 2  # a program with the previous file open can read all of it
     assert len(read(path)[0]) == 2
     assert {entry.name for entry in tmp_path.iterdir()} == {"jobs.ndjson", "link.ndjson"}
 

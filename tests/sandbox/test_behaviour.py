@@ -153,7 +153,7 @@ async def test_a_dead_letter_has_its_history(wire, name, address) -> None:
         "x-first-death-queue": first,
         "x-first-death-reason": "rejected",
     }
-    if address.version >= (4,):  # it keeps CC, and describes the last death beside the first
+    if address.version >= (4,):  # RabbitMQ keeps CC, and adds headers about the last death to those about the first
         expected |= {
             "CC": [name + "nobody"],
             "x-last-death-exchange": "",

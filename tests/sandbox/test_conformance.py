@@ -45,14 +45,14 @@ async def _say(wire: RawClient, frames: list) -> None:
 
 async def _listen(wire: RawClient, count: int, patience: float) -> str:
     """Return the frames that arrive, up to the first close or the expected number."""
-    heard = []
+    received = []
     with contextlib.suppress(TimeoutError):
-        while len(heard) < count:
+        while len(received) < count:
             value = await wire.next(patience)
-            heard.append(value)
+            received.append(value)
             if value is None or isinstance(value, _CLOSES):
                 break
-    return " | ".join(map(render, heard)) or "(silence)"
+    return " | ".join(map(render, received)) or "(silence)"
 
 
 async def _ask(question: Question, address: Address) -> str:

@@ -168,12 +168,12 @@ async def test_the_type_of_a_queue_does_not_change(wire, name, address) -> None:
     classic = Queue.Declare(queue=name, durable=True, arguments={"x-queue-type": "classic"})
     assert (await wire.call(classic)).name == "Queue.DeclareOk"
     close = await wire.call(quorum(name))
-    said = (
+    reason = (
         "received 'quorum' but current is 'classic'"
         if address.version >= (4,)
         else "received the value 'quorum' of type 'longstr' but current is none"
     )
-    assert close.reply_text.endswith(f"inequivalent arg 'x-queue-type' for queue '{name}' in vhost '/': {said}")
+    assert close.reply_text.endswith(f"inequivalent arg 'x-queue-type' for queue '{name}' in vhost '/': {reason}")
 
 
 async def test_a_prefetch_of_the_whole_channel_is_refused(wire, name) -> None:

@@ -80,7 +80,7 @@ SCHEMAS: list[dict[str, Any]] = [
     {"if": {"type": "integer"}, "then": {"minimum": 1}, "else": {"type": "string"}},
     {"$ref": "#/definitions/a", "maximum": -1, "definitions": {"a": {"minimum": 1}}},
     {"properties": {"a": {"$ref": "#"}}, "type": ["object", "integer"]},
-    # What means nothing for the verdict.
+    # Parts of the code that do not affect the verdict.
     {"format": "date-time"},
     {"format": "ipv4"},
     {"contentEncoding": "base64"},
@@ -97,7 +97,7 @@ def test_every_keyword_decides_as_jsonschema_does(schema: dict[str, Any], draft:
     for value in VALUES:
         try:
             verdict = oracle.is_valid(value)
-        except (OverflowError, ValueError):  # it cannot divide infinity either, so Treeherder drops the job
+        except (OverflowError, ValueError):  # jsonschema cannot divide infinity either, so Treeherder drops the job
             verdict = ours.is_valid(value, "treeherder")
         assert ours.is_valid(value, "treeherder") is verdict, value
         assert (list_problems(checked, value, formats=False, most=1) == []) is verdict, value
@@ -189,7 +189,7 @@ def test_nothing_is_fetched(reference: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(urllib.request, "urlopen", lambda *_: pytest.fail("fetched"))
     with pytest.raises(SchemaError, match=r"/properties/a/\$ref: .*outside of this schema; nothing is fetched"):
         load_schema({"properties": {"a": {"$ref": reference}}})
-    # Where it is data, it is no reference.
+    # In data, $ref is not a reference.
     for keyword in ("const", "default"):
         load_schema({"properties": {"a": {keyword: {"$ref": reference}}}}).problems({"a": 1})
     load_schema({"enum": [{"$ref": reference}]}).problems({"a": 1})

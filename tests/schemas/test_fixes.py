@@ -155,8 +155,8 @@ def test_a_suggestion_is_never_worse_than_what_was_there() -> None:
                 continue
             seen += 1
             mended = JOB.problems(patched(job, problem.suggestion))
-            gone = (problem.pointer, problem.rule, problem.message)
-            assert gone not in {(other.pointer, other.rule, other.message) for other in mended}
+            fixed = (problem.pointer, problem.rule, problem.message)
+            assert fixed not in {(other.pointer, other.rule, other.message) for other in mended}
     assert seen > 500
 
 

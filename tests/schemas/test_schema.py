@@ -246,8 +246,8 @@ def test_an_error_in_a_custom_schema_is_reported_each_time(tmp_path: Path) -> No
         "except SchemaError as error: print(error)"
     )
     for _ in range(2):
-        told = in_another_process(script, tmp_path, tmp_path / "wrong.yml")
-        assert told.startswith(f"{tmp_path / 'wrong.yml'}: the schema is invalid at /type")
+        output = in_another_process(script, tmp_path, tmp_path / "wrong.yml")
+        assert output.startswith(f"{tmp_path / 'wrong.yml'}: the schema is invalid at /type")
 
 
 def test_code_that_another_user_could_have_written_is_not_run(tmp_path: Path) -> None:

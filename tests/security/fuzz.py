@@ -1,7 +1,7 @@
 """Fuzz with atheris: `nox -s fuzz -- TARGET COUNT`, or every target for twenty seconds without either.
 
-Coverage of pulsekit leads the way to inputs that hypothesis would hardly find. The first failure ends the run, and so
-does an input that takes ten seconds or two gigabytes; libFuzzer says where it was kept.
+Guided by the coverage of pulsekit, atheris finds inputs that hypothesis would hardly find. The run ends at the first
+failure, or at an input that needs ten seconds or two gigabytes. libFuzzer prints where it stored the input.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ HOSTILE = (
     "[/nothing]", "\r\n", "\n", "\r", "\x00", "\x07", "\x08", "\x7f", "\x85", "\u2028", "\u2029", "\t",
 )  # fmt: skip
 
-# Colours alone, as we write them ourselves; what blinks or hides is not ours.
+# Only colours, as pulsekit writes them; pulsekit never writes blinking or hidden text.
 _OURS = re.compile("\x1b\\[(?![58]m)[0-9;]*m")
 _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -81,7 +81,7 @@ class Screen:
         try:
             while part := os.read(self._ours, 1 << 16):
                 self._shown.append(part)
-        except OSError:  # how a terminal says that its other end is closed
+        except OSError:  # the error of a terminal whose other end is closed
             pass
 
     def __enter__(self) -> Self:

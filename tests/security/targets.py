@@ -280,28 +280,28 @@ def _topics(data: bytes) -> None:
         has = check_key(key.decode("utf-8", "surrogateescape"))
     except (InvalidMessage, InvalidPattern):
         return
-    taken = topic_matches(wants, has)
-    assert taken == _naive(wants, has)
-    told = explain_match(wants, has)
-    assert told.matched == taken
-    assert told.reason
+    matches = topic_matches(wants, has)
+    assert matches == _naive(wants, has)
+    explained = explain_match(wants, has)
+    assert explained.matched == matches
+    assert explained.reason
     table = BindingTable[int]()
     for number, one in enumerate((wants, wider)):
         table.add(one, number)
     assert table.matches(has) == [n for n, one in enumerate((wants, wider)) if _naive(one, has)]
     if covers(wider, wants):
-        assert not taken or _naive(wider, has)
+        assert not matches or _naive(wider, has)
     assert covers("#", wants)
-    _known(wants, has, taken=taken)
+    _known(wants, has, matches=matches)
 
 
-def _known(pattern: str, key: str, *, taken: bool) -> None:
+def _known(pattern: str, key: str, *, matches: bool) -> None:
     """Read a key of each layout. A pattern that matches a possible key has no finding."""
     layouts = KnownLayouts()
     for known in known_exchanges():
         known.read_key(key)
         possible = layouts.mismatch(known.name, key) is None and not {"*", "#"} & set(key.split("."))
-        if taken and possible and known.separator == ".":
+        if matches and possible and known.separator == ".":
             assert layouts.mismatch(known.name, pattern) is None
 
 

@@ -129,10 +129,10 @@ def test_a_project_runs_no_command(text: str, tmp_path: Path) -> None:
 )
 def test_a_link_to_the_users_file_reveals_nothing(text: str, tmp_path: Path) -> None:
     secret = PASSWORD[:4]
-    theirs = tmp_path / "home" / "secret.yml"
-    theirs.parent.mkdir()
-    theirs.write_text(text.format(secret))
-    (tmp_path / "pulsekit.yml").symlink_to(theirs)
+    users_file = tmp_path / "home" / "secret.yml"
+    users_file.parent.mkdir()
+    users_file.write_text(text.format(secret))
+    (tmp_path / "pulsekit.yml").symlink_to(users_file)
     done = pulsekit("match", "a.b", folder=tmp_path)
     assert done.status == 2
     assert_hidden(done.out + done.err)
@@ -202,7 +202,7 @@ def test_a_project_cannot_use_a_schema_outside_of_its_folder(name: str, tmp_path
     (project / "circle.json").symlink_to("circle.json")
     os.mkfifo(project / "pipe.json")
     (project / "pulsekit.yml").write_text(f'schema: "{name.format(outside=outside)}"')
-    with pytest.raises(ConfigurationError, match="is not a file of the project"):
+    with pytest.raises(ConfigurationError, match="is outside of the project's folder"):
         load_settings(project, MINE)
 
 

@@ -50,11 +50,11 @@ def logged(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) ->
     caplog.set_level(1)
     for name in ("pulsekit", "aio_pika", "aiormq", "asyncio"):
         caplog.set_level(1, name)
-    told = asyncio.base_events._format_handle
+    original = asyncio.base_events._format_handle
 
     def tell(handle: Any) -> str:
         try:
-            return told(handle)
+            return original(handle)
         except AttributeError:  # of aio-pika: the repr of a callback that was called already
             return "?"
 
@@ -170,7 +170,7 @@ async def test_successful_work_does_not_show_it(broker: RabbitMQ, logged: pytest
 
 
 def vars_of(thing: Any, levels: int = 3) -> dict[str, Any]:
-    """Return what a debugger shows of an object of ours, and of the objects in it."""
+    """Return what a debugger shows of an object of pulsekit, and of the objects in it."""
     names = [
         name
         for kind in type(thing).__mro__
@@ -374,14 +374,14 @@ def test_a_url_in_a_wrong_place_is_repeated_without_its_password(arguments: tupl
 
 
 def test_a_password_on_the_command_line_is_refused_for_other_machines(tmp_path: Path) -> None:
-    def said(url: str) -> str:
+    def error_of(url: str) -> str:
         done = pulsekit("exchange", "check", EXCHANGE, "--url", url, folder=tmp_path)
         assert_hidden(done.out + done.err)
         return done.err
 
-    assert "set PULSE_PASSWORD instead" in said(f"amqps://me:{ENCODED}@example.invalid/")
-    assert "set PULSE_PASSWORD instead" in said(f"amqps://me:{ENCODED}@127.0.0.1:1,example.invalid:1/")
-    assert "connection refused" in said(f"amqp://me:{ENCODED}@127.0.0.1:1/")
+    assert "set PULSE_PASSWORD instead" in error_of(f"amqps://me:{ENCODED}@example.invalid/")
+    assert "set PULSE_PASSWORD instead" in error_of(f"amqps://me:{ENCODED}@127.0.0.1:1,example.invalid:1/")
+    assert "connection refused" in error_of(f"amqp://me:{ENCODED}@127.0.0.1:1/")
 
 
 def test_the_report_of_a_bug_does_not_show_it(capfd: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,10 +389,10 @@ def test_the_report_of_a_bug_does_not_show_it(capfd: Any, monkeypatch: pytest.Mo
     with pytest.raises(RuntimeError) as caught:
         raise RuntimeError(f"no idea what to do with amqps://me:{ENCODED}@h/ and {URL}")
     assert report(caught.value) == 70
-    said = capfd.readouterr().err
-    assert "amqps://me:***@h/ and amqps://me:***@127.0.0.1:1/" in said
-    assert "Traceback" in said
-    assert_hidden(said)
+    output = capfd.readouterr().err
+    assert "amqps://me:***@h/ and amqps://me:***@127.0.0.1:1/" in output
+    assert "Traceback" in output
+    assert_hidden(output)
 
 
 def test_endless_words_are_searched_for_passwords_at_once(capfd: Any) -> None:

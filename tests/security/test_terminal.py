@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 ALL = "".join(HOSTILE)
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NAME = ALL[:60]  # pamqp cuts longer ones
+NAME = ALL[:60]  # pamqp truncates longer names
 HEADERS: dict[str, Any] = {
     NAME: ALL,
     "CC": ["cc", ALL[:100]],
@@ -85,11 +85,11 @@ async def send(user: PulseUser, exchange: str, bodies: Sequence[bytes] = BODIES)
             wire.send(method, head)
             for at in range(0, len(body), most):
                 wire.raw(b"\x03\0\1" + len(body[at : at + most]).to_bytes(4, "big") + body[at : at + most] + b"\xce")
-        # A key that is no text: five bytes in the place of five others.
+        # A key that is not text: five bytes replace five others.
         last = b"".join(frame.marshal(one, 1) for one in content(exchange, "AAAAA", LAST))
         wire.raw(last.replace(b"AAAAA", b"\xff\x9b31m"))
         await wire.writer.drain()
-        await wire.call(Basic.Qos(prefetch_count=1))  # which is answered when all before it was taken
+        await wire.call(Basic.Qos(prefetch_count=1))  # which is answered when all frames before it were handled
 
 
 LAST = b"the last one"
@@ -196,11 +196,11 @@ async def test_ten_megabytes_do_not_delay_the_next_message(
         await send(user, exchange, LARGE)
         status, shown = screen.end()
     assert status == 0
-    assert time.monotonic() - began < 45  # five, on a machine with nothing else to do
+    assert time.monotonic() - began < 45  # about five seconds on an idle machine
     assert LAST.decode() in shown.splitlines()[-1]
 
 
-# what is in files and arguments
+# files and arguments
 
 
 @pytest.fixture

@@ -50,12 +50,12 @@ def run(*arguments: str, folder: Path) -> tuple[str, float]:
     )
     with process:
         assert process.stdout is not None
-        said = process.stdout.read().decode()
+        output = process.stdout.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    assert process.returncode in {1, 2}, said
-    assert "Traceback" not in said
-    return said, used.ru_utime + used.ru_stime
+    assert process.returncode in {1, 2}, output
+    assert "Traceback" not in output
+    return output, used.ru_utime + used.ru_stime
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +84,12 @@ def test_hostile_yaml_is_refused_at_once(place: str, kind: str, huge: Path, tmp_
         path.symlink_to(huge)
     else:
         path.write_text(text)
-    said, seconds = run(*arguments, folder=tmp_path)
+    output, seconds = run(*arguments, folder=tmp_path)
     if place == "user's file":  # whose text is never quoted
         words = "MiB" if text is None else "this is not YAML; put values in quotes"
     elif place == "registration" and kind == "nesting":  # the form that came furthest was Python's
         words = "nested"
-    assert words in said
+    assert words in output
     assert seconds < 8  # one second, three for the densest, on a busy machine; reading all of it would need a minute
     assert not (tmp_path / "pwned").exists()
 
@@ -101,6 +101,6 @@ def test_an_endless_file_is_not_read_completely(place: str, tmp_path: Path) -> N
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to("/dev/zero")
-    said, seconds = run(*arguments, folder=tmp_path)
-    assert "MiB" in said or "it is not a file" in said
+    output, seconds = run(*arguments, folder=tmp_path)
+    assert "MiB" in output or "it is not a file" in output
     assert seconds < 8

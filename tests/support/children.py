@@ -41,7 +41,7 @@ class Child(subprocess.Popen[Any]):
                             self.stdin.write(input)
                 self.wait(timeout)
             except BaseException:
-                self.kill()  # or the two reads would not end
+                self.kill()  # otherwise the two reads would not end
                 raise
             return out and out.result(), err and err.result()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _HEARTBEAT = b"\x08\x00\x00\x00\x00\x00\x00\xce"
 _FRAME = struct.Struct(">BHI")
-_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: what closes is reset, and what was not sent is forgotten
+_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing resets the connection and discards data that was not sent
 _CHUNK = 65536
 
 
@@ -46,7 +46,7 @@ class Proxy:
         self._allowances: deque[int] = deque()
         self.accepted = 0
         self.carried = 0
-        self.answers, self.requests = asyncio.Event(), asyncio.Event()  # whether they are let through
+        self.answers, self.requests = asyncio.Event(), asyncio.Event()  # set: data is passed on
         self.answers.set()
         self.requests.set()
         self.delay = 0.0
@@ -172,7 +172,7 @@ class Proxy:
         try:
             await line.carry(reader, to)
         except asyncio.CancelledError:
-            pass  # the proxy ends; asyncio's server would complain of a task that was cancelled
+            pass  # the proxy stops; asyncio's server would log an error for a cancelled task
         finally:
             self._lines.discard(line)
 
@@ -238,7 +238,7 @@ class _Line:
                 data = await reader.read(_CHUNK)
                 if not data:
                     return
-                await self._proxy.requests.wait()  # what was asked for before they were held
+                await self._proxy.requests.wait()  # answers to requests from before they were held
                 self._proxy.carried += len(data)
                 await self._pass(data, self._broker)
 

@@ -173,8 +173,8 @@ def _text(schema: dict[str, Any], size: int, rng: random.Random) -> str:
     }.get(schema.get("pattern", ""), "Az 😀é\u0301")
     if schema.get("format") == "uri":
         return "https://example.com/".ljust(size, "a")[:size]
-    stranger = rng.choice(["A", "é", " ", "/", "😀", "$"]) if size and rng.random() < 0.1 else ""
-    return stranger + "".join(rng.choices(letters, k=size - len(stranger)))
+    first = rng.choice(["A", "é", " ", "/", "😀", "$"]) if size and rng.random() < 0.1 else ""
+    return first + "".join(rng.choices(letters, k=size - len(first)))
 
 
 def _put(job: Any, path: tuple[str, ...], value: Any, rng: random.Random) -> None:

@@ -97,7 +97,7 @@ class Terminal:
         assert ready, f"nothing more came after {self.shown!r}"
         try:
             chunk = os.read(self._ours, 65536)
-        except OSError:  # how a terminal says that its other end is closed
+        except OSError:  # the error of a terminal whose other end is closed
             chunk = b""
         self._raw += chunk
         self.shown = self._raw.decode(errors="replace").replace("\r\n", "\n")

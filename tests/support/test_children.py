@@ -15,7 +15,7 @@ from support.children import Child
 if TYPE_CHECKING:
     from pathlib import Path
 
-# `cat` reads until the run ends, which holds the other end of the pipe.
+# `cat` reads until the test run ends, because the run has the other end of the pipe.
 CHILD = """
 import os, subprocess, sys
 from support.children import Child
@@ -48,8 +48,8 @@ def run(text: str, folder: Path, *options: str) -> tuple[int, str]:
     """Run tests beside our conftest.py, with SIGHUP and SIGINT ignored; return the exit code and the output."""
     (folder / "test_it.py").write_text(text)
     pytest = (sys.executable, "-m", "pytest", "-p", "conftest", "--rootdir=.", "-c", os.devnull, "--color=no")
-    said = folder / "said"
-    with said.open("w") as out:
+    output = folder / "output"
+    with output.open("w") as out:
         process = Child(
             ("sh", "-c", 'trap "" HUP INT; exec "$@"', "sh", *pytest, "-p", "no:randomly", *options, "test_it.py"),
             env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
@@ -57,27 +57,27 @@ def run(text: str, folder: Path, *options: str) -> tuple[int, str]:
             stdout=out,
             stderr=out,
         )
-        return process.wait(), said.read_text()
+        return process.wait(), output.read_text()
 
 
 def test_a_process_ends_with_its_test(tmp_path: Path) -> None:
-    status, said = run(CHILD + OTHERS, tmp_path)
+    status, output = run(CHILD + OTHERS, tmp_path)
     assert status == 1
-    assert re.findall(r"^(?:FAILED|ERROR) \S+", said, re.MULTILINE) == [
+    assert re.findall(r"^(?:FAILED|ERROR) \S+", output, re.MULTILINE) == [
         "FAILED test_it.py::test_fails_beside_a_process",
         "ERROR test_it.py::test_leaves_a_process",
-    ], said
-    assert "2 passed" in said
-    assert "left behind" not in said
+    ], output
+    assert "2 passed" in output
+    assert "left behind" not in output
 
 
 @pytest.mark.parametrize("options", [(), ("--numprocesses=1",)], ids=["one process", "a worker"])
 def test_a_leftover_process_fails_the_run(tmp_path: Path, options: tuple[str, ...]) -> None:
-    status, said = run(CHILD + HIDDEN, tmp_path, *options)
+    status, output = run(CHILD + HIDDEN, tmp_path, *options)
     assert status == 1
-    assert "1 passed" in said
-    assert "FAILED" not in said
-    assert re.findall(r"^left behind: process \d+ (.*) $", said, re.MULTILINE) == ["cat"]
+    assert "1 passed" in output
+    assert "FAILED" not in output
+    assert re.findall(r"^left behind: process \d+ (.*) $", output, re.MULTILINE) == ["cat"]
 
 
 def test_communicate_returns_the_lines_that_readline_had_read_ahead() -> None:

@@ -372,7 +372,7 @@ def test_a_signal_lets_the_current_message_finish(pulse: pulsekit.sync.Pulse, us
 )
 def test_greenlets_instead_of_threads_are_refused(monkeypatch: pytest.MonkeyPatch, module: str, test: str) -> None:
     class Patched:
-        """The part of the module that tells whether threads are replaced."""
+        """The part of the module that decides whether threads are replaced."""
 
     setattr(Patched, test, staticmethod(lambda _: True))
     monkeypatch.setitem(sys.modules, module, Patched())  # type: ignore[arg-type] # any object can be a module

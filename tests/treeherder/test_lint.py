@@ -22,7 +22,7 @@ from pulsekit.treeherder.checks import CHECKS
 
 DOCS = Path(__file__).parents[2] / "docs" / "lint.md"
 
-# Breaks no rule.
+# A job that breaks no rule.
 GOOD: dict[str, Any] = {
     "taskId": "7a1c9e52-03b4-4d6f-8e71-2f5a9c0b3d48/0",
     "origin": {"project": "try", "revision": "5c3e1f4b9d2a7086e1f4b9d2a70865c3e1f4b9d2"},
@@ -72,7 +72,7 @@ def sized(size: int) -> dict[str, Any]:
     return job
 
 
-# Of every rule, jobs that just break it, and where.
+# For every rule, jobs that just break it, and the position of the value.
 BREACHES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("owner-missing", but(without="owner"), [""]),
     ("time-unreadable", but({"timeStarted": "soon"}), ["/timeStarted"]),
@@ -107,7 +107,7 @@ BREACHES: list[tuple[str, dict[str, Any], list[str]]] = [
     ("message-large", sized(8193), [""]),
 ]
 
-# Jobs that come near and break nothing.
+# Jobs that almost break a rule.
 GOOD_ONES = [
     but(),
     but({"owner": "x" * 50}),
@@ -287,7 +287,7 @@ def test_an_unknown_rule_cannot_be_disabled(name: str, words: str) -> None:
         Linter(["message-large", name])
 
 
-# whatever comes
+# any input
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["completed", "\ud800"]),
@@ -336,7 +336,7 @@ def test_the_size_is_checked_even_if_it_is_not_given() -> None:
     assert size > 8192
     for known in (None, size, size + 10_000):
         assert [found.rule for found in Linter().lint(large, size=known)] == ["message-large"]
-    assert Linter().lint(GOOD, size=20_000) == ()  # a size that is only an upper limit is worked out
+    assert Linter().lint(GOOD, size=20_000) == ()  # if the size is only an upper limit, it is computed
 
 
 @pytest.mark.corpus

@@ -238,7 +238,7 @@ def test_a_task_id_of_another_form_has_no_task(task_id: str) -> None:
     assert "taskcluster_retry_id" not in seen
 
 
-# what cannot be seen
+# values that Treeherder does not show
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_an_unreadable_time_is_reported() -> None:
     )
 
 
-# whatever comes
+# any input
 
 
 @pytest.mark.parametrize("count", [1_000, pytest.param(5_000, marks=pytest.mark.slow)])
@@ -311,65 +311,65 @@ def test_the_task_of_any_uuid_converts_back(uuid: UUID, retry: int) -> None:
     assert seen["taskcluster_retry_id"] == retry
 
 
-# the documented rules of the loader again, one by one, without our code
+# the documented rules of the loader, implemented again without pulsekit
 
 
-def as_told(job: dict[str, Any]) -> dict[str, Any]:
+def by_reference_rules(job: dict[str, Any]) -> dict[str, Any]:
     """Apply the documented rules of Treeherder's loader, one by one."""
-    told: dict[str, Any] = {"job_guid": job["taskId"], "state": job["state"], "name": job["display"]["jobName"]}
+    form: dict[str, Any] = {"job_guid": job["taskId"], "state": job["state"], "name": job["display"]["jobName"]}
     # The symbol is jobSymbol followed directly by chunkId.
-    told["job_symbol"] = job["display"]["jobSymbol"]
+    form["job_symbol"] = job["display"]["jobSymbol"]
     if "chunkId" in job["display"]:
-        told["job_symbol"] += str(job["display"]["chunkId"])
-    told["group_symbol"] = job["display"]["groupSymbol"]
-    told["build_system_type"] = job["buildSystem"]
-    # What reads `unknown` when it is missing.
-    told["group_name"] = job["display"].get("groupName", "unknown")
+        form["job_symbol"] += str(job["display"]["chunkId"])
+    form["group_symbol"] = job["display"]["groupSymbol"]
+    form["build_system_type"] = job["buildSystem"]
+    # Fields that are `unknown` if they are missing.
+    form["group_name"] = job["display"].get("groupName", "unknown")
     for name, field in (("productName", "product_name"), ("reason", "reason"), ("owner", "who")):
-        told[field] = job.get(name, "unknown")
+        form[field] = job.get(name, "unknown")
     # An owner over 50 characters is cut to 49.
-    if len(told["who"]) > 50:
-        told["who"] = told["who"][0:49]
-    told["tier"] = job.get("tier", 1)
+    if len(form["who"]) > 50:
+        form["who"] = form["who"][0:49]
+    form["tier"] = job.get("tier", 1)
     # A result counts only in state completed.
     if job["state"] != "completed":
-        told["result"] = "unknown"
+        form["result"] = "unknown"
     elif job.get("isRetried") is True:
-        told["result"] = "retry"
+        form["result"] = "retry"
     elif "result" not in job:
-        told["result"] = "unknown"
+        form["result"] = "unknown"
     elif job["result"] == "fail":
-        told["result"] = "testfailed" if job["jobKind"] == "test" else "busted"
+        form["result"] = "testfailed" if job["jobKind"] == "test" else "busted"
     elif job["result"] == "canceled":
-        told["result"] = "usercancel"
+        form["result"] = "usercancel"
     else:
-        told["result"] = job["result"]
+        form["result"] = job["result"]
     # The machine is that of buildMachine, else of runMachine, else unknown; one platform serves for both.
     first = job["buildMachine"] if "buildMachine" in job else job.get("runMachine")
     second = job["runMachine"] if "runMachine" in job else job.get("buildMachine")
-    told["machine"] = "unknown" if first is None or "name" not in first else first["name"]
+    form["machine"] = "unknown" if first is None or "name" not in first else first["name"]
     for field, machine in (("build_platform", first), ("machine_platform", second)):
-        told[field] = {}
+        form[field] = {}
         if machine is not None:
-            told[field]["platform"] = machine["platform"]
-            told[field]["os_name"] = machine["os"]
-            told[field]["architecture"] = machine["architecture"]
-    told["option_collection"] = {}
+            form[field]["platform"] = machine["platform"]
+            form[field]["os_name"] = machine["os"]
+            form[field]["architecture"] = machine["architecture"]
+    form["option_collection"] = {}
     for label in job.get("labels", []):
-        told["option_collection"][label] = True
+        form["option_collection"][label] = True
     # Every log is kept as a link; links of two kinds become logs and performance data.
-    told["log_references"] = []
-    told["perfherder_data_references"] = []
+    form["log_references"] = []
+    form["perfherder_data_references"] = []
     for log in job.get("logs", []):
-        told["log_references"].append({"name": log["name"], "url": log["url"], "parse_status": "pending"})
+        form["log_references"].append({"name": log["name"], "url": log["url"], "parse_status": "pending"})
     for link in job.get("jobInfo", {}).get("links", []):
         if link["linkText"][-17:] == "_errorsummary.log":
             kept = {"name": "errorsummary_json", "url": link["url"], "parse_status": "pending"}
-            told["log_references"].append(kept)
+            form["log_references"].append(kept)
         if link["url"].find("perfherder-data") >= 0 and link["url"][-5:] == ".json":
             kept = {"name": link["linkText"], "url": link["url"], "parse_status": "pending"}
-            told["perfherder_data_references"].append(kept)
-    # Times are read leniently, in UTC without zone; a missing one stays absent.
+            form["perfherder_data_references"].append(kept)
+    # Times may have any form, and are UTC without a zone; a missing time stays missing.
     for name, field in (
         ("timeScheduled", "submit_timestamp"),
         ("timeStarted", "start_timestamp"),
@@ -378,17 +378,17 @@ def as_told(job: dict[str, Any]) -> dict[str, Any]:
         if name in job:
             when = dateutil.parser.parse(job[name])
             when = when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
-            told[field] = calendar.timegm(when.timetuple())
+            form[field] = calendar.timegm(when.timetuple())
     # A task of the form <uuid>/<retry number> is Taskcluster's, known by its slug.
     if match := re.fullmatch("([0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})/([0-9]+)", job["taskId"]):
         slug = b64encode(bytes.fromhex(match[1].replace("-", ""))).decode()
-        told["taskcluster_task_id"] = slug.replace("+", "-").replace("/", "_").rstrip("=")
-        told["taskcluster_retry_id"] = int(match[2])
-    return {"job": told, "superseded": job.get("coalesced", []), "revision": job["origin"]["revision"]}
+        form["taskcluster_task_id"] = slug.replace("+", "-").replace("/", "_").rstrip("=")
+        form["taskcluster_retry_id"] = int(match[2])
+    return {"job": form, "superseded": job.get("coalesced", []), "revision": job["origin"]["revision"]}
 
 
 def test_every_valid_job_is_shown_as_by_the_reference_rules() -> None:
-    seen = told = 0
+    seen = with_task = 0
     fields: set[str] = set()
     for job in mutated([*JOBS, COMPLETED, COMPLETED], 4000, 20261126):
         try:
@@ -396,18 +396,18 @@ def test_every_valid_job_is_shown_as_by_the_reference_rules() -> None:
         except InvalidPayload:
             continue
         seen += 1
-        assert form == as_told(job)
-        told += "taskcluster_task_id" in form["job"]
+        assert form == by_reference_rules(job)
+        with_task += "taskcluster_task_id" in form["job"]
         fields |= {name for name, value in form["job"].items() if value not in ("unknown", {}, [])}
     assert seen > 1000
-    assert told > 500
+    assert with_task > 500
     assert fields >= set(STORED_COMPLETED["job"]) - {"perfherder_data_references"}  # type: ignore[arg-type] # see above
 
 
 @pytest.mark.parametrize("job", [PENDING, RUNNING, COMPLETED])
 def test_the_reference_rules_agree_with_worked_examples(job: dict[str, Any]) -> None:
     known = {"pending": STORED_PENDING, "completed": STORED_COMPLETED}
-    assert as_told(job) == known.get(job["state"], preview_job(job))
+    assert by_reference_rules(job) == known.get(job["state"], preview_job(job))
 
 
 @pytest.mark.corpus
@@ -418,11 +418,11 @@ def test_real_jobs_are_shown_with_their_own_values() -> None:
     names = {"timeScheduled": "submit", "timeStarted": "start", "timeCompleted": "end"}
     shown = {"success": "success", "fail": "testfailed", "retry": "retry"}  # all of them are tests
     for job in jobs:
-        assert preview_job(job) == as_told(job)
+        assert preview_job(job) == by_reference_rules(job)
         seen = preview_job(job)["job"]
         for name, field in names.items():
             assert seen[f"{field}_timestamp"] == datetime.fromisoformat(job[name]).timestamp()
-        # The artifacts of a real task lie under its slug and run.
+        # The URL of an artifact of a real task has the slug and the run.
         urls = [one["url"] for one in [*job.get("logs", []), *job["jobInfo"].get("links", [])]]
         place = f"/task/{seen['taskcluster_task_id']}/runs/{seen['taskcluster_retry_id']}/"
         assert all(place in url for url in urls)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # its older versions use what the standard library has given up
+    warnings.simplefilter("ignore")  # its older versions use functions that are deprecated in the standard library
     from dateutil import parser
 
 NOON = 1795435200  # 2026-11-23T12:00:00Z

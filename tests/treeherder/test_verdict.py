@@ -76,7 +76,7 @@ def kombu(sent: Message) -> Any:
     received = KombuMessage(body, content_type=properties.content_type, headers=dict(sent.headers), **known)
     try:
         return received._reraise_error() if received.errors else received.payload
-    except Exception:  # noqa: BLE001 - whatever it is, Treeherder acknowledges the message and goes on
+    except Exception:  # noqa: BLE001 - Treeherder acknowledges the message after any exception
         return None
 
 
@@ -305,7 +305,7 @@ def test_a_verdict_is_a_value() -> None:
         verdict.outcome = "dropped"  # type: ignore[misc] # that is the point
 
 
-# whatever comes
+# any input
 
 
 @pytest.mark.parametrize("count", [600, pytest.param(20_000, marks=LONG)])

@@ -269,7 +269,7 @@ class _Watch:
     def on_change(self, event: Event) -> None:
         """Print an action of the guardian. Trigger the seed of an exchange that a queue was bound to."""
         if event.kind.startswith("guardian-"):
-            verb = "warned its owner of" if event.kind == "guardian-warned" else "deleted"
+            verb = "warned the owner of" if event.kind == "guardian-warned" else "deleted"
             warn(f"PulseGuardian {verb} {event.queue}: {event.detail}")
         elif event.kind == "bound" and event.exchange in self.seeds:
             self.seeds[event.exchange].wanted()

@@ -184,7 +184,7 @@ def _origin(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:
         by = "" if reason.key == seen.message.routing_key else f" for its CC key {reason.key}"
         yield "binding", f"{reason.binding}  ({reason.words}{by})", ""
     if not reasons and seen.listens:
-        yield "binding", "none of these: it came by a BCC key, or by a binding that the queue had before", "warn"
+        yield "binding", "none of these: a BCC key matched, or a binding that the queue had before", "warn"
 
 
 def _facts(seen: SelectedMessage) -> Iterator[tuple[str, str, str]]:

@@ -31,7 +31,7 @@ def server_properties(release: Release, default_user: str) -> dict[str, Any]:
         "capabilities": dict.fromkeys(_CAPABILITIES, True),
         "cluster_name": "sandbox",
         "default_user": default_user,
-        "information": "Pulse for trying and testing; everything is in memory and ends with it",
+        "information": "a Pulse broker for experiments and tests; all messages are in memory",
         "platform": PLATFORM,
         "product": "RabbitMQ",
         "version": release.version,

@@ -31,7 +31,7 @@ JOBS = "exchange/me/v1/jobs"
 BINDINGS = [f"{JOBS}:{pattern}" for pattern in ("treeherder.#", "treeherder.autoland._", "treeherder.try._")]
 BREAKS = " \t\n\"'><=;|&(:"  # bash's own
 HEAVY = {"aio_pika", "aiormq", "asyncio", "rich", "fastjsonschema"}
-HOSTS = {"demo", "sandbox"}  # their modules need asyncio; there is no name in them to complete
+HOSTS = {"demo", "sandbox"}  # their modules need asyncio, and they have no names to complete
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_names_begin_with_the_prefix_of_the_logged_in_user(suggest, monkeypatch)
         ("pulsekit ma", ["match"]),
         ("pulsekit  queue 'show' ", ["queue/me/"]),
         (f"pulsekit tail {JOBS}:treeherder.a", ["treeherder.autoland._"]),  # bash's word begins at the colon
-        (f"pulsekit tail '{JOBS}:treeherder.a", [f"{JOBS}:treeherder.autoland._"]),  # and does not in quotes
+        (f"pulsekit tail '{JOBS}:treeherder.a", [f"{JOBS}:treeherder.autoland._"]),  # in quotes, it does not
         (f"pulsekit tail {JOBS}:treeherder-", ["treeherder-staging.\\#"]),
         ("pulsekit publish --exchange=e", [JOBS]),
         ("pulsekit register -p \\#", ["\\#"]),

@@ -71,14 +71,14 @@ async def _tail(
     async with _exchanges(broker.admin_url) as publish:
         with start("tail", *arguments, folder=folder, url=user.url) as tail:
             assert tail.stderr is not None
-            said = ""
+            before = ""
             while not (line := tail.stderr.readline()).startswith("listening on "):
-                assert line, said
-                said += line
+                assert line, before
+                before += line
             for message in messages:
                 await publish(*message)
             out, err = tail.communicate()
-        return out, said + line + err, tail.returncode
+        return out, before + line + err, tail.returncode
 
 
 @pytest.mark.parametrize("name", ["task-failed", "taskcluster-queue/v1/task-failed", FAILED])

@@ -274,9 +274,9 @@ def test_a_recording_of_any_length_needs_the_memory_of_one_record(folder) -> Non
             """Send records, and return how many answers there are once all are read."""
             writer = Thread(target=lambda: (process.stdin.write(record * records), process.stdin.flush()))
             writer.start()
-            taken = [json.loads(process.stdout.readline())["matched"] for _ in range(2 * records)]
+            matched = [json.loads(process.stdout.readline())["matched"] for _ in range(2 * records)]
             writer.join()
-            return taken.count(True)
+            return matched.count(True)
 
         assert answers(10) == 10
         before = peak_of(process)

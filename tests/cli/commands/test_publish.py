@@ -486,10 +486,10 @@ def test_without_a_file_or_a_pipe_an_example_is_shown(tmp_path: Path) -> None:
 
 
 def test_an_exchange_of_another_user_is_refused(user: PulseUser, broker: RabbitMQ, tmp_path: Path) -> None:
-    theirs = f"exchange/{broker.user().name}/v1/jobs"
-    done = pulsekit("publish", "--exchange", theirs, "-d", "t", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
+    foreign = f"exchange/{broker.user().name}/v1/jobs"
+    done = pulsekit("publish", "--exchange", foreign, "-d", "t", folder=tmp_path, url=user.url, given=ndjson(JOBS[0]))
     assert done.status == 5
-    assert theirs in done.err
+    assert foreign in done.err
 
 
 async def test_a_job_of_five_megabytes_is_published(

@@ -109,7 +109,7 @@ def test_a_changed_block_is_validated_again(change: str, suffix: str, tmp_path: 
     assert len(refused) == 1
     assert "/state" in str(refused[0].error)
     judged = {"replaced": 1, "added": 2, "swapped": 3}[change]
-    assert judged <= counting.asked <= 2 * judged  # a refusal is worked out twice: whether, and where
+    assert judged <= counting.asked <= 2 * judged  # a refused payload is validated twice: verdict, position
     assert isinstance(again[0], PlannedMessages)
 
 
@@ -222,7 +222,7 @@ def test_a_line_is_read_as_the_same_document_in_any_spelling(
         expected = RefusedPayload(error, error)
     files = Files([str(file)], some)
     first, again = outcome(files.judged()), outcome(files.again())
-    assert repr(first[0]) == repr(outcome([expected])[0])  # by its looks, for NaN is not itself
+    assert repr(first[0]) == repr(outcome([expected])[0])  # compared as text, because NaN is not equal to itself
     assert len(first) == 2
     assert repr(again) == repr(first)
 
@@ -247,7 +247,7 @@ def test_any_lines_result_in_the_messages_of_their_documents(
         try:
             document = parse_json(text, source=str(file), first_line=number, index=number - 1)
             expected.append([in_words(message) for message in some.messages(document.value, document)])
-        except InvalidInput as error:  # no JSON, or NaN
+        except InvalidInput as error:  # not JSON, or NaN
             expected.append(str(error))
     files = Files([str(file)], some)
     assert repr(outcome(files.judged())) == repr(expected)

@@ -252,19 +252,19 @@ def test_on_a_terminal_it_asks_with_the_number_of_messages(
 
 
 def test_ctrl_c_at_the_question_does_nothing(user: PulseUser, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
+    controller, terminal = pty.openpty()
     with filled(user, 2) as name:
-        streams = dict.fromkeys(("stdin", "stdout", "stderr"), theirs)
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), terminal)
         with start("queue", "delete", name, folder=tmp_path, url=user.url, **streams) as process:
-            os.close(theirs)
+            os.close(terminal)
             seen = b""
             while b"[y/N]" not in seen:
-                seen += os.read(ours, 1024)
+                seen += os.read(controller, 1024)
             process.wait_until_asleep()
             process.send_signal(signal.SIGINT)
             assert process.wait(timeout=30) == 130
         assert ready(user) == 2
-    os.close(ours)
+    os.close(controller)
 
 
 async def test_a_queue_in_use_is_deleted_only_with_force(user: PulseUser, tmp_path: Path) -> None:
@@ -275,10 +275,10 @@ async def test_a_queue_in_use_is_deleted_only_with_force(user: PulseUser, tmp_pa
             used = await asyncio.to_thread(run, "queue", "delete", name, "--yes", folder=tmp_path, url=user.url)
             assert used.status == 5
             assert "--force" in used.err
-            gone = await asyncio.to_thread(
+            deleted = await asyncio.to_thread(
                 run, "queue", "delete", name, "--yes", "--force", folder=tmp_path, url=user.url
             )
-            assert gone.status == 0
+            assert deleted.status == 0
             with pytest.raises(pulsekit.SubscriptionLost):
                 await anext(messages)
         await pulse.delete_exchange(exchange, if_unused=False)

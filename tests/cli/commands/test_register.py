@@ -182,13 +182,13 @@ def test_on_a_terminal_it_asks_until_the_answer_is_valid(on_terminal, folder) ->
     typed = "v1/jobs\n\n\nmoz-*._\nautoland._, try._\nprod\nstaging\n"
     result = on_terminal("register", "--write", typed=typed, env={"NO_COLOR": "1"})
     assert result.code == 0
-    said = " ".join(result.out.split())
-    assert "Exchange [exchange/me/v1/jobs]:" in said
-    assert "did you mean 'exchange/<user>/v1/jobs'?" in said
-    assert "the word 'moz-*' matches only itself" in said
-    assert "error: 'prod' is not staging, production or both" in said
-    assert '"projects": ["autoland._", "try._"]' in said
-    assert "For staging:" in said
+    output = " ".join(result.out.split())
+    assert "Exchange [exchange/me/v1/jobs]:" in output
+    assert "did you mean 'exchange/<user>/v1/jobs'?" in output
+    assert "the word 'moz-*' matches only itself" in output
+    assert "error: 'prod' is not staging, production or both" in output
+    assert '"projects": ["autoland._", "try._"]' in output
+    assert "For staging:" in output
     assert "projects: [autoland._, try._]" in (folder / "pulsekit.yml").read_text()
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BODIES = [b'{"a":  1.50}', b"not json", b"\xff\x00", b'{"n":3}']
-NOBODY = "amqp://me:p@127.0.0.1:1/"
+UNREACHABLE = "amqp://me:p@127.0.0.1:1/"
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ async def test_a_damaged_recording_needs_salvage_and_is_sent_up_to_the_damage(
 def test_a_dry_run_needs_no_broker_and_shows_when_messages_are_due(tmp_path: Path) -> None:
     recording(tmp_path / "jobs.ndjson.gz", 10, 12, 16)
     arguments = ("replay", "jobs.ndjson.gz", "--exchange", "exchange/me/x", "--dry-run", "--speed", "4")
-    done = pulsekit(*arguments, folder=tmp_path, url=NOBODY)
+    done = pulsekit(*arguments, folder=tmp_path, url=UNREACHABLE)
     assert done.status == 0, done.err
     assert done.records == [
         {
@@ -136,7 +136,7 @@ def test_a_dry_run_needs_no_broker_and_shows_when_messages_are_due(tmp_path: Pat
         for number, due in enumerate((0.0, 0.5, 1.5))
     ]
     assert "3 messages, recorded in 6.0 s, in 1.5 s; nothing was sent" in done.err
-    pretty = pulsekit(*arguments, "-o", "pretty", folder=tmp_path, url=NOBODY)
+    pretty = pulsekit(*arguments, "-o", "pretty", folder=tmp_path, url=UNREACHABLE)
     assert "     1.500 s  treeherder.2  2 bytes" in pretty.out
 
 
@@ -225,7 +225,7 @@ def test_an_invalid_recording_is_refused_before_connecting(
     recording(tmp_path / "jobs.ndjson", 0)
     recording(tmp_path / "empty.ndjson")
     (tmp_path / "words.ndjson").write_text("hello\n")
-    done = pulsekit("replay", "--exchange", "exchange/me/x", *arguments, folder=tmp_path, url=NOBODY)
+    done = pulsekit("replay", "--exchange", "exchange/me/x", *arguments, folder=tmp_path, url=UNREACHABLE)
     assert words in done.err
     assert done.status == status
 

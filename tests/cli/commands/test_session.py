@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
-NOBODY = "amqp://me:p@127.0.0.1:1/"
+UNREACHABLE = "amqp://me:p@127.0.0.1:1/"
 
 
 @pytest.fixture
@@ -41,12 +41,12 @@ async def publisher(pulse: library.Pulse, exchange: str) -> library.Publisher:
 def tailing(*arguments: str, folder: Path, url: str, **more: Any) -> Iterator[subprocess.Popen[str]]:
     """Run a tail that is subscribed."""
     with start("tail", *arguments, folder=folder, url=url, **more) as tail:
-        said = heard(tail, "listening on ")
-        tail.said = said  # type: ignore[attr-defined] # for the test to look at
+        lines = read_until(tail, "listening on ")
+        tail.lines = lines  # type: ignore[attr-defined] # for the test to look at
         yield tail
 
 
-def heard(tail: subprocess.Popen[str], words: str) -> list[str]:
+def read_until(tail: subprocess.Popen[str], words: str) -> list[str]:
     """Read the messages of a tail up to a line that begins with these words."""
     assert tail.stderr is not None
     lines = []
@@ -110,7 +110,7 @@ async def test_a_link_of_another_instance_selects_its_virtual_host(
             await publisher.publish({}, "a.1")
             out, _ = tail.communicate()
     assert keys(out) == ["a.1"]
-    assert any("the virtual host 'communitytc'" in line for line in tail.said)  # type: ignore[attr-defined] # see tailing
+    assert any("the virtual host 'communitytc'" in line for line in tail.lines)  # type: ignore[attr-defined] # see tailing
     printed = pulsekit("tail", link, "--link", folder=tmp_path).out
     assert printed.startswith("https://community-tc.services.mozilla.com/pulse-messages?")
 
@@ -120,7 +120,7 @@ def test_links_of_two_virtual_hosts_are_refused(tmp_path: Path) -> None:
         f"https://{name}.services.mozilla.com/pulse-messages?bindings[0][exchange]=exchange/me/x"
         for name in ("community-tc", "firefox-ci-tc")
     ]
-    done = pulsekit("tail", *links, folder=tmp_path, url=NOBODY)
+    done = pulsekit("tail", *links, folder=tmp_path, url=UNREACHABLE)
     assert done.status == 2
     assert "two virtual hosts, / and communitytc: run the command once for each" in done.err
 
@@ -162,7 +162,7 @@ def test_without_an_exchange_a_pattern_applies_to_that_of_the_configuration(tmp_
     ],
 )
 def test_invalid_options_are_refused_before_connecting(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = pulsekit("tail", *arguments, folder=tmp_path, url=NOBODY)
+    done = pulsekit("tail", *arguments, folder=tmp_path, url=UNREACHABLE)
     assert done.status == 2
     assert words in done.err
     assert done.out == ""
@@ -177,7 +177,7 @@ async def test_a_refused_binding_is_reported_and_the_others_continue(
         out, _ = tail.communicate()
     assert keys(out) == ["k"]
     assert tail.returncode == 3
-    warning, listening = tail.said  # type: ignore[attr-defined]
+    warning, listening = tail.lines  # type: ignore[attr-defined]
     assert f"{missing}:# is skipped" in warning
     assert missing not in listening
 
@@ -324,15 +324,15 @@ async def test_a_queue_that_stays_continues_where_tail_stopped(
     assert created["created"]
     assert [record["payload"] for record in records] == [0, 1]
     assert f"queue/{user.name}/mine stays for 5m" in err
-    assert "did not exist and was created" in tail.said[0]  # type: ignore[attr-defined]
+    assert "did not exist and was created" in tail.lines[0]  # type: ignore[attr-defined]
     await publisher.publish(3, "k")  # no consumer
     done = pulsekit("tail", *arguments, folder=tmp_path, url=user.url)
     assert [record["payload"] for record in done.records] == [2, 3]
-    assert f"queue/{user.name}/mine has 2 messages from before" in done.err
+    assert f"queue/{user.name}/mine already has 2 messages" in done.err
     assert "was created" not in done.err
     other = pulsekit("tail", exchange, "--queue", "mine", "--keep", "6m", folder=tmp_path, url=user.url)
     assert other.status == 5
-    assert "repeat --keep" in other.err
+    assert "use --keep and --queue-type as before" in other.err
 
 
 async def test_a_queue_that_was_deleted_between_two_runs_is_a_gap(
@@ -366,7 +366,7 @@ async def test_a_queue_with_two_consumers_causes_a_warning(
         tailing(*arguments, folder=tmp_path, url=user.url) as one,
         tailing(*arguments, folder=tmp_path, url=user.url) as two,
     ):
-        await asyncio.to_thread(heard, two, f"warning: queue/{user.name}/mine has 2 consumers")
+        await asyncio.to_thread(read_until, two, f"warning: queue/{user.name}/mine has 2 consumers")
         for number in range(2):
             await publisher.publish(number, "k")
         ends = [await asyncio.to_thread(tail.communicate) for tail in (one, two)]
@@ -418,13 +418,13 @@ async def test_a_slow_reader_is_warned_of_the_messages_behind(
     process, terminal = on_a_terminal("tail", exchange, "-n", str(many), folder=tmp_path, url=user.url)
     with process:
         try:
-            heard(process, "listening on ")
+            read_until(process, "listening on ")
             async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(many)):
                 receipt.check()
-            (warning,) = heard(process, "")
+            (warning,) = read_until(process, "")
             assert "messages behind" in warning
             assert "over 8,000, PulseGuardian may delete" in warning
-            shown = screen(terminal)  # as if scrolling was stopped, and goes on
+            shown = screen(terminal)  # as if scrolling was stopped, and continues
             _, err = process.communicate()
         finally:
             process.kill()  # unless it has ended, as it should
@@ -439,10 +439,10 @@ async def test_a_stopped_terminal_does_not_prevent_the_exit(
     process, terminal = on_a_terminal("tail", exchange, folder=tmp_path, url=user.url)
     with process:
         try:
-            heard(process, "listening on ")
+            read_until(process, "listening on ")
             async for receipt in publisher.publish_many((b"x" * 100, "k") for _ in range(3000)):
                 receipt.check()
-            heard(process, "warning: ")  # how far behind it is: it waits for the terminal
+            read_until(process, "warning: ")  # how far behind it is: it waits for the terminal
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) == -signal.SIGTERM
         finally:
@@ -470,7 +470,7 @@ async def test_rates_on_a_terminal_are_a_table_that_is_redrawn(
 ) -> None:
     process, terminal = on_a_terminal("tail", exchange, "--rate", "-n", "3", folder=tmp_path, url=user.url)
     with process:
-        heard(process, "listening on ")
+        read_until(process, "listening on ")
         for key in ("a.1", "a.2", "b.\x1b[2J\u202e"):
             await publisher.publish({}, key)
         process.communicate()

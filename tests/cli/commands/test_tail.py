@@ -136,10 +136,10 @@ async def test_a_missing_exchange_can_be_awaited(user: PulseUser, exchange: str,
             publisher = pulse.publisher(exchange)
             await publisher.open()
             assert tail.stderr is not None
-            said = await asyncio.to_thread(tail.stderr.readline)
-            if said.startswith("warning: cannot bind "):  # tail was faster than the publisher
-                said = await asyncio.to_thread(tail.stderr.readline)
-            assert said.startswith("listening on ")
+            line = await asyncio.to_thread(tail.stderr.readline)
+            if line.startswith("warning: cannot bind "):  # tail was faster than the publisher
+                line = await asyncio.to_thread(tail.stderr.readline)
+            assert line.startswith("listening on ")
             await publisher.publish({}, "k")
         out, _ = tail.communicate()
     assert tail.returncode == 0
@@ -167,10 +167,10 @@ def test_a_tail_with_invalid_arguments_is_refused_before_connecting(
 
 def on_a_terminal(*args: str, folder: Path, url: str) -> tuple[subprocess.Popen[str], int]:
     """Start a tail whose stdout is a terminal; return it and the other end of the terminal."""
-    ours, theirs = pty.openpty()
-    process = start(*args, folder=folder, url=url, stdout=theirs)
-    os.close(theirs)
-    return process, ours
+    controller, terminal = pty.openpty()
+    process = start(*args, folder=folder, url=url, stdout=terminal)
+    os.close(terminal)
+    return process, controller
 
 
 def screen(terminal: int) -> str:
@@ -179,7 +179,7 @@ def screen(terminal: int) -> str:
     while True:
         try:
             part = os.read(terminal, 65536)
-        except OSError:  # how a terminal says that its other end is closed
+        except OSError:  # the error of a terminal whose other end is closed
             part = b""
         if not part:
             os.close(terminal)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from support.loopback import SandboxBroker
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
-NOBODY = "amqp://me:p@127.0.0.1:1/"
+UNREACHABLE = "amqp://me:p@127.0.0.1:1/"
 WAITING = 100  # messages in the queue
 LISTENER = """
 import pulsekit
@@ -50,7 +50,7 @@ class Place:
         exchange: an exchange of the user with a bound queue.
         lonely: an exchange of the user without a binding.
         queue: a queue with ready messages.
-        nobody: a URL without a broker.
+        unreachable: a URL without a broker.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class Place:
     exchange: str
     lonely: str
     queue: str
-    nobody: str = NOBODY
+    unreachable: str = UNREACHABLE
 
     def words(self, line: str) -> list[str]:
         """Return the words of a command, with the names of this place filled in."""

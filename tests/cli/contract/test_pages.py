@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
-PAGES = [page for page in PAGES if not page.startswith("docs/reference/")]  # which a build of the site makes
+PAGES = [page for page in PAGES if not page.startswith("docs/reference/")]  # made when the site is built
 EXCHANGE, QUEUE, KEY = "exchange/me/v1/jobs", "queue/me/jobs", "treeherder.autoland._"
 JOB = COMPLETED | {"origin": COMPLETED["origin"] | {"project": "autoland"}}
 REVISION = "c0ffee0123456789c0ffee0123456789c0ffee01"
@@ -46,7 +46,7 @@ workers = [Worker(handle, "exchange/taskcluster-queue/v1/task-failed:#", Queue("
 
 class Block(NamedTuple):
     page: str
-    marker: str  # of the comment before the block
+    marker: str  # the words of the comment before the block
     language: str
     text: str
 
@@ -93,7 +93,7 @@ SKIPPED = {
 }
 # The exit codes of commands that give a negative answer.
 CODES = {"pulsekit bindings 'task-failed:primary.*.gecko-level-3.#' --lint": 1}
-# What ends a command that runs until Ctrl-C, or that asks.
+# Arguments that end a command that would run until Ctrl-C, or would ask.
 BOUNDS = {
     r"pulsekit tail .*--save": "-n 1",
     r"pulsekit tail (?!.*--(expect|save))": "--for 0.1s",

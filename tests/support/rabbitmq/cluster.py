@@ -1,4 +1,4 @@
-"""Several private nodes that are one RabbitMQ, as users run it when one machine is not enough."""
+"""Several private nodes that form one RabbitMQ cluster."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ class PrivateNode(RabbitMQ):
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": on_host,
             "RABBITMQ_CTL_ERL_ARGS": on_host,
             "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
-            "RABBITMQ_LOGS": "-",  # to stdout, which is node.log: there a failed boot is told as well
+            "RABBITMQ_LOGS": "-",  # to stdout, which is node.log; errors during the boot are there, too
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq"),

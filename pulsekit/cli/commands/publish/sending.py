@@ -131,7 +131,7 @@ class Sending:
         if self._receipts.total is not None:
             rest = self._receipts.total - (counts.total() - counts["invalid"]) - pending
             if rest > 0:
-                shown = " or have no receipt here" if self._receipts.blocked else ""
+                shown = ", or have no receipt in this output" if self._receipts.blocked else ""
                 note(f"{counted(rest, 'message')} {'was' if rest == 1 else 'were'} not sent{shown}")
         if planned.finished:
             first = "has no receipt" if planned.resume == planned.finished else "was not confirmed"

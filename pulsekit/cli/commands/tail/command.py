@@ -213,8 +213,8 @@ def command(
         if store is None:
             raise
         raise PreconditionFailed(
-            f"{store.queue} exists, and tail did not create it like this ({error.text}). If tail created it, repeat "
-            f"--keep and --queue-type as they were then. {other_ways(store.queue)}",
+            f"{store.queue} exists with other arguments ({error.text}). If tail created it, use "
+            f"--keep and --queue-type as before. {other_ways(store.queue)}",
             code=error.code,
             text=error.text,
         ) from error
@@ -224,7 +224,7 @@ def other_ways(queue: str) -> str:
     """Return the commands that look at a queue, or remove messages from it, as sentences."""
     return (
         f"To look at the queue, run 'pulsekit queue show {quote(queue)}' or 'pulsekit queue peek {quote(queue)}'. "
-        f"To take messages out of it, run 'pulsekit queue take {quote(queue)}'"
+        f"To remove messages from it, run 'pulsekit queue take {quote(queue)}'"
     )
 
 

@@ -143,7 +143,7 @@ class Session:
         if store is not None:
             kept = await messages.depth()
             if kept.total:
-                note(f"{store.queue} has {counted(kept.total, 'message')} from before")
+                note(f"{store.queue} already has {counted(kept.total, 'message')}")
             self._on_depth(kept)
         began = time.monotonic()
         try:
@@ -177,7 +177,7 @@ class Session:
             note(", ".join(words))
         if self.store is not None:
             span = _span_words(self.store.keep)
-            note(f"{self.store.queue} stays for {span}: run tail again by then to continue where it stopped")
+            note(f"{self.store.queue} stays for {span}: to continue where tail stopped, run it again within this time")
         for name, expression in self.selection.expressions:
             if expression.failures:
                 failures = counted(expression.failures, "message")
