@@ -88,7 +88,7 @@ RECORD_LINES: Rows = (
 FILTERS: Rows = (
     ("payload.result == 'fail'", "jobs with this result"),
     ("payload.tier == `1`", "jobs of this tier: a number is in backquotes"),
-    ("payload.state != 'pending' && redelivered", "both are true; || is or, ! is not"),
+    ("payload.state != 'pending' && redelivered", "both conditions are true; || is or, ! is not"),
     ("contains(cc, 'route.x')", "messages with this CC key"),
     ("starts_with(routing_key, 'treeherder.autoland.')", "messages whose key begins with these words"),
     ("key.workerType == 't-linux'", "a field of the key, of a known exchange"),

@@ -64,7 +64,7 @@ class QueueDepth:
 
     @property
     def total(self) -> int:
-        """The number that PulseGuardian compares with its limits, without unsettled messages of other consumers."""
+        """The number of messages for PulseGuardian's limits. Unsettled messages of other consumers are not known."""
         return self.ready + self.unsettled
 
     @property

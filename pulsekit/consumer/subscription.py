@@ -496,8 +496,8 @@ class Subscription:
     def _may_appear(self, error: BrokerRefused, pause: float) -> bool:
         """Return whether another attempt may succeed.
 
-        With `wait`, a missing exchange may be created. A locked queue may be locked by the last connection of this
-        consumer, or in the first seconds, by a process that was killed, until the broker notices.
+        With `wait`, a missing exchange may be created. A queue may still be locked by the last connection of this
+        consumer. In the first seconds, it may be locked by a process that was killed, until the broker notices.
         """
         if isinstance(error, NotFound):
             return self._wait

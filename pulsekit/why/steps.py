@@ -181,7 +181,7 @@ class _StepReader:
             yield Step("tasks", StepStatus.OK, what)
 
     def _shown(self, entries: list[Any]) -> Iterator[tuple[str, str]]:
-        """Yield project and revision of each task that Treeherder would show, and note why it would not show others."""
+        """Yield project and revision of each task that Treeherder would show. Add the reason for each other task."""
         for entry in entries:
             task, status = (entry.get("task"), entry.get("status")) if isinstance(entry, dict) else (None, None)
             task_id = status.get("taskId") if isinstance(status, dict) else None

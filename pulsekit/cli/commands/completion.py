@@ -96,7 +96,7 @@ def command(
     """Print a script that lets a shell complete commands, options and the names of your configuration.
 
     The completions include the exchanges, destinations, projects, bindings and rules of pulsekit.yml and of your own
-    configuration. They never connect to a broker.
+    configuration. Completion never connects to a broker.
     """
     if shell is None:
         name = Path(os.environ.get("SHELL", "")).name

@@ -33,7 +33,7 @@ def command(
     ctx: typer.Context,
     topic: Annotated[str | None, typer.Argument(metavar="[TOPIC]", help="A topic or a command.")] = None,
     part: Annotated[
-        str | None, typer.Argument(metavar="[PART]", help="After rules: a rule. After config-schema: a file.")
+        str | None, typer.Argument(metavar="[PART]", help="After rules: a rule. After config-schema: config.yml.")
     ] = None,
 ) -> int:
     """Explain a topic or a command.

@@ -67,7 +67,7 @@ def command(
     assignments: SetOption = None,
     removals: UnsetOption = None,
     migrate: Annotated[
-        bool, typer.Option("--migrate", help="Write jobs in the current form. The input may be of 2016 to April 2026.")
+        bool, typer.Option("--migrate", help="Write jobs in the current form. They may be from 2016 to April 2026.")
     ] = False,
     most: Annotated[
         int | None,
