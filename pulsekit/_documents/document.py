@@ -127,7 +127,7 @@ def parse_yaml(text: str | bytes, *, source: str = "", shared: bool = False) -> 
 
 
 def parse_documents_of_yaml(text: str | bytes, *, source: str = "") -> list[Document]:
-    """Parse YAML 1.2 documents strictly, none for a text without values: see `yaml_reader`.
+    """Return the documents of a text in YAML 1.2, or none if it has no values. `yaml_reader` describes the limits.
 
     Raises:
         DocumentError: Raised when the text is not such YAML.

@@ -26,10 +26,10 @@ class Context:
         routing_key: the routing key.
         rule: the rule by which the exchange is registered.
         rules: the rule of each exchange, which replaces `rule` for a message or record with an exchange.
-        profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also asserts dates
+        profile: the profile of the schema for `Verdict.problems`: `treeherder`, or `strict`, which also checks dates
             and URIs. The outcome is always that of Treeherder.
         repositories: whether each repository of Treeherder is active, by name.
-        ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance, whose tasks alone it stores.
+        ingested: the projects in `PROJECTS_TO_INGEST` of the Treeherder instance. It stores only their tasks.
         today: the day on which Treeherder reads the job; by default today in UTC.
     """
 
