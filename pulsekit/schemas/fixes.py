@@ -12,7 +12,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pulsekit.schemas.formats import FORMATS
+from pulsekit.schemas.formats import FORMATS, SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -83,10 +83,8 @@ def within(pointer: str, keyword: str, schema: Mapping[str, Any], value: Any) ->
 
 
 def _matching(schema: Mapping[str, Any], value: str) -> Iterator[str]:
-    pattern = schema["pattern"]
-    refused = {character for character in value if not re.search(pattern, character)}
-    for text in (value.strip(), value.lower(), "".join(one for one in value if one not in refused)):
-        if re.search(pattern, text):
+    for text in (value.strip(), value.lower()):  # without other characters, it would be another name
+        if re.search(schema["pattern"], text):
             yield text
 
 
@@ -102,11 +100,13 @@ def _formatted(schema: Mapping[str, Any], value: str) -> Iterator[str]:
 
 
 def _cut(schema: Mapping[str, Any], value: str) -> Iterator[str]:
-    if "format" not in schema:  # a truncated link is useless
+    if "format" not in schema and "pattern" not in schema:  # a truncated link or hash is useless
         yield value[: int(schema["maxLength"])]
 
 
 def _from_seconds(text: str) -> str:
+    if not re.fullmatch(SECONDS, text):
+        raise ValueError
     seconds = float(text)
     when = datetime.fromtimestamp(seconds / 1000 if seconds >= 1e11 else seconds, UTC)
     return when.replace(microsecond=0).isoformat().replace("+00:00", "Z")

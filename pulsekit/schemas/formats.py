@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-__all__ = ["FORMATS", "Format"]
+__all__ = ["FORMATS", "SECONDS", "Format"]
+
+SECONDS = r"\A[0-9]{9,13}(?:\.[0-9]+)?\Z"  # since 1970, and not a year
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ FORMATS = {
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+\Z", "add the time zone: Z, or an offset such as +00:00"),
             (rf"\A{_DAY}[Tt]{_CLOCK}:[0-9.]+[+-][0-9]{{4}}\Z", "write the offset with a colon, such as +00:00"),
             (rf"\A{_DAY}\Z", "add the time, such as T18:00:00Z"),
-            (r"\A[0-9]{9,13}(?:\.[0-9]+)?\Z", "write the seconds since 1970 as a date and time"),
+            (SECONDS, "write the seconds since 1970 as a date and time"),
         ),
     ),
     "uri": Format(

@@ -71,12 +71,12 @@ BROKEN = {
     "enum, a word that is near": (changed("/result", "failed"), "enum"),
     "enum, the only choice": (changed("/version", 2), "enum"),
     "pattern, capitals": (changed("/origin/revision", REVISION.upper()), "pattern"),
-    "pattern, a character": (changed("/buildSystem", "our ci"), "pattern"),
+    "pattern, a character": (changed("/buildSystem", "our-ci "), "pattern"),
     "pattern, an item of a list": (changed("/labels/0", " debug "), "pattern"),
-    "pattern, behind a reference": (changed("/runMachine/os", "linux!"), "pattern"),
+    "pattern, behind a reference": (changed("/runMachine/os", "linux "), "pattern"),
     "minLength": (changed("/productName", ""), "minLength"),
     "maxLength": (changed("/display/jobName", "j" * 141), "maxLength"),
-    "maxLength, an item of a list": (changed("/coalesced/0", "a" * 51), "maxLength"),
+    "maxLength, within a list": (changed("/logs/0/name", "n" * 51), "maxLength"),
     "minimum": (changed("/display/chunkId", 0), "minimum"),
     "minimum, below nothing": (changed("/retryId", -1), "minimum"),
     "maximum": (changed("/tier", 4), "maximum"),
@@ -97,7 +97,7 @@ BROKEN = {
         "revision",
     ),
     "several at once": (
-        COMPLETED | {"tier": 9, "state": "COMPLETED", "labels": ["a b"], "owner": "", "zebra": 1, "timeStarted": None},
+        COMPLETED | {"tier": 9, "state": "COMPLETED", "labels": [" ab"], "owner": "", "zebra": 1, "timeStarted": None},
         "enum",
     ),
 }
@@ -116,6 +116,22 @@ def test_what_the_message_suggests_makes_the_job_valid(name: str) -> None:
         if JOB.is_valid(job):
             break
     assert JOB.problems(job) == ()
+
+
+@pytest.mark.parametrize(
+    ("pointer", "value"),
+    [
+        ("/origin/project", "integration/autoland"),
+        ("/origin/project", "try._"),
+        ("/origin/revision", f"{REVISION}0"),
+        ("/origin/revision", f"0x{REVISION[2:]}"),
+        ("/timeStarted", "2025"),
+        ("/timeStarted", "-1"),
+        ("/timeStarted", "Monday"),
+    ],
+)
+def test_a_value_with_another_meaning_is_never_suggested(pointer: str, value: str) -> None:
+    assert [problem.suggestion for problem in JOB.problems(changed(pointer, value))] == [None]
 
 
 def test_every_keyword_of_the_schema_that_can_be_broken_has_its_sample() -> None:
