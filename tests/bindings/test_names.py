@@ -6,7 +6,9 @@ from pulsekit.bindings.names import check_exchange, check_own_exchange, check_qu
 from pulsekit.errors import InvalidName
 
 
-@pytest.mark.parametrize("name", ["exchange/me/v1/jobs", "exchange/a.b-c_1/x", "exchange/me/v1/a/b.c:d"])
+@pytest.mark.parametrize(
+    "name", ["exchange/me/v1/jobs", "exchange/a.b-c_1/x", "exchange/me/v1/a/b.c:d", "exchange/build/", "exchange/me/=b"]
+)
 def test_an_exchange_of_a_pulse_user_is_accepted(name: str) -> None:
     assert check_exchange(name) == name
 

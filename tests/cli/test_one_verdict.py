@@ -285,6 +285,16 @@ def test_a_time_without_a_zone_is_published_by_profile_or_by_force(call: Call, f
     assert "[schema: format, dropped]" in result.err
 
 
+def test_a_number_that_json_lacks_is_invalid_with_every_schema(call: Call, folder: Path) -> None:
+    (folder / "any.json").write_text("{}")
+    for text in ('{"x": NaN}', '{"x": [-Infinity]}', '{"x": 1e999}'):
+        (folder / "payload.json").write_text(text)
+        validated = call("validate", "payload.json", "--schema", "any.json")
+        dry = call("publish", "payload.json", "--schema", "any.json", "--dry-run", "-e", "exchange/me/x", "-k", "k")
+        assert (validated.code, dry.code) == (1, 1), text
+        assert json.loads(validated.out)["errors"] == json.loads(dry.out)["errors"]
+
+
 def test_an_unwrapped_envelope_is_not_a_job_to_tail() -> None:
     enveloped = {"payload": COMPLETED, "_meta": {"exchange": "exchange/me/x", "routing_key": KEY}}
     received = message(json.dumps(enveloped).encode())

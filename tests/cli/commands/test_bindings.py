@@ -4,6 +4,7 @@ import gzip
 import json
 
 import pytest
+from support.samples import COMPLETED
 
 JOBS = "exchange/me/v1/jobs"
 NEW = f"exchange: {JOBS}\ndestinations: [treeherder]\nprojects: [try, autoland]\n"
@@ -343,3 +344,25 @@ def test_input_that_cannot_be_compared_is_an_error(call, folder, arguments, code
     result = call("bindings", *arguments)
     assert (result.code, result.out) == (code, "")
     assert words in result.err
+
+
+def test_a_rule_is_refused_for_strings_which_are_bindings(call) -> None:
+    refused = call("bindings", "--rule", "any.project", stdin=f"{JOBS}.try:autoland,exchange/me/x.#")
+    assert (refused.code, refused.out) == (1, "")
+    assert f"--rule any.project cannot expand {JOBS}:try: it is a binding already" in refused.err
+    assert "Remove --rule, or write it as a registration with both" in refused.err
+
+
+def test_keys_of_two_words_are_a_note_and_every_command_matches_them(call, folder) -> None:
+    (folder / "pulsekit.yml").write_text(
+        f"exchange: {JOBS}\nregistrations: [{{exchange: {JOBS}, destinations: [me], projects: [try]}}]\n"
+    )
+    lint = call("bindings", "--lint")
+    assert (lint.code, lint.err) == (0, "1 binding: 1 note\n")
+    assert call("match", "me.try").code == 0
+    job = folder / "job.json"
+    job.write_text(json.dumps(COMPLETED | {"origin": COMPLETED["origin"] | {"project": "try"}}))
+    for options in (("-k", "me.try"), ("-d", "me")):
+        sent = json.loads(call("publish", "job.json", "--dry-run", *options, "-o", "ndjson").out)
+        assert (sent["routing_key"], sent["bindings"]) == ("me.try", ["me.try"]), options
+    assert call("register", "-d", "me", "-p", "try").code == 0
