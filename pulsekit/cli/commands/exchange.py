@@ -46,8 +46,9 @@ _NameOrConfigured = Annotated[
 @command.command("list", cls=Command)
 def list_known(
     text: Annotated[
-        str, typer.Argument(metavar="[TEXT]", help="Only exchanges with this text in name, alias, title or service.")
-    ] = "",
+        str | None,
+        typer.Argument(metavar="[TEXT]", help="Only exchanges with this text in name, alias, title or service."),
+    ] = None,
     output: OutputOption = None,
 ) -> int:
     """List the exchanges of the catalogue. Every command accepts their short names.
@@ -56,7 +57,8 @@ def list_known(
     """
     from pulsekit.catalogue import known_exchanges
 
-    found = [one for one in known_exchanges() if text.casefold() in f"{one.name} {one.alias} {one.title}".casefold()]
+    within = (text or "").casefold()
+    found = [one for one in known_exchanges() if within in f"{one.name} {one.alias} {one.title}".casefold()]
     shown = Output(output)
     if not shown.pretty:
         for one in found:
