@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -134,7 +135,11 @@ def command(
         salvage=salvage,
     )
     out = Output(output)
-    recording.check(out if dry_run else None)
+    try:
+        recording.check(out if dry_run else None)
+    except KeyboardInterrupt:
+        note("nothing was sent")
+        raise
     if broker is None:
         out.flush()
         note(f"dry run: {recording.words()}; nothing was sent")
@@ -190,6 +195,7 @@ class _Recording:
             DamagedRecording: Raised when the recording is damaged, unless `salvage` is set.
             OSError: Raised when the file cannot be read.
         """
+        from pulsekit.cli.output.receipts import Counting
         from pulsekit.cli.output.recordings import DroppedFields
         from pulsekit.publisher.encoder import Draft, delivery_options
         from pulsekit.recordings.replay import mapped, schedule
@@ -198,20 +204,21 @@ class _Recording:
         check_seekable(self.file)
         first = last = None
         records = self._records(report=True)
-        for due, record in schedule(
-            islice(self._chosen(records), self.count), speed=self.speed, max_gap=self.max_gap, pace=self.pace
-        ):
-            first = first or record.received
-            last = record.received or last
-            self.planned = due
-            draft = mapped(Draft.from_record(record, keep=self.keep), self.rekey)
-            left = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
-            dropped.add(left)
-            if out is not None:
-                _show(out, self.messages, due, draft, left)
-            self.messages += 1
-        for _ in records:  # check the messages after --count, too
-            pass
+        chosen = islice(self._chosen(records), self.count)
+        with Counting("read") if out is None else nullcontext(lambda: None) as advance:
+            for due, record in schedule(chosen, speed=self.speed, max_gap=self.max_gap, pace=self.pace):
+                advance()
+                first = first or record.received
+                last = record.received or last
+                self.planned = due
+                draft = mapped(Draft.from_record(record, keep=self.keep), self.rekey)
+                left = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
+                dropped.add(left)
+                if out is not None:
+                    _show(out, self.messages, due, draft, left)
+                self.messages += 1
+            for _ in records:  # check the messages after --count, too
+                pass
         if self.wanted is not None and self.wanted.failures:
             failures = counted(self.wanted.failures, "message")
             warn(f"--filter failed for {failures}, which were skipped; the first error: {self.wanted.failure}")
@@ -278,6 +285,8 @@ async def _send(
         if recording.speed != inf:
             words += f"; at most {replay.latest:.3f} s late, at the end {replay.late:.3f} s"
         note(words)
+        if rest := recording.messages - receipts.counts.total():
+            note(f"{counted(rest, 'message')} {'was' if rest == 1 else 'were'} not sent, or had no confirm")
         receipts.warn_returned()
     return receipts.status(require_route=require_route)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +16,7 @@ from pulsekit.cli.input.tasks import IngestOption, RepositoriesOption, TaskOptio
 from pulsekit.cli.options import ProfileOption, SetOption, UnsetOption, output_option, repeatable, schema_option
 from pulsekit.cli.output.groups import MOST_SHOWN, Groups
 from pulsekit.cli.output.output import Output, note, warn
+from pulsekit.cli.output.receipts import Counting
 from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
 from pulsekit.records.edits import edited, edits_of
@@ -24,7 +27,8 @@ from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.judged import edited_job, judge_subjects
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     from pulsekit._documents.document import Document
     from pulsekit.errors import Problem
@@ -116,7 +120,8 @@ def command(
         most=0 if statistics else most,
         statistics=statistics,
     )
-    read_all(files, report, "validate")
+    with report.counting() as report.advance:
+        read_all(files, report, "validate")
     return report.end()
 
 
@@ -150,8 +155,14 @@ class _Report:
         self._context = context
         self._tasks = tasks
         self.payloads = 0
+        self.advance: Callable[[], None] = lambda: None  # called before each payload
         self._invalid = 0
         self._next = 0  # index in the current file
+
+    def counting(self) -> AbstractContextManager[Callable[[], None]]:
+        """Return a context that counts payloads on the terminal, unless records are written there."""
+        shares = not self._out.pretty and sys.stdout.isatty()
+        return nullcontext(self.advance) if shares else Counting("validated")
 
     def begin(self) -> None:
         """Begin the next file: reset the index."""
@@ -161,6 +172,7 @@ class _Report:
 
     def add(self, document: Document | DocumentError) -> None:
         """Validate one payload, or each task of a graph. Count a payload with a parse error as invalid."""
+        self.advance()
         if isinstance(document, DocumentError):
             self._report(document, (document.problem(),))
             return

@@ -5,7 +5,9 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from copy import deepcopy
 
 import pytest
@@ -527,3 +529,25 @@ def test_memory_and_lines_are_limited_for_many_different_errors(call) -> None:
     shown = call("validate", "-o", "pretty", stdin=given)
     assert len(shown.out.splitlines()) == 1010
     assert "490 findings not shown" in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["validate", "jobs.ndjson"], "validated"), (["replay", "jobs.ndjson", "-e", "exchange/me/x"], "read")],
+)
+def test_payloads_are_counted_on_a_terminal_while_they_are_read(
+    call, folder, monkeypatch, arguments: list[str], words: str
+) -> None:
+    counted: list[str] = []
+
+    class Counted(nullcontext[Callable[[], None]]):
+        def __init__(self, doing: str) -> None:
+            super().__init__(lambda: counted.append(doing))
+
+    monkeypatch.setenv("PULSE_URL", "amqp://me:me@127.0.0.1:1/")
+    for module in ("pulsekit.cli.output.receipts", "pulsekit.cli.commands.validate"):
+        monkeypatch.setattr(f"{module}.Counting", Counted)
+    record = {"v": 1, "exchange": "exchange/me/x", "routing_key": "k", "payload": PENDING}
+    (folder / "jobs.ndjson").write_text(f"{json.dumps(record)}\n" * 3)
+    call(*arguments)
+    assert counted == [words] * 3

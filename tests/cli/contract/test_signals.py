@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import signal
 import subprocess
@@ -90,6 +91,22 @@ async def test_a_terminated_publish_prints_what_was_sent_and_what_is_unknown(
     assert "2 messages had no confirm and may have arrived" in err
     assert "to continue with the first job that has no receipt, add --skip 3" in err
     assert "Traceback" not in err
+
+
+async def test_a_stopped_replay_prints_how_many_messages_were_not_sent(place: Place) -> None:
+    job = json.loads((place.folder / "jobs.ndjson").read_text().splitlines()[0])
+    record = {"v": 1, "exchange": place.exchange, "routing_key": "k", "payload": job}
+    (place.folder / "recorded.ndjson").write_text(f"{json.dumps(record)}\n" * 3)
+    words = place.words("replay recorded.ndjson --exchange {exchange} --every 1h -o ndjson")
+    with start(*words, folder=place.folder, url=place.url) as process:
+        assert process.stdout is not None
+        receipt = await asyncio.to_thread(process.stdout.readline)
+        process.send_signal(signal.SIGINT)
+        _, err = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 130
+    assert '"index":0' in receipt
+    assert f"1 returned, to {place.exchange} in " in err
+    assert "\n2 messages were not sent, or had no confirm\n" in err
 
 
 async def test_a_stopped_publish_accounts_for_every_job_and_prints_skip(place: Place) -> None:
