@@ -97,7 +97,7 @@ def joined_name(name: str) -> str:
     if match is None:
         return ""
     what = {",": "a comma", ";": "a semicolon"}.get(match[0], "white space")
-    return f"{name!r:.80} has {what}, but is one name; write several names as several items"
+    return f"{name!r:.80} has {what}, but is one name; give several names as several items or options"
 
 
 def _check(kind: str, name: str, user: str | None) -> str:
