@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
 
 from pulsekit._documents.suggestions import Guesses, brief, counted
 from pulsekit.errors import ConfigurationError
@@ -34,7 +34,11 @@ __all__ = ["STEPS", "Explanation", "Step", "StepStatus", "TaskReason", "explain"
 STEPS = ("task", "route", "treeherder", "project", "push", "run", "job")  # of a task, in their order
 
 _PAGE = 200  # tasks of a group in one answer
-_MOST_PAGES = 50  # of a group: 10,000 tasks
+_MOST_PAGES = 100  # of a group: 20,000 tasks
+_JOBS = 2000  # jobs of a push in one answer: Treeherder's limit
+_WAIT = (
+    "wait some minutes, and ask again. If the job does not appear, ask Treeherder's team, with the file of --save FILE"
+)
 _COMMUNITY = "https://community-tc.services.mozilla.com"
 
 
@@ -51,7 +55,7 @@ class Step:
     """One step on the way of a task to Treeherder.
 
     Attributes:
-        name: one of `STEPS`; of a group `group`, `project`, `push` or `tasks`.
+        name: one of `STEPS`; of a group `group`, `project`, `push`, `jobs` or `tasks`.
         status: the status. `unknown` if a page could not be read.
         detail: what was found.
         hint: what to change or to run if the step failed; otherwise empty.
@@ -67,12 +71,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class TaskReason:
-    """Why a task of a group would not be on Treeherder.
+    """Why a task of a group is not on Treeherder.
 
     Attributes:
         task_id: the id of the task.
         name: the name of the task, or empty.
-        rule: the rule by which Treeherder drops the messages of the task.
+        rule: the rule by which Treeherder drops the messages of the task; empty if it drops none, but has no job.
         message: what was found.
         hint: what to change.
     """
@@ -92,7 +96,7 @@ class Explanation:
         target: what was asked.
         steps: the steps, up to the first that did not succeed.
         job: the job as Treeherder should store it, see `preview_job`, or None if a step before failed.
-        tasks: for a group, the tasks that would not be shown.
+        tasks: for a group, the tasks that are not shown.
         link: the URL of the job on Treeherder, or empty.
     """
 
@@ -106,6 +110,15 @@ class Explanation:
     def failed(self) -> Step | None:
         """The step that did not succeed, or None."""
         return next((step for step in self.steps if step.status is not StepStatus.OK), None)
+
+
+class _Shown(NamedTuple):
+    """A task that Treeherder would show."""
+
+    task_id: str
+    name: str
+    project: str
+    revision: str
 
 
 def explain(target: Target, evidence: Evidence) -> Explanation:
@@ -131,6 +144,7 @@ class _StepReader:
         self._queue = f"{target.root_url}/api/queue/v1"
         self._definition: Any = None
         self._project = self._revision = ""
+        self._push_id: Any = None
         self.form: dict[str, Any] | None = None
         self.tasks: list[TaskReason] = []
         self.link = ""
@@ -167,21 +181,25 @@ class _StepReader:
             if not isinstance(token, str):
                 break
             query["continuationToken"] = token
+        else:
+            what = f"has more than {len(entries):,} tasks, which are too many"
+            yield Step("group", StepStatus.UNKNOWN, what, "ask about one task: pulsekit why TASK_ID", address)
         yield Step("group", StepStatus.OK, f"has {counted(len(entries), 'task')}", "", address)
         shown = list(self._shown(entries))
         if shown:
-            self._project, self._revision = shown[0]
+            self._project, self._revision = shown[0].project, shown[0].revision
             yield self._repository()
             yield self._push()
+            yield self._jobs(shown)
         if self.tasks:
-            what = f"{len(self.tasks):,} of {counted(len(entries), 'task')} would not be on Treeherder"
+            what = f"{len(self.tasks):,} of {counted(len(entries), 'task')} are not on Treeherder"
             yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
         else:
-            what = "Treeherder makes a job of each task; `pulsekit why TASK_ID` checks one of them"
+            what = "each task is on Treeherder; `pulsekit why TASK_ID` checks one of them"
             yield Step("tasks", StepStatus.OK, what)
 
-    def _shown(self, entries: list[Any]) -> Iterator[tuple[str, str]]:
-        """Yield project and revision of each task that Treeherder would show. Add the reason for each other task."""
+    def _shown(self, entries: list[Any]) -> Iterator[_Shown]:
+        """Yield each task that Treeherder would show. Add the reason for each other task."""
         for entry in entries:
             task, status = (entry.get("task"), entry.get("status")) if isinstance(entry, dict) else (None, None)
             task_id = status.get("taskId") if isinstance(status, dict) else None
@@ -192,7 +210,37 @@ class _StepReader:
                 reason = verdict.reasons[0]
                 self.tasks.append(TaskReason(task_id, name_of(task), reason.rule, _placed(reason), reason.hint))
             elif (job := verdict.job) is not None:
-                yield verdict.project, job["revision"]
+                yield _Shown(task_id, name_of(task), verdict.project, job["revision"])
+
+    def _jobs(self, shown: list[_Shown]) -> Step:
+        """Compare the tasks with the jobs of the push, and note which are missing.
+
+        Treeherder is asked for all jobs of the push, which are few pages. The address of the next page is in the
+        answer. Only its query is used, so that each request goes to the same site.
+        """
+        query = urlencode({"push_id": self._push_id, "count": _JOBS})
+        stored: set[str] = set()
+        asked_for: set[str] = set()
+        while query:
+            number = len(asked_for)
+            page = self._evidence.page(f"jobs-{number}", f"{self._target.treeherder}/api/jobs/?{query}")
+            jobs = jobs_in(page.value)
+            asked_for.add(query)
+            if page.error or jobs is None or number == _MOST_PAGES:
+                return _unread("jobs", page)
+            stored.update(task_id for job in jobs if isinstance(task_id := job.get("task_id"), str))
+            following = page.value.get("next")
+            query = _query_of(following) if isinstance(following, str) else ""
+            if query in asked_for:
+                return _unread("jobs", page)
+        asked = [task for task in shown if (task.project, task.revision) == (self._project, self._revision)]
+        missing = [task for task in asked if task.task_id not in stored]
+        for task in missing:
+            message = "Treeherder has no job of the task"
+            self.tasks.append(TaskReason(task.task_id, task.name, "", message, _WAIT))
+        what = f"Treeherder has a job of {len(asked) - len(missing):,} of {counted(len(asked), 'task')}"
+        others = f"; {counted(len(shown) - len(asked), 'task')} of other pushes were not checked"
+        return Step("jobs", StepStatus.OK, what + others * (len(asked) < len(shown)), "", page.address)
 
     def _task(self) -> Step:
         page = self._evidence.page("task", f"{self._queue}/task/{self._target.task_id}")
@@ -235,6 +283,7 @@ class _StepReader:
                 "without its push for some minutes; after that, ask Treeherder's team to ingest the push"
             )
             return _failed("push", page, f"Treeherder has no push of {self._revision} on {self._project}", hint)
+        self._push_id = pushes[0].get("id")
         detail = f"Treeherder has the push of {self._revision[:12]} (id {brief(pushes[0].get('id'))})"
         return Step("push", StepStatus.OK, detail, "", page.address)
 
@@ -272,11 +321,7 @@ class _StepReader:
         if page.error or found is None:
             return _unread("job", page)
         if not found:
-            hint = (
-                "wait some minutes, and ask again. If the job does not appear, ask Treeherder's team, with the file of "
-                "--save FILE"
-            )
-            return _failed("job", page, f"Treeherder has not stored run {run} of the task", hint)
+            return _failed("job", page, f"Treeherder has not stored run {run} of the task", _WAIT)
         stored = found[0]
         query = urlencode({"repo": self._project, "revision": self._revision, "selectedTaskRun": f"{task_id}.{run}"})
         self.link = f"{self._target.treeherder}/jobs?{query}"
@@ -308,6 +353,13 @@ def _definition_step(name: str, predicted: TaskPrediction, rules: tuple[str, ...
 
 def _placed(problem: Finding | Problem) -> str:
     return f"{problem.pointer}: {problem.message}" if problem.pointer else problem.message
+
+
+def _query_of(address: str) -> str:
+    try:
+        return urlsplit(address).query
+    except ValueError:
+        return ""
 
 
 def _failed(name: str, page: Page, detail: str, hint: str) -> Step:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 from contextlib import contextmanager
 
-__all__ = ["GROUP", "RUN", "SLUG", "TASK", "Stand", "standing"]
+__all__ = ["GROUP", "RUN", "SLUG", "STORED", "TASK", "Stand", "standing"]
 
 SLUG = "DF9vTi-OTBudejtvDR4qTA"
 GROUP = "XrWNyFwpT2in-wLY9frb-w"
@@ -67,6 +67,7 @@ class Stand:
         self.answer("/api/repository/", REPOSITORIES)
         self.answer(f"/api/project/autoland/push/?revision={REVISION}", {"results": [{"id": 4711}]})
         self.jobs(STORED)
+        self.answer("/api/jobs/?push_id=4711&count=2000", STORED)
 
     def answer(self, path: str, value: Any, status: int = 200) -> None:
         """Set the answer for a path: JSON, or bytes."""

@@ -222,9 +222,10 @@ def test_a_group_lists_the_tasks_that_would_not_be_shown(stand: Stand) -> None:
         ("group", "ok"),
         ("project", "ok"),
         ("push", "ok"),
+        ("jobs", "ok"),
         ("tasks", "failed"),
     ]
-    assert explanation.steps[-1].detail == "4 of 5 tasks would not be on Treeherder"
+    assert explanation.steps[-1].detail == "4 of 5 tasks are not on Treeherder"
     assert [(task.name, task.rule) for task in explanation.tasks] == [
         ("test-linux64", "route-missing"),
         ("test-linux64", "treeherder-missing"),
@@ -237,6 +238,66 @@ def test_a_group_lists_the_tasks_that_would_not_be_shown(stand: Stand) -> None:
     failed = explain(target, OnlineEvidence(20)).failed
     assert failed is not None
     assert "has no task group" in failed.detail
+
+
+def test_a_group_of_too_many_tasks_is_not_judged_by_its_first(stand: Stand) -> None:
+    path = f"/api/queue/v1/task-group/{GROUP}/list?limit=200"
+    for asked in (path, f"{path}&continuationToken=a"):
+        stand.answer(asked, {"tasks": [{"task": TASK, "status": {"taskId": SLUG}}], "continuationToken": "a"})
+    failed = explain(Target(group_id=GROUP, root_url=stand.url, treeherder=stand.url), OnlineEvidence(20)).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("group", "unknown")
+    assert "has more than 100 tasks" in failed.detail
+
+
+JOBS = "/api/jobs/?push_id=4711&count=2000"
+OTHER = "A35mWTRuQmyj88yMnIF0fA"
+
+
+def grouped(stand: Stand, *task_ids: str, task: Any = TASK) -> Target:
+    entries = [{"task": task, "status": {"taskId": task_id}} for task_id in task_ids]
+    stand.answer(f"/api/queue/v1/task-group/{GROUP}/list?limit=200", {"tasks": entries})
+    return Target(group_id=GROUP, root_url=stand.url, treeherder=stand.url)
+
+
+def test_a_group_asks_treeherder_for_all_jobs_of_its_push_at_once(stand: Stand) -> None:
+    target = grouped(stand, SLUG, OTHER)
+    explanation = explain(target, OnlineEvidence(20))
+    assert [path for path in stand.site.asked if "/jobs/" in path] == [JOBS]
+    assert [(one.task_id, one.rule, one.message) for one in explanation.tasks] == [
+        (OTHER, "", "Treeherder has no job of the task")
+    ]
+    assert explanation.failed == explanation.steps[-1]
+    assert "Treeherder has a job of 1 of 2 tasks" in [step.detail for step in explanation.steps]
+
+
+@pytest.mark.parametrize("site", ["http://elsewhere.example", "https://[", ""])
+def test_further_pages_of_jobs_are_read_from_the_same_site(stand: Stand, site: str) -> None:
+    target = grouped(stand, SLUG, OTHER)
+    stand.answer(JOBS, STORED | {"next": f"{site}/api/jobs/?page=2"})
+    names = ["task_id", "retry_id"]
+    stand.answer("/api/jobs/?page=2", {"results": [[OTHER, 0]], "job_property_names": names, "next": None})
+    explanation = explain(target, OnlineEvidence(20))
+    assert len(explanation.tasks) == (site == "https://[")  # not a URL
+    assert explanation.steps[-1].name == "tasks"
+
+
+def test_pages_of_jobs_that_never_end_are_not_read_for_ever(stand: Stand) -> None:
+    target = grouped(stand, SLUG, OTHER)
+    stand.answer(JOBS, STORED | {"next": JOBS})
+    failed = explain(target, OnlineEvidence(20)).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("jobs", "unknown")
+    assert stand.site.asked.count(JOBS) == 1
+
+
+@pytest.mark.parametrize("answer", [{}, {"results": 1}, [], {"results": [1]}, b"<html>"])
+def test_jobs_that_cannot_be_read_leave_the_group_unknown(stand: Stand, answer: Any) -> None:
+    target = grouped(stand, SLUG)
+    stand.answer(JOBS, answer)
+    failed = explain(target, OnlineEvidence(20)).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("jobs", "unknown")
 
 
 # files

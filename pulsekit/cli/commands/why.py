@@ -134,6 +134,7 @@ def _show(shown: Output, explanation: Explanation) -> None:
                 shown.table([[" " * _STATUS_WIDTH, f"{label:>{_NAME_WIDTH}}", (text, style)]])
     for task in explanation.tasks:
         words = f"  {task.message} ({task.hint})"
-        shown.wrapped((task.task_id or "?", "head"), f"  {task.name}", words, (f" [{task.rule}]", "dim"))
+        rule = f" [{task.rule}]" if task.rule else ""
+        shown.wrapped((task.task_id or "?", "head"), f"  {task.name}", words, (rule, "dim"))
     if explanation.link:
         shown.line((explanation.link, "key"))
