@@ -15,7 +15,7 @@ from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange
-from pulsekit.bindings.registration import Binding
+from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.consumer import PREFETCH, Consumer
 from pulsekit.consumer.queue import Queue
 from pulsekit.errors import (
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.broker import Broker
     from pulsekit._amqp.link import Link
+    from pulsekit.bindings.registration import Binding
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.instrumentation.hooks import Hooks
@@ -265,7 +266,8 @@ class Pulse:
         """Return a consumer. `async with` opens it.
 
         Args:
-            *bindings: `EXCHANGE:PATTERN`, split at the first colon. Without a pattern, every message matches.
+            *bindings: `EXCHANGE:PATTERN`, split at the first colon. Without a pattern, every message matches. The
+                exchange can be a short name of the catalogue, such as `task-completed`.
             queue: the queue to declare and consume; a name `queue/<user>/<name>` is short for `Queue(name)`. By default
                 the consumer has a private, exclusive queue that the broker deletes with the connection.
             prefetch: the maximum number of unsettled messages.
@@ -293,7 +295,7 @@ class Pulse:
         consumer = Consumer(
             self._in,
             self._group(),
-            [binding if isinstance(binding, Binding) else Binding.parse(binding) for binding in bindings],
+            [read_binding(binding) for binding in bindings],
             queue=Queue(queue) if isinstance(queue, str) else queue,
             prefetch=prefetch,
             prefetch_bytes=prefetch_bytes,

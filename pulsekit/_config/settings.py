@@ -256,6 +256,10 @@ def load_settings(
         return tuple(file_of(key).values.get(key) or ())
 
     exchange = _plain(file_of("exchange").values.get("exchange"))
+    if exchange is not None and not exchange.startswith("exchange/"):
+        from pulsekit._config.targets import known_name  # few configurations have a short name
+
+        exchange = known_name(exchange)
     source = file_of("registrations")
     warnings = [
         f"{place_text(one.path, *(one.locate(f'/destinations/{at}') or ()))}: {joined_name(name)}"

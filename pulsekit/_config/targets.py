@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pulsekit.bindings.registration import Binding, Registration
 
-__all__ = ["TargetSettings", "read_targets"]
+__all__ = ["TargetSettings", "known_name", "read_targets"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,16 @@ class TargetSettings:
     exchange: str | None = None
     destinations: tuple[str, ...] = ()
     registrations: tuple[Registration | Binding, ...] = ()
+
+
+def known_name(exchange: str) -> str:
+    """Return the full name of a known exchange with this short name. A command that uses any other name checks it."""
+    if exchange.startswith("exchange/"):
+        return exchange
+    from pulsekit.catalogue import find_exchange  # few configurations have a short name
+
+    found = find_exchange(exchange)
+    return exchange if found is None else found.name
 
 
 def read_targets(
@@ -65,6 +75,8 @@ def read_targets(
 
 def _read(value: dict[str, Any], whole: TargetSettings) -> TargetSettings:
     exchange = value.get("exchange", whole.exchange)
+    if exchange is not None:
+        exchange = known_name(exchange)
     given = value.get("destinations")
     destinations = whole.destinations if given is None else tuple(given)
     if value.get("projects") is None:

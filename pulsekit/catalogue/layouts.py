@@ -17,7 +17,7 @@ from pulsekit.errors import ConfigurationError, InvalidName
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["KnownLayouts", "bindings", "pattern", "patterns", "read_bindings"]
+__all__ = ["KnownLayouts", "bindings", "pattern", "patterns", "read_binding", "read_bindings"]
 
 _MOST = 1000  # patterns of one call: beyond, the number of values is probably a mistake
 _NOT_GITHUB = re.compile(r"[^A-Za-z0-9._%-]")  # characters that Taskcluster removes from names of GitHub
@@ -48,6 +48,18 @@ def bindings(
     return tuple(Binding(full_name(exchange), found) for found in patterns(exchange, fields or {}, routes))
 
 
+def read_binding(binding: str | Binding) -> Binding:
+    """Return the binding of a text `EXCHANGE` or `EXCHANGE:PATTERN`, whose exchange is that of `full_name`.
+
+    Raises:
+        InvalidName: Raised when Pulse cannot have the exchange.
+    """
+    if isinstance(binding, Binding):
+        return binding
+    exchange, colon, pattern = binding.partition(":")
+    return Binding(full_name(exchange), pattern) if colon else Binding(full_name(exchange))
+
+
 def read_bindings(
     text: str, fields: Mapping[str, Sequence[str]] | None = None, routes: Sequence[str] = ()
 ) -> tuple[Binding, ...]:
@@ -58,12 +70,9 @@ def read_bindings(
     Raises:
         ConfigurationError: Raised when Pulse cannot have the exchange, or see `patterns`.
     """
-    exchange, colon, pattern = text.partition(":")
-    if colon:
-        return (Binding(full_name(exchange), pattern),)
-    if fields or routes:
-        return bindings(exchange, fields, routes)
-    return (Binding(full_name(exchange)),)
+    if ":" not in text and (fields or routes):
+        return bindings(text, fields, routes)
+    return (read_binding(text),)
 
 
 def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequence[str] = ()) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pulsekit._amqp.callbacks import is_defined
 from pulsekit.bindings.registration import Binding
+from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.handler import check_handler
 from pulsekit.consumer.policy import OnFailure, Policy
 from pulsekit.consumer.queue import Queue
@@ -48,7 +49,7 @@ class Worker:
         handler: what is called with each message. One of: a function, which runs in a thread; an `async def`, which
             runs in the event loop; a class, of which one instance is made and called; a context manager, or a function
             that returns one (`contextlib.contextmanager`), which is entered once and yields the handler.
-        bindings: `EXCHANGE:PATTERN`, or several of them.
+        bindings: `EXCHANGE:PATTERN`, or several of them, as in `Pulse.subscribe`.
         queue: the queue; a name `queue/<user>/<name>` is short for `Queue(name)`. Without a queue, the consumer has a
             private queue, and messages that are published while it does not run are lost.
         policy: what happens to a message whose handler raised. Without a policy, the message is requeued and all
@@ -103,7 +104,7 @@ class Worker:
     def all_bindings(self) -> tuple[Binding, ...]:
         """The parsed bindings."""
         given = [self.bindings] if isinstance(self.bindings, str | Binding) else self.bindings
-        return tuple(one if isinstance(one, Binding) else Binding.parse(one) for one in given)
+        return tuple(map(read_binding, given))
 
     @property
     def declared(self) -> Queue | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._amqp.callbacks import check_callback
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit.bindings.names import owner
-from pulsekit.bindings.registration import Binding
+from pulsekit.catalogue.layouts import read_binding
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
 from pulsekit.consumer.retry_queue import RetryQueue
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from pulsekit._amqp.connection import Connection
+    from pulsekit.bindings.registration import Binding
     from pulsekit.consumer.depth import Limits, QueueDepth
     from pulsekit.consumer.queue import Queue
     from pulsekit.errors import BrokerRefused
@@ -248,7 +249,7 @@ class Consumer:
             BrokerRefused: Raised when the broker refuses the binding. The other bindings stay.
             NetworkError: Raised when the connection is lost.
         """
-        await self._subscription.bind(_binding(binding))
+        await self._subscription.bind(read_binding(binding))
 
     async def unbind(self, binding: str | Binding) -> None:
         """Remove a binding of the queue, while messages flow. Messages that it matched before are still delivered.
@@ -259,7 +260,7 @@ class Consumer:
         Raises:
             NetworkError: Raised when the connection is lost.
         """
-        await self._subscription.unbind(_binding(binding))
+        await self._subscription.unbind(read_binding(binding))
 
     async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
@@ -367,7 +368,3 @@ class Consumer:
             return
         log.warning("%s: draining %s; repeat the signal to stop at once", number.name, self.queue)
         self._draining = self._tasks.create_task(self.drain(now=self._drains_now), name="drain")
-
-
-def _binding(binding: str | Binding) -> Binding:
-    return binding if isinstance(binding, Binding) else Binding.parse(binding)

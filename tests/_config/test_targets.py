@@ -98,3 +98,10 @@ def test_an_invalid_target_is_reported_with_position_and_correction(tmp_path: Pa
 def test_without_a_file_a_target_cannot_be_selected(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"no target 'production': there is no pulsekit\.yml"):
         load_settings(tmp_path, {"XDG_CONFIG_HOME": str(tmp_path)}).at(Target.PRODUCTION)
+
+
+def test_an_exchange_can_be_a_short_name_of_the_catalogue(tmp_path: Path) -> None:
+    found = settings(tmp_path, "exchange: hgpushes\ntargets: {staging: {exchange: lando-stage}}\n")
+    assert found.exchange == "exchange/hgpushes/v1"
+    assert found.at(Target.STAGING).exchange == "exchange/landostage/pushes"
+    assert settings(tmp_path, "exchange: hgpush\n").exchange == "hgpush"  # refused by the command that uses it

@@ -120,3 +120,13 @@ def test_the_order_is_strict_unless_several_messages_are_handled_at_once() -> No
     assert not Worker(function, concurrency=2).is_strict
     assert not Worker(function, prefetch=10).is_strict
     assert not Worker(function, order="any").is_strict
+
+
+def test_bindings_can_have_short_names_of_known_exchanges() -> None:
+    worker = Worker(function, ["task-failed:primary.#", "hgpushes"])
+    assert [str(one) for one in worker.all_bindings] == [
+        "exchange/taskcluster-queue/v1/task-failed:primary.#",
+        "exchange/hgpushes/v1:#",
+    ]
+    with pytest.raises(pulsekit.InvalidName, match="did you mean 'hgpushes'"):
+        Worker(function, "hgpushs")

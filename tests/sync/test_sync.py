@@ -379,3 +379,11 @@ def test_greenlets_instead_of_threads_are_refused(monkeypatch: pytest.MonkeyPatc
     pulse = pulsekit.sync.connect("amqp://me:me@127.0.0.1:1/")
     with pytest.raises(pulsekit.ConfigurationError, match=f"{module.partition('.')[0]} has replaced threads"):
         pulse.publisher("exchange/me/x")
+
+
+def test_a_subscription_reads_the_short_name_of_a_known_exchange(pulse: pulsekit.sync.Pulse) -> None:
+    with (
+        pytest.raises(pulsekit.NotFound, match="exchange/hgpushes/v1"),
+        pulse.subscribe("hgpushes"),
+    ):
+        pass
