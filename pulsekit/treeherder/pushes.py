@@ -83,6 +83,10 @@ def _kind(exchange: str) -> str:
 
 def _read_hg(message: PushMessage) -> tuple[str, None, str]:
     """Return the URL of the repository, None for the branch, and what Treeherder requests from the server."""
+    content = _value(message, "payload")
+    if isinstance(content, dict) and "data" in content and "repo_url" not in content:
+        hint = "this is the form of exchange/hgpushes/v2; Treeherder reads exchange/hgpushes/v1"
+        raise DroppedError("push-incomplete", f"{message.payload_at}/payload", '"repo_url" is missing', hint)
     url = _text(message, "payload", "repo_url")
     pushes = _value(message, "payload", "pushlog_pushes")
     if pushes == []:

@@ -44,6 +44,9 @@ EXCHANGES = tuple(f"{_PREFIX}{state}" for state in _STATES)  # the exchanges tha
 _GITHUB = "exchange/taskcluster-github/v1/"
 _HG = "exchange/hgpushes/v1"
 PUSH_EXCHANGES = (_HG, f"{_GITHUB}push", f"{_GITHUB}pull-request")  # the exchanges of pushes that Treeherder binds
+# Other exchanges of services that publish neither jobs nor messages that Treeherder reads. A record of them is no job.
+_TASKCLUSTER = tuple(f"exchange/taskcluster-{name}/" for name in ("auth", "hooks", "notify", "queue", "worker-manager"))
+_PUSHES = (_GITHUB, "exchange/github-webhooks/", "exchange/landoprod/", "exchange/landostage/", "exchange/landodev/")
 _ANY_TASK = "A" * 22  # the slug id of the UUID of zeros
 _SLUG = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]")
 # Fields of a definition. Two of them identify a task, because a definition may be incomplete.
@@ -217,8 +220,8 @@ def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
     exchange, root_url = value["exchange"], value.get("root_url")
     if not isinstance(exchange, str):
         return None
-    is_push = "/hgpushes/" in exchange or exchange in PUSH_EXCHANGES
-    if not (is_push or exchange.startswith(_QUEUE) or at):
+    is_push = "/hgpushes/" in exchange or exchange.startswith(_PUSHES)
+    if not (is_push or exchange.startswith(_TASKCLUSTER) or at):
         return None
     payload, name = value.get("payload"), "payload"
     if payload is None and may_be_record(value) and (opened := open_payload(value)):

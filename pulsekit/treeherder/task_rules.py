@@ -35,8 +35,8 @@ TASK_RULES = (
     _rule(
         "exchange-unknown",
         "Treeherder binds `task-defined`, `task-pending`, `task-running`, `task-completed`, `task-failed` and "
-        "`task-exception` of `exchange/taskcluster-queue/v1`, and no other exchange of Taskcluster's queue.",
-        "use a message of one of these exchanges",
+        "`task-exception` of `exchange/taskcluster-queue/v1`. Of Taskcluster's other exchanges, it reads only pushes.",
+        "use a message of task-defined, -pending, -running, -completed, -failed or -exception",
     ),
     _rule(
         "route-missing",
@@ -117,7 +117,7 @@ PUSH_RULES = (
         "push-exchange",
         "Treeherder binds `exchange/hgpushes/v1`, and `push` and `pull-request` of `exchange/taskcluster-github/v1`. "
         "Messages of other exchanges create no push.",
-        "use a message of one of these exchanges",
+        "use a message of exchange/hgpushes/v1, or of push or pull-request of exchange/taskcluster-github/v1",
     ),
     _rule(
         "push-incomplete",

@@ -99,6 +99,9 @@ class _Handler:
 
     def predict(self) -> TaskPrediction:
         """Return the job, or the rules that drop the message in the order in which the handler applies them."""
+        if self._message.exchange and self._message.exchange not in EXCHANGES:  # not bound
+            self._check_exchange()
+            return self._prediction(None, None)
         task_id = self._try(self._task_id)
         if self._message.task is None:
             self._assumptions.append("the definition of the task, which the queue has, results in a job")

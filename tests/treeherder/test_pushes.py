@@ -227,3 +227,9 @@ def test_repositories_have_a_state_by_name() -> None:
     assert dict(known) == {"autoland": True, "fx": False}
     assert known.find("fx") == Repository("fx", "https://github.com/m/fx", active=False, accepts_pull_requests=True)
     assert known.find("x") is None
+
+
+def test_the_second_version_of_hgpushes_is_named() -> None:
+    payload = {"_meta": {}, "payload": {"type": "changegroup.1", "data": {"repo_url": "x"}}}
+    (found,) = resolve_push(PushMessage("exchange/hgpushes/v2", payload)).findings
+    assert found.hint == "this is the form of exchange/hgpushes/v2; Treeherder reads exchange/hgpushes/v1"

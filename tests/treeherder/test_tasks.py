@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.samples import CORPUS, REVISION
 
+from pulsekit.catalogue import known_exchanges
 from pulsekit.errors import InvalidPayload
 from pulsekit.treeherder import Context, judge, preview_job
 from pulsekit.treeherder.subjects import EXCHANGES, TaskDefinition, TaskMessage, normalize_task, recognize
@@ -338,6 +339,32 @@ def test_an_exception_of_a_task_that_was_never_scheduled_is_dropped() -> None:
     assert [(one.rule, one.pointer) for one in predicted.findings] == [
         ("run-never-scheduled", "/status/runs/0/reasonCreated")
     ]
+
+
+@pytest.mark.parametrize(
+    ("exchange", "rule"),
+    [
+        ("exchange/taskcluster-queue/v1/task-group-resolved", "exchange-unknown"),
+        ("exchange/taskcluster-hooks/v1/hook-created", "exchange-unknown"),
+        ("exchange/taskcluster-auth/v1/role-updated", "exchange-unknown"),
+        ("exchange/taskcluster-notify/v1/notification", "exchange-unknown"),
+        ("exchange/taskcluster-worker-manager/v1/worker-pool-error", "exchange-unknown"),
+        ("exchange/taskcluster-github/v1/release", "push-exchange"),
+        ("exchange/github-webhooks/v1", "push-exchange"),
+        ("exchange/landoprod/pushes", "push-exchange"),
+    ],
+)
+def test_a_message_that_treeherder_does_not_bind_is_not_a_broken_job(exchange: str, rule: str) -> None:
+    verdict = judge(recognize({"exchange": exchange, "routing_key": "a", "payload": {"hookId": "x"}}))
+    assert (verdict.outcome, verdict.problems) == ("dropped", ())
+    assert [one.rule for one in verdict.findings] == [rule]
+    assert "these" not in verdict.findings[0].hint
+
+
+def test_no_known_exchange_but_that_of_jobs_is_read_as_a_job() -> None:
+    names = [known.name for known in known_exchanges()]
+    jobs = [name for name in names if recognize({"exchange": name, "routing_key": "a", "payload": {}}) is None]
+    assert jobs == ["exchange/taskcluster-treeherder/v1/jobs"]
 
 
 @pytest.mark.parametrize(
