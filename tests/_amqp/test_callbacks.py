@@ -20,5 +20,5 @@ def test_a_callback_that_returns_a_coroutine_is_logged(caplog: pytest.LogCapture
     async def note(_: int) -> None:
         raise AssertionError
 
-    call_safely(lambda number: note(number), 1)  # noqa: PLW0108 - a lambda is not a coroutine function
+    call_safely(note, 1)
     assert "note, which is not awaited" in caplog.text
