@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.messages import Gap
+from pulsekit.recordings.links import end_of_links
 from pulsekit.records.record import dump_line, gap_record, header_record, record_line, trailer_record
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ class Recorder:
         Raises:
             FileExistsError: Raised when the file exists, and is not to be replaced.
             BlockingIOError: Raised when another recorder writes the file.
+            PermissionError: Raised when the path is a link that another user has put into a shared folder.
             ConfigurationError: Raised when the path is a FIFO, which stores nothing.
             OSError: Raised when the file cannot be created or written.
         """
@@ -116,7 +118,7 @@ class Recorder:
         elif not self.path.is_file():  # a device
             self._begin(self.path.open("wb", buffering=0))
         else:
-            self._replace_file(self._place.resolve())
+            self._replace_file(end_of_links(self._place))
         with suppress(OSError):  # some file systems cannot sync the folder, which has the name of the new file
             folder = os.open(self._place.parent, os.O_RDONLY)
             try:

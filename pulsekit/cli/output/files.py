@@ -6,6 +6,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from pulsekit.recordings.links import end_of_links
+
 __all__ = ["write_new", "write_whole"]
 
 
@@ -33,7 +35,7 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: Raised when the file cannot be written. An existing file is unchanged.
     """
-    path = path.resolve()
+    path = end_of_links(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write_new(beside, text)
