@@ -290,7 +290,8 @@ class Pulse:
             InvalidPattern: Raised when a pattern is longer than 255 bytes.
             ConfigurationError: Raised without both binding and queue, or if a limit is out of range.
             NotOpen: Raised outside the `async with` block.
-            TypeError: Raised when a callback is an `async def`: callbacks are called and not awaited.
+            TypeError: Raised when an argument has a wrong type, or a callback is an `async def`: callbacks are called
+                and not awaited.
         """
         consumer = Consumer(
             self._in,

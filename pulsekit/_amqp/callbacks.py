@@ -38,6 +38,26 @@ def check_callback(name: str, callback: object) -> None:
         )
 
 
+def check_kind(name: str, value: object, kind: type) -> None:
+    """Check that an argument is None, or an instance of a class.
+
+    Raises:
+        TypeError: Raised when it is something else.
+    """
+    if value is not None and not isinstance(value, kind):
+        raise TypeError(f"{name} is of type {kind.__name__}, not {value!r:.40}")
+
+
+def check_number(name: str, value: object) -> None:
+    """Check that an argument is None or a number.
+
+    Raises:
+        TypeError: Raised when it is something else, or not a number in the sense of IEEE 754.
+    """
+    if value is not None and (not isinstance(value, int | float) or value != value):  # noqa: PLR0124 - NaN
+        raise TypeError(f"{name} is a number, not {value!r:.40}")
+
+
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
     """Call a callback, if there is one, and log its exception. A coroutine that it returns is an error, too."""
     if callback is None:

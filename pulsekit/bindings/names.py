@@ -101,8 +101,12 @@ def joined_name(name: str) -> str:
 
 
 def _check(kind: str, name: str, user: str | None) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an {kind} is a str, such as '{kind}/me/jobs', not {type(name).__name__}")
     if "\0" in name:
         raise InvalidName(name, "contains a zero byte, which is not allowed")
+    if "\n" in name or "\r" in name:
+        raise InvalidName(name, "contains a line break, which RabbitMQ removes when it creates the name")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:

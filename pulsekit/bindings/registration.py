@@ -55,7 +55,10 @@ class Binding:
         Raises:
             InvalidName: Raised when the exchange cannot exist on Pulse.
             InvalidPattern: Raised when a broker cannot bind with the pattern.
+            TypeError: Raised when the text is not a `str`.
         """
+        if not isinstance(text, str):
+            raise TypeError(f"a binding is a str, such as 'exchange/me/v1/jobs:#', or a Binding, not {text!r:.40}")
         exchange, colon, pattern = text.partition(":")
         return cls(exchange, pattern) if colon else cls(exchange)
 

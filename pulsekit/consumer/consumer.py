@@ -9,12 +9,14 @@ import signal
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.callbacks import check_callback, check_kind
 from pulsekit._amqp.consuming import PREFETCH_BYTES
 from pulsekit.bindings.names import owner
 from pulsekit.catalogue.layouts import read_binding
+from pulsekit.consumer.depth import Limits
 from pulsekit.consumer.handler import HandlerCalls, check_handler
 from pulsekit.consumer.policy import Policy
+from pulsekit.consumer.queue import Queue
 from pulsekit.consumer.retry_queue import RetryQueue
 from pulsekit.consumer.signals import FirstSignal
 from pulsekit.consumer.subscription import Subscription
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
 
     from pulsekit._amqp.connection import Connection
     from pulsekit.bindings.registration import Binding
-    from pulsekit.consumer.depth import Limits, QueueDepth
-    from pulsekit.consumer.queue import Queue
+    from pulsekit.consumer.depth import QueueDepth
     from pulsekit.errors import BrokerRefused
     from pulsekit.instrumentation.hooks import Hooks
     from pulsekit.messages import Gap, Message, MessageCheck
@@ -80,6 +81,10 @@ class Consumer:
     ) -> None:
         if not bindings and queue is None:
             raise ConfigurationError("a subscription needs a binding, such as 'exchange/me/v1/jobs:treeherder.#'")
+        check_kind("queue", queue, Queue)
+        check_kind("limits", limits, Limits)
+        check_kind("prefetch", prefetch, int)
+        check_kind("prefetch_bytes", prefetch_bytes, int)
         if not 1 <= prefetch <= 65535:  # a short integer; 0 would mean no limit (basic.qos)
             raise ConfigurationError(f"prefetch is a number from 1 to 65535, not {prefetch}")
         if prefetch_bytes < 1:
@@ -278,9 +283,11 @@ class Consumer:
         Raises:
             Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
-            TypeError: Raised before the first message, when the handler cannot be called, or contains `yield`.
+            TypeError: Raised before the first message, when the handler cannot be called or contains `yield`, or the
+                policy is not a `Policy`.
         """
         check_handler(handler)
+        check_kind("policy", policy, Policy)
         await self._handle(handler if self._hooks is None else self._observed(handler), handler, policy or Policy())
 
     async def _handle(self, call: Callable[[Message], object], handler: object, policy: Policy) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING
 
+from pulsekit._amqp.callbacks import check_kind, check_number
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidMessage, InvalidPayload
 
 if TYPE_CHECKING:
@@ -125,6 +126,13 @@ class Policy:
     max_local_delay: float | None = None
 
     def __post_init__(self) -> None:
+        for name in ("failure", "exhausted", *(("poison",) if self.poison is not None else ())):
+            if not isinstance(value := getattr(self, name), OnFailure):
+                raise TypeError(f"{name} is an OnFailure, such as OnFailure.REJECT, not {value!r:.40}")
+        for name in ("delay", "growth", "max_delay", "timeout", "max_local_delay"):
+            check_number(name, getattr(self, name))
+        for name in ("limit", "max_size"):
+            check_kind(name, getattr(self, name), int)
         if OnFailure.REQUEUE in {self.poison, self.exhausted}:
             raise ConfigurationError(
                 "a message that cannot be read, or failed too often, would be delivered for ever: reject or keep it"

@@ -146,7 +146,7 @@ class Encoder:
                 message_id = item.properties.message_id
                 encoded_id = encode_id(message_id)
         else:
-            payload, routing_key = item
+            payload, routing_key = item if type(item) is tuple and len(item) == 2 else _pair(item)
             if type(routing_key) is not str:
                 check_types(Draft(payload, routing_key))
             known = self._headers.get((routing_key, mandatory))
@@ -253,6 +253,15 @@ def check_types(draft: Draft) -> None:
             f"properties is a Properties, not {_kind(properties)}: "
             "from pulsekit import Properties; properties=Properties(app_id='ci')"
         )
+    if properties.message_id is not None and not isinstance(properties.message_id, str):
+        raise TypeError(f"a message id is a str, not {properties.message_id!r:.40}")
+
+
+def _pair(item: object) -> tuple[Any, Any]:
+    """Return a pair that is no tuple, or raise a TypeError: a dict or a str of length two can be unpacked, too."""
+    if isinstance(item, list | tuple) and len(item) == 2:
+        return item[0], item[1]
+    raise TypeError(f"a message is a pair (payload, routing key) or a Draft, not {item!r:.80}")
 
 
 def _check_text(payload: str) -> None:

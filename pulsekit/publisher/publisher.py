@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.callbacks import check_callback, check_kind, check_number
 from pulsekit._amqp.tasks import end_task
 from pulsekit._amqp.types import Outcome, Properties
 from pulsekit.bindings.names import check_exchange
@@ -85,6 +85,7 @@ class Publisher:
         self._encoder = _encoder(self.exchange, schema, hooks, lint=lint)
         self._encoder.content_ids = message_ids == "content"
         self._tasks = tasks
+        check_number("timeout", timeout)
         self._timeout = timeout
 
     @property
@@ -184,6 +185,8 @@ class Publisher:
         timeout: float | None = None,
     ) -> PendingMessage:
         """Accept a message as `publish` does, and call a function once `_result` has its receipt or error."""
+        if timeout is not None:
+            check_number("timeout", timeout)
         item: Item = (payload, routing_key)  # whose encoded header the encoder keeps
         if cc != () or headers is not None or properties is not None:
             headers = {} if headers is None else headers
@@ -244,6 +247,8 @@ class Publisher:
         self._sender.check()
         if self._sender.failure is not None:
             raise fresh(self._sender.failure)
+        check_kind("window", window, int)
+        check_number("timeout", timeout)
         if window < 1:
             raise ConfigurationError(f"window is the number of messages in flight, at least 1, not {window}")
         publish_window = PublishWindow(

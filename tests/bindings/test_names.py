@@ -63,6 +63,17 @@ def test_text_that_is_not_unicode_is_refused() -> None:
         check_exchange("exchange/me/\ud800")
 
 
+@pytest.mark.parametrize("name", ["exchange/me/a\nb", "exchange/me/a\r"])
+def test_a_line_break_that_rabbitmq_would_remove_is_refused(name: str) -> None:
+    with pytest.raises(InvalidName, match="a line break, which RabbitMQ removes"):
+        check_exchange(name)
+
+
+def test_a_name_that_is_no_text_is_refused_with_the_right_form() -> None:
+    with pytest.raises(TypeError, match="the name of an exchange is a str, such as 'exchange/me/jobs', not int"):
+        check_exchange(5)  # type: ignore[arg-type]
+
+
 def test_queue_names_have_their_own_prefix() -> None:
     assert queue_name("me", "tail") == "queue/me/tail"
     with pytest.raises(InvalidName):

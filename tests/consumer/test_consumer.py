@@ -690,6 +690,24 @@ class Waits:
         """Accept one argument."""
 
 
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        ({"queue": 5}, "queue is of type Queue, not 5"),
+        ({"limits": 5}, "limits is of type Limits, not 5"),
+        ({"prefetch": "5"}, "prefetch is of type int, not '5'"),
+        ({"prefetch_bytes": 5.5}, "prefetch_bytes is of type int, not 5.5"),
+    ],
+)
+async def test_an_option_of_a_wrong_type_is_refused_at_once(
+    pulse: pulsekit.Pulse, exchange: str, options: Any, right: str
+) -> None:
+    with pytest.raises(TypeError, match=right):
+        pulse.subscribe(exchange, **options)
+    with pytest.raises(TypeError, match="a binding is a str"):
+        pulse.subscribe(5)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("callback", [Waits(), Waits().method, functools.partial(Waits().method)])
 @pytest.mark.parametrize("name", ["on_gap", "on_refused", "on_depth"])
 async def test_a_coroutine_function_as_callback_is_refused(

@@ -83,6 +83,14 @@ async def test_a_failed_message_is_requeued_up_to_the_limit_then_dead_lettered(
         assert (await anext(messages)).payload == {"n": 3}, "nothing else is left in the queue"
 
 
+@pytest.mark.parametrize(
+    "options", [{"failure": "requeue"}, {"poison": True}, {"delay": "5"}, {"delay": float("nan")}, {"limit": 2.5}]
+)
+def test_a_field_of_a_wrong_type_is_refused(options: Any) -> None:
+    with pytest.raises(TypeError, match=f"{next(iter(options))} is "):
+        Policy(**options)
+
+
 @pytest.fixture
 async def quorum(pulse: pulsekit.Pulse, exchange: str, user: PulseUser) -> pulsekit.Queue:
     """A quorum queue that is bound to the exchange, and returns a message three times."""

@@ -683,6 +683,23 @@ async def test_each_message_that_waits_for_a_failed_publisher_gets_an_exception(
     assert len(set(map(str, errors))) == 1
 
 
+@pytest.mark.parametrize("timeout", ["5", float("nan")])
+async def test_a_timeout_that_is_no_number_affects_no_other_message(
+    pulse: pulsekit.Pulse, exchange: str, timeout: Any
+) -> None:
+    publisher = pulse.publisher(exchange)
+    with pytest.raises(TypeError, match="timeout is a number"):
+        await publisher.publish({}, KEY, timeout=timeout)
+    assert publisher.in_flight == 0
+    (await publisher.publish({}, KEY)).check()
+
+
+@pytest.mark.parametrize("item", [{"a": 1}, {"a": 1, "b": 2}, "ab", ({}, KEY, ()), None])
+async def test_a_message_that_is_no_pair_is_refused(pulse: pulsekit.Pulse, exchange: str, item: Any) -> None:
+    with pytest.raises(TypeError, match=r"a message is a pair \(payload, routing key\) or a Draft"):
+        _ = [receipt async for receipt in pulse.publisher(exchange).publish_many([item])]
+
+
 SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(payload, 'treeherder.autoland._'\)"
 
 
@@ -699,6 +716,7 @@ SWAPPED = r"routing key is a str, not dict; the payload comes first: publish\(pa
         (({}, KEY), {"properties": {}}, r"properties=Properties\("),
         (({}, KEY), {"headers": [("n", 1)]}, "headers is a mapping"),
         (({}, KEY), {"headers": ""}, "headers is a mapping"),
+        (({}, KEY), {"properties": Properties(message_id=5)}, "message id is a str, not 5"),  # type: ignore[arg-type]
         ((json.dumps(JOBS[0]), KEY), {}, "pass the object instead"),
         ((" [1]\n", KEY), {}, "pass the object instead"),
     ],
