@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import asynccontextmanager, suppress
+from threading import get_ident
 from time import time
 from typing import TYPE_CHECKING
 
@@ -297,13 +298,19 @@ async def _channel_of(link: Link, doing: str) -> AsyncIterator[aiormq.Channel]:
 class _Settler(Settler):
     """The settler of messages that `take` yielded."""
 
-    __slots__ = ("_getting",)
+    __slots__ = ("_getting", "_loop", "_thread")
 
     def __init__(self, getting: GetChannel) -> None:
         self._getting = getting
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
 
     def settle(self, message: Message, settlement: Settlement) -> None:
-        """Settle a message. If the connection is lost, do nothing: `take` raises the error."""
+        """Settle a message, from any thread. If the connection is lost, do nothing: `take` raises the error."""
+        if get_ident() != self._thread:
+            with suppress(RuntimeError):  # the event loop is closed, and the broker has requeued the message
+                self._loop.call_soon_threadsafe(self.settle, message, settlement)
+            return
         with suppress(NetworkError):
             self._getting.settle(message.delivery_tag, settlement)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from support.proxy import Proxy
 
 import pulsekit
 from pulsekit._amqp.getting import GetChannel
+from pulsekit._amqp.transport import FrameRouter
 from pulsekit.queues.guardian import Bound
 from pulsekit.queues.operations import delete_queue, peek, purge_queue, queue_depth, take, unbind, watch
 
@@ -112,6 +114,23 @@ async def test_cancelling_a_peek_never_costs_the_connection(user: PulseUser, mon
         await asyncio.wait([peeking])
         assert [message.payload["number"] for message in await peek(pulse, queue)] == [0, 1]
         assert (await pulse.link()).epoch == epoch
+
+
+async def test_messages_that_were_taken_can_be_settled_in_any_thread(
+    user: PulseUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, write = set(), FrameRouter.write
+
+    def write_here(router: FrameRouter, data: bytes) -> None:
+        threads.add(threading.get_ident())
+        write(router, data)
+
+    monkeypatch.setattr(FrameRouter, "write", write_here)
+    async with filled(user, 2) as (pulse, queue):
+        async for messages in take(pulse, queue):
+            await asyncio.to_thread(lambda messages: [message.ack() for message in messages], messages)
+        assert (await queue_depth(pulse, queue)).ready == 0
+    assert threads == {threading.get_ident()}  # a transport of asyncio belongs to the thread of its event loop
 
 
 async def test_peeking_an_empty_queue_returns_nothing(user: PulseUser) -> None:
