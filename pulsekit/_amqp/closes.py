@@ -60,6 +60,7 @@ _TOPIC = (
 )
 _ACK_TIMEOUT = re.compile(r"delivery acknowledgement on channel \d+ timed out(?:.*?(\d+) ms)?")
 _DIFFERENT = "inequivalent arg"  # of a declaration
+_IN_USE = "in exclusive use"  # of a queue
 
 _REFUSALS: dict[int, type[BrokerRefused]] = {
     311: BrokerRefused,  # CONTENT_TOO_LARGE
@@ -157,6 +158,8 @@ class Close:
 
 def _advice(kind: type[BrokerRefused], text: str) -> str:
     """Return the broker's text, with what the user can do."""
+    if _IN_USE in text:
+        return f"{text}: another client consumes it exclusively; stop that client, or use another queue"
     if kind is AccessRefused:
         return (
             f"{text}; on Pulse a user owns exchange/<user>/… and queue/<user>/… alone, and may bind to any exchange/…"

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import pika
 import pytest
 from support.proxy import Proxy
 from support.samples import JOBS
@@ -499,6 +501,18 @@ async def test_a_refused_subscription_does_not_affect_the_others(
         assert (message.payload, message.epoch) == ({"n": 0}, 1)
         assert await pulse.link() is link
     assert messages.gaps == 0
+
+
+async def test_a_queue_that_another_client_consumes_exclusively_is_named_as_such(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str
+) -> None:
+    name = f"queue/{user.name}/exclusive"
+    async with pulse.subscribe(exchange, queue=name):
+        pass
+    with closing(pika.BlockingConnection(pika.URLParameters(user.url))) as other:
+        other.channel().basic_consume(name, lambda *_: None, exclusive=True)
+        with pytest.raises(pulsekit.AccessRefused, match="another client consumes it exclusively; stop that client"):
+            await pulse.subscribe(queue=name).open()
 
 
 async def test_a_subscription_refused_after_a_reconnect_does_not_end_the_others(
