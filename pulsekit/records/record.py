@@ -5,6 +5,7 @@ This module does no I/O.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Callable
@@ -35,6 +36,7 @@ __all__ = [
 
 VERSION = 1
 
+_PART = 64 * 1024  # bytes of a line that are escaped together
 _MOST_EXCHANGES = 4096  # cached exchanges; on other brokers, they can have any name
 
 _KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
@@ -84,7 +86,11 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
         line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     if line.isascii() and b"\x7f" not in line:
         return line
-    return escape_unsafe(line.decode()).encode()
+    if len(line) <= _PART:
+        return escape_unsafe(line.decode()).encode()
+    # Decoded text has up to four bytes for each character, so a large line is not decoded at once.
+    parts = (line[at : at + _PART] for at in range(0, len(line), _PART))
+    return b"".join(escape_unsafe(text).encode() for text in codecs.iterdecode(parts, "utf-8"))
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:
