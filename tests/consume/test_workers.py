@@ -403,3 +403,42 @@ async def test_only_a_handler_that_can_be_interrupted_may_have_a_timeout(pulse: 
     worker = Worker(lambda message: None, queue=Queue(queue, existing=True), policy=Policy(timeout=1))
     with pytest.raises(pulsekit.ConfigurationError, match="async def"):
         await Workers([worker], signals=()).run(pulse)
+
+
+async def test_four_calls_handle_every_message_despite_failures_and_a_cancellation(
+    pulse: pulsekit.Pulse, queue: str, fill: Fill
+) -> None:
+    handled: list[int] = []
+    failed: set[int] = set()
+    running, most = 0, 0
+    half = asyncio.Event()
+
+    async def handler(message: pulsekit.Message) -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            await asyncio.sleep(0)
+            number = message.payload["n"]
+            if number % 7 == 0 and number not in failed:
+                failed.add(number)
+                raise ValueError(number)
+            handled.append(number)
+            if len(handled) == 500:
+                half.set()
+        finally:
+            running -= 1
+
+    policy = Policy(failure=OnFailure.REQUEUE, delay=0)
+    worker = Worker(handler, queue=Queue(queue, existing=True), policy=policy, concurrency=4, prefetch=20)
+    await fill(1_000)
+    cancelled = asyncio.ensure_future(Workers([worker], signals=()).run(pulse))
+    await half.wait()
+    cancelled.cancel()
+    await asyncio.wait([cancelled])
+    assert running == 0
+    await Workers([worker], signals=(), drain=True).run(pulse)
+    assert sorted(set(handled)) == list(range(1_000))
+    assert len(handled) <= 1_000 + 4  # the calls that the cancellation interrupted
+    assert most == 4
+    assert (await queue_depth(pulse, queue)).ready == 0
