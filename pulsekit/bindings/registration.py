@@ -49,8 +49,12 @@ class Binding:
         check_pattern(self.pattern)
 
     @classmethod
-    def parse(cls, text: str) -> Binding:
+    def parse(cls, text: str, full_name: Callable[[str], str] = str) -> Binding:
         """Parse `EXCHANGE:PATTERN`, split at the first `:`. Without a `:`, the pattern is `#`.
+
+        Args:
+            text: the binding.
+            full_name: a function that returns the full name for EXCHANGE, which may be a short name.
 
         Raises:
             InvalidName: Raised when the exchange cannot exist on Pulse.
@@ -60,7 +64,7 @@ class Binding:
         if not isinstance(text, str):
             raise TypeError(f"a binding is a str, such as 'exchange/me/v1/jobs:#', or a Binding, not {text!r:.40}")
         exchange, colon, pattern = text.partition(":")
-        return cls(exchange, pattern) if colon else cls(exchange)
+        return cls(full_name(exchange), pattern) if colon else cls(full_name(exchange))
 
     def __str__(self) -> str:
         return f"{self.exchange}:{self.pattern}"

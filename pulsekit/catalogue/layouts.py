@@ -53,11 +53,9 @@ def read_binding(binding: str | Binding) -> Binding:
 
     Raises:
         InvalidName: Raised when Pulse cannot have the exchange.
+        TypeError: Raised when the binding is neither text nor a `Binding`.
     """
-    if isinstance(binding, Binding):
-        return binding
-    exchange, colon, pattern = binding.partition(":")
-    return Binding(full_name(exchange), pattern) if colon else Binding(full_name(exchange))
+    return binding if isinstance(binding, Binding) else Binding.parse(binding, full_name)
 
 
 def read_bindings(
