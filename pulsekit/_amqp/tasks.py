@@ -35,6 +35,10 @@ async def run_cancellable(
         coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
         discard: called with the result if the coroutine returned one although it was cancelled.
         doing: what the broker should do. A warning says so if it has not answered for `_SLOW` seconds.
+
+    Raises:
+        ConnectionResetError: Raised for the bare `Exception` with which aiormq ends what waits for an answer when its
+            connection is closed without a reason. No caller could catch it without catching every error.
     """
     task = asyncio.ensure_future(coroutine)
     try:
@@ -48,7 +52,12 @@ async def run_cancellable(
         finally:
             task.add_done_callback(lambda _: _discard(task, discard))
         raise
-    return task.result()
+    try:
+        return task.result()
+    except Exception as error:
+        if type(error) is Exception:
+            raise ConnectionResetError("the connection was closed") from error
+        raise
 
 
 def _discard(task: asyncio.Task[T], discard: Callable[[T], object] | None) -> None:

@@ -3,10 +3,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from pulsekit._amqp.tasks import end_task
+import aiormq
+import pytest
+from support.proxy import Proxy
+
+from pulsekit._amqp.tasks import end_task, run_cancellable
 
 if TYPE_CHECKING:
-    import pytest
+    from pulsekit.testing import PulseSandbox
 
 
 async def test_a_task_that_swallows_a_cancellation_still_ends(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,3 +40,20 @@ async def test_a_task_that_has_ended_is_not_cancelled() -> None:
     await task
     await end_task(task)
     assert not task.cancelled()
+
+
+async def test_a_request_whose_connection_closes_without_a_reason_ends_as_a_lost_connection(
+    pulse_sandbox: PulseSandbox,
+) -> None:
+    async with Proxy(pulse_sandbox.url("me")) as proxy:
+        connection = await aiormq.connect(proxy.url)
+        proxy.hold_answers()
+        carried = proxy.carried
+        opening = asyncio.create_task(run_cancellable(connection.channel()))
+        while proxy.carried == carried:
+            await asyncio.sleep(0)
+        await connection._cancel_tasks()  # as aiormq does when its reader ends without an error
+        with pytest.raises(ConnectionResetError, match="the connection was closed"):
+            await opening
+        proxy.release_answers()
+        await connection.close()
