@@ -20,6 +20,11 @@ UNKNOWN_TASK = Problem(
     hint='give the definition with --task FILE, or in one line: {"message": …, "task": …}',
 )
 
+_ROUTE_WORDS = {
+    "/origin/project": "the third word of the route is the project",
+    "/origin/revision": "the fourth word of the route is the revision",
+}
+
 # For each field of a job, the place in the definition of the task from which Treeherder copies it.
 _TASK_SOURCES = {
     "/owner": "/metadata/owner",
@@ -63,6 +68,10 @@ class TaskPrediction:
     run_at: str = ""
     route_at: str = ""
     labels_at: str = ""
+
+    def hint(self, pointer: str) -> str:
+        """Return what a field of the job is in the task, for a problem without a hint."""
+        return _ROUTE_WORDS.get(pointer) or f"Treeherder copies it to {pointer} of the job"
 
     def source(self, pointer: str) -> str:
         """Return the JSON pointer of the value that Treeherder copies to a field of the job, or an empty text."""

@@ -133,7 +133,8 @@ class Judge:
         self._linter = Linter(self._off)
         self._schema = load_schema(TODAY)
         self._of_tasks: Judge | None = None
-        self._context = self._context_of_job = NOTHING  # the last context of a task, and of its job
+        self._context: Context | None = None  # of the last task
+        self._context_of_job = NOTHING
 
     def begin(self) -> None:
         """Start a new stream: forget the states of all jobs."""
@@ -237,7 +238,10 @@ class Judge:
             return verdict
         return replace(
             verdict,
-            problems=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.problems),
+            problems=tuple(
+                replace(_moved(one, predicted.source(one.pointer)), hint=one.hint or predicted.hint(one.pointer))
+                for one in verdict.problems
+            ),
             findings=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.findings),
             assumptions=(*predicted.assumptions, *verdict.assumptions),
         )

@@ -496,6 +496,27 @@ def test_any_other_value_is_a_job(value: Any) -> None:
     assert recognize(value) is None
 
 
+@pytest.mark.parametrize(
+    ("task", "pointer", "hint"),
+    [
+        (
+            changed(routes=["tc-treeherder.v2.autoland.abc"]),
+            "/routes/0",
+            "the fourth word of the route is the revision",
+        ),
+        (changed(routes=[f"tc-treeherder.v2..{REVISION}"]), "/routes/0", "the third word of the route is the project"),
+        (
+            changed(metadata=TASK["metadata"] | {"name": ""}),
+            "/metadata/name",
+            "Treeherder copies it to /display/jobName of the job",
+        ),
+    ],
+)
+def test_a_task_whose_job_is_invalid_names_the_field_to_change(task: Any, pointer: str, hint: str) -> None:
+    problem = judge(message("pending", {"state": "pending"}, task=task)).problems[0]
+    assert (problem.pointer, problem.hint) == (pointer, hint)
+
+
 def test_a_field_of_the_job_has_the_pointer_of_its_source() -> None:
     given = message("pending", {"state": "pending"})
     predicted = predict_job(replace(given, payload_at="/message/payload", task_at="/task"))
