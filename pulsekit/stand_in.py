@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pulsekit.bindings.names import owner
 from pulsekit.bindings.registration import Binding, expand
-from pulsekit.errors import DocumentError
+from pulsekit.errors import DocumentError, InvalidMessage
 from pulsekit.pulse import Pulse
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, message_subject
@@ -123,6 +123,7 @@ class TreeherderStandIn:
 
     def _subject(self, message: Message) -> Message | TaskMessage | PushMessage:
         try:
-            return message_subject(message.exchange, message.decoded, self._tasks) or message
-        except DocumentError:  # the body is not JSON, which the verdict on the message says
+            kind = message.properties.content_type or ""
+            return message_subject(message.exchange, message.decoded, self._tasks, kind) or message
+        except (DocumentError, InvalidMessage):  # the verdict on the message says that it cannot be read
             return message

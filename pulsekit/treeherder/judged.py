@@ -99,7 +99,10 @@ def judge_subjects(
         if subject.task is None and tasks is not None:
             # `replace` would take 3 µs, three times as long.
             task, at = tasks.task_of(subject), subject.payload_at
-            subject = TaskMessage(subject.exchange, subject.payload, task, subject.root_url, at, subject.task_at)
+            kind, root_url = subject.content_type, subject.root_url
+            subject = TaskMessage(
+                subject.exchange, subject.payload, task, root_url, at, subject.task_at, content_type=kind
+            )
         yield Judged(place_verdict(judge.judge(subject, context), document))
 
 

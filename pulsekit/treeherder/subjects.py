@@ -70,6 +70,7 @@ class TaskMessage:
         payload_at: the JSON pointer of the body in the text from which it was read.
         task_at: the JSON pointer of the definition in that text.
         has_times: False for a message generated for a preview: its run has no times, and its task may have none.
+        content_type: the property of the message; empty if the message has none, or None if it is unknown.
     """
 
     exchange: str
@@ -79,6 +80,7 @@ class TaskMessage:
     payload_at: str = ""
     task_at: str = ""
     has_times: bool = True
+    content_type: str | None = None
 
     @property
     def task_id(self) -> str:
@@ -147,11 +149,13 @@ class PushMessage:
         exchange: the exchange of the message.
         payload: the body of the message: plain JSON.
         payload_at: the JSON pointer of the body in the text from which it was read.
+        content_type: the property of the message; empty if the message has none, or None if it is unknown.
     """
 
     exchange: str
     payload: Any
     payload_at: str = ""
+    content_type: str | None = None
 
 
 def normalize_task(task: Any) -> Any:
@@ -170,7 +174,7 @@ def normalize_task(task: Any) -> Any:
 
 
 def message_subject(
-    exchange: str, payload: Any, tasks: TaskDefinition | TaskGraph | None = None
+    exchange: str, payload: Any, tasks: TaskDefinition | TaskGraph | None = None, content_type: str | None = None
 ) -> TaskMessage | PushMessage | None:
     """Return the subject of a message from an exchange of tasks or pushes that Treeherder binds, otherwise None.
 
@@ -178,12 +182,13 @@ def message_subject(
         exchange: the exchange of the message.
         payload: the decoded body of the message.
         tasks: the definition of the task, or a graph that may have it.
+        content_type: the property of the message; empty if the message has none, or None if it is unknown.
     """
     if exchange in PUSH_EXCHANGES:
-        return PushMessage(exchange, payload)
+        return PushMessage(exchange, payload, content_type=content_type)
     if exchange not in EXCHANGES:
         return None
-    message = TaskMessage(exchange, payload)
+    message = TaskMessage(exchange, payload, content_type=content_type)
     return message if tasks is None else replace(message, task=tasks.task_of(message))
 
 
@@ -227,9 +232,16 @@ def _message(value: Any, at: str, task: Any, task_at: str) -> Subject | None:
     if payload is None and may_be_record(value) and (opened := open_payload(value)):
         payload, name = opened.value, "body"
     if is_push:
-        return PushMessage(exchange, payload, f"{at}/{name}")
+        return PushMessage(exchange, payload, f"{at}/{name}", _content_type(value))
     root = root_url if isinstance(root_url, str) else ROOT_URL
-    return TaskMessage(exchange, payload, task, root, f"{at}/{name}", task_at)
+    return TaskMessage(exchange, payload, task, root, f"{at}/{name}", task_at, content_type=_content_type(value))
+
+
+def _content_type(record: dict[str, Any]) -> str | None:
+    """Return the content type of a record. The record of a delivery has all properties, another one may lack some."""
+    properties = record.get("properties")
+    kind = properties.get("content_type") if isinstance(properties, dict) else None
+    return kind if isinstance(kind, str) else "" if record.get("received") is not None else None
 
 
 def _body(value: Any) -> TaskMessage | PushMessage | None:

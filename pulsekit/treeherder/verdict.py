@@ -162,10 +162,7 @@ class Judge:
                 subject, context, size = _opened(subject, context, size)
             except InvalidMessage as error:
                 return Verdict("unknown", (Problem("", "header", str(error)),), revision="")
-        findings: tuple[Finding, ...] = ()
-        if (kind := context.content_type) is not None and kind != JSON_TYPE and "content-type" not in self._off:
-            message = f"the content type of the message is {brief(kind)}" if kind else "the message has no content type"
-            findings = (make_finding(RULES_BY_NAME["content-type"], "", message),)
+        findings = self._check_content_type(context.content_type)
         if type(subject) is not dict or context.content_encoding or context.compression:
             try:
                 subject = _decoded(subject, context)
@@ -208,10 +205,19 @@ class Judge:
             context.today,
         )
 
+    def _check_content_type(self, kind: str | None) -> tuple[Finding, ...]:
+        if kind is None or kind == JSON_TYPE or "content-type" in self._off:
+            return ()
+        message = f"the content type of the message is {brief(kind)}" if kind else "the message has no content type"
+        return (make_finding(RULES_BY_NAME["content-type"], "", message),)
+
     def _of_taskcluster(self, subject: TaskMessage | PushMessage, context: Context, most: int) -> Verdict:
         """Return the verdict on a message about a task or a push."""
         from pulsekit.treeherder.subjects import TaskMessage
 
+        kind = context.content_type if subject.content_type is None else subject.content_type
+        if findings := self._check_content_type(kind):
+            return Verdict("dropped", (), findings, "")
         if isinstance(subject, TaskMessage):
             return self._judge_task(subject, context, most)
         from pulsekit.treeherder.pushes import resolve_push

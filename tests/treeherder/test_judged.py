@@ -154,3 +154,27 @@ def test_real_messages_have_the_verdict_stored_with_the_job_of_treeherder() -> N
     for each in map(json.loads, lines):
         verdict = judge(recognize(each))
         assert (verdict.outcome, verdict.findings, verdict.job) == ("stored", (), each["job"])
+
+
+@pytest.mark.parametrize(
+    ("properties", "outcome"),
+    [
+        ({"content_type": "application/json"}, "stored"),
+        ({"content_type": "text/plain"}, "dropped"),
+        ({"content_type": "application/json; charset=utf-8"}, "dropped"),
+        ({}, "dropped"),
+    ],
+)
+def test_treeherder_drops_a_task_or_push_of_another_content_type(properties: dict[str, str], outcome: str) -> None:
+    received = {"received": "2026-11-23T18:21:00.000Z", "properties": properties}
+    pushes = [{"push_full_json_url": "x"}]
+    body = {"payload": {"repo_url": "https://hg.example/a", "pushlog_pushes": pushes}}
+    push = {"exchange": "exchange/hgpushes/v1", "routing_key": "a", "payload": body}
+    task = line()["message"]
+    for value in (push | received, {"message": task | received, "task": TASK}, task | received | {"task": TASK}):
+        (found,) = judged(value)
+        verdict = found.placed.verdict
+        assert (verdict.outcome, [one.rule for one in verdict.findings]) == (
+            outcome,
+            ["content-type"] if outcome == "dropped" else [],
+        )
