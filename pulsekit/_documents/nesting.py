@@ -13,6 +13,7 @@ __all__ = ["MAX_DEPTH", "is_deeper", "is_deeper_text", "too_deep_at"]
 
 MAX_DEPTH = 200  # nested objects and lists; 64 levels of AMQP headers become 130 in a record
 
+_CONTAINERS = (dict, list)
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
 _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
@@ -21,12 +22,16 @@ _STRING_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DO
 def is_deeper(value: Any, levels: int) -> bool:
     """Return whether the nesting of a value exceeds the limit."""
     layer = [value]
-    for _ in range(levels + 1):
-        layer = [one for one in layer if isinstance(one, dict | list)]
+    for _ in range(levels):
+        layer = [
+            inner
+            for one in layer
+            if isinstance(one, _CONTAINERS)  # a constant: `dict | list` is created in each iteration
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
         if not layer:
             return False
-        layer = [inner for one in layer for inner in (one.values() if isinstance(one, dict) else one)]
-    return True
+    return any(isinstance(one, _CONTAINERS) for one in layer)
 
 
 def is_deeper_text(text: bytes, levels: int = MAX_DEPTH) -> bool:
