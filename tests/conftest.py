@@ -207,6 +207,19 @@ def block(
 
 
 @pytest.fixture
+def limit_channels(
+    broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[int], object]]:
+    """Return a function that limits the channels of each connection that is opened until the end of the test."""
+    if broker.kind == "sandbox":
+        yield lambda most: monkeypatch.setattr("pulsekit.sandbox.protocol.sessions._CHANNEL_MAX", most)
+        return
+    before = broker.eval("{ok, Most} = application:get_env(rabbit, channel_max)", "Most")
+    yield lambda most: broker.eval(f"application:set_env(rabbit, channel_max, {most})")
+    broker.eval(f"application:set_env(rabbit, channel_max, {before})")
+
+
+@pytest.fixture
 def user(broker: RabbitMQ | SandboxBroker) -> PulseUser:
     """A user of each broker in turn that no other test has, with PulseGuardian's permissions."""
     return broker.user()

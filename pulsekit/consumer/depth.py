@@ -140,6 +140,9 @@ class DepthMonitor:
                 try:
                     ready, unsettled, consumers = await ask()
                     depth = QueueDepth(self._queue, ready, unsettled, self._limits, consumers)
+                except ConfigurationError as error:  # it cannot have another channel
+                    log.warning("the depth of %s is not monitored: %s", self._queue, error)
+                    return
                 except PulsekitError as error:
                     log.debug("%s", error)
                 else:

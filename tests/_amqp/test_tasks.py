@@ -42,7 +42,7 @@ async def test_a_task_that_has_ended_is_not_cancelled() -> None:
     assert not task.cancelled()
 
 
-async def test_a_request_whose_connection_closes_without_a_reason_ends_as_a_lost_connection(
+async def test_a_request_of_a_connection_closed_without_a_reason_is_lost(
     pulse_sandbox: PulseSandbox,
 ) -> None:
     async with Proxy(pulse_sandbox.url("me")) as proxy:

@@ -117,16 +117,9 @@ async def test_a_message_larger_than_the_broker_allows_is_the_only_one_refused(
 
 
 @pytest.fixture
-def three_channels(broker: RabbitMQ | SandboxBroker, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A broker that allows three channels on the connections that are opened within the test."""
-    if broker.kind == "sandbox":
-        monkeypatch.setattr("pulsekit.sandbox.protocol.sessions._CHANNEL_MAX", 3)
-        yield
-        return
-    before = broker.eval("{ok, Most} = application:get_env(rabbit, channel_max)", "Most")
-    broker.eval("application:set_env(rabbit, channel_max, 3)")
-    yield
-    broker.eval(f"application:set_env(rabbit, channel_max, {before})")
+def three_channels(limit_channels: Callable[[int], None]) -> None:
+    """Let the broker allow three channels on the connections that are opened within the test."""
+    limit_channels(3)
 
 
 @pytest.mark.usefixtures("three_channels")

@@ -61,6 +61,19 @@ def keys(out: str) -> list[str]:
     return [json.loads(line)["routing_key"] for line in out.splitlines()]
 
 
+async def test_one_channel_is_enough_to_consume_a_durable_queue(
+    user: PulseUser, pulse: library.Pulse, exchange: str, publisher: library.Publisher, tmp_path: Path, limit_channels
+) -> None:
+    limit_channels(1)
+    queue = f"queue/{user.name}/jobs"
+    with tailing(exchange, "--queue", queue, "-n", "1", folder=tmp_path, url=user.url) as tail:
+        await publisher.publish({}, "a")
+        out, err = tail.communicate()
+    assert json.loads(out.splitlines()[-1])["routing_key"] == "a"
+    assert tail.returncode == 0
+    assert f"the messages in {queue} are not counted: this connection has 1 channel" in err
+
+
 # what it listens to
 
 

@@ -13,7 +13,7 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.output.output import note, warn
 from pulsekit.cli.output.rows import gap_words
 from pulsekit.consumer.depth import Limits
-from pulsekit.errors import NotFound, PulsekitError
+from pulsekit.errors import ConfigurationError, NetworkError, NotFound, PulsekitError
 from pulsekit.recordings.follow import Follower
 from pulsekit.recordings.worker import Worker
 
@@ -141,10 +141,14 @@ class Session:
         accepted = [binding for binding in self.bindings if binding not in self._refused]
         note(f"listening on {', '.join(map(str, accepted))}")
         if store is not None:
-            kept = await messages.depth()
-            if kept.total:
-                note(f"{store.queue} already has {counted(kept.total, 'message')}")
-            self._on_depth(kept)
+            try:
+                kept = await messages.depth()
+            except (ConfigurationError, NetworkError) as error:  # one channel is allowed, or the connection is lost
+                warn(f"the messages in {store.queue} are not counted: {error}")
+            else:
+                if kept.total:
+                    note(f"{store.queue} already has {counted(kept.total, 'message')}")
+                self._on_depth(kept)
         began = time.monotonic()
         try:
             async with self._watched(messages):
