@@ -6,7 +6,7 @@ import asyncio
 import sys
 import threading
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pulsekit.errors import ConfigurationError, NotOpen
@@ -102,15 +102,18 @@ class Background:
 
     def close(self, *, at_once: bool) -> None:
         """Close the connections and end the thread. Closing twice is fine."""
+        self.leave(at_once=at_once)
+        self._thread.join()
+
+    def leave(self, *, at_once: bool = False) -> None:
+        """Let the thread close the connections and end, without waiting for it. This acquires no lock."""
 
         def leave() -> None:
             if not self._leave.done():
                 self._leave.set_result(at_once)
 
-        with self._accepting:
-            if not self._closed:
-                self.loop.call_soon_threadsafe(leave)
-        self._thread.join()
+        with suppress(RuntimeError):  # the event loop is closed
+            self.loop.call_soon_threadsafe(leave)
 
     def _run(self, started: Future[None]) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
@@ -35,7 +36,7 @@ class Pulse:
     """The connections to the broker, as `pulsekit.Pulse`, for several threads.
 
     Use it with `with`, or keep it for the whole process: the first call starts the background thread, and `close` or
-    the exit of the interpreter ends it.
+    the exit of the interpreter ends it. An object that is discarded without `close` causes a `ResourceWarning`.
 
     Attributes:
         user: the AMQP user, who owns `exchange/<user>/…` and `queue/<user>/…`.
@@ -58,6 +59,13 @@ class Pulse:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close(at_once=error is not None)
+
+    def __del__(self) -> None:
+        background = getattr(self, "_of", None)  # there is none if the constructor failed
+        if background is not None:
+            text = f"a connection of {self.user} was not closed: use `with pulsekit.sync.connect() as pulse`"
+            warnings.warn(text, ResourceWarning, source=self, stacklevel=2)
+            background.leave()
 
     def close(self) -> None:
         """Wait for outstanding confirms, stop the consumers and close. Closing twice is fine.

@@ -307,6 +307,18 @@ pulse.publisher(sys.argv[2]).publish({"n": 1}, "a.b")
 """
 
 
+def test_a_discarded_connection_is_reported_and_closed(user: PulseUser, exchange: str) -> None:
+    before = set(threading.enumerate())
+    connections = [pulsekit.sync.connect(user.url)]
+    connections[0].create_exchange(exchange)
+    threads = [one for one in set(threading.enumerate()) - before if one.name == "pulsekit"]
+    with pytest.warns(ResourceWarning, match=f"a connection of {user.name} was not closed: use `with pulsekit.sync"):
+        connections.clear()
+    for thread in threads:
+        thread.join(30)
+    assert [thread.is_alive() for thread in threads] == [False]
+
+
 def test_the_interpreter_exits_without_close(user: PulseUser, exchange: str) -> None:
     with run_child(LEAVE_OPEN, user.url, exchange) as child:
         assert child.communicate() == ("", "")
