@@ -100,6 +100,15 @@ class Recorder:
         """Whether the recording is closed: before `open`, after `close`, or because the disk failed."""
         return self._file is None
 
+    def check(self) -> None:
+        """Check that the path can have a recording.
+
+        Raises:
+            ConfigurationError: Raised when the path is a FIFO, which stores nothing.
+        """
+        if self.path.is_fifo():
+            raise ConfigurationError(f"{self.path} is a FIFO, which stores no recording: use 'tail -o ndjson > FIFO'")
+
     def open(self) -> None:
         """Create the file, and write the header.
 
@@ -111,8 +120,7 @@ class Recorder:
             OSError: Raised when the file cannot be created or written.
         """
         self._place = self.path.absolute()
-        if self.path.is_fifo():
-            raise ConfigurationError(f"{self.path} is a FIFO, which stores no recording: use 'tail -o ndjson > FIFO'")
+        self.check()
         if not (self._replace and self.path.exists()):
             self._begin(open(self.path, "xb", buffering=0, opener=_privately))  # noqa: SIM115 - `close` does
         elif not self.path.is_file():  # a device

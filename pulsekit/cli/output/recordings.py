@@ -51,13 +51,14 @@ def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> R
     """Return a writer for a recording. Detect errors of the file before the connection is opened.
 
     Raises:
-        ConfigurationError: Raised when the file exists and `replace` is False, or its suffix is not one of a recording.
+        ConfigurationError: Raised when the file exists and `replace` is False, is a FIFO, or has another suffix.
         OSError: Raised when the file cannot be created.
     """
     from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.writer import RecordingWriter
 
     recorder = Recorder(path, bindings=[str(binding) for binding in bindings], replace=replace)
+    recorder.check()
     if recorder.path.exists() and not replace:
         raise ConfigurationError(f"{path} already exists: use another name, or add --force to replace it")
     if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):

@@ -200,8 +200,13 @@ def test_two_tails_never_record_to_one_file(user: PulseUser, exchange: str, tmp_
         assert "error: jobs.ndjson: another process records to this file" in done.err
         tail.send_signal(signal.SIGINT)
         assert "0 recorded in jobs.ndjson" in tail.communicate()[1]
+
+
+@pytest.mark.parametrize("options", [[], ["--force"]])
+def test_a_fifo_is_refused_before_the_connection_is_opened(tmp_path: Path, options: list[str]) -> None:
     os.mkfifo(tmp_path / "pipe.ndjson")
-    done = pulsekit("tail", exchange, "--save", "pipe.ndjson", "--force", "--for", "1s", folder=tmp_path, url=user.url)
+    url = "amqp://u:p@127.0.0.1:1/"  # where no broker listens
+    done = pulsekit("tail", "exchange/u/x", "--save", "pipe.ndjson", *options, folder=tmp_path, url=url)
     assert done.status == 2
     assert "tail -o ndjson > FIFO" in done.err
 
