@@ -71,7 +71,7 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
         exact: see `message_record`.
         more: further members, before the payload.
     """
-    record, (text, _) = _head(message), _read_payload(message.body)
+    record, text = _head(message), _read_payload(message.body)[0]  # the value may be large: drop it
     if headers := record["headers"]:
         record["headers"] = _fragment(headers)  # orjson writes some floats differently
     if more:
