@@ -29,7 +29,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +36,7 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.backlog import Backlog
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.channel import FrameChannel, IncomingContent
+from pulsekit._amqp.declaring import open_declared, queue_deleted
 from pulsekit._amqp.error_mapping import FOREIGN, map_error
 from pulsekit._amqp.frames import (
     ACK,
@@ -53,45 +53,26 @@ from pulsekit._amqp.frames import (
     encode_settlement,
     read_content,
 )
-from pulsekit._amqp.link import OPERATION_TIMEOUT
-from pulsekit._amqp.tasks import run_cancellable
 from pulsekit._amqp.types import Delivery, Settlement, short_string
-from pulsekit.errors import BrokerRefused, ConnectionLost, NotFound, PulsekitError, SubscriptionLost
+from pulsekit.errors import ConnectionLost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     import aiormq
     import aiormq.abc
     from pamqp import commands
 
+    from pulsekit._amqp.declaring import QueueDeclaration
     from pulsekit._amqp.link import Link
+    from pulsekit.errors import PulsekitError
 
-__all__ = ["PREFETCH_BYTES", "ConsumeChannel", "QueueDeclaration", "delete_queue_quietly"]
+__all__ = ["PREFETCH_BYTES", "ConsumeChannel"]
 
 log = logging.getLogger("pulsekit")
 
 PREFETCH_BYTES = 64 * 1024 * 1024  # of the bodies of unsettled deliveries
 _MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
-
-
-@dataclass(frozen=True, slots=True)
-class QueueDeclaration:
-    """The queue and the bindings that a consumer needs on the broker.
-
-    Attributes:
-        queue: the name of the queue.
-        durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
-        bindings: (exchange, pattern) pairs.
-        arguments: queue arguments, such as `x-expires`.
-        passive: whether the queue must exist. Then it is not created.
-    """
-
-    queue: str
-    durable: bool
-    bindings: tuple[tuple[str, str], ...]
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    passive: bool = False
 
 
 class ConsumeChannel(FrameChannel):
@@ -162,8 +143,8 @@ class ConsumeChannel(FrameChannel):
             NetworkError: Raised when the connection is lost, the broker does not answer in time, or the queue is on a
                 node that is down.
         """
-        channel = await link.channel(confirms=False)
-        consuming = cls(
+        channel = await open_declared(link, declaration, prefetch=prefetch)
+        return cls(
             link,
             channel,
             declaration.queue,
@@ -173,35 +154,6 @@ class ConsumeChannel(FrameChannel):
             on_lost=on_lost,
             adapts=adapts,
         )
-        doing = declaring = f"declare the queue {declaration.queue}"
-        binding: tuple[str, str] | None = None
-        try:
-            qos = channel.basic_qos(prefetch_count=prefetch, timeout=OPERATION_TIMEOUT)
-            await run_cancellable(qos, doing="set the prefetch")
-            await methods.declare_queue(
-                channel,
-                declaration.queue,
-                passive=declaration.passive,
-                durable=declaration.durable,
-                exclusive=not declaration.durable,
-                arguments=declaration.arguments,
-            )
-            for binding in declaration.bindings:
-                exchange, pattern = binding
-                doing = f"bind {exchange} with {pattern!r}"
-                await methods.bind_queue(channel, declaration.queue, exchange, pattern)
-        except FOREIGN as error:
-            await consuming.close()
-            refusal = map_error(error, doing, reconnects=True)
-            if declaration.passive and doing is declaring and isinstance(refusal, NotFound):
-                raise _queue_deleted(declaration.queue) from error
-            if isinstance(refusal, BrokerRefused):
-                refusal.binding = binding
-            raise refusal from error
-        except BaseException:
-            await consuming.close()
-            raise
-        return consuming
 
     async def consume(self) -> None:
         """Start the deliveries (basic.consume). They may arrive, and be settled, before this returns.
@@ -257,7 +209,7 @@ class ConsumeChannel(FrameChannel):
             if end.done():
                 self.connection_lost()
                 return end.result()
-            return _queue_deleted(self._queue)
+            return queue_deleted(self._queue)
         finally:
             end.cancel()
 
@@ -464,23 +416,6 @@ class ConsumeChannel(FrameChannel):
     def _on_cancel(self, _: commands.Basic.Cancel) -> None:
         if not self._cancelled.done():
             self._cancelled.set_result(None)
-
-
-async def delete_queue_quietly(link: Link, queue: str) -> None:
-    """Delete a queue and its messages (queue.delete), and ignore errors."""
-
-    async def delete(seconds: float) -> None:
-        async with asyncio.timeout(seconds):
-            await link.ask(lambda channel: methods.delete_queue(channel, queue), f"delete {queue}")
-
-    with contextlib.suppress(PulsekitError):
-        await link.close_quietly(delete)
-
-
-def _queue_deleted(queue: str) -> SubscriptionLost:
-    return SubscriptionLost(
-        f"the queue {queue} was deleted, by its owner or by PulseGuardian, which deletes a queue that exceeds its limit"
-    )
 
 
 async def _unexpected_delivery(message: aiormq.abc.DeliveredMessage) -> None:

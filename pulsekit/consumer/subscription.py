@@ -46,7 +46,8 @@ from pulsekit._amqp import methods
 from pulsekit._amqp.broker import HEARTBEAT
 from pulsekit._amqp.callbacks import call_safely
 from pulsekit._amqp.connection import CONNECT_TIMEOUT
-from pulsekit._amqp.consuming import ConsumeChannel, QueueDeclaration, delete_queue_quietly
+from pulsekit._amqp.consuming import ConsumeChannel
+from pulsekit._amqp.declaring import QueueDeclaration, delete_queue_quietly
 from pulsekit._amqp.tasks import end_task
 from pulsekit.bindings.names import queue_name
 from pulsekit.bindings.registration import Binding
