@@ -65,7 +65,7 @@ async def test_requests_leak_nothing(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("_traced")
-@pytest.mark.parametrize("times", [25, pytest.param(200, marks=LONG)])
+@pytest.mark.parametrize("times", [25, pytest.param(500, marks=LONG)])
 async def test_reconnects_leak_nothing(
     stage: Stage, watch: Watch, figures: Callable[..., None], monkeypatch: pytest.MonkeyPatch, times: int
 ) -> None:
