@@ -47,7 +47,7 @@ _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 _INDENTED = re.compile(r" {4}|\t")
 # The first line, without comments, of a text that is read as a whole: JSON, Python, YAML, a string or a variable.
 _DATA = re.compile(
-    r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:[\[({'\"]|-(?!--)|exchange/|[rub]{1,2}['\"]|(?:export[ \t]+)?[\w.-]+[ \t]*[:=])"
+    r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:[\[({'\"]|-|exchange/|[rub]{1,2}['\"]|(?:export[ \t]+)?[\w.-]+[ \t]*[:=])"
 )
 _NAMES = re.compile(rf"\b({'|'.join((*THREE_VARIABLES, *ONE_VARIABLE))})\b")
 

@@ -60,6 +60,13 @@ def test_every_written_form_gives_the_same_bindings(text) -> None:
     assert bound(text) == ["exchange/me/v1/jobs:treeherder.mozilla-inbound._"]
 
 
+def test_yaml_behind_a_line_of_dashes_is_not_markdown() -> None:
+    text = f"---\nregistrations:\n\n    - exchange: {JOBS}\n      projects: [a]\n"
+    assert bound(text) == [f"{JOBS}:#.a"]
+    with pytest.raises(DocumentError, match="the key 'registrations' occurs twice"):
+        bound(f"{text}\nregistrations: []\n")
+
+
 def test_several_blocks_of_the_documentation_may_follow_each_other() -> None:
     other = DOCUMENTED.replace("/me/", "/you/")
     assert bound(DOCUMENTED + other) == [
