@@ -42,7 +42,8 @@ def test_lists_and_help_divide_and_cut_no_word(on_terminal: OnTerminal, argument
     wide = on_terminal(*arguments, columns=500, env={"NO_COLOR": "1"}).out
     for columns in (60, 80):
         narrow = on_terminal(*arguments, columns=columns, env={"NO_COLOR": "1"}).out
-        assert all(len(line) <= columns or line.startswith("    pulsekit ") for line in narrow.splitlines())
+        wider = [line.strip() for line in narrow.splitlines() if len(line) > columns]
+        assert [line for line in wider if " " in line and not line.startswith("pulsekit ")] == []  # one word may be
         assert "..." not in narrow.replace("[ARGS]...", "")
         assert "".join(narrow.split()) == "".join(wide.split())  # a routing key is divided at dots
         words = set(re.findall(r"[^\s.]+", wide))
