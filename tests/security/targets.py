@@ -402,6 +402,8 @@ class _Channel:
 class _Transport(asyncio.Transport):
     def write(self, data: object) -> None: ...
 
+    def abort(self) -> None: ...
+
     def is_closing(self) -> bool:
         return False
 
