@@ -451,7 +451,7 @@ def _message_check(schema: str | Path | Mapping[str, Any] | Schema | None) -> Sc
     loaded = _schema(schema)
     if loaded is None:
         return None
-    from pulsekit.treeherder.check import message_check  # only for consumers that validate
+    from pulsekit.treeherder.message_check import message_check  # only for consumers that validate
 
     return message_check(loaded)
 

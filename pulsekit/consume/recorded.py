@@ -17,7 +17,7 @@ from pulsekit.recordings.reader import read_recording
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import Record
 from pulsekit.schemas.schema import load_schema
-from pulsekit.treeherder.check import message_check
+from pulsekit.treeherder.message_check import message_check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -20,9 +20,9 @@ from pulsekit.messages import Gap, Message, MessageCheck
 from pulsekit.records.attribution import MatchedBindings
 from pulsekit.records.record import gap_record, message_record
 from pulsekit.treeherder import Context, Judge, summarize
-from pulsekit.treeherder.check import JobCheck, message_check
 from pulsekit.treeherder.job_fields import job_fields, job_head, job_links
 from pulsekit.treeherder.judged import judge_subjects
+from pulsekit.treeherder.message_check import JobCheck, message_check
 from pulsekit.treeherder.rules import JOB_FIELDS
 from pulsekit.treeherder.subjects import EXCHANGES, PUSH_EXCHANGES, recognize
 

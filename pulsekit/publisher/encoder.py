@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from pulsekit.records.record import Record
     from pulsekit.schemas.schema import Schema
-    from pulsekit.treeherder.check import JobCheck
+    from pulsekit.treeherder.message_check import JobCheck
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
@@ -225,7 +225,7 @@ class Encoder:
 
 
 def _job_check(schema: Schema | None) -> JobCheck:
-    from pulsekit.treeherder.check import JobCheck  # few programs need it
+    from pulsekit.treeherder.message_check import JobCheck  # few programs need it
 
     return JobCheck("strict" if schema is not None and schema.name == TODAY else "treeherder")
 

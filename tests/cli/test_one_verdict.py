@@ -26,7 +26,7 @@ from pulsekit.queues.operations import delete_queue
 from pulsekit.records.selection import SelectedMessage, Selection
 from pulsekit.stand_in import JobOutcome, TreeherderStandIn
 from pulsekit.treeherder import Context, Judge, judge
-from pulsekit.treeherder.check import message_check
+from pulsekit.treeherder.message_check import message_check
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

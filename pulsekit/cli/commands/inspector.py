@@ -144,7 +144,7 @@ def _reader(schema: str | None, registration: list[str] | None) -> Reader:
     from pulsekit.cli.input.registrations import configured_registrations, registrations_from
     from pulsekit.inspector import Reader
     from pulsekit.schemas.schema import load_schema
-    from pulsekit.treeherder.check import message_check
+    from pulsekit.treeherder.message_check import message_check
 
     receivers: list[tuple[str, Sequence[Binding]]]
     receivers = [(name, expand(registrations_from(name))) for name in registration or ()]

@@ -88,7 +88,7 @@ def schema_for(name: str | None, bindings: Sequence[Binding]) -> Schema | Messag
         ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
     """
     from pulsekit.schemas.schema import load_schema
-    from pulsekit.treeherder.check import message_check
+    from pulsekit.treeherder.message_check import message_check
 
     if name is None:
         return None
