@@ -91,7 +91,7 @@ def test_names_that_yaml_would_misread_are_quoted(tmp_path: Path, exchange: str,
     ("exchange", "project", "words"),
     [
         ("jobs", "autoland", "is not a Pulse exchange name"),
-        ("exchange/me/\n", "autoland", "has characters that YAML cannot represent"),
+        ("exchange/me/\n", "autoland", "contains a line break"),
         (JOBS, "autoland._", "'autoland._' is not the name of a repository on Treeherder: at most 50"),
         (JOBS, "x" * 51, "at most 50"),
         (JOBS, "", "'' is not the name of a repository"),

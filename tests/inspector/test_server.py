@@ -398,6 +398,7 @@ async def test_a_message_of_a_known_exchange_is_judged_by_the_catalogue_and_as_a
     }  # fmt: skip
     payload = {"version": 1, "status": status, "runId": 0, "workerGroup": "group", "workerId": "worker-7"}
     record = {"v": 1, "exchange": exchange, "routing_key": key, "cc": ["route.x"], "received": "2026-11-29T00:00:00Z"}
+    record["properties"] = {"content_type": "application/json"}
     lines = [
         record | {"payload": payload},
         record | {"payload": payload | {"runId": "0"}},

@@ -30,8 +30,9 @@ HOSTILE = (
     "[/nothing]", "\r\n", "\n", "\r", "\x00", "\x07", "\x08", "\x7f", "\x85", "\u2028", "\u2029", "\t",
 )  # fmt: skip
 
-# Only colours, as pulsekit writes them; pulsekit never writes blinking or hidden text.
-_OURS = re.compile("\x1b\\[(?![58]m)[0-9;]*m")
+# Only colours, as pulsekit writes them, and the count of a slow command: it hides the cursor, and clears its own line.
+# pulsekit never writes blinking or hidden text.
+_OURS = re.compile("\x1b\\[(?![58]m)[0-9;]*m|\r?\x1b\\[(?:\\?25[lh]|2K|1A)")
 _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

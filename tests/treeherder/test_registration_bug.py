@@ -81,7 +81,10 @@ def test_the_link_opens_the_form_of_treeherders_component_filled_in() -> None:
     assert BOTH.is_whole
 
 
-texts = st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters=".\0"), min_size=1, max_size=8)
+# RabbitMQ removes line breaks from names, so pulsekit refuses them.
+texts = st.text(
+    alphabet=st.characters(exclude_categories=("Cs",), exclude_characters=".\0\r\n"), min_size=1, max_size=8
+)
 
 
 @given(name=texts, destination=texts, project=texts)
@@ -106,6 +109,7 @@ def _tokens(text: str) -> list[Token]:
 
 @given(_HOSTILE, _HOSTILE, _HOSTILE)
 def test_no_name_becomes_a_link_or_a_paragraph_of_the_bug(name: str, destination: str, project: str) -> None:
+    name = name.translate(dict.fromkeys(b"\r\n"))  # refused in the name of an exchange
     registration = Registration(f"exchange/www.evil.com/{name}", [destination], [project])
     bug = Bug({Target.PRODUCTION: registration})
     usual = Bug({Target.PRODUCTION: TRIAL})
