@@ -285,7 +285,7 @@ def _from_string(text: str) -> list[Registration | Binding]:
 def _from_one(text: str) -> list[Registration | Binding]:
     """Parse `exchange.key:key`, in which the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
     exchange, dot, keys = text.partition(".")
-    if ":" in exchange and not joined_name(exchange.partition(":")[0]):
+    if ":" in exchange and not (dot and joined_name(exchange.partition(":")[0])):
         return [Binding.parse(text)]
     if not exchange.startswith("exchange/") and (not dot or joined_name(exchange)):
         raise _no_registration(text)
