@@ -1,4 +1,4 @@
-"""The names that compiled schemas import: the exception of a refusal, and the table of regular expressions.
+"""The names that compiled schemas import: the exception of a refusal, and regular expressions.
 
 Compiled code is a module, shipped or cached, that imports only this one. For a valid payload, neither fastjsonschema
 nor the schema itself is loaded.
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["ENTRY", "Patterns", "Refused", "Validator", "bind", "without_pattern_warnings"]
+__all__ = ["ENTRY", "Refused", "Validator", "bind", "searcher", "without_pattern_warnings"]
 
 # Raises `Refused` if a payload is not valid. For values that JSON cannot represent, it may raise any exception.
 Validator: TypeAlias = Callable[[Any], object]
@@ -27,14 +27,10 @@ class Refused(Exception):
     """Raised by a compiled validator if a payload is not valid; `explain` produces the details."""
 
 
-class Patterns(dict[str, re.Pattern[str]]):
-    """A table of regular expressions by their text. Each one is compiled on first use."""
-
-    __slots__ = ()
-
-    def __missing__(self, pattern: str) -> re.Pattern[str]:
-        with without_pattern_warnings():
-            return self.setdefault(pattern, re.compile(pattern))
+def searcher(pattern: str) -> Callable[[str], re.Match[str] | None]:
+    """Return the function that searches a text for a regular expression."""
+    with without_pattern_warnings():
+        return re.compile(pattern).search
 
 
 @contextmanager

@@ -179,6 +179,7 @@ _OURS = (
     "schemas/drafts.py",
     "schemas/files.py",
     "schemas/formats.py",
+    "schemas/generator.py",
     "schemas/reading.py",
     "schemas/references.py",
     "schemas/runtime.py",

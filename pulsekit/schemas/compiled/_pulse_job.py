@@ -1,978 +1,785 @@
 """The shipped schema 'pulse-job', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
-from pulsekit.schemas.runtime import Patterns, Refused
+from pulsekit.schemas.runtime import Refused, searcher
 NoneType = type(None)
-REGEX_PATTERNS = Patterns()
-strict_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
-strict_names_1 = frozenset(['project', 'revision'])
-strict_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
-strict_names_3 = frozenset(['url', 'linkText', 'label'])
-strict_names_4 = frozenset(['url', 'name'])
-strict_names_5 = frozenset(['platform', 'os', 'architecture'])
+SEARCH_0 = searcher('^[A-Za-z0-9/+-]+(?=\\n?\\Z)')
+SEARCH_1 = searcher('^[\\w-]+(?=\\n?\\Z)')
+SEARCH_2 = searcher('^[0-9a-f]+(?=\\n?\\Z)')
+SEARCH_3 = searcher('^[\\w/+-]+(?=\\n?\\Z)')
+SEARCH_4 = searcher('\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z')
+SEARCH_5 = searcher("\\A[A-Za-z][A-Za-z0-9+.-]*+:(?://(?:(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++|%[0-9A-Fa-f]{2})*+@)?(?:\\[[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++\\]|(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?(?:/(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)?|(?!//)(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)(?:\\?(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?(?:#(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?\\Z")
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not strict_names_0 <= data.keys()
-        if data__missing_keys:
+    if 'taskId' not in data or 'origin' not in data or 'buildSystem' not in data or ('display' not in data) or ('state' not in data) or ('jobKind' not in data) or ('version' not in data):
+        raise Refused
+    data_known = 7
+    data__taskId = data['taskId']
+    if not isinstance(data__taskId, str):
+        raise Refused
+    data__taskId_len = len(data__taskId)
+    if data__taskId_len < 1:
+        raise Refused
+    if data__taskId_len > 50:
+        raise Refused
+    if not SEARCH_0(data__taskId):
+        raise Refused
+    if 'retryId' in data:
+        data_known += 1
+        data__retryId = data['retryId']
+        if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
             raise Refused
-        data_keys = set(data.keys())
-        if 'taskId' in data_keys:
-            data_keys.remove('taskId')
-            data__taskId = data['taskId']
-            if not isinstance(data__taskId, str):
-                raise Refused
-            if isinstance(data__taskId, str):
-                data__taskId_len = len(data__taskId)
-                if data__taskId_len < 1:
-                    raise Refused
-                if data__taskId_len > 50:
-                    raise Refused
-                if not REGEX_PATTERNS['^[A-Za-z0-9/+-]+(?=\\n?\\Z)'].search(data__taskId):
-                    raise Refused
-        if 'retryId' in data_keys:
-            data_keys.remove('retryId')
-            data__retryId = data['retryId']
-            if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
-                raise Refused
-            if isinstance(data__retryId, (int, float)) and (not isinstance(data__retryId, bool)):
-                if data__retryId < 0:
-                    raise Refused
-        if 'isRetried' in data_keys:
-            data_keys.remove('isRetried')
-            data__isRetried = data['isRetried']
-            if not isinstance(data__isRetried, bool):
-                raise Refused
-        if 'buildSystem' in data_keys:
-            data_keys.remove('buildSystem')
-            data__buildSystem = data['buildSystem']
-            if not isinstance(data__buildSystem, str):
-                raise Refused
-            if isinstance(data__buildSystem, str):
-                data__buildSystem_len = len(data__buildSystem)
-                if data__buildSystem_len < 1:
-                    raise Refused
-                if data__buildSystem_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__buildSystem):
-                    raise Refused
-        if 'origin' in data_keys:
-            data_keys.remove('origin')
-            data__origin = data['origin']
-            if not isinstance(data__origin, dict):
-                raise Refused
-            data__origin_is_dict = isinstance(data__origin, dict)
-            if data__origin_is_dict:
-                data__origin__missing_keys = not strict_names_1 <= data__origin.keys()
-                if data__origin__missing_keys:
-                    raise Refused
-                data__origin_keys = set(data__origin.keys())
-                if 'project' in data__origin_keys:
-                    data__origin_keys.remove('project')
-                    data__origin__project = data__origin['project']
-                    if not isinstance(data__origin__project, str):
-                        raise Refused
-                    if isinstance(data__origin__project, str):
-                        data__origin__project_len = len(data__origin__project)
-                        if data__origin__project_len < 1:
-                            raise Refused
-                        if data__origin__project_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
-                            raise Refused
-                if 'revision' in data__origin_keys:
-                    data__origin_keys.remove('revision')
-                    data__origin__revision = data__origin['revision']
-                    if not isinstance(data__origin__revision, str):
-                        raise Refused
-                    if isinstance(data__origin__revision, str):
-                        data__origin__revision_len = len(data__origin__revision)
-                        if data__origin__revision_len < 40:
-                            raise Refused
-                        if data__origin__revision_len > 40:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
-                            raise Refused
-                if 'id' in data__origin_keys:
-                    data__origin_keys.remove('id')
-                    data__origin__id = data__origin['id']
-                    if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
-                        raise Refused
-                if data__origin_keys:
-                    raise Refused
-        if 'display' in data_keys:
-            data_keys.remove('display')
-            data__display = data['display']
-            if not isinstance(data__display, dict):
-                raise Refused
-            data__display_is_dict = isinstance(data__display, dict)
-            if data__display_is_dict:
-                data__display__missing_keys = not strict_names_2 <= data__display.keys()
-                if data__display__missing_keys:
-                    raise Refused
-                data__display_keys = set(data__display.keys())
-                if 'jobSymbol' in data__display_keys:
-                    data__display_keys.remove('jobSymbol')
-                    data__display__jobSymbol = data__display['jobSymbol']
-                    if not isinstance(data__display__jobSymbol, str):
-                        raise Refused
-                    if isinstance(data__display__jobSymbol, str):
-                        data__display__jobSymbol_len = len(data__display__jobSymbol)
-                        if data__display__jobSymbol_len < 0:
-                            raise Refused
-                        if data__display__jobSymbol_len > 25:
-                            raise Refused
-                if 'chunkId' in data__display_keys:
-                    data__display_keys.remove('chunkId')
-                    data__display__chunkId = data__display['chunkId']
-                    if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
-                        raise Refused
-                    if isinstance(data__display__chunkId, (int, float)) and (not isinstance(data__display__chunkId, bool)):
-                        if data__display__chunkId < 1:
-                            raise Refused
-                if 'chunkCount' in data__display_keys:
-                    data__display_keys.remove('chunkCount')
-                    data__display__chunkCount = data__display['chunkCount']
-                    if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
-                        raise Refused
-                    if isinstance(data__display__chunkCount, (int, float)) and (not isinstance(data__display__chunkCount, bool)):
-                        if data__display__chunkCount < 1:
-                            raise Refused
-                if 'groupSymbol' in data__display_keys:
-                    data__display_keys.remove('groupSymbol')
-                    data__display__groupSymbol = data__display['groupSymbol']
-                    if not isinstance(data__display__groupSymbol, str):
-                        raise Refused
-                    if isinstance(data__display__groupSymbol, str):
-                        data__display__groupSymbol_len = len(data__display__groupSymbol)
-                        if data__display__groupSymbol_len < 1:
-                            raise Refused
-                        if data__display__groupSymbol_len > 25:
-                            raise Refused
-                if 'jobName' in data__display_keys:
-                    data__display_keys.remove('jobName')
-                    data__display__jobName = data__display['jobName']
-                    if not isinstance(data__display__jobName, str):
-                        raise Refused
-                    if isinstance(data__display__jobName, str):
-                        data__display__jobName_len = len(data__display__jobName)
-                        if data__display__jobName_len < 1:
-                            raise Refused
-                        if data__display__jobName_len > 140:
-                            raise Refused
-                if 'groupName' in data__display_keys:
-                    data__display_keys.remove('groupName')
-                    data__display__groupName = data__display['groupName']
-                    if not isinstance(data__display__groupName, str):
-                        raise Refused
-                    if isinstance(data__display__groupName, str):
-                        data__display__groupName_len = len(data__display__groupName)
-                        if data__display__groupName_len < 1:
-                            raise Refused
-                        if data__display__groupName_len > 255:
-                            raise Refused
-                if data__display_keys:
-                    raise Refused
-        if 'state' in data_keys:
-            data_keys.remove('state')
-            data__state = data['state']
-            if not isinstance(data__state, str):
-                raise Refused
-            if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
-                raise Refused
-        if 'result' in data_keys:
-            data_keys.remove('result')
-            data__result = data['result']
-            if not isinstance(data__result, str):
-                raise Refused
-            if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
-                raise Refused
-        if 'jobKind' in data_keys:
-            data_keys.remove('jobKind')
-            data__jobKind = data['jobKind']
-            if not isinstance(data__jobKind, str):
-                raise Refused
-            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
-                raise Refused
-        if 'tier' in data_keys:
-            data_keys.remove('tier')
-            data__tier = data['tier']
-            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
-                raise Refused
-            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
-                if data__tier < 1:
-                    raise Refused
-                if data__tier > 3:
-                    raise Refused
-        if 'coalesced' in data_keys:
-            data_keys.remove('coalesced')
-            data__coalesced = data['coalesced']
-            if not isinstance(data__coalesced, (list, tuple)):
-                raise Refused
-            data__coalesced_is_list = isinstance(data__coalesced, (list, tuple))
-            if data__coalesced_is_list:
-                data__coalesced_len = len(data__coalesced)
-                for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
-                    if not isinstance(data__coalesced_item, str):
-                        raise Refused
-                    if isinstance(data__coalesced_item, str):
-                        data__coalesced_item_len = len(data__coalesced_item)
-                        if data__coalesced_item_len < 1:
-                            raise Refused
-                        if data__coalesced_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w/+-]+(?=\\n?\\Z)'].search(data__coalesced_item):
-                            raise Refused
-        if 'timeScheduled' in data_keys:
-            data_keys.remove('timeScheduled')
-            data__timeScheduled = data['timeScheduled']
-            if not isinstance(data__timeScheduled, str):
-                raise Refused
-            if isinstance(data__timeScheduled, str):
-                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeScheduled):
-                    raise Refused
-        if 'timeStarted' in data_keys:
-            data_keys.remove('timeStarted')
-            data__timeStarted = data['timeStarted']
-            if not isinstance(data__timeStarted, str):
-                raise Refused
-            if isinstance(data__timeStarted, str):
-                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeStarted):
-                    raise Refused
-        if 'timeCompleted' in data_keys:
-            data_keys.remove('timeCompleted')
-            data__timeCompleted = data['timeCompleted']
-            if not isinstance(data__timeCompleted, str):
-                raise Refused
-            if isinstance(data__timeCompleted, str):
-                if not REGEX_PATTERNS['\\A(?:[0-9]{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)(?:\\.[0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])\\Z'].search(data__timeCompleted):
-                    raise Refused
-        if 'labels' in data_keys:
-            data_keys.remove('labels')
-            data__labels = data['labels']
-            if not isinstance(data__labels, (list, tuple)):
-                raise Refused
-            data__labels_is_list = isinstance(data__labels, (list, tuple))
-            if data__labels_is_list:
-                data__labels_len = len(data__labels)
-                for data__labels_x, data__labels_item in enumerate(data__labels):
-                    if not isinstance(data__labels_item, str):
-                        raise Refused
-                    if isinstance(data__labels_item, str):
-                        data__labels_item_len = len(data__labels_item)
-                        if data__labels_item_len < 1:
-                            raise Refused
-                        if data__labels_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__labels_item):
-                            raise Refused
-        if 'owner' in data_keys:
-            data_keys.remove('owner')
-            data__owner = data['owner']
-            if not isinstance(data__owner, str):
-                raise Refused
-            if isinstance(data__owner, str):
-                data__owner_len = len(data__owner)
-                if data__owner_len < 1:
-                    raise Refused
-                if data__owner_len > 50:
-                    raise Refused
-        if 'reason' in data_keys:
-            data_keys.remove('reason')
-            data__reason = data['reason']
-            if not isinstance(data__reason, str):
-                raise Refused
-            if isinstance(data__reason, str):
-                data__reason_len = len(data__reason)
-                if data__reason_len < 1:
-                    raise Refused
-                if data__reason_len > 125:
-                    raise Refused
-        if 'productName' in data_keys:
-            data_keys.remove('productName')
-            data__productName = data['productName']
-            if not isinstance(data__productName, str):
-                raise Refused
-            if isinstance(data__productName, str):
-                data__productName_len = len(data__productName)
-                if data__productName_len < 1:
-                    raise Refused
-                if data__productName_len > 125:
-                    raise Refused
-        if 'buildMachine' in data_keys:
-            data_keys.remove('buildMachine')
-            data__buildMachine = data['buildMachine']
-            strict___definitions_0(data__buildMachine)
-        if 'runMachine' in data_keys:
-            data_keys.remove('runMachine')
-            data__runMachine = data['runMachine']
-            strict___definitions_0(data__runMachine)
-        if 'jobInfo' in data_keys:
-            data_keys.remove('jobInfo')
-            data__jobInfo = data['jobInfo']
-            if not isinstance(data__jobInfo, dict):
-                raise Refused
-            data__jobInfo_is_dict = isinstance(data__jobInfo, dict)
-            if data__jobInfo_is_dict:
-                data__jobInfo_keys = set(data__jobInfo.keys())
-                if 'summary' in data__jobInfo_keys:
-                    data__jobInfo_keys.remove('summary')
-                    data__jobInfo__summary = data__jobInfo['summary']
-                    if not isinstance(data__jobInfo__summary, str):
-                        raise Refused
-                if 'links' in data__jobInfo_keys:
-                    data__jobInfo_keys.remove('links')
-                    data__jobInfo__links = data__jobInfo['links']
-                    if not isinstance(data__jobInfo__links, (list, tuple)):
-                        raise Refused
-                    data__jobInfo__links_is_list = isinstance(data__jobInfo__links, (list, tuple))
-                    if data__jobInfo__links_is_list:
-                        data__jobInfo__links_len = len(data__jobInfo__links)
-                        for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
-                            if not isinstance(data__jobInfo__links_item, dict):
-                                raise Refused
-                            data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
-                            if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = not strict_names_3 <= data__jobInfo__links_item.keys()
-                                if data__jobInfo__links_item__missing_keys:
-                                    raise Refused
-                                data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
-                                if 'url' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('url')
-                                    data__jobInfo__links_item__url = data__jobInfo__links_item['url']
-                                    if not isinstance(data__jobInfo__links_item__url, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__url, str):
-                                        if not REGEX_PATTERNS["\\A[A-Za-z][A-Za-z0-9+.-]*+:(?://(?:(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++|%[0-9A-Fa-f]{2})*+@)?(?:\\[[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++\\]|(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?(?:/(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)?|(?!//)(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)(?:\\?(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?(?:#(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?\\Z"].search(data__jobInfo__links_item__url):
-                                            raise Refused
-                                        data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
-                                        if data__jobInfo__links_item__url_len > 512:
-                                            raise Refused
-                                if 'linkText' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('linkText')
-                                    data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
-                                    if not isinstance(data__jobInfo__links_item__linkText, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__linkText, str):
-                                        data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
-                                        if data__jobInfo__links_item__linkText_len < 1:
-                                            raise Refused
-                                        if data__jobInfo__links_item__linkText_len > 125:
-                                            raise Refused
-                                if 'label' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('label')
-                                    data__jobInfo__links_item__label = data__jobInfo__links_item['label']
-                                    if not isinstance(data__jobInfo__links_item__label, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__label, str):
-                                        data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
-                                        if data__jobInfo__links_item__label_len < 1:
-                                            raise Refused
-                                        if data__jobInfo__links_item__label_len > 70:
-                                            raise Refused
-                                if data__jobInfo__links_item_keys:
-                                    raise Refused
-                if data__jobInfo_keys:
-                    raise Refused
-        if 'logs' in data_keys:
-            data_keys.remove('logs')
-            data__logs = data['logs']
-            if not isinstance(data__logs, (list, tuple)):
-                raise Refused
-            data__logs_is_list = isinstance(data__logs, (list, tuple))
-            if data__logs_is_list:
-                data__logs_len = len(data__logs)
-                for data__logs_x, data__logs_item in enumerate(data__logs):
-                    if not isinstance(data__logs_item, dict):
-                        raise Refused
-                    data__logs_item_is_dict = isinstance(data__logs_item, dict)
-                    if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = not strict_names_4 <= data__logs_item.keys()
-                        if data__logs_item__missing_keys:
-                            raise Refused
-                        data__logs_item_keys = set(data__logs_item.keys())
-                        if 'url' in data__logs_item_keys:
-                            data__logs_item_keys.remove('url')
-                            data__logs_item__url = data__logs_item['url']
-                            if not isinstance(data__logs_item__url, str):
-                                raise Refused
-                            if isinstance(data__logs_item__url, str):
-                                if not REGEX_PATTERNS["\\A[A-Za-z][A-Za-z0-9+.-]*+:(?://(?:(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++|%[0-9A-Fa-f]{2})*+@)?(?:\\[[A-Za-z0-9\\-._~!\\$&'()*+,;=:]++\\]|(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=]++|%[0-9A-Fa-f]{2})*+)(?::[0-9]*+)?(?:/(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)?|(?!//)(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+)(?:\\?(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?(?:#(?:[A-Za-z0-9\\-._~!\\$&'()*+,;=:@/?]++|%[0-9A-Fa-f]{2})*+)?\\Z"].search(data__logs_item__url):
-                                    raise Refused
-                                data__logs_item__url_len = len(data__logs_item__url)
-                                if data__logs_item__url_len < 1:
-                                    raise Refused
-                                if data__logs_item__url_len > 255:
-                                    raise Refused
-                        if 'name' in data__logs_item_keys:
-                            data__logs_item_keys.remove('name')
-                            data__logs_item__name = data__logs_item['name']
-                            if not isinstance(data__logs_item__name, str):
-                                raise Refused
-                            if isinstance(data__logs_item__name, str):
-                                data__logs_item__name_len = len(data__logs_item__name)
-                                if data__logs_item__name_len < 1:
-                                    raise Refused
-                                if data__logs_item__name_len > 50:
-                                    raise Refused
-                        if data__logs_item_keys:
-                            raise Refused
-        if 'version' in data_keys:
-            data_keys.remove('version')
-            data__version = data['version']
-            if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
-                raise Refused
-            if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
-                raise Refused
-        if data_keys:
+        if data__retryId < 0:
             raise Refused
+    if 'isRetried' in data:
+        data_known += 1
+        data__isRetried = data['isRetried']
+        if not isinstance(data__isRetried, bool):
+            raise Refused
+    data__buildSystem = data['buildSystem']
+    if not isinstance(data__buildSystem, str):
+        raise Refused
+    data__buildSystem_len = len(data__buildSystem)
+    if data__buildSystem_len < 1:
+        raise Refused
+    if data__buildSystem_len > 25:
+        raise Refused
+    if not SEARCH_1(data__buildSystem):
+        raise Refused
+    data__origin = data['origin']
+    if not isinstance(data__origin, dict):
+        raise Refused
+    if 'project' not in data__origin or 'revision' not in data__origin:
+        raise Refused
+    data__origin_known = 2
+    data__origin__project = data__origin['project']
+    if not isinstance(data__origin__project, str):
+        raise Refused
+    data__origin__project_len = len(data__origin__project)
+    if data__origin__project_len < 1:
+        raise Refused
+    if data__origin__project_len > 50:
+        raise Refused
+    if not SEARCH_1(data__origin__project):
+        raise Refused
+    data__origin__revision = data__origin['revision']
+    if not isinstance(data__origin__revision, str):
+        raise Refused
+    data__origin__revision_len = len(data__origin__revision)
+    if data__origin__revision_len < 40:
+        raise Refused
+    if data__origin__revision_len > 40:
+        raise Refused
+    if not SEARCH_2(data__origin__revision):
+        raise Refused
+    if 'id' in data__origin:
+        data__origin_known += 1
+        data__origin__id = data__origin['id']
+        if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
+            raise Refused
+    if len(data__origin) != data__origin_known:
+        raise Refused
+    data__display = data['display']
+    if not isinstance(data__display, dict):
+        raise Refused
+    if 'jobName' not in data__display or 'jobSymbol' not in data__display or 'groupSymbol' not in data__display:
+        raise Refused
+    data__display_known = 3
+    data__display__jobSymbol = data__display['jobSymbol']
+    if not isinstance(data__display__jobSymbol, str):
+        raise Refused
+    data__display__jobSymbol_len = len(data__display__jobSymbol)
+    if data__display__jobSymbol_len < 0:
+        raise Refused
+    if data__display__jobSymbol_len > 25:
+        raise Refused
+    if 'chunkId' in data__display:
+        data__display_known += 1
+        data__display__chunkId = data__display['chunkId']
+        if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
+            raise Refused
+        if data__display__chunkId < 1:
+            raise Refused
+    if 'chunkCount' in data__display:
+        data__display_known += 1
+        data__display__chunkCount = data__display['chunkCount']
+        if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
+            raise Refused
+        if data__display__chunkCount < 1:
+            raise Refused
+    data__display__groupSymbol = data__display['groupSymbol']
+    if not isinstance(data__display__groupSymbol, str):
+        raise Refused
+    data__display__groupSymbol_len = len(data__display__groupSymbol)
+    if data__display__groupSymbol_len < 1:
+        raise Refused
+    if data__display__groupSymbol_len > 25:
+        raise Refused
+    data__display__jobName = data__display['jobName']
+    if not isinstance(data__display__jobName, str):
+        raise Refused
+    data__display__jobName_len = len(data__display__jobName)
+    if data__display__jobName_len < 1:
+        raise Refused
+    if data__display__jobName_len > 140:
+        raise Refused
+    if 'groupName' in data__display:
+        data__display_known += 1
+        data__display__groupName = data__display['groupName']
+        if not isinstance(data__display__groupName, str):
+            raise Refused
+        data__display__groupName_len = len(data__display__groupName)
+        if data__display__groupName_len < 1:
+            raise Refused
+        if data__display__groupName_len > 255:
+            raise Refused
+    if len(data__display) != data__display_known:
+        raise Refused
+    data__state = data['state']
+    if not isinstance(data__state, str):
+        raise Refused
+    if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
+        raise Refused
+    if 'result' in data:
+        data_known += 1
+        data__result = data['result']
+        if not isinstance(data__result, str):
+            raise Refused
+        if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
+            raise Refused
+    data__jobKind = data['jobKind']
+    if not isinstance(data__jobKind, str):
+        raise Refused
+    if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+        raise Refused
+    if 'tier' in data:
+        data_known += 1
+        data__tier = data['tier']
+        if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            raise Refused
+        if data__tier < 1:
+            raise Refused
+        if data__tier > 3:
+            raise Refused
+    if 'coalesced' in data:
+        data_known += 1
+        data__coalesced = data['coalesced']
+        if not isinstance(data__coalesced, (list, tuple)):
+            raise Refused
+        data__coalesced_len = len(data__coalesced)
+        for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
+            if not isinstance(data__coalesced_item, str):
+                raise Refused
+            data__coalesced_item_len = len(data__coalesced_item)
+            if data__coalesced_item_len < 1:
+                raise Refused
+            if data__coalesced_item_len > 50:
+                raise Refused
+            if not SEARCH_3(data__coalesced_item):
+                raise Refused
+    if 'timeScheduled' in data:
+        data_known += 1
+        data__timeScheduled = data['timeScheduled']
+        if not isinstance(data__timeScheduled, str):
+            raise Refused
+        if isinstance(data__timeScheduled, str):
+            if not SEARCH_4(data__timeScheduled):
+                raise Refused
+    if 'timeStarted' in data:
+        data_known += 1
+        data__timeStarted = data['timeStarted']
+        if not isinstance(data__timeStarted, str):
+            raise Refused
+        if isinstance(data__timeStarted, str):
+            if not SEARCH_4(data__timeStarted):
+                raise Refused
+    if 'timeCompleted' in data:
+        data_known += 1
+        data__timeCompleted = data['timeCompleted']
+        if not isinstance(data__timeCompleted, str):
+            raise Refused
+        if isinstance(data__timeCompleted, str):
+            if not SEARCH_4(data__timeCompleted):
+                raise Refused
+    if 'labels' in data:
+        data_known += 1
+        data__labels = data['labels']
+        if not isinstance(data__labels, (list, tuple)):
+            raise Refused
+        data__labels_len = len(data__labels)
+        for data__labels_x, data__labels_item in enumerate(data__labels):
+            if not isinstance(data__labels_item, str):
+                raise Refused
+            data__labels_item_len = len(data__labels_item)
+            if data__labels_item_len < 1:
+                raise Refused
+            if data__labels_item_len > 50:
+                raise Refused
+            if not SEARCH_1(data__labels_item):
+                raise Refused
+    if 'owner' in data:
+        data_known += 1
+        data__owner = data['owner']
+        if not isinstance(data__owner, str):
+            raise Refused
+        data__owner_len = len(data__owner)
+        if data__owner_len < 1:
+            raise Refused
+        if data__owner_len > 50:
+            raise Refused
+    if 'reason' in data:
+        data_known += 1
+        data__reason = data['reason']
+        if not isinstance(data__reason, str):
+            raise Refused
+        data__reason_len = len(data__reason)
+        if data__reason_len < 1:
+            raise Refused
+        if data__reason_len > 125:
+            raise Refused
+    if 'productName' in data:
+        data_known += 1
+        data__productName = data['productName']
+        if not isinstance(data__productName, str):
+            raise Refused
+        data__productName_len = len(data__productName)
+        if data__productName_len < 1:
+            raise Refused
+        if data__productName_len > 125:
+            raise Refused
+    if 'buildMachine' in data:
+        data_known += 1
+        data__buildMachine = data['buildMachine']
+        strict___definitions_0(data__buildMachine)
+    if 'runMachine' in data:
+        data_known += 1
+        data__runMachine = data['runMachine']
+        strict___definitions_0(data__runMachine)
+    if 'jobInfo' in data:
+        data_known += 1
+        data__jobInfo = data['jobInfo']
+        if not isinstance(data__jobInfo, dict):
+            raise Refused
+        data__jobInfo_known = 0
+        if 'summary' in data__jobInfo:
+            data__jobInfo_known += 1
+            data__jobInfo__summary = data__jobInfo['summary']
+            if not isinstance(data__jobInfo__summary, str):
+                raise Refused
+        if 'links' in data__jobInfo:
+            data__jobInfo_known += 1
+            data__jobInfo__links = data__jobInfo['links']
+            if not isinstance(data__jobInfo__links, (list, tuple)):
+                raise Refused
+            data__jobInfo__links_len = len(data__jobInfo__links)
+            for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
+                if not isinstance(data__jobInfo__links_item, dict):
+                    raise Refused
+                if 'url' not in data__jobInfo__links_item or 'linkText' not in data__jobInfo__links_item or 'label' not in data__jobInfo__links_item:
+                    raise Refused
+                data__jobInfo__links_item_known = 3
+                data__jobInfo__links_item__url = data__jobInfo__links_item['url']
+                if not isinstance(data__jobInfo__links_item__url, str):
+                    raise Refused
+                if isinstance(data__jobInfo__links_item__url, str):
+                    if not SEARCH_5(data__jobInfo__links_item__url):
+                        raise Refused
+                data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
+                if data__jobInfo__links_item__url_len > 512:
+                    raise Refused
+                data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
+                if not isinstance(data__jobInfo__links_item__linkText, str):
+                    raise Refused
+                data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
+                if data__jobInfo__links_item__linkText_len < 1:
+                    raise Refused
+                if data__jobInfo__links_item__linkText_len > 125:
+                    raise Refused
+                data__jobInfo__links_item__label = data__jobInfo__links_item['label']
+                if not isinstance(data__jobInfo__links_item__label, str):
+                    raise Refused
+                data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
+                if data__jobInfo__links_item__label_len < 1:
+                    raise Refused
+                if data__jobInfo__links_item__label_len > 70:
+                    raise Refused
+                if len(data__jobInfo__links_item) != data__jobInfo__links_item_known:
+                    raise Refused
+        if len(data__jobInfo) != data__jobInfo_known:
+            raise Refused
+    if 'logs' in data:
+        data_known += 1
+        data__logs = data['logs']
+        if not isinstance(data__logs, (list, tuple)):
+            raise Refused
+        data__logs_len = len(data__logs)
+        for data__logs_x, data__logs_item in enumerate(data__logs):
+            if not isinstance(data__logs_item, dict):
+                raise Refused
+            if 'url' not in data__logs_item or 'name' not in data__logs_item:
+                raise Refused
+            data__logs_item_known = 2
+            data__logs_item__url = data__logs_item['url']
+            if not isinstance(data__logs_item__url, str):
+                raise Refused
+            if isinstance(data__logs_item__url, str):
+                if not SEARCH_5(data__logs_item__url):
+                    raise Refused
+            data__logs_item__url_len = len(data__logs_item__url)
+            if data__logs_item__url_len < 1:
+                raise Refused
+            if data__logs_item__url_len > 255:
+                raise Refused
+            data__logs_item__name = data__logs_item['name']
+            if not isinstance(data__logs_item__name, str):
+                raise Refused
+            data__logs_item__name_len = len(data__logs_item__name)
+            if data__logs_item__name_len < 1:
+                raise Refused
+            if data__logs_item__name_len > 50:
+                raise Refused
+            if len(data__logs_item) != data__logs_item_known:
+                raise Refused
+    data__version = data['version']
+    if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
+        raise Refused
+    if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
+        raise Refused
+    if len(data) != data_known:
+        raise Refused
     return data
 
 def strict___definitions_0(data):
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not strict_names_5 <= data.keys()
-        if data__missing_keys:
+    if 'platform' not in data or 'os' not in data or 'architecture' not in data:
+        raise Refused
+    data_known = 3
+    if 'name' in data:
+        data_known += 1
+        data__name = data['name']
+        if not isinstance(data__name, str):
             raise Refused
-        data_keys = set(data.keys())
-        if 'name' in data_keys:
-            data_keys.remove('name')
-            data__name = data['name']
-            if not isinstance(data__name, str):
-                raise Refused
-            if isinstance(data__name, str):
-                data__name_len = len(data__name)
-                if data__name_len < 1:
-                    raise Refused
-                if data__name_len > 50:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__name):
-                    raise Refused
-        if 'platform' in data_keys:
-            data_keys.remove('platform')
-            data__platform = data['platform']
-            if not isinstance(data__platform, str):
-                raise Refused
-            if isinstance(data__platform, str):
-                data__platform_len = len(data__platform)
-                if data__platform_len < 1:
-                    raise Refused
-                if data__platform_len > 100:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__platform):
-                    raise Refused
-        if 'os' in data_keys:
-            data_keys.remove('os')
-            data__os = data['os']
-            if not isinstance(data__os, str):
-                raise Refused
-            if isinstance(data__os, str):
-                data__os_len = len(data__os)
-                if data__os_len < 1:
-                    raise Refused
-                if data__os_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__os):
-                    raise Refused
-        if 'architecture' in data_keys:
-            data_keys.remove('architecture')
-            data__architecture = data['architecture']
-            if not isinstance(data__architecture, str):
-                raise Refused
-            if isinstance(data__architecture, str):
-                data__architecture_len = len(data__architecture)
-                if data__architecture_len < 1:
-                    raise Refused
-                if data__architecture_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__architecture):
-                    raise Refused
-        if data_keys:
+        data__name_len = len(data__name)
+        if data__name_len < 1:
             raise Refused
+        if data__name_len > 50:
+            raise Refused
+        if not SEARCH_1(data__name):
+            raise Refused
+    data__platform = data['platform']
+    if not isinstance(data__platform, str):
+        raise Refused
+    data__platform_len = len(data__platform)
+    if data__platform_len < 1:
+        raise Refused
+    if data__platform_len > 100:
+        raise Refused
+    if not SEARCH_1(data__platform):
+        raise Refused
+    data__os = data['os']
+    if not isinstance(data__os, str):
+        raise Refused
+    data__os_len = len(data__os)
+    if data__os_len < 1:
+        raise Refused
+    if data__os_len > 25:
+        raise Refused
+    if not SEARCH_1(data__os):
+        raise Refused
+    data__architecture = data['architecture']
+    if not isinstance(data__architecture, str):
+        raise Refused
+    data__architecture_len = len(data__architecture)
+    if data__architecture_len < 1:
+        raise Refused
+    if data__architecture_len > 25:
+        raise Refused
+    if not SEARCH_1(data__architecture):
+        raise Refused
+    if len(data) != data_known:
+        raise Refused
     return data
-treeherder_names_0 = frozenset(['taskId', 'origin', 'buildSystem', 'display', 'state', 'jobKind', 'version'])
-treeherder_names_1 = frozenset(['project', 'revision'])
-treeherder_names_2 = frozenset(['jobName', 'jobSymbol', 'groupSymbol'])
-treeherder_names_3 = frozenset(['url', 'linkText', 'label'])
-treeherder_names_4 = frozenset(['url', 'name'])
-treeherder_names_5 = frozenset(['platform', 'os', 'architecture'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not treeherder_names_0 <= data.keys()
-        if data__missing_keys:
+    if 'taskId' not in data or 'origin' not in data or 'buildSystem' not in data or ('display' not in data) or ('state' not in data) or ('jobKind' not in data) or ('version' not in data):
+        raise Refused
+    data_known = 7
+    data__taskId = data['taskId']
+    if not isinstance(data__taskId, str):
+        raise Refused
+    data__taskId_len = len(data__taskId)
+    if data__taskId_len < 1:
+        raise Refused
+    if data__taskId_len > 50:
+        raise Refused
+    if not SEARCH_0(data__taskId):
+        raise Refused
+    if 'retryId' in data:
+        data_known += 1
+        data__retryId = data['retryId']
+        if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
             raise Refused
-        data_keys = set(data.keys())
-        if 'taskId' in data_keys:
-            data_keys.remove('taskId')
-            data__taskId = data['taskId']
-            if not isinstance(data__taskId, str):
-                raise Refused
-            if isinstance(data__taskId, str):
-                data__taskId_len = len(data__taskId)
-                if data__taskId_len < 1:
-                    raise Refused
-                if data__taskId_len > 50:
-                    raise Refused
-                if not REGEX_PATTERNS['^[A-Za-z0-9/+-]+(?=\\n?\\Z)'].search(data__taskId):
-                    raise Refused
-        if 'retryId' in data_keys:
-            data_keys.remove('retryId')
-            data__retryId = data['retryId']
-            if not isinstance(data__retryId, int) and (not (isinstance(data__retryId, float) and data__retryId.is_integer())) or isinstance(data__retryId, bool):
-                raise Refused
-            if isinstance(data__retryId, (int, float)) and (not isinstance(data__retryId, bool)):
-                if data__retryId < 0:
-                    raise Refused
-        if 'isRetried' in data_keys:
-            data_keys.remove('isRetried')
-            data__isRetried = data['isRetried']
-            if not isinstance(data__isRetried, bool):
-                raise Refused
-        if 'buildSystem' in data_keys:
-            data_keys.remove('buildSystem')
-            data__buildSystem = data['buildSystem']
-            if not isinstance(data__buildSystem, str):
-                raise Refused
-            if isinstance(data__buildSystem, str):
-                data__buildSystem_len = len(data__buildSystem)
-                if data__buildSystem_len < 1:
-                    raise Refused
-                if data__buildSystem_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__buildSystem):
-                    raise Refused
-        if 'origin' in data_keys:
-            data_keys.remove('origin')
-            data__origin = data['origin']
-            if not isinstance(data__origin, dict):
-                raise Refused
-            data__origin_is_dict = isinstance(data__origin, dict)
-            if data__origin_is_dict:
-                data__origin__missing_keys = not treeherder_names_1 <= data__origin.keys()
-                if data__origin__missing_keys:
-                    raise Refused
-                data__origin_keys = set(data__origin.keys())
-                if 'project' in data__origin_keys:
-                    data__origin_keys.remove('project')
-                    data__origin__project = data__origin['project']
-                    if not isinstance(data__origin__project, str):
-                        raise Refused
-                    if isinstance(data__origin__project, str):
-                        data__origin__project_len = len(data__origin__project)
-                        if data__origin__project_len < 1:
-                            raise Refused
-                        if data__origin__project_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__origin__project):
-                            raise Refused
-                if 'revision' in data__origin_keys:
-                    data__origin_keys.remove('revision')
-                    data__origin__revision = data__origin['revision']
-                    if not isinstance(data__origin__revision, str):
-                        raise Refused
-                    if isinstance(data__origin__revision, str):
-                        data__origin__revision_len = len(data__origin__revision)
-                        if data__origin__revision_len < 40:
-                            raise Refused
-                        if data__origin__revision_len > 40:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[0-9a-f]+(?=\\n?\\Z)'].search(data__origin__revision):
-                            raise Refused
-                if 'id' in data__origin_keys:
-                    data__origin_keys.remove('id')
-                    data__origin__id = data__origin['id']
-                    if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
-                        raise Refused
-                if data__origin_keys:
-                    raise Refused
-        if 'display' in data_keys:
-            data_keys.remove('display')
-            data__display = data['display']
-            if not isinstance(data__display, dict):
-                raise Refused
-            data__display_is_dict = isinstance(data__display, dict)
-            if data__display_is_dict:
-                data__display__missing_keys = not treeherder_names_2 <= data__display.keys()
-                if data__display__missing_keys:
-                    raise Refused
-                data__display_keys = set(data__display.keys())
-                if 'jobSymbol' in data__display_keys:
-                    data__display_keys.remove('jobSymbol')
-                    data__display__jobSymbol = data__display['jobSymbol']
-                    if not isinstance(data__display__jobSymbol, str):
-                        raise Refused
-                    if isinstance(data__display__jobSymbol, str):
-                        data__display__jobSymbol_len = len(data__display__jobSymbol)
-                        if data__display__jobSymbol_len < 0:
-                            raise Refused
-                        if data__display__jobSymbol_len > 25:
-                            raise Refused
-                if 'chunkId' in data__display_keys:
-                    data__display_keys.remove('chunkId')
-                    data__display__chunkId = data__display['chunkId']
-                    if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
-                        raise Refused
-                    if isinstance(data__display__chunkId, (int, float)) and (not isinstance(data__display__chunkId, bool)):
-                        if data__display__chunkId < 1:
-                            raise Refused
-                if 'chunkCount' in data__display_keys:
-                    data__display_keys.remove('chunkCount')
-                    data__display__chunkCount = data__display['chunkCount']
-                    if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
-                        raise Refused
-                    if isinstance(data__display__chunkCount, (int, float)) and (not isinstance(data__display__chunkCount, bool)):
-                        if data__display__chunkCount < 1:
-                            raise Refused
-                if 'groupSymbol' in data__display_keys:
-                    data__display_keys.remove('groupSymbol')
-                    data__display__groupSymbol = data__display['groupSymbol']
-                    if not isinstance(data__display__groupSymbol, str):
-                        raise Refused
-                    if isinstance(data__display__groupSymbol, str):
-                        data__display__groupSymbol_len = len(data__display__groupSymbol)
-                        if data__display__groupSymbol_len < 1:
-                            raise Refused
-                        if data__display__groupSymbol_len > 25:
-                            raise Refused
-                if 'jobName' in data__display_keys:
-                    data__display_keys.remove('jobName')
-                    data__display__jobName = data__display['jobName']
-                    if not isinstance(data__display__jobName, str):
-                        raise Refused
-                    if isinstance(data__display__jobName, str):
-                        data__display__jobName_len = len(data__display__jobName)
-                        if data__display__jobName_len < 1:
-                            raise Refused
-                        if data__display__jobName_len > 140:
-                            raise Refused
-                if 'groupName' in data__display_keys:
-                    data__display_keys.remove('groupName')
-                    data__display__groupName = data__display['groupName']
-                    if not isinstance(data__display__groupName, str):
-                        raise Refused
-                    if isinstance(data__display__groupName, str):
-                        data__display__groupName_len = len(data__display__groupName)
-                        if data__display__groupName_len < 1:
-                            raise Refused
-                        if data__display__groupName_len > 255:
-                            raise Refused
-                if data__display_keys:
-                    raise Refused
-        if 'state' in data_keys:
-            data_keys.remove('state')
-            data__state = data['state']
-            if not isinstance(data__state, str):
-                raise Refused
-            if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
-                raise Refused
-        if 'result' in data_keys:
-            data_keys.remove('result')
-            data__result = data['result']
-            if not isinstance(data__result, str):
-                raise Refused
-            if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
-                raise Refused
-        if 'jobKind' in data_keys:
-            data_keys.remove('jobKind')
-            data__jobKind = data['jobKind']
-            if not isinstance(data__jobKind, str):
-                raise Refused
-            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
-                raise Refused
-        if 'tier' in data_keys:
-            data_keys.remove('tier')
-            data__tier = data['tier']
-            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
-                raise Refused
-            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
-                if data__tier < 1:
-                    raise Refused
-                if data__tier > 3:
-                    raise Refused
-        if 'coalesced' in data_keys:
-            data_keys.remove('coalesced')
-            data__coalesced = data['coalesced']
-            if not isinstance(data__coalesced, (list, tuple)):
-                raise Refused
-            data__coalesced_is_list = isinstance(data__coalesced, (list, tuple))
-            if data__coalesced_is_list:
-                data__coalesced_len = len(data__coalesced)
-                for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
-                    if not isinstance(data__coalesced_item, str):
-                        raise Refused
-                    if isinstance(data__coalesced_item, str):
-                        data__coalesced_item_len = len(data__coalesced_item)
-                        if data__coalesced_item_len < 1:
-                            raise Refused
-                        if data__coalesced_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w/+-]+(?=\\n?\\Z)'].search(data__coalesced_item):
-                            raise Refused
-        if 'timeScheduled' in data_keys:
-            data_keys.remove('timeScheduled')
-            data__timeScheduled = data['timeScheduled']
-            if not isinstance(data__timeScheduled, str):
-                raise Refused
-        if 'timeStarted' in data_keys:
-            data_keys.remove('timeStarted')
-            data__timeStarted = data['timeStarted']
-            if not isinstance(data__timeStarted, str):
-                raise Refused
-        if 'timeCompleted' in data_keys:
-            data_keys.remove('timeCompleted')
-            data__timeCompleted = data['timeCompleted']
-            if not isinstance(data__timeCompleted, str):
-                raise Refused
-        if 'labels' in data_keys:
-            data_keys.remove('labels')
-            data__labels = data['labels']
-            if not isinstance(data__labels, (list, tuple)):
-                raise Refused
-            data__labels_is_list = isinstance(data__labels, (list, tuple))
-            if data__labels_is_list:
-                data__labels_len = len(data__labels)
-                for data__labels_x, data__labels_item in enumerate(data__labels):
-                    if not isinstance(data__labels_item, str):
-                        raise Refused
-                    if isinstance(data__labels_item, str):
-                        data__labels_item_len = len(data__labels_item)
-                        if data__labels_item_len < 1:
-                            raise Refused
-                        if data__labels_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__labels_item):
-                            raise Refused
-        if 'owner' in data_keys:
-            data_keys.remove('owner')
-            data__owner = data['owner']
-            if not isinstance(data__owner, str):
-                raise Refused
-            if isinstance(data__owner, str):
-                data__owner_len = len(data__owner)
-                if data__owner_len < 1:
-                    raise Refused
-                if data__owner_len > 50:
-                    raise Refused
-        if 'reason' in data_keys:
-            data_keys.remove('reason')
-            data__reason = data['reason']
-            if not isinstance(data__reason, str):
-                raise Refused
-            if isinstance(data__reason, str):
-                data__reason_len = len(data__reason)
-                if data__reason_len < 1:
-                    raise Refused
-                if data__reason_len > 125:
-                    raise Refused
-        if 'productName' in data_keys:
-            data_keys.remove('productName')
-            data__productName = data['productName']
-            if not isinstance(data__productName, str):
-                raise Refused
-            if isinstance(data__productName, str):
-                data__productName_len = len(data__productName)
-                if data__productName_len < 1:
-                    raise Refused
-                if data__productName_len > 125:
-                    raise Refused
-        if 'buildMachine' in data_keys:
-            data_keys.remove('buildMachine')
-            data__buildMachine = data['buildMachine']
-            treeherder___definitions_0(data__buildMachine)
-        if 'runMachine' in data_keys:
-            data_keys.remove('runMachine')
-            data__runMachine = data['runMachine']
-            treeherder___definitions_0(data__runMachine)
-        if 'jobInfo' in data_keys:
-            data_keys.remove('jobInfo')
-            data__jobInfo = data['jobInfo']
-            if not isinstance(data__jobInfo, dict):
-                raise Refused
-            data__jobInfo_is_dict = isinstance(data__jobInfo, dict)
-            if data__jobInfo_is_dict:
-                data__jobInfo_keys = set(data__jobInfo.keys())
-                if 'summary' in data__jobInfo_keys:
-                    data__jobInfo_keys.remove('summary')
-                    data__jobInfo__summary = data__jobInfo['summary']
-                    if not isinstance(data__jobInfo__summary, str):
-                        raise Refused
-                if 'links' in data__jobInfo_keys:
-                    data__jobInfo_keys.remove('links')
-                    data__jobInfo__links = data__jobInfo['links']
-                    if not isinstance(data__jobInfo__links, (list, tuple)):
-                        raise Refused
-                    data__jobInfo__links_is_list = isinstance(data__jobInfo__links, (list, tuple))
-                    if data__jobInfo__links_is_list:
-                        data__jobInfo__links_len = len(data__jobInfo__links)
-                        for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
-                            if not isinstance(data__jobInfo__links_item, dict):
-                                raise Refused
-                            data__jobInfo__links_item_is_dict = isinstance(data__jobInfo__links_item, dict)
-                            if data__jobInfo__links_item_is_dict:
-                                data__jobInfo__links_item__missing_keys = not treeherder_names_3 <= data__jobInfo__links_item.keys()
-                                if data__jobInfo__links_item__missing_keys:
-                                    raise Refused
-                                data__jobInfo__links_item_keys = set(data__jobInfo__links_item.keys())
-                                if 'url' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('url')
-                                    data__jobInfo__links_item__url = data__jobInfo__links_item['url']
-                                    if not isinstance(data__jobInfo__links_item__url, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__url, str):
-                                        data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
-                                        if data__jobInfo__links_item__url_len > 512:
-                                            raise Refused
-                                if 'linkText' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('linkText')
-                                    data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
-                                    if not isinstance(data__jobInfo__links_item__linkText, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__linkText, str):
-                                        data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
-                                        if data__jobInfo__links_item__linkText_len < 1:
-                                            raise Refused
-                                        if data__jobInfo__links_item__linkText_len > 125:
-                                            raise Refused
-                                if 'label' in data__jobInfo__links_item_keys:
-                                    data__jobInfo__links_item_keys.remove('label')
-                                    data__jobInfo__links_item__label = data__jobInfo__links_item['label']
-                                    if not isinstance(data__jobInfo__links_item__label, str):
-                                        raise Refused
-                                    if isinstance(data__jobInfo__links_item__label, str):
-                                        data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
-                                        if data__jobInfo__links_item__label_len < 1:
-                                            raise Refused
-                                        if data__jobInfo__links_item__label_len > 70:
-                                            raise Refused
-                                if data__jobInfo__links_item_keys:
-                                    raise Refused
-                if data__jobInfo_keys:
-                    raise Refused
-        if 'logs' in data_keys:
-            data_keys.remove('logs')
-            data__logs = data['logs']
-            if not isinstance(data__logs, (list, tuple)):
-                raise Refused
-            data__logs_is_list = isinstance(data__logs, (list, tuple))
-            if data__logs_is_list:
-                data__logs_len = len(data__logs)
-                for data__logs_x, data__logs_item in enumerate(data__logs):
-                    if not isinstance(data__logs_item, dict):
-                        raise Refused
-                    data__logs_item_is_dict = isinstance(data__logs_item, dict)
-                    if data__logs_item_is_dict:
-                        data__logs_item__missing_keys = not treeherder_names_4 <= data__logs_item.keys()
-                        if data__logs_item__missing_keys:
-                            raise Refused
-                        data__logs_item_keys = set(data__logs_item.keys())
-                        if 'url' in data__logs_item_keys:
-                            data__logs_item_keys.remove('url')
-                            data__logs_item__url = data__logs_item['url']
-                            if not isinstance(data__logs_item__url, str):
-                                raise Refused
-                            if isinstance(data__logs_item__url, str):
-                                data__logs_item__url_len = len(data__logs_item__url)
-                                if data__logs_item__url_len < 1:
-                                    raise Refused
-                                if data__logs_item__url_len > 255:
-                                    raise Refused
-                        if 'name' in data__logs_item_keys:
-                            data__logs_item_keys.remove('name')
-                            data__logs_item__name = data__logs_item['name']
-                            if not isinstance(data__logs_item__name, str):
-                                raise Refused
-                            if isinstance(data__logs_item__name, str):
-                                data__logs_item__name_len = len(data__logs_item__name)
-                                if data__logs_item__name_len < 1:
-                                    raise Refused
-                                if data__logs_item__name_len > 50:
-                                    raise Refused
-                        if data__logs_item_keys:
-                            raise Refused
-        if 'version' in data_keys:
-            data_keys.remove('version')
-            data__version = data['version']
-            if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
-                raise Refused
-            if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
-                raise Refused
-        if data_keys:
+        if data__retryId < 0:
             raise Refused
+    if 'isRetried' in data:
+        data_known += 1
+        data__isRetried = data['isRetried']
+        if not isinstance(data__isRetried, bool):
+            raise Refused
+    data__buildSystem = data['buildSystem']
+    if not isinstance(data__buildSystem, str):
+        raise Refused
+    data__buildSystem_len = len(data__buildSystem)
+    if data__buildSystem_len < 1:
+        raise Refused
+    if data__buildSystem_len > 25:
+        raise Refused
+    if not SEARCH_1(data__buildSystem):
+        raise Refused
+    data__origin = data['origin']
+    if not isinstance(data__origin, dict):
+        raise Refused
+    if 'project' not in data__origin or 'revision' not in data__origin:
+        raise Refused
+    data__origin_known = 2
+    data__origin__project = data__origin['project']
+    if not isinstance(data__origin__project, str):
+        raise Refused
+    data__origin__project_len = len(data__origin__project)
+    if data__origin__project_len < 1:
+        raise Refused
+    if data__origin__project_len > 50:
+        raise Refused
+    if not SEARCH_1(data__origin__project):
+        raise Refused
+    data__origin__revision = data__origin['revision']
+    if not isinstance(data__origin__revision, str):
+        raise Refused
+    data__origin__revision_len = len(data__origin__revision)
+    if data__origin__revision_len < 40:
+        raise Refused
+    if data__origin__revision_len > 40:
+        raise Refused
+    if not SEARCH_2(data__origin__revision):
+        raise Refused
+    if 'id' in data__origin:
+        data__origin_known += 1
+        data__origin__id = data__origin['id']
+        if not isinstance(data__origin__id, int) and (not (isinstance(data__origin__id, float) and data__origin__id.is_integer())) or isinstance(data__origin__id, bool):
+            raise Refused
+    if len(data__origin) != data__origin_known:
+        raise Refused
+    data__display = data['display']
+    if not isinstance(data__display, dict):
+        raise Refused
+    if 'jobName' not in data__display or 'jobSymbol' not in data__display or 'groupSymbol' not in data__display:
+        raise Refused
+    data__display_known = 3
+    data__display__jobSymbol = data__display['jobSymbol']
+    if not isinstance(data__display__jobSymbol, str):
+        raise Refused
+    data__display__jobSymbol_len = len(data__display__jobSymbol)
+    if data__display__jobSymbol_len < 0:
+        raise Refused
+    if data__display__jobSymbol_len > 25:
+        raise Refused
+    if 'chunkId' in data__display:
+        data__display_known += 1
+        data__display__chunkId = data__display['chunkId']
+        if not isinstance(data__display__chunkId, int) and (not (isinstance(data__display__chunkId, float) and data__display__chunkId.is_integer())) or isinstance(data__display__chunkId, bool):
+            raise Refused
+        if data__display__chunkId < 1:
+            raise Refused
+    if 'chunkCount' in data__display:
+        data__display_known += 1
+        data__display__chunkCount = data__display['chunkCount']
+        if not isinstance(data__display__chunkCount, int) and (not (isinstance(data__display__chunkCount, float) and data__display__chunkCount.is_integer())) or isinstance(data__display__chunkCount, bool):
+            raise Refused
+        if data__display__chunkCount < 1:
+            raise Refused
+    data__display__groupSymbol = data__display['groupSymbol']
+    if not isinstance(data__display__groupSymbol, str):
+        raise Refused
+    data__display__groupSymbol_len = len(data__display__groupSymbol)
+    if data__display__groupSymbol_len < 1:
+        raise Refused
+    if data__display__groupSymbol_len > 25:
+        raise Refused
+    data__display__jobName = data__display['jobName']
+    if not isinstance(data__display__jobName, str):
+        raise Refused
+    data__display__jobName_len = len(data__display__jobName)
+    if data__display__jobName_len < 1:
+        raise Refused
+    if data__display__jobName_len > 140:
+        raise Refused
+    if 'groupName' in data__display:
+        data__display_known += 1
+        data__display__groupName = data__display['groupName']
+        if not isinstance(data__display__groupName, str):
+            raise Refused
+        data__display__groupName_len = len(data__display__groupName)
+        if data__display__groupName_len < 1:
+            raise Refused
+        if data__display__groupName_len > 255:
+            raise Refused
+    if len(data__display) != data__display_known:
+        raise Refused
+    data__state = data['state']
+    if not isinstance(data__state, str):
+        raise Refused
+    if not (isinstance(data__state, str) and data__state == 'unscheduled' or (isinstance(data__state, str) and data__state == 'pending') or (isinstance(data__state, str) and data__state == 'running') or (isinstance(data__state, str) and data__state == 'completed')):
+        raise Refused
+    if 'result' in data:
+        data_known += 1
+        data__result = data['result']
+        if not isinstance(data__result, str):
+            raise Refused
+        if not (isinstance(data__result, str) and data__result == 'success' or (isinstance(data__result, str) and data__result == 'fail') or (isinstance(data__result, str) and data__result == 'exception') or (isinstance(data__result, str) and data__result == 'retry') or (isinstance(data__result, str) and data__result == 'canceled') or (isinstance(data__result, str) and data__result == 'superseded') or (isinstance(data__result, str) and data__result == 'unknown')):
+            raise Refused
+    data__jobKind = data['jobKind']
+    if not isinstance(data__jobKind, str):
+        raise Refused
+    if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+        raise Refused
+    if 'tier' in data:
+        data_known += 1
+        data__tier = data['tier']
+        if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            raise Refused
+        if data__tier < 1:
+            raise Refused
+        if data__tier > 3:
+            raise Refused
+    if 'coalesced' in data:
+        data_known += 1
+        data__coalesced = data['coalesced']
+        if not isinstance(data__coalesced, (list, tuple)):
+            raise Refused
+        data__coalesced_len = len(data__coalesced)
+        for data__coalesced_x, data__coalesced_item in enumerate(data__coalesced):
+            if not isinstance(data__coalesced_item, str):
+                raise Refused
+            data__coalesced_item_len = len(data__coalesced_item)
+            if data__coalesced_item_len < 1:
+                raise Refused
+            if data__coalesced_item_len > 50:
+                raise Refused
+            if not SEARCH_3(data__coalesced_item):
+                raise Refused
+    if 'timeScheduled' in data:
+        data_known += 1
+        data__timeScheduled = data['timeScheduled']
+        if not isinstance(data__timeScheduled, str):
+            raise Refused
+    if 'timeStarted' in data:
+        data_known += 1
+        data__timeStarted = data['timeStarted']
+        if not isinstance(data__timeStarted, str):
+            raise Refused
+    if 'timeCompleted' in data:
+        data_known += 1
+        data__timeCompleted = data['timeCompleted']
+        if not isinstance(data__timeCompleted, str):
+            raise Refused
+    if 'labels' in data:
+        data_known += 1
+        data__labels = data['labels']
+        if not isinstance(data__labels, (list, tuple)):
+            raise Refused
+        data__labels_len = len(data__labels)
+        for data__labels_x, data__labels_item in enumerate(data__labels):
+            if not isinstance(data__labels_item, str):
+                raise Refused
+            data__labels_item_len = len(data__labels_item)
+            if data__labels_item_len < 1:
+                raise Refused
+            if data__labels_item_len > 50:
+                raise Refused
+            if not SEARCH_1(data__labels_item):
+                raise Refused
+    if 'owner' in data:
+        data_known += 1
+        data__owner = data['owner']
+        if not isinstance(data__owner, str):
+            raise Refused
+        data__owner_len = len(data__owner)
+        if data__owner_len < 1:
+            raise Refused
+        if data__owner_len > 50:
+            raise Refused
+    if 'reason' in data:
+        data_known += 1
+        data__reason = data['reason']
+        if not isinstance(data__reason, str):
+            raise Refused
+        data__reason_len = len(data__reason)
+        if data__reason_len < 1:
+            raise Refused
+        if data__reason_len > 125:
+            raise Refused
+    if 'productName' in data:
+        data_known += 1
+        data__productName = data['productName']
+        if not isinstance(data__productName, str):
+            raise Refused
+        data__productName_len = len(data__productName)
+        if data__productName_len < 1:
+            raise Refused
+        if data__productName_len > 125:
+            raise Refused
+    if 'buildMachine' in data:
+        data_known += 1
+        data__buildMachine = data['buildMachine']
+        treeherder___definitions_0(data__buildMachine)
+    if 'runMachine' in data:
+        data_known += 1
+        data__runMachine = data['runMachine']
+        treeherder___definitions_0(data__runMachine)
+    if 'jobInfo' in data:
+        data_known += 1
+        data__jobInfo = data['jobInfo']
+        if not isinstance(data__jobInfo, dict):
+            raise Refused
+        data__jobInfo_known = 0
+        if 'summary' in data__jobInfo:
+            data__jobInfo_known += 1
+            data__jobInfo__summary = data__jobInfo['summary']
+            if not isinstance(data__jobInfo__summary, str):
+                raise Refused
+        if 'links' in data__jobInfo:
+            data__jobInfo_known += 1
+            data__jobInfo__links = data__jobInfo['links']
+            if not isinstance(data__jobInfo__links, (list, tuple)):
+                raise Refused
+            data__jobInfo__links_len = len(data__jobInfo__links)
+            for data__jobInfo__links_x, data__jobInfo__links_item in enumerate(data__jobInfo__links):
+                if not isinstance(data__jobInfo__links_item, dict):
+                    raise Refused
+                if 'url' not in data__jobInfo__links_item or 'linkText' not in data__jobInfo__links_item or 'label' not in data__jobInfo__links_item:
+                    raise Refused
+                data__jobInfo__links_item_known = 3
+                data__jobInfo__links_item__url = data__jobInfo__links_item['url']
+                if not isinstance(data__jobInfo__links_item__url, str):
+                    raise Refused
+                data__jobInfo__links_item__url_len = len(data__jobInfo__links_item__url)
+                if data__jobInfo__links_item__url_len > 512:
+                    raise Refused
+                data__jobInfo__links_item__linkText = data__jobInfo__links_item['linkText']
+                if not isinstance(data__jobInfo__links_item__linkText, str):
+                    raise Refused
+                data__jobInfo__links_item__linkText_len = len(data__jobInfo__links_item__linkText)
+                if data__jobInfo__links_item__linkText_len < 1:
+                    raise Refused
+                if data__jobInfo__links_item__linkText_len > 125:
+                    raise Refused
+                data__jobInfo__links_item__label = data__jobInfo__links_item['label']
+                if not isinstance(data__jobInfo__links_item__label, str):
+                    raise Refused
+                data__jobInfo__links_item__label_len = len(data__jobInfo__links_item__label)
+                if data__jobInfo__links_item__label_len < 1:
+                    raise Refused
+                if data__jobInfo__links_item__label_len > 70:
+                    raise Refused
+                if len(data__jobInfo__links_item) != data__jobInfo__links_item_known:
+                    raise Refused
+        if len(data__jobInfo) != data__jobInfo_known:
+            raise Refused
+    if 'logs' in data:
+        data_known += 1
+        data__logs = data['logs']
+        if not isinstance(data__logs, (list, tuple)):
+            raise Refused
+        data__logs_len = len(data__logs)
+        for data__logs_x, data__logs_item in enumerate(data__logs):
+            if not isinstance(data__logs_item, dict):
+                raise Refused
+            if 'url' not in data__logs_item or 'name' not in data__logs_item:
+                raise Refused
+            data__logs_item_known = 2
+            data__logs_item__url = data__logs_item['url']
+            if not isinstance(data__logs_item__url, str):
+                raise Refused
+            data__logs_item__url_len = len(data__logs_item__url)
+            if data__logs_item__url_len < 1:
+                raise Refused
+            if data__logs_item__url_len > 255:
+                raise Refused
+            data__logs_item__name = data__logs_item['name']
+            if not isinstance(data__logs_item__name, str):
+                raise Refused
+            data__logs_item__name_len = len(data__logs_item__name)
+            if data__logs_item__name_len < 1:
+                raise Refused
+            if data__logs_item__name_len > 50:
+                raise Refused
+            if len(data__logs_item) != data__logs_item_known:
+                raise Refused
+    data__version = data['version']
+    if not isinstance(data__version, int) and (not (isinstance(data__version, float) and data__version.is_integer())) or isinstance(data__version, bool):
+        raise Refused
+    if not (isinstance(data__version, (int, float)) and (not isinstance(data__version, bool)) and (data__version == 1)):
+        raise Refused
+    if len(data) != data_known:
+        raise Refused
     return data
 
 def treeherder___definitions_0(data):
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not treeherder_names_5 <= data.keys()
-        if data__missing_keys:
+    if 'platform' not in data or 'os' not in data or 'architecture' not in data:
+        raise Refused
+    data_known = 3
+    if 'name' in data:
+        data_known += 1
+        data__name = data['name']
+        if not isinstance(data__name, str):
             raise Refused
-        data_keys = set(data.keys())
-        if 'name' in data_keys:
-            data_keys.remove('name')
-            data__name = data['name']
-            if not isinstance(data__name, str):
-                raise Refused
-            if isinstance(data__name, str):
-                data__name_len = len(data__name)
-                if data__name_len < 1:
-                    raise Refused
-                if data__name_len > 50:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__name):
-                    raise Refused
-        if 'platform' in data_keys:
-            data_keys.remove('platform')
-            data__platform = data['platform']
-            if not isinstance(data__platform, str):
-                raise Refused
-            if isinstance(data__platform, str):
-                data__platform_len = len(data__platform)
-                if data__platform_len < 1:
-                    raise Refused
-                if data__platform_len > 100:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__platform):
-                    raise Refused
-        if 'os' in data_keys:
-            data_keys.remove('os')
-            data__os = data['os']
-            if not isinstance(data__os, str):
-                raise Refused
-            if isinstance(data__os, str):
-                data__os_len = len(data__os)
-                if data__os_len < 1:
-                    raise Refused
-                if data__os_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__os):
-                    raise Refused
-        if 'architecture' in data_keys:
-            data_keys.remove('architecture')
-            data__architecture = data['architecture']
-            if not isinstance(data__architecture, str):
-                raise Refused
-            if isinstance(data__architecture, str):
-                data__architecture_len = len(data__architecture)
-                if data__architecture_len < 1:
-                    raise Refused
-                if data__architecture_len > 25:
-                    raise Refused
-                if not REGEX_PATTERNS['^[\\w-]+(?=\\n?\\Z)'].search(data__architecture):
-                    raise Refused
-        if data_keys:
+        data__name_len = len(data__name)
+        if data__name_len < 1:
             raise Refused
+        if data__name_len > 50:
+            raise Refused
+        if not SEARCH_1(data__name):
+            raise Refused
+    data__platform = data['platform']
+    if not isinstance(data__platform, str):
+        raise Refused
+    data__platform_len = len(data__platform)
+    if data__platform_len < 1:
+        raise Refused
+    if data__platform_len > 100:
+        raise Refused
+    if not SEARCH_1(data__platform):
+        raise Refused
+    data__os = data['os']
+    if not isinstance(data__os, str):
+        raise Refused
+    data__os_len = len(data__os)
+    if data__os_len < 1:
+        raise Refused
+    if data__os_len > 25:
+        raise Refused
+    if not SEARCH_1(data__os):
+        raise Refused
+    data__architecture = data['architecture']
+    if not isinstance(data__architecture, str):
+        raise Refused
+    data__architecture_len = len(data__architecture)
+    if data__architecture_len < 1:
+        raise Refused
+    if data__architecture_len > 25:
+        raise Refused
+    if not SEARCH_1(data__architecture):
+        raise Refused
+    if len(data) != data_known:
+        raise Refused
     return data
 
 YAML = (

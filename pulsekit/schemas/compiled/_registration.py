@@ -1,9 +1,8 @@
 """The shipped schema 'registration', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
-from pulsekit.schemas.runtime import Patterns, Refused
+from pulsekit.schemas.runtime import Refused, searcher
 NoneType = type(None)
-REGEX_PATTERNS = Patterns()
-strict_names_0 = frozenset(['exchange', 'projects'])
+SEARCH_0 = searcher('^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+(?=\\n?\\Z)')
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
@@ -18,13 +17,11 @@ def strict(data):
         try:
             if not isinstance(data, (list, tuple)):
                 raise Refused
-            data_is_list = isinstance(data, (list, tuple))
-            if data_is_list:
-                data_len = len(data)
-                if data_len < 1:
-                    raise Refused
-                for data_x, data_item in enumerate(data):
-                    strict___definitions_0(data_item)
+            data_len = len(data)
+            if data_len < 1:
+                raise Refused
+            for data_x, data_item in enumerate(data):
+                strict___definitions_0(data_item)
             data_any_of_count1 += 1
         except (Refused,):
             pass
@@ -35,54 +32,42 @@ def strict(data):
 def strict___definitions_0(data):
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not strict_names_0 <= data.keys()
-        if data__missing_keys:
-            raise Refused
-        data_keys = set(data.keys())
-        if 'exchange' in data_keys:
-            data_keys.remove('exchange')
-            data__exchange = data['exchange']
-            if not isinstance(data__exchange, str):
-                raise Refused
-            if isinstance(data__exchange, str):
-                data__exchange_len = len(data__exchange)
-                if data__exchange_len > 255:
-                    raise Refused
-                if not REGEX_PATTERNS['^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+(?=\\n?\\Z)'].search(data__exchange):
-                    raise Refused
-        if 'destinations' in data_keys:
-            data_keys.remove('destinations')
-            data__destinations = data['destinations']
-            strict___definitions_1(data__destinations)
-        if 'projects' in data_keys:
-            data_keys.remove('projects')
-            data__projects = data['projects']
-            strict___definitions_1(data__projects)
-        if data_keys:
-            raise Refused
+    if 'exchange' not in data or 'projects' not in data:
+        raise Refused
+    data_known = 2
+    data__exchange = data['exchange']
+    if not isinstance(data__exchange, str):
+        raise Refused
+    data__exchange_len = len(data__exchange)
+    if data__exchange_len > 255:
+        raise Refused
+    if not SEARCH_0(data__exchange):
+        raise Refused
+    if 'destinations' in data:
+        data_known += 1
+        data__destinations = data['destinations']
+        strict___definitions_1(data__destinations)
+    data__projects = data['projects']
+    strict___definitions_1(data__projects)
+    if len(data) != data_known:
+        raise Refused
     return data
 
 def strict___definitions_1(data):
     if not isinstance(data, (list, tuple)):
         raise Refused
-    data_is_list = isinstance(data, (list, tuple))
-    if data_is_list:
-        data_len = len(data)
-        if data_len < 1:
+    data_len = len(data)
+    if data_len < 1:
+        raise Refused
+    for data_x, data_item in enumerate(data):
+        if not isinstance(data_item, str):
             raise Refused
-        for data_x, data_item in enumerate(data):
-            if not isinstance(data_item, str):
-                raise Refused
-            if isinstance(data_item, str):
-                data_item_len = len(data_item)
-                if data_item_len < 1:
-                    raise Refused
-                if data_item_len > 255:
-                    raise Refused
+        data_item_len = len(data_item)
+        if data_item_len < 1:
+            raise Refused
+        if data_item_len > 255:
+            raise Refused
     return data
-treeherder_names_0 = frozenset(['exchange', 'projects'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
@@ -97,13 +82,11 @@ def treeherder(data):
         try:
             if not isinstance(data, (list, tuple)):
                 raise Refused
-            data_is_list = isinstance(data, (list, tuple))
-            if data_is_list:
-                data_len = len(data)
-                if data_len < 1:
-                    raise Refused
-                for data_x, data_item in enumerate(data):
-                    treeherder___definitions_0(data_item)
+            data_len = len(data)
+            if data_len < 1:
+                raise Refused
+            for data_x, data_item in enumerate(data):
+                treeherder___definitions_0(data_item)
             data_any_of_count1 += 1
         except (Refused,):
             pass
@@ -114,52 +97,41 @@ def treeherder(data):
 def treeherder___definitions_0(data):
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not treeherder_names_0 <= data.keys()
-        if data__missing_keys:
-            raise Refused
-        data_keys = set(data.keys())
-        if 'exchange' in data_keys:
-            data_keys.remove('exchange')
-            data__exchange = data['exchange']
-            if not isinstance(data__exchange, str):
-                raise Refused
-            if isinstance(data__exchange, str):
-                data__exchange_len = len(data__exchange)
-                if data__exchange_len > 255:
-                    raise Refused
-                if not REGEX_PATTERNS['^exchange/[a-zA-Z][a-zA-Z0-9._-]*/.+(?=\\n?\\Z)'].search(data__exchange):
-                    raise Refused
-        if 'destinations' in data_keys:
-            data_keys.remove('destinations')
-            data__destinations = data['destinations']
-            treeherder___definitions_1(data__destinations)
-        if 'projects' in data_keys:
-            data_keys.remove('projects')
-            data__projects = data['projects']
-            treeherder___definitions_1(data__projects)
-        if data_keys:
-            raise Refused
+    if 'exchange' not in data or 'projects' not in data:
+        raise Refused
+    data_known = 2
+    data__exchange = data['exchange']
+    if not isinstance(data__exchange, str):
+        raise Refused
+    data__exchange_len = len(data__exchange)
+    if data__exchange_len > 255:
+        raise Refused
+    if not SEARCH_0(data__exchange):
+        raise Refused
+    if 'destinations' in data:
+        data_known += 1
+        data__destinations = data['destinations']
+        treeherder___definitions_1(data__destinations)
+    data__projects = data['projects']
+    treeherder___definitions_1(data__projects)
+    if len(data) != data_known:
+        raise Refused
     return data
 
 def treeherder___definitions_1(data):
     if not isinstance(data, (list, tuple)):
         raise Refused
-    data_is_list = isinstance(data, (list, tuple))
-    if data_is_list:
-        data_len = len(data)
-        if data_len < 1:
+    data_len = len(data)
+    if data_len < 1:
+        raise Refused
+    for data_x, data_item in enumerate(data):
+        if not isinstance(data_item, str):
             raise Refused
-        for data_x, data_item in enumerate(data):
-            if not isinstance(data_item, str):
-                raise Refused
-            if isinstance(data_item, str):
-                data_item_len = len(data_item)
-                if data_item_len < 1:
-                    raise Refused
-                if data_item_len > 255:
-                    raise Refused
+        data_item_len = len(data_item)
+        if data_item_len < 1:
+            raise Refused
+        if data_item_len > 255:
+            raise Refused
     return data
 
 YAML = (

@@ -1,321 +1,257 @@
 """The shipped schema 'treeherder-task', made by `python -m pulsekit.schemas.compiled`; every change is lost."""
 
-from pulsekit.schemas.runtime import Patterns, Refused
+from pulsekit.schemas.runtime import Refused, searcher
 NoneType = type(None)
-REGEX_PATTERNS = Patterns()
-strict_names_0 = frozenset(['symbol'])
-strict_names_1 = frozenset(['platform'])
+SEARCH_0 = searcher('^[A-Za-z0-9_-]+(?=\\n?\\Z)')
 
 def strict(data):
     """Raise `Refused` unless the payload is valid."""
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not strict_names_0 <= data.keys()
-        if data__missing_keys:
+    if 'symbol' not in data:
+        raise Refused
+    data_known = 1
+    data__symbol = data['symbol']
+    if not isinstance(data__symbol, str):
+        raise Refused
+    data__symbol_len = len(data__symbol)
+    if data__symbol_len < 0:
+        raise Refused
+    if data__symbol_len > 25:
+        raise Refused
+    if 'groupSymbol' in data:
+        data__groupSymbol = data['groupSymbol']
+        if not isinstance(data__groupSymbol, str):
             raise Refused
-        data_keys = set(data.keys())
-        if 'symbol' in data_keys:
-            data_keys.remove('symbol')
-            data__symbol = data['symbol']
-            if not isinstance(data__symbol, str):
+        data__groupSymbol_len = len(data__groupSymbol)
+        if data__groupSymbol_len < 1:
+            raise Refused
+        if data__groupSymbol_len > 25:
+            raise Refused
+    if 'groupName' in data:
+        data__groupName = data['groupName']
+        if not isinstance(data__groupName, str):
+            raise Refused
+        data__groupName_len = len(data__groupName)
+        if data__groupName_len < 1:
+            raise Refused
+        if data__groupName_len > 255:
+            raise Refused
+    if 'machine' in data:
+        data__machine = data['machine']
+        if not isinstance(data__machine, dict):
+            raise Refused
+        if 'platform' not in data__machine:
+            raise Refused
+        data__machine_known = 1
+        data__machine__platform = data__machine['platform']
+        if not isinstance(data__machine__platform, str):
+            raise Refused
+        data__machine__platform_len = len(data__machine__platform)
+        if data__machine__platform_len < 1:
+            raise Refused
+        if data__machine__platform_len > 50:
+            raise Refused
+        if not SEARCH_0(data__machine__platform):
+            raise Refused
+        if 'os' in data__machine:
+            data__machine_known += 1
+            data__machine__os = data__machine['os']
+            if not isinstance(data__machine__os, str):
                 raise Refused
-            if isinstance(data__symbol, str):
-                data__symbol_len = len(data__symbol)
-                if data__symbol_len < 0:
-                    raise Refused
-                if data__symbol_len > 25:
-                    raise Refused
-        if 'groupSymbol' in data_keys:
-            data_keys.remove('groupSymbol')
-            data__groupSymbol = data['groupSymbol']
-            if not isinstance(data__groupSymbol, str):
+            data__machine__os_len = len(data__machine__os)
+            if data__machine__os_len < 1:
                 raise Refused
-            if isinstance(data__groupSymbol, str):
-                data__groupSymbol_len = len(data__groupSymbol)
-                if data__groupSymbol_len < 1:
-                    raise Refused
-                if data__groupSymbol_len > 25:
-                    raise Refused
-        if 'groupName' in data_keys:
-            data_keys.remove('groupName')
-            data__groupName = data['groupName']
-            if not isinstance(data__groupName, str):
+            if data__machine__os_len > 25:
                 raise Refused
-            if isinstance(data__groupName, str):
-                data__groupName_len = len(data__groupName)
-                if data__groupName_len < 1:
-                    raise Refused
-                if data__groupName_len > 255:
-                    raise Refused
-        if 'machine' in data_keys:
-            data_keys.remove('machine')
-            data__machine = data['machine']
-            if not isinstance(data__machine, dict):
+            if not SEARCH_0(data__machine__os):
                 raise Refused
-            data__machine_is_dict = isinstance(data__machine, dict)
-            if data__machine_is_dict:
-                data__machine__missing_keys = not strict_names_1 <= data__machine.keys()
-                if data__machine__missing_keys:
-                    raise Refused
-                data__machine_keys = set(data__machine.keys())
-                if 'platform' in data__machine_keys:
-                    data__machine_keys.remove('platform')
-                    data__machine__platform = data__machine['platform']
-                    if not isinstance(data__machine__platform, str):
-                        raise Refused
-                    if isinstance(data__machine__platform, str):
-                        data__machine__platform_len = len(data__machine__platform)
-                        if data__machine__platform_len < 1:
-                            raise Refused
-                        if data__machine__platform_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__platform):
-                            raise Refused
-                if 'os' in data__machine_keys:
-                    data__machine_keys.remove('os')
-                    data__machine__os = data__machine['os']
-                    if not isinstance(data__machine__os, str):
-                        raise Refused
-                    if isinstance(data__machine__os, str):
-                        data__machine__os_len = len(data__machine__os)
-                        if data__machine__os_len < 1:
-                            raise Refused
-                        if data__machine__os_len > 25:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__os):
-                            raise Refused
-                if 'architecture' in data__machine_keys:
-                    data__machine_keys.remove('architecture')
-                    data__machine__architecture = data__machine['architecture']
-                    if not isinstance(data__machine__architecture, str):
-                        raise Refused
-                    if isinstance(data__machine__architecture, str):
-                        data__machine__architecture_len = len(data__machine__architecture)
-                        if data__machine__architecture_len < 1:
-                            raise Refused
-                        if data__machine__architecture_len > 25:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__architecture):
-                            raise Refused
-                if data__machine_keys:
-                    raise Refused
-        if 'labels' in data_keys:
-            data_keys.remove('labels')
-            data__labels = data['labels']
-            if not isinstance(data__labels, (list, tuple)):
+        if 'architecture' in data__machine:
+            data__machine_known += 1
+            data__machine__architecture = data__machine['architecture']
+            if not isinstance(data__machine__architecture, str):
                 raise Refused
-            data__labels_is_list = isinstance(data__labels, (list, tuple))
-            if data__labels_is_list:
-                data__labels_len = len(data__labels)
-                for data__labels_x, data__labels_item in enumerate(data__labels):
-                    if not isinstance(data__labels_item, str):
-                        raise Refused
-                    if isinstance(data__labels_item, str):
-                        data__labels_item_len = len(data__labels_item)
-                        if data__labels_item_len < 1:
-                            raise Refused
-                        if data__labels_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__labels_item):
-                            raise Refused
-        if 'tier' in data_keys:
-            data_keys.remove('tier')
-            data__tier = data['tier']
-            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            data__machine__architecture_len = len(data__machine__architecture)
+            if data__machine__architecture_len < 1:
                 raise Refused
-            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
-                if data__tier < 1:
-                    raise Refused
-                if data__tier > 3:
-                    raise Refused
-        if 'jobKind' in data_keys:
-            data_keys.remove('jobKind')
-            data__jobKind = data['jobKind']
-            if not isinstance(data__jobKind, str):
+            if data__machine__architecture_len > 25:
                 raise Refused
-            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+            if not SEARCH_0(data__machine__architecture):
                 raise Refused
-        if 'reason' in data_keys:
-            data_keys.remove('reason')
-            data__reason = data['reason']
-            if not isinstance(data__reason, str):
+        if len(data__machine) != data__machine_known:
+            raise Refused
+    if 'labels' in data:
+        data__labels = data['labels']
+        if not isinstance(data__labels, (list, tuple)):
+            raise Refused
+        data__labels_len = len(data__labels)
+        for data__labels_x, data__labels_item in enumerate(data__labels):
+            if not isinstance(data__labels_item, str):
                 raise Refused
-            if isinstance(data__reason, str):
-                data__reason_len = len(data__reason)
-                if data__reason_len < 1:
-                    raise Refused
-                if data__reason_len > 125:
-                    raise Refused
-        if 'productName' in data_keys:
-            data_keys.remove('productName')
-            data__productName = data['productName']
-            if not isinstance(data__productName, str):
+            data__labels_item_len = len(data__labels_item)
+            if data__labels_item_len < 1:
                 raise Refused
-            if isinstance(data__productName, str):
-                data__productName_len = len(data__productName)
-                if data__productName_len < 1:
-                    raise Refused
-                if data__productName_len > 125:
-                    raise Refused
+            if data__labels_item_len > 50:
+                raise Refused
+            if not SEARCH_0(data__labels_item):
+                raise Refused
+    if 'tier' in data:
+        data__tier = data['tier']
+        if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            raise Refused
+        if data__tier < 1:
+            raise Refused
+        if data__tier > 3:
+            raise Refused
+    if 'jobKind' in data:
+        data__jobKind = data['jobKind']
+        if not isinstance(data__jobKind, str):
+            raise Refused
+        if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+            raise Refused
+    if 'reason' in data:
+        data__reason = data['reason']
+        if not isinstance(data__reason, str):
+            raise Refused
+        data__reason_len = len(data__reason)
+        if data__reason_len < 1:
+            raise Refused
+        if data__reason_len > 125:
+            raise Refused
+    if 'productName' in data:
+        data__productName = data['productName']
+        if not isinstance(data__productName, str):
+            raise Refused
+        data__productName_len = len(data__productName)
+        if data__productName_len < 1:
+            raise Refused
+        if data__productName_len > 125:
+            raise Refused
     return data
-treeherder_names_0 = frozenset(['symbol'])
-treeherder_names_1 = frozenset(['platform'])
 
 def treeherder(data):
     """Raise `Refused` unless the payload is valid."""
     if not isinstance(data, dict):
         raise Refused
-    data_is_dict = isinstance(data, dict)
-    if data_is_dict:
-        data__missing_keys = not treeherder_names_0 <= data.keys()
-        if data__missing_keys:
+    if 'symbol' not in data:
+        raise Refused
+    data_known = 1
+    data__symbol = data['symbol']
+    if not isinstance(data__symbol, str):
+        raise Refused
+    data__symbol_len = len(data__symbol)
+    if data__symbol_len < 0:
+        raise Refused
+    if data__symbol_len > 25:
+        raise Refused
+    if 'groupSymbol' in data:
+        data__groupSymbol = data['groupSymbol']
+        if not isinstance(data__groupSymbol, str):
             raise Refused
-        data_keys = set(data.keys())
-        if 'symbol' in data_keys:
-            data_keys.remove('symbol')
-            data__symbol = data['symbol']
-            if not isinstance(data__symbol, str):
+        data__groupSymbol_len = len(data__groupSymbol)
+        if data__groupSymbol_len < 1:
+            raise Refused
+        if data__groupSymbol_len > 25:
+            raise Refused
+    if 'groupName' in data:
+        data__groupName = data['groupName']
+        if not isinstance(data__groupName, str):
+            raise Refused
+        data__groupName_len = len(data__groupName)
+        if data__groupName_len < 1:
+            raise Refused
+        if data__groupName_len > 255:
+            raise Refused
+    if 'machine' in data:
+        data__machine = data['machine']
+        if not isinstance(data__machine, dict):
+            raise Refused
+        if 'platform' not in data__machine:
+            raise Refused
+        data__machine_known = 1
+        data__machine__platform = data__machine['platform']
+        if not isinstance(data__machine__platform, str):
+            raise Refused
+        data__machine__platform_len = len(data__machine__platform)
+        if data__machine__platform_len < 1:
+            raise Refused
+        if data__machine__platform_len > 50:
+            raise Refused
+        if not SEARCH_0(data__machine__platform):
+            raise Refused
+        if 'os' in data__machine:
+            data__machine_known += 1
+            data__machine__os = data__machine['os']
+            if not isinstance(data__machine__os, str):
                 raise Refused
-            if isinstance(data__symbol, str):
-                data__symbol_len = len(data__symbol)
-                if data__symbol_len < 0:
-                    raise Refused
-                if data__symbol_len > 25:
-                    raise Refused
-        if 'groupSymbol' in data_keys:
-            data_keys.remove('groupSymbol')
-            data__groupSymbol = data['groupSymbol']
-            if not isinstance(data__groupSymbol, str):
+            data__machine__os_len = len(data__machine__os)
+            if data__machine__os_len < 1:
                 raise Refused
-            if isinstance(data__groupSymbol, str):
-                data__groupSymbol_len = len(data__groupSymbol)
-                if data__groupSymbol_len < 1:
-                    raise Refused
-                if data__groupSymbol_len > 25:
-                    raise Refused
-        if 'groupName' in data_keys:
-            data_keys.remove('groupName')
-            data__groupName = data['groupName']
-            if not isinstance(data__groupName, str):
+            if data__machine__os_len > 25:
                 raise Refused
-            if isinstance(data__groupName, str):
-                data__groupName_len = len(data__groupName)
-                if data__groupName_len < 1:
-                    raise Refused
-                if data__groupName_len > 255:
-                    raise Refused
-        if 'machine' in data_keys:
-            data_keys.remove('machine')
-            data__machine = data['machine']
-            if not isinstance(data__machine, dict):
+            if not SEARCH_0(data__machine__os):
                 raise Refused
-            data__machine_is_dict = isinstance(data__machine, dict)
-            if data__machine_is_dict:
-                data__machine__missing_keys = not treeherder_names_1 <= data__machine.keys()
-                if data__machine__missing_keys:
-                    raise Refused
-                data__machine_keys = set(data__machine.keys())
-                if 'platform' in data__machine_keys:
-                    data__machine_keys.remove('platform')
-                    data__machine__platform = data__machine['platform']
-                    if not isinstance(data__machine__platform, str):
-                        raise Refused
-                    if isinstance(data__machine__platform, str):
-                        data__machine__platform_len = len(data__machine__platform)
-                        if data__machine__platform_len < 1:
-                            raise Refused
-                        if data__machine__platform_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__platform):
-                            raise Refused
-                if 'os' in data__machine_keys:
-                    data__machine_keys.remove('os')
-                    data__machine__os = data__machine['os']
-                    if not isinstance(data__machine__os, str):
-                        raise Refused
-                    if isinstance(data__machine__os, str):
-                        data__machine__os_len = len(data__machine__os)
-                        if data__machine__os_len < 1:
-                            raise Refused
-                        if data__machine__os_len > 25:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__os):
-                            raise Refused
-                if 'architecture' in data__machine_keys:
-                    data__machine_keys.remove('architecture')
-                    data__machine__architecture = data__machine['architecture']
-                    if not isinstance(data__machine__architecture, str):
-                        raise Refused
-                    if isinstance(data__machine__architecture, str):
-                        data__machine__architecture_len = len(data__machine__architecture)
-                        if data__machine__architecture_len < 1:
-                            raise Refused
-                        if data__machine__architecture_len > 25:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__machine__architecture):
-                            raise Refused
-                if data__machine_keys:
-                    raise Refused
-        if 'labels' in data_keys:
-            data_keys.remove('labels')
-            data__labels = data['labels']
-            if not isinstance(data__labels, (list, tuple)):
+        if 'architecture' in data__machine:
+            data__machine_known += 1
+            data__machine__architecture = data__machine['architecture']
+            if not isinstance(data__machine__architecture, str):
                 raise Refused
-            data__labels_is_list = isinstance(data__labels, (list, tuple))
-            if data__labels_is_list:
-                data__labels_len = len(data__labels)
-                for data__labels_x, data__labels_item in enumerate(data__labels):
-                    if not isinstance(data__labels_item, str):
-                        raise Refused
-                    if isinstance(data__labels_item, str):
-                        data__labels_item_len = len(data__labels_item)
-                        if data__labels_item_len < 1:
-                            raise Refused
-                        if data__labels_item_len > 50:
-                            raise Refused
-                        if not REGEX_PATTERNS['^[A-Za-z0-9_-]+(?=\\n?\\Z)'].search(data__labels_item):
-                            raise Refused
-        if 'tier' in data_keys:
-            data_keys.remove('tier')
-            data__tier = data['tier']
-            if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            data__machine__architecture_len = len(data__machine__architecture)
+            if data__machine__architecture_len < 1:
                 raise Refused
-            if isinstance(data__tier, (int, float)) and (not isinstance(data__tier, bool)):
-                if data__tier < 1:
-                    raise Refused
-                if data__tier > 3:
-                    raise Refused
-        if 'jobKind' in data_keys:
-            data_keys.remove('jobKind')
-            data__jobKind = data['jobKind']
-            if not isinstance(data__jobKind, str):
+            if data__machine__architecture_len > 25:
                 raise Refused
-            if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+            if not SEARCH_0(data__machine__architecture):
                 raise Refused
-        if 'reason' in data_keys:
-            data_keys.remove('reason')
-            data__reason = data['reason']
-            if not isinstance(data__reason, str):
+        if len(data__machine) != data__machine_known:
+            raise Refused
+    if 'labels' in data:
+        data__labels = data['labels']
+        if not isinstance(data__labels, (list, tuple)):
+            raise Refused
+        data__labels_len = len(data__labels)
+        for data__labels_x, data__labels_item in enumerate(data__labels):
+            if not isinstance(data__labels_item, str):
                 raise Refused
-            if isinstance(data__reason, str):
-                data__reason_len = len(data__reason)
-                if data__reason_len < 1:
-                    raise Refused
-                if data__reason_len > 125:
-                    raise Refused
-        if 'productName' in data_keys:
-            data_keys.remove('productName')
-            data__productName = data['productName']
-            if not isinstance(data__productName, str):
+            data__labels_item_len = len(data__labels_item)
+            if data__labels_item_len < 1:
                 raise Refused
-            if isinstance(data__productName, str):
-                data__productName_len = len(data__productName)
-                if data__productName_len < 1:
-                    raise Refused
-                if data__productName_len > 125:
-                    raise Refused
+            if data__labels_item_len > 50:
+                raise Refused
+            if not SEARCH_0(data__labels_item):
+                raise Refused
+    if 'tier' in data:
+        data__tier = data['tier']
+        if not isinstance(data__tier, int) and (not (isinstance(data__tier, float) and data__tier.is_integer())) or isinstance(data__tier, bool):
+            raise Refused
+        if data__tier < 1:
+            raise Refused
+        if data__tier > 3:
+            raise Refused
+    if 'jobKind' in data:
+        data__jobKind = data['jobKind']
+        if not isinstance(data__jobKind, str):
+            raise Refused
+        if not (isinstance(data__jobKind, str) and data__jobKind == 'build' or (isinstance(data__jobKind, str) and data__jobKind == 'test') or (isinstance(data__jobKind, str) and data__jobKind == 'other')):
+            raise Refused
+    if 'reason' in data:
+        data__reason = data['reason']
+        if not isinstance(data__reason, str):
+            raise Refused
+        data__reason_len = len(data__reason)
+        if data__reason_len < 1:
+            raise Refused
+        if data__reason_len > 125:
+            raise Refused
+    if 'productName' in data:
+        data__productName = data['productName']
+        if not isinstance(data__productName, str):
+            raise Refused
+        data__productName_len = len(data__productName)
+        if data__productName_len < 1:
+            raise Refused
+        if data__productName_len > 125:
+            raise Refused
     return data
 
 YAML = (
