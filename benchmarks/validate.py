@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.stage import Stage
-    from pulsekit.schemas.schema import Profile
+    from pulsekit.schemas.profiles import Profile
 
 __all__ = ["PART"]
 

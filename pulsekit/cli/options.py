@@ -15,7 +15,7 @@ from typer.core import TyperOption
 from pulsekit._config.target import Target
 from pulsekit.bindings.rules import Rule
 from pulsekit.cli.output.output import Format
-from pulsekit.schemas.schema import Profile
+from pulsekit.schemas.profiles import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from pulsekit.records.payload import OpenedPayload
     from pulsekit.records.record import Record
     from pulsekit.schemas.edits import Edits
-    from pulsekit.schemas.schema import Profile, Schema
+    from pulsekit.schemas.profiles import Profile
+    from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder.placed import Placed, PlacedVerdict
     from pulsekit.treeherder.verdict import Judge
 

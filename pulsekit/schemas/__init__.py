@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from pulsekit._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from pulsekit.schemas.schema import PROFILES, Profile, Schema, load_schema, schema_names
+    from pulsekit.schemas.profiles import PROFILES, Profile
+    from pulsekit.schemas.schema import Schema, load_schema, schema_names
 
 __all__ = ["PROFILES", "Profile", "Schema", "load_schema", "schema_names"]
 
-__getattr__, __dir__ = lazy_names(__name__, {"schema": "PROFILES Profile Schema load_schema schema_names"})
+__getattr__, __dir__ = lazy_names(
+    __name__, {"profiles": "PROFILES Profile", "schema": "Schema load_schema schema_names"}
+)

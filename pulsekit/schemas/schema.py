@@ -4,8 +4,7 @@
     schema.check(job)               # raises InvalidPayload with all problems
     schema.problems(document)       # the same as a list, with line and column if the payload was parsed from text
 
-There are two profiles. `treeherder` gives the verdict of Python's `jsonschema` without a format checker, as in
-`treeherder/etl/schema.py`. `strict` also asserts the formats `date-time` and `uri`.
+`profiles` describes the two profiles, `treeherder` and `strict`.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from functools import lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from pulsekit._documents.document import Document
 from pulsekit._documents.nesting import is_deeper_text
 from pulsekit.errors import InvalidPayload, Problem, SchemaError
 from pulsekit.schemas.limits import LIMIT, limited
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.profiles import PROFILES
 from pulsekit.schemas.runtime import Refused, bind
 
 if TYPE_CHECKING:
@@ -32,15 +31,13 @@ if TYPE_CHECKING:
 
     from pulsekit._documents.values import JSON
     from pulsekit.schemas.drafts import CheckedSchema
+    from pulsekit.schemas.profiles import Profile
     from pulsekit.schemas.runtime import Validator
 
 __all__ = [
-    "MOST_PROBLEMS", "PROFILES", "Profile", "Schema", "load_schema", "load_shipped_schema", "schema_names",
+    "MOST_PROBLEMS", "Schema", "load_schema", "load_shipped_schema", "schema_names",
     "shipped_folder", "shipped_text",
 ]  # fmt: skip
-
-Profile: TypeAlias = Literal["strict", "treeherder"]
-PROFILES: tuple[Profile, ...] = ("strict", "treeherder")
 
 # A reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
@@ -140,6 +137,7 @@ class Schema:
 
     def _explain(self, value: Any, profile: Profile, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
         from pulsekit.schemas.explain import list_problems
+        from pulsekit.schemas.revisions import TODAY
 
         try:
             found = list_problems(_checked(self._text), value, formats=profile == "strict", most=most)

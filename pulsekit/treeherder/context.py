@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from pulsekit.bindings.rules import Rule
-    from pulsekit.schemas.schema import Profile
+    from pulsekit.schemas.profiles import Profile
 
 __all__ = ["NOTHING", "Context"]
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pulsekit._amqp.types import Properties
     from pulsekit.errors import Problem
     from pulsekit.messages import Message
-    from pulsekit.schemas.schema import Profile, Schema
+    from pulsekit.schemas.profiles import Profile
+    from pulsekit.schemas.schema import Schema
 
 __all__ = ["JobCheck", "message_check"]
 

@@ -21,7 +21,7 @@ from pulsekit.treeherder import Judge
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from pulsekit.schemas.schema import Profile
+    from pulsekit.schemas.profiles import Profile
 
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"

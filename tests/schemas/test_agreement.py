@@ -17,16 +17,17 @@ from pulsekit._documents.document import parse_yaml
 from pulsekit.schemas.compiler import compile_schema
 from pulsekit.schemas.drafts import check_schema
 from pulsekit.schemas.explain import list_problems
+from pulsekit.schemas.profiles import PROFILES
 from pulsekit.schemas.runtime import Refused, bind
-from pulsekit.schemas.schema import PROFILES, load_schema, shipped_text
+from pulsekit.schemas.schema import load_schema, shipped_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pulsekit.errors import Problem
+    from pulsekit.schemas.profiles import Profile
     from pulsekit.schemas.runtime import Validator
-    from pulsekit.schemas.schema import Profile
 
 pytestmark = pytest.mark.timeout(300)
 

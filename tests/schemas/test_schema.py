@@ -12,8 +12,9 @@ from support.samples import COMPLETED, JOBS, PENDING
 
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
+from pulsekit.schemas.profiles import PROFILES
 from pulsekit.schemas.revisions import FORMER
-from pulsekit.schemas.schema import PROFILES, load_schema, schema_names
+from pulsekit.schemas.schema import load_schema, schema_names
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from pulsekit._documents.document import Document
     from pulsekit.errors import Problem
     from pulsekit.schemas.edits import Edits
-    from pulsekit.schemas.schema import Profile, Schema
+    from pulsekit.schemas.profiles import Profile
+    from pulsekit.schemas.schema import Schema
     from pulsekit.treeherder.placed import Placed
     from pulsekit.treeherder.subjects import TaskDefinition, TaskGraph
     from pulsekit.treeherder.verdict import Judge

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from pulsekit.schemas.schema import Profile
+    from pulsekit.schemas.profiles import Profile
 
 PROJECT = JOBS[0]["origin"]["project"]
 KEY = f"treeherder.{PROJECT}._"
