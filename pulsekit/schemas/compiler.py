@@ -29,15 +29,16 @@ from pulsekit.errors import SchemaError
 from pulsekit.schemas.drafts import KEYWORDS
 from pulsekit.schemas.formats import FORMATS
 from pulsekit.schemas.generator import generate_code
-from pulsekit.schemas.runtime import ENTRY, without_pattern_warnings
+from pulsekit.schemas.runtime import ENTRY, execute, without_pattern_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import CodeType
 
     from pulsekit.schemas.drafts import CheckedSchema, Subschema
+    from pulsekit.schemas.runtime import Validator
 
-__all__ = ["compile_schema", "generate"]
+__all__ = ["compile_members", "compile_schema", "generate"]
 
 _PREAMBLE = """\
 from pulsekit.schemas.runtime import Refused, searcher
@@ -79,13 +80,37 @@ def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
     Raises:
         SchemaError: Raised when fastjsonschema cannot compile it.
     """
+    return _module(schema, {entry: _Copier(schema, formats=formats) for entry, formats in entries.items()})
+
+
+def compile_members(schema: CheckedSchema, *, formats: bool) -> dict[int, Validator]:
+    """Return a validator for each subschema, by the `id()` of the subschema, which must not change while it is used.
+
+    Args:
+        schema: the schema; it is not changed.
+        formats: whether `date-time` and `uri` are asserted.
+
+    Raises:
+        SchemaError: Raised when fastjsonschema cannot compile it.
+    """
+    copier = _Copier(schema, formats=formats, most_within=0)
+    scope = execute(compile(_module(schema, {ENTRY: copier}), "<schema>", "exec", dont_inherit=True))
+    names = {identity: f"{ENTRY}___definitions_{number}" for identity, number in copier.numbers.items()}
+    # A subschema without effect, such as `then` without `if`, has no function.
+    validators: dict[int, Validator] = {identity: scope[name] for identity, name in names.items() if name in scope}
+    targets = schema.targets.items()
+    return validators | {identity: validators[id(target)] for identity, target in targets if id(target) in validators}
+
+
+def _module(schema: CheckedSchema, copiers: Mapping[str, _Copier]) -> ast.Module:
+    """Return a module with a validator for each copy of the schema."""
     module = ast.parse(_PREAMBLE)
     searches: dict[str, str] = {}
     functions: list[ast.stmt] = []
-    for entry, formats in entries.items():
+    for entry, copier in copiers.items():
         try:
             with without_pattern_warnings():
-                source = generate_code(_copy(schema, formats=formats), schema.draft)
+                source = generate_code(copier.root(), schema.draft)
         except JsonSchemaDefinitionException as error:
             raise SchemaError(f"the schema cannot be compiled: {error}") from error
         functions += _Trimmer(ast.parse(source), entry, searches).functions()
@@ -93,14 +118,6 @@ def generate(schema: CheckedSchema, entries: Mapping[str, bool]) -> ast.Module:
         module.body += ast.parse(f"{name} = searcher({pattern!a})").body
     module.body += functions
     return module
-
-
-def _copy(schema: CheckedSchema, *, formats: bool) -> Subschema:
-    copier = _Copier(schema, formats=formats)
-    root = copier.copy(schema.root)
-    if isinstance(root, dict):
-        root["definitions"] = copier.definitions()
-    return root
 
 
 def _without_dollar(match: re.Match[str]) -> str:
@@ -119,27 +136,38 @@ class _Copier:
 
     A deeply nested subschema also becomes a definition: each level is a block of Python code, and Python limits the
     nesting of blocks.
+
+    Args:
+        checked: the schema.
+        formats: whether `date-time` and `uri` are asserted.
+        most_within: how many subschemas may be nested in a definition.
+
+    Attributes:
+        numbers: the number of the definition of a subschema, by its `id()`.
     """
 
-    def __init__(self, checked: CheckedSchema, *, formats: bool) -> None:
+    def __init__(self, checked: CheckedSchema, *, formats: bool, most_within: int = _MOST_WITHIN) -> None:
         self._checked = checked
         self._formats = formats
-        self._numbers: dict[int, int] = {}
+        self._most_within = most_within
+        self.numbers: dict[int, int] = {}
         self._apart: list[Subschema] = []
 
-    def definitions(self) -> dict[str, Subschema]:
-        """Return the copies of all subschemas that are referenced, directly or indirectly."""
-        copies: dict[str, Subschema] = {}
-        while len(copies) < len(self._apart):
-            copies[str(len(copies))] = self.copy(self._apart[len(copies)])
-        return copies
+    def root(self) -> Subschema:
+        """Return the copy of the schema, with all subschemas that are referenced, directly or indirectly."""
+        root = self.copy(self._checked.root)
+        if isinstance(root, dict):
+            copies = root["definitions"] = {}
+            while len(copies) < len(self._apart):
+                copies[str(len(copies))] = self.copy(self._apart[len(copies)])
+        return root
 
     def copy(self, schema: Subschema, within: int = 0) -> Subschema:
         if isinstance(schema, bool):
             return schema
         if "$ref" in schema:
             return self._reference(self._checked.target(schema))
-        if within > _MOST_WITHIN:
+        if within > self._most_within:
             return self._reference(schema)
         copied = {}
         for keyword, value in schema.items():
@@ -158,7 +186,7 @@ class _Copier:
         return copied
 
     def _reference(self, target: Subschema) -> Subschema:
-        number = self._numbers.setdefault(id(target), len(self._apart))
+        number = self.numbers.setdefault(id(target), len(self._apart))
         if number == len(self._apart):
             self._apart.append(target)
         return {"$ref": f"#/definitions/{number}"}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from types import CodeType
 
-__all__ = ["ENTRY", "Refused", "Validator", "bind", "searcher", "without_pattern_warnings"]
+__all__ = ["ENTRY", "Refused", "Validator", "bind", "execute", "searcher", "without_pattern_warnings"]
 
 # Raises `Refused` if a payload is not valid. For values that JSON cannot represent, it may raise any exception.
 Validator: TypeAlias = Callable[[Any], object]
@@ -43,7 +43,12 @@ def without_pattern_warnings() -> Iterator[None]:
 
 def bind(code: CodeType) -> Validator:
     """Execute the compiled code as a module, and return its validator."""
+    validator: Validator = execute(code)[ENTRY]
+    return validator
+
+
+def execute(code: CodeType) -> dict[str, Any]:
+    """Execute the compiled code as a module, and return its names."""
     scope: dict[str, Any] = {"__name__": "pulsekit compiled schema"}
     exec(code, scope)  # noqa: S102 - made by `compiler` from a checked schema; a cache is read only if no other user can write it
-    validator: Validator = scope[ENTRY]
-    return validator
+    return scope

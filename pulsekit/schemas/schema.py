@@ -41,6 +41,7 @@ __all__ = [
 
 # A reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
+_MANY = 120  # invalid payloads, whose explanations take about as long as compiling
 MOST_PROBLEMS = 100_000  # problems of one payload; finding them takes some seconds
 
 # The exceptions of compiled code and of `explain` for values that JSON cannot represent: integers beyond floats, NaN,
@@ -63,6 +64,8 @@ class Schema:
         self._text = text  # JSON that is a valid schema
         self._validators = dict(validators or {})
         self._compiled = validators is not None  # a shipped schema, whose patterns need linear time
+        self._explained = 0
+        self._members: dict[Profile, tuple[CheckedSchema, dict[int, Validator]]] = {}  # see `_validators_of_members`
 
     def __repr__(self) -> str:
         return f"<Schema {self.name!r}>"
@@ -140,7 +143,9 @@ class Schema:
         from pulsekit.schemas.revisions import TODAY
 
         try:
-            found = list_problems(_checked(self._text), value, formats=profile == "strict", most=most)
+            checked = _checked(self._text)
+            members = self._validators_of_members(checked, profile)
+            found = list_problems(checked, value, formats=profile == "strict", most=most, members=members)
             if found and self.name == TODAY:
                 from pulsekit.schemas.forms import explained
 
@@ -150,6 +155,17 @@ class Schema:
             return (Problem("", "depth", "is nested too deeply to be validated"),)
         except _UNJUDGED as error:
             return (Problem("", "json", f"contains a value that JSON cannot represent: {error}"),)
+
+    def _validators_of_members(self, checked: CheckedSchema, profile: Profile) -> dict[int, Validator] | None:
+        """Return the validators of all subschemas, once many payloads were invalid. Compiling takes longer than one."""
+        self._explained += 1
+        if self._explained <= _MANY:
+            return None
+        if profile not in self._members or self._members[profile][0] is not checked:
+            from pulsekit.schemas.compiler import compile_members
+
+            self._members[profile] = checked, compile_members(checked, formats=profile == "strict")
+        return self._members[profile][1]
 
     def _compile(self, profile: Profile) -> Validator:
         import marshal

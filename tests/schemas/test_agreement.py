@@ -14,7 +14,7 @@ import pytest
 from support.samples import CORPUS, JOBS, SCHEMA, mutated, places
 
 from pulsekit._documents.document import parse_yaml
-from pulsekit.schemas.compiler import compile_schema
+from pulsekit.schemas.compiler import compile_members, compile_schema
 from pulsekit.schemas.drafts import check_schema
 from pulsekit.schemas.explain import list_problems
 from pulsekit.schemas.profiles import PROFILES
@@ -146,6 +146,15 @@ def test_every_refusal_is_explained_and_nothing_else(verdicts: list[Verdict]) ->
         if verdict.treeherder:
             assert list_problems(checked, verdict.job, formats=False, most=1) == []
             assert bool(list_problems(checked, verdict.job, formats=True, most=1)) is not verdict.strict
+
+
+@pytest.mark.parametrize("formats", [True, False])
+def test_validators_of_members_change_no_problem(verdicts: list[Verdict], formats: bool) -> None:
+    checked = check_schema(SCHEMA)
+    members = compile_members(checked, formats=formats)
+    for verdict in verdicts[:4_000]:
+        found = [list_problems(checked, verdict.job, formats=formats, most=9, members=used) for used in (members, None)]
+        assert found[0] == found[1]
 
 
 def test_the_mutated_jobs_are_sufficiently_varied(verdicts: list[Verdict]) -> None:

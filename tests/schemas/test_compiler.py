@@ -17,6 +17,7 @@ import pytest
 
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit.errors import SchemaError
+from pulsekit.schemas.compiler import compile_members
 from pulsekit.schemas.drafts import check_schema
 from pulsekit.schemas.explain import list_problems
 from pulsekit.schemas.schema import load_schema
@@ -160,11 +161,15 @@ def test_keywords_beside_and_within_each_other_decide_as_jsonschema_does(
 
     for _ in range(count):
         given = {"$schema": draft, **combined(chance.randint(0, 3))}
-        ours, oracle = load_schema(given), ORACLES[draft](given)
+        ours, oracle, checked = load_schema(given), ORACLES[draft](given), check_schema(given)
+        members = compile_members(checked, formats=False)
         for value in chance.sample(values, 20):
             with suppress(OverflowError, ValueError):  # jsonschema cannot divide infinity
                 verdict = oracle.is_valid(value)
                 assert ours.is_valid(value, "treeherder") is verdict, (given, value)
+                problems = list_problems(checked, value, formats=False, most=9)
+                assert problems == list_problems(checked, value, formats=False, most=9, members=members)
+                assert (problems == []) is verdict, (given, value)
 
 
 @pytest.mark.parametrize("draft", [DRAFT_6, DRAFT_7])

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.samples import COMPLETED, JOBS, PENDING
+from support.samples import COMPLETED, JOBS, PENDING, SCHEMA
 
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
@@ -183,6 +183,20 @@ def test_the_shipped_schemas_have_names() -> None:
         assert repr(load_schema(name)) == f"<Schema {name!r}>"
         for profile in PROFILES:
             assert not load_schema(name).is_valid(None, profile)
+
+
+def test_an_invalid_payload_has_the_same_problems_after_many_others() -> None:
+    job = COMPLETED | {"version": 2, "origin": {"project": "", "id": "1"}, "labels": ["a", 7]}
+    schema = load_schema(SCHEMA)
+    first = schema.problems(job)
+    assert {problem.pointer for problem in first} == {
+        "/origin",
+        "/origin/project",
+        "/origin/id",
+        "/labels/1",
+        "/version",
+    }
+    assert [schema.problems(job) for _ in range(300)] == [first] * 300
 
 
 # what later processes need not do again
