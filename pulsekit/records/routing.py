@@ -33,8 +33,11 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
         return
     for number, line in enumerate(chain([first], lines), 1):
         try:
-            text = line.decode().rstrip("\r\n")
-            message = _from_record(text, source, number) if text.startswith("{") else RoutedMessage((check_key(text),))
+            text = line.rstrip(b"\r\n")
+            if text.startswith(b"{"):
+                message = _from_record(text, source, number)
+            else:
+                message = RoutedMessage((check_key(text.decode()),))
         except UnicodeDecodeError:
             raise DocumentError("the line is not UTF-8", source=source, line=number) from None
         except InvalidMessage as error:
@@ -43,12 +46,19 @@ def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessag
             yield message
 
 
-def _from_record(text: str, source: str, number: int) -> RoutedMessage | None:
+def _from_record(text: bytes, source: str, number: int) -> RoutedMessage | None:
+    from pulsekit._documents.payloads import load_json  # not needed for keys
+
     value: Any = None
-    with suppress(ValueError):
-        if not is_deeper_text(text.encode()):
-            # Not strictly: the payload does not matter here, and may have integers that Python refuses to convert.
-            value = json.loads(text, parse_int=float)
+    if not is_deeper_text(text):
+        try:
+            value = load_json(text)
+        except UnicodeDecodeError:
+            raise
+        except ValueError:
+            # The payload does not matter here, and may have integers that Python refuses to convert.
+            with suppress(ValueError):
+                value = json.loads(text.decode(), parse_int=float)
     if value is None:
         from pulsekit._documents.document import parse_json  # finds the position of the error
 
