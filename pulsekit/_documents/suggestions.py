@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Guesses", "brief", "counted", "described", "either", "how_to_match"]
 
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
+_ENCODER = json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr)
 _NOT_IN_WORDS = re.compile(r"[\W_]+")
 
 
@@ -23,8 +24,10 @@ def brief(value: Any, limit: int = 80) -> str:
     if isinstance(value, str):
         value = value[: limit + 1]
     text = ""
-    # iterencode, unlike dumps, need not encode the complete value first.
-    for part in json.JSONEncoder(ensure_ascii=False, check_circular=False, default=repr).iterencode(value):
+    # iterencode need not encode the complete value first, but takes longer to begin: with `encode` for plain values, a
+    # sixth of the time of an invalid job is saved.
+    is_plain = isinstance(value, str | int | float)
+    for part in [_ENCODER.encode(value)] if is_plain else _ENCODER.iterencode(value):
         text += part
         if len(text) > limit:
             text = text[: limit - 1] + "…"
