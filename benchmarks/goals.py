@@ -86,6 +86,7 @@ _BYTES = "pulsekit publish_many, bytes"
 _AIO_PIKA = ("aio-pika one by one", "aio-pika gathered", "aio-pika windowed")
 _AIO_PIKA_VALIDATED = ("aio-pika gathered, dicts, validated", "aio-pika windowed, dicts, validated")
 _ITERATOR = ("aio-pika iterator",)
+_STRICT = "pulsekit is_valid, profile strict"
 _TYPER = ("a bare typer application",)
 _TABLE = "pulsekit BindingTable of {:,}"
 _SLACK = 30.0  # MB of additional memory for ten times the input
@@ -215,7 +216,7 @@ GOALS = (
         "pulsekit match KEY --binding PATTERN: of a bare typer application",
         "startup",
         "pulsekit match KEY --binding PATTERN",
-        1.35,
+        1.05,
         most=True,
         beside=_TYPER,
     ),
@@ -223,9 +224,20 @@ GOALS = (
         "pulsekit validate JOB.json: of a bare typer application",
         "startup",
         "pulsekit validate JOB.json",
-        1.8,
+        1.05,
         most=True,
         beside=_TYPER,
+    ),
+    Goal("pulsekit --help: of a bare typer application", "startup", "pulsekit --help", 1.05, most=True, beside=_TYPER),
+    Goal("is_valid, profile strict: CPU a job", "validate", _STRICT, 9.0, most=True, figure="cpu_us", unit="µs"),
+    Goal(
+        "problems of an invalid job: CPU, of is_valid",
+        "validate",
+        "pulsekit problems, each job invalid",
+        8.0,
+        most=True,
+        figure="cpu_us",
+        beside=(_STRICT,),
     ),
     Goal("100,000 bindings: keys that are not cached", "match", _TABLE.format(100_000), 100_000, unit="/s"),
     Goal("100,000 bindings: cached keys", "match", _TABLE.format(100_000), 1_000_000, figure="memo/s", unit="/s"),

@@ -44,6 +44,17 @@ def _shipped(profile: Profile = "strict") -> Callable[[Any], bool]:
     return lambda job: schema.is_valid(job, profile)
 
 
+def _explain(task: Task, meter: Meter) -> None:
+    from pulsekit.schemas.schema import load_schema
+
+    schema = load_schema("pulse-job")
+    jobs = [spoiled(job) for job in islice(read_jobs(task), _BATCH)]
+    for count in meter.phases(_BATCH):
+        for _ in range(0, count, _BATCH):
+            if any(len(schema.problems(job)) != 1 for job in jobs):
+                raise Failed("a job has not one problem")
+
+
 def _own(task: Task, meter: Meter, *, cached: bool) -> None:
     """Validate against the same schema as a YAML file, which is not shipped in compiled form."""
     import pulsekit.schemas.schema
@@ -137,6 +148,7 @@ def _schema(task: Task) -> Any:
 _CLIENTS: dict[str, Client] = {
     "pulsekit is_valid, profile strict": partial(_pulsekit, profile="strict"),
     "pulsekit is_valid, profile treeherder": partial(_pulsekit, profile="treeherder"),
+    "pulsekit problems, each job invalid": _explain,
     "pulsekit is_valid, a custom schema, cached": partial(_own, cached=True),
     "pulsekit is_valid, a custom schema, compiled": partial(_own, cached=False),
     "jsonschema Draft6Validator, reused": _jsonschema_kept,
