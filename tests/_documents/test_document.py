@@ -40,6 +40,28 @@ def test_text_that_is_not_a_pointer_has_no_position() -> None:
     assert parse_json(TEXT).locate("a") is None
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 7}',
+        '{"b": "a", "a" : 7}',
+        '{"b": ["a"], "c": {"a": 1, "b": [[]]}, "a": 7}',
+        '{"b": "{[", "a": 7}',
+        r'{"b": "\"a\": 1", "a": 7}',
+        r'{"b": "\"", "\"a": 1, "a": 7}',
+        r'{"b": 1, "\u0061": 7}',
+        f'{{"b": "{"x" * 9_000}", "a": 7}}',
+    ],
+)
+def test_a_member_is_found_beside_the_same_text_elsewhere(text: str) -> None:
+    assert parse_json(text).locate("/a") == (1, text.index("7") + 1)
+
+
+def test_a_missing_member_is_not_found_in_a_later_object() -> None:
+    assert parse_json('[{}, {"a": 1}]').locate("/0/a") == (1, 2)
+    assert parse_json('{"b": {}, "c": {"a": 1}}').locate("/b/a") == (1, 7)
+
+
 def test_positions_in_yaml_are_found_in_the_same_way() -> None:
     document = parse_yaml("# a job\na:\n  - 1\n  - {b: 2,\n     c: x}\n'/': |\n  text\n")
     assert document.value == {"a": [1, {"b": 2, "c": "x"}], "/": "text\n"}
