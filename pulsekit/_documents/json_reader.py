@@ -98,7 +98,7 @@ class Places:
 def _near(text: str, offset: int, name: str) -> int | None:
     r"""Return the offset of a member of the object at an offset, or None if it is not in the first characters.
 
-    This takes a third of the time of reading the members of a job. The text of the name is the key of the member if it
+    This needs a third of the time of reading the members of a job. The text of the name is the key of the member if it
     is before a colon and outside of strings, and all brackets behind the first one are closed. Without backslashes,
     every second part between quotes is outside of strings: before "c", `{"a":["b"],"c":1}` has `{`, `:[` and `],`, so
     the brackets `[]`. If the first place of the text is not the key, the members are read.

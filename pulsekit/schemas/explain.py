@@ -56,7 +56,7 @@ def list_problems(
         formats: whether `date-time` and `uri` are asserted.
         most: the maximum number of problems. If there are more, one more problem says so.
         members: validators of subschemas by `id()`, from `compile_members`. With them, only invalid members are
-            walked, so that a job with one problem takes a fifth of the time.
+            walked, so that a job with one problem needs a fifth of the time.
 
     Raises:
         RecursionError: Raised when more than `_MOST_WITHIN` subschemas are nested.
