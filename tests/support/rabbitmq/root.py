@@ -13,12 +13,13 @@ __all__ = ["PATH", "SCRIPTS", "Root"]
 PATH = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 SCRIPTS = "/usr/lib/rabbitmq/bin"  # not the wrappers in /usr/sbin, which insist on user rabbitmq
 
-# Runs a command inside, in the current folder, which has the same path inside and outside. The mounts are in a mount
+# Runs a command inside, in the current folder if it has the same path inside, otherwise in /. The mounts are in a mount
 # namespace that only the command and its children have, so they end with the last of these processes. Each program
 # replaces the one before it, so the command has the process id that the caller sees.
 _ENTER = """
 for folder in /dev /proc /sys /tmp; do mount --rbind "$folder" "$1$folder"; done
 root=$1 here=$PWD
+[ -d "$root$here" ] || here=/
 shift
 exec chroot "$root" env --chdir="$here" "$@"
 """
