@@ -1,6 +1,6 @@
-"""The options of two or more commands, each with one letter, one placeholder and one help text.
+"""The options of two or more commands, each with one letter and one placeholder.
 
-The description of a command has the differences, such as what the command refuses without `--force`.
+An option has one help text, unless its effect depends on the command: the functions have the difference as a parameter.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
 __all__ = [
     "ALLOWED_EMPTY",
     "AlsoOption", "BindingOption", "CountOption", "DestinationOption", "DryRunOption", "ExchangeOption", "FieldOption",
-    "FilterOption", "ForceOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
+    "FilterOption", "FullOption", "InsecureOption", "OutputOption", "ProfileOption",
     "QueueOption", "QueueType", "QueueTypeOption", "QuietOption", "RegistrationOption", "RequireRouteOption",
-    "RouteOption", "RuleOption", "SaveOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
-    "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "login_option",
-    "output_option",
-    "project_option", "refuse_empty", "repeatable", "routing_key_option", "schema_option", "seconds", "timeout_option",
-    "user_option",
+    "RouteOption", "RuleOption", "SetOption", "TargetOption", "UnsetOption", "UrlOption",
+    "WindowOption", "YesOption", "count_option", "duration", "every_option", "exchange_option", "force_option",
+    "login_option", "output_option", "project_option", "refuse_empty", "repeatable", "routing_key_option",
+    "save_option", "schema_option", "seconds", "timeout_option", "user_option",
 ]  # fmt: skip
 
 
@@ -86,9 +85,19 @@ def routing_key_option(option: Callable[..., Any] = typer.Option) -> Any:
     return option("-k", "--routing-key", metavar="KEY", help="Routing key, such as treeherder.autoland._.")
 
 
-def count_option(most: int | None = None) -> Any:
-    """Return `--count`, with an upper limit if there is one."""
-    return typer.Option("-n", "--count", min=1, max=most, metavar="N", help="Stop after N messages or reports.")
+def count_option(what: str = "messages", *, most: int | None = None) -> Any:
+    """Return `--count`, with an upper limit if there is one. `what` is what the command counts."""
+    return typer.Option("-n", "--count", min=1, max=most, metavar="N", help=f"Stop after N {what}.")
+
+
+def force_option(effect: str) -> Any:
+    """Return `--force`; `effect` is a sentence."""
+    return typer.Option("--force", help=effect)
+
+
+def save_option(what: str) -> Any:
+    """Return `--save`; `what` is what the command saves."""
+    return typer.Option("--save", metavar="FILE", help=f"Also save {what} to FILE.")
 
 
 def output_option() -> Any:
@@ -99,9 +108,9 @@ def output_option() -> Any:
 # In the following functions, `default` describes the default in words.
 
 
-def every_option(default: str | None = None) -> Any:
-    """Return `--every`."""
-    return duration("--every", help=_with("Time between two messages or reports.", default))
+def every_option(what: str, default: str | None = None) -> Any:
+    """Return `--every`; `what` is what the command repeats."""
+    return duration("--every", help=_with(f"Time between two {what}.", default))
 
 
 def exchange_option(default: str) -> Any:
@@ -118,7 +127,7 @@ def schema_option(default: str | None = None) -> Any:
 
 def timeout_option(default: str | None = None) -> Any:
     """Return `--timeout`."""
-    return duration("--timeout", help=_with("Stop waiting for the broker or a site after DURATION.", default))
+    return duration("--timeout", help=_with("Stop waiting for an answer after DURATION.", default))
 
 
 def user_option(default: str | None = None) -> Any:
@@ -214,7 +223,7 @@ FilterOption = Annotated[
 # Options that change what a command does.
 ProfileOption = Annotated[
     Profile,
-    typer.Option(help="Check also the form of dates and URIs (strict), or only what Treeherder checks (treeherder)."),
+    typer.Option(help="Check the form of dates and URIs (strict), or only what Treeherder checks (treeherder)."),
 ]
 CountOption = Annotated[int | None, count_option()]
 QueueOption = Annotated[
@@ -232,29 +241,29 @@ RequireRouteOption = Annotated[
     bool, typer.Option("--require-route", help="Exit with 3 if no queue is bound to a routing key.")
 ]
 AlsoOption = Annotated[
-    list[Kept] | None, repeatable("--also", metavar="FIELD", help="Also send cc, bcc, expiration, reply_to of records.")
+    list[Kept] | None,
+    repeatable("--also", metavar="FIELD", help="Also send this field of records: cc, bcc, expiration or reply_to."),
 ]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, and send nothing.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Proceed where the command would refuse (see above).")]
 YesOption = Annotated[bool, typer.Option("-y", "--yes", help="Do not ask.")]
 
 # Options that change the output.
 OutputOption = Annotated[Format | None, output_option()]
 FullOption = Annotated[bool, typer.Option("--full", help="Show each message in full.")]
 QuietOption = Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing on stdout.")]
-SaveOption = Annotated[
-    str | None,
-    typer.Option("--save", metavar="FILE", help="Also save what is received to FILE (see above)."),
-]
 
 # Options that select the broker.
 UrlOption = Annotated[
     str | None,
     typer.Option(
         metavar="URL",
-        help="Broker URL, without a password unless the broker is on this machine. [default: PULSE_URL]",
+        help="Broker URL. It may contain a password only if the broker is on this machine. [default: PULSE_URL]",
     ),
 ]
 InsecureOption = Annotated[
-    bool, typer.Option("--insecure", help="Allow an unencrypted connection to another machine, also for the password.")
+    bool,
+    typer.Option(
+        "--insecure",
+        help="Allow an unencrypted connection to another machine, which also sends the password unencrypted.",
+    ),
 ]

@@ -27,16 +27,19 @@ ENVIRONMENT: Rows = (
     ("PULSE_USER, PULSE_PASSWORD", "login; without PULSE_URL, the broker is pulse.mozilla.org"),
     ("PULSE_DATA_INGESTION_SOURCES", "registrations, in the form of Treeherder's variable"),
     ("PULSE_JOB_SOURCES", "registrations, in an older form of Treeherder"),
-    ("PULSE_JOB_EXCHANGES", "registrations in the oldest form of Treeherder: the exchanges"),
-    ("PULSE_JOB_DESTINATIONS", "registrations in the oldest form of Treeherder: the destinations"),
-    ("PULSE_JOB_PROJECTS", "registrations in the oldest form of Treeherder: the projects"),
+    ("PULSE_JOB_EXCHANGES", "the exchanges of registrations, in the oldest form of Treeherder"),
+    ("PULSE_JOB_DESTINATIONS", "the destinations of registrations, in the oldest form of Treeherder"),
+    ("PULSE_JOB_PROJECTS", "the projects of registrations, in the oldest form of Treeherder"),
     ("CI", "if set, commands do not look for a sandbox on this machine"),
     ("XDG_CONFIG_HOME", "folder of your configuration instead of ~/.config"),
     ("XDG_CACHE_HOME", "folder of compiled schemas instead of ~/.cache"),
     ("PULSEKIT_NO_CACHE", "if set, compiled schemas are not stored"),
-    ("PULSEKIT_DEBUG", "1 adds the traceback to an error, frames prints each AMQP frame without bodies and passwords"),
+    (
+        "PULSEKIT_DEBUG",
+        "1: print the traceback of an error; frames: print each AMQP frame, without bodies and passwords",
+    ),
     ("NO_COLOR", "if set, output has no colours"),
-    ("FORCE_COLOR", "if set, output has colours in a pipe, too; NO_COLOR has priority"),
+    ("FORCE_COLOR", "if set, output has colours even in a pipe; NO_COLOR has priority"),
 )
 
 CONFIGURATION: Rows = tuple(
@@ -51,12 +54,12 @@ LOGIN: Rows = (
 RECORD: Rows = (
     ("v", "the version of the format"),
     ("exchange, routing_key, cc", "the exchange, the routing key, and the CC keys (the keys in the header CC)"),
-    ("redelivered", "whether the broker delivered the message before"),
+    ("redelivered", "whether the broker has delivered the message before"),
     ("received", "when pulsekit received the message, in UTC"),
     ("properties, headers", "the AMQP properties that are set, and the headers"),
     ("payload", "the body, if it is JSON"),
     ("key", "the fields of the routing key that have a value, by name, if the exchange is known"),
-    ("unreadable", "why the headers and properties could not be read; only then present"),
+    ("unreadable", "the reason, if the headers and properties could not be read"),
     ("body, body_b64", "if the body is not JSON: the body as text, or in base64 if it is not text"),
 )
 
@@ -97,24 +100,27 @@ FILTERS: Rows = (
 
 
 _PLACES = """\
-The first of these places that has a value decides: an option, the environment, pulsekit.yml,
+The value of a setting is from the first of these places that has one: an option, the environment, pulsekit.yml,
 ~/.config/pulsekit/config.yml."""
 _PROJECT_FILE = """\
-pulsekit.yml belongs to a project. It is read from the current folder, or else from the nearest parent that has one, up
-to the root of the repository. --config FILE before the command names another file. It has these keys, each with its
-default in parentheses:"""
+pulsekit.yml belongs to a project. Commands read it from the current folder, or else from the nearest parent folder that
+has this file, up to the root of the repository. --config FILE before the command names another file. pulsekit.yml has
+these keys, each with its default in parentheses:"""
 _USER_FILE = """\
-~/.config/pulsekit/config.yml belongs to you. It may have the same keys, and a login:"""
+~/.config/pulsekit/config.yml belongs to you. This file may have the same keys, and a login:"""
 _LOGINS = """\
---login NAME uses the login NAME under logins, which has the first five of these keys. As an option, it has priority
-over PULSE_URL, PULSE_USER and PULSE_PASSWORD. The command prints which of these variables it ignores. --url and --login
+--login NAME uses the login NAME under logins. A login under logins has the first five of these keys. Because --login is
+an option, it has priority over PULSE_URL, PULSE_USER and PULSE_PASSWORD. The command prints which of these variables it
+ignores. --url and --login
 cannot be combined."""
 _RECORDS = """\
-tail, 'queue peek', 'queue take' and recordings have one record a line. publish, validate, preview, match, 'bindings
+tail, 'queue peek' and 'queue take' write one record per line, and so do recordings. publish, validate, preview, match,
+'bindings
 --keys' and replay read records."""
 _EXPRESSIONS = """\
-An expression is JMESPath (https://jmespath.org) over the record, see 'pulsekit help records'. Quote it, because the
-shell expands backquotes and exclamation marks."""
+An expression is JMESPath (https://jmespath.org) over the record, see 'pulsekit help records'. Quote an expression,
+because
+the shell expands backquotes and exclamation marks."""
 
 
 class Topic(NamedTuple):

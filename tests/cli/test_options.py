@@ -1,4 +1,4 @@
-"""The options of all commands: one name has one letter, one placeholder and one help text."""
+"""The options of all commands: one name has one letter and one placeholder, and one help text for one effect."""
 
 from __future__ import annotations
 
@@ -31,6 +31,10 @@ LETTERS = {
 }
 
 
+# The number of help texts of each option whose effect depends on the command.
+TEXTS = {"--count": 2, "--every": 2, "--expect": 2, "--force": 7, "--save": 2, "--treeherder": 2}
+
+
 def options() -> Iterator[tuple[str, Any]]:
     for name, (module, summary) in _COMMANDS.items():
         command = _Lazy(name, module, summary).load()
@@ -40,15 +44,15 @@ def options() -> Iterator[tuple[str, Any]]:
                     yield max(param.opts, key=len), param
 
 
-def test_an_option_is_the_same_in_every_command() -> None:
+def test_an_option_with_one_effect_is_the_same_in_every_command() -> None:
     seen: dict[str, set[tuple[str, ...]]] = {}
     for name, param in options():
         help_text = re.sub(r" \[default: .*?\]| \(repeatable\)", "", param.help)
         seen.setdefault(name, set()).add((*param.opts, param.metavar or "", help_text))
     assert len(seen) > 50
-    # A stand-in in `sandbox`, and the URL of an instance in `why`; messages in `tail`, and tasks in `hook`.
-    assert [len(seen.pop(name)) for name in ("--treeherder", "--expect")] == [2, 2]
-    assert {name: forms for name, forms in seen.items() if len(forms) > 1} == {}
+    assert {name: len(forms) for name, forms in seen.items() if len(forms) > 1} == TEXTS
+    # A stand-in in `sandbox`, and the URL of an instance in `why`.
+    assert [name for name, forms in seen.items() if len({form[:-1] for form in forms}) > 1] == ["--treeherder"]
 
 
 def test_a_letter_means_the_same_option_in_every_command() -> None:

@@ -59,7 +59,7 @@ def command(
     *,
     old: Annotated[
         str | None,
-        typer.Option("--diff", metavar="OLD", help="Show the changes from these registrations."),
+        typer.Option("--diff", metavar="OLD", help="Show the changes from the registrations OLD."),
     ] = None,
     check: Annotated[bool, typer.Option("--lint", help="Show bindings that can never match or are redundant.")] = False,
     keys: Annotated[list[str] | None, routing_key_option(repeatable)] = None,
@@ -72,16 +72,17 @@ def command(
     target: TargetOption = None,
     output: OutputOption = None,
 ) -> int:
-    """Expand registrations into the bindings of Treeherder. Compare two registrations, or find mistakes in one.
+    """Expand registrations into Treeherder's bindings. Compare two registrations, or find mistakes in a registration.
 
     FILE is YAML, JSON, the block of Treeherder's documentation, or lines of exchange.key:key. Without FILE, read stdin,
     else PULSE_DATA_INGESTION_SOURCES, else the registrations of the configuration.
 
-    For an EXCHANGE of the catalogue, such as task-failed, show one binding. With --field and --route, show one for each
-    combination of values. For a LINK of Pulse Inspector, show the bindings in the link.
+    For an EXCHANGE of the catalogue, such as task-failed, show one binding. With --field and --route, show one binding
+    for each combination of values. For a LINK of Pulse Inspector, show the bindings in the link.
 
-    With keys or a recording, show how many messages each binding matches. With --diff, show how many messages would
-    start or stop arriving. With --lint, a binding with fewer words than the shortest key can never match.
+    With --routing-key or --keys, show how many messages each binding matches. With --diff, show how many messages would
+    start or stop arriving. With --lint, report each binding with fewer words than the shortest key as one that can
+    never match.
 
     Exit code: 1 if --lint finds a binding that can never match, else 0.
     """

@@ -101,10 +101,12 @@ def command(
         Ack | None, typer.Option(help="Acknowledge after the handler, or before it. [default: after]")
     ] = None,
     retries: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Handle a failed message again, N times. [default: 0]")
+        int | None,
+        typer.Option(min=1, metavar="N", help="Handle a failed message again, up to N times. [default: no retries]"),
     ] = None,
     delay: Annotated[
-        float | None, duration("--delay", help="Time before the first retry; it doubles each time. [default: 1s]")
+        float | None,
+        duration("--delay", help="Time before the first retry, doubled before each further retry. [default: 1s]"),
     ] = None,
     dead_letter: Annotated[
         str | None, typer.Option(metavar="EXCHANGE", help="Your exchange for messages whose handler failed.")
@@ -120,31 +122,34 @@ def command(
         str | None, typer.Option("--from", metavar="RECORDING", help="Handle recorded messages, without a broker.")
     ] = None,
     app_dir: Annotated[
-        str | None, typer.Option("--app-dir", metavar="FOLDER", help="Folder of the module. [default: this folder]")
+        str | None,
+        typer.Option("--app-dir", metavar="FOLDER", help="Folder of the module. [default: the current folder]"),
     ] = None,
     shutdown_timeout: Annotated[
-        float | None, duration("--shutdown-timeout", help="Time that handlers have to finish. [default: 25s]")
+        float | None,
+        duration("--shutdown-timeout", help="Time for handlers to finish when the command stops. [default: 25s]"),
     ] = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
     """Run a handler on the messages of a queue.
 
-    The handler is a function or an `async def` with one parameter, the message; a class, whose one instance is called
-    with each message; or a context manager that yields the handler. A function runs in a thread. Only the handler
-    writes to stdout.
+    The handler is a function or an `async def` with one parameter, the message; a class, of which one instance is
+    created and called with each message; or a context manager that yields the handler. A function runs in a thread.
+    Only the handler writes to stdout.
 
-    --queue creates a durable queue. Without it, the queue is private, and is deleted at the end.
+    --queue creates a durable queue. Without --queue, the queue is private, and is deleted when the command stops.
 
     A message is acknowledged when its handler returns. If the handler raises an exception, the message returns to the
     queue, and the command stops with exit code 1. With --retries, the message is handled again, and the command stops
-    after the last attempt. With --dead-letter, the broker routes the message to that exchange instead, and the command
-    continues. A handler can raise pulsekit.Reject, Retry or Stop(code).
+    after the last attempt. With --dead-letter, the broker routes the message to EXCHANGE instead, and the command
+    continues. To decide about its message, a handler can raise pulsekit.Reject, pulsekit.Retry or pulsekit.Stop(code).
 
     SIGTERM and the first Ctrl-C let each handler finish its message. The second Ctrl-C stops at once. Several processes
     can share one --queue. If the queue is deleted, the exit code is 5.
 
-    A pulsekit.Worker has its own bindings, queue and policy. The options for these cannot be used with it.
+    A pulsekit.Worker has its own bindings, queue and policy, so the options for bindings, queue and policy cannot be
+    combined with a pulsekit.Worker.
     """
     from pulsekit._config.settings import load_settings, login_name
     from pulsekit.cli.commands.tail.arguments import read_arguments

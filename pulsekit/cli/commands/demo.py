@@ -28,7 +28,7 @@ _WAIT = 5.0  # seconds; each step needs milliseconds
 
 
 def command() -> int:
-    """Show each step of a job: register, bind, publish, consume, and what Treeherder does with it.
+    """Show each step of a job: register, bind, publish, consume, and what Treeherder does with the job.
 
     Everything runs in this process, on a sandbox that stops afterwards. Nothing leaves this machine.
     """

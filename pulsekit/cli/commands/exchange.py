@@ -11,7 +11,7 @@ from pulsekit.bindings.names import check_exchange
 from pulsekit.cli.app import Command, Group
 from pulsekit.cli.connection import connect_to, run
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import ForceOption, InsecureOption, OutputOption, TargetOption, UrlOption
+from pulsekit.cli.options import InsecureOption, OutputOption, TargetOption, UrlOption, force_option
 from pulsekit.cli.output.output import Output, note
 from pulsekit.errors import ConfigurationError, InvalidName
 
@@ -132,7 +132,7 @@ def _about(field: KeyField) -> str:
 def create(
     name: _NameOrConfigured = None, target: TargetOption = None, url: UrlOption = None, insecure: InsecureOption = False
 ) -> int:
-    """Create your own exchange, durable and of type topic, as Pulse requires. If it exists, this does nothing."""
+    """Create your own exchange, durable and of type topic, as Pulse requires. An existing exchange is not changed."""
     return run(_create(_named(name, target), url, insecure))
 
 
@@ -149,11 +149,11 @@ def check(
 @command.command(cls=Command)
 def delete(
     name: _Name,
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Delete the exchange even if queues are bound to it.")] = False,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete your own exchange. If queues are bound to it, --force is required."""
+    """Delete your own exchange. If queues are bound to the exchange, --force is required."""
     return run(_delete(name, force, url, insecure))
 
 

@@ -53,7 +53,7 @@ def command(
     ] = None,
     output: OutputOption = None,
 ) -> int:
-    """Show which tasks a Taskcluster hook would create, or why it creates none.
+    """Show which tasks a Taskcluster hook would create, or why a hook creates no task.
 
     FILE is a hook of Taskcluster's API, or a configuration with variants, template files and anchors. First, the
     bindings and the schemas of all hooks are checked. Then each message is shown with its outcome:
@@ -62,14 +62,14 @@ def command(
     violates triggerSchema. template-error: the template fails. declined: the template creates no task. fires: the task
     is shown.
 
-    At the end, a summary of each hook is shown. In a task, the current time is the time at which the message was
-    received, if it is known.
+    At the end, a summary of each hook is shown. If the time is known at which a message was received, templates use it
+    as the current time.
 
     A message is a record of tail, or a payload. For a payload, the bindings are not checked. A recording can be
     compressed. Rendering needs the package json-e, the extra "hooks".
 
-    Exit code: 0 if each hook is correct and creates the number of tasks of --expect. 1 if not, if a template fails, or
-    if a message cannot be read.
+    Exit code: 0 if each hook is correct and the hooks create the number of tasks of --expect; 1 if not, or if a
+    template fails or a message cannot be read.
     """
     check_installed()
     hooks = _chosen(read_hooks(file), hook, file)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import ForceOption, exchange_option, project_option
+from pulsekit.cli.options import exchange_option, force_option, project_option
 from pulsekit.cli.output.output import note
 from pulsekit.errors import ConfigurationError, PulsekitError
 
@@ -24,13 +24,13 @@ _JOB = "job.yml"
 def command(
     exchange: Annotated[str | None, exchange_option("exchange/<you>/v1/jobs")] = None,
     project: Annotated[str, project_option()] = "autoland",
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Replace existing files.")] = False,
 ) -> int:
     """Write pulsekit.yml, and job.yml, a valid job with a comment on every field, into the current folder.
 
     init also writes pulsekit.schema.json, with which your editor completes and checks pulsekit.yml.
 
-    Existing files are overwritten only with --force. If a sandbox is running, 'pulsekit publish job.yml' works at once.
+    If a sandbox is running, you can then run 'pulsekit publish job.yml' without configuring a broker.
     """
     from datetime import UTC, datetime
     from uuid import uuid4

@@ -82,19 +82,19 @@ def command(
     rule: RuleOption = None,
     target: TargetOption = None,
     every: Annotated[
-        bool, typer.Option("--all", help="Show all bindings that do not match, not only the nearest.")
+        bool, typer.Option("--all", help="Show all bindings that do not match, and not only the nearest ones.")
     ] = False,
     output: OutputOption = None,
 ) -> int:
     """Show which bindings match a routing key, and why the others do not. No broker is needed.
 
-    Without KEY, read keys or records from stdin, one per line. For a record, also match its CC keys, and only the
-    bindings of its exchange.
+    Without KEY, read keys or records from stdin, one per line. For a record, match the routing key and the CC keys with
+    the bindings of the record's exchange.
 
-    The bindings are from --binding, as PATTERN or EXCHANGE:PATTERN, and from --registration. Without these options,
-    they are from the configuration. If it has none, they are the example of Treeherder's documentation, under each of
-    the three rules that Treeherder has used. For a known EXCHANGE without a PATTERN, such as task-failed, --field and
-    --route make the pattern.
+    The bindings are from --binding, as PATTERN or EXCHANGE:PATTERN, and from --registration. Without these options, the
+    bindings are from the configuration. If the configuration has no bindings, they are those of the example in
+    Treeherder's documentation, under each of the three rules that Treeherder has used. For a known EXCHANGE without a
+    PATTERN, such as task-failed, --field and --route make the pattern.
 
     Exit code: 0 if a binding matches every key, else 1.
     """

@@ -51,7 +51,7 @@ def command(
     ] = None,
     *,
     details: Annotated[
-        bool, typer.Option("--details", help=f"Show the details of each job, even of more than {_FEW}.")
+        bool, typer.Option("--details", help=f"Show the details of more than {_FEW} jobs, too.")
     ] = False,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,
@@ -62,15 +62,16 @@ def command(
 ) -> int:
     """Show jobs as Treeherder would store and draw them.
 
-    On a terminal, draw platform, group and symbol in the colour of the result, and the details of a job. As NDJSON,
-    write one line for each job: the outcome, the findings of the linter, and the values that Treeherder stores, under
-    the names that its loader uses. For a record of tail, the payload is shown.
+    On a terminal, preview draws the platform, group and symbol of each job in the colour of the result. It also shows
+    the details of up to 3 jobs. As NDJSON, preview writes one line for each job: the outcome, the findings of the
+    linter, and the values that Treeherder stores, with the names in Treeherder's loader. A record of tail is shown as
+    the job in its payload.
 
-    A file can also contain Taskcluster tasks. A message with its task is {"message": …, "task": …}. The definition of a
-    task is shown in each state. Of a task-graph.json, the tasks that Treeherder would not show are listed first. For a
-    push, the repository is shown.
+    A file can also contain Taskcluster tasks. A message with its task is {"message": …, "task": …}. For a task
+    definition without a message, preview shows one job for each state, from defined to exception. For a
+    task-graph.json, preview first lists the tasks that Treeherder would not show. For a push, it shows the repository.
 
-    Exit code: 0 if Treeherder would store all jobs, 1 if it would drop one, or if one cannot be judged.
+    Exit code: 0 if Treeherder would store all jobs, 1 if Treeherder would drop a job, or if a job cannot be judged.
     """
     check_given(files, "preview")
     from pulsekit._config.settings import load_settings

@@ -15,8 +15,8 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.options import (
     DestinationOption,
     ExchangeOption,
-    ForceOption,
     OutputOption,
+    force_option,
     project_option,
     repeatable,
     user_option,
@@ -59,7 +59,7 @@ def command(
     ] = None,
     user: Annotated[str | None, user_option("the user of the login")] = None,
     write: Annotated[bool, typer.Option("--write", help=f"Store the registration in {_FILE}.")] = False,
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Register bindings even if they can never match.")] = False,
     output: OutputOption = None,
 ) -> int:
     """Check a registration, and write the bug that asks Treeherder to bind your exchange.
@@ -67,8 +67,8 @@ def command(
     On a terminal, register asks for each value that no option sets. It sends nothing: it prints a link that opens
     Bugzilla's form with the text.
 
-    By default, the exchange and the destinations are those of pulsekit.yml. --write stores the registration in this
-    file, where other commands select it with --target. The comments of the file are kept.
+    By default, the exchange and the destinations are those of pulsekit.yml. --write stores the registration in
+    pulsekit.yml and keeps the comments of the file. Other commands use this registration with --target.
 
     Exit code: 1 if a binding can never match, unless --force is given; 2 if a name is invalid or belongs to another
     user.

@@ -73,7 +73,7 @@ def command(
         typer.Option(parser=_speed, metavar="N|max", help="Divide the intervals by N, or remove them. [default: 1]"),
     ] = None,
     max_gap: Annotated[float | None, duration("--max-gap", help="Limit the interval between two messages.")] = None,
-    every: Annotated[float | None, every_option()] = None,
+    every: Annotated[float | None, every_option("messages")] = None,
     changes: Annotated[
         list[str] | None,
         repeatable("--key-map", metavar="OLD=NEW", help="Replace the first words OLD of routing keys with NEW."),
@@ -94,8 +94,8 @@ def command(
 ) -> int:
     """Publish a recording with confirms and with its original intervals.
 
-    Bodies, keys, headers and properties are those of the recording. CC and BCC keys, expiration and reply_to are not
-    sent without --also, because they could lead to queues of other users. --key-map also changes CC and BCC keys.
+    Bodies, keys, headers and properties are those of the recording. CC and BCC keys, expiration and reply_to are sent
+    only with --also, because these fields could lead to queues of other users. --key-map also changes CC and BCC keys.
 
     replay checks the complete file before it sends anything. It refuses a truncated, damaged or changed recording; with
     --salvage, it sends the messages before the damage. It also accepts NDJSON of tail, which has no digest to check.

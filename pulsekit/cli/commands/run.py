@@ -52,10 +52,11 @@ def command(
 
     The job is published as pending, as running with the start time, and as completed with the end time and the result.
     The result is success or fail; canceled after Ctrl-C or SIGTERM; or exception if another signal killed the command.
-    Every run is a new job: its taskId, state, result and times are not from the file. --set taskId=... sets the taskId.
+    Every run is a new job: run ignores the taskId, state, result and times in the file. --set taskId=... sets the
+    taskId.
 
-    COMMAND uses stdin, stdout and stderr as without pulsekit, and run exits with the exit code of COMMAND. If the
-    broker cannot be reached, COMMAND still runs, and a warning lists what was not published.
+    COMMAND uses stdin, stdout and stderr directly, and run exits with the exit code of COMMAND. If the broker cannot be
+    reached, COMMAND still runs, and a warning lists what was not published.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.bindings.names import check_exchange

@@ -54,15 +54,17 @@ _SETTLED = 0.3  # seconds without a new binding, after which the consumers of th
 def command(
     argv: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[-- COMMAND...]", help="Run COMMAND in the sandbox, and exit with its code."),
+        typer.Argument(
+            metavar="[-- COMMAND...]", help="Run COMMAND with the sandbox as its broker, and exit with its exit code."
+        ),
     ] = None,
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="PORT", help="Port; 0 for a free one.")] = SANDBOX_PORT,
     host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="Listen on ADDRESS. Unless it is loopback, add --password-file.")
+        str, typer.Option(metavar="ADDRESS", help="Listen on ADDRESS. If ADDRESS is not loopback, add --password-file.")
     ] = "127.0.0.1",
     password_file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Read the password of all users, also of guest, from FILE."),
+        typer.Option(metavar="FILE", help="Read the password of all users, including guest, from FILE."),
     ] = None,
     users: Annotated[
         Path | None,
@@ -98,16 +100,16 @@ def command(
     """Run a Pulse broker on this machine: a real AMQP broker in memory, with PulseGuardian's rules.
 
     The first line of the output is PULSE_URL=..., with the login of --user. If no broker is configured, commands in
-    other terminals use this login, too. The line does not contain a password from a file; the variable PULSE_URL of
-    COMMAND does.
+    other terminals use this login, too. The line does not contain a password that the sandbox has read from a file, but
+    the variable PULSE_URL of COMMAND does.
 
     The sandbox accepts every user name with every password. Each user has the permissions that PulseGuardian gives. The
     user guest with the password guest has all permissions. The sandbox is for experiments, tests and CI: when it stops,
     all messages are lost.
 
     With --registration, the sandbox binds a queue as Treeherder would, and prints what Treeherder would do with each
-    job. With --treeherder, it does the same for Taskcluster's messages and for pushes. --task has the definitions of
-    the tasks, and --repositories the repositories of this Treeherder.
+    job. With --treeherder, the sandbox does the same for Taskcluster's messages and for pushes. --task names a file
+    with the definitions of the tasks, and --repositories a file with the repositories of this Treeherder.
     """
     from pulsekit.cli.input.registrations import registrations_from
     from pulsekit.sandbox import GuardianLimits, Sandbox

@@ -85,15 +85,15 @@ def command(
 ) -> int:
     """Check jobs against Treeherder's schema and rules, and show every error with its position.
 
-    The rules apply only to jobs. Each rule has a severity: Treeherder drops the job, shows it wrong, or shows less than
-    it could. For a record of tail, the payload is checked.
+    The rules apply only to jobs. Each rule has a severity: Treeherder drops the job, shows it incorrectly, or shows
+    less than it could. For a record of tail, the payload is checked.
 
     --migrate writes one line for each job that is valid and that Treeherder would not drop. It prints the problems of
     the other jobs on stderr.
 
     Taskcluster tasks, task graphs and pushes have the same verdict as in preview.
 
-    Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown wrong.
+    Exit code: 0 if all jobs are valid, 1 if a job is invalid, cannot be read, or would be dropped or shown incorrectly.
     """
     check_given(files, "validate")
     from pulsekit._config.settings import load_settings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pulsekit.cli.exit_codes import ExitCode
-from pulsekit.cli.options import OutputOption, SaveOption, timeout_option
+from pulsekit.cli.options import OutputOption, save_option, timeout_option
 from pulsekit.cli.output.output import Output, note
 
 if TYPE_CHECKING:
@@ -42,17 +42,17 @@ def command(
         str | None,
         typer.Option(metavar="URL", help="Treeherder. [default: that of the URL, else treeherder.mozilla.org]"),
     ] = None,
-    save: SaveOption = None,
+    save: Annotated[str | None, save_option("all answers")] = None,
     timeout: Annotated[float | None, timeout_option("30s, for all requests")] = None,
     output: OutputOption = None,
 ) -> int:
     """Find out why a task is not on Treeherder, or how it is shown there.
 
     The steps: the task exists; it has one tc-treeherder route; extra.treeherder is valid; Treeherder knows the project
-    and has the push; the message about the run makes a job; Treeherder has stored the job. The first failed step
-    says what to change. This command sends requests to Taskcluster and Treeherder: to public pages, without a login.
+    and has the push; the message about the run makes a job; Treeherder has stored the job. The first failed step says
+    what to change. This command requests public pages of Taskcluster and Treeherder, without a login.
 
-    --save writes all answers to FILE, and 'pulsekit why FILE' explains them again without the network.
+    After --save FILE, 'pulsekit why FILE' explains the saved answers without the network.
 
     Exit code: 0 if the task is on Treeherder, 1 if a step failed, 4 if a site did not answer.
     """

@@ -17,7 +17,6 @@ from pulsekit.cli.options import (
     DestinationOption,
     DryRunOption,
     ExchangeOption,
-    ForceOption,
     InsecureOption,
     OutputOption,
     ProfileOption,
@@ -28,6 +27,7 @@ from pulsekit.cli.options import (
     UnsetOption,
     UrlOption,
     WindowOption,
+    force_option,
     repeatable,
     routing_key_option,
     schema_option,
@@ -77,7 +77,10 @@ def command(
     keep: AlsoOption = None,
     message_ids: Annotated[
         MessageIds,
-        typer.Option(metavar="random|content", help="Make ids at random, or from the content: the same in each run."),
+        typer.Option(
+            metavar="random|content",
+            help="Make ids at random, or from the content, so that they are the same in each run.",
+        ),
     ] = MessageIds.RANDOM,
     target: TargetOption = None,
     schema: Annotated[str | None, schema_option("pulse-job")] = None,
@@ -85,12 +88,14 @@ def command(
     unchecked: Annotated[bool, typer.Option("--no-schema", help="Do not validate.")] = False,
     assignments: SetOption = None,
     removals: UnsetOption = None,
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Also publish invalid jobs.")] = False,
     dry_run: DryRunOption = False,
     keep_going: Annotated[
         bool, typer.Option("--keep-going", help="Skip invalid payloads, and send the others.")
     ] = False,
-    skip: Annotated[int, typer.Option(min=0, metavar="N", help="Skip the first N jobs, already sent.")] = 0,
+    skip: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Skip the first N jobs, which an earlier run has sent.")
+    ] = 0,
     require_route: RequireRouteOption = False,
     window: WindowOption = 256,
     timeout: Annotated[float | None, timeout_option("60s, for each message")] = None,
@@ -102,15 +107,16 @@ def command(
     """Validate jobs, then publish them with confirms.
 
     All files are validated before the first job is sent. NDJSON from a pipe is validated and sent line by line, up to
-    the first invalid line. A job that Treeherder would drop is invalid, even if its schema allows the job. --force
-    publishes invalid jobs. If Treeherder would show a value wrong, publish prints a warning. It declares the exchange.
+    the first invalid line. A job that Treeherder would drop is invalid, even if the schema allows the job. If
+    Treeherder would show a value incorrectly, publish prints a warning. publish also creates the exchange if it does
+    not exist.
 
-    A record of tail keeps its routing key unless one is given. Its CC and BCC keys, expiration and reply_to are not
-    sent without --also, because they could lead to queues of other users.
+    A record of tail keeps its routing key unless an option sets the key. The CC and BCC keys, expiration and reply_to
+    of a record are sent only with --also, because these fields could lead to queues of other users.
 
-    On a terminal, publish shows the receipt of each job, or a count if there are 50 or more. --quiet prints problems
-    only. If publish is stopped, it prints how many jobs to --skip next time. With --message-ids content, a job that is
-    sent again has the same id.
+    On a terminal, publish shows the receipt of each job, or a count if there are 50 jobs or more. --quiet prints
+    problems only. If publish is stopped, it prints the number for --skip with which you can continue. With
+    --message-ids content, a job that is sent again has the same id.
 
     --dry-run shows for each job the verdict, its routing keys, the bindings that match them, and how Treeherder would
     show the job.

@@ -14,18 +14,18 @@ from pulsekit.cli.exit_codes import ExitCode
 from pulsekit.cli.input.confirm import agreed, check_can_ask, nothing_done
 from pulsekit.cli.options import (
     CountOption,
-    ForceOption,
     FullOption,
     InsecureOption,
     OutputOption,
     QuietOption,
     RegistrationOption,
     RuleOption,
-    SaveOption,
     UrlOption,
     YesOption,
     count_option,
     every_option,
+    force_option,
+    save_option,
 )
 from pulsekit.cli.output.output import Output, note
 from pulsekit.errors import ConfigurationError
@@ -52,9 +52,9 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>"
 def show(
     name: _Name,
     *,
-    watching: Annotated[bool, typer.Option("--watch", help="Repeat, with the rate of growth.")] = False,
-    every: Annotated[float, every_option()] = "5s",  # type: ignore[assignment] # typer passes the default to the parser
-    count: CountOption = None,
+    watching: Annotated[bool, typer.Option("--watch", help="Repeat the report, with the rate of growth.")] = False,
+    every: Annotated[float, every_option("reports")] = "5s",  # type: ignore[assignment] # typer parses it
+    count: Annotated[int | None, count_option("reports")] = None,
     mail_over: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of messages above which PulseGuardian mails you.")
     ] = 2000,
@@ -63,7 +63,7 @@ def show(
     ] = 8000,
     guardian: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Also show the bindings, as the PulseGuardian at URL lists them."),
+        typer.Option(metavar="URL", help="Also show the bindings that the PulseGuardian at URL lists."),
     ] = None,
     registration: RegistrationOption = None,
     rule: RuleOption = None,
@@ -78,7 +78,7 @@ def show(
     PulseGuardian also counts messages that were delivered but not acknowledged. AMQP does not report their number.
 
     With --registration, the bindings that PulseGuardian lists are compared with the bindings of the registrations.
-    --prune shows the stale bindings before it unbinds them.
+    --prune shows the stale bindings, asks, and unbinds them.
 
     Exit code: 5 if the queue does not exist.
     """
@@ -107,16 +107,17 @@ def peek(
     *,
     count: Annotated[int, count_option(most=10_000)] = 10,
     full: FullOption = False,
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Peek even near the delivery limit.")] = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Show the first messages of a queue, and leave them in it.
+    """Show the first messages of a queue, and leave them in the queue.
 
     While peek reads these messages, consumers do not receive them. Then the broker returns the messages to their former
-    positions, and marks them as redelivered. A quorum queue removes a message that is returned too often, so without
-    --force, peek refuses to read messages that are near the delivery limit.
+    positions, and marks them as redelivered. A quorum queue removes a message that is returned more often than its
+    delivery limit. Once a message has been returned half as many times as the limit allows, peek refuses the queue for
+    the rest of the day (UTC), unless --force is given.
     """
     from pulsekit.cli.commands.queue.messages import peek as look
 
@@ -130,19 +131,19 @@ def take(
     name: _Name,
     *,
     count: CountOption = None,
-    save: SaveOption = None,
-    force: ForceOption = False,
+    save: Annotated[str | None, save_option("the messages")] = None,
+    force: Annotated[bool, force_option("Replace an existing FILE.")] = False,
     full: FullOption = False,
     quiet: QuietOption = False,
     output: OutputOption = None,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Show the messages of a queue and remove them from it, until the queue is empty.
+    """Show the messages of a queue and remove them, until the queue is empty.
 
-    Each message is removed after it was shown. With --save, each message is recorded to a file.ndjson or
-    file.ndjson.gz, and removed after it is on the disk. If the command stops early, the other messages stay in the
-    queue. An existing file is replaced only with --force.
+    Each message is removed once it has been shown. With --save, each message is recorded in FILE, and removed once it
+    is on the disk. The name of FILE ends in .ndjson or .ndjson.gz. If the command stops early, the other messages stay
+    in the queue.
 
     'pulsekit queue peek' shows messages and leaves them in the queue.
     """
@@ -168,11 +169,11 @@ def delete(
     name: _Name,
     *,
     yes: YesOption = False,
-    force: ForceOption = False,
+    force: Annotated[bool, force_option("Delete the queue even if it has consumers.")] = False,
     url: UrlOption = None,
     insecure: InsecureOption = False,
 ) -> int:
-    """Delete a queue and its messages. If it has consumers, --force is required."""
+    """Delete a queue and its messages. If the queue has consumers, --force is required."""
     check_can_ask(f"delete {name}", yes=yes)
     return run(_delete(connect_to(name, check_queue, url, insecure=insecure), name, yes=yes, force=force))
 

@@ -15,7 +15,6 @@ from pulsekit.cli.options import (
     CountOption,
     FieldOption,
     FilterOption,
-    ForceOption,
     FullOption,
     InsecureOption,
     OutputOption,
@@ -24,11 +23,12 @@ from pulsekit.cli.options import (
     QueueTypeOption,
     QuietOption,
     RouteOption,
-    SaveOption,
     TargetOption,
     UrlOption,
     duration,
     every_option,
+    force_option,
+    save_option,
     schema_option,
 )
 from pulsekit.cli.output.output import Output
@@ -99,7 +99,7 @@ def command(
     full: FullOption = False,
     yaml: Annotated[bool, typer.Option("--yaml", help="Show each message in full, with the payload as YAML.")] = False,
     rate: Annotated[bool, typer.Option("--rate", help="Show messages per second instead of messages.")] = False,
-    every: Annotated[float | None, every_option("1s")] = None,
+    every: Annotated[float | None, every_option("reports", "1s")] = None,
     words: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="Group keys by their first N words for --rate. [default: 1]"),
@@ -112,8 +112,8 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="If --queue does not exist, exit with 5 instead of creating it.")
     ] = False,
-    save: SaveOption = None,
-    force: ForceOption = False,
+    save: Annotated[str | None, save_option("the messages")] = None,
+    force: Annotated[bool, force_option("Replace an existing FILE.")] = False,
     quiet: QuietOption = False,
     wait: Annotated[bool, typer.Option("--wait", help="Wait for an exchange that does not exist yet.")] = False,
     link: Annotated[bool, typer.Option("--link", help="Print the link to Pulse Inspector, and exit.")] = False,
@@ -124,24 +124,22 @@ def command(
     """Show the messages of one or more exchanges as they arrive.
 
     tail uses a private temporary queue; other consumers are not affected. --binding applies to each EXCHANGE without a
-    PATTERN. Without --binding and PATTERN, all messages are shown. Quote patterns, because the shell expands '*'.
+    PATTERN. Without --binding and PATTERN, tail shows all messages. Quote patterns, because the shell expands '*'.
     Without EXCHANGE, tail uses the exchange and the destinations of pulsekit.yml. If the broker refuses some bindings,
-    tail prints them, continues with the others, and exits with 3.
+    tail prints the refused bindings, continues with the others, and exits with 3.
 
     For known exchanges, --field and --route make the pattern. If --field names a field several times, one of the values
-    must match.
-    '--schema auto' selects the schema of the catalogue for each exchange.
+    must match. '--schema auto' selects the schema of the catalogue for each exchange.
 
     --filter and --query are expressions over the record that '-o ndjson' writes. Only selected messages are shown,
     recorded and counted. With --schema, each message is marked as valid or invalid.
 
-    With --queue, tail creates a queue, which stores messages while tail does not run, for the time of --keep. To
-    continue, run tail again with the same --queue, --keep and --queue-type. tail does not use a queue that it did not
-    create. For other queues, use 'pulsekit queue show', 'peek' and 'take'.
+    With --queue, tail creates a queue. While tail is not running, this queue stores messages for the time of --keep. To
+    continue, run tail again with the same --queue, --keep and --queue-type. tail uses only queues that tail has
+    created. For other queues, use 'pulsekit queue show', 'peek' and 'take'.
 
-    --save records to a file.ndjson or file.ndjson.gz, with the exact bodies. A message is acknowledged after it is on
-    the disk, so the recording has every acknowledged message, however tail stops. An existing file is replaced only
-    with --force.
+    --save records the messages with their exact bodies. The name of FILE ends in .ndjson or .ndjson.gz. A message is
+    acknowledged once it is on the disk, so the recording has every acknowledged message, however tail stops.
     """
     from pulsekit._config.settings import load_settings
     from pulsekit.cli.commands.tail.arguments import configured_texts, read_arguments, schema_for
