@@ -159,18 +159,18 @@ class Close:
 def _advice(kind: type[BrokerRefused], text: str) -> str:
     """Return the broker's text, with what the user can do."""
     if _IN_USE in text:
-        return f"{text}: another client consumes it exclusively; stop that client, or use another queue"
+        return f"{text}: another client consumes the queue exclusively; stop that client, or use another queue"
     if kind is AccessRefused:
-        return (
-            f"{text}; on Pulse a user owns exchange/<user>/… and queue/<user>/… alone, and may bind to any exchange/…"
-        )
+        return f"{text}; on Pulse, a user may use only exchange/<user>/… and queue/<user>/…, and bind to any exchange/…"
     if kind is NotFound:
-        return f"{text}; check the spelling, the virtual host, and whether its owner has created it"
+        return f"{text}; check the spelling, the virtual host, and whether the owner has created the exchange or queue"
     if kind is PreconditionFailed and _DIFFERENT in text:
         if "for exchange" in text:
-            return f"{text}; it exists with other properties: use it as it is, or delete it, which loses its bindings"
+            return (
+                f"{text}; the exchange exists with other properties: use it as it is, or delete it and all its bindings"
+            )
         return (
-            f"{text}; it exists with other properties, which cannot be changed: declare it with these, use it as it is "
-            "with Queue(…, existing=True), or use another name"
+            f"{text}; the queue exists with other properties, which cannot be changed: declare the queue with its "
+            "present properties, use it as it is with Queue(…, existing=True), or use another name"
         )
     return text

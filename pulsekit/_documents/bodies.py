@@ -20,7 +20,7 @@ from pulsekit.errors import DocumentError, InvalidInput
 __all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "decode_described", "read_body"]
 
 JSON_TYPE = "application/json"
-_MOST = 64 * 1024 * 1024  # bytes of a body after it was decompressed; RabbitMQ 4 accepts 16 MiB before
+_MOST = 64 * 1024 * 1024  # bytes of a body after decompression; RabbitMQ 4 accepts 16 MiB before
 
 # For each name of a compression, the module and its decompressor. A module is imported when a body needs it. Under the
 # name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
@@ -53,7 +53,9 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
             text = body.decode(content_encoding)
     if compression:
         if isinstance(text, str):
-            raise UnreadableBody(f"it is decoded as {brief(content_encoding)} first, so it cannot be decompressed")
+            raise UnreadableBody(
+                f"the body is decoded as {brief(content_encoding)} first, so it cannot be decompressed"
+            )
         text = _decompressed(text, compression)
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
@@ -88,9 +90,11 @@ def _decompressed(body: bytes, name: Any) -> bytes:
     try:
         data: bytes = reader.decompress(body, _MOST + 1)
     except Exception as error:
-        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is not: {error}') from error
+        raise UnreadableBody(
+            f'the header "compression" is {brief(name)}, but the body has another format: {error}'
+        ) from error
     if len(data) > _MOST:
-        raise BodyTooLarge(f"the body has more than {_MOST >> 20} MiB after it was decompressed")
+        raise BodyTooLarge(f"the body has more than {_MOST >> 20} MiB after decompression")
     if not reader.eof:
-        raise UnreadableBody(f'the header "compression" is {brief(name)}, and the body is truncated')
+        raise UnreadableBody(f'the header "compression" is {brief(name)}, but the body is truncated')
     return data

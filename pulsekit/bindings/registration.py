@@ -176,8 +176,8 @@ def read_registrations(
     """Read registrations in any form that configurations use.
 
     The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    one; the block of Treeherder's documentation, which is Python, also as an assignment, in a settings module or in a
-    block of code in Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, also with its `export`; the variables
+    one; the block of Treeherder's documentation, which is Python, alone, as an assignment, in a settings module or in a
+    block of code in Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, with or without `export`; the variables
     `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018; strings `exchange.key:key`: one, a
     list, one per line, or several with commas.
 
@@ -290,7 +290,7 @@ def _from_one(text: str) -> list[Registration | Binding]:
     if not exchange.startswith("exchange/") and (not dot or joined_name(exchange)):
         raise _no_registration(text)
     if not dot:
-        raise InvalidRegistration(f"{text!r:.80} has no key; write '{text:.80}.#' for every key")
+        raise InvalidRegistration(f"{text!r:.80} has no key; write '{text:.80}.#' to match every key")
     patterns = keys.split(":")
     if "" in patterns:
         raise InvalidRegistration(f"{text!r:.80} has an empty key; keys are separated by single colons")

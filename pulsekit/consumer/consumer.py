@@ -340,7 +340,7 @@ class Consumer:
         return call
 
     async def drain(self, *, now: bool = False) -> None:
-        """Stop the deliveries (basic.cancel), also after a reconnect. Iteration ends after the messages that arrived.
+        """Stop deliveries (basic.cancel), now and after each reconnect. Iteration ends after the messages that arrived.
 
         Draining twice is fine, for example first without and then with `now`. Leaving the block requeues unsettled
         messages.

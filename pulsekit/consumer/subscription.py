@@ -229,7 +229,7 @@ class Subscription:
             await delete_queue_quietly(link, self.queue)
 
     async def stop(self, *, now: bool = False) -> None:
-        """Stop deliveries (basic.cancel), also after a reconnect. Messages that have arrived can still be settled.
+        """Stop deliveries (basic.cancel), now and after each reconnect. Messages that arrived can still be settled.
 
         Args:
             now: requeue the messages in the buffer.
@@ -263,10 +263,11 @@ class Subscription:
     async def bind(self, binding: Binding) -> None:
         """Bind the queue, now and in later epochs. Messages in transit are not affected.
 
-        The binding is added before the broker answers: if the connection is lost meanwhile, the next epoch binds it.
+        The binding is added before the broker answers, so that an epoch that begins meanwhile also binds the queue. If
+        this method raises an exception, the binding is removed again.
 
         Raises:
-            BrokerRefused: Raised when the broker refuses the binding. It is then not added.
+            BrokerRefused: Raised when the broker refuses the binding.
             NetworkError: Raised when the connection is lost. Bind again when the consumer is subscribed.
         """
         before = self._bindings

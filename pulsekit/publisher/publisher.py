@@ -148,11 +148,13 @@ class Publisher:
             InvalidMessage: Raised when AMQP cannot encode the message. Nothing was sent.
             TypeError: Raised when an argument has a wrong type, or the payload is JSON text. Nothing was sent.
             MessageReturned: Raised with `mandatory`, when no queue is bound to the routing key.
-            MessageRefused: Raised when the broker closes the channel because of the message, or with `overflow_rejects`
-                of the publisher, when the broker sends a negative confirm.
+            MessageRefused: Raised when the broker closes the channel because of the message. If the publisher has
+                `overflow_rejects`, also raised when the broker sends a negative confirm for a message that was sent
+                once.
             PublishTimeout: Raised when the broker does not confirm before the deadline.
             OutcomeUnknown: Raised when the connection is lost before the confirm, and the deadline passes before the
-                message can be sent again; or when the broker sends a negative confirm.
+                message can be sent again. Also raised when the broker sends a negative confirm, unless that raises
+                `MessageRefused`.
             BrokerRefused: Raised when the broker refuses the exchange, the login or the virtual host.
             NetworkError: Raised when the first connection fails.
         """
@@ -290,7 +292,7 @@ class Publisher:
             raise fresh(self._sender.failure)
 
     def _prepare_some(self, items: Iterator[tuple[int, Item]], window: PublishWindow) -> None:
-        """Encode a batch of messages, beyond a full window for a limited time only."""
+        """Encode a batch of messages. If the window has no capacity, stop after `_PREPARE_TIME`."""
         until = inf if window.capacity else self._sender.time() + _PREPARE_TIME
         try:
             for _ in range(min(window.wanted, BATCH)):

@@ -108,17 +108,17 @@ class MessageRefused(PublishError):
 class PublishTimeout(PublishError):
     """Raised when the broker did not confirm before the deadline. `detail` of the receipt has the reason.
 
-    If the message was not `sent`, publish it again. If it was, the broker may have accepted it: publish it again only
-    if consumers can receive it twice.
+    If `sent` of the receipt is false, publish the message again. If `sent` is true, the broker may have accepted the
+    message: publish it again only if consumers can receive it twice.
     """
 
 
 class OutcomeUnknown(PublishError):
-    """Raised when the message was sent, and its connection was lost before the confirm.
+    """Raised when the message was sent, and the connection was lost before the confirm.
 
-    This is also raised after a negative confirm (basic.nack): either a full queue rejected the message, or the node of
-    a queue failed, which may have stored it. With `overflow_rejects` of the publisher, a negative confirm raises
-    `MessageRefused` instead.
+    Also raised after a negative confirm (basic.nack): either a full queue rejected the message, or the node of a queue
+    failed, although the queue may have stored the message. If the publisher has `overflow_rejects`, a negative confirm
+    of a message that was sent once raises `MessageRefused` instead.
 
     The broker may have accepted the message: publish it again only if consumers can receive it twice.
     """

@@ -59,7 +59,7 @@ class PeekLimit:
         return cls(link, name, delivery_limit(properties.arguments, link.server))
 
     def check(self) -> None:
-        """Check, before the first delivery, that a peek is not known to remove a message.
+        """Check, before the first delivery, that no message of the queue is known to be near the limit.
 
         Raises:
             ConfigurationError: Raised when messages of the queue are near the limit, or the limit is 0.
@@ -68,10 +68,10 @@ class PeekLimit:
             raise self._refusal()
 
     def check_returned(self, messages: Iterable[Message]) -> None:
-        """Check messages after they were returned to the queue.
+        """Check messages once they have been returned to the queue.
 
         Raises:
-            ConfigurationError: Raised when a message was returned half as often as the limit allows.
+            ConfigurationError: Raised when a message has been returned half as many times as the limit allows.
         """
         if self._limit is None:
             return
@@ -99,7 +99,7 @@ class PeekLimit:
     def _refusal(self) -> ConfigurationError:
         return ConfigurationError(
             f"{self._name} has the delivery limit {self._limit}: the broker removes a message that is returned more "
-            "often, and each peek returns it. "
+            "often, and each peek returns the messages that it shows. "
             f"To remove the messages, run 'pulsekit queue take {quote(self._name)}'; to "
             "peek near the limit, add --force (force=True)"
         )

@@ -163,8 +163,8 @@ class Replay:
         Raises:
             Exception: Raised when reading the entries fails, after the receipts of the previous messages.
             BrokerRefused: Raised when the exchange, the login or the virtual host was refused.
-            NetworkError: Raised when the broker could not be reached for the first time, or when it has answered no
-                message for the timeout of a message.
+            NetworkError: Raised when the first connection fails, or when the broker has answered no message during the
+                timeout of a message.
         """
         source = self._in_time() if self._waits else self._at_once()
         async with aclosing(publisher.publish_many(source, window=window, stop_when_silent=True)) as receipts:

@@ -35,7 +35,8 @@ def routing_key(job: Any, destination: str, rule: Rule | None = None, *, reserve
             of the rule `any.project` do not.
 
     Raises:
-        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like two.
+        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like several
+            destinations.
         InvalidMessage: Raised when the job has no project.
     """
     check_destination(destination)
@@ -58,7 +59,8 @@ def check_destination(destination: str) -> None:
     """Check that a job can be published to a destination of one or more words.
 
     Raises:
-        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like two.
+        ConfigurationError: Raised when the destination is empty, has an empty word or a wildcard, or looks like several
+            destinations.
     """
     if not destination:
         raise ConfigurationError("the destination is empty, but it is the first word of the routing key")

@@ -42,8 +42,8 @@ class Severity(StrEnum):
 
     Attributes:
         DROPPED: Treeherder does not show the job.
-        WRONG: Treeherder shows another value than the job has, or loses the value.
-        COSMETIC: Treeherder shows no false value, but less than it could, or ignores a value.
+        WRONG: Treeherder shows a value that differs from the value in the job, or loses the value.
+        COSMETIC: Treeherder shows no incorrect value, but shows less than it could, or ignores a value.
     """
 
     DROPPED = "dropped"
@@ -103,7 +103,7 @@ RULES = (
     Rule(
         "project-unknown",
         _DROPPED,
-        "`origin.project` must be an active repository. Checked if the repositories are known.",
+        "`origin.project` must be an active repository of Treeherder. Checked if the repositories are known.",
         "ask the maintainers of that Treeherder to add or activate the repository",
     ),
     Rule(
@@ -155,13 +155,14 @@ RULES = (
     Rule(
         "times-disordered",
         _WRONG,
-        "Treeherder computes waiting and running times from the three times, so the times must be in order.",
+        "Treeherder computes waiting and running times from `timeScheduled`, `timeStarted` and `timeCompleted`, so "
+        "these times must be in this order.",
         "order the times: timeScheduled, timeStarted, timeCompleted; give each a time zone",
     ),
     Rule(
         "symbol-long",
         _WRONG,
-        f"Treeherder appends `chunkId` to `jobSymbol`. Together they have at most {SYMBOL_MAX} characters.",
+        f"Treeherder appends `chunkId` to `jobSymbol`. Together, they may have at most {SYMBOL_MAX} characters.",
         "shorten jobSymbol",
     ),
     Rule(
@@ -173,7 +174,7 @@ RULES = (
     Rule(
         "log-url-long",
         _WRONG,
-        f"Treeherder cuts the URL of a log to {LOG_URL_MAX} characters, also if the log is a link in `jobInfo`.",
+        f"Treeherder cuts the URL of a log to {LOG_URL_MAX} characters, even if the log is a link in `jobInfo`.",
         "shorten the URL, or use a redirect",
     ),
     Rule(

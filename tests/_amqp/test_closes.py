@@ -82,10 +82,10 @@ def test_a_refused_virtual_host_is_final_and_a_limit_is_not(text: str, final: bo
 
 def test_only_a_refused_declaration_of_an_exchange_advises_to_delete_it() -> None:
     queue = str(Close(406, DIFFERENT, DECLARE_QUEUE).error("declare"))
-    assert "it exists with other properties" in queue
+    assert "the queue exists with other properties" in queue
     assert "delete" not in queue
     exchange = str(Close(406, DIFFERENT.replace("queue", "exchange"), DECLARE_EXCHANGE).error("declare"))
-    assert "loses its bindings" in exchange
+    assert "or delete it and all its bindings" in exchange
     for text, method in ((TIMED_OUT, NONE), (SIZE, PUBLISH), ("unknown exchange type 'nope'", DECLARE_EXCHANGE)):
         assert "delete" not in str(Close(406, text, method).error("do it"))
 

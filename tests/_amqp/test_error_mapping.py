@@ -69,7 +69,7 @@ def test_the_brokers_words_and_code_are_kept(error: Exception, ours: type[Broker
 )
 def test_only_different_properties_are_reported_as_such(words: str, exists: bool) -> None:
     error = aiormq.exceptions.ChannelPreconditionFailed(f"PRECONDITION_FAILED - {words}")
-    assert ("it exists with other properties" in str(map_error(error, "do it"))) is exists
+    assert ("exists with other properties" in str(map_error(error, "do it"))) is exists
 
 
 def test_a_queue_whose_node_is_down_is_not_reported_as_deleted() -> None:

@@ -168,7 +168,7 @@ def test_an_empty_list_registers_nothing() -> None:
         ("\n# nothing\n", "jobs.yml contains no registration"),
         ("hello world", "jobs.yml:1:1: 'hello world' is not a registration; the form is {"),
         ("registrations:", "nothing is not a registration"),
-        (f"{JOBS}.#\n{JOBS}\n", f"jobs.yml:2:1: '{JOBS}' has no key; write '{JOBS}.#' for every key"),
+        (f"{JOBS}.#\n{JOBS}\n", f"jobs.yml:2:1: '{JOBS}' has no key; write '{JOBS}.#' to match every key"),
         (f"{JOBS}.a::b", f"jobs.yml:1:1: '{JOBS}.a::b' has an empty key"),
         (
             "exchange/my.user/jobs.#",

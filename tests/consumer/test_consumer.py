@@ -511,7 +511,9 @@ async def test_a_queue_that_another_client_consumes_exclusively_is_named_as_such
         pass
     with closing(pika.BlockingConnection(pika.URLParameters(user.url))) as other:
         other.channel().basic_consume(name, lambda *_: None, exclusive=True)
-        with pytest.raises(pulsekit.AccessRefused, match="another client consumes it exclusively; stop that client"):
+        with pytest.raises(
+            pulsekit.AccessRefused, match="another client consumes the queue exclusively; stop that client"
+        ):
             await pulse.subscribe(queue=name).open()
 
 

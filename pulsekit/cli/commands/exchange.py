@@ -173,7 +173,9 @@ async def _check(name: str, url: str | None, insecure: bool) -> int:
 
     near = misspelt(name)
     meant = (
-        f"did you mean {near}?" if near else "check the spelling, the virtual host, and whether its owner created it"
+        f"did you mean {near}?"
+        if near
+        else "check the spelling, the virtual host, and whether the owner has created the exchange"
     )
     note(f"{name} does not exist: {meant}")
     return ExitCode.REFUSED

@@ -39,7 +39,7 @@ def test_an_exchange_of_another_user_is_refused(user: PulseUser, broker: RabbitM
     done = pulsekit("exchange", action, name, folder=tmp_path, url=user.url)
     assert done.status == 5
     assert name in done.err
-    assert "a user owns exchange/<user>/" in done.err
+    assert "a user may use only exchange/<user>/" in done.err
 
 
 @pytest.mark.parametrize("action", ["create", "check", "delete"])
