@@ -77,7 +77,7 @@ def _alternated(addresses: Sequence[Address]) -> list[Address]:
 
 
 async def _attempt(address: Address) -> socket.socket:
-    sock = socket.socket(*address[:3])  # resolvers return IPv6 addresses also to a machine without IPv6: OSError
+    sock = socket.socket(*address[:3])  # OSError without IPv6: resolvers return IPv6 addresses nevertheless
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address[4])

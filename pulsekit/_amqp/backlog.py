@@ -2,14 +2,14 @@
 
 Plan: the broker keeps messages back only while the window is used up, that is, while as many deliveries are unsettled
 as the prefetch allows. `observe` is called when deliveries arrive and when they are settled. Because an acknowledgement
-and the next delivery travel for some time, a delivery counts as unsettled for `DELAY` after it was settled. Settled
+and the next delivery travel for some time, a delivery counts as unsettled until `DELAY` after its settlement. Settled
 deliveries are counted in periods of that length: the current period and the previous one.
 
 Invariants: `_began` is None, or the time since which the window was used up until `_last`, without a pause longer than
 `DELAY`. After a longer pause the queue is empty: the broker has delivered all its messages.
 
 Example: a prefetch of 2 and a handler that needs a minute. At 12:00:00 three messages arrive at the broker. It sends
-two, the window is used up, and `since` is 12:00:00, also at 12:00:30. At 12:01:00 the first message is acknowledged and
+two, the window is used up, and `since` is 12:00:00, even at 12:00:30. At 12:01:00 the first message is acknowledged and
 the third is delivered. The handler acknowledges the others until 12:03:00; at 12:03:01 `since` is None.
 """
 

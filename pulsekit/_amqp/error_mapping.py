@@ -167,7 +167,10 @@ def _network_words(error: BaseException, broker: Broker) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """Return the text of the broker or the operating system on one line, also in the traceback of the error."""
+    """Return the text of the broker or the operating system on one line.
+
+    The exception and its causes get texts of one line, too, for the traceback.
+    """
     cause: BaseException | None = error
     seen = set[int]()  # the chain may be a cycle: aiormq raises one exception for several waiting coroutines
     while cause is not None and id(cause) not in seen:

@@ -97,7 +97,7 @@ def _found(name: str, file: ConfigurationFile, *place: str) -> Origin:
 
 
 def _given(key: str, *places: tuple[str, str, Any]) -> list[Origin]:
-    """Return the places that have a value. Only an empty password is one."""
+    """Return the places that have a value. An empty text is a value only for a password."""
     return [Origin(key, value, source, place) for source, place, value in places if value or (key, value) == _EMPTY]
 
 

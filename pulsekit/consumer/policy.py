@@ -98,20 +98,23 @@ class Policy:
         limit: how often one message is requeued, or None without a limit. A quorum queue counts across processes, see
             `Message.delivery_count`. For a classic queue, each process counts for itself, by exchange, routing key,
             message id and body. A message is never requeued at the delivery limit of its queue, where the broker would
-            remove it (`Queue.type`). With a prefetch of 1, deliveries without an answer count too. After more than
-            `limit` of them the handler is not called again for this message: it may have ended its process.
+            remove it (`Queue.type`). With a prefetch of 1, deliveries without an answer count, too. After more than
+            `limit` of these deliveries, the handler is not called again for this message, because the message may have
+            ended the process of the handler.
         exhausted: what happens to a message whose handler raised more often than `limit`. With RAISE, the message is
             requeued, and `handle` raises the exception.
         poison: what happens to a message that is not JSON, violates the schema of the subscription, or is larger than
-            `max_size`. It does not reach the handler. With None, it does, and `message.payload` raises.
+            `max_size`. Such a message does not reach the handler. With None, it reaches the handler, and
+            `message.payload` raises an exception.
         max_size: the largest allowed body in bytes, or None without a limit.
         timeout: seconds for one call of an `async def` handler, or None without a limit. After this time the handler is
             cancelled, which counts as a failure. A plain function cannot be interrupted.
-        max_local_delay: the longest delay, in seconds, that a message waits in this process, or None for any delay. For
-            a longer one, it waits in a queue on the broker: it does not count towards the prefetch, and the process may
-            end. This needs a durable queue of the user. The queues for the delays are `<queue>/retry-<milliseconds>`,
-            and the delay is rounded up by at most an eighth. Failures are then counted across processes, also in a
-            classic queue.
+        max_local_delay: the longest delay, in seconds, that a message waits in this process, or None for any delay.
+        During
+            a longer delay, the message waits in a queue on the broker: it does not count towards the prefetch, and the
+            process may end. This needs a durable queue of the user. The queues for the delays are
+            `<queue>/retry-<milliseconds>`, and the delay is rounded up by at most an eighth. Failures are then counted
+            across processes, even for a classic queue.
     """
 
     failure: OnFailure = OnFailure.RAISE

@@ -94,9 +94,9 @@ class _Family:
 
 
 class OpenMetrics(Instrumentation):
-    """Counters and durations of messages, states and gaps. `text` returns them for Prometheus.
+    """Counters and durations of messages, states and gaps. `text` returns these metrics for Prometheus.
 
-    One object may observe several connections, also in different threads.
+    One object may observe several connections, even in different threads.
     """
 
     def __init__(self) -> None:

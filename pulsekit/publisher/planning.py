@@ -118,7 +118,7 @@ class PlannedMessages:
 
 
 def _check_writable(payload: Any, verdict: PlacedVerdict | None) -> None:
-    """Reject a payload that the publisher could not encode after it has sent other messages.
+    """Reject a payload that the publisher cannot encode, before the publisher sends other messages.
 
     Raises:
         RefusedJob: Raised when a job cannot be encoded as JSON.

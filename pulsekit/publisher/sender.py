@@ -241,7 +241,7 @@ class Sender:
             self._settle(message, Outcome.UNKNOWN if lost else Outcome.TIMEOUT, self._wait_words(message))
             if self._isolation.answered(message):
                 self.flush_soon()
-        # Free the memory of settled messages also while the broker accepts or confirms nothing.
+        # Free the memory of settled messages, even while the broker accepts or confirms nothing.
         self._outbox = [message for message in self._outbox if not message.settled]
         if self._channel is not None:
             self._channel.forget(lambda message: message.settled)

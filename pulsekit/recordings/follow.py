@@ -73,8 +73,8 @@ class Follower:
 
     Args:
         selection: selects messages. Other messages are acknowledged and not shown.
-        writer: records the selected messages. Without a writer, a message is acknowledged after it was shown.
-        viewer: creates the viewer, after the recording was opened.
+        writer: records the selected messages. Without a writer, a message is acknowledged once it has been shown.
+        viewer: creates the viewer, once the recording is open.
         until: when to stop. The default is never.
 
     Attributes:

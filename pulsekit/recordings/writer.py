@@ -1,4 +1,4 @@
-"""Record messages without blocking the event loop, and acknowledge them after they are on the disk."""
+"""Record messages without blocking the event loop, and acknowledge them once they are on the disk."""
 
 from __future__ import annotations
 

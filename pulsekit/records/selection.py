@@ -65,8 +65,8 @@ class Selection:
             bindings: the bindings of the subscription.
             filter: chooses messages by their records.
             query: replaces the records.
-            schema: marks payloads as valid or not. A check applies to the whole message, also with `unwraps`. A
-                function returns the schema or the check for an exchange, or None if its payloads are not judged.
+            schema: marks payloads as valid or not. A check applies to the whole message, even with `unwraps`. A
+                function returns the schema or the check for an exchange, or None to judge no payload of the exchange.
             invalid_only: skip messages with a valid payload.
             unwraps: remove the envelope of mozillapulse; filter, query and schema see the inner payload.
             explains: add to each record why each binding matched.

@@ -116,7 +116,7 @@ def _write(folder: int, name: str, content: bytes) -> None:
 
 
 def _make_room(folder: int) -> None:
-    """Remove the oldest entries. A partial entry of a killed process counts as one."""
+    """Remove the oldest entries. The partial entry of a killed process counts as an entry."""
     names = os.listdir(folder)
     if len(names) < MAX_ENTRIES:
         return

@@ -8,7 +8,7 @@ The forms, each with the fields that only it has:
 - `mozillapulse`: the envelope `{"payload": …, "_meta": …}` around a job (mozillapulse 1.3, `messages/base.py`);
 - `rest`: a list or object of Treeherder's former REST API, `{"project", "revision", "job": {"job_guid", …}}`, and the
   form in which Treeherder stores jobs;
-- `registration`: what `pulsekit bindings` reads, also in a `pulsekit.yml`;
+- `registration`: what `pulsekit bindings` reads, alone or in a `pulsekit.yml`;
 - `pulse-job-2015`: `revision_hash` or `projectName` in `origin`;
 - `pulse-job-2016`, until 2019: `extra`, and `steps` or `errorsTruncated` in a log;
 - `pulse-job-2020`, until April 2026: `kind` and the names of numbers in `origin`.
@@ -101,7 +101,7 @@ def revision_of(payload: Any) -> str:
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job; one that names an older form replaces the problems that it explains."""
+    """Return the problems of an invalid job. A problem that names an older form replaces those that it explains."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [

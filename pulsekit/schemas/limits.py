@@ -23,7 +23,7 @@ __all__ = ["LIMIT", "limited"]
 
 T = TypeVar("T")
 
-LIMIT = 1.0  # seconds of processor time, so that also on a busy machine heartbeats are in time
+LIMIT = 1.0  # seconds of processor time, so that heartbeats are in time even on a busy machine
 _SHORT = 0.05  # seconds, for the calls after a late one
 
 _limit = LIMIT

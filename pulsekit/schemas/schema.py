@@ -157,7 +157,7 @@ class Schema:
             return (Problem("", "json", f"contains a value that JSON cannot represent: {error}"),)
 
     def _validators_of_members(self, checked: CheckedSchema, profile: Profile) -> dict[int, Validator] | None:
-        """Return the validators of all subschemas, once many payloads were invalid. Compiling takes longer than one."""
+        """Return the validators of all subschemas, once many payloads were invalid: compiling is slow."""
         self._explained += 1
         if self._explained <= _MANY:
             return None

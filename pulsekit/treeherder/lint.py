@@ -113,7 +113,7 @@ class Linter:
         return tuple(found)
 
     def _went_back(self, task_id: str, name: str) -> str:
-        """Record the state of a job, and return a message if an earlier state of the job was a later one."""
+        """Record the state of a job, and return a message if the job has already had a later state."""
         if not task_id or not name:
             return ""
         state = STATES.index(name)

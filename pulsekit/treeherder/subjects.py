@@ -118,7 +118,7 @@ class TaskDefinition:
             yield TaskMessage(exchange, payload, self.task, root_url, task_at=self.task_at, has_times=False)
 
     def task_of(self, message: TaskMessage) -> Any:  # noqa: ARG002 - as in TaskGraph
-        """Return this definition, which is assumed to be that of the message."""
+        """Return this definition, which is assumed to be the definition of the message's task."""
         return self.task
 
 

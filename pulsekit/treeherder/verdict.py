@@ -362,7 +362,7 @@ def _decoded(subject: Any, context: Context) -> Any:
 
 
 def _moved(one: MovedT, pointer: str) -> MovedT:
-    """Return a problem or finding with another pointer, also in a suggestion that changes the same value."""
+    """Return a problem or finding with another pointer. A suggestion for the same value gets this pointer, too."""
     suggestion = one.suggestion
     if suggestion is not None:
         suggestion = {**suggestion, "path": pointer} if suggestion.get("path") == one.pointer and pointer else None
@@ -370,7 +370,7 @@ def _moved(one: MovedT, pointer: str) -> MovedT:
 
 
 def _described(message: Message | Record, context: Context, *, complete: bool) -> Context:
-    """Return the context with the properties of a message. If they are complete, an absent property is empty."""
+    """Return the context with the properties of a message. If the properties are complete, an absent one is empty."""
     properties, compression = message.properties, message.headers.get(_COMPRESSION)
     kind, encoding = properties.content_type, properties.content_encoding
     if complete:

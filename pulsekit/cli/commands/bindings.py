@@ -134,7 +134,9 @@ def _named(
     from pulsekit.cli.input.exchanges import read_fields
 
     if text is None or ((given or routes) and ":" in text):
-        raise ConfigurationError("--field and --route make the pattern of an exchange: name it, as in task-failed")
+        raise ConfigurationError(
+            "--field and --route make the pattern of an exchange: name an exchange, as in task-failed"
+        )
     found = read_bindings(text, read_fields(given or ()), routes or ())
     return found, found[0].exchange
 

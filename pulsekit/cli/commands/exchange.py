@@ -68,7 +68,7 @@ def list_known(
             shown.wrapped((one.alias, "key"), "  ", one.title)
             shown.line("    ", (one.name, "dim"))
     if found:
-        note(f"{counted(len(found), 'exchange')}; for the fields of one, run 'pulsekit exchange show NAME'")
+        note(f"{counted(len(found), 'exchange')}; for the fields of an exchange, run 'pulsekit exchange show NAME'")
     else:
         note(f"no exchange of the catalogue has {text!r} in its name, alias, title or service")
     return ExitCode.DONE if found else ExitCode.NEGATIVE

@@ -113,7 +113,7 @@ async def _show(source: Source, reader: Reader, port: int, *, opens: bool) -> in
 
     def on_address(address: str) -> None:
         typer.echo(address)
-        note("the page is served until Ctrl-C; its address works once")
+        note("the page is served until Ctrl-C; the address of the page works once")
         if opens:
             _open(address, folder)
 

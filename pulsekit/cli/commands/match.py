@@ -110,7 +110,7 @@ def command(
     only = next(iter(exchanges)) if len(exchanges) == 1 else ""
     note(f"matching {counted(len(bindings), 'binding')}{only and ' on ' + only} from {origin}")
     if any("*" in words or "#" in words for words in (key.split(".") for key in keys or ())):
-        note("in a key, * and # are ordinary words; only in bindings are they wildcards")
+        note("in a key, * and # are ordinary words; they are wildcards only in bindings")
     shown = Output(output, live=live)
     total = matched = 0
     least = [len("match"), 0] if live or len(keys or ()) > 1 else []
@@ -154,7 +154,9 @@ def _bindings(
         else:
             found.append(("", check_pattern(text)))
     if any(by_name) and not bare:
-        raise ConfigurationError("--field and --route make the pattern of an exchange: name it, as in -b task-failed")
+        raise ConfigurationError(
+            "--field and --route make the pattern of an exchange: name an exchange, as in -b task-failed"
+        )
     origins = ["--binding"] if binding else []
     registered: list[Registration | Binding] = []
     for name in registration:

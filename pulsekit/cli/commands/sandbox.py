@@ -189,7 +189,7 @@ async def _host(
         shown = re.sub(r"(?<=://)([^:/]*):[^@]*", r"\1", url) if private else url
         print(f"PULSE_URL={shown}", flush=True)  # noqa: T201 - the one line that is for other programs
         if private:
-            note("PULSE_URL is printed without the password: set PULSE_PASSWORD to use it")
+            note("PULSE_URL is printed without the password: set PULSE_PASSWORD to the password")
         for exchange, drafts in recorded.items():
             pulse = await stack.enter_async_context(Pulse(login_at(sandbox, owner(exchange) or user)))
             watch.seeds[exchange] = seeds = _Seed(pulse.publisher(exchange), drafts)
@@ -352,7 +352,9 @@ def _chosen_user(user: str | None, logins: dict[str, str] | None) -> str:
     if logins is None:
         return check_user(user)
     if user not in logins and user != ADMINISTRATOR:
-        raise ConfigurationError(f"--user {user}: the file of --users does not have this user; add it, or name another")
+        raise ConfigurationError(
+            f"--user {user}: the file of --users does not have this user; add it to the file, or name another user"
+        )
     return user
 
 

@@ -348,7 +348,7 @@ class Queue:
         self.vhost.dead_letter(self, entry.message, reason)
 
     def _drop_expired(self) -> None:
-        """Dead-letter expired messages, as long as the head is one."""
+        """Dead-letter messages from the head of the queue until a message has not expired."""
         if not self._has_ttl:
             return
         head = self.backlog.first()

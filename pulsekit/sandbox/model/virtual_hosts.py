@@ -203,7 +203,7 @@ class VirtualHost:
         self.emit(Event("exchange-deleted", self.name, exchange=exchange.name))
 
     def unbind(self, bindings: Iterable[ExchangeBinding]) -> None:
-        """Remove bindings, and every auto-delete exchange that lost its last one."""
+        """Remove bindings, and every auto-delete exchange that lost its last binding."""
         for binding in bindings:
             source = binding.source
             if source.unbind(binding) and source.auto_delete and not source.bindings:

@@ -30,7 +30,7 @@ __all__ = ["ChannelConsumer", "Unsettled", "UnsettledDeliveries"]
 
 
 class Unsettled(NamedTuple):
-    """One unsettled delivery; that of a Basic.Get has no consumer."""
+    """An unsettled delivery. A delivery of Basic.Get has no consumer."""
 
     tag: int
     entry: Entry

@@ -181,7 +181,10 @@ async def test_tail_warns_of_bindings_that_never_match(user: PulseUser, broker: 
         (["task-failed", "--field", "schedulerId"], "--field schedulerId has no value: write schedulerId=VALUE"),
         (["task-failed", "--field", "runId=x"], "no key has runId=x: runId is a number from 0 to 1000"),
         (["task-failed:#", "--field", "runId=1"], "--field and --route are for exchanges without a pattern"),
-        (["task-failed", "-b", "#", "--route", "a"], "--field and --route make the pattern: give them or --binding"),
+        (
+            ["task-failed", "-b", "#", "--route", "a"],
+            "--field and --route make the pattern, so they cannot be combined with --binding",
+        ),
         (["exchange/me/v1/jobs", "--field", "a=b"], "'exchange/me/v1/jobs' is not in the catalogue"),
         (["hgpushes", "--route", "a"], "messages of exchange/hgpushes/v1 have no routes"),
         (["exchange/me/v1/jobs", "--schema", "auto"], "the catalogue has no schema for exchange/me/v1/jobs"),
@@ -235,7 +238,7 @@ def test_match_shows_the_full_name_and_the_pattern(call: Call) -> None:
         "matched": True,
         "reason": "",
     }
-    assert "name it, as in -b task-failed" in call("match", "a", "-b", "a.#", "--field", "x=y").err
+    assert "name an exchange, as in -b task-failed" in call("match", "a", "-b", "a.#", "--field", "x=y").err
 
 
 def test_bindings_expands_a_known_exchange(call: Call, folder: Path) -> None:
@@ -245,7 +248,7 @@ def test_bindings_expands_a_known_exchange(call: Call, folder: Path) -> None:
     ]
     assert f"3 bindings from {FAILED}" in done.err
     assert json.loads(call("bindings", "hgpushes").out) == {"exchange": "exchange/hgpushes/v1", "pattern": "#"}
-    assert "name it, as in task-failed" in call("bindings", "--field", "a=b").err
+    assert "name an exchange, as in task-failed" in call("bindings", "--field", "a=b").err
     (folder / "hgpushes").write_text('{"exchange": "exchange/me/v1/jobs", "destinations": ["a"], "projects": ["b._"]}')
     assert json.loads(call("bindings", "hgpushes").out)["exchange"] == "exchange/me/v1/jobs", "a file comes first"
 

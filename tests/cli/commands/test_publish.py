@@ -386,7 +386,7 @@ async def test_only_force_sends_a_job_that_treeherder_would_drop(
     assert done.out == ""
     assert "jobs.ndjson:2:1: Treeherder would drop this job" in done.err
     assert "[owner-missing]" in done.err
-    assert "nothing was sent: Treeherder would drop 1 of 2 (--force publishes them)" in done.err
+    assert "nothing was sent: Treeherder would drop 1 of 2 (--force publishes such jobs)" in done.err
     done = pulsekit(*arguments, "--keep-going", folder=tmp_path, url=user.url)
     assert done.status == 3
     assert [record["outcome"] for record in done.records] == ["confirmed", "invalid"]

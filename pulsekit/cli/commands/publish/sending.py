@@ -170,7 +170,7 @@ class Sending:
             reasons = [f"{refused - dropped:,} of {total:,} invalid"] if refused > dropped else []
             if dropped:
                 reasons.append(f"Treeherder would drop {dropped} of {total}")
-            hint = " (--force publishes them)" if judged else ""
+            hint = " (--force publishes such jobs)" if judged else ""
             note(f"nothing was sent: {', '.join(reasons)}{hint}")
             return False
         return True

@@ -77,7 +77,7 @@ def read_arguments(
         bare += not colon
     if (patterns or fields or routes) and not bare:
         options = "--binding is" if patterns else "--field and --route are"
-        raise ConfigurationError(f"{options} for exchanges without a pattern, and each of these has one")
+        raise ConfigurationError(f"{options} for exchanges without a pattern, but each exchange here has a pattern")
     return list(dict.fromkeys(bindings))
 
 

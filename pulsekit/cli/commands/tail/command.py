@@ -162,7 +162,7 @@ def command(
     settings = load_settings().at(target)
     by_name = bool(fields or routes)
     if by_name and patterns:
-        raise ConfigurationError("--field and --route make the pattern: give them or --binding")
+        raise ConfigurationError("--field and --route make the pattern, so they cannot be combined with --binding")
     texts = listen or configured_texts(settings, by_name=by_name or bool(patterns))
     for text in texts:
         if text.startswith("queue/"):
