@@ -45,10 +45,10 @@ class Gap:
         end: when the consumer was subscribed again.
         epoch: the epoch that began at `end`.
         lossy: whether messages of that time are lost. True if the queue was exclusive, expired, or was on a node that
-            was down, or reached the delivery limit of its queue. False if a durable queue stored them. A classic queue
-            stores messages only while its node of the cluster is up; a quorum queue is replicated.
+            was down, or if a message reached the delivery limit of the queue. False if a durable queue stored them. A
+            classic queue stores messages only while its node of the cluster is up; a quorum queue is replicated.
         created: whether the queue did not exist and was created at `end`. Then messages published before are lost. If
-            the queue was missing at the first subscription, it is unknown since when, and `start` is `end`.
+            the queue was missing at the first subscription, the time of its loss is unknown, and `start` is `end`.
     """
 
     start: datetime
@@ -110,7 +110,7 @@ class Message:
         exchange: the exchange to which the message was published.
         routing_key: the routing key.
         body: the body as bytes.
-        redelivered: whether the broker delivered the message before, to this or another consumer.
+        redelivered: whether the broker has delivered the message before, to this or another consumer.
         delivery_tag: the broker's number of this delivery, valid in its epoch.
         epoch: the number of the connection, from 1.
     """

@@ -314,16 +314,16 @@ class Pulse:
 
     @property
     def state(self) -> State:
-        """The state of the connections in use. If their states differ, the one that comes first in this list.
+        """The state of the connections in use.
 
-        The list is closed, backing off, connecting, blocked, ready. Before the first message, consumer or `check`, the
-        state is closed.
+        If the states differ, the first of this list: closed, backing off, connecting, blocked, ready. Before the first
+        message, consumer or `check`, the state is closed.
         """
         states = [connection.state for connection in (self._out, self._in) if connection.started]
         return min(states, key=_STATES.index, default=State.CLOSED)
 
     async def check(self, timeout: float = _CHECK_TIMEOUT) -> None:
-        """Wait for an answer of the broker on each connection in use, for a health check. If none is in use, connect.
+        """Wait for an answer of the broker on each connection in use. If no connection is in use, connect.
 
         Args:
             timeout: the seconds to wait, reconnects included.
@@ -344,7 +344,7 @@ class Pulse:
             raise NetworkError(f"the broker did not answer within {timeout:g} s; {state}") from error
 
     async def create_exchange(self, name: str) -> None:
-        """Create a durable topic exchange (exchange.declare). If it exists, this does nothing.
+        """Create a durable topic exchange, unless it exists (exchange.declare).
 
         Raises:
             InvalidName: Raised when Pulse cannot have an exchange of this name.
@@ -367,7 +367,7 @@ class Pulse:
         return True
 
     async def delete_exchange(self, name: str, *, if_unused: bool = True) -> None:
-        """Delete an exchange (exchange.delete). If it does not exist, this does nothing.
+        """Delete an exchange, if it exists (exchange.delete).
 
         Args:
             name: the user's own exchange.

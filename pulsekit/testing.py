@@ -4,10 +4,10 @@
         my_publisher(sandbox.url("me"))
         (message,) = sandbox.wait("published", "returned")
 
-`feed` passes messages to a handler without a broker, and returns what happens to each.
+`feed` passes messages to a handler without a broker, and returns what happens to each message.
 
-The sandbox runs in a separate thread, so it serves blocking code (kombu, pika, subprocesses) as well as asyncio.
-This module does not need pytest. `pulsekit.pytest_plugin` provides it as fixtures.
+The sandbox runs in a separate thread, so it serves blocking code (kombu, pika, subprocesses) as well as asyncio. This
+module does not need pytest. `pulsekit.pytest_plugin` provides the sandbox as fixtures.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def word_limit(pattern: str) -> int | None:
 
 
 def sample_key(pattern: str) -> str:
-    """Return one of the shortest keys that the pattern matches. Each pattern that covers it matches the key.
+    """Return one of the shortest keys that the pattern matches. Each pattern that covers this pattern matches the key.
 
     A `*` of the pattern is a `*` in the key, where it is an ordinary word that no pattern can name.
     """

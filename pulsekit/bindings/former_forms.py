@@ -63,8 +63,8 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
     """Return the lists of registrations in a settings module, in order, each with its line. Nothing is executed.
 
     Such a list is the value of an assignment, a term of its sum, or an argument of a call in it, such as the `default`
-    of `env.json`. One that mentions an exchange and is not a literal has a warning, and so has each other term of a sum
-    with such a list.
+    of `env.json`. A value that mentions an exchange and is not a literal causes a warning, and so does each other term
+    of a sum with such a list.
 
     Raises:
         DocumentError: Raised when the text is not Python, or has no list of registrations.
@@ -161,7 +161,7 @@ def variables(text: str) -> dict[str, tuple[str, int]]:
     """Return the variables with registrations from lines `NAME=VALUE`, each with its value and line.
 
     Return nothing if a line is different, or if the only line has JSON, which can continue on further lines. Other
-    variables are left out.
+    variables are ignored.
     """
     found: dict[str, tuple[str, int]] = {}
     others = 0
@@ -208,8 +208,8 @@ def find_variable(text: str) -> tuple[str, int] | None:
 def code_blocks(text: str) -> list[str]:
     """Return the blocks of code in Markdown that mention an exchange, each with empty lines up to its place.
 
-    A block is fenced, or indented after an empty line (CommonMark §4.4, §4.5). One that begins with other words, such
-    as a command, is left out. A text without a fence is Markdown if it begins neither with data nor with Python.
+    A block is fenced, or indented after an empty line (CommonMark §4.4, §4.5). A block that begins with other words,
+    such as a command, is ignored. A text without a fence is Markdown if it begins neither with data nor with Python.
     """
     lines = text.split("\n")
     if not any(map(_FENCE.match, lines)) and (_DATA.match(text) or is_settings(text)):

@@ -33,7 +33,7 @@ class Severity(StrEnum):
     """The importance of a finding.
 
     Attributes:
-        WRONG: the binding can never match what it is meant for.
+        WRONG: the binding can never match the messages that it is meant for.
         COSMETIC: without the binding, the same messages would arrive.
         NOTE: the binding may be intended.
     """

@@ -89,9 +89,10 @@ def owner(name: str) -> str | None:
 
 
 def joined_name(name: str) -> str:
-    """Return why a name looks like several: it has a comma, a semicolon or white space. Else return an empty text.
+    """Return why a name looks like several names, or an empty text.
 
-    A broker permits them in exchanges, keys and patterns. No known name has one.
+    Such a name has a comma, a semicolon or white space. A broker permits these characters in exchanges, keys and
+    patterns, but no known name has one of them.
     """
     match = re.search(r"[\s,;]", name)
     if match is None:

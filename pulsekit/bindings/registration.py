@@ -176,7 +176,7 @@ def read_registrations(
     """Read registrations in any form that configurations use.
 
     The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    one; the block of Treeherder's documentation, which is Python, alone, as an assignment, in a settings module or in a
+    key; the block of Treeherder's documentation, which is Python, alone, as an assignment, in a settings module or in a
     block of code in Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, with or without `export`; the variables
     `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018; strings `exchange.key:key`: one, a
     list, one per line, or several with commas.
@@ -222,9 +222,9 @@ def read_registrations(
 
 
 def joined_names(one: Registration | Binding) -> Iterator[tuple[str, str]]:
-    """Yield a warning for each name that looks like several, for example because a dash is missing in a YAML list.
+    """Yield a JSON pointer and a warning for each name that looks like several names.
 
-    Before it is the JSON pointer of the name in a registration.
+    For example, a dash is missing in a YAML list. The pointer leads to the name in the registration.
     """
     names = [("/exchange", one.exchange)]
     if isinstance(one, Binding):

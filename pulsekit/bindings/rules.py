@@ -8,7 +8,7 @@ __all__ = ["Rule"]
 
 
 class Rule(StrEnum):
-    """How a destination and a project form a pattern. Treeherder has used each rule for some time.
+    """How a destination and a project form a pattern. Treeherder has used each of these rules at some time.
 
     Attributes:
         DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.

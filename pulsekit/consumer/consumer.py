@@ -51,8 +51,8 @@ class Consumer:
     not affect other consumers, and cannot grow while no consumer is connected. A named queue is durable by default and
     collects messages while no consumer is connected.
 
-    Either iterate over the messages and settle each one, or call `handle`. Cancelling a wait for a message loses none.
-    Closing stops the deliveries, and the broker requeues unsettled messages of a durable queue.
+    Either iterate over the messages and settle each one, or call `handle`. Cancelling a wait loses no message. Closing
+    stops the deliveries, and the broker requeues unsettled messages of a durable queue.
 
     Example:
         async with pulse.subscribe("exchange/me/v1/jobs:treeherder.#", queue="queue/me/jobs") as messages:
@@ -257,7 +257,7 @@ class Consumer:
         await self._subscription.bind(read_binding(binding))
 
     async def unbind(self, binding: str | Binding) -> None:
-        """Remove a binding of the queue, while messages flow. Messages that it matched before are still delivered.
+        """Remove a binding of the queue, while messages flow. Messages that the binding matched are still delivered.
 
         Args:
             binding: `EXCHANGE:PATTERN`, or a binding.
@@ -270,10 +270,10 @@ class Consumer:
     async def handle(self, handler: Callable[[Message], object], policy: Policy | None = None) -> None:
         """Call a handler with each message, one after the other, across reconnects, until the subscription ends.
 
-        A message is acknowledged when its handler returns. If the handler raises, the policy decides. Without a policy,
-        the message is requeued and the exception is raised here, so that no message is lost or skipped silently. If the
-        handler is cancelled, its message is requeued. A handler may raise `Reject`, `Retry` or `Stop` to decide about
-        its message.
+        A message is acknowledged when its handler returns. If the handler raises an exception, the policy decides.
+        Without a policy, the message is requeued and the exception is raised here, so that no message is lost or
+        skipped silently. If the handler is cancelled, its message is requeued. A handler may raise `Reject`, `Retry` or
+        `Stop` to decide about its message.
 
         Args:
             handler: an `async def`, or a plain function, which blocks the event loop. A warning names a handler that

@@ -174,10 +174,11 @@ class HandlerCalls:
         asyncio.get_running_loop().call_later(delay, message.settle, Settlement.REQUEUE)
 
     async def _return(self, message: Message) -> None:
-        """Requeue the message of a handler that stops the consumer, in a quorum queue by the end of the consumer.
+        """Requeue the message of a handler that stops the consumer.
 
-        A quorum queue counts each return. If the message was requeued at once, the broker would deliver it to this
-        consumer again, and the end of the consumer would return it a second time.
+        In a quorum queue, the end of the consumer requeues the message. A quorum queue counts each return. If the
+        message were requeued at once, the broker would deliver it to this consumer again, and the end of the consumer
+        would return it a second time.
         """
         if self.limit is None:
             await message.nack()

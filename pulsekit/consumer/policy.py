@@ -27,8 +27,8 @@ class OnFailure(enum.StrEnum):
     """How a message is settled after a failure.
 
     Attributes:
-        RAISE: requeue the message, and end `handle` by raising the reason. The message is requeued at once, in a quorum
-            queue when the consumer closes.
+        RAISE: requeue the message, and end `handle` by raising the reason. The message is requeued at once, but in a
+            quorum queue only when the consumer closes.
         REQUEUE: requeue the message after a delay, a limited number of times (basic.nack with requeue).
         REJECT: reject the message (basic.reject). The broker routes it to the dead-letter exchange of the queue, or
             discards it if there is none.
@@ -110,9 +110,8 @@ class Policy:
         timeout: seconds for one call of an `async def` handler, or None without a limit. After this time the handler is
             cancelled, which counts as a failure. A plain function cannot be interrupted.
         max_local_delay: the longest delay, in seconds, that a message waits in this process, or None for any delay.
-        During
-            a longer delay, the message waits in a queue on the broker: it does not count towards the prefetch, and the
-            process may end. This needs a durable queue of the user. The queues for the delays are
+            During a longer delay, the message waits in a queue on the broker: it does not count towards the prefetch,
+            and the process may end. This needs a durable queue of the user. The queues for the delays are
             `<queue>/retry-<milliseconds>`, and the delay is rounded up by at most an eighth. Failures are then counted
             across processes, even for a classic queue.
     """

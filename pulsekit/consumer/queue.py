@@ -33,8 +33,8 @@ class Queue:
             more often, or discards it without `dead_letters`.
         durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         expires: seconds without a consumer after which the broker deletes the queue (x-expires).
-        dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). It is created
-            if it is the user's own.
+        dead_letters: the exchange to which the broker routes rejected messages (x-dead-letter-exchange). An exchange of
+            the user is created if it does not exist.
         arguments: further arguments of queue.declare, such as `{"x-max-length": 1000}`.
         existing: whether to use the queue with its current properties, and never create it. No binding is needed then.
             A queue that is `auto_delete` is refused, because the broker would delete it with its messages.

@@ -4,11 +4,11 @@ Plan: the queue `queue/me/jobs` gets the exchange `exchange/me/retry/jobs`. A me
 to this exchange with the key `wait.61440`, and acknowledged once the broker has confirmed the copy. The key is bound to
 the queue `queue/me/jobs/retry-61440`, which has no consumer. After 61,440 ms, the broker dead-letters the message to
 the exchange again, with the key `back`, which is bound to the first queue. A header contains the exchange, the routing
-key and the headers that the message had; `restore` replaces those of the delivery.
+key and the headers that the message had; `restore` gives them to the delivered message again.
 
 Invariants: no message is lost. If the connection is lost before the acknowledgement, the message is delivered twice.
-Delays are rounded up by at most an eighth, so that there are few queues. The broker deletes such a queue when it was
-not used for more than twice the delay (x-expires), so not while a message waits in it.
+Delays are rounded up by at most an eighth, so that there are few queues. The broker deletes such a queue once it has
+not been used for more than twice the delay (x-expires), so never while a message waits in it.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ class RetryQueue:
         """Let a message wait for a number of seconds, and acknowledge it.
 
         Raises:
-            PulsekitError: Raised when the broker refuses a queue, or did not confirm the message. It is then unsettled.
+            PulsekitError: Raised when the broker refuses a queue, or did not confirm the message. The message is then
+                unsettled.
         """
         wait = _rounded(delay)
         await self._declare(wait)

@@ -17,7 +17,7 @@ Invariants:
 - A durable queue is declared once. In later epochs it is only checked (passive declaration), so that a deleted queue is
   reported and not replaced by an empty one. Buffered messages are dropped at the moment of the loss, since the broker
   delivers them again.
-- Before the first epoch, `prepare` looks for the queue. If it did not exist, a gap says that it was created.
+- Before the first epoch, `prepare` looks for the queue. If the queue does not exist, a gap reports that it was created.
 - If a connection is lost while a message has its last delivery (`last_chances`), the gap is lossy.
 - A queue with `x-expires` may expire while no connection is open. It is created again, and the gap is lossy.
 - If the queue was lost, the gap begins with the oldest message that may have waited in it (`_oldest_missing`).

@@ -38,8 +38,8 @@ class PlannedPublish:
     Attributes:
         stopped: whether a rejected payload ended the publish.
         finished: the number of payloads whose messages all have receipts.
-        resume: the number of payloads to skip in order to continue later: `finished`, without the last ones that the
-            broker did not answer.
+        resume: the number of payloads to skip in order to continue later: `finished`, without the last payloads that
+            the broker did not answer.
     """
 
     def __init__(self, publisher: Publisher, *, keep_going: bool = True) -> None:

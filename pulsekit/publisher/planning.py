@@ -167,7 +167,7 @@ class PublishPlan:
     Attributes:
         exchange: the exchange.
         key: the routing key of all messages, or None.
-        destinations: the requested destinations. Each payload becomes one message for each.
+        destinations: the requested destinations. Each payload becomes one message for each destination.
         defaults: the destinations of payloads without a routing key, if no destination is requested.
         schema: the schema of the payloads, or None. For Treeherder's schema, the verdict of the judge decides.
         profile: the profile of the schema.

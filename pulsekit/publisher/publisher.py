@@ -225,9 +225,9 @@ class Publisher:
     ) -> AsyncGenerator[Receipt, None]:
         """Publish messages with many in flight, and yield their receipts in order, each as soon as it is known.
 
-        No single message raises: an invalid message has a receipt too. Memory is bounded: at most `window` messages are
-        in flight, and as many are validated and encoded in advance, with bodies of 64 MiB in all. If the iteration is
-        stopped, messages in flight stay sent, and messages encoded in advance are not sent.
+        No single message raises an exception: an invalid message has a receipt, too. Memory is bounded: at most
+        `window` messages are in flight, and as many are validated and encoded in advance, with bodies of 64 MiB in all.
+        If the iteration is stopped, messages in flight stay sent, and messages encoded in advance are not sent.
 
         Args:
             messages: (payload, routing key) pairs or drafts. An exception of this iterable is raised after the receipts

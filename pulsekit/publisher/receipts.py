@@ -33,11 +33,11 @@ class Receipt:
         outcome (Outcome): confirmed, returned, refused, timeout, unknown or invalid.
         resent (bool): whether the message was sent again after its connection or channel had closed. A queue may then
             contain it twice.
-        detail (str): the text of the broker, why the message is invalid, or what it waited for until its deadline; or
-            empty.
+        detail (str): the text of the broker, why the message is invalid, or what the message waited for until its
+            deadline; or empty.
         problems (tuple[Problem, ...]): the schema violations of an invalid payload.
-        sent (bool): whether the message was written to a connection. If so, it may arrive even after the deadline. If
-            not, it never arrives.
+        sent (bool): whether the message was written to a connection. If true, the message may arrive even after the
+            deadline. If false, the message never arrives.
     """
 
     index: int

@@ -74,7 +74,7 @@ def compare(bound: Iterable[Bound], wanted: Iterable[Binding]) -> Comparison:
 def fetch_bindings(site: str, queue: str, *, timeout: float = TIMEOUT) -> tuple[Bound, ...]:
     """Return the bindings of a queue from PulseGuardian's web site. The function blocks until the timeout at most.
 
-    PulseGuardian lists a queue some seconds after it was created. For an unknown queue it returns no bindings.
+    PulseGuardian lists a queue some seconds after its creation. For an unknown queue, it returns no bindings.
 
     Args:
         site: the URL, such as `https://pulseguardian.mozilla.org`. http:// is allowed only for this machine.

@@ -102,16 +102,17 @@ async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False)
     """Return the first messages of a queue without removing them (basic.get, then basic.nack with requeue).
 
     During the call, consumers do not receive these messages. RabbitMQ requeues them at their former position if
-    possible, otherwise closer to the head of the queue, and marks them as redelivered. If the call is interrupted,
-    the broker requeues the messages. A quorum queue removes a message that is returned more often than its delivery
-    limit. Therefore, after its messages were returned half as often, `peek` is refused for the rest of the day.
+    possible, otherwise closer to the head of the queue, and marks them as redelivered. If the call is interrupted, the
+    broker requeues the messages. A quorum queue removes a message that is returned more often than the delivery limit.
+    Therefore, once a message has been returned half as many times as the limit allows, `peek` refuses the queue for the
+    rest of the day (UTC).
 
     Args:
         pulse: the connection.
         name: the user's own queue.
-        count: the largest number of messages. The result is shorter if the queue has fewer, or if their bodies exceed
-            `PEEK_BYTES`.
-        force: also peek near the delivery limit, although the broker may remove messages.
+        count: the largest number of messages. The result is shorter if the queue has fewer messages, or if their bodies
+            exceed `PEEK_BYTES`.
+        force: peek even near the delivery limit, although the broker may remove messages.
 
     Raises:
         ConfigurationError: Raised near the delivery limit of a quorum queue, unless `force` is set.
@@ -146,7 +147,7 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
     """Yield the messages of a queue in lists of at most `TAKE_BATCH`, until the queue is empty (basic.get).
 
     The broker removes acknowledged messages from the queue, and requeues messages that are unsettled when the generator
-    closes. It does not deliver messages beyond `count`, which would be marked as redelivered.
+    closes. The broker does not deliver messages beyond `count`, which would be marked as redelivered.
 
     Example:
         `async for messages in take(pulse, "queue/me/jobs"): save(messages)`, with `await message.ack()` for each.
@@ -257,7 +258,7 @@ async def unbind(pulse: Pulse, name: str, bindings: Iterable[Bound]) -> None:
 
 
 async def try_queue(pulse: Pulse, *, quorum: bool = False) -> None:
-    """Create a queue of the user, and delete it again (queue.declare): an exclusive one, or a quorum queue.
+    """Create a queue of the user, and delete it again (queue.declare): an exclusive queue, or a quorum queue.
 
     Raises:
         AccessRefused: Raised when the user may not create queues.

@@ -2,8 +2,8 @@
 
 Linux does not follow a link that another user has put into a shared sticky folder such as `/tmp`
 (`fs.protected_symlinks`, https://docs.kernel.org/admin-guide/sysctl/fs.html): it can lead to any file of the victim. A
-file is replaced at the end of its links, which this process resolves by itself. So it applies the same rule, which a
-system may also have switched off.
+file is replaced at the end of its links, which this process resolves by itself. So this module applies the same rule,
+even if the system has disabled it.
 """
 
 from __future__ import annotations

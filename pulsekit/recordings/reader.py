@@ -42,9 +42,9 @@ _CUT = "the recording is truncated, or is still being written"
 def read_recording(path: str | Path) -> Iterator[Record | Gap]:
     """Yield messages and gaps in the order of the file. `isinstance(entry, Record)` selects the messages.
 
-    NDJSON without a header, such as the output of `tail`, is also accepted, but a missing end is not detected. So is
-    the download of Pulse Inspector, a JSON list of records. The first bytes of the file decide whether it is
-    compressed.
+    NDJSON without a header, such as the output of `tail`, is also accepted, but a missing end is not detected. The
+    download of Pulse Inspector, a JSON list of records, is accepted, too. The first bytes of the file decide whether it
+    is compressed.
 
     Raises:
         DamagedRecording: Raised when the file was truncated, damaged or changed; raised after all entries before that

@@ -55,8 +55,9 @@ class Recorder:
     """A writer of a recording, inside its `with` block or between `open` and `close`.
 
     After `write`, messages survive the end of this process; in a compressed file only after `sync`. After `sync`, they
-    also survive the end of the machine. If the disk is full or fails, OSError is raised and the file is closed. It then
-    ends with a complete line, has all synced messages and, if it is not compressed and there is space, the trailer.
+    also survive the end of the machine. If the disk is full or fails, OSError is raised and the file is closed. The
+    file then ends with a complete line, has all synced messages and, if it is not compressed and there is space, the
+    trailer.
 
     The file is locked (`flock`) until it is closed. A recording is replaced in one step, by a file with a header.
     `sync` and `close` raise OSError if another program deleted, renamed, replaced or changed the file.

@@ -104,14 +104,14 @@ def mapped(draft: Draft, rekey: Callable[[str], str]) -> Draft:
 class Replay:
     """A replay, which publishes the messages of a recording, each when it is due.
 
-    A message is never published early. If the machine or the broker is too slow, it is late, and the next messages
-    follow as fast as possible until they are in time again. Bodies, keys, headers and properties are those of the
-    recording, message ids included. `user_id` is removed, because the broker refuses another user's (406). CC and BCC
-    keys, expiration and `reply_to` are removed unless `keep` names them, see `Draft.from_record`.
+    A message is never published early. If the machine or the broker is too slow, a message is late, and the next
+    messages follow as fast as possible until they are in time again. Bodies, keys, headers and properties are those of
+    the recording, message ids included. `user_id` is removed, because the broker refuses another user's (406). CC and
+    BCC keys, expiration and `reply_to` are removed unless `keep` names them, see `Draft.from_record`.
 
     Attributes:
         count: the number of messages that were passed to the publisher.
-        planned: the time at which the last of them was due, in seconds after the first.
+        planned: the time at which the last of these messages was due, in seconds after the first.
         late: the delay of the last message in seconds.
         latest: the largest delay of a message in seconds.
     """
@@ -132,7 +132,7 @@ class Replay:
 
         Args:
             entries: the entries of a recording, as from `read_recording`.
-            speed: the divisor of the intervals; with `inf`, it does not wait, and no message is late.
+            speed: the divisor of the intervals; with `inf`, the replay does not wait, and no message is late.
             max_gap: the largest number of seconds between two messages, after `speed`.
             pace: seconds between any two messages, instead of the recorded times.
             rekey: returns the routing key to publish for a recorded one, such as a `KeyMap`. It also maps the CC and

@@ -66,7 +66,7 @@ class RecordingWriter:
 
         Args:
             messages: the messages to record.
-            batch: the messages to acknowledge afterwards, if they include others that are not recorded.
+            batch: the messages to acknowledge afterwards, if these include messages that are not recorded.
         """
         batch = list(messages) if batch is None else batch
         entries: list[Message | Gap] = []
