@@ -140,10 +140,10 @@ ALLOWED_EMPTY = ("KEY", "KEY...", "PATTERN", "EXPRESSION", "-- COMMAND...", "[--
 
 
 def refuse_empty(_: Any, param: Any, value: Any) -> Any:
-    """Return the value of an option or argument, which is not an empty text: a variable of the shell that is not set.
+    """Return the value of an option or argument, but refuse an empty text, as from a shell variable that is not set.
 
     Raises:
-        typer.BadParameter: Raised when the value is empty, or one of several is.
+        typer.BadParameter: Raised when the value, or one of several values, is empty.
     """
     if value == "" or (isinstance(value, list | tuple) and "" in value):
         raise typer.BadParameter("it is empty; is a variable of the shell not set?", param=param)

@@ -55,10 +55,10 @@ class Handled:
         message: the message.
         outcome: "acknowledged"; "rejected", so that the broker dead-letters or discards it; "retried", requeued after
             `delay`; "kept" unsettled; or "raised": the consumer stops with `error`, and the message is requeued. With
-            `ack="before"`, it was acknowledged before.
+            `ack="before"`, the message was acknowledged before the call of the handler.
         error: the exception of the handler, or the reason why the message did not reach the handler; None if the
             handler returned.
-        delay: the seconds until the message is requeued; None if it is not "retried".
+        delay: the seconds until the message is requeued; None for other outcomes.
     """
 
     message: Message

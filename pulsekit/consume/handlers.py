@@ -81,8 +81,8 @@ async def open_handler(
 def _guarded(handler: Callable[[Message], Awaitable[object]]) -> Callable[[Message], Awaitable[None]]:
     """Convert exceptions of a handler that would end the event loop.
 
-    SystemExit becomes `Stop`, which stops the workers. Any other one, such as the CancelledError of a task that the
-    handler has cancelled, becomes a failure of the handler.
+    SystemExit becomes `Stop`, which stops the workers. Any other such exception, for example the CancelledError of a
+    task that the handler has cancelled, becomes a failure of the handler.
     """
 
     async def call(message: Message) -> None:

@@ -27,8 +27,8 @@ def load(target: str, folder: str | Path = ".") -> list[Worker] | Any:
     The folder, or for `FILE.py:OBJECT` the folder of the file, becomes the first one in which Python looks for modules.
 
     Args:
-        target: `MODULE:OBJECT` or `FILE.py:OBJECT`, where OBJECT is a `Worker`, several of them, or a handler. It may
-            have dots.
+        target: `MODULE:OBJECT` or `FILE.py:OBJECT`, where OBJECT is a `Worker`, several of them, or a handler. OBJECT
+            may have dots.
         folder: the folder of the module.
 
     Returns:

@@ -65,7 +65,7 @@ class RunningWorker:
         rejected: how many messages of a recording were rejected.
         handler: the coroutine function that calls the handler, once it is open.
         hangs: whether a handler ignored its cancellation. Then the event loop cannot be closed.
-        seconds: how long these calls lasted together.
+        seconds: how long all calls of the handler lasted together.
     """
 
     def __init__(self, control: _Control, worker: Worker, name: str) -> None:

@@ -51,14 +51,15 @@ class Worker:
             that returns one (`contextlib.contextmanager`), which is entered once and yields the handler.
         bindings: `EXCHANGE:PATTERN`, or several of them, as in `Pulse.subscribe`.
         queue: the queue; a name `queue/<user>/<name>` is short for `Queue(name)`. Without a queue, the consumer has a
-            private queue, and messages that are published while it does not run are lost.
-        policy: what happens to a message whose handler raised. Without a policy, the message is requeued and all
-            workers stop.
+            private queue, and messages that are published while the worker does not run are lost.
+        policy: what happens to a message whose handler raised an exception. Without a policy, the message is requeued
+            and all workers stop.
         concurrency: how many messages are handled at the same time.
         order: "strict" to handle one message after the other, in the order of the queue, with a prefetch of 1. "any"
             to handle messages at the same time. The default is "strict" if the concurrency is 1.
-        ack: "after" to acknowledge a message when its handler has returned: no message is lost, but one may be handled
-            twice. "before" to acknowledge it before its handler is called: a message whose handler fails is lost.
+        ack: "after" to acknowledge a message when its handler has returned: no message is lost, but a message may be
+            handled twice. "before" to acknowledge a message before its handler is called: a message whose handler fails
+            is lost.
         prefetch: how many messages may be unsettled; by default the concurrency. A larger number increases the rate of
             short handlers on a slow network.
         schema: the schema of the payloads, see `Pulse.subscribe`.

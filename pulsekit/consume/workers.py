@@ -55,7 +55,7 @@ class Workers:
         count: stop after this number of messages was passed to handlers, or None without a limit.
         duration: stop after this number of seconds, or None without a limit.
         drain: stop each worker when its queue is empty.
-        shutdown_timeout: seconds that handlers have to finish after `stop`.
+        shutdown_timeout: seconds for handlers to finish after `stop`.
         on_ready: called with the name of a worker and its queue, when it receives messages.
         on_failure: called with the name of a worker, the message and the exception, when a handler has raised.
         signals: the signals that stop the workers, if `run` is called in the main thread. A second signal has the

@@ -95,7 +95,7 @@ class Reader:
         return row
 
     def details(self, entry: Entry, bindings: Iterable[Binding]) -> dict[str, Any]:
-        """Return everything about an entry but the text of its payload.
+        """Return everything about an entry except the text of its payload.
 
         Args:
             entry: the entry.
@@ -128,7 +128,7 @@ class Reader:
     def text(self, entry: Entry, form: str) -> str:
         """Return the payload as text: `json` and `yaml` on several lines, or `raw`, the body as it is.
 
-        A larger body than a mebibyte is cut, and one of more than 256 KiB is always raw.
+        A body of more than 1 MiB is truncated, and a body of more than 256 KiB is always raw.
 
         Raises:
             DocumentError: Raised when the payload has no such form.

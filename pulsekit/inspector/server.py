@@ -3,8 +3,8 @@
 The stream `/api/events` sends `rows` in batches, and `state` when something else changed. The id of each `rows` event
 is the number of its last entry, so that a browser continues there after a lost connection (`Last-Event-ID`,
 https://html.spec.whatwg.org/multipage/server-sent-events.html). A batch is made when the browser accepts more data. A
-page that is too slow therefore has no queue here: its next batch begins with the oldest entry in the ring, and says how
-many it missed.
+page that is too slow therefore has no queue here: its next batch begins with the oldest entry in the ring, and contains
+the number of missed entries.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ class Source:
         """Bind the queue while messages flow. Without effect for a recording.
 
         Raises:
-            BrokerRefused: Raised when the broker refuses the binding. It stays in `bindings`, with the reason.
+            BrokerRefused: Raised when the broker refuses the binding, which stays in `bindings` with the reason.
         """
 
     async def remove(self, binding: Binding) -> None:

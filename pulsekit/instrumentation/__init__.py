@@ -1,13 +1,14 @@
 """Observe what a connection does: logs, spans of OpenTelemetry, and metrics in the format of OpenMetrics.
 
-Pass one or several of them to `pulsekit.connect`, `pulsekit.sync.connect` or `pulsekit.Worker`:
+Pass one or several instrumentations to `pulsekit.connect`, `pulsekit.sync.connect` or `pulsekit.Worker`:
 
     metrics = OpenMetrics()
     async with pulsekit.connect(instrumentation=[Logging(), metrics]) as pulse:
         ...
         print(metrics.text())
 
-`Instrumentation` is the base class of others. Its methods get frozen objects, and what they raise is logged once.
+`Instrumentation` is the base class of your own instrumentations. Its methods get frozen objects, and an exception of a
+method is logged once.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Hooks:
         """Return the hooks of one or several instrumentations, or None for an empty sequence.
 
         Raises:
-            TypeError: Raised when an instrumentation has not all methods, or one of them is an `async def`.
+            TypeError: Raised when an instrumentation lacks a method, or a method is an `async def`.
         """
         several = given if isinstance(given, Sequence) else [given]
         return cls(several, broker) if several else None

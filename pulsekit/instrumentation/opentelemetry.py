@@ -1,7 +1,8 @@
 """Spans of OpenTelemetry for messages that are published and handled. This needs the package opentelemetry-api.
 
 The span of a published message ends with its outcome. The message has the context of the span in its headers:
-`traceparent`, `tracestate` and `baggage`, or those of another propagator. The span of a handler is its child.
+`traceparent`, `tracestate` and `baggage`, or those of another propagator. The span of a handler is a child of this
+span.
 
 Names and attributes are those of the conventions for messaging and RabbitMQ:
 https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/ and

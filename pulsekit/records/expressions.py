@@ -29,7 +29,7 @@ class _Expression:
 
     Attributes:
         text: the expression.
-        failures: the number of records for which it failed, such as the sum of texts.
+        failures: the number of records for which the evaluation failed, such as the sum of texts.
         failure: the error of the first failure.
     """
 
@@ -43,7 +43,7 @@ class _Expression:
             name: the name of the expression in error messages.
 
         Raises:
-            ConfigurationError: Raised when the text is not JMESPath, or calls an unknown function. It names the
+            ConfigurationError: Raised when the text is not JMESPath, or calls an unknown function. The error names the
                 position.
         """
         self.text = text

@@ -34,7 +34,7 @@ _MOST_NAMES = 1000  # names remembered for a suggestion
 class MissingFields:
     """The fields of an expression, given as jmespath's syntax tree, that no record has had.
 
-    False once every field was found.
+    The object is false once every field was found.
     """
 
     def __init__(self, tree: Mapping[str, Any]) -> None:
@@ -79,7 +79,7 @@ class MissingFields:
 
 
 def _collect(node: Mapping[str, Any], base: _Path, found: list[_Path]) -> _Path | None:
-    """Add the paths that an expression reads. Return its own path if it only follows names, else None.
+    """Add the paths that an expression reads. Return the path of the expression if it only follows names, else None.
 
     `base` is the path of the current value.
     """

@@ -49,7 +49,8 @@ class OpenedPayload:
     def document(self) -> Document | None:
         """The payload as a document, or None if the value had none.
 
-        If a record has a payload and a body, positions are those in the payload, where more values have one.
+        If a record has a payload and a body, positions are those in the payload, because more values have a position
+        there.
 
         Raises:
             DocumentError: Raised when the body is not JSON.
@@ -85,7 +86,7 @@ def open_document(document: Document) -> tuple[Document, Record | None] | None:
     """Return the payload of a document and the record around it, or None for a header, gap or trailer of a recording.
 
     Raises:
-        InvalidPayload: Raised when the record cannot be read, or its body is not JSON. It has the position.
+        InvalidPayload: Raised when the record cannot be read, or its body is not JSON. The error has the position.
     """
     if not may_be_record(document.value):
         return document, None

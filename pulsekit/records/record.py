@@ -151,7 +151,7 @@ def check_version(record: Mapping[str, Any]) -> None:
     """Check that this version of pulsekit reads the JSON of a record.
 
     Raises:
-        InvalidMessage: Raised when its version is another one.
+        InvalidMessage: Raised when the record has another version.
     """
     version = record.get("v", VERSION)
     if version != VERSION:

@@ -19,7 +19,7 @@ __all__ = ["read_routed"]
 
 
 def read_routed(lines: Iterable[bytes], *, source: str) -> Iterator[RoutedMessage]:
-    """Parse routing keys, one per line, or a recording. Its header, gaps and trailer are skipped.
+    """Parse routing keys, one per line, or a recording, whose header, gaps and trailer are skipped.
 
     The download of Pulse Inspector, a JSON list of records, is read as well.
 

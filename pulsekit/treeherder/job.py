@@ -97,7 +97,7 @@ class Job:
         task_id: the id of the job, `<uuid>/<retry number>`. By default a new id.
         kind: the kind of job. Treeherder shows a failed "test" as testfailed, and other failed jobs as busted.
         state: the progress of the job.
-        result: how the job ended. Treeherder ignores it in other states than "completed".
+        result: how the job ended. Treeherder ignores the result unless the state is "completed".
         group: the symbol before the brackets around the jobs of a group; "?" for no group.
         group_name: the full name of the group.
         chunk: the number of this part of a divided job, from 1.
@@ -226,7 +226,7 @@ class Job:
 
         Args:
             destination: the first word, or words, of the key.
-            rule: the rule by which the exchange is registered, if it is another one.
+            rule: the rule by which the exchange is registered, if it is not `destination.project`.
             reserved: whether the registered projects end with the reserved word, see `treeherder.routing_key`.
 
         Raises:

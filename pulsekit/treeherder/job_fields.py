@@ -52,7 +52,7 @@ def job_fields(job: dict[str, Any], superseded: Sequence[str]) -> Iterator[tuple
 
     Args:
         job: the fields of the job.
-        superseded: the jobs that it supersedes.
+        superseded: the jobs that this job supersedes.
     """
     yield "Job", job["name"]
     yield "Group", job["group_name"]

@@ -67,7 +67,7 @@ def judge_subjects(
         judge: the judge of the stream.
         document: the document.
         context: what is known about the message besides the document.
-        tasks: a definition, or a graph of them, for messages without one.
+        tasks: a definition, or a graph of definitions, for messages without a definition.
         states: whether a definition without a message is judged in each state, or only once.
 
     Raises:

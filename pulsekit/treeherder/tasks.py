@@ -73,7 +73,8 @@ class _Run(NamedTuple):
 def predict_job(message: TaskMessage, ingested: Collection[str] | None = None) -> TaskPrediction:
     """Return the job that Treeherder creates from a message, or the rules by which it drops the message.
 
-    If several rules drop the message, Treeherder stops at the first finding. Without it, the next would apply.
+    If several rules drop the message, Treeherder stops at the first rule. Once that is corrected, the next rule
+    applies.
 
     Args:
         message: the message, with the definition of its task.

@@ -6,8 +6,8 @@
 
 Commands, publishers, consumers and the stand-in for Treeherder all call this module, so their verdicts are the same.
 The steps are those of Treeherder's loader: decode the body as kombu does (`bodies`), cut an owner of more than 50
-characters, apply the schema, and apply the rules beyond it (`rules`). A job without an owner is dropped before that.
-Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module does no I/O.
+characters, apply the schema, and apply the rules beyond it (`rules`). A job without an owner is dropped before the
+schema is applied. Source: `treeherder/etl/job_loader.py`, `treeherder/etl/schema.py`. This module does no I/O.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Pages of Taskcluster and Treeherder as evidence: read online with one deadline, or from a file.
 
 evidence = OnlineEvidence(timeout=30)
-evidence.page("task", "https://…/api/queue/v1/task/…")     # a page that was asked for before is not read again
+evidence.page("task", "https://…/api/queue/v1/task/…")     # each page is read only once
 evidence.save(target)                                      # a JSON value; SavedEvidence reads it
 """
 
@@ -28,7 +28,7 @@ _DAMAGED = "the file of `pulsekit why --save` is damaged"
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page that was asked for.
+    """A page that was requested.
 
     Attributes:
         address: the URL.

@@ -55,7 +55,7 @@ class Step:
     """One step on the way of a task to Treeherder.
 
     Attributes:
-        name: one of `STEPS`; of a group `group`, `project`, `push`, `jobs` or `tasks`.
+        name: one of `STEPS`; for a group, `group`, `project`, `push`, `jobs` or `tasks`.
         status: the status. `unknown` if a page could not be read.
         detail: what was found.
         hint: what to change or to run if the step failed; otherwise empty.
@@ -93,7 +93,7 @@ class Explanation:
     """Why a task is not on Treeherder, or how it is shown.
 
     Attributes:
-        target: what was asked.
+        target: the task or the group in question.
         steps: the steps, up to the first that did not succeed.
         job: the job as Treeherder should store it, see `preview_job`, or None if a step before failed.
         tasks: for a group, the tasks that are not shown.
@@ -124,7 +124,7 @@ class _Shown(NamedTuple):
 def explain(target: Target, evidence: Evidence) -> Explanation:
     """Return the steps from a task to its job on Treeherder, up to the first that did not succeed.
 
-    Never raises because of the pages.
+    No page causes an exception.
     """
     reader = _StepReader(target, evidence)
     steps = []
@@ -213,7 +213,7 @@ class _StepReader:
                 yield _Shown(task_id, name_of(task), verdict.project, job["revision"])
 
     def _jobs(self, shown: list[_Shown]) -> Step:
-        """Compare the tasks with the jobs of the push, and note which are missing.
+        """Compare the tasks with the jobs of the push, and note the tasks without a job.
 
         Treeherder is asked for all jobs of the push, which are few pages. The address of the next page is in the
         answer. Only its query is used, so that each request goes to the same site.

@@ -33,7 +33,7 @@ _FORMS = "the id of a task, a URL of a task, run or group of Taskcluster, or a l
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is asked about: a task, or all tasks of a group.
+    """The subject of a question: a task, or all tasks of a group.
 
     Attributes:
         task_id: the id of the task; empty for a group.
@@ -66,7 +66,7 @@ def read_target(text: str, *, root_url: str | None = None, treeherder: str | Non
         treeherder: the URL of the Treeherder; by default that of the URL, or Mozilla's.
 
     Raises:
-        ConfigurationError: Raised when the text is neither, or a URL cannot be used.
+        ConfigurationError: Raised when the text is neither an id nor a URL, or the URL cannot be used.
         InsecureConnection: Raised for an http:// URL of another machine.
     """
     text = text.strip()

@@ -46,7 +46,7 @@ def stdin() -> BinaryIO:
 
 
 def check_seekable(name: str) -> None:
-    """Reject a pipe where a file is read twice.
+    """Reject a pipe, because the command reads its file twice.
 
     Raises:
         ConfigurationError: Raised when the file is a pipe, such as a FIFO or `<(…)` of a shell.

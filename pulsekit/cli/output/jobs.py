@@ -75,7 +75,7 @@ class JobDrawing:
     def overview(self, jobs: Iterable[PreviewedJob]) -> None:
         """Draw each push with its platforms, groups and symbols. For more than one job, add a legend of the results.
 
-        Of several messages about one job, draw the state that Treeherder has after all of them.
+        If several messages are about one job, draw the state that Treeherder has after the last message.
         """
         shown = _settled(jobs)
         for (project, revision), pushed in _grouped(shown, lambda one: (one.project, one.form["revision"])):

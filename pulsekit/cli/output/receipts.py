@@ -133,7 +133,7 @@ class Receipts:
     def warn_returned(self) -> bool:
         """Warn of messages that the broker discarded because no queue is bound, and say what to do.
 
-        Return whether a warning was printed: not if there are no such messages, or the warning was printed before.
+        Return whether a warning was printed. The warning is printed once, and only if there are such messages.
         """
         first, self._returned = self._returned, None
         if first is None:
@@ -175,7 +175,7 @@ class Receipts:
 class Counting:
     """A count on stderr within a `with` block, for example of payloads that are validated.
 
-    It is drawn on a terminal from half a second on, so that a few payloads need not wait for rich.
+    On a terminal, the count is drawn after half a second, so that a few payloads need not wait until rich is imported.
     """
 
     def __init__(self, words: str) -> None:

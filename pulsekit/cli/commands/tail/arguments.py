@@ -52,7 +52,7 @@ def read_arguments(
         texts: `EXCHANGE`, `EXCHANGE:PATTERN` or links of Pulse Inspector.
         patterns: the patterns for each `EXCHANGE` without a pattern.
         given: the fields that make patterns for each `EXCHANGE` without a pattern.
-        routes: the routes that also make patterns for them.
+        routes: the routes that also make patterns for each `EXCHANGE` without a pattern.
         user: the AMQP user, for the suggestion in an error message.
     """
     from pulsekit.bindings.inspector_link import is_link, read_link
@@ -82,7 +82,7 @@ def read_arguments(
 
 
 def schema_for(name: str | None, bindings: Sequence[Binding]) -> Schema | MessageCheck | SchemaOf | None:
-    """Return the check of `--schema`, or for `auto` the function that returns the one of each exchange.
+    """Return the check of `--schema`, or for `auto` a function that returns the check for an exchange.
 
     Raises:
         ConfigurationError: Raised when there is no such schema, or the catalogue has none of the exchanges.
