@@ -38,7 +38,7 @@ async def connect(addresses: Sequence[Address]) -> socket.socket:
     """Connect to the first address that accepts the connection.
 
     Raises:
-        OSError: Raised when no address does, with the error of the first one.
+        OSError: Raised when no address accepts the connection, with the error of the first attempt.
     """
     waiting = _alternated(addresses)
     attempts: list[asyncio.Task[socket.socket]] = []

@@ -50,7 +50,7 @@ class Broker:
         port: TCP port.
         user: AMQP user, who on Pulse owns `exchange/<user>/…` and `queue/<user>/…`.
         password: the password.
-        virtual_host: `/`, or on Pulse also `communitytc`.
+        virtual_host: such as `/`, or on Pulse `communitytc`.
         tls: whether the connection is encrypted. Certificates are always verified.
         ca_file: PEM file of the certificate authority to trust, instead of the system's authorities.
         cert_file: PEM file of a client certificate.

@@ -42,7 +42,7 @@ def check_kind(name: str, value: object, kind: type) -> None:
     """Check that an argument is None, or an instance of a class.
 
     Raises:
-        TypeError: Raised when it is something else.
+        TypeError: Raised when the argument is something else.
     """
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is of type {kind.__name__}, not {value!r:.40}")
@@ -52,7 +52,7 @@ def check_number(name: str, value: object) -> None:
     """Check that an argument is None or a number.
 
     Raises:
-        TypeError: Raised when it is something else, or not a number in the sense of IEEE 754.
+        TypeError: Raised when the argument is something else, or is NaN.
     """
     if value is not None and (not isinstance(value, int | float) or value != value):  # noqa: PLR0124 - NaN
         raise TypeError(f"{name} is a number, not {value!r:.40}")

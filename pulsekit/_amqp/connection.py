@@ -113,9 +113,9 @@ class Connection:
     """A connection to the broker for one direction of traffic, which reconnects after each loss.
 
     If the first attempt fails, every caller of `link` gets its error, unless attempts are repeated for `retry_for`
-    seconds. Later attempts are repeated with backoff. A
-    refused login or virtual host is retried a few times before it is final: when PulseGuardian changes a password, it
-    re-creates the user, which for a moment does not exist, and then has no permissions.
+    seconds. Later attempts are repeated with backoff. A refused login or virtual host is retried a few times before the
+    refusal is final: when PulseGuardian changes a password, it re-creates the user, which for a moment does not exist,
+    and then has no permissions.
     """
 
     def __init__(

@@ -139,7 +139,8 @@ class ConsumeChannel(FrameChannel):
 
         Raises:
             SubscriptionLost: Raised when a passively declared queue does not exist.
-            BrokerRefused: Raised when an exchange does not exist, or the user may not use a name. The message names it.
+            BrokerRefused: Raised when an exchange does not exist, or the user may not use a name. The error has the
+                name.
             NetworkError: Raised when the connection is lost, the broker does not answer in time, or the queue is on a
                 node that is down.
         """

@@ -113,7 +113,7 @@ def map_connect_error(
         broker: the address. The message never contains its password.
         timeout: seconds that were allowed.
         refusal: connection.close, if the broker sent it.
-        foreign: the beginning of what the server sent, if it is not AMQP.
+        foreign: the first bytes from the server, if they are not AMQP.
     """
     text = _words(error)
     if foreign:

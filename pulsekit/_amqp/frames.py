@@ -179,7 +179,7 @@ def encode_id(message_id: str) -> bytes:
     """Encode a message id as a short string.
 
     Raises:
-        InvalidMessage: Raised when it is longer than 255 bytes, or not valid Unicode.
+        InvalidMessage: Raised when the id is longer than 255 bytes, or not valid Unicode.
     """
     return encode_short_string("message id", message_id)
 

@@ -13,8 +13,8 @@ __all__ = ["Home"]
 class Home:
     """The process and the event loop in which this object was made.
 
-    In any other, a connection cannot be used: its futures would wake tasks of another thread, or after a fork, two
-    processes would write to one socket.
+    In another process or event loop, a connection cannot be used: its futures would wake tasks of another thread, or
+    after a fork, two processes would write to one socket.
     """
 
     __slots__ = ("_loop", "_process")

@@ -37,8 +37,9 @@ async def run_cancellable(
         doing: what the broker should do. A warning says so if it has not answered for `_SLOW` seconds.
 
     Raises:
-        ConnectionResetError: Raised for the bare `Exception` with which aiormq ends what waits for an answer when its
-            connection is closed without a reason. No caller could catch it without catching every error.
+        ConnectionResetError: Raised in place of the bare `Exception` that aiormq raises in each waiting request when
+            the connection is closed without a reason. No caller could catch that exception without catching every
+            error.
     """
     task = asyncio.ensure_future(coroutine)
     try:

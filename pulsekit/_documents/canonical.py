@@ -17,7 +17,7 @@ def read_canonical(body: bytes) -> Any:
     Such JSON is one line without duplicate keys and deep nesting, and its numbers are exact.
 
     Raises:
-        ValueError: Raised when the body has another form. It may still be JSON.
+        ValueError: Raised when the body has another form. Such a body may still be JSON.
     """
     if is_deeper_text(body):
         raise ValueError("the body is nested too deeply")

@@ -98,8 +98,8 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
         index: the number of the document in its file, from 0.
 
     Raises:
-        DocumentError: Raised when the text is not JSON, not UTF-8, nested too deeply, has a key twice, or an integer
-            that is too long.
+        DocumentError: Raised when the text is not JSON, not UTF-8, nested too deeply, has a key twice, or has an
+            integer that is too long.
     """
     value, places = read_json(_decode(text, source, first_line), source=source, first_line=first_line)
     return Document(value, source, index, places.locate)
@@ -174,7 +174,7 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
         max_line: the maximum length of a line in bytes (or characters).
 
     Raises:
-        DocumentError: Raised by `next` when a line cannot be parsed. It has the number of the line.
+        DocumentError: Raised by `next` when a line cannot be parsed. The error has the number of the line.
     """
 
     def parse(numbered: tuple[int, tuple[int, bytes | str]]) -> Document:

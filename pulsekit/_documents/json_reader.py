@@ -1,7 +1,7 @@
 """Read JSON as Treeherder does, with the results of Python's decoder: lone surrogates, NaN and 1e999 are accepted.
 
-It refuses duplicate keys of an object, of which a decoder would drop one, integers of more than 4,300 digits, which the
-decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
+This module refuses duplicate keys of an object, of which a decoder would drop one, integers of more than 4,300 digits,
+which the decoder cannot read, and nesting of more than `MAX_DEPTH` levels.
 
 The decoder stores no positions. Most texts need none, so `Places` reads the text a second time when a position is
 requested. The text was decoded without error, so it need not be checked again: `_MEMBER` skips a key and a scalar in
@@ -158,7 +158,7 @@ def read_json(text: str, *, source: str = "", first_line: int = 1) -> tuple[JSON
     """Parse one JSON value, and return it with the positions of its parts.
 
     Raises:
-        DocumentError: Raised when the text cannot be parsed. It has line and column if they are known.
+        DocumentError: Raised when the text cannot be parsed. The error has line and column if they are known.
     """
     places = Places(text, first_line)
     data = text.encode(errors="surrogatepass")

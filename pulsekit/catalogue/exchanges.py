@@ -37,9 +37,9 @@ class KeyField:
     Attributes:
         name: such as `taskId`.
         about: its description.
-        constant: the word that it always has, or None.
-        optional: whether it may have no value, which is written `_`.
-        many: whether it has one word or more; only the last field of a key does.
+        constant: the only word that the field can have, or None.
+        optional: whether the field may have no value, which is written `_`.
+        many: whether the field has one word or more. Only the last field of a key can have several words.
         form: a regular expression for its values, or empty.
         form_words: a description of these values, or empty.
         dots: the character that stands for a dot in a value, or empty.

@@ -66,7 +66,7 @@ def read_bindings(
     The exchange is that of `full_name`. Without a pattern, fields and routes make the patterns, see `patterns`.
 
     Raises:
-        ConfigurationError: Raised when Pulse cannot have the exchange, or see `patterns`.
+        ConfigurationError: Raised when Pulse cannot have the exchange, and for the reasons that `patterns` lists.
     """
     if ":" not in text and (fields or routes):
         return bindings(text, fields, routes)

@@ -2,9 +2,9 @@
 
     FORMATS["email"]     # {"pattern": …}
 
-They have the verdicts of the package ajv-formats in its mode "full", which follows RFC 3339 for times, RFC 3986 for
-URIs and RFC 4291 for addresses; docs/hooks.md lists what differs. All patterns are those of Python's `re`.
-See https://ajv.js.org/packages/ajv-formats.html
+The formats have the verdicts of the package ajv-formats in its mode "full", which follows RFC 3339 for times, RFC 3986
+for URIs and RFC 4291 for addresses; docs/hooks.md lists what differs. All patterns are those of Python's `re`. See
+https://ajv.js.org/packages/ajv-formats.html
 """
 
 from __future__ import annotations

@@ -60,10 +60,10 @@ class _Date(dict[str, Any]):
 
 
 def check_installed() -> None:
-    """Return if the package `json-e` is installed.
+    """Check that the package `json-e` is installed.
 
     Raises:
-        ConfigurationError: Raised when it is not installed.
+        ConfigurationError: Raised when the package is not installed.
     """
     if find_spec("jsone") is None:
         raise ConfigurationError("hooks need json-e: run pip install '.[hooks]' in the checkout of pulsekit")

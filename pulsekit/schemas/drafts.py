@@ -113,10 +113,10 @@ def check_schema(root: JSON) -> CheckedSchema:
 
 
 def draft_of(root: Subschema) -> int:
-    """Return the draft that `$schema` names; 7 without one, and for the metaschema of Taskcluster.
+    """Return the draft that `$schema` names, or 7 without `$schema` and for the metaschema of Taskcluster.
 
     Raises:
-        SchemaError: Raised when it is another draft.
+        SchemaError: Raised when `$schema` names another draft.
     """
     uri = root.get("$schema", "") if isinstance(root, dict) else ""
     if uri == "" or (isinstance(uri, str) and _TASKCLUSTER.fullmatch(uri)):

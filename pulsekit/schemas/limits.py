@@ -4,8 +4,8 @@ Plan: `limited` calls a function with a timer for the processor time (SIGVTALRM)
 searches, and the handler raises. After a late call, the limit is short until the event loop has run again, so that a
 batch of slow payloads does not block it either.
 
-Without a running event loop there is no limit, because Ctrl-C interrupts the function. There is none in another thread
-than the main thread: Python runs signal handlers only there.
+Without a running event loop there is no limit, because Ctrl-C interrupts the function. There is no limit outside the
+main thread either, because Python runs signal handlers only in the main thread.
 """
 
 from __future__ import annotations

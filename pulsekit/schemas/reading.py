@@ -44,7 +44,7 @@ def parse_schema(data: bytes, name: str) -> JSON:
     """Parse the bytes of a file: JSON if its name ends in `.json`, else YAML.
 
     Raises:
-        SchemaError: Raised when the bytes are neither.
+        SchemaError: Raised when the bytes are neither JSON nor YAML.
     """
     parse = parse_json if name.lower().endswith(".json") else parse_yaml
     try:

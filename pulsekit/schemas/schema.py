@@ -76,14 +76,14 @@ class Schema:
         return _checked(self._text)
 
     def check(self, payload: Any, profile: Profile = "strict") -> None:
-        """Return if the payload is valid.
+        """Check that the payload is valid.
 
         Args:
             payload: plain JSON or a `Document`.
             profile: `strict` or `treeherder`.
 
         Raises:
-            InvalidPayload: Raised when the payload is invalid. It has all problems.
+            InvalidPayload: Raised when the payload is invalid. The error has all problems.
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
         if not self.is_valid(payload, profile):
