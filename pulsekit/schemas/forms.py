@@ -101,7 +101,7 @@ def revision_of(payload: Any) -> str:
 
 
 def explained(payload: Any, problems: Sequence[Problem]) -> list[Problem]:
-    """Return the problems of an invalid job. A problem that names an older form replaces those that it explains."""
+    """Return the problems of an invalid job. A problem that names an older form replaces what it explains."""
     revision = revision_of(payload)
     if revision == _ENVELOPE:
         return [

@@ -283,7 +283,7 @@ async def test_an_exchange_recreated_with_another_type_is_refused(
         channel = await (await pulse.link()).channel(confirms=False)
         await channel.exchange_declare(exchange=exchange, exchange_type="direct", durable=True)
         proxy.accept()
-        with pytest.raises(pulsekit.PreconditionFailed, match="which loses its bindings"):
+        with pytest.raises(pulsekit.PreconditionFailed, match="delete it and all its bindings"):
             await publisher.publish({}, KEY)
 
 

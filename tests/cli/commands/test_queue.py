@@ -113,7 +113,7 @@ def test_a_queue_of_another_user_is_neither_purged_nor_deleted(
         for command in (("peek",), ("take",), ("purge", "--yes"), ("delete", "--yes")):
             done = run("queue", *command, name, folder=tmp_path, url=broker.user().url)
             assert (done.status, done.out) == (5, "")
-            assert "a user owns" in done.err
+            assert "a user may use only" in done.err
         assert ready(user) == 1
 
 
