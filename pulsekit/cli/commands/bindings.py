@@ -80,9 +80,9 @@ def command(
     For an EXCHANGE of the catalogue, such as task-failed, show one binding. With --field and --route, show one binding
     for each combination of values. For a LINK of Pulse Inspector, show the bindings in the link.
 
-    With --routing-key or --keys, show how many messages each binding matches. With --diff, show how many messages would
-    start or stop arriving. With --lint, report each binding with fewer words than the shortest key as one that can
-    never match.
+    With --routing-key or --keys, show how many messages each binding matches. Together with --diff, show how many
+    messages would start or stop arriving. Together with --lint, report a binding with fewer words than the shortest of
+    these keys as one that can never match.
 
     Exit code: 1 if --lint finds a binding that can never match, else 0.
     """

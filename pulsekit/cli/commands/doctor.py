@@ -49,10 +49,10 @@ def command(
 ) -> int:
     """Check each step of a connection: configuration, network, login, permissions, alarms, exchange.
 
-    A check that depends on a failed one is skipped. doctor publishes two messages to an exchange without queues,
-    and deletes the exchange and the queues that it creates. Its output contains no password.
+    A check that depends on a failed one is skipped. doctor publishes two messages to an exchange without queues, and
+    deletes the exchange and the queues that it creates. The output of doctor contains no password.
 
-    With --live, doctor creates and publishes nothing. You can attach its output to a public bug: it contains no user
+    With --live, doctor creates and publishes nothing. You can attach the output to a public bug: it contains no user
     name, and no address or host other than Pulse's.
 
     With --config, doctor does not connect. For each setting, it shows the value; the option, variable or line of a file

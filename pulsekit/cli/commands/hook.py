@@ -68,7 +68,7 @@ def command(
     A message is a record of tail, or a payload. For a payload, the bindings are not checked. A recording can be
     compressed. Rendering needs the package json-e, the extra "hooks".
 
-    Exit code: 0 if each hook is correct and the hooks create the number of tasks of --expect; 1 if not, or if a
+    Exit code: 0 if each hook is correct and the hooks create as many tasks as --expect requires. 1 if not, or if a
     template fails or a message cannot be read.
     """
     check_installed()

@@ -51,7 +51,7 @@ def command(
     ] = None,
     *,
     details: Annotated[
-        bool, typer.Option("--details", help=f"Show the details of more than {_FEW} jobs, too.")
+        bool, typer.Option("--details", help=f"Show the details of every job, even if there are more than {_FEW}.")
     ] = False,
     repositories: RepositoriesOption = None,
     task: TaskOption = None,

@@ -49,8 +49,8 @@ def command(
     """Find out why a task is not on Treeherder, or how it is shown there.
 
     The steps: the task exists; it has one tc-treeherder route; extra.treeherder is valid; Treeherder knows the project
-    and has the push; the message about the run makes a job; Treeherder has stored the job. The first failed step says
-    what to change. This command requests public pages of Taskcluster and Treeherder, without a login.
+    and has the push; Treeherder makes a job from the message about the run; Treeherder has stored the job. The first
+    failed step says what to change. This command requests public pages of Taskcluster and Treeherder, without a login.
 
     After --save FILE, 'pulsekit why FILE' explains the saved answers without the network.
 

@@ -75,7 +75,8 @@ def show(
 ) -> int:
     """Show the number of messages and consumers of a queue, and PulseGuardian's limits.
 
-    PulseGuardian also counts messages that were delivered but not acknowledged. AMQP does not report their number.
+    PulseGuardian also counts messages that were delivered but not acknowledged. AMQP does not report the number of
+    these messages.
 
     With --registration, the bindings that PulseGuardian lists are compared with the bindings of the registrations.
     --prune shows the stale bindings, asks, and unbinds them.
