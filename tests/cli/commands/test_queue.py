@@ -139,6 +139,8 @@ def test_a_closed_port_is_a_network_error(tmp_path: Path) -> None:
         ("-n", "0"),
         ("--mail-over", "9000"),
         ("--watch", "--guardian", "https://h/"),
+        ("-n", "3"),
+        ("--every", "1m"),
         ("--prune", "--yes"),
         ("--registration", "new.json"),
         ("--guardian", "http://h.example/"),

@@ -45,6 +45,8 @@ pulsekit queue delete queue/me/jobs --yes
 
 command = typer.Typer(cls=Group, help="Show, peek, take, purge or delete your queues.", add_completion=False)
 
+_EVERY = 5  # seconds
+
 _Name = Annotated[str, typer.Argument(metavar="NAME", help="queue/<user>/<name>")]
 
 
@@ -53,7 +55,7 @@ def show(
     name: _Name,
     *,
     watching: Annotated[bool, typer.Option("--watch", help="Repeat the report, with the rate of growth.")] = False,
-    every: Annotated[float, every_option("reports")] = "5s",  # type: ignore[assignment] # typer parses it
+    every: Annotated[float, every_option("reports")] = f"{_EVERY}s",  # type: ignore[assignment] # typer parses it
     count: Annotated[int | None, count_option("reports")] = None,
     mail_over: Annotated[
         int, typer.Option(min=1, metavar="N", help="Number of messages above which PulseGuardian mails you.")
@@ -90,6 +92,8 @@ def show(
     limits = Limits(mail_over, delete_over, every)
     if watching and (guardian or prune):
         raise ConfigurationError("--watch shows only the depth: remove --guardian and --prune")
+    if not watching and (count is not None or every != _EVERY):
+        raise ConfigurationError("--count and --every are for repeated reports: add --watch")
     if (prune or registration) and not guardian:
         raise ConfigurationError("only PulseGuardian has the bindings of a queue: add --guardian URL")
     if prune:
