@@ -72,8 +72,8 @@ def running_children() -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (folder / "cmdline").read_text().replace("\0", " ")
+            parent = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
+            command = os.fsdecode((folder / "cmdline").read_bytes()).replace("\0", " ")
         except (FileNotFoundError, ProcessLookupError):  # it has ended
             continue
         if "multiprocessing.resource_tracker" in command:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from support.children import Child
+from support.children import Child, running_children
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # `cat` reads until the test run ends, because the run has the other end of the pipe.
 CHILD = """
 import os, subprocess, sys
-from support.children import Child
+from support.children import Child, running_children
 
 ours, theirs = os.pipe()
 
@@ -86,3 +86,10 @@ def test_communicate_returns_the_lines_that_readline_had_read_ahead() -> None:
         process.wait()  # now one read gets all lines
         assert process.stdout.readline() == "1\n"
         assert process.communicate() == ("2\n3\n", "")
+
+
+def test_processes_of_other_tests_may_have_any_arguments() -> None:
+    with Child(("sh", "-c", "read line", b"\xff"), stdin=subprocess.PIPE) as process:
+        (found,) = [command for command in running_children() if command.startswith(f"{process.pid} ")]
+        assert found.encode(errors="surrogateescape").endswith(b"read line \xff ")
+        process.communicate()
