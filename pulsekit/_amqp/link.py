@@ -236,7 +236,7 @@ class Link:
         """Return a request that closes a channel.
 
         A timeout ends only the wait, because aiormq would send channel.close a second time, and the broker would close
-        the connection (504). The answer may be late, for example behind large deliveries.
+        the connection (504). The answer may be late, for example after large deliveries.
         """
 
         async def close(seconds: float) -> None:

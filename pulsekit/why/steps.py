@@ -145,6 +145,7 @@ class _StepReader:
         self._definition: Any = None
         self._project = self._revision = ""
         self._push_id: Any = None
+        self._unchecked = 0  # tasks of a group whose push is another one
         self.form: dict[str, Any] | None = None
         self.tasks: list[TaskReason] = []
         self.link = ""
@@ -194,6 +195,10 @@ class _StepReader:
         if self.tasks:
             what = f"{len(self.tasks):,} of {counted(len(entries), 'task')} are not on Treeherder"
             yield Step("tasks", StepStatus.FAILED, what, "each task below has its reason")
+        elif self._unchecked:
+            were = "was" if self._unchecked == 1 else "were"
+            what = f"{counted(self._unchecked, 'task')} of other pushes {were} not checked"
+            yield Step("tasks", StepStatus.UNKNOWN, what, "ask about one of these tasks: pulsekit why TASK_ID")
         else:
             what = "each task is on Treeherder; `pulsekit why TASK_ID` checks one of them"
             yield Step("tasks", StepStatus.OK, what)
@@ -238,9 +243,9 @@ class _StepReader:
         for task in missing:
             message = "Treeherder has no job of the task"
             self.tasks.append(TaskReason(task.task_id, task.name, "", message, _WAIT))
-        what = f"Treeherder has a job of {len(asked) - len(missing):,} of {counted(len(asked), 'task')}"
-        others = f"; {counted(len(shown) - len(asked), 'task')} of other pushes were not checked"
-        return Step("jobs", StepStatus.OK, what + others * (len(asked) < len(shown)), "", page.address)
+        self._unchecked = len(shown) - len(asked)
+        what = f"Treeherder has a job of {len(asked) - len(missing):,} of {counted(len(asked), 'task')} of the push"
+        return Step("jobs", StepStatus.OK, what, "", page.address)
 
     def _task(self) -> Step:
         page = self._evidence.page("task", f"{self._queue}/task/{self._target.task_id}")

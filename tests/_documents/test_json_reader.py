@@ -129,3 +129,12 @@ def test_an_odd_value_of_a_long_line_is_read_like_that_of_a_short_one(odd: str) 
             return error.reason
 
     assert outcome(f'{{{odd},"filler":"{"x" * 600}"}}') == outcome(f"{{{odd}}}")
+
+
+@pytest.mark.parametrize("filler", ["", "x" * 600])
+def test_only_white_space_of_json_may_follow_the_value(filler: str) -> None:
+    text = f'{{"filler":"{filler}"}}'
+    assert parse_json(f"{text} \t\r\n").value == {"filler": filler}
+    for end in ("\v", "\f", "\x1c", "\u00a0"):
+        with pytest.raises(DocumentError):
+            parse_json(text + end)

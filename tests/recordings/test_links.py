@@ -25,7 +25,7 @@ def write(path: Path) -> None:
     write_whole(path, "{}")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can create the link of another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a link to another user")
 @pytest.mark.parametrize("replace", [record, write])
 @pytest.mark.parametrize("place", ["file", "folder"])
 def test_a_link_of_another_user_in_a_sticky_folder_is_not_followed(tmp_path: Path, replace, place) -> None:

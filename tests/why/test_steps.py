@@ -268,7 +268,18 @@ def test_a_group_asks_treeherder_for_all_jobs_of_its_push_at_once(stand: Stand) 
         (OTHER, "", "Treeherder has no job of the task")
     ]
     assert explanation.failed == explanation.steps[-1]
-    assert "Treeherder has a job of 1 of 2 tasks" in [step.detail for step in explanation.steps]
+    assert "Treeherder has a job of 1 of 2 tasks of the push" in [step.detail for step in explanation.steps]
+
+
+def test_a_task_of_another_push_is_not_said_to_be_on_treeherder(stand: Stand) -> None:
+    target = grouped(stand, SLUG)
+    moved = changed(routes=[route.replace(REVISION, REVISION[::-1]) for route in TASK["routes"]])
+    entries = [{"task": TASK, "status": {"taskId": SLUG}}, {"task": moved, "status": {"taskId": OTHER}}]
+    stand.answer(f"/api/queue/v1/task-group/{GROUP}/list?limit=200", {"tasks": entries})
+    failed = explain(target, OnlineEvidence(20)).failed
+    assert failed is not None
+    assert (failed.name, failed.status) == ("tasks", "unknown")
+    assert failed.detail == "1 task of other pushes was not checked"
 
 
 @pytest.mark.parametrize("site", ["http://elsewhere.example", "https://[", ""])

@@ -54,7 +54,8 @@ def command(
 
     After --save FILE, 'pulsekit why FILE' explains the saved answers without the network.
 
-    Exit code: 0 if the task is on Treeherder, 1 if a step failed, 4 if a site did not answer.
+    Exit code: 0 if the task is on Treeherder, 1 if a step failed, 4 if a site did not answer or tasks of other pushes
+    were not checked.
     """
     from pulsekit.why import explain
 
