@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 import pytest
 from pamqp import commands
 from pamqp.frame import marshal
+from support.children import Child
 from support.proxy import Proxy
 
 import pulsekit
@@ -233,10 +235,8 @@ asyncio.run(main(*sys.argv[1:]))
 
 
 async def test_a_child_process_cannot_use_the_connection_of_its_parent(user: PulseUser, exchange: str) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _FORKS, user.url, exchange, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
+    process = Child([sys.executable, "-c", _FORKS, user.url, exchange], stdout=subprocess.PIPE)
+    out, _ = await asyncio.to_thread(process.communicate)
     assert process.returncode == 0
     assert b"belongs to the parent process" in out
 

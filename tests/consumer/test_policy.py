@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.children import Child
 from support.proxy import Proxy
 from support.samples import JOBS
 
@@ -399,37 +401,27 @@ async def test_the_first_signal_drains_and_the_second_stops_at_once(
 ) -> None:
     queue = f"queue/{user.name}/q"
 
-    async def line(process: asyncio.subprocess.Process, words: bytes) -> None:
-        assert process.stderr is not None
-        while words not in (found := await process.stderr.readline()):
-            assert found, f"it ended before it said {words!r}"
+    def start() -> Child:
+        return Child([sys.executable, "-c", _SERVICE, user.url, queue], stderr=subprocess.PIPE)
 
-    @asynccontextmanager
-    async def started() -> AsyncIterator[asyncio.subprocess.Process]:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", _SERVICE, user.url, queue), stderr=asyncio.subprocess.PIPE
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:  # the test has failed
-                process.kill()
-                await process.communicate()
+    async def line(process: Child, words: bytes) -> None:
+        while words not in (found := await asyncio.to_thread(process.stderr.readline)):
+            assert found, f"it ended before it said {words!r}"
 
     async with pulse.subscribe(exchange, queue=queue):
         await send(pulse, exchange, {"seconds": 0.1})
-    async with started() as process:
+    with start() as process:
         await line(process, b"handling")
         process.send_signal(number)
-        await process.communicate()
+        await asyncio.to_thread(process.communicate)
         assert process.returncode == 0
     await send(pulse, exchange, {"seconds": 3600})
-    async with started() as process:
+    with start() as process:
         await line(process, b"handling")
         process.send_signal(number)
         await line(process, b"repeat the signal to stop at once")
         process.send_signal(number)
-        await process.communicate()
+        await asyncio.to_thread(process.communicate)
         assert process.returncode == -number
     async with pulse.subscribe(queue=queue) as messages:
         message = await anext(messages)
