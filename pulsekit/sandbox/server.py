@@ -34,6 +34,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Create the session."""
         self._transport = transport = cast("asyncio.Transport", transport)
+        if self._server.stopping:  # accepted just before the server stopped listening
+            transport.abort()
         transport.set_write_buffer_limits(_WRITE_BUFFER)
         self.session = Session(self._server.broker, self._wake, heartbeat=self._server.heartbeat)
         self._server.connections.add(self)
@@ -103,12 +105,14 @@ class Server:
     Attributes:
         connections: the open connections.
         latency: seconds by which all output is delayed.
+        stopping: whether `stop` was called, so that new connections are aborted.
     """
 
     def __init__(self, broker: Broker, *, heartbeat: int = 60) -> None:
         self.broker = broker
         self.heartbeat = heartbeat
         self.latency = 0.0
+        self.stopping = False
         self.connections: set[Connection] = set()
         self._server: asyncio.Server | None = None
         self._alarm: asyncio.TimerHandle | None = None
@@ -132,6 +136,7 @@ class Server:
 
         Clients get Connection.Close with code 320. Connections that are still open after half a second are aborted.
         """
+        self.stopping = True
         if self._server is not None:
             self._server.close()
         self.latency = 0.0

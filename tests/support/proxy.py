@@ -60,6 +60,7 @@ class Proxy:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        self.refuse()  # a connection that was accepted already, but whose task has not begun
         self.cut()
         for task in self._tasks:
             task.cancel()
@@ -162,8 +163,8 @@ class Proxy:
             return
         try:
             to, out = await asyncio.open_connection(*self.target)
-        except OSError:  # the broker is down, so the proxy refuses too
-            writer.transport.abort()
+        except (OSError, asyncio.CancelledError):  # the broker is down, so the proxy refuses too; or the proxy stops
+            writer.transport.abort()  # otherwise the server would wait for this connection
             return
         line = _Line(self, writer, out)
         if self._allowances:
