@@ -12,8 +12,8 @@ from pulsekit.sandbox.model.broker import Broker
 from pulsekit.sandbox.server import Server
 
 
-# In the first iteration asyncio accepts; if the server closes then, asyncio drops the socket without closing it.
-@pytest.mark.parametrize("iterations", [0, 2, 3, 4, 5])
+# If the server closes after the second iteration, asyncio drops the socket without closing it.
+@pytest.mark.parametrize("iterations", [0, 1, 3, 4, 5])
 async def test_stopping_also_closes_a_connection_that_was_just_accepted(iterations: int) -> None:
     server = Server(Broker(clock=asyncio.get_running_loop().time))
     port = await server.start("127.0.0.1", 0)
