@@ -318,16 +318,25 @@ async def test_a_negative_confirm_is_a_refusal_only_for_a_full_queue(
 async def test_attempts_that_fail_temporarily_are_visible_and_can_be_cancelled(
     pulse: pulsekit.Pulse, exchange: str, what: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    attempts = 0
+    repeated = asyncio.Event()
+
     async def fails(*_: object, **__: object) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 2:
+            repeated.set()
         raise ChannelClosed(541, "INTERNAL_ERROR - a node is starting")
 
     await pulse.create_exchange(exchange)
     monkeypatch.setattr(methods, "declare_exchange" if what == "publisher" else "declare_queue", fails)
     one = pulse.publisher(exchange) if what == "publisher" else pulse.subscribe(exchange)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.5):
-            await one.open()
+    opening = asyncio.create_task(one.open())
+    await repeated.wait()
     assert "INTERNAL_ERROR - a node is starting; trying again" in caplog.text
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
     monkeypatch.undo()
     await one.open()
     await one.close()
