@@ -64,6 +64,7 @@ __all__ = [
     "PublishHeader",
     "describe_frame",
     "encode_cancel",
+    "encode_close_ok",
     "encode_flow_ok",
     "encode_get",
     "encode_id",
@@ -217,6 +218,11 @@ def _method(channel: int, payload: bytes) -> bytes:
 def encode_flow_ok(channel: int, *, active: bool) -> bytes:
     """Encode the answer to channel.flow."""
     return _method(channel, _FLOW_OK + bytes((active,)))
+
+
+def encode_close_ok(channel: int) -> bytes:
+    """Encode channel.close-ok."""
+    return _method(channel, CLOSE_CHANNEL_OK)
 
 
 def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int) -> bytes:

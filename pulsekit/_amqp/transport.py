@@ -16,6 +16,8 @@ Invariants:
 - While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
   close a busy connection as dead.
 - Our own writes consist of whole frames, so that they cannot mix with the frames that aiormq writes.
+- If the channel.close of the broker crosses that of aiormq, the router answers it. aiormq would ignore it, and use the
+  number of the channel again at once, while RabbitMQ ignores everything on that number until the answer arrives.
 - While a handler is in `_full`, the socket is not read, so that TCP slows down the broker. The exception is a request:
   its answer arrives after the deliveries, so the socket is read until the answer has arrived (`awaiting_answer`).
 
@@ -36,7 +38,18 @@ from aiormq.exceptions import AMQPConnectionError
 
 from pulsekit._amqp.addresses import connect, resolve
 from pulsekit._amqp.closes import Close
-from pulsekit._amqp.frames import BLOCKED, CLOSE_CONNECTION, FRAME, HEARTBEAT, METHOD, UNBLOCKED, describe_frame
+from pulsekit._amqp.frames import (
+    BLOCKED,
+    CLOSE_CHANNEL,
+    CLOSE_CHANNEL_OK,
+    CLOSE_CONNECTION,
+    FRAME,
+    HEARTBEAT,
+    METHOD,
+    UNBLOCKED,
+    describe_frame,
+    encode_close_ok,
+)
 from pulsekit._amqp.types import short_string
 from pulsekit.errors import printable
 
@@ -97,6 +110,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self.received_data = True
         self._heartbeat_at = 0.0
         self._buffer_full = self._blocked = False
+        self._closing: set[int] = set()  # channels for which aiormq sent channel.close, until close-ok arrives
         self._full: set[FrameHandler] = set()  # handlers that accept no more data
         self._requests: list[FrameHandler | None] = []  # see `awaiting_answer`
         self._output: asyncio.Transport | None = None
@@ -136,6 +150,8 @@ class FrameRouter(asyncio.StreamReaderProtocol):
                 break
             if handled_to:
                 handled, at = True, handled_to
+            elif channel in self._closing and self._answer_close(channel, data[at + 7 : at + 11]):
+                at = end
             else:
                 for_aiormq.append(data[at:end])
                 at = end
@@ -148,6 +164,24 @@ class FrameRouter(asyncio.StreamReaderProtocol):
             super().data_received(HEARTBEAT)
         if self._full:
             self._set_reading()  # the stream reader of aiormq may have resumed reading
+
+    def aiormq_writes(self, data: bytes) -> None:
+        """Note which channels aiormq closes. The data are whole frames."""
+        at = 0
+        while at < len(data):
+            kind, channel, length = FRAME.unpack_from(data, at)
+            if kind == METHOD and data[at + 7 : at + 11] == CLOSE_CHANNEL:
+                self._closing.add(channel)
+            at += 8 + length
+
+    def _answer_close(self, channel: int, method: bytes) -> bool:
+        """Answer the broker's channel.close for a channel that aiormq is closing, and return whether it was one."""
+        if method == CLOSE_CHANNEL_OK:
+            self._closing.remove(channel)
+        elif method == CLOSE_CHANNEL:
+            self.write(encode_close_ok(channel))
+            return True
+        return False
 
     def _refuse(self, data: bytes) -> None:
         """End the connection because of data that are not AMQP."""
@@ -282,14 +316,19 @@ class LoggingFrameRouter(FrameRouter):
         _log_frames(f"{self._name} sent", data)
         super().write(data)
 
+    def aiormq_writes(self, data: bytes) -> None:
+        """Log the frames."""
+        _log_frames(f"{self._name} sent", data)
+        super().aiormq_writes(data)
 
-class _LoggingWriter(asyncio.StreamWriter):
+
+class _Writer(asyncio.StreamWriter):
     """The stream writer of aiormq, which writes whole frames too."""
 
-    name = ""
+    router: FrameRouter
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        _log_frames(f"{self.name} sent", bytes(data))
+        self.router.aiormq_writes(bytes(data))
         super().write(data)
 
 
@@ -366,8 +405,6 @@ class Transport(TransportFactory):
             raise AMQPConnectionError(*error.args) from error
         self.router = router
         router.connect(0, self)
-        if not logs:
-            return reader, asyncio.StreamWriter(transport, router, reader, loop)
-        writer = _LoggingWriter(transport, router, reader, loop)
-        writer.name = self._name
+        writer = _Writer(transport, router, reader, loop)
+        writer.router = router
         return reader, writer

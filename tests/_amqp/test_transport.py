@@ -89,6 +89,19 @@ async def test_aiormq_receives_a_heartbeat_while_only_our_frames_arrive() -> Non
     assert await through([frame(5, b"\x01")], handler, now=0.5) == b""
 
 
+async def test_a_close_of_the_broker_that_crosses_one_of_aiormq_is_answered() -> None:
+    close, close_ok = b"\x00\x14\x00\x28\x01\x94\x00\x00\x00\x00\x00", b"\x00\x14\x00\x29"
+    sent: list[bytes] = []
+    router = FrameRouter(reader := asyncio.StreamReader())
+    router._output = SimpleNamespace(is_closing=lambda: False, write=sent.append)  # type: ignore[assignment]  # a part of one
+    router.aiormq_writes(frame(3, b"\x00\x14\x00\x0a\x00") + frame(3, close))
+    router.data_received(frame(3, close) + frame(4, close) + frame(3, close_ok) + frame(3, close))
+    reader.feed_eof()
+    assert sent == [frame(3, close_ok)]
+    # The last one is for a later channel of the same number, which aiormq has not closed.
+    assert await reader.read() == frame(4, close) + frame(3, close_ok) + frame(3, close)
+
+
 def test_the_transport_has_the_interface_that_aiormq_requires() -> None:
     assert issubclass(Transport, aiormq.connection.TransportFactory)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.proxy import Proxy
@@ -109,8 +109,6 @@ async def test_a_channel_that_the_broker_closes_is_opened_again_and_loses_nothin
 async def test_an_unanswered_request_does_not_affect_the_subscription(
     pulse: pulsekit.Pulse, user: PulseUser, exchange: str, gives_up: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if gives_up == "the library":
-        monkeypatch.setattr(methods, "OPERATION_TIMEOUT", 0.05)
     async with (
         Proxy(user.url) as proxy,
         pulsekit.connect(proxy.url) as slow,
@@ -123,6 +121,8 @@ async def test_an_unanswered_request_does_not_affect_the_subscription(
         question = await channel.link.channel(confirms=False)  # opened before the broker stops answering
         monkeypatch.setattr(channel.link, "channel", lambda **_: asyncio.sleep(0, question))
         proxy.hold_answers()
+        if gives_up == "the library":
+            monkeypatch.setattr(methods, "OPERATION_TIMEOUT", 0.05)
         with pytest.raises((pulsekit.ConnectionLost, TimeoutError)):
             async with asyncio.timeout(0.05 if gives_up == "the caller" else None):
                 await messages.depth()
@@ -132,6 +132,35 @@ async def test_an_unanswered_request_does_not_affect_the_subscription(
         proxy.release_answers()
         assert (await messages.depth()).total == 0
         assert (messages.stale, messages.gaps) == (0, 0)
+
+
+async def test_a_refusal_that_crosses_the_end_of_a_late_request_does_not_stop_later_attempts(
+    pulse: pulsekit.Pulse, user: PulseUser, exchange: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RabbitMQ ignores everything on a channel that it has closed until the client answers channel.close."""
+    attempts = 0
+    declare = methods.declare_queue
+    await pulse.create_exchange(exchange)
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as slow:
+
+        async def declaring(*arguments: Any, **options: Any) -> tuple[int, int]:
+            nonlocal attempts
+            attempts += 1
+            if attempts > 5:
+                return await declare(*arguments, **options)
+            proxy.hold_answers()  # the broker refuses the look-up of the queue while its time is up
+            try:
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setattr(methods, "OPERATION_TIMEOUT", 0.05)
+                    return await declare(*arguments, **options)
+            finally:
+                proxy.release_answers()
+
+        monkeypatch.setattr(methods, "declare_queue", declaring)
+        monkeypatch.setattr("pulsekit.consumer.subscription._FIRST_PAUSE", 0.01)
+        async with slow.subscribe(exchange, queue=f"queue/{user.name}/q") as messages:
+            await send(pulse, exchange, range(1))
+            await (await anext(messages)).ack()
 
 
 async def test_attempts_to_subscribe_leave_no_queue_behind(
