@@ -41,11 +41,13 @@ class ConfigurationFile:
         path: the path, for messages.
         values: the values, empty if there is no file.
         places: for each key, and for each key of a login as `logins.NAME.KEY`, `file:line:column` of its value.
+        unreadable: the reason why it is unknown whether the file exists; empty if that is known.
     """
 
     path: Path
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
     places: Mapping[str, str] = field(default_factory=dict)
+    unreadable: str = ""
     _documents: Mapping[str, Document] = field(default_factory=dict, repr=False)  # without those of the login
 
     def document(self, key: str) -> Document | None:
@@ -69,14 +71,17 @@ def find_project_file(folder: Path) -> Path:
     If there is none, return the path in the folder itself.
     """
     here = folder / PROJECT_FILE
-    if here.exists() or here.is_symlink():
+    if os.path.lexists(here):
         return here
-    resolved = folder.resolve()
+    try:
+        resolved = folder.resolve()
+    except FileNotFoundError:  # the current folder was deleted
+        return here
     for parent in (resolved, *resolved.parents):
         path = parent / PROJECT_FILE
         if parent != resolved and _is_ours(path):
             return path
-        if any((parent / name).exists() for name in _REPOSITORY):
+        if any(os.path.lexists(parent / name) for name in _REPOSITORY):
             break
     return here
 
@@ -93,6 +98,9 @@ def _is_ours(path: Path) -> bool:
 def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
     """Read a configuration file. A file that does not exist or has no values is empty.
 
+    A file in a folder that this user may not search is empty, too: after `sudo -u`, this can be the home or the current
+    folder.
+
     Args:
         path: the path.
         user: whether it is the user's file, which may contain a login.
@@ -100,8 +108,11 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
     Raises:
         ConfigurationError: Raised when the file cannot be read, or violates its schema.
     """
+    searchable = False
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a link may lead to a device that never ends
+        mode = path.stat().st_mode
+        searchable = True
+        if not stat.S_ISREG(mode):  # a link may lead to a device that never ends
             raise ConfigurationError(f"cannot read {path}: it is not a file")
         with path.open("rb") as file:
             data = file.read(_MAX_FILE + 1)
@@ -113,7 +124,10 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
                 raise ConfigurationError(f"{name} is not read: rename it to {path.name}") from None
         return ConfigurationFile(path)
     except OSError as error:
-        raise ConfigurationError(f"cannot read {path}: {error.strerror}") from error
+        reason = f"cannot read {path}: {error.strerror}"
+        if isinstance(error, PermissionError) and not searchable:
+            return ConfigurationFile(path, unreadable=reason)
+        raise ConfigurationError(reason) from error
     if len(data) > _MAX_FILE:
         raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
     from pulsekit._documents.document import parse_documents_of_yaml  # ruamel.yaml takes longer than most commands
@@ -155,7 +169,7 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
     children = {key: document.child(key) for key in value if key not in login}
     found = {key: _hidden(item) if key in login or isinstance(item, str) else item for key, item in value.items()}
     del value, document
-    return ConfigurationFile(path, found, places, children)
+    return ConfigurationFile(path, found, places, _documents=children)
 
 
 def _hidden(value: Any) -> Any:

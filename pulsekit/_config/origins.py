@@ -93,7 +93,9 @@ def find_origins(
 
 
 def _found(name: str, file: ConfigurationFile, *place: str) -> Origin:
-    return Origin(name, str(file.path.resolve()), *(place or ["found"])) if file.path.is_file() else Origin(name, None)
+    if file.unreadable or not file.path.is_file():
+        return Origin(name, None)
+    return Origin(name, str(file.path.resolve()), *(place or ["found"]))
 
 
 def _given(key: str, *places: tuple[str, str, Any]) -> list[Origin]:

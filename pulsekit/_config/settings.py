@@ -65,7 +65,7 @@ class Settings:
         registrations: the registrations, first those of the project, then those of its targets.
         targets: the differences for staging and production.
         lint_off: the names of disabled lint rules. The linter checks that they exist.
-        warnings: the warnings about destinations and registrations of the file.
+        warnings: the warnings about files that cannot be read, and about destinations and registrations.
         source: the file of the project's values, for messages; empty if there is none.
         logins: the logins that can be selected, by name.
         login: the name of the selected login, or empty.
@@ -85,6 +85,7 @@ class Settings:
     overridden: tuple[str, ...] = ()
     _login: Mapping[str, str] = field(default_factory=dict, repr=False)
     _environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _unreadable: tuple[str, ...] = ()
 
     @property
     def names_a_broker(self) -> bool:
@@ -166,7 +167,7 @@ class Settings:
                 if known
                 else "the user's config.yml has none, write `logins: {NAME: {url: …}}`"
             )
-            raise ConfigurationError(f"no login {name!r}: {what}")
+            raise ConfigurationError(f"no login {name!r}: {'; '.join((what, *self._unreadable))}")
         login = {key: value for key, value in self.logins[name].items() if value is not None}
         environment = {key: value for key, value in self._environment.items() if key not in LOGIN_VARIABLES}
         overridden = tuple(key for key in LOGIN_VARIABLES if self._environment.get(key))
@@ -214,6 +215,7 @@ class Settings:
                 "no broker is configured: set PULSE_URL=amqps://USER:PASSWORD@HOST/, "
                 f"or PULSE_USER and PULSE_PASSWORD for {_HOST}; without an account, run 'pulsekit sandbox'"
                 + "".join(f". {words}" for words in self.unknown_variables)
+                + "".join(f"; {words}" for words in self._unreadable)
             )
         broker = parse_url(url or PULSE_URL, user=user, password=password)
         again = partial(_configured_password, self._login) if kept and broker.password == password else None
@@ -222,12 +224,23 @@ class Settings:
 
 def read_files(directory: Path | None, environment: Mapping[str, str]) -> tuple[ConfigurationFile, ConfigurationFile]:
     """Read the project's and the user's configuration file. See `load_settings` for arguments and exceptions."""
-    base = environment.get("XDG_CONFIG_HOME") or str(Path(environment.get("HOME", "~")).expanduser() / ".config")
     given = project_file.get()
     if given is not None and not given.exists():
         raise ConfigurationError(f"cannot read {given}: there is no such file")
     project = read_file(given or find_project_file(directory or Path()))
-    return project, read_file(Path(base) / "pulsekit" / USER_FILE, user=True)
+    return project, read_file(_user_file(environment), user=True)
+
+
+def _user_file(environment: Mapping[str, str]) -> Path:
+    """Return the path of the user's file. Without a home, the folder is `/`.
+
+    A relative path is ignored, as the XDG Base Directory Specification requires: a cloned project could have the file.
+    """
+    base = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not base.is_absolute():
+        home = Path(environment.get("HOME", os.path.expanduser("~")))  # noqa: PTH111 - pathlib raises without a home
+        base = (home if home.is_absolute() else Path("/")) / ".config"
+    return base / "pulsekit" / USER_FILE
 
 
 def load_settings(
@@ -248,6 +261,7 @@ def load_settings(
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     project, user = read_files(directory, environment)
+    unreadable = tuple(file.unreadable for file in (project, user) if file.unreadable)
 
     def file_of(key: str) -> ConfigurationFile:
         return project if key in project.values else user
@@ -286,11 +300,12 @@ def load_settings(
         registrations=(*registrations, *dict.fromkeys(own)),
         targets=targets,
         lint_off=texts("lint_off"),
-        warnings=tuple(warnings),
+        warnings=(*unreadable, *warnings),
         source=next((str(file.path) for file in (project, user) if any(map(file.document, file.values))), ""),
         logins=user.values.get("logins") or {},
         _login={key: value for key, value in user.values.items() if value is not None and user.document(key) is None},
         _environment=environment,
+        _unreadable=unreadable,
     )
     login = login_name.get() if login is None else login
     return settings if login is None else settings.with_login(login)

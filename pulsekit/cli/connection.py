@@ -72,13 +72,12 @@ def locate(settings: Settings, url: str | None, *, insecure: bool) -> Broker:
 
     if url is not None and ":" in url.partition("://")[2].rpartition("@")[0] and not parse_url(url).loopback:
         raise ConfigurationError("all users of this machine can read a password in --url: set PULSE_PASSWORD instead")
-    if url is None:
-        from pulsekit._config.discovery import default_sandbox
+    from pulsekit._config.discovery import default_sandbox
 
-        if (sandbox := default_sandbox(settings)) is not None:
-            note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
-            return sandbox
-    broker = settings.broker(url, insecure=insecure)
+    sandbox = default_sandbox(settings) if url is None else None
+    broker = sandbox or settings.broker(url, insecure=insecure)
+    if sandbox is not None:
+        note(f"no broker is configured: using the sandbox on this machine, as {sandbox.user!r}")
     if settings.overridden:
         note(f"--login {settings.login}: not using {', '.join(settings.overridden)} of the environment")
     for words in (*settings.unknown_variables, *settings.warnings):

@@ -105,10 +105,12 @@ class Recorder:
         """Check that the path can have a recording.
 
         Raises:
-            ConfigurationError: Raised when the path is a FIFO, which stores nothing.
+            ConfigurationError: Raised when the path is a FIFO, which stores nothing, or a link to a missing file.
         """
         if self.path.is_fifo():
             raise ConfigurationError(f"{self.path} is a FIFO, which stores no recording: use 'tail -o ndjson > FIFO'")
+        if self.path.is_symlink() and not self.path.exists():
+            raise ConfigurationError(f"{self.path} is a link to a file that does not exist: use another name")
 
     def open(self) -> None:
         """Create the file, and write the header.
@@ -117,7 +119,7 @@ class Recorder:
             FileExistsError: Raised when the file exists, and is not to be replaced.
             BlockingIOError: Raised when another recorder writes the file.
             PermissionError: Raised when the path is a link that another user has put into a shared folder.
-            ConfigurationError: Raised when the path is a FIFO, which stores nothing.
+            ConfigurationError: Raised when the path is a FIFO, which stores nothing, or a link to a missing file.
             OSError: Raised when the file cannot be created or written.
         """
         self._place = self.path.absolute()
@@ -215,19 +217,20 @@ class Recorder:
     def _replace_file(self, old: Path) -> None:
         """Replace a recording by a file with only the header, unless another recorder writes the recording."""
         new = old.with_name(f".{old.name}.{secrets.token_hex(4)}")
-        with old.open("rb") as locked:
-            self._lock(locked)
-            if not os.path.samestat(os.fstat(locked.fileno()), old.stat()):  # replaced before it was locked
-                raise self._in_use()
-            try:
+        try:
+            with old.open("rb") as locked:
+                self._lock(locked)
+                if not os.path.samestat(os.fstat(locked.fileno()), old.stat()):  # replaced before it was locked
+                    raise self._in_use()
                 self._begin(open(new, "xb", buffering=0, opener=_privately))  # noqa: SIM115 - `close` does
                 new.replace(old)
-            except OSError as error:
-                if self._file is not None:
-                    self._file.close()
-                    self._file = None
-                raise self._named(error) from error
-            finally:
+        except OSError as error:
+            if self._file is not None:
+                self._file.close()
+                self._file = None
+            raise self._named(error) from error
+        finally:
+            with suppress(OSError):  # on a read-only disk, this is an error even if the file does not exist
                 new.unlink(missing_ok=True)
 
     def _lock(self, file: BinaryIO | FileIO) -> None:

@@ -333,6 +333,13 @@ def test_a_fifo_stores_no_recording(tmp_path: Path) -> None:
         Recorder(tmp_path / "pipe.ndjson", replace=True).open()
 
 
+def test_a_link_to_a_missing_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "link.ndjson").symlink_to("missing.ndjson")
+    for replace in (False, True):
+        with pytest.raises(ConfigurationError, match="link to a file that does not exist"):
+            Recorder(tmp_path / "link.ndjson", replace=replace).open()
+
+
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from support.children import Child
 
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Done", "environment", "pulsekit", "start"]
+__all__ = ["Done", "environment", "ordinary_user", "pulsekit", "start"]
 
 _COMMAND = (sys.executable, "-m", "pulsekit")
 
@@ -51,16 +54,38 @@ def environment(folder: Path, url: str | None = None, extra: Mapping[str, str] |
     )
 
 
+def ordinary_user() -> tuple[str, ...]:
+    """Return the beginning of a command line that gives root no access to files without the permission.
+
+    See capabilities(7). Without it, root can read each file, whatever its mode.
+    """
+    if os.geteuid() != 0:
+        return ()
+    if shutil.which("setpriv") is None:
+        pytest.skip("needs setpriv of util-linux, because root can read all files")
+    return ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner")
+
+
 def pulsekit(
     *args: str,
     folder: Path,
     url: str | None = None,
     given: str | bytes = b"",
     extra: Mapping[str, str] | None = None,
+    prefix: tuple[str, ...] = (),
 ) -> Done:
-    """Run a command in a folder until it ends, with a pipe for each of its streams."""
+    """Run a command in a folder until it ends, with a pipe for each of its streams.
+
+    Args:
+        args: the arguments.
+        folder: the current folder and the home.
+        url: the broker.
+        given: stdin.
+        extra: variables of the environment.
+        prefix: a command that runs this one, such as that of `ordinary_user`.
+    """
     done = subprocess.run(
-        (*_COMMAND, *args),
+        (*prefix, *_COMMAND, *args),
         input=given.encode() if isinstance(given, str) else given,
         env=environment(folder, url, extra),
         cwd=folder,

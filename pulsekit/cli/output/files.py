@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,14 +36,17 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         OSError: Raised when the file cannot be written. An existing file is unchanged.
     """
-    path = end_of_links(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    target = end_of_links(path)
+    beside = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
         write_new(beside, text)
         with suppress(FileNotFoundError):
-            beside.chmod(path.stat().st_mode)
+            beside.chmod(target.stat().st_mode)
         with beside.open("rb") as file:
             os.fsync(file.fileno())
-        beside.replace(path)
+        beside.replace(target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only disk, this is an error even if the file does not exist
+            beside.unlink(missing_ok=True)

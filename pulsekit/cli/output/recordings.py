@@ -54,6 +54,7 @@ def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> R
         ConfigurationError: Raised when the file exists and `replace` is False, is a FIFO, or has another suffix.
         OSError: Raised when the file cannot be created.
     """
+    from pulsekit.recordings.links import end_of_links
     from pulsekit.recordings.recorder import Recorder
     from pulsekit.recordings.writer import RecordingWriter
 
@@ -61,7 +62,10 @@ def new_recording(path: str, bindings: Sequence[Binding], *, replace: bool) -> R
     recorder.check()
     if recorder.path.exists() and not replace:
         raise ConfigurationError(f"{path} already exists: use another name, or add --force to replace it")
-    if not recorder.path.exists() and not os.access(recorder.path.parent, os.W_OK):
-        reason = errno.EACCES if recorder.path.parent.is_dir() else errno.ENOENT
+    folder = end_of_links(recorder.path).parent  # replacing a file changes its folder, too; a device is not replaced
+    if (recorder.path.is_file() or not recorder.path.exists()) and not os.access(folder, os.W_OK):
+        reason = errno.ENOENT
+        if folder.is_dir():
+            reason = errno.EROFS if os.statvfs(folder).f_flag & os.ST_RDONLY else errno.EACCES
         raise OSError(reason, os.strerror(reason), path)
     return RecordingWriter(recorder)
