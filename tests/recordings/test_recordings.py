@@ -6,6 +6,8 @@ import json
 import os
 import random
 import resource
+import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -331,6 +333,49 @@ def test_a_fifo_stores_no_recording(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.ndjson")
     with pytest.raises(ConfigurationError, match="FIFO"):
         Recorder(tmp_path / "pipe.ndjson", replace=True).open()
+
+
+# Processes record, each to a file of its own. The system kills each after the last byte that its file may have.
+KILLED = """
+import os, resource, signal, sys
+from datetime import UTC, datetime
+from pulsekit.messages import Message
+from pulsekit.recordings.recorder import Recorder
+
+for limit in range(*map(int, sys.argv[2:])):
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # which Python ignores, so that a write raises an error
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        recorder = Recorder(f"{limit}.{sys.argv[1]}")
+        recorder.open()
+        os.write(1, b"%d 0\\n" % limit)
+        for number in range(1000):
+            body = b"%d" % number * 20
+            recorder.write([Message(exchange="e", routing_key="k", body=body, received=datetime.now(UTC))])
+            recorder.sync()
+            os.write(1, b"%d %d\\n" % (limit, number + 1))
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGXFSZ
+"""
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_writer_killed_at_any_byte_loses_no_synced_message(form: str, tmp_path: Path) -> None:
+    first, last, step = 300, 1300, 37
+    program = (sys.executable, "-c", KILLED, form, str(first), str(last), str(step))
+    done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=100, check=True)
+    lines = (map(int, line.split()) for line in done.stdout.splitlines())
+    synced = dict(lines)  # the last line of each file
+    assert synced.keys() == set(range(first, last, step))
+    assert len({*synced.values()}) > 3
+    for limit, count in synced.items():
+        path = tmp_path / f"{limit}.{form}"
+        found, error = read(path)
+        assert len(found) >= count
+        assert [record.content for record in found] == [b"%d" % number * 20 for number in range(len(found))]
+        assert error is not None
+        with pytest.raises(FileExistsError):  # a second run replaces nothing
+            recorded(path)
 
 
 def test_a_link_to_a_missing_file_is_refused(tmp_path: Path) -> None:
