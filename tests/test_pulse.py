@@ -19,6 +19,8 @@ import pulsekit
 import pulsekit.sync
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from support.rabbitmq.broker import PulseUser, RabbitMQ
 
     from pulsekit import State
@@ -185,6 +187,14 @@ def test_a_callback_for_the_state_cannot_be_a_coroutine_function() -> None:
 
     with pytest.raises(TypeError, match="on_state is called and not awaited"):
         pulsekit.connect("amqp://me:secret@localhost", on_state=on_state)  # type: ignore[arg-type] # what is tested
+
+
+def test_a_callback_for_the_state_cannot_be_a_generator() -> None:
+    def on_state(name: str, state: State) -> Iterator[State]:
+        yield state
+
+    with pytest.raises(TypeError, match="on_state cannot contain `yield`"):
+        pulsekit.connect("amqp://me:secret@localhost", on_state=on_state)
 
 
 async def test_another_event_loop_cannot_use_a_connection(pulse: pulsekit.Pulse, exchange: str) -> None:

@@ -25,7 +25,7 @@ def check_callback(name: str, callback: object) -> None:
     """Check that a callback is None, or can be called without `await`.
 
     Raises:
-        TypeError: Raised when the callback is defined by `async def`, or cannot be called.
+        TypeError: Raised when the callback is defined by `async def`, contains `yield`, or cannot be called.
     """
     if callback is None:
         return
@@ -36,6 +36,8 @@ def check_callback(name: str, callback: object) -> None:
             f"{name} is called and not awaited, so it cannot be an `async def`: "
             "give a plain function, which may start a task (asyncio.create_task)"
         )
+    if is_defined(callback, inspect.isgeneratorfunction):
+        raise TypeError(f"{name} cannot contain `yield`: it would return a generator, and never run")
 
 
 def check_kind(name: str, value: object, kind: type) -> None:

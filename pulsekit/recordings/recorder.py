@@ -261,7 +261,7 @@ class Recorder:
             return
         try:
             same = os.path.samestat(status, self._place.stat())
-        except FileNotFoundError:
+        except OSError:  # not found, or a folder above was replaced or closed
             same = False
         if not same or status.st_size != self._written:
             self.lost = True

@@ -269,6 +269,11 @@ def _append(path: Path) -> None:
         file.write(b"from another program")
 
 
+def _replace_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+    path.parent.touch()
+
+
 TAMPER: dict[str, Callable[[Path], object]] = {
     "deleted": Path.unlink,
     "renamed": lambda path: path.rename(path.with_name("jobs.1")),
@@ -276,6 +281,7 @@ TAMPER: dict[str, Callable[[Path], object]] = {
     "truncated": lambda path: os.truncate(path, 0),
     "truncated in a line": lambda path: os.truncate(path, path.stat().st_size - 10),
     "changed": _append,
+    "replaced by a file at its folder": _replace_folder,
 }
 
 
@@ -283,12 +289,13 @@ TAMPER: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("how", TAMPER)
 @pytest.mark.parametrize("form", FORMS)
 def test_a_recorder_notices_that_its_file_cannot_be_read(form: str, how: str, then: str, tmp_path: Path) -> None:
-    path = tmp_path / form
+    path = tmp_path / "folder" / form
+    path.parent.mkdir()
     recorder = Recorder(path)
     recorder.open()
     recorder.write([message(0)])
     recorder.sync()
-    (tmp_path / "other").touch()
+    path.with_name("other").touch()
     TAMPER[how](path)
     recorder.write([message(1)])
     with pytest.raises(OSError, match=how.split(maxsplit=1)[0]) as caught:
