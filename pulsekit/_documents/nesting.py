@@ -44,18 +44,21 @@ def too_deep_at(text: bytes, levels: int = MAX_DEPTH) -> int | None:
 
     Most texts have too few brackets. For the others, the plan is: keep only brackets and quotes, without escapes.
     Remove the strings: two adjacent quotes are one string, or the end of one and the begin of the next. Then remove all
-    adjacent pairs of brackets, once for each level: `[[][]]` becomes `[]`, and then empty. If the rest is not empty,
-    the text is too deep or not JSON, and is read bracket by bracket.
+    adjacent pairs of brackets, once for each level: `[[][]]` becomes `[]`, and then empty. If the rest does not
+    change, is too deep, or is not empty at the end, the text is read bracket by bracket.
     """
     if text.count(b"[") + text.count(b"{") <= levels:
         return None
     plain = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
     kept = plain.translate(_SQUARE, _OTHERS).replace(b'""', b"")
     brackets = b"".join(kept.split(b'"')[::2])
+    too_many = b"[" * (levels + 1)
     for _ in range(levels):
-        brackets = brackets.replace(b"[]", b"")
+        before, brackets = len(brackets), brackets.replace(b"[]", b"")
         if not brackets:
             return None
+        if len(brackets) == before or too_many in brackets:
+            break
     depth = 0
     for match in _STRING_OR_BRACKET.finditer(text):
         if match[0] in b"[{":

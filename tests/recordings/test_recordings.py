@@ -166,10 +166,26 @@ def _damaged_long_line() -> bytes:
     return bytes(packed)
 
 
-@pytest.mark.parametrize("make", [_short_members, _damaged_long_line])
-def test_any_gzip_is_read_in_time_in_proportion_to_its_size(make: Callable[[], bytes], tmp_path: Path) -> None:
-    path = tmp_path / "jobs.ndjson.gz"
-    path.write_bytes(make())
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "short members": _short_members,
+    "a damaged long line": _damaged_long_line,
+    "empty blocks": lambda: b"\x1f\x8b\x08" + bytes(7) + b"\x00\x00\x00\xff\xff" * 200_000,
+    "a long header": lambda: b"\x1f\x8b\x08\x08" + bytes(6) + b"x" * 2_000_000,
+    "deep lists": lambda: b'{"payload":' + b"[" * 4_000_000 + b"]" * 4_000_000 + b"}\n",
+    "lists in lines": lambda: b"[\n" * 500_000,
+    "backslashes": lambda: b'{"routing_key":"k","payload":"' + b"\\" * 2_000_000 + b'"}\n',
+    "digits": lambda: b'{"routing_key":"k","payload":' + b"1" * 2_000_000 + b"}\n",
+    "line ends of Windows": lambda: b"\r\n" * 500_000,
+    "byte order marks": lambda: b"\xef\xbb\xbf" * 500_000,
+    "NUL bytes": lambda: bytes(2_000_000),
+    "not UTF-8": lambda: b'{"routing_key":"' + b"\xff" * 2_000_000 + b'"}\n',
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_recording_is_read_in_time_in_proportion_to_its_size(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.ndjson.gz"  # the first bytes decide whether it is compressed
+    path.write_bytes(HOSTILE[name]())
     begin = time.process_time()
     read(path)
     assert time.process_time() - begin < 5  # about 0.1 s; with quadratic time, more than 10 s

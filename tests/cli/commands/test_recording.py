@@ -5,19 +5,21 @@ import json
 import os
 import resource
 import signal
+import subprocess
+import sys
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from support.command import pulsekit, start
+from support.children import Child
+from support.command import environment, pulsekit, start
 from support.proxy import Proxy
 from support.samples import JOBS
 
 import pulsekit as library
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import AsyncIterator, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
@@ -173,6 +175,43 @@ async def test_no_message_is_lost_when_tail_is_killed_while_it_records(
     second = bodies(tmp_path / "second.ndjson")
     assert {*first, *second} == {*sent}
     assert first == sent[: len(first)]
+
+
+# The command, on a disk that never answers again once the file has been created.
+HUNG_DISK = """
+import os, runpy, sys, threading
+
+def hang(file):
+    if not isinstance(file, int):  # the file, and not its folder
+        print("hangs", file=sys.stderr, flush=True)
+        threading.Event().wait()
+
+os.fsync = hang
+runpy.run_module("pulsekit", run_name="__main__")
+"""
+
+
+async def test_a_disk_that_hangs_stops_neither_the_second_ctrl_c_nor_a_later_delivery(
+    user: PulseUser, exchange: str, publisher: library.Publisher, tmp_path: Path
+) -> None:
+    arguments = ("tail", exchange, "--queue", f"queue/{user.name}/kept", "--quiet", "--save")
+    program = (sys.executable, "-c", HUNG_DISK, *arguments, "first.ndjson")
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with Child(program, env=environment(tmp_path, user.url), cwd=tmp_path, **pipes) as tail:
+        while not tail.stderr.readline().startswith("listening on "):
+            assert tail.poll() is None
+        await publisher.publish(b"1", "k")
+        while tail.stderr.readline() != "hangs\n":
+            assert tail.poll() is None
+        while tail.poll() is None:  # two signals at once would be one
+            tail.send_signal(signal.SIGINT)
+            with suppress(subprocess.TimeoutExpired):
+                tail.wait(0.3)
+    assert tail.returncode == 130
+    assert everything(tmp_path / "first.ndjson") == [b"1"]
+    done = pulsekit(*arguments, "second.ndjson", "-n", "1", folder=tmp_path, url=user.url)
+    assert done.status == 0
+    assert bodies(tmp_path / "second.ndjson") == [b"1"]
 
 
 async def test_messages_after_the_file_was_deleted_stay_in_the_queue(
