@@ -34,7 +34,8 @@ def read_file(path: Path, name: str) -> bytes:
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
-        raise SchemaError(f"the schema {name!r} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise SchemaError(f"the schema {name!r} cannot be read: {reason}") from error
     if len(data) > MAX_FILE:
         raise SchemaError(f"the schema {name!r} cannot be read: it has more than {MAX_FILE >> 20} MiB")
     return data

@@ -78,6 +78,12 @@ def test_a_file_of_the_user_that_cannot_be_read_is_an_error(tmp_path: Path) -> N
     assert (done.status, "config.yml: Permission denied" in done.err) == (2, True)
 
 
+def test_a_schema_of_another_user_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "own.json").touch(mode=0)
+    done = run("validate", "-", "--schema", "own.json", folder=tmp_path)
+    assert (done.status, done.err) == (2, "error: the schema 'own.json' cannot be read: Permission denied\n")
+
+
 @pytest.mark.parametrize("home", ["HOME", "XDG_CONFIG_HOME"])
 @pytest.mark.parametrize("value", ["", ".", "folder"])
 def test_a_relative_home_never_reads_the_login_of_a_project(
