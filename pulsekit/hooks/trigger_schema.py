@@ -93,6 +93,8 @@ class TriggerSchema:
         if isinstance(self._loaded, str):
             raise SchemaError(self._loaded)
         problems = self._loaded.problems(payload, "treeherder")
+        if any(problem.rule == "time" for problem in problems):
+            raise SchemaError("a pattern or the references of the schema need more than a second for this payload")
         if any(problem.rule == "depth" for problem in problems):
             raise SchemaError("the schema refers to itself without an end, or the payload is nested too deeply")
         return tuple(_as_written(problem, self._rewriter.texts) for problem in problems)

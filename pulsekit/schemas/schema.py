@@ -13,7 +13,7 @@ import json
 import re
 import sys
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -42,6 +42,7 @@ __all__ = [
 # A reference to another file, in the JSON that this module writes.
 _NAMES_FILE = re.compile(r'"\$ref": "(?!#)')
 _MANY = 120  # invalid payloads, whose explanations take about as long as compiling
+_PATIENCE = 10  # explanations take longer than validations: a payload can have 100,000 problems
 MOST_PROBLEMS = 100_000  # problems of one payload; finding them takes some seconds
 
 # The exceptions of compiled code and of `explain` for values that JSON cannot represent: integers beyond floats, NaN,
@@ -86,8 +87,8 @@ class Schema:
             InvalidPayload: Raised when the payload is invalid. The error has all problems.
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
-        if not self.is_valid(payload, profile):
-            raise InvalidPayload(self.problems(payload, profile), self.name)
+        if found := self.problems(payload, profile):
+            raise InvalidPayload(found, self.name)
 
     def is_valid(self, payload: Any, profile: Profile = "strict") -> bool:
         """Return whether the payload is valid.
@@ -98,19 +99,22 @@ class Schema:
         Raises:
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
-        value = payload.value if isinstance(payload, Document) else payload
-        if self._compiled:
-            return self._is_valid(value, profile)
-        return limited(lambda: self._is_valid(value, profile), otherwise=False)
+        return bool(self._verdict(payload.value if isinstance(payload, Document) else payload, profile))
 
-    def _is_valid(self, value: Any, profile: Profile) -> bool:
-        validator = self._validators.get(profile) or self._compile(profile)
+    def _verdict(self, value: Any, profile: Profile) -> bool | None:
+        """Return whether the payload is valid, or None if validating it takes too long."""
+        validator = self._validators.get(profile) or self._compile(profile)  # without a limit, and only once
+        if self._compiled:
+            return self._is_valid(validator, value, profile)
+        return limited(lambda: self._is_valid(validator, value, profile), otherwise=None)
+
+    def _is_valid(self, validator: Validator, value: Any, profile: Profile) -> bool:
         try:
             validator(value)
         except Refused:
             return False
         except _UNJUDGED:  # too much for the compiled code: `explain` decides
-            return not self._explain(value, profile)
+            return not self._explain(value, profile, MOST_PROBLEMS, None)
         return True
 
     def problems(self, payload: Any, profile: Profile = "strict", *, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
@@ -126,26 +130,29 @@ class Schema:
         Raises:
             SchemaError: Raised when the schema cannot be compiled, or there is no such profile.
         """
-        if self.is_valid(payload, profile):
-            return ()
         value = payload.value if isinstance(payload, Document) else payload
-        if self._compiled:
-            found = self._explain(value, profile, most)
+        verdict = self._verdict(value, profile)
+        if verdict:
+            return ()
+        if verdict is None:
+            found = _LATE
         else:
-            found = limited(lambda: self._explain(value, profile, most), otherwise=_LATE)
+            members = self._validators_of_members(profile)  # without a limit, and only once
+            explain = partial(self._explain, value, profile, most, members)
+            found = explain() if self._compiled else limited(explain, _UNEXPLAINED, patience=_PATIENCE)
         found = found or _UNEXPLAINED
         if not isinstance(payload, Document):
             return found
         return tuple(problem.at(*payload.place(problem.pointer)) for problem in found)
 
-    def _explain(self, value: Any, profile: Profile, most: int = MOST_PROBLEMS) -> tuple[Problem, ...]:
+    def _explain(
+        self, value: Any, profile: Profile, most: int, members: dict[int, Validator] | None
+    ) -> tuple[Problem, ...]:
         from pulsekit.schemas.explain import list_problems
         from pulsekit.schemas.revisions import TODAY
 
         try:
-            checked = _checked(self._text)
-            members = self._validators_of_members(checked, profile)
-            found = list_problems(checked, value, formats=profile == "strict", most=most, members=members)
+            found = list_problems(self.checked, value, formats=profile == "strict", most=most, members=members)
             if found and self.name == TODAY:
                 from pulsekit.schemas.forms import explained
 
@@ -156,11 +163,12 @@ class Schema:
         except _UNJUDGED as error:
             return (Problem("", "json", f"contains a value that JSON cannot represent: {error}"),)
 
-    def _validators_of_members(self, checked: CheckedSchema, profile: Profile) -> dict[int, Validator] | None:
+    def _validators_of_members(self, profile: Profile) -> dict[int, Validator] | None:
         """Return the validators of all subschemas, once many payloads were invalid: compiling is slow."""
         self._explained += 1
         if self._explained <= _MANY:
             return None
+        checked = self.checked
         if profile not in self._members or self._members[profile][0] is not checked:
             from pulsekit.schemas.compiler import compile_members
 

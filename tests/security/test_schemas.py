@@ -12,12 +12,13 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command import start
+from support.command import pulsekit, start
 from support.samples import JOBS
 
 import pulsekit as library
 from pulsekit._documents.document import parse_yaml
 from pulsekit.errors import SchemaError
+from pulsekit.hooks.trigger_schema import TriggerSchema
 from pulsekit.schemas import limits
 from pulsekit.schemas.formats import FORMATS
 from pulsekit.schemas.schema import load_schema, schema_names, shipped_text
@@ -243,6 +244,59 @@ async def test_a_pattern_that_never_ends_does_not_block_the_event_loop(monkeypat
     await asyncio.sleep(0)
     assert not schema.is_valid(slow)
     assert schema.is_valid(["aaa"])
+    assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
+
+
+async def test_compiling_a_large_schema_has_no_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULSEKIT_NO_CACHE", "1")
+    monkeypatch.setattr(limits, "_limit", 0.05)
+    names = [f"p{number}" for number in range(400)]
+    schema = load_schema({"properties": {name: {"pattern": f"^{name}[a-z]*$"} for name in names}})
+    assert schema.is_valid({"p1": "p1a"})
+    problems = [schema.problems({"p1": "a"})[0].message for _ in range(200)]  # many: explanations are compiled, too
+    assert set(problems) == {'must match ^p1[a-z]*$, but "a" does not'}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("publish", "slow.ndjson"),
+        ("publish", "slow.json"),
+        ("publish --dry-run", "slow.ndjson"),
+        ("validate", "slow.json"),
+    ],
+)
+def test_a_pattern_that_never_ends_makes_only_its_payload_invalid(command: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"properties": {"a": {"pattern": "^(a+)+$"}}}')
+    payloads = [{"a": text} for text in ("aa", "a" * 60 + "!", "aaa")]
+    (tmp_path / name).write_text(
+        "".join(json.dumps(one) + "\n" for one in payloads) if name.endswith("ndjson") else json.dumps(payloads)
+    )
+    publish = () if command == "validate" else ("--exchange", "exchange/me/x", "--routing-key", "k")
+    done = pulsekit(
+        *command.split(), name, "--schema", "schema.json", *publish,
+        folder=tmp_path, url="amqp://me:password@127.0.0.1:1",
+    )  # fmt: skip
+    assert done.status == 1
+    assert "was not validated: the schema needs more than 1 s for it" in done.out + done.err
+    assert re.search(r"1 of 3 invalid|2 messages would be sent, 1 rejected|2 valid, 1 invalid", done.err)
+
+
+def test_calls_that_are_watched_have_a_limit_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LIMIT", 0.2)
+    schema = load_schema({"items": {"pattern": "^(a+)+$"}, "title": "slow"})
+    hook = TriggerSchema({"type": "array", "items": {"type": "string", "pattern": "^(a+)+$"}})
+    slow = ["a" * 60 + "!"]
+    with limits.watched():
+        begin = time.process_time()
+        while time.process_time() - begin < 0.5:
+            assert schema.is_valid(["aaa"])  # each call is quick, and all together exceed the limit
+        assert schema.problems(slow)[0].rule == "time"
+        assert schema.problems([*slow, 1])[0].rule == "time"
+        assert schema.is_valid(["aaa"])
+        with pytest.raises(SchemaError, match="more than a second for this payload"):
+            hook.problems(slow)
     assert signal.getsignal(signal.SIGVTALRM) is signal.SIG_DFL
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0, 0)
 

@@ -17,6 +17,7 @@ from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload
 from pulsekit.hooks.firing import HookTally, Outcome, check_hook, fire
 from pulsekit.hooks.hook import read_hooks
 from pulsekit.hooks.rendering import check_installed
+from pulsekit.schemas.limits import watched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -76,8 +77,9 @@ def command(
     wrong = _check(hooks)
     source = messages if messages is not None else "-" if is_piped() else None
     report = _Report(hooks, Output(output, live=source == "-"))
-    for payload, record in () if source is None else _messages(source, report.out.flush):
-        report.add(payload, record)
+    with watched():
+        for payload, record in () if source is None else _messages(source, report.out.flush):
+            report.add(payload, record)
     if not report.messages:
         if messages is not None or expect is not None:
             raise ConfigurationError(f"no messages in {messages or 'stdin'}: name a recording with --messages")

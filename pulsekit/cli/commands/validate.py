@@ -21,6 +21,7 @@ from pulsekit.cli.output.reports import SEVERITIES, Form, PayloadReport, writer
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, place_text
 from pulsekit.records.edits import edited, edits_of
 from pulsekit.records.payload import may_be_record, open_document, replace_payload
+from pulsekit.schemas.limits import watched
 from pulsekit.schemas.revisions import TODAY
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.context import Context
@@ -121,7 +122,7 @@ def command(
         most=0 if statistics else most,
         statistics=statistics,
     )
-    with report.counting() as report.advance:
+    with report.counting() as report.advance, watched():
         read_all(files, report, "validate")
     return report.end()
 

@@ -199,11 +199,13 @@ def _dry_run(
     from pulsekit.cli.commands.publish.dry_run import DryRunReport
     from pulsekit.cli.commands.publish.files import Files
     from pulsekit.cli.input.payloads import read_pipe
+    from pulsekit.schemas.limits import watched
 
     report = DryRunReport(plan, bindings, out, require_route=require_route)
     if names:
-        for result in islice(Files(names, plan).judged(), skip, None):
-            report.show(result)
+        with watched():
+            for result in islice(Files(names, plan).judged(), skip, None):
+                report.show(result)
     else:
 
         async def read() -> int:

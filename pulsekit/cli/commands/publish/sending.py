@@ -18,6 +18,7 @@ from pulsekit.cli.output.receipts import Counting, Receipts
 from pulsekit.cli.output.recordings import DroppedFields
 from pulsekit.errors import ConfigurationError
 from pulsekit.publisher.planning import RefusedPayload
+from pulsekit.schemas.limits import watched
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -67,7 +68,8 @@ class Sending:
         files = Files(names, self._plan)
         self._again = lambda: islice(files.again(), self._skip, None)
         try:
-            return self._judge(files.judged(), ", ".join(names))
+            with watched():
+                return self._judge(files.judged(), ", ".join(names))
         except KeyboardInterrupt:
             note("nothing was sent")
             raise
