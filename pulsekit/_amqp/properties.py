@@ -105,6 +105,8 @@ def encode_properties(properties: Properties, headers: Mapping[str, Any]) -> tup
             else:
                 parts.append(encode_short_string(name, value))
         except (AttributeError, TypeError, ValueError, OverflowError, RecursionError, struct.error) as error:
-            raise InvalidMessage(f"the headers or properties cannot be written in AMQP: {error}") from error
+            part = "the headers" if name == "headers" else f"the property {name}"
+            reason = f"{value!r:.40} is not text" if isinstance(error, AttributeError) else error
+            raise InvalidMessage(f"{part} cannot be written in AMQP: {reason}") from error
     before[0] = flags.to_bytes(2, "big")
     return b"".join(before), b"".join(after)

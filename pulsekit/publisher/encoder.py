@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_types", "delivery_options"]
+__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_types", "delivery_options", "encode_header"]
 
 DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are not sent unless asked for
 
@@ -101,10 +101,15 @@ _PLAIN = Draft(None, "")
 
 def delivery_options(message: Draft | Record) -> dict[str, Any]:
     """Return the fields of a message that add routing keys, limit its lifetime, or name a queue for replies."""
-    of, hidden = message.properties, message.headers.get("BCC") or []
-    bcc = [str(key) for key in (hidden if isinstance(hidden, list) else [hidden])]
-    values = (list(message.cc), bcc, of.expiration, of.reply_to)
-    return {name: value for name, value in zip(DELIVERY_OPTIONS, values, strict=True) if value}
+    of = message.properties
+    keys = [list(message.cc) or _listed(message.headers.get(CC)), _listed(message.headers.get("BCC"))]
+    texts = [None if value is None else str(value) for value in (of.expiration, of.reply_to)]
+    return {name: value for name, value in zip(DELIVERY_OPTIONS, [*keys, *texts], strict=True) if value}
+
+
+def _listed(keys: Any) -> list[str]:
+    """Return the keys of a header CC or BCC as text. Records of other tools can have any value there."""
+    return [] if keys is None else [str(key) for key in (keys if isinstance(keys, list) else [keys])]
 
 
 class Encoder:
@@ -205,23 +210,29 @@ class Encoder:
     def _header_for(self, draft: Draft, *, mandatory: bool) -> PublishHeader:
         """Encode the header of a message, and cache it if other messages can have the same header."""
         check_types(draft)
-        headers, own = draft.headers, draft.properties
-        if draft.cc:
-            headers = {**headers, CC: list(draft.cc)}
-        properties = _DEFAULTS
-        if own != Properties():
-            properties = replace(
-                own,
-                content_type=own.content_type or _DEFAULTS.content_type,
-                delivery_mode=own.delivery_mode or _DEFAULTS.delivery_mode,
-            )
-        key = draft.routing_key
-        header = PublishHeader(self._exchange, key, mandatory=mandatory, properties=properties, headers=headers)
-        if properties is _DEFAULTS and not headers:
+        header = encode_header(self._exchange, draft, mandatory=mandatory)
+        if not (draft.cc or draft.headers) and draft.properties == Properties():
             if len(self._headers) >= _MAX_HEADERS:
                 self._headers.clear()
-            self._headers[key, mandatory] = header
+            self._headers[draft.routing_key, mandatory] = header
         return header
+
+
+def encode_header(exchange: str, draft: Draft, *, mandatory: bool = False) -> PublishHeader:
+    """Encode all parts of a message except its id and its payload.
+
+    Raises:
+        InvalidMessage: Raised when AMQP cannot represent a part.
+    """
+    headers, own = draft.headers, draft.properties
+    if draft.cc:
+        headers = {**headers, CC: list(draft.cc)}
+    properties = replace(
+        own,
+        content_type=own.content_type or _DEFAULTS.content_type,
+        delivery_mode=own.delivery_mode or _DEFAULTS.delivery_mode,
+    )
+    return PublishHeader(exchange, draft.routing_key, mandatory=mandatory, properties=properties, headers=headers)
 
 
 def _job_check(schema: Schema | None) -> JobCheck:

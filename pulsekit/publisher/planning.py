@@ -266,13 +266,19 @@ class PublishPlan:
                 _check_writable(opened.value, verdict)
             if not self.extra_properties:
                 return PlannedMessages([(payload, key) for key in keys], verdict)
-        from pulsekit.publisher.encoder import Draft, delivery_options
+        from pulsekit.publisher.encoder import Draft, delivery_options, encode_header
 
-        if record is None:
-            return PlannedMessages([self._extended(Draft(payload, key)) for key in keys], verdict)
-        drafts = [Draft.from_record(record, key, keep=self.keep) for key in keys]
-        dropped = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
-        return PlannedMessages([self._extended(draft) for draft in drafts], verdict, dropped=dropped)
+        dropped = {}
+        if record is not None:
+            dropped = {name: value for name, value in delivery_options(record).items() if name not in self.keep}
+        planned = PlannedMessages([], verdict, dropped=dropped)
+        for key in keys:
+            draft = Draft(payload, key) if record is None else Draft.from_record(record, key, keep=self.keep)
+            draft = self._extended(draft)
+            if not checked:
+                encode_header(self.exchange, draft)
+            planned.messages.append(draft)
+        return planned
 
     def _extended(self, draft: Draft) -> Draft:
         return self.extra_properties.on(draft) if self.extra_properties else draft

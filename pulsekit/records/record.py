@@ -229,6 +229,8 @@ def read_record(value: Mapping[str, Any]) -> Record:
         raise InvalidMessage("`headers` or `properties` of a record are nested too deeply")
     known = {name: _from_json(properties[name]) for name in _PROPERTY_NAMES if properties.get(name) is not None}
     table = {name: _from_json(item) for name, item in headers.items()}
+    if not cc and isinstance(also := table.get(CC), list):  # the record is of another tool
+        cc = [key for key in also if isinstance(key, str)]
     return Record(
         exchange=exchange,
         routing_key=key_of(value),

@@ -165,11 +165,16 @@ async def test_a_record_of_tail_keeps_key_headers_and_exact_body(
     assert (message.properties.expiration, message.properties.reply_to) == ("60000", "queue/x/y")
 
 
+_OF_TAIL = {"cc": ["prod.cc"]}
+_OF_OTHERS: dict[str, Any] = {}  # records of other tools can have the keys in the headers only
+
+
+@pytest.mark.parametrize("written", [_OF_TAIL, _OF_OTHERS])
 async def test_a_record_is_sent_only_to_the_requested_destinations(
-    user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
+    written: dict[str, Any], user: PulseUser, exchange: str, messages: library.Consumer, tmp_path: Path
 ) -> None:
     keys = {"CC": ["prod.cc"], "BCC": ["prod.bcc"]}
-    record = {"routing_key": "prod._", "cc": ["prod.cc"], "headers": keys, "payload": JOBS[0]}
+    record = {"routing_key": "prod._", "headers": keys, "payload": JOBS[0]} | written
     (tmp_path / "r.ndjson").write_text(ndjson(record))
     async with library.connect(user.url) as pulse, pulse.subscribe(f"{exchange}:prod.#") as production:
         for words in (["publish", "-d", "staging"], ["replay", "--key-map", "prod=staging"]):
@@ -185,10 +190,13 @@ async def test_a_record_is_sent_only_to_the_requested_destinations(
         assert (await anext(production)).routing_key == "prod.last"
 
 
-def test_a_dry_run_shows_which_fields_of_records_are_sent(tmp_path: Path, call: Call, folder: Path) -> None:
+@pytest.mark.parametrize("written", [_OF_TAIL, _OF_OTHERS])
+def test_a_dry_run_shows_which_fields_of_records_are_sent(
+    written: dict[str, Any], tmp_path: Path, call: Call, folder: Path
+) -> None:
     record = {
+        **written,
         "routing_key": "prod._",
-        "cc": ["prod.cc"],
         "headers": {"CC": ["prod.cc"], "BCC": ["prod.bcc"]},
         "properties": {"expiration": "1000", "reply_to": "prod.reply"},
         "payload": JOBS[0],
@@ -515,6 +523,39 @@ def test_many_messages_on_a_terminal_are_a_bar_and_a_count(
     words = " ".join(done.out.split())
     assert words.count(f"no queue is bound to 'k' on {exchange}, so the broker discarded 60 messages") == 1
     assert f"first run 'pulsekit tail {exchange}'" in words
+
+
+@pytest.mark.parametrize(
+    ("part", "shown"),
+    [
+        ({"properties": {"expiration": 5}}, {"expiration": "5"}),
+        (
+            {"properties": {"reply_to": {"$type": "timestamp", "value": "2026-01-01T00:00Z"}}},
+            {"reply_to": "2026-01-01 00:00:00+00:00"},
+        ),
+        ({"headers": {"CC": "k", "BCC": {"k": 1}}}, {"cc": ["k"], "bcc": ["{'k': 1}"]}),
+    ],
+)
+def test_fields_of_records_with_unusual_types_are_shown(
+    part: dict[str, Any], shown: dict[str, Any], call: Call, folder: Path
+) -> None:
+    (folder / "r.ndjson").write_text(ndjson({"routing_key": "k", "payload": JOBS[0]} | part))
+    for command in ("publish", "replay"):
+        for output in ("ndjson", "pretty"):
+            result = call(command, "r.ndjson", "-e", "exchange/me/x", "--dry-run", "-o", output)
+            assert result.code == 0, result.err
+        result = call(command, "r.ndjson", "-e", "exchange/me/x", "--dry-run")
+        assert json.loads(result.out)["dropped"] == shown
+
+
+def test_a_record_that_amqp_cannot_represent_is_refused_before_others_are_sent(call: Call, folder: Path) -> None:
+    record = {"routing_key": "k", "payload": JOBS[0]}
+    (folder / "r.ndjson").write_text(ndjson(record, record | {"properties": {"reply_to": 7}}))
+    for more in (("--dry-run",), ("--url", "amqp://me:password@127.0.0.1:1")):
+        result = call("publish", "r.ndjson", "-e", "exchange/me/x", "--also", "reply_to", *more)
+        assert result.code == 1
+        assert "r.ndjson, payload 2: the property reply_to cannot be written in AMQP: 7 is not text" in result.err
+        assert "nothing was sent" in result.err
 
 
 def test_a_problem_during_the_bar_is_a_line_above_it(
