@@ -16,8 +16,10 @@ import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
+from urllib.parse import quote as percent_encoded
 
 from pulsekit._amqp.addresses import connect, resolve
 from pulsekit._amqp.queue_properties import delivery_limit
@@ -57,6 +59,7 @@ _CONFIRM_TIMEOUT = 3.0  # seconds; a broker with an alarm answers the first mess
 _QUOTING = "in a password, write / @ : as %2F %40 %3A"
 _CONFIGURATION = re.compile(r"(?:pulsekit/config|pulsekit)\.yml\Z")
 _PATH = re.compile(r"(?<![\w/:.*~])~?/[^\s'\":;,)/][^\s'\":;,)]*")
+_HOST = re.compile(r"(?<= for )\S+(?=: put it into PULSE_URL)")  # without a user or a password for it
 _FOUND_MOST = 80  # characters of product and version of a server
 
 
@@ -198,7 +201,8 @@ async def _configuration(case: _Case) -> str:
     try:
         settings, case.broker = case.find()
     except InsecureConnection as error:
-        raise _FailedError(error, "write amqps:// instead of amqp://, and the TLS port, usually 5671") from error
+        words = "the password would be sent in clear text to another machine" if case.live else ""
+        raise _FailedError(error, "write amqps:// instead of amqp://, and the TLS port, usually 5671", words) from error
     except ConfigurationError as error:
         hint = f"set PULSE_URL=amqps://USER:PASSWORD@HOST/, or correct the login or file above; {_QUOTING}"
         raise _FailedError(error, hint) from error
@@ -457,10 +461,13 @@ def _check_writable(case: _Case) -> None:
 def _redacted(text: str, case: _Case) -> str:
     """Replace the user, the addresses and the hosts other than Pulse's, if the results are for other people."""
     broker: Broker | None = getattr(case, "broker", None)
-    if not case.live or broker is None:
+    if not case.live:
         return text
+    if broker is None:
+        return _HOST.sub("<host>", text)
     hosts = {host for host, _ in broker.hosts} - {_PULSE}
-    for words, shown in ((hosts, "<host>"), (case.addresses, "<address>"), ({broker.user}, "<user>")):
+    users = {broker.user, percent_encoded(broker.user, safe="")}
+    for words, shown in ((hosts, "<host>"), (case.addresses, "<address>"), (users, "<user>")):
         for word in words:
             text = re.sub(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", shown, text)
     return text
@@ -483,4 +490,9 @@ def _words(error: BaseException) -> str:
 
 def _without_paths(text: str) -> str:
     """Remove the paths of this machine from a text, except the names of configuration files."""
+    with contextlib.suppress(OSError, RuntimeError):  # the folder was deleted, or the user has no home
+        for folder in sorted({str(Path.home()), *map(str, (here := Path.cwd(), *here.parents))}, key=len)[
+            :0:-1
+        ]:  # longest first, without /
+            text = text.replace(f"{folder}/", "/")
     return _PATH.sub(lambda path: f"…/{name[0]}" if (name := _CONFIGURATION.search(path[0])) else "<path>", text)

@@ -150,5 +150,28 @@ def test_a_live_report_names_no_user_and_no_host(user: PulseUser, tmp_path: Path
     done = pulsekit("doctor", "--live", "-o", "pretty", folder=tmp_path, url=user.url)
     assert done.status == 0, done.err
     assert "create something: run doctor without --live" in done.out
+    assert "9 checks passed, 5 skipped" in done.err
+    assert "does not notice an alarm for memory or disk space" in done.err
     assert not [word for word in (user.name, user.password, "127.0.0.1") if word in done.out + done.err]
     assert pulsekit("doctor", "--live", "--config", folder=tmp_path).status == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("amqp://jane:x@host.example/", "sent in clear text to another machine"),
+        ("amqps://jane@host.example/", "no password for <host>"),
+        ("amqp://jane%20doe:x@127.0.0.1:1/", "amqp://<user>:***@<host>:1/"),
+    ],
+)
+def test_a_live_report_of_a_failure_names_no_user_and_no_folder(url: str, said: str, tmp_path: Path) -> None:
+    folder = tmp_path / "jane doe" / "a project"
+    (folder / "below").mkdir(parents=True)
+    (folder / "pulsekit.yml").write_text("exchange: exchange/me/x\n")
+    done = pulsekit("doctor", "--live", folder=folder / "below", url=url)
+    assert done.status in {2, 4}
+    assert said in done.out
+    assert not [
+        word for word in ("jane", "doe", "a project", "host.example", "127.0.0.1") if word in done.out + done.err
+    ]
+    assert said.startswith("amqp") == ("from …/pulsekit.yml" in done.out)
