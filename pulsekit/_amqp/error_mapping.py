@@ -123,7 +123,10 @@ def map_connect_error(
             f"{broker} did not answer within {timeout:g} s: check that it is an AMQP broker, and the port "
             f"(TLS is usually on 5671, clear text on 5672)"
         )
-    if isinstance(error, amqp.ProbableAuthenticationError | amqp.AuthenticationError):
+    if isinstance(error, amqp.AuthenticationError):
+        offered = printable(str(error.args[0] if error.args else "")) or "nothing"
+        return LoginRefused(f"{broker} does not offer a login with a password (PLAIN): it offers {offered}")
+    if isinstance(error, amqp.ProbableAuthenticationError):
         return LoginRefused(
             f"{broker} refused the login of {broker.user!r}: check user and password", code=403, text=text
         )
@@ -176,10 +179,11 @@ def _words(error: BaseException) -> str:
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
         cause.args = tuple(printable(part) if isinstance(part, str) else part for part in cause.args)
-        if isinstance(cause, OSError) and cause.strerror:  # errors of aiormq are OSErrors, too
+        # Errors of aiormq are OSErrors, too, and their second argument can be of any type.
+        if isinstance(cause, OSError) and isinstance(cause.strerror, str):
             cause.strerror = printable(cause.strerror)
         cause = cause.__cause__ or cause.__context__
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.strerror and isinstance(error.strerror, str):
         return error.strerror
     words = [part for part in error.args if isinstance(part, str)]
     return printable(" ".join(words) if words else str(error) or type(error).__name__)

@@ -89,6 +89,7 @@ def _caused(error: Exception, cause: BaseException) -> Exception:
     [
         (TimeoutError(), NetworkError, "did not answer within 10 s"),
         (aiormq.exceptions.ProbableAuthenticationError("ACCESS_REFUSED"), LoginRefused, "'me'"),
+        (aiormq.exceptions.AuthenticationError("EXTERNAL \n", ["PLAIN"]), LoginRefused, "it offers EXTERNAL \\n"),
         (
             aiormq.exceptions.InvalidFrameError("Expected one of ['Connection.OpenOk'], got Close"),
             VirtualHostRefused,

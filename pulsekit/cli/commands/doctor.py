@@ -124,6 +124,8 @@ async def _examine(
     *,
     live: bool,
 ) -> int:
+    import logging
+
     from pulsekit.diagnosis.checks import CHECKS, TIMEOUT, run_checks
 
     width = max(map(len, CHECKS))
@@ -142,7 +144,14 @@ async def _examine(
                 }
             )
 
-    findings = await run_checks(find, exchange=exchange, timeout=timeout or TIMEOUT, live=live, on_finding=show)
+    log = logging.getLogger("pulsekit")
+    level = log.level
+    if live:  # warnings can have the name of the user and of the host, and the checks have the reasons
+        log.setLevel(logging.CRITICAL)
+    try:
+        findings = await run_checks(find, exchange=exchange, timeout=timeout or TIMEOUT, live=live, on_finding=show)
+    finally:
+        log.setLevel(level)
     failed = [finding for finding in findings if finding.error is not None]
     if not failed:
         skipped = sum(finding.status == "skipped" for finding in findings)

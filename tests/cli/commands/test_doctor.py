@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
 import pytest
+from pamqp import commands
+from pamqp.frame import marshal
 from support.command import pulsekit
 
 from pulsekit._config.settings import login_name
@@ -154,6 +157,21 @@ def test_a_live_report_names_no_user_and_no_host(user: PulseUser, tmp_path: Path
     assert "does not notice an alarm for memory or disk space" in done.err
     assert not [word for word in (user.name, user.password, "127.0.0.1") if word in done.out + done.err]
     assert pulsekit("doctor", "--live", "--config", folder=tmp_path).status == 2
+
+
+async def test_a_live_report_has_no_warning_with_a_host(tmp_path: Path) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(marshal(commands.Connection.Start(mechanisms="PLAIN", server_properties={}), 0))
+        await reader.read()  # and no other answer, which pulsekit warns about after 2 s
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        url = f"amqp://jane:x@127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        arguments = ("doctor", "--live", "--timeout", "3s")
+        done = await asyncio.to_thread(pulsekit, *arguments, folder=tmp_path, url=url)
+    assert done.status == 4
+    assert "failed: login" in done.err
+    assert "127.0.0.1" not in done.out + done.err
 
 
 @pytest.mark.parametrize(
