@@ -333,7 +333,7 @@ def _project_schema(file: ConfigurationFile, name: str) -> str:
         inside = False
     if not inside:
         raise ConfigurationError(
-            f"{file.path}: schema {name!r} is outside of the project's folder, {folder}: copy the "
+            f"{file.path}: schema {name!r} is not a file in the project's folder, {folder}: copy the "
             "schema there, or use --schema"
         )
     return str(path)
