@@ -227,11 +227,13 @@ def encode_header(exchange: str, draft: Draft, *, mandatory: bool = False) -> Pu
     headers, own = draft.headers, draft.properties
     if draft.cc:
         headers = {**headers, CC: list(draft.cc)}
-    properties = replace(
-        own,
-        content_type=own.content_type or _DEFAULTS.content_type,
-        delivery_mode=own.delivery_mode or _DEFAULTS.delivery_mode,
-    )
+    properties = _DEFAULTS
+    if own != Properties():
+        properties = replace(
+            own,
+            content_type=own.content_type or _DEFAULTS.content_type,
+            delivery_mode=own.delivery_mode or _DEFAULTS.delivery_mode,
+        )
     return PublishHeader(exchange, draft.routing_key, mandatory=mandatory, properties=properties, headers=headers)
 
 
