@@ -18,8 +18,9 @@ import hashlib
 import json
 import secrets
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import count
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.frames import PublishHeader, encode_id
@@ -40,12 +41,14 @@ if TYPE_CHECKING:
 
     Item: TypeAlias = "tuple[Any, str] | Draft"
 
-__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_types", "delivery_options", "encode_header"]
+__all__ = ["DELIVERY_OPTIONS", "Draft", "Encoder", "check_encodable", "check_types", "delivery_options"]
 
 DELIVERY_OPTIONS = ("cc", "bcc", "expiration", "reply_to")  # fields of a record that are not sent unless asked for
 
 _MAX_HEADERS = 1024  # encoded headers that are kept, by routing key
 _ID_SIZE = bytes((20 + 12,))  # the length byte of a message id as a short string: prefix and number
+_USUAL_NUMBERS = [(mode, None, None) for mode in (2, 1, None)]  # delivery mode, priority and timestamp of records
+_texts = attrgetter(*(each.name for each in fields(Properties) if each.type == "str | None"))
 _DEFAULTS = Properties(content_type="application/json", delivery_mode=2)
 
 
@@ -216,6 +219,22 @@ class Encoder:
                 self._headers.clear()
             self._headers[draft.routing_key, mandatory] = header
         return header
+
+
+def check_encodable(exchange: str, draft: Draft) -> None:
+    """Check that AMQP can represent a message with a valid routing key. Most records are not encoded for it.
+
+    Raises:
+        InvalidMessage: Raised when AMQP cannot represent a part.
+    """
+    of = draft.properties
+    numbers = (of.delivery_mode, of.priority, of.timestamp)
+    if (
+        draft.headers
+        or numbers not in _USUAL_NUMBERS
+        or not all(text is None or (type(text) is str and len(text) < 256 and text.isascii()) for text in _texts(of))
+    ):
+        encode_header(exchange, draft)
 
 
 def encode_header(exchange: str, draft: Draft, *, mandatory: bool = False) -> PublishHeader:

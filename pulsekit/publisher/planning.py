@@ -266,7 +266,7 @@ class PublishPlan:
                 _check_writable(opened.value, verdict)
             if not self.extra_properties:
                 return PlannedMessages([(payload, key) for key in keys], verdict)
-        from pulsekit.publisher.encoder import Draft, delivery_options, encode_header
+        from pulsekit.publisher.encoder import Draft, check_encodable, delivery_options
 
         dropped = {}
         if record is not None:
@@ -276,7 +276,7 @@ class PublishPlan:
             draft = Draft(payload, key) if record is None else Draft.from_record(record, key, keep=self.keep)
             draft = self._extended(draft)
             if not checked:
-                encode_header(self.exchange, draft)
+                check_encodable(self.exchange, draft)
             planned.messages.append(draft)
         return planned
 
