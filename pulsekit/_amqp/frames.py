@@ -146,7 +146,9 @@ class PublishHeader:
         """The size of the content header in bytes, without the message id."""
         return 12 + len(self._before) + len(self._after)
 
-    def frames(self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes]) -> None:
+    def frames(
+        self, channel: int, message_id: bytes, body: bytes, frame_max: int, into: list[bytes | memoryview]
+    ) -> None:
         """Append the frames of one basic.publish with its content to a list.
 
         Args:
@@ -163,8 +165,9 @@ class PublishHeader:
         if 0 < size <= most:
             into += (FRAME.pack(BODY, channel, size), body, _END)
             return
+        view = memoryview(body)  # a slice of it is not a copy
         for start in range(0, size, most):
-            part = body[start : start + most]
+            part = view[start : start + most]
             into += (FRAME.pack(BODY, channel, len(part)), part, _END)
 
     def _frame(self, channel: int, id_size: int) -> None:

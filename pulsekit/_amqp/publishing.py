@@ -136,7 +136,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
     def send(self, batch: Iterable[OutgoingMessageT]) -> None:
         """Send messages in order, with one write. Each message gets exactly one outcome."""
         number, frame_max, outstanding, tag = self._channel.number, self.link.frame_max, self._outstanding, self._next
-        parts: list[bytes] = []
+        parts: list[bytes | memoryview] = []
         for message in batch:
             outstanding[tag] = message
             tag += 1

@@ -54,6 +54,7 @@ __all__ = ["Sender"]
 log = logging.getLogger("pulsekit")
 
 BATCH = 64  # messages that are written at once, before the iteration of the event loop ends
+_WRITE_BYTES = 1024 * 1024  # bytes of bodies that are written at once; more are written message by message
 _FIRST_PAUSE, _MAX_PAUSE = 1.0, 5.0  # seconds before a channel that failed on an open connection is opened again
 _MIN_TIMER = 0.01  # seconds between two checks of deadlines
 
@@ -185,10 +186,24 @@ class Sender:
             batch = [message for message in batch if self._fits(message, self._channel.link.frame_max)]
         if self._isolation.size is not None:
             batch, self._outbox = self._isolation.split(batch)
+        elif sum(len(message.body) for message in batch) > _WRITE_BYTES:
+            self._send_one_by_one(self._channel, batch)
+            return
+        self._send(self._channel, batch)
+
+    def _send_one_by_one(self, channel: PublishChannel[PendingMessage], batch: list[PendingMessage]) -> None:
+        """Write large messages until the connection is not writable: the transport copies what it cannot write."""
+        for number, message in enumerate(batch):
+            if not channel.writable:
+                self._outbox = batch[number:]
+                return
+            self._send(channel, [message])
+
+    def _send(self, channel: PublishChannel[PendingMessage], batch: list[PendingMessage]) -> None:
         for message in batch:
             message.sends += 1
             message.in_flight = True
-        self._channel.send(batch)
+        channel.send(batch)
 
     def _fits(self, message: PendingMessage, frame_max: int) -> bool:
         """Return whether the content header fits into a frame of this broker; if not, settle the message as invalid."""

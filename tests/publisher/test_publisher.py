@@ -209,6 +209,25 @@ async def test_large_messages_are_prepared_up_to_a_number_of_bytes(
         assert [(await first).index, *[receipt.index async for receipt in receipts]] == list(range(40))
 
 
+async def test_large_messages_are_sent_as_fast_as_the_broker_reads(user: PulseUser, exchange: str) -> None:
+    """The transport would copy all that is written, and the receipts would say that all was sent."""
+    async with Proxy(user.url) as proxy, pulsekit.connect(proxy.url) as pulse:
+        publisher = pulse.publisher(exchange)
+        await publisher.open()
+        proxy.hold_requests()
+        bodies = [(bytes(4_000_000), KEY)] * 10
+        late = [receipt async for receipt in publisher.publish_many(bodies, timeout=0.5)]
+        assert {receipt.outcome for receipt in late} == {Outcome.TIMEOUT}
+        assert late[0].sent
+        assert sum(receipt.sent for receipt in late) <= 5
+        assert "not sent; the broker does not read from the connection" in late[-1].detail
+        proxy.release_requests()
+        receipts = [receipt async for receipt in publisher.publish_many(bodies)]
+        assert [(receipt.index, receipt.outcome) for receipt in receipts] == [
+            (number, Outcome.CONFIRMED) for number in range(10)
+        ]
+
+
 @pytest.mark.parametrize("asynchronous", [False, True])
 async def test_a_source_is_read_one_window_ahead_and_no_further(
     user: PulseUser, exchange: str, *, asynchronous: bool
