@@ -1,7 +1,8 @@
 """Get the messages of a queue (basic.get), on one channel of one connection.
 
 Plan: `get` writes all its requests at once. The broker answers them in order, each with a message or with get-empty. A
-consumer would receive more messages than the caller wants, and the broker would mark the rest as redelivered.
+consumer would receive more messages than the caller wants, and the broker would mark the rest as redelivered. If the
+bodies exceed the limit in bytes, the messages behind are requeued at once, at their former position.
 
 aiormq's basic.get is not used: a routing key that is not UTF-8, or a header of an unknown type, closes its connection.
 """
@@ -9,6 +10,7 @@ aiormq's basic.get is not used: a routing key that is not UTF-8, or a header of 
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.channel import FrameChannel, IncomingContent, channel_end
@@ -36,26 +38,36 @@ __all__ = ["GetChannel"]
 
 
 class GetChannel(FrameChannel):
-    """The frame handler for basic.get, on a channel that the caller opens and closes."""
+    """The frame handler for basic.get, on a channel that the caller opens and closes.
+
+    Attributes:
+        emptied: whether the queue had no further message after those that the last `get` returned.
+    """
 
     def __init__(self, link: Link, channel: aiormq.Channel, queue: str) -> None:
         super().__init__(link, channel)
+        self.emptied = False
         self._queue = queue
+        self._room: float = inf  # bytes of bodies that the current `get` may still return
         self._answers: list[Delivery] = []
         self._unsettled: set[int] = set()  # delivery tags without a settlement
         self._awaited = 0  # requests without an answer
         self._answered: asyncio.Future[None] | None = None
         link.router.connect(channel.number, self)
 
-    async def get(self, count: int = 1) -> list[Delivery]:
-        """Return the next messages of the queue, at most `count`, unsettled. Calls must not overlap.
+    async def get(self, count: int = 1, *, max_bytes: float = inf) -> list[Delivery]:
+        """Return the next messages of the queue, unsettled. Calls must not overlap.
+
+        Args:
+            count: the largest number of messages.
+            max_bytes: the bytes of bodies at which the result is complete. A larger message is returned alone.
 
         Raises:
             BrokerRefused: Raised when the queue does not exist, or another user owns it.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         doing = f"get from {self._queue}"
-        self._answers, self._awaited = [], count
+        self._answers, self._awaited, self._room, self.emptied = [], count, max_bytes, False
         self._answered = asyncio.get_running_loop().create_future()
         end = asyncio.ensure_future(channel_end(self._channel, doing))
         self.link.router.write(encode_get(self._channel.number, self._queue) * count)
@@ -112,9 +124,16 @@ class GetChannel(FrameChannel):
         self._set_answer(Delivery(exchange, routing_key, header, body, redelivered & 1 == 1, delivery_tag))
 
     def _set_answer(self, delivery: Delivery | None) -> None:
-        if delivery is not None:
-            self._answers.append(delivery)
+        if delivery is None:
+            self.emptied = self._room >= 0  # otherwise messages may have been requeued
+        else:
             self._unsettled.add(delivery.delivery_tag)
+            if self._answers and self._room < len(delivery.body):
+                self._room = -1  # the messages behind are requeued too, so that the order stays
+                self.settle(delivery.delivery_tag, Settlement.REQUEUE)
+            else:
+                self._answers.append(delivery)
+                self._room -= len(delivery.body)
         self._awaited -= 1
         if not self._awaited and self._answered is not None and not self._answered.done():
             self._answered.set_result(None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import asynccontextmanager, suppress
+from math import inf
 from threading import get_ident
 from time import time
 from typing import TYPE_CHECKING
@@ -50,6 +51,8 @@ __all__ = [
 _TRY_EXPIRES = 60_000  # milliseconds; RabbitMQ deletes the queue if this process cannot
 
 TAKE_BATCH = 50  # messages that `take` requests at once, and that may be unsettled
+SMALL_BATCH = 8  # the same for the first list, and for a quorum queue, which counts what is requeued
+TAKE_BYTES = 4 * 1024 * 1024  # of bodies in one list of `take`; a larger message is alone in its list
 PEEK_BYTES = 64 * 1024 * 1024  # of bodies in one peek, which keeps them all in memory
 
 
@@ -146,6 +149,10 @@ async def peek(pulse: Pulse, name: str, count: int = 10, *, force: bool = False)
 async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenerator[list[Message], None]:
     """Yield the messages of a queue in lists of at most `TAKE_BATCH`, until the queue is empty (basic.get).
 
+    A list ends before the message with which its bodies would exceed `TAKE_BYTES`. The messages behind it that were
+    requested together with it are requeued at once, and marked as redelivered. A quorum queue counts this towards its
+    delivery limit, so the first list of large messages of a quorum queue has up to `SMALL_BATCH` messages instead.
+
     The broker removes acknowledged messages from the queue, and requeues messages that are unsettled when the generator
     closes. The broker does not deliver messages beyond `count`, which would be marked as redelivered.
 
@@ -170,16 +177,20 @@ async def take(pulse: Pulse, name: str, count: int | None = None) -> AsyncGenera
     async with _channel_of(link, f"take messages out of {name}") as channel:
         getting = GetChannel(link, channel, name)
         settler = _Settler(getting)
+        quorum = await _is_quorum(link, name)
+        batch, most = (SMALL_BATCH, inf) if quorum else (TAKE_BATCH, TAKE_BYTES)
+        left, wanted, largest = inf if count is None else count, SMALL_BATCH, 1
         try:
-            left = count
-            while left is None or left > 0:
-                wanted = TAKE_BATCH if left is None else min(TAKE_BATCH, left)
-                deliveries = await getting.get(wanted)
+            while left > 0:
+                deliveries = await getting.get(int(min(wanted, left)), max_bytes=most)
+                left -= len(deliveries)
+                largest = max([largest, *(len(delivery.body) for delivery in deliveries)])
+                wanted = max(1, min(batch, TAKE_BYTES // largest))
                 if deliveries:
                     yield [Delivered(delivery, link.epoch, time(), settler, None) for delivery in deliveries]
-                if len(deliveries) < wanted:
+                deliveries.clear()  # their bodies, before the next messages arrive
+                if getting.emptied:
                     break
-                left = None if left is None else left - wanted
             # The broker answers in order, so it has processed every acknowledgement before this request.
             await methods.declare_queue(channel, name, passive=True)
         finally:

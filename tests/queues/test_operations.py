@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from support.proxy import Proxy
@@ -101,9 +102,9 @@ async def test_peeking_never_removes_a_message_from_a_quorum_queue(
 async def test_cancelling_a_peek_never_costs_the_connection(user: PulseUser, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, get = asyncio.Event(), GetChannel.get
 
-    async def get_later(channel: GetChannel, count: int = 1) -> list[Delivery]:
+    async def get_later(channel: GetChannel, count: int = 1, *, max_bytes: float = math.inf) -> list[Delivery]:
         asked.set()
-        return await get(channel, count)
+        return await get(channel, count, max_bytes=max_bytes)
 
     monkeypatch.setattr(GetChannel, "get", get_later)
     async with filled(user, 2) as (pulse, queue):
@@ -131,6 +132,40 @@ async def test_messages_that_were_taken_can_be_settled_in_any_thread(
             await asyncio.to_thread(lambda messages: [message.ack() for message in messages], messages)
         assert (await queue_depth(pulse, queue)).ready == 0
     assert threads == {threading.get_ident()}  # a transport of asyncio belongs to the thread of its event loop
+
+
+@pytest.mark.parametrize("kind", ["classic", "quorum"])
+async def test_messages_are_taken_with_a_limited_number_of_bytes(
+    user: PulseUser, monkeypatch: pytest.MonkeyPatch, kind: Literal["classic", "quorum"]
+) -> None:
+    """Messages that become larger while many are requested, in a queue that removes what is returned."""
+    monkeypatch.setattr("pulsekit.queues.operations.TAKE_BYTES", 100)
+    monkeypatch.setattr("pulsekit.queues.operations.SMALL_BATCH", 3)
+    arguments = {"x-delivery-limit": 0} if kind == "quorum" else {}
+    exchange = f"exchange/{user.name}/x"
+    sizes = [10] * 40 + [101, 60, 60, 0, 10] + [90] * 20
+    async with pulsekit.connect(user.url) as pulse:
+        await pulse.create_exchange(exchange)
+        queue = pulsekit.Queue(f"queue/{user.name}/q", type=kind, arguments=arguments)
+        async with pulse.subscribe(exchange, queue=queue):
+            pass
+        publisher = pulse.publisher(exchange)
+        await asyncio.gather(*(publisher.publish(bytes(size), f"k.{n}") for n, size in enumerate(sizes)))
+        lists = []
+        async for messages in take(pulse, queue.name):
+            for message in messages:
+                message.ack()
+            lists.append(messages)
+        assert [message.routing_key for messages in lists for message in messages] == [
+            f"k.{number}" for number in range(len(sizes))
+        ]
+        assert max(map(len, lists)) > 1
+        if kind == "quorum":
+            assert max(map(len, lists)) <= 3
+            assert not any(message.redelivered for messages in lists for message in messages)
+        else:
+            assert all(len(messages) == 1 or sum(len(one.body) for one in messages) <= 100 for messages in lists)
+        assert (await queue_depth(pulse, queue.name)).ready == 0
 
 
 async def test_peeking_an_empty_queue_returns_nothing(user: PulseUser) -> None:
