@@ -11,6 +11,7 @@ __all__ = ["dump_line", "dump_quickly", "escape_unsafe"]
 # All characters that a terminal or an editor may interpret: DEL and C1, bidi controls, line separators; and surrogates,
 # which UTF-8 cannot encode. JSON itself escapes C0.
 _UNSAFE = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_DISTINCT = 64  # characters that are replaced one after the other; there are as many but surrogates, which are rare
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -48,4 +49,13 @@ def escape_unsafe(text: str) -> str:
     """
     if text.isascii() and "\x7f" not in text:
         return text
-    return _UNSAFE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    at = 0
+    for _ in range(_DISTINCT):
+        if (match := _UNSAFE.search(text, at)) is None:
+            return text
+        text, at = text.replace(match[0], _escape(match)), match.start()
+    return _UNSAFE.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"

@@ -27,6 +27,7 @@ _ODD_NUMBER = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _TOO_DEEP = f"the payload cannot be written as JSON: it is nested too deeply, more than {MAX_DEPTH} levels"
+_PART = 1024 * 1024  # bytes of a text that are searched at once
 _MANY_DIGITS = b"0" * 19  # the shortest integer that may not fit into 64 bits
 
 
@@ -53,12 +54,20 @@ def load_json(text: bytes) -> Any:
         ValueError: Raised when the text is not UTF-8 JSON.
     """
     try:
-        if _MANY_DIGITS not in text.translate(_DIGITS):
+        if not _has_many_digits(text):
             return orjson.loads(text)
     except orjson.JSONDecodeError:
         pass  # the other reader accepts more, or has a better message
     # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
     return json.loads(text.removeprefix(BOM_UTF8).decode())
+
+
+def _has_many_digits(text: bytes) -> bool:
+    """Return whether a text has a number that may not fit into 64 bits, without a copy of a large text."""
+    if len(text) <= _PART:
+        return _MANY_DIGITS in text.translate(_DIGITS)
+    step = _PART - len(_MANY_DIGITS)  # two parts overlap, so that each number is complete in one of them
+    return any(_has_many_digits(text[at : at + _PART]) for at in range(0, len(text), step))
 
 
 def encode_payload(payload: Any) -> bytes:

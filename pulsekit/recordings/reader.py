@@ -56,7 +56,9 @@ def read_recording(path: str | Path) -> Iterator[Record | Gap]:
         try:
             lines = _lines(_unpacked(file) if _begins_with_magic(file) else iter(lambda: file.read(_CHUNK), b""))
             for line in _one_record_a_line(lines):
-                if (entry := check.read(line)) is not None:
+                entry = check.read(line)
+                del line  # a large one would stay in memory while the caller uses the entry
+                if entry is not None:
                     yield entry
             check.end()
         except zlib.error as error:
@@ -227,9 +229,12 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
     for piece in pieces:
         *whole, rest = piece.split(b"\n")
         for end in whole:
-            yield b"".join((*begun, end, b"\n"))
+            begun += (end, b"\n")
+            line = b"".join(begun)
             begun.clear()
             size = 0
+            yield line
+            del line
         if rest:
             begun.append(rest)
             size = _checked_size(size + len(rest), "line")

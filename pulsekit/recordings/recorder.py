@@ -34,10 +34,10 @@ from typing import TYPE_CHECKING
 from pulsekit.errors import ConfigurationError, NotOpen
 from pulsekit.messages import Gap
 from pulsekit.recordings.links import end_of_links
-from pulsekit.records.record import dump_line, gap_record, header_record, record_line, trailer_record
+from pulsekit.records.record import dump_line, gap_record, header_record, record_parts, trailer_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from io import FileIO
     from types import TracebackType
     from typing import Any, BinaryIO, Self
@@ -48,6 +48,7 @@ __all__ = ["Recorder"]
 
 _GZIP = 31  # the widest window, and gzip's header and check around it (zlib.h, deflateInit2)
 _LEVEL = 3  # half the time of the default 6, for a file that is a quarter larger
+_BLOCK = 1024 * 1024  # bytes of lines that are written at once
 _NO_DISK = {errno.EINVAL, errno.ENOTSUP}  # errors of fsync on a pipe or a device
 
 
@@ -144,15 +145,9 @@ class Recorder:
             OSError: Raised when the disk is full or failed. The recording is closed.
             NotOpen: Raised when the recording is closed.
         """
-        lines, count = [], 0
-        for entry in entries:
-            if isinstance(entry, Gap):
-                lines.append(_line(gap_record(entry)))
-            else:
-                lines.append(record_line(entry, exact=True))
-                count += 1
-        self._append(b"".join(lines))
-        self.count += count
+        entries = list(entries)
+        self._append(part for entry in entries for part in _parts(entry))
+        self.count += sum(not isinstance(entry, Gap) for entry in entries)
 
     def sync(self) -> None:
         """Sync the file. Afterwards, all written messages are on the disk and may be acknowledged.
@@ -181,7 +176,7 @@ class Recorder:
         """
         if self._file is None:
             return
-        self._append(self._trailer())
+        self._append([self._trailer()])
         if self._packer is not None:
             self._put(self._packer.flush())
         file, self._file = self._file, None
@@ -212,7 +207,7 @@ class Recorder:
             self._file = None
             file.close()
             raise
-        self._append(_line(header_record(datetime.now(UTC), self._bindings)))
+        self._append([_line(header_record(datetime.now(UTC), self._bindings))])
 
     def _replace_file(self, old: Path) -> None:
         """Replace a recording by a file with only the header, unless another recorder writes the recording."""
@@ -269,12 +264,21 @@ class Recorder:
             reason = f"another program has {happened} the file; messages since the last sync are not acknowledged"
             raise OSError(errno.ESTALE, reason, str(self.path))
 
-    def _append(self, lines: bytes) -> None:
+    def _append(self, parts: Iterable[bytes]) -> None:
+        """Write the parts of lines, all of them or none. At most one part and `_BLOCK` bytes are in memory."""
         self._opened()
-        self._put(lines if self._packer is None else self._packer.compress(lines))
-        self._digest.update(lines)
+        digest = self._digest.copy()
+        try:
+            for block in _blocks(parts):
+                self._put(block if self._packer is None else self._packer.compress(block))
+                digest.update(block)
+        except BaseException:
+            if self._file is not None:
+                self._give_up()
+            raise
+        self._digest = digest
         if self._packer is None:
-            self._whole += len(lines)
+            self._whole = self._written
 
     def _put(self, data: bytes) -> None:
         file, rest = self._opened(), memoryview(data)
@@ -322,6 +326,24 @@ def _privately(path: str, flags: int) -> int:
     `O_APPEND`: after another program has truncated the file, its size is not the number of written bytes.
     """
     return os.open(path, flags | os.O_APPEND, 0o600)
+
+
+def _parts(entry: Message | Gap) -> Iterable[bytes]:
+    return [_line(gap_record(entry))] if isinstance(entry, Gap) else record_parts(entry, exact=True)
+
+
+def _blocks(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Join small parts, so that many lines are written at once."""
+    joined: list[bytes] = []
+    size = 0
+    for part in parts:
+        joined.append(part)
+        size += len(part)
+        if size >= _BLOCK:
+            yield b"".join(joined)
+            joined.clear()
+            size = 0
+    yield b"".join(joined)
 
 
 def _line(value: Any) -> bytes:

@@ -27,16 +27,16 @@ from pulsekit.errors import InvalidMessage
 from pulsekit.messages import CC, Gap, Message
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = [
     "Record", "check_version", "dump_line", "gap_record", "header_record", "is_metadata", "is_record", "message_record",
-    "read_gap", "read_record", "read_when", "record_line", "record_value", "trailer_record",
+    "read_gap", "read_record", "read_when", "record_line", "record_parts", "record_value", "trailer_record",
 ]  # fmt: skip
 
 VERSION = 1
 
-_PART = 64 * 1024  # bytes of a line that are escaped together
+_PART = 192 * 1024  # bytes of a body that are written together; a multiple of 3, so that base64 has no padding
 _MOST_EXCHANGES = 4096  # cached exchanges; on other brokers, they can have any name
 
 _KeyReader: TypeAlias = Callable[[str], dict[str, str] | None] | None
@@ -71,26 +71,70 @@ def record_line(message: Message, *, exact: bool = False, more: Mapping[str, Any
         exact: see `message_record`.
         more: further members, before the payload.
     """
+    return b"".join(record_parts(message, exact=exact, more=more))
+
+
+def record_parts(message: Message, *, exact: bool = False, more: Mapping[str, Any] | None = None) -> Iterable[bytes]:
+    """Return the parts of `record_line`: of a large body many, so that a writer needs no copy of the whole line."""
     record, text = _head(message), _read_payload(message.body)[0]  # the value may be large: drop it
     if headers := record["headers"]:
         record["headers"] = _fragment(headers)  # orjson writes some floats differently
     if more:
         record |= more
+    if len(message.body) > _PART:
+        return _large_parts(record, message.body, text, exact=exact or text is None)
     if text is not None:
         record["payload"] = orjson.Fragment(text)
     record |= _exact_body(message.body, wanted=exact or text is None)
+    return (_safe_line(_dump_record(record)),)
+
+
+def _large_parts(record: dict[str, Any], body: bytes, text: bytes | str | None, *, exact: bool) -> Iterator[bytes]:
+    yield _safe_line(_dump_record(record)).removesuffix(b"}\n")
+    if text is not None:
+        yield b',"payload":'
+        for part in _text_parts(text):
+            yield escape_unsafe(part).encode()
+    if exact and _is_utf8(body):
+        yield b',"body":"'
+        for part in _text_parts(body):
+            yield escape_unsafe(orjson.dumps(part).decode()[1:-1]).encode()
+        yield b'"'
+    elif exact:
+        import base64
+
+        yield b',"body_b64":"'
+        for at in range(0, len(body), _PART):
+            yield base64.b64encode(body[at : at + _PART])
+        yield b'"'
+    yield b"}\n"
+
+
+def _text_parts(text: bytes | str) -> Iterator[str]:
+    """Yield the characters of a text in parts: decoded, it may have four bytes for each of them."""
+    places = range(0, len(text), _PART)
+    if isinstance(text, str):
+        return (text[at : at + _PART] for at in places)
+    return codecs.iterdecode((text[at : at + _PART] for at in places), "utf-8")
+
+
+def _is_utf8(body: bytes) -> bool:
     try:
-        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+        return all(_text_parts(body))
+    except UnicodeDecodeError:
+        return False
+
+
+def _dump_record(record: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # half of a surrogate pair, which only JSON's escapes can represent
         record = {name: _fragment(value) for name, value in record.items()}
-        line = orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
-    if line.isascii() and b"\x7f" not in line:
-        return line
-    if len(line) <= _PART:
-        return escape_unsafe(line.decode()).encode()
-    # Decoded text has up to four bytes for each character, so a large line is not decoded at once.
-    parts = (line[at : at + _PART] for at in range(0, len(line), _PART))
-    return b"".join(escape_unsafe(text).encode() for text in codecs.iterdecode(parts, "utf-8"))
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _safe_line(line: bytes) -> bytes:
+    return line if line.isascii() and b"\x7f" not in line else escape_unsafe(line.decode()).encode()
 
 
 def gap_record(gap: Gap) -> dict[str, Any]:

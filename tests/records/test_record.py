@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from pulsekit._amqp.tables import encode_table, read_table
 from pulsekit._amqp.types import Delivery, Properties, Settlement
 from pulsekit._documents.document import parse_json
+from pulsekit._documents.ndjson import escape_unsafe
 from pulsekit._documents.nesting import MAX_DEPTH
 from pulsekit._documents.payloads import encode_payload
 from pulsekit.errors import DocumentError, InvalidMessage
@@ -23,6 +25,7 @@ from pulsekit.records.record import (
     message_record,
     read_record,
     record_line,
+    record_parts,
     record_value,
 )
 
@@ -157,6 +160,41 @@ def test_any_json_becomes_one_line_with_the_same_payload(
 def test_a_payload_keeps_its_spelling_if_it_is_one_safe_line(body: bytes, written: str | None) -> None:
     line = record_line(message(body)).decode()
     assert line.endswith(f'"headers":{{}},"payload":{written or body.decode()}}}\n')
+
+
+@pytest.mark.parametrize("exact", [True, False])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":"\\u00e9\\n"}',
+        '{"a": "é🦊\u2028\x7f\\\\"}'.encode(),
+        '{"a":\n"🦊\\ud800"}'.encode(),
+        "é🦊\0 text\u2028".encode(),
+        b"\xff\x00 binary",
+        "é🦊".encode()[:5],
+        b"",
+    ],
+)
+def test_a_large_body_is_written_in_parts_without_a_difference(
+    body: bytes, exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = record_line(message(body), exact=exact)
+    monkeypatch.setattr("pulsekit.records.record._PART", 3)
+    parts = list(record_parts(message(body), exact=exact))
+    assert b"".join(parts) == whole
+    assert len(parts) > 4 or not body
+
+
+def test_hostile_characters_are_escaped_in_time_in_proportion_to_the_text() -> None:
+    """Each of many and each of many different ones, also behind a normal character outside of ASCII."""
+    every = [chr(code) for code in (*range(0x7F, 0xA0), 0x202E, 0x2066, *range(0xD800, 0xE000))]
+    for text in ("é\u2028" * 1_000_000, "é".join(every)):
+        started = time.process_time()
+        escaped = escape_unsafe(text)
+        assert time.process_time() - started < 1
+        assert json.loads(f'"{escaped}"') == text
+        assert "\u2028" not in escaped
+        escaped.encode()
 
 
 @pytest.mark.parametrize("layout", [b"", b" "], ids=["as it is", "written anew"])
