@@ -54,7 +54,8 @@ _PUBLISH = (60, 40)
 _SETTLEMENTS = frozenset({(60, 80), (60, 90), (60, 120)})  # basic.ack, basic.reject, basic.nack
 
 # Parts of RabbitMQ's texts, by which closes with the same code differ.
-_NODE_DOWN = "is down or inaccessible"  # of a queue
+# A queue that exists, although the reply code is that of a missing one: its node is down, or stops or starts it now.
+_UNAVAILABLE = re.compile("is down or inaccessible|process is stopped by supervisor|crashed and failed to restart")
 _TOPIC = (
     "access to topic"  # a permission for routing keys, https://www.rabbitmq.com/docs/access-control#topic-authorisation
 )
@@ -129,7 +130,7 @@ class Close:
             return False
         if self.method in _SETTLEMENTS or self.ack_timeout is not None:
             return False
-        return not (self.code == 404 and _NODE_DOWN in self.text)
+        return not (self.code == 404 and _UNAVAILABLE.search(self.text))
 
     @property
     def ack_timeout(self) -> float | None:
@@ -152,7 +153,7 @@ class Close:
         if self.final:
             kind = VirtualHostRefused if self.of_connection else _REFUSALS[self.code]
             return kind(f"cannot {doing}: {_advice(kind, self.text)}", code=self.code, text=self.text)
-        kind_of_loss = Unreachable if _NODE_DOWN in self.text else ConnectionLost
+        kind_of_loss = Unreachable if _UNAVAILABLE.search(self.text) else ConnectionLost
         return kind_of_loss(f"cannot {doing}: {self.text}")
 
 

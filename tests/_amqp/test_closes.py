@@ -27,6 +27,8 @@ SIZE = "PRECONDITION_FAILED - message size 16777217 is larger than configured ma
 DIFFERENT = "PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'q' in vhost '/': received 'true'"
 TOPIC = "ACCESS_REFUSED - access to topic 'a.b' in exchange 'x' in vhost '/' refused for user 'u'"
 NODE_DOWN = "NOT_FOUND - home node 'rabbit@a' of durable queue 'q' in vhost '/' is down or inaccessible"
+STOPPED = "NOT_FOUND - queue 'q' in vhost '/' process is stopped by supervisor"  # while its node stops
+CRASHED = "NOT_FOUND - queue 'q' in vhost '/' has crashed and failed to restart"
 
 
 @pytest.mark.parametrize(
@@ -45,6 +47,8 @@ NODE_DOWN = "NOT_FOUND - home node 'rabbit@a' of durable queue 'q' in vhost '/' 
         (406, "PRECONDITION_FAILED - unknown delivery tag 7", REJECT, Concern.CHANNEL, False, ConnectionLost),
         (406, DIFFERENT, DECLARE_QUEUE, Concern.CHANNEL, True, PreconditionFailed),
         (404, NODE_DOWN, DECLARE_QUEUE, Concern.CHANNEL, False, Unreachable),
+        (404, STOPPED, CONSUME, Concern.CHANNEL, False, Unreachable),
+        (404, CRASHED, DECLARE_QUEUE, Concern.CHANNEL, False, Unreachable),
         (403, "ACCESS_REFUSED - queue 'q' in exclusive use", CONSUME, Concern.CHANNEL, True, AccessRefused),
         (320, "CONNECTION_FORCED - node is stopping", NONE, Concern.CHANNEL, False, ConnectionLost),
     ],
