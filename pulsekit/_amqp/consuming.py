@@ -16,7 +16,7 @@ Invariants:
 - `_unsettled` maps the delivery tags without an answer, in ascending order, to the size of the body. The value is
   `~size`, which is negative, once the tag is in `_acked` and waits for the flush.
 - `_bytes` is the sum of the sizes that are not negative. It exceeds the limit by at most one message and the data of
-  one read of the socket.
+  one read of the socket, and by the messages that arrive before an awaited answer.
 - At most half of the prefetch waits for a flush, so that the broker keeps sending.
 - After `stop`, deliveries above the limit are requeued, and the socket is read, since cancel-ok is after them.
 
@@ -262,6 +262,11 @@ class ConsumeChannel(FrameChannel):
         return ready, len(self._unsettled), consumers
 
     @property
+    def full(self) -> bool:
+        """Whether the unsettled messages have reached the limit in bytes, so that the connection is not read."""
+        return self._full
+
+    @property
     def oldest_unsettled(self) -> int | None:
         """The delivery tag of the oldest delivery that is not settled, or None."""
         return next((tag for tag, size in self._unsettled.items() if size >= 0), None)
@@ -327,7 +332,8 @@ class ConsumeChannel(FrameChannel):
         self._full = True
         self.link.router.pause_reading(self)
         self._backlog.observe(self._time(), len(self._unsettled), len(self._unsettled))
-        self._change_prefetch(max(1, len(self._unsettled)))
+        # Not more than before: while an answer is awaited, messages are read although they do not fit.
+        self._change_prefetch(min(self._prefetch, max(1, len(self._unsettled))))
         return True
 
     def _grow(self, acked: list[int]) -> None:

@@ -56,6 +56,26 @@ async def test_unsettled_messages_stay_below_the_limit_in_bytes(
         assert most <= LIMIT + SIZE + READ
 
 
+async def test_questions_at_the_limit_do_not_raise_it(pulse: pulsekit.Pulse, exchange: str) -> None:
+    """Messages that arrive before an answer are read, and must not count as messages that fit."""
+    queue = f"queue/{pulse.user}/large"
+    async with pulse.subscribe(exchange, queue=queue):
+        pass
+    await send(pulse, exchange, 300)
+    async with pulse.subscribe(exchange, queue=queue, prefetch=200, prefetch_bytes=LIMIT) as messages:
+        most = 0
+        for expected in range(300):
+            for _ in range(3):
+                ready = (await messages.depth()).ready
+            message = await anext(messages)
+            assert number(message) == expected
+            if expected >= 200:  # the broker had sent the others before the prefetch was reduced
+                most = max(most, messages.waiting * SIZE)
+            await message.ack()
+        assert ready == 0
+        assert most <= 2 * LIMIT + READ
+
+
 async def test_a_message_over_the_limit_is_delivered_alone(pulse: pulsekit.Pulse, exchange: str) -> None:
     async with pulse.subscribe(exchange, prefetch_bytes=LIMIT) as messages:
         await send(pulse, exchange, 4, 3 * LIMIT)
