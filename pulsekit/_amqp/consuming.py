@@ -262,11 +262,6 @@ class ConsumeChannel(FrameChannel):
         return ready, len(self._unsettled), consumers
 
     @property
-    def full(self) -> bool:
-        """Whether the unsettled messages have reached the limit in bytes, so that the connection is not read."""
-        return self._full
-
-    @property
     def oldest_unsettled(self) -> int | None:
         """The delivery tag of the oldest delivery that is not settled, or None."""
         return next((tag for tag, size in self._unsettled.items() if size >= 0), None)

@@ -41,7 +41,7 @@ class GetChannel(FrameChannel):
     """The frame handler for basic.get, on a channel that the caller opens and closes.
 
     Attributes:
-        emptied: whether the queue had no further message after those that the last `get` returned.
+        emptied: whether the queue had no message behind the last `get`.
     """
 
     def __init__(self, link: Link, channel: aiormq.Channel, queue: str) -> None:

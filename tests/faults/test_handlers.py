@@ -85,12 +85,14 @@ class Handlers:
 
     @contextmanager
     def running(self, *options: str, worker: str = "handles", middle: int = -1) -> Iterator[Child]:
-        """Run a process, which stops in the middle of a message until a line on its stdin."""
+        """Run a process until it consumes the queue, or until it stops in a message until a line on its stdin."""
         (self._folder / "middle").write_text(f"run-{middle}")
         with start(
             "consume", f"listener.py:{worker}", *options,
             folder=self._folder, url=self.url, stdin=subprocess.PIPE,
         ) as process:  # fmt: skip
+            assert process.stderr is not None
+            assert any("consumes" in line for line in process.stderr)  # then it drains at a signal
             if middle >= 0:
                 assert process.stdout is not None
                 assert process.stdout.readline() == "middle\n", process.communicate()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import astuple
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from support.rabbitmq.divided import DividedCluster, lacking
 from support.rabbitmq.node import PrivateNode
 
 import pulsekit
-from faults.account import Account
+from faults.account import Account, Totals
 from faults.stage import Stage, publish_and_consume
 from pulsekit._amqp.connection import Backoff
 
@@ -62,7 +63,7 @@ class Side:
 
 
 async def test_the_network_between_nodes_is_cut_and_healed(
-    divided: DividedCluster, monkeypatch: pytest.MonkeyPatch
+    divided: DividedCluster, monkeypatch: pytest.MonkeyPatch, figures: Callable[..., None]
 ) -> None:
     # The pauses of users, up to a minute, would add a hundred thousand messages of the other side.
     monkeypatch.setattr("pulsekit._amqp.connection.Backoff", partial(Backoff, most=2.0))
@@ -83,11 +84,14 @@ async def test_the_network_between_nodes_is_cut_and_healed(
             await majority.publishes_more()
             for side in (minority, majority):
                 side.stop()
+        both = []
         for side in (majority, minority):
             side.stage.drain(side.account)
             totals = side.account.close()
             assert totals.timeout == 0
             assert totals.confirmed + totals.returned + totals.unknown == totals.sent
+            both.append(astuple(totals))
+        figures(Totals(*map(sum, zip(*both, strict=True))))
 
 
 def has_leader(cluster: DividedCluster, queue: str, nodes: Sequence[PrivateNode]) -> bool:

@@ -25,7 +25,7 @@ from pulsekit import Outcome, Receipt
 from pulsekit.records.record import read_gap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from support.children import Child
     from support.rabbitmq.broker import RabbitMQ
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.usefixtures("nothing_left"), pytest.mark.faults, pytes
 
 LIMIT = 64 * 1024 * 1024  # of bodies in memory: the default of `prefetch_bytes`, and of the window of a publisher
 IDLE = 110_000_000  # bytes of a command with few small messages
-COPIES = 30  # of one message while it is recorded: its body, its line, and text with four bytes for each character
+COPIES = 12  # of one message while it is recorded or read: its body and its value, a character of which has four bytes
 
 
 class Peak:
@@ -64,7 +64,7 @@ class Peak:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(("count", "size"), [(100_000, 1_000), (200, 10_000_000)])
 async def test_many_and_large_messages_pass_through_every_path(
-    rabbitmq: RabbitMQ, tmp_path: Path, count: int, size: int
+    rabbitmq: RabbitMQ, tmp_path: Path, figures: Callable[..., None], count: int, size: int
 ) -> None:
     """Publish, queue and consume in this process, record with `tail`, and replay the recording to another exchange."""
     asyncio.get_running_loop().set_debug(False)  # for half of the time
@@ -102,11 +102,45 @@ async def test_many_and_large_messages_pass_through_every_path(
     assert peak.bytes < most
     assert received == Counter(range(count))
     stage.drain(account)
-    account.close()
+    figures(account.close())
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("text", ["x", "é", "🦊", "x🦊"], ids=["ascii", "latin", "emoji", "mixed"])
+def test_commands_need_a_few_copies_of_a_large_message(rabbitmq: RabbitMQ, tmp_path: Path, text: str) -> None:
+    size, count = 10_000_000, 12
+    stage = Stage(rabbitmq)
+    body = f'{{"text": "{text * (size // len(text.encode()))}"}}'
+    (tmp_path / "messages.ndjson").write_text(f"{body}\n" * count)
+
+    def used(*args: str) -> int:
+        with (
+            start(*args, folder=tmp_path, url=stage.user.url, stdout=subprocess.DEVNULL) as process,
+            Peak(process) as peak,
+        ):
+            _, errors = process.communicate(timeout=PATIENCE)
+            assert process.returncode == 0, errors
+        return peak.bytes
+
+    tail = ("tail", stage.exchange, "--queue", "kept", "--save")
+    used(*tail, "none.ndjson", "--for", "1s")  # creates the queue
+    publish = ("publish", "messages.ndjson", "-e", stage.exchange, "-k", "bound.a", "--no-schema")
+    commands = (
+        publish,
+        (*tail, "recorded.ndjson.gz", "-n", str(count)),
+        ("replay", "recorded.ndjson.gz", "-e", stage.exchange, "--speed", "max"),
+        ("tail", stage.exchange, "--queue", "kept", "-n", str(count), "-o", "ndjson"),
+        ("queue", "peek", stage.queue, "-o", "ndjson"),
+        ("queue", "take", stage.queue, "--save", "taken.ndjson"),
+    )
+    peaks = {" ".join(command): used(*command) for command in commands}
+    assert max(peaks.values()) < IDLE + LIMIT + COPIES * size, peaks
 
 
 @KINDS
-async def test_processes_share_a_queue_and_one_of_them_is_killed(rabbitmq: RabbitMQ, tmp_path: Path, kind: str) -> None:
+async def test_processes_share_a_queue_and_one_of_them_is_killed(
+    rabbitmq: RabbitMQ, tmp_path: Path, figures: Callable[..., None], kind: str
+) -> None:
     handlers = Handlers(rabbitmq, tmp_path, kind)
     await handlers.fill()
     with handlers.running(middle=MIDDLE) as process, handlers.running() as second, handlers.running() as third:
@@ -120,6 +154,7 @@ async def test_processes_share_a_queue_and_one_of_them_is_killed(rabbitmq: Rabbi
     totals = handlers.close()
     assert totals.distinct == COUNT
     assert totals.duplicates <= AT_ONCE
+    figures(totals)
 
 
 def lines(account: Account, publishing: Event) -> Iterator[str]:
@@ -139,7 +174,9 @@ def entries(recording: Path) -> Iterator[dict[str, Any]]:
 
 
 @KINDS
-async def test_a_cluster_is_restarted_in_turn_while_commands_run(cluster: Cluster, tmp_path: Path, kind: str) -> None:
+async def test_a_cluster_is_restarted_in_turn_while_commands_run(
+    cluster: Cluster, tmp_path: Path, figures: Callable[..., None], kind: str
+) -> None:
     user, account, recording = cluster.user(), Account(routed=True), tmp_path / "recorded.ndjson"
     exchange, url, publishing = f"exchange/{user.name}/jobs", cluster.url(user), Event()
 
@@ -199,4 +236,4 @@ async def test_a_cluster_is_restarted_in_turn_while_commands_run(cluster: Cluste
             mode = properties["delivery_mode"]
             redelivered = entry["redelivered"]
             account.find(Finding(properties["message_id"], entry["routing_key"], body, mode, redelivered, epoch))
-    account.close()
+    figures(account.close())
