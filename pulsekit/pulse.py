@@ -8,10 +8,11 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp import methods
-from pulsekit._amqp.broker import Secret, broker_url
+from pulsekit._amqp.broker import broker_url
 from pulsekit._amqp.callbacks import call_safely, check_callback
 from pulsekit._amqp.connection import CONNECT_TIMEOUT, Connection, State
 from pulsekit._amqp.consuming import PREFETCH_BYTES
+from pulsekit._amqp.secret import Secret
 from pulsekit._config.discovery import default_sandbox
 from pulsekit._config.settings import load_settings
 from pulsekit.bindings.names import check_exchange

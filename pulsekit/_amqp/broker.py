@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from pulsekit._amqp.secret import Secret
 from pulsekit.errors import ConfigurationError, InsecureConnection
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Address, IPv6Address
     from urllib.parse import SplitResult
 
-__all__ = ["Broker", "Secret", "broker_url", "is_loopback", "parse_url", "user_in"]
+__all__ = ["Broker", "broker_url", "is_loopback", "parse_url", "user_in"]
 
 HEARTBEAT = 20  # seconds; a connection without data is closed after two intervals
 
@@ -30,15 +31,6 @@ _YES, _NO = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
 _AUTHORITY = re.compile(r"([^/?#]*//(?:[^/?#]*@)?)([^/?#]*)(.*)", re.DOTALL)
 _BRACKETS = re.compile(r"(?:\[[^\[\]]*\](?::|\Z))?[^\[\]]*")
 _SHAPE = "amqps://USER:PASSWORD@HOST:PORT/VHOST"
-
-
-class Secret(str):
-    """Text whose `repr` hides it, because tools for error reports show variables by `repr`."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'***'"
 
 
 @dataclass(frozen=True, slots=True)

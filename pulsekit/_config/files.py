@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.broker import Secret
+from pulsekit._amqp.secret import Secret
 from pulsekit._config.file_schema import PROJECT_FILE, find_problem, login_keys
 from pulsekit._documents.values import pointer_token
 from pulsekit.errors import ConfigurationError, DocumentError, place_text

@@ -16,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pulsekit._amqp.broker import Broker, Secret, parse_url, user_in
+from pulsekit._amqp.secret import Secret
 from pulsekit._config.file_schema import USER_FILE
 from pulsekit._config.files import find_project_file, project_file, read_file
 from pulsekit.bindings.names import joined_name
@@ -25,6 +25,7 @@ from pulsekit.errors import ConfigurationError, place_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from pulsekit._amqp.broker import Broker
     from pulsekit._config.files import ConfigurationFile
     from pulsekit._config.target import Target
     from pulsekit._config.targets import TargetSettings
@@ -98,8 +99,11 @@ class Settings:
     @property
     def user(self) -> str | None:
         """The configured user name, or None."""
-        if (url := self._environment.get("PULSE_URL") or self._login.get("url")) and (name := user_in(url)):
-            return name
+        if url := self._environment.get("PULSE_URL") or self._login.get("url"):
+            from pulsekit._amqp.broker import user_in
+
+            if name := user_in(url):
+                return name
         return self._environment.get("PULSE_USER") or self._login.get("user")
 
     @property
@@ -217,6 +221,8 @@ class Settings:
                 + "".join(f". {words}" for words in self.unknown_variables)
                 + "".join(f"; {words}" for words in self._unreadable)
             )
+        from pulsekit._amqp.broker import parse_url  # most commands need no broker
+
         broker = parse_url(url or PULSE_URL, user=user, password=password)
         again = partial(_configured_password, self._login) if kept and broker.password == password else None
         return replace(broker, insecure=insecure, read_password=again).checked()

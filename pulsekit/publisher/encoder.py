@@ -30,7 +30,7 @@ from pulsekit.errors import ConfigurationError, InvalidInput, InvalidPayload
 from pulsekit.messages import CC
 from pulsekit.publisher.receipts import Receipt
 from pulsekit.publisher.window import PendingMessage, UnsentMessage
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 
 if TYPE_CHECKING:
     from typing import TypeAlias

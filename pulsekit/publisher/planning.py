@@ -19,7 +19,7 @@ from pulsekit.bindings.matching import check_key
 from pulsekit.errors import ConfigurationError, DocumentError, InvalidInput, InvalidMessage, InvalidPayload, Problem
 from pulsekit.records.edits import changed, edited
 from pulsekit.records.payload import open_payload
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.keys import routing_key
 from pulsekit.treeherder.placed import place_verdict

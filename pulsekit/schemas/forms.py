@@ -23,7 +23,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pulsekit.errors import Problem
-from pulsekit.schemas.revisions import FORMER, TODAY, migrate
+from pulsekit.schemas.names import FORMER, TODAY
+from pulsekit.schemas.revisions import migrate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

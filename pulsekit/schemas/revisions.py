@@ -12,10 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FORMER", "TODAY", "Change", "migrate"]
-
-TODAY = "pulse-job"
-FORMER = "pulse-job-2020"
+__all__ = ["Change", "migrate"]
 
 _NUMBERS = ("pushLogID", "pullRequestID")
 _RENAMED = {"projectName": "project", **dict.fromkeys(_NUMBERS, "id")}

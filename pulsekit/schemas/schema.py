@@ -149,7 +149,7 @@ class Schema:
         self, value: Any, profile: Profile, most: int, members: dict[int, Validator] | None
     ) -> tuple[Problem, ...]:
         from pulsekit.schemas.explain import list_problems
-        from pulsekit.schemas.revisions import TODAY
+        from pulsekit.schemas.names import TODAY
 
         try:
             found = list_problems(self.checked, value, formats=profile == "strict", most=most, members=members)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from uuid import uuid4
 
 from pulsekit.errors import InvalidPayload, Problem
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.keys import routing_key
 from pulsekit.treeherder.times import read_time

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pulsekit._documents.bodies import JSON_TYPE
 from pulsekit.errors import InvalidPayload
 from pulsekit.messages import MessageCheck
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import MOST_PROBLEMS
 from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.rules import RULES, Severity

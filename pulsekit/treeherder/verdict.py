@@ -23,7 +23,7 @@ from pulsekit._documents.bodies import JSON_TYPE, BodyTooLarge, UnreadableBody, 
 from pulsekit._documents.payloads import encode_payload
 from pulsekit._documents.suggestions import brief
 from pulsekit.errors import DocumentError, InvalidMessage, InvalidPayload, Problem
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import MOST_PROBLEMS, load_schema
 from pulsekit.treeherder.context import NOTHING, Context
 from pulsekit.treeherder.lint import RULES_BY_NAME, Linter, make_finding

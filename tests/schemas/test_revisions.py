@@ -12,7 +12,8 @@ from support.samples import JOBS
 
 from pulsekit import load_schema
 from pulsekit.schemas.forms import revision_of
-from pulsekit.schemas.revisions import FORMER, TODAY, migrate
+from pulsekit.schemas.names import FORMER, TODAY
+from pulsekit.schemas.revisions import migrate
 
 REVISION = "c0ffee0123456789c0ffee0123456789c0ffee01"
 

@@ -12,8 +12,8 @@ from support.samples import COMPLETED, JOBS, PENDING, SCHEMA
 
 from pulsekit._documents.document import parse_json
 from pulsekit.errors import InvalidPayload, SchemaError
+from pulsekit.schemas.names import FORMER
 from pulsekit.schemas.profiles import PROFILES
-from pulsekit.schemas.revisions import FORMER
 from pulsekit.schemas.schema import load_schema, schema_names
 
 if TYPE_CHECKING:

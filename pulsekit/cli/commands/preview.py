@@ -15,7 +15,7 @@ from pulsekit.cli.output.output import note
 from pulsekit.cli.output.reports import Form, PayloadReport, report_record, writer
 from pulsekit.errors import DocumentError, InvalidPayload
 from pulsekit.records.edits import edits_of
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.judged import edited_job, judge_subjects
 from pulsekit.treeherder.rules import Severity

@@ -22,7 +22,7 @@ from pulsekit.errors import ConfigurationError, DocumentError, InvalidPayload, p
 from pulsekit.records.edits import edited, edits_of
 from pulsekit.records.payload import may_be_record, open_document, replace_payload
 from pulsekit.schemas.limits import watched
-from pulsekit.schemas.revisions import TODAY
+from pulsekit.schemas.names import TODAY
 from pulsekit.schemas.schema import load_schema
 from pulsekit.treeherder.context import Context
 from pulsekit.treeherder.judged import edited_job, judge_subjects

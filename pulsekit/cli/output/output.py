@@ -23,11 +23,10 @@ __all__ = ["Cell", "Format", "Output", "clean", "columns", "console", "fail", "n
 
 Cell: TypeAlias = str | tuple[str, str]  # a text, or a text and its style
 
-# C0, DEL and C1, bidi controls, line separators, and surrogates, which UTF-8 cannot encode.
+# C0, DEL and C1, bidi controls, line separators, and surrogates, which UTF-8 cannot encode. None of them is printable.
 _UNSAFE_RANGES = (
     (0, 0x1F), (0x7F, 0x9F), (0x61C, 0x61C), (0x200E, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069), (0xD800, 0xDFFF),
 )  # fmt: skip
-_UNSAFE = re.compile(f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in _UNSAFE_RANGES)}]")
 # The user and the password of a URL, up to its last @. A password can contain `:`, `/` and `@` unescaped. A URL that
 # was parsed as a path has only one slash.
 _PASSWORD = re.compile(r"(:/{1,2}[^\s:/@]*:).*", re.DOTALL)
@@ -185,7 +184,7 @@ class Output:
 
 def clean(text: str) -> str:
     r"""Return an untrusted text with its control characters escaped for a terminal, as in `\x1b` or `\u202e`."""
-    return text.translate(_escapes()) if _UNSAFE.search(text) else text
+    return text if text.isprintable() else text.translate(_escapes())
 
 
 def note(text: str) -> None:

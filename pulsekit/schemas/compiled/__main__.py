@@ -9,8 +9,8 @@ from pathlib import Path
 from pulsekit._documents.document import parse_yaml
 from pulsekit.schemas.compiler import generate
 from pulsekit.schemas.drafts import check_schema
+from pulsekit.schemas.names import FORMER
 from pulsekit.schemas.profiles import PROFILES
-from pulsekit.schemas.revisions import FORMER
 from pulsekit.schemas.schema import schema_names, shipped_text
 
 __all__ = ["NAMES", "module_path", "module_source"]

@@ -124,7 +124,7 @@ def command(
     from pulsekit._config.settings import load_settings
     from pulsekit.publisher.planning import PublishPlan
     from pulsekit.records.edits import edits_of
-    from pulsekit.schemas.revisions import TODAY
+    from pulsekit.schemas.names import TODAY
     from pulsekit.schemas.schema import load_schema
 
     if files == ["-"]:
