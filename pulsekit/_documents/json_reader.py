@@ -49,6 +49,7 @@ _MOST = 1024 * 1024  # bytes: a longer text is not a message, and would be in me
 _KEY_OR_BRACKET = re.compile(rf"({_STRING})(\s*+:)?|[{{}}\[\]]", re.DOTALL)
 
 _NEAR = 4096  # characters of an object that are searched for a key; a job has less
+_FEW = 2  # keys of an object that are searched, which bounds the time of hostile texts
 
 
 class Places:
@@ -59,9 +60,9 @@ class Places:
     def __init__(self, text: str, first_line: int) -> None:
         self._text = text
         self._first_line = first_line
-        # For each object or list, by its offset: the offsets of the members read so far, and an iterator over the
-        # others.
-        self._members: dict[int, tuple[dict[str, int], Iterator[tuple[str, int]]]] = {}
+        # For each object or list, by its offset: the offsets of the members found so far, and an iterator over the
+        # others, or None before the first is read.
+        self._members: dict[int, tuple[dict[str, int], Iterator[tuple[str, int]] | None]] = {}
         self._line_starts: list[int] = []
 
     def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
@@ -82,12 +83,16 @@ class Places:
         return self._first_line + line - 1, offset - self._line_starts[line - 1] + 1
 
     def _member(self, offset: int, token: str) -> int | None:
-        if offset not in self._members:
-            near = _near(self._text, offset, token)  # once for each object, which bounds the time of hostile texts
-            self._members[offset] = {} if near is None else {token: near}, _members(self._text, offset)
-        known, left = self._members[offset]
+        known, left = self._members.setdefault(offset, ({}, None))
         if token in known:
             return known[token]
+        if left is None:
+            # Not only the first key: most invalid jobs have two findings, in different objects of the job.
+            if len(known) < _FEW and (near := _near(self._text, offset, token)) is not None:
+                known[token] = near
+                return near
+            left = _members(self._text, offset)
+            self._members[offset] = known, left
         for name, begin in left:
             known[name] = begin
             if name == token:
