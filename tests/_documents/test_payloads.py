@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import pulsekit
 from pulsekit._documents.canonical import read_canonical
-from pulsekit._documents.payloads import decode_body, encode_payload
+from pulsekit._documents.payloads import decode_body, encode_payload, load_json
 
 TEXT = st.text(st.characters(codec=None))  # with lone surrogates
 NUMBERS = st.integers() | st.integers(2**63 - 3, 2**64 + 3) | st.floats() | st.integers(-(2**63) - 3, 3 - 2**63)
@@ -78,6 +78,21 @@ def test_a_text_is_json_if_the_standard_library_reads_it(text: str) -> None:
             decode_body(body)
     else:
         assert same(decode_body(body), value)
+
+
+@pytest.mark.parametrize(
+    "before", ["", "-", "[", "[-", "[1,", "[1, ", "[1,\t", "[\r\n", '{"a":', '{"a": ', '["11111111111111111111",']
+)
+@pytest.mark.parametrize("size", [19, 20, 38, 57])
+def test_an_integer_beyond_64_bits_is_exact_wherever_it_begins(before: str, size: int) -> None:
+    text = before + "9" * size + {"[": "]", "{": "}"}.get(before[:1], "")
+    assert same(load_json(text.encode()), json.loads(text))
+
+
+def test_an_identifier_of_digits_is_not_read_by_the_slow_reader(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b'{"message_id":"%s","n":[1]}' % (b"0123456789" * 10)
+    monkeypatch.setattr(json, "loads", None)
+    assert load_json(text) == {"message_id": "0123456789" * 10, "n": [1]}
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "latin-1"])
