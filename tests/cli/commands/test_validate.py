@@ -551,3 +551,12 @@ def test_payloads_are_counted_on_a_terminal_while_they_are_read(
     (folder / "jobs.ndjson").write_text(f"{json.dumps(record)}\n" * 3)
     call(*arguments)
     assert counted == [words] * 3
+
+
+def test_a_valid_job_imports_only_what_its_verdict_needs(folder):
+    unneeded = {"asyncio", "fastjsonschema", "pulsekit._amqp.broker", "pulsekit.schemas.revisions", "rich", "ruamel"}
+    (folder / "job.json").write_text(json.dumps(COMPLETED))
+    script = f"from pulsekit.cli import main; main(); import sys; print(sorted({unneeded} & sys.modules.keys()))"
+    arguments = (sys.executable, "-c", script, "validate", "job.json")
+    done = subprocess.run(arguments, cwd=folder, env=environment(), capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[1:] == ["[]"]
