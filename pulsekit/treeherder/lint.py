@@ -72,7 +72,7 @@ class Linter:
             meant = f"did you mean {near!r}?" if near else f"rules are {', '.join(RULES_BY_NAME)}"
             raise ConfigurationError(f"there is no lint rule {name!r} to switch off; {meant}")
         self._checks = [(RULES_BY_NAME[name], check) for name, check in CHECKS.items() if name not in off]
-        self._backwards = None if _BACKWARDS.name in off else _BACKWARDS
+        self._compares = _BACKWARDS.name not in off
         # Two dicts, because a dict from which the oldest entry is often removed becomes slow.
         self._reached: dict[str, int] = {}
         self._reached_before: dict[str, int] = {}
@@ -106,15 +106,15 @@ class Linter:
         for rule, check in self._checks:
             if breaches := check(reading):
                 found += [make_finding(rule, *breach) for breach in breaches]
-        if self._backwards is not None and (message := self._went_back(reading.text("taskId"), reading.state)):
-            found.append(make_finding(self._backwards, "/state", message))
+        if message := self.went_back(reading.text("taskId"), reading.state):
+            found.append(make_finding(_BACKWARDS, "/state", message))
         if len(found) > 1:
             found.sort(key=_rank)
         return tuple(found)
 
-    def _went_back(self, task_id: str, name: str) -> str:
-        """Record the state of a job, and return a message if the job has already had a later state."""
-        if not task_id or not name:
+    def went_back(self, task_id: str, name: str) -> str:
+        """Record the state of a job, and return the message of the rule if the job has already had a later state."""
+        if not self._compares or not task_id or not name:
             return ""
         state = STATES.index(name)
         before = self._reached.get(task_id, -1)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.subjects import TaskMessage
 
-__all__ = ["predict_job"]
+__all__ = ["predict_again", "predict_job"]
 
 ResultT = TypeVar("ResultT")
 
@@ -40,6 +40,7 @@ _SCHEMA = "treeherder-task"
 _PROBLEMS_MAX = 20  # findings about one extra.treeherder
 _NAME_MAX = 139  # characters of a name that Treeherder keeps
 _LATER = frozenset({"relative-datestamp", "$fromNow"})  # keys of a time that Taskgraph or JSON-e computes later
+_OF_SOME_RUNS = ("timeStarted", "timeCompleted", "logs")
 
 # The fields that Treeherder reads from each definition, besides `routes` and `extra`.
 _DEFINITION = (
@@ -83,6 +84,16 @@ def predict_job(message: TaskMessage, ingested: Collection[str] | None = None) -
     return _Handler(message, ingested).predict()
 
 
+def predict_again(message: TaskMessage, job: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the job of another message about the task of a job, or None if Treeherder drops the message.
+
+    Args:
+        message: the message, which has the same definition and id of the task. Its exchange is one of `EXCHANGES`.
+        job: the job that was predicted from the other message. It is not changed.
+    """
+    return _Handler(message, None).predict_again(job)
+
+
 class _Handler:
     """Treeherder's handler for one message. It continues after a finding, where Treeherder's handler stops.
 
@@ -93,7 +104,7 @@ class _Handler:
     def __init__(self, message: TaskMessage, ingested: Collection[str] | None) -> None:
         self._message = message
         self._ingested = ingested
-        self._task = normalize_task(message.task)
+        self._task: Any = None
         self._findings: list[Finding] = []
         self._assumptions: list[str] = []
         self._run_at = self._labels_at = ""
@@ -109,6 +120,7 @@ class _Handler:
             self._check_exchange()
             self._try(self._run)
             return self._prediction(None, None)
+        self._task = normalize_task(self._message.task)
         route = self._try(lambda: find_route(self._in_task("routes"), f"{self._message.task_at}/routes"))
         if route is not None and self._ingested and route.project not in self._ingested:
             message = f"{brief(route.project)} is not among the {counted(len(self._ingested), 'project')}"
@@ -122,6 +134,18 @@ class _Handler:
             self._try(self._definition)  # adds findings about absent fields
             return self._prediction(None, route)
         return self._prediction(self._try(lambda: self._job(task_id, route, config, run)), route)
+
+    def predict_again(self, job: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the job with the fields of this message's run, or None if the handler drops the message."""
+        uuid = job["taskId"].partition("/")[0]
+        again = job | {"buildMachine": job["buildMachine"].copy()}
+        for name in _OF_SOME_RUNS:
+            again.pop(name, None)
+        try:
+            self._add_run(again, (self._message.task_id, uuid), self._run())
+        except DroppedError:
+            return None
+        return again
 
     def _prediction(self, job: dict[str, Any] | None, route: TaskRoute | None) -> TaskPrediction:
         return TaskPrediction(
@@ -256,9 +280,18 @@ class _Handler:
             ) from None
 
     def _job(self, task_id: tuple[str, str], route: TaskRoute, config: dict[str, Any], run: _Run) -> dict[str, Any]:
+        job = self._common(route, config)
+        self._add_run(job, task_id, run)
+        return job
+
+    def _add_run(self, job: dict[str, Any], task_id: tuple[str, str], run: _Run) -> None:
+        """Add the fields that depend on the run."""
         slug, uuid = task_id
         kind, number, content, after = run
-        job = self._common(f"{uuid}/{number}", number, route, config, content)
+        job["taskId"], job["retryId"] = f"{uuid}/{number}", number
+        job["isRetried"] = kind == "exception" and after in ("retry", "task-retry")
+        job["state"], job["result"] = _state(content)
+        job["buildMachine"]["name"] = content.get("workerId", "unknown")
         if self._message.has_times:
             if kind in {"running", "completed", "failed"} or (kind == "exception" and content.get("started")):
                 job["timeStarted"] = self._of_run(number, "started")
@@ -270,15 +303,10 @@ class _Handler:
             job["logs"] = [{"name": "live_backing_log", "url": url}]
         elif kind == "exception":
             job["logs"] = []
-            job["isRetried"] = after in ("retry", "task-retry")
-        return job
 
-    def _common(
-        self, guid: str, number: int, route: TaskRoute, config: dict[str, Any], run: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Return the fields of a job that are the same in every state."""
+    def _common(self, route: TaskRoute, config: dict[str, Any]) -> dict[str, Any]:
+        """Return the fields of a job that depend only on the definition."""
         task = self._definition()
-        state, result = _state(run)
         machine = config.get("machine", {})
         display = {
             "jobSymbol": config["symbol"],
@@ -290,12 +318,7 @@ class _Handler:
         job: dict[str, Any] = {
             "buildSystem": "taskcluster",
             "owner": task.owner,
-            "taskId": guid,
-            "retryId": number,
-            "isRetried": False,
             "display": display,
-            "state": state,
-            "result": result,
             "tier": config.get("tier", 1),
             "timeScheduled": task.created,
             "jobKind": config.get("jobKind", "other"),
@@ -305,7 +328,6 @@ class _Handler:
             "origin": {"project": route.project, "revision": route.revision, "id": route.push},
             "labels": self._labels(config),
             "buildMachine": {
-                "name": run.get("workerId", "unknown"),
                 "platform": machine.get("platform", task.worker_type),
                 "os": machine.get("os", "-"),
                 "architecture": machine.get("architecture", "-"),

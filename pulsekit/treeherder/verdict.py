@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pulsekit.messages import Message
     from pulsekit.records.record import Record
     from pulsekit.schemas.profiles import Profile
+    from pulsekit.treeherder.known_tasks import KnownTask, KnownTasks
     from pulsekit.treeherder.lint import Finding
     from pulsekit.treeherder.subjects import PushMessage, TaskMessage
 
@@ -91,6 +92,7 @@ class Verdict:
     rules_as_of: date = RULES_AS_OF
     _payload: Any = field(default=None, repr=False, compare=False)
     _today: date | None = field(default=None, repr=False, compare=False)
+    _task: KnownTask | None = field(default=None, repr=False, compare=False)
 
     @property
     def job(self) -> dict[str, Any] | None:
@@ -100,6 +102,8 @@ class Verdict:
         """
         if self.outcome != "stored" or self._payload is None:  # a push has no job
             return None
+        if self._task is not None:
+            return self._task.stored_form(self._payload)
         from pulsekit.treeherder.preview import stored_form  # only for programs that show jobs
 
         return stored_form(with_cut_owner(self._payload), self._today)
@@ -135,6 +139,7 @@ class Judge:
         self._of_tasks: Judge | None = None
         self._context: Context | None = None  # of the last task
         self._context_of_job = NOTHING
+        self._known: KnownTasks | None = None  # the tasks that were judged in this context
 
     def begin(self) -> None:
         """Start a new stream: forget the states of all jobs."""
@@ -229,19 +234,25 @@ class Judge:
 
     def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
         """Return the verdict on the job of a task, with JSON pointers into the task and its message."""
+        from pulsekit.treeherder.known_tasks import KnownTasks
         from pulsekit.treeherder.prediction import UNKNOWN_TASK
         from pulsekit.treeherder.tasks import predict_job
 
+        if context is not self._context or self._known is None:  # all tasks of a file have the same
+            self._context, self._known = context, KnownTasks()
+            self._context_of_job = replace(context, content_type=JSON_TYPE, routing_key=None)  # those of the message
+        key = self._known.key(message)
+        if key is not None and (verdict := self._judge_again(self._known.find(key), message)) is not None:
+            return verdict
         predicted = predict_job(message, context.ingested)
         if predicted.job is None:
             if predicted.findings:
                 return Verdict("dropped", (), predicted.findings, "")
             return Verdict("unknown", (UNKNOWN_TASK,), (), "", predicted.assumptions)
-        if context is not self._context:  # all tasks of a file have the same
-            self._context = context
-            self._context_of_job = replace(context, content_type=JSON_TYPE, routing_key=None)  # those of the message
         verdict = self._judge_of(message)._judge(predicted.job, self._context_of_job, (), 0, most)  # noqa: SLF001 - the same class
         if not (verdict.problems or verdict.findings or predicted.assumptions):
+            if key is not None:
+                self._known.add(key, message, predicted.job, context.today)
             return verdict
         return replace(
             verdict,
@@ -252,6 +263,15 @@ class Judge:
             findings=tuple(_moved(one, predicted.source(one.pointer)) for one in verdict.findings),
             assumptions=(*predicted.assumptions, *verdict.assumptions),
         )
+
+    def _judge_again(self, task: KnownTask | None, message: TaskMessage) -> Verdict | None:
+        """Return the verdict on another message about a known task, or None if it must be judged completely."""
+        if task is None or (job := task.job_of(message)) is None:
+            return None
+        if self._judge_of(message)._linter.went_back(job["taskId"], job["state"]):  # noqa: SLF001 - the same class
+            return None
+        assumed = _ASSUMED[True, self._context_of_job.repositories is not None]
+        return Verdict("stored", assumptions=assumed, _payload=job, _today=self._context_of_job.today, _task=task)
 
     def _judge_of(self, message: TaskMessage) -> Judge:
         """Return the judge of the jobs of tasks, which skips the rules about fields that Treeherder writes."""
