@@ -393,9 +393,11 @@ def registrations_in(
         return ()
     import json
 
+    from pulsekit._config.targets import known_name
     from pulsekit._documents.document import Document
     from pulsekit.bindings.registration import read_registrations  # slow to import, and few commands need it
 
-    if isinstance(value, Document):
-        return () if value.value is None else read_registrations(value, source=source, on_warning=on_warning)
-    return read_registrations(json.dumps(value), source=source, on_warning=on_warning)
+    if isinstance(value, Document) and value.value is None:
+        return ()
+    text = value if isinstance(value, Document) else json.dumps(value)
+    return read_registrations(text, source=source, on_warning=on_warning, full_name=known_name)

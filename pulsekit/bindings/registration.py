@@ -171,7 +171,11 @@ def diff(old: Iterable[Binding], new: Iterable[Binding]) -> BindingDiff:
 
 
 def read_registrations(
-    text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None] | None = None
+    text: str | bytes | Document,
+    *,
+    source: str,
+    on_warning: Callable[[str], None] | None = None,
+    full_name: Callable[[str], str] = str,
 ) -> tuple[Registration | Binding, ...]:
     """Read registrations in any form that configurations use.
 
@@ -190,6 +194,7 @@ def read_registrations(
         source: the name of the source, for messages.
         on_warning: called with each warning: a missing comma between two Python texts, a name that looks like several,
             an exchange in the text without a registration that was read. By default, warnings are logged.
+        full_name: a function that returns the full name of an exchange, which may be a short name.
 
     Raises:
         DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
@@ -201,7 +206,7 @@ def read_registrations(
     try:
         for entry in read_entries(text, source=source, on_warning=on_warning):
             try:
-                read = _read_entry(entry.value)
+                read = _read_entry(entry.value, full_name)
             except (InvalidRegistration, InvalidName, InvalidPattern) as error:
                 raise InvalidRegistration(f"{entry.place}{error}") from error
             for pointer, warning in dict.fromkeys(found for one in read for found in joined_names(one)):
@@ -247,11 +252,13 @@ def _unread(text: str, known: set[str]) -> Iterator[tuple[str, int]]:
                 yield match[0], number
 
 
-def _read_entry(value: Any) -> list[Registration | Binding]:
+def _read_entry(value: Any, full_name: Callable[[str], str]) -> list[Registration | Binding]:
     if isinstance(value, str):
-        return _from_string(value)
+        return _from_string(value, full_name)
     if not isinstance(value, dict):
         raise _no_registration(value)
+    if isinstance(exchange := value.get("exchange"), str):
+        value = value | {"exchange": full_name(exchange)}
     if value.keys() == {"exchange", "pattern"} and all(isinstance(text, str) for text in value.values()):
         return [Binding(**value)]
     if value.keys() == {"exchange", "routing_keys"}:
@@ -274,19 +281,19 @@ def _read_entry(value: Any) -> list[Registration | Binding]:
     return [Registration(value["exchange"], value.get("destinations", ()), value["projects"], rule)]
 
 
-def _from_string(text: str) -> list[Registration | Binding]:
+def _from_string(text: str, full_name: Callable[[str], str]) -> list[Registration | Binding]:
     """Parse strings with commas, semicolons or spaces between them, see `_from_one`.
 
     Such a character inside a key does not precede `exchange/`.
     """
-    return [binding for one in _SEPARATOR.split(text.strip().rstrip(",;")) for binding in _from_one(one)]
+    return [binding for one in _SEPARATOR.split(text.strip().rstrip(",;")) for binding in _from_one(one, full_name)]
 
 
-def _from_one(text: str) -> list[Registration | Binding]:
+def _from_one(text: str, full_name: Callable[[str], str]) -> list[Registration | Binding]:
     """Parse `exchange.key:key`, in which the exchange ends at the first dot, or `EXCHANGE:PATTERN`."""
     exchange, dot, keys = text.partition(".")
     if ":" in exchange and not (dot and joined_name(exchange.partition(":")[0])):
-        return [Binding.parse(text)]
+        return [Binding.parse(text, full_name)]
     if not exchange.startswith("exchange/") and (not dot or joined_name(exchange)):
         raise _no_registration(text)
     if not dot:
@@ -295,7 +302,7 @@ def _from_one(text: str) -> list[Registration | Binding]:
     if "" in patterns:
         raise InvalidRegistration(f"{text!r:.80} has an empty key; keys are separated by single colons")
     try:
-        return [Binding(exchange, pattern) for pattern in patterns]
+        return [Binding(full_name(exchange), pattern) for pattern in patterns]
     except InvalidName as error:
         hint = '; for an exchange with a dot in its name write {"exchange": …, "pattern": …}' if "/" in keys else ""
         raise InvalidRegistration(f"{text!r:.80} is split at its first dot, and {error}{hint}") from error

@@ -104,4 +104,8 @@ def test_an_exchange_can_be_a_short_name_of_the_catalogue(tmp_path: Path) -> Non
     found = settings(tmp_path, "exchange: hgpushes\ntargets: {staging: {exchange: lando-stage}}\n")
     assert found.exchange == "exchange/hgpushes/v1"
     assert found.at(Target.STAGING).exchange == "exchange/landostage/pushes"
+    whole = ("{exchange: hgpushes, projects: ['#']}", "{exchange: hgpushes, pattern: '#'}")
+    for one in ("hgpushes.#", "'hgpushes:#'", *whole):
+        (registration,) = settings(tmp_path, f"registrations: [{one}]\n").registrations
+        assert registration.exchange == "exchange/hgpushes/v1", one
     assert settings(tmp_path, "exchange: hgpush\n").exchange == "hgpush"  # refused by the command that uses it
