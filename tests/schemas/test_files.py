@@ -110,3 +110,9 @@ def test_a_chain_of_files_is_limited(tmp_path: Path) -> None:
     path = _write(tmp_path, job={"items": {"$ref": "n0.json"}}, **chain)
     with pytest.raises(SchemaError, match="refers to more than 200 files"):
         load_schema(path)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_file_can_be_true_or_false(tmp_path: Path, whole: bool) -> None:
+    path = _write(tmp_path, job={"properties": {"x": {"$ref": "any.json"}}}, any=whole)
+    assert load_schema(path).is_valid({"x": 1}) == whole
