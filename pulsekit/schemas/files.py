@@ -81,9 +81,9 @@ def _read(uri: str, name: str, folder: Path, draft: int, where: str) -> Any:
     schema = parse_schema(read_file(path, name), name)
     if is_deeper(schema, MAX_DEPTH - 2):
         raise SchemaError(f"the schema {name!r} is nested too deeply")
-    whole = isinstance(schema, dict) and "$ref" not in schema
     if isinstance(schema, dict) and "$schema" in schema and draft_of(schema) != draft:
         raise SchemaError(f"{wrong}, whose draft is {draft_of(schema)}; this schema is of draft {draft}")
     keyword = "id" if draft == 4 else "$id"
-    # An $id beside a $ref is ignored, and true and false have no place for one.
-    return schema | {keyword: uri} if whole else {keyword: uri, "allOf": [schema]}
+    if isinstance(schema, dict) and "$ref" not in schema:
+        return schema | {keyword: uri}
+    return {keyword: uri, "allOf": [schema]}  # an $id beside a $ref is ignored, and true and false cannot have one

@@ -235,8 +235,6 @@ class Judge:
     def _judge_task(self, message: TaskMessage, context: Context, most: int) -> Verdict:
         """Return the verdict on the job of a task, with JSON pointers into the task and its message."""
         from pulsekit.treeherder.known_tasks import KnownTasks
-        from pulsekit.treeherder.prediction import UNKNOWN_TASK
-        from pulsekit.treeherder.tasks import predict_job
 
         if context is not self._context or self._known is None:  # all tasks of a file have the same
             self._context, self._known = context, KnownTasks()
@@ -244,6 +242,9 @@ class Judge:
         key = self._known.key(message)
         if key is not None and (verdict := self._judge_again(self._known.find(key), message)) is not None:
             return verdict
+        from pulsekit.treeherder.prediction import UNKNOWN_TASK
+        from pulsekit.treeherder.tasks import predict_job
+
         predicted = predict_job(message, context.ingested)
         if predicted.job is None:
             if predicted.findings:
