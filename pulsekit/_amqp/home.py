@@ -7,7 +7,22 @@ import os
 
 from pulsekit.errors import NotOpen
 
-__all__ = ["Home"]
+__all__ = ["Home", "current_process"]
+
+_process = object()
+
+
+def current_process() -> object:
+    """Return the same object in this process, and another one after a fork. Unlike a PID, it needs no system call."""
+    return _process
+
+
+def _forked() -> None:
+    global _process  # noqa: PLW0603 - one process has one
+    _process = object()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 class Home:
@@ -21,7 +36,7 @@ class Home:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._process = os.getpid()
+        self._process = current_process()
 
     def check(self) -> None:
         """Check that the caller runs in this event loop.
@@ -44,4 +59,4 @@ class Home:
     @property
     def in_process(self) -> bool:
         """Whether this is the process in which the object was made."""
-        return os.getpid() == self._process
+        return self._process is _process

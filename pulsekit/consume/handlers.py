@@ -18,7 +18,8 @@ from contextlib import AsyncContextDecorator, AsyncExitStack, ContextDecorator, 
 from typing import TYPE_CHECKING, Any
 
 from pulsekit._amqp.callbacks import is_defined
-from pulsekit.consume.worker import check_call, is_context, is_factory
+from pulsekit.consume.worker import is_context, is_factory
+from pulsekit.consumer.handler import check_handler
 from pulsekit.consumer.policy import Stop
 from pulsekit.errors import ConfigurationError
 from pulsekit.recordings.worker import Worker as Thread
@@ -60,7 +61,7 @@ async def open_handler(
             handler = handler() if _belongs_to_loop(handler) else await run(handler)
         if is_context(handler):
             handler = await _enter(handler, run, stack)
-        check_call(handler)
+        check_handler(handler)
         if is_defined(handler, inspect.iscoroutinefunction):
             yield _guarded(handler)
             return

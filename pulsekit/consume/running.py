@@ -17,8 +17,8 @@ from pulsekit.errors import (
     DamagedRecording,
     HandlerFailed,
     NetworkError,
-    NotFound,
     NotOpen,
+    PulsekitError,
 )
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class RunningWorker:
             await asyncio.sleep(_LOOK)
             try:
                 depth = await messages.depth()
-            except (NetworkError, NotFound):  # `handle` continues after a reconnect, or ends
+            except PulsekitError:  # `handle` continues after a reconnect, or ends
                 empty = 0
                 continue
             idle = not (self.running or messages.waiting or depth.ready or (depth.unsettled and not keeps))

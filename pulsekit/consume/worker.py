@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pulsekit._amqp.callbacks import is_defined
 from pulsekit.bindings.registration import Binding
 from pulsekit.catalogue.layouts import read_binding
-from pulsekit.consumer.handler import check_handler
+from pulsekit.consumer.handler import accepts, check_handler
 from pulsekit.consumer.policy import OnFailure, Policy
 from pulsekit.consumer.queue import Queue
 from pulsekit.errors import ConfigurationError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Context: TypeAlias = AbstractContextManager[Called, Any] | AbstractAsyncContextManager[Called, Any]
     Handler: TypeAlias = Called | Context | Callable[[], Called | Context]
 
-__all__ = ["Worker", "check", "check_call", "is_context", "is_factory"]
+__all__ = ["Worker", "check", "is_context", "is_factory"]
 
 _MAX_CONCURRENCY = 65535  # the largest prefetch (basic.qos)
 _ORDERS = ("strict", "any")
@@ -154,39 +154,17 @@ def check(handler: object) -> None:
         name = getattr(handler, "__qualname__", "")
         if isinstance(handler, type) and not any(vars(base).keys() & _METHODS for base in handler.__mro__):
             raise TypeError(f"the class {name} is not a handler: write the method __call__(self, message)")
-        if not _accepts(handler):
+        if not accepts(handler):
             raise TypeError(f"{name} makes the handler and is called without arguments: give each parameter a default")
-    elif is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction) and _accepts(handler):
+    elif is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction) and accepts(handler):
         name = getattr(handler, "__qualname__", "")
         raise TypeError(
             f"{name} yields the handler, but is not a context manager: decorate it with contextlib.contextmanager"
         )
     elif callable(handler) or not is_context(handler):
-        check_call(handler)
-
-
-def check_call(handler: object) -> None:
-    """Check that an object can be called with a message.
-
-    Raises:
-        TypeError: Raised when it cannot.
-    """
-    check_handler(handler)
-    if not _accepts(handler, None):
-        name = getattr(handler, "__qualname__", type(handler).__name__)
-        raise TypeError(f"{name} cannot be called with a message alone: write def {name}(message)")
+        check_handler(handler)
 
 
 def is_context(value: object) -> bool:
     """Return whether an object can be entered by `with` or `async with`."""
     return hasattr(value, "__enter__") or hasattr(value, "__aenter__")
-
-
-def _accepts(function: Any, *arguments: object) -> bool:
-    try:
-        inspect.signature(function).bind(*arguments)
-    except TypeError:
-        return False
-    except ValueError:  # some functions in C have no signature
-        return True
-    return True

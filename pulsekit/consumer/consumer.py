@@ -209,6 +209,16 @@ class Consumer:
             BrokerRefused: Raised when, after a reconnect, the broker refuses the login, the queue or a binding.
             NotOpen: Raised when the consumer was not opened, or is closed.
         """
+        if not self._subscription.buffer:
+            await self._arrival()
+        return self._subscription.buffer.popleft()
+
+    async def _arrival(self) -> None:
+        """Wait until a message is in the buffer; see `__anext__`.
+
+        Raises:
+            StopAsyncIteration: Raised when the consumer was drained.
+        """
         subscription = self._subscription
         if not subscription.started:
             raise NotOpen("the subscription is not open: use `async with pulse.subscribe(…) as messages`")
@@ -224,11 +234,10 @@ class Consumer:
                 await subscription.arrived.wait()
             finally:
                 subscription.callers -= 1
-        return subscription.buffer.popleft()
 
     def take(self) -> Message | None:
         """Return the next message if one has arrived, without waiting."""
-        return self._subscription.buffer.popleft() if self._subscription.buffer else None
+        return self._subscription.take()
 
     @property
     def waiting(self) -> int:
@@ -241,6 +250,7 @@ class Consumer:
         Raises:
             NetworkError: Raised when the connection is lost.
             NotFound: Raised when the queue does not exist any more.
+            PulsekitError: Raised when the consumer has ended, as by iteration.
         """
         return await self._subscription.depth()
 
@@ -253,6 +263,7 @@ class Consumer:
         Raises:
             BrokerRefused: Raised when the broker refuses the binding. The other bindings stay.
             NetworkError: Raised when the connection is lost.
+            PulsekitError: Raised when the consumer has ended, as by iteration.
         """
         await self._subscription.bind(read_binding(binding))
 
@@ -264,6 +275,7 @@ class Consumer:
 
         Raises:
             NetworkError: Raised when the connection is lost.
+            PulsekitError: Raised when the consumer has ended, as by iteration.
         """
         await self._subscription.unbind(read_binding(binding))
 
@@ -283,8 +295,8 @@ class Consumer:
         Raises:
             Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
-            TypeError: Raised before the first message, when the handler cannot be called or contains `yield`, or the
-                policy is not a `Policy`.
+            TypeError: Raised before the first message, when the handler cannot be called with a message or contains
+                `yield`, or the policy is not a `Policy`.
         """
         check_handler(handler)
         check_kind("policy", policy, Policy)

@@ -16,10 +16,11 @@ from pulsekit.errors import HandlerFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from pulsekit.messages import Message
 
-__all__ = ["HandlerCalls", "check_handler"]
+__all__ = ["HandlerCalls", "accepts", "check_handler"]
 
 log = logging.getLogger("pulsekit")
 
@@ -28,7 +29,7 @@ def check_handler(handler: object) -> None:
     """Check a handler before it gets a message.
 
     Raises:
-        TypeError: Raised when the handler cannot be called, or is a generator function.
+        TypeError: Raised when the handler cannot be called with a message, or is a generator function.
     """
     if not callable(handler):
         kind = type(handler).__name__
@@ -37,6 +38,20 @@ def check_handler(handler: object) -> None:
         )
     if is_defined(handler, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
         raise TypeError("a handler cannot contain `yield`: it would return a generator, and never run")
+    if not accepts(handler, None):
+        name = getattr(handler, "__qualname__", type(handler).__name__)
+        raise TypeError(f"{name} cannot be called with a message alone: write def {name}(message)")
+
+
+def accepts(function: Any, *arguments: object) -> bool:
+    """Return whether a function can be called with these arguments."""
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError:
+        return False
+    except ValueError:  # some functions in C have no signature
+        return True
+    return True
 
 
 class HandlerCalls:

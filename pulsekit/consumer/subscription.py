@@ -39,7 +39,6 @@ import time
 from collections import deque
 from datetime import UTC, datetime
 from math import inf
-from threading import get_ident
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp import methods
@@ -55,6 +54,7 @@ from pulsekit.consumer.depth import DepthMonitor, Limits, QueueDepth
 from pulsekit.consumer.last_chances import LastChances
 from pulsekit.consumer.preparation import Preparation, prepare
 from pulsekit.consumer.retry_queue import restore, retry_exchange
+from pulsekit.consumer.settling import ChannelSettler
 from pulsekit.errors import (
     BrokerRefused,
     ConnectionLost,
@@ -66,7 +66,7 @@ from pulsekit.errors import (
     Unreachable,
     fresh,
 )
-from pulsekit.messages import Delivered, Gap, Message, Settler
+from pulsekit.messages import Delivered, Gap, Message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -98,7 +98,7 @@ class Subscription:
         stale: how many messages were settled after their channel had closed.
         problem: the error of the last attempt to subscribe, while another attempt follows; else None.
         ack_timeouts: how many times the broker closed the channel because a message was not settled in time.
-        buffer: messages that arrived and were not returned to the caller.
+        buffer: messages that arrived and were not returned to the caller, whose thread may be another one.
         last_chances: the unsettled deliveries that the broker removes if they are returned.
         arrived: set when a message arrives, and when the subscription ends.
         end: the reason for the end, or None.
@@ -168,7 +168,7 @@ class Subscription:
         self._idle_link: Link | None = None  # on which an exclusive queue exists while it has no channel
         self._channel: ConsumeChannel | None = None
         self._dropped: float | None = None  # when the oldest message arrived that was dropped from the buffer
-        self._settler: _Settler  # of that channel
+        self._settler: ChannelSettler  # of that channel
         self._ready: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -217,7 +217,8 @@ class Subscription:
     async def close(self, reason: PulsekitError) -> None:
         """Stop consuming, requeue unsettled messages, and delete an exclusive queue. Closing twice is fine."""
         self._finish(reason)
-        channel, self._channel = self._channel, None
+        self.buffer.clear()
+        channel = self._leave_channel()
         await self._cancel()
         link, self._idle_link = self._idle_link, None
         self.last_chances.returned(self.queue)
@@ -234,9 +235,10 @@ class Subscription:
         Args:
             now: requeue the messages in the buffer.
         """
-        buffered = [message.delivery_tag for message in self.buffer if message.live]
-        if now:
-            self.buffer.clear()
+        buffered = []
+        while now and (message := self.take()) is not None:
+            if message.live:
+                buffered.append(message.delivery_tag)
         self.arrived.set()
         channel = self._channel
         if channel is not None:
@@ -246,18 +248,24 @@ class Subscription:
             await self._channel.stop(requeue=() if now else None)
         self.arrived.set()
 
+    def take(self) -> Message | None:
+        """Return the next message of the buffer, or None, in any thread."""
+        try:
+            return self.buffer.popleft()
+        except IndexError:
+            return None
+
     async def depth(self) -> QueueDepth:
         """Return how many messages are ready in the queue, and how many are unsettled.
 
         Raises:
             NetworkError: Raised when the connection is lost.
             NotFound: Raised when the queue does not exist any more.
+            PulsekitError: Raised when the subscription has ended: the reason.
         """
-        self.check()
-        if self._channel is None:
-            raise ConnectionLost("no consumer is connected at the moment: the connection was lost")
-        with self._channel.link.router.awaiting_answer():
-            ready, unsettled, consumers = await self._channel.depth()
+        channel = self._current_channel("ask for the depth")
+        with channel.link.router.awaiting_answer():
+            ready, unsettled, consumers = await channel.depth()
         return QueueDepth(self.queue, ready, unsettled, self._limits, consumers)
 
     async def bind(self, binding: Binding) -> None:
@@ -269,6 +277,7 @@ class Subscription:
         Raises:
             BrokerRefused: Raised when the broker refuses the binding.
             NetworkError: Raised when the connection is lost. Bind again when the consumer is subscribed.
+            PulsekitError: Raised when the subscription has ended: the reason.
         """
         before = self._bindings
         self._bindings = tuple(dict.fromkeys((*before, (binding.exchange, binding.pattern))))
@@ -285,6 +294,7 @@ class Subscription:
 
         Raises:
             NetworkError: Raised when the connection is lost. Unbind again when the consumer is subscribed.
+            PulsekitError: Raised when the subscription has ended: the reason.
         """
         before = self._bindings
         self._bindings = tuple(one for one in before if one != (binding.exchange, binding.pattern))
@@ -296,12 +306,24 @@ class Subscription:
             raise
 
     async def _rebind(self, method: Callable[..., Awaitable[None]], binding: Binding, doing: str) -> None:
-        self.check()
-        if self._channel is None:
-            raise ConnectionLost(f"cannot {doing}: no consumer is connected at the moment")
-        queue, link = self.queue, self._channel.link
+        queue, link = self.queue, self._current_channel(doing).link
         with link.router.awaiting_answer():
             await link.ask(lambda channel: method(channel, queue, binding.exchange, binding.pattern), doing)
+
+    def _current_channel(self, doing: str) -> ConsumeChannel:
+        self.check()
+        if self.end is not None:
+            raise fresh(self.end)
+        if self._channel is None:
+            raise ConnectionLost(f"cannot {doing}: no consumer is connected at the moment")
+        return self._channel
+
+    def _leave_channel(self) -> ConsumeChannel | None:
+        """Return the channel, whose messages cannot be settled from now on."""
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            self._settler.end()
+        return channel
 
     @property
     def replicated(self) -> bool:
@@ -355,7 +377,7 @@ class Subscription:
                 reason = await self._serve(channel)
                 self._lost_at, self._lost_epoch = datetime.now(UTC), link.epoch
                 self._missing_from = self._oldest_missing(channel)
-                self._channel = None
+                self._leave_channel()
                 if self.last_chances.returned(self.queue):
                     self._lossy = True
                 self._idle_link = None if self._durable else link
@@ -441,15 +463,16 @@ class Subscription:
         try:
             channel = await self._open_channel(link)
             # The broker has requeued what this queue delivered before, and delivers it again.
-            kept = [] if self._durable else [message for message in self.buffer if message.epoch != link.epoch]
-            self.buffer.clear()
-            self.buffer.extend(kept)
+            with contextlib.suppress(IndexError):  # no more messages; the caller's thread may take some meanwhile
+                while self._durable or self.buffer[-1].epoch == link.epoch:
+                    self.buffer.pop()
             self._channel = channel  # deliveries may be settled before consume-ok is read
-            self._settler = _Settler(self, channel)
+            self._settler = ChannelSettler(self, channel)
             self._received = time.time()
             await channel.consume()
         except BaseException:
-            self._channel = self._idle_link = None
+            self._leave_channel()
+            self._idle_link = None
             if self._queue is None:
                 await delete_queue_quietly(link, self.queue)
             raise
@@ -579,8 +602,8 @@ class Subscription:
 
     def _on_lost(self) -> None:
         queue_exists = self._durable or (self._channel is not None and self._channel.ended_by is not None)
-        if queue_exists and self.buffer:
-            self._dropped = self.buffer[0].received.timestamp()
+        if queue_exists and (oldest := self.take()) is not None:
+            self._dropped = oldest.received.timestamp()
             self.buffer.clear()  # the broker requeues them and delivers them again
 
     def _finish(self, error: PulsekitError) -> None:
@@ -590,50 +613,7 @@ class Subscription:
             self._ready.set_result(None)
         self.arrived.set()
 
-
-class _Settler(Settler):
-    """The settler of the messages of one channel; their delivery tags are not valid on another channel."""
-
-    __slots__ = ("_channel", "_hooks", "_last_chances", "_loop", "_subscription", "_thread")
-
-    def __init__(self, subscription: Subscription, channel: ConsumeChannel) -> None:
-        self._subscription = subscription
-        self._hooks = subscription._hooks  # noqa: SLF001 - same module
-        self._last_chances = subscription.last_chances
-        self._channel = channel
-        self._loop = asyncio.get_running_loop()
-        self._thread = get_ident()
-
-    def settle(self, message: Message, settlement: Settlement) -> None:
-        """Settle a message, or count it as stale. A call in another thread is passed to the event loop."""
-        if get_ident() != self._thread:
-            try:
-                self._loop.call_soon_threadsafe(self.settle, message, settlement)
-            except RuntimeError:  # the event loop is closed, and the broker has requeued the message
-                self._subscription.stale += 1
-            return
-        if self._channel is self._subscription._channel:  # noqa: SLF001 - same module
-            if self._last_chances.tags:
-                self._last_chances.settled(message, settlement)
-            try:
-                self._channel.settle(message.delivery_tag, settlement)
-            except NetworkError:
-                pass
-            else:
-                self._report(message, settlement, stale=False)
-                return
-        self._subscription.stale += 1
-        self._report(message, settlement, stale=True)
-
-    def _report(self, message: Message, settlement: Settlement, *, stale: bool) -> None:
-        hooks = self._hooks
-        if hooks is not None:
-            hooks.settle(message, settlement, self._subscription.queue, private=self._subscription.private, stale=stale)
-
-    def bindings(self, message: Message) -> tuple[Binding, ...]:
-        """Return the bindings of the subscription that the message matched."""
-        return self._subscription.matching(message)
-
-    def live(self, message: Message) -> bool:
-        """Whether a message can still be settled."""
-        return self._channel is self._subscription._channel and self._channel.is_unsettled(message.delivery_tag)  # noqa: SLF001 - same module
+    def settled(self, message: Message, settlement: Settlement, *, stale: bool) -> None:
+        """Report the settlement of a message to the hooks."""
+        if self._hooks is not None:
+            self._hooks.settle(message, settlement, self.queue, private=self.private, stale=stale)

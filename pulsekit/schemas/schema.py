@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from importlib import import_module
@@ -27,7 +28,7 @@ from pulsekit.schemas.profiles import PROFILES
 from pulsekit.schemas.runtime import Refused, bind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from pulsekit._documents.values import JSON
     from pulsekit.schemas.drafts import CheckedSchema
@@ -219,11 +220,14 @@ def load_schema(source: str | Path | Mapping[str, JSON]) -> Schema:
 
     Raises:
         SchemaError: Raised when the schema does not exist, cannot be read, or is not a schema of draft 4, 6 or 7.
+        TypeError: Raised when the source is of another type.
     """
     if isinstance(source, str) and source in schema_names():
         return _load_shipped(source)
     if isinstance(source, str | Path):
         return _load_file(Path(source), str(source))
+    if not isinstance(source, Mapping):
+        raise TypeError(f"a schema is a name such as 'pulse-job', a path or a mapping, not {source!r:.40}")
     try:
         text = json.dumps(source)
     except (TypeError, ValueError) as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import queue as queues
-from collections import deque
 from typing import TYPE_CHECKING
 
 from pulsekit._amqp.callbacks import check_callback
+from pulsekit._amqp.home import current_process
 from pulsekit.consumer.consumer import Consumer as AsyncConsumer
 from pulsekit.consumer.handler import check_handler
 from pulsekit.consumer.policy import Policy
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Consumer"]
 
-_BATCH = 64  # messages that cross from the background thread at once
+_TURN = 64  # messages; when the caller has taken them, the background thread gets a turn, see `receive`
 
 
 class Consumer(Delegate[AsyncConsumer]):
@@ -38,14 +37,19 @@ class Consumer(Delegate[AsyncConsumer]):
     """
 
     def __init__(self, background: Callable[[], Background], make: Callable[[Pulse], AsyncConsumer]) -> None:
-        self._arrived: deque[Message] = deque()  # fetched from the background thread, not returned to the caller
         super().__init__(background, make)
-        self._process = os.getpid()
+        self._consumer = super()._asynchronous()
+        self._process = current_process()
+        self._left = 0  # of the turn
 
     def _asynchronous(self) -> AsyncConsumer:
-        if self._made is not None and os.getpid() != self._process:
+        if self._made is not None and not self._in_process:
             raise NotOpen("the consumer belongs to the process before the fork: subscribe again in the child process")
         return super()._asynchronous()
+
+    @property
+    def _in_process(self) -> bool:
+        return current_process() is self._process
 
     def __enter__(self) -> Self:
         self._background().call(self._asynchronous().__aenter__())
@@ -101,8 +105,6 @@ class Consumer(Delegate[AsyncConsumer]):
     def drain(self, *, now: bool = False) -> None:
         """Stop the deliveries; see `pulsekit.Consumer.drain`."""
         self._background().call(self._asynchronous().drain(now=now))
-        while now and self._arrived:
-            self._arrived.popleft().nack()
 
     def drain_on(self, *signals: signal.Signals, now: bool = False) -> None:
         """Drain when the process receives one of these signals; see `pulsekit.Consumer.drain_on`.
@@ -133,24 +135,15 @@ class Consumer(Delegate[AsyncConsumer]):
         Raises:
             PulsekitError: Raised as by iteration.
         """
+        # The caller's thread takes messages from the buffer itself. If it did so without end, the background thread
+        # would have to wait for the GIL for 5 ms each time (sys.getswitchinterval), and the broker for settlements.
         while True:
-            while self._arrived:
-                message = self._arrived.popleft()
-                if message.live:  # otherwise the broker has requeued it, and delivers it again
-                    return message
-            if not self._background().call(self._fetch(self._asynchronous(), timeout)):
+            if self._left and self._in_process and (message := self._consumer.take()) is not None:
+                self._left -= 1
+                return message
+            if not self._background().call(_arrival(self._asynchronous(), timeout)):
                 return None
-
-    async def _fetch(self, consumer: AsyncConsumer, timeout: float | None) -> bool:
-        """Wait for messages and move them to `_arrived`; return False if there are none."""
-        try:
-            async with asyncio.timeout(timeout):
-                self._arrived.append(await anext(consumer))
-        except (TimeoutError, StopAsyncIteration):
-            return False
-        while len(self._arrived) < _BATCH and (message := consumer.take()) is not None:
-            self._arrived.append(message)
-        return True
+            self._left = _TURN
 
     def handling(self, message: Message) -> AbstractContextManager[None]:
         """Return a context for the code that handles a message in a loop; see `pulsekit.Consumer.handling`."""
@@ -167,7 +160,8 @@ class Consumer(Delegate[AsyncConsumer]):
                 interrupted.
             Stop: Raised when the handler raised it.
             SubscriptionLost: Raised when the queue was deleted.
-            TypeError: Raised before the first message, when the handler cannot be called, or is an `async def`.
+            TypeError: Raised before the first message, when the handler cannot be called with a message, or is an
+                `async def`.
         """
         if policy is not None and policy.timeout is not None:
             raise ConfigurationError(
@@ -199,6 +193,16 @@ class Consumer(Delegate[AsyncConsumer]):
             handling.result()
         finally:
             handling.cancel()
+
+
+async def _arrival(consumer: AsyncConsumer, timeout: float | None) -> bool:
+    """Wait until a message is in the buffer; return False if there will be none, or none came in time."""
+    try:
+        async with asyncio.timeout(timeout):
+            await consumer._arrival()  # noqa: SLF001 - of this package
+    except (TimeoutError, StopAsyncIteration):
+        return False
+    return True
 
 
 def _finish(done: asyncio.Future[None], failure: Exception | None) -> None:

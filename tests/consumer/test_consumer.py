@@ -333,6 +333,9 @@ async def test_deleting_the_queue_ends_the_consumer_with_an_error(pulse: pulseki
         await channel.queue_delete(queue)
         with pytest.raises(pulsekit.SubscriptionLost, match=queue):
             await waiting
+        for request in (messages.depth(), messages.bind(exchange), messages.unbind(exchange)):
+            with pytest.raises(pulsekit.SubscriptionLost, match=queue):
+                await request
         with pytest.raises(pulsekit.SubscriptionLost):
             await anext(messages)
 
@@ -713,6 +716,7 @@ class Waits:
         ({"limits": 5}, "limits is of type Limits, not 5"),
         ({"prefetch": "5"}, "prefetch is of type int, not '5'"),
         ({"prefetch_bytes": 5.5}, "prefetch_bytes is of type int, not 5.5"),
+        ({"schema": 5}, "a schema is a name such as 'pulse-job', a path or a mapping, not 5"),
     ],
 )
 async def test_an_option_of_a_wrong_type_is_refused_at_once(
@@ -765,15 +769,16 @@ def makes(_: object) -> Iterator[None]:
     yield
 
 
-@pytest.mark.parametrize("handler", [yields, makes, None, {}])
+@pytest.mark.parametrize("handler", [yields, makes, None, {}, lambda: None, lambda _, other: other])
 async def test_a_handler_that_could_never_run_is_refused_at_the_start(
     pulse: pulsekit.Pulse, exchange: str, handler: Any
 ) -> None:
     async with pulse.subscribe(exchange) as messages:
         await pulse.publisher(exchange).publish({}, "k")
-        with pytest.raises(TypeError, match="a handler"):
+        with pytest.raises(TypeError, match=r"a handler|<lambda> cannot be called with a message alone"):
             await messages.handle(handler)
-        assert (await anext(messages)).payload == {}
+        message = await anext(messages)
+        assert (message.payload, message.redelivered) == ({}, False)
 
 
 async def test_bindings_change_during_deliveries_without_loss(pulse: pulsekit.Pulse, exchange: str) -> None:

@@ -17,12 +17,15 @@ from support.samples import JOBS
 import pulsekit
 import pulsekit.sync
 from pulsekit.consumer import OnFailure, Policy
+from pulsekit.instrumentation import Instrumentation
+from pulsekit.queues import queue_depth
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from support.rabbitmq.broker import PulseUser
 
+    from pulsekit.instrumentation import DeliveryDetails
     from pulsekit.messages import Message
 
 
@@ -199,6 +202,71 @@ def test_an_async_handler_and_a_timeout_are_refused(pulse: pulsekit.sync.Pulse, 
         messages.handle(on_message)
     with pulse.subscribe(exchange) as messages, pytest.raises(pulsekit.ConfigurationError, match="timeout"):
         messages.handle(print, pulsekit.Policy(timeout=1))
+
+
+def test_a_handler_gets_the_messages_that_a_loop_left(pulse: pulsekit.sync.Pulse, exchange: str) -> None:
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse)) as messages:
+        send(pulse, exchange, 20)
+        found = numbers(messages, 1)
+
+        def on_message(message: Message) -> None:
+            found.append(message.payload["n"])
+            if len(found) == 20:
+                messages.drain()
+
+        messages.handle(on_message)
+        assert found == list(range(20))
+
+
+class Arrival(Instrumentation):
+    """An event that is set when a number of messages have arrived, whether the caller has received them or not."""
+
+    def __init__(self, count: int) -> None:
+        self._missing = count
+        self.complete = threading.Event()
+
+    def on_deliver(self, _: DeliveryDetails) -> None:
+        self._missing -= 1
+        if not self._missing:
+            self.complete.set()
+
+
+def test_a_signal_drains_at_once_and_requeues_the_messages_that_arrived(
+    pulse: pulsekit.sync.Pulse, exchange: str
+) -> None:
+    arrival = Arrival(20)
+    with pulse.subscribe(f"{exchange}:#", queue=queue_of(pulse), instrumentation=arrival) as messages:
+        messages.drain_on(signal.SIGTERM, now=True)
+        send(pulse, exchange, 20)
+        assert arrival.complete.wait(30)
+        found = []
+        for message in messages:
+            found.append(message.payload["n"])
+            message.ack()
+            signal.raise_signal(signal.SIGTERM)
+            messages.depth()  # the event loop has begun to drain before that
+        assert found == [0]
+    assert pulse.run(queue_depth, queue_of(pulse)).ready == 19
+
+
+async def test_messages_of_a_private_queue_are_kept_when_the_connection_is_lost(user: PulseUser, exchange: str) -> None:
+    loop, arrival = asyncio.get_running_loop(), Arrival(20)
+
+    def consume(url: str, cut: Callable[[], None]) -> list[int]:
+        back = threading.Event()
+        with (
+            pulsekit.sync.connect(url, instrumentation=arrival) as pulse,
+            pulse.subscribe(f"{exchange}:#", on_gap=lambda _: back.set()) as messages,
+        ):
+            send(pulse, exchange, 20)
+            assert arrival.complete.wait(30)
+            found = numbers(messages, 10)
+            loop.call_soon_threadsafe(cut)
+            assert back.wait(30)
+            return found + numbers(messages, 10)
+
+    async with Proxy(user.url) as proxy:
+        assert await asyncio.to_thread(consume, proxy.url, proxy.cut) == list(range(20))
 
 
 async def test_messages_of_a_lost_connection_are_not_returned(user: PulseUser, exchange: str) -> None:
