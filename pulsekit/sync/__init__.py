@@ -12,8 +12,9 @@ Consume, and acknowledge each message after the work:
 
 Plan: each `Pulse` of this module runs an asynchronous `Pulse` in its own event loop, in a background thread
 (`_Background`). A method passes a coroutine to that thread and waits for its result, so the asynchronous classes decide
-everything. Messages and receipts cross the threads in batches. The items of `publish_many` and the handler of `handle`
-run in the thread of the caller, which has the database connections and request contexts of synchronous frameworks.
+everything. The caller takes messages from the buffer of the consumer; settlements and receipts cross the threads in
+batches. The items of `publish_many` and the handler of `handle` run in the thread of the caller, which has the database
+connections and request contexts of synchronous frameworks.
 
 Invariants:
 
