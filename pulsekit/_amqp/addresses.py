@@ -1,8 +1,9 @@
 """Resolve the name of a host, and connect to one of its addresses.
 
 Plan: `connect` starts an attempt with the first address, and another one with the next address whenever an attempt
-fails or a quarter of a second passes (RFC 8305 §5, "Happy Eyeballs"). The first connection wins. The addresses of IPv6
-and IPv4 alternate (§4). So an address whose packets are lost, as with a broken IPv6, costs a quarter of a second.
+fails or a quarter of a second passes (RFC 8305 §5, "Happy Eyeballs"). The first connection wins. Addresses of IPv6 and
+IPv4 alternate (§4). So if packets to an address are lost, as with a broken IPv6, connecting takes a quarter of a second
+longer.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect", "resolve"]
 
-_DELAY = 0.25  # seconds before the next address is tried, too (RFC 8305 §8)
+_DELAY = 0.25  # seconds until the next attempt starts (RFC 8305 §8)
 
 
 async def resolve(host: str, port: int) -> Sequence[Address]:
@@ -58,7 +59,7 @@ async def connect(addresses: Sequence[Address]) -> socket.socket:
         raise next((error for one in attempts if (error := one.exception())), OSError("the name has no address"))
     finally:
         for attempt in attempts:
-            if _has_connected(attempt):  # at the same time as the first one
+            if _has_connected(attempt):  # another attempt won in the same iteration
                 attempt.result().close()
             attempt.cancel()
         if attempts:
@@ -70,14 +71,14 @@ def _has_connected(attempt: asyncio.Task[socket.socket]) -> bool:
 
 
 def _alternated(addresses: Sequence[Address]) -> list[Address]:
-    """Return the addresses of two families in turn, beginning with the family of the first one."""
+    """Return the addresses in an order in which the two families alternate. The first address stays first."""
     first = [one for one in addresses if one[0] == addresses[0][0]]
     others = [one for one in addresses if one[0] != addresses[0][0]]
     return [one for one in chain.from_iterable(zip_longest(first, others)) if one is not None]
 
 
 async def _attempt(address: Address) -> socket.socket:
-    sock = socket.socket(*address[:3])  # OSError without IPv6: resolvers return IPv6 addresses nevertheless
+    sock = socket.socket(*address[:3])  # OSError on a machine without IPv6, where resolvers still return IPv6 addresses
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, address[4])

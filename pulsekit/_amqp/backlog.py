@@ -1,4 +1,4 @@
-"""Estimate since when messages may wait in a queue, from the deliveries to its consumer.
+"""Estimate the time since which messages may wait in a queue, from the deliveries to its consumer.
 
 Plan: the broker keeps messages back only while the window is used up, that is, while as many deliveries are unsettled
 as the prefetch allows. `observe` is called when deliveries arrive and when they are settled. Because an acknowledgement
@@ -31,7 +31,7 @@ class Backlog:
         self._began: float | None = None
         self._last = -inf
         self._period = -inf  # the beginning of the current period
-        self._recent = self._former = 0  # settled in the current period, and in the previous one
+        self._recent = self._former = 0  # deliveries settled in the current and the previous period
 
     def observe(self, now: float, unsettled: int, window: int, settled: int = 0) -> None:
         """Compare the window with the deliveries in it.

@@ -49,7 +49,7 @@ class Broker:
         key_file: PEM file of the key of the client certificate.
         heartbeat: seconds between heartbeats (AMQP 0-9-1 §4.2.7).
         insecure: whether clear text to another machine is allowed.
-        others: further hosts and ports of the same cluster, tried in turn.
+        others: other hosts and ports of the same cluster, which are tried in turn.
         read_password: reads the user's password file or command again. It blocks.
     """
 
@@ -78,7 +78,7 @@ class Broker:
         return ((self.host, self.port), *self.others)
 
     def each(self, first: int = 0) -> list[Broker]:
-        """Return one broker for each host, in turn from the given index."""
+        """Return one broker for each host, starting with the host at the given index."""
         hosts = self.hosts
         first %= len(hosts)
         return [replace(self, host=host, port=port, others=()) for host, port in hosts[first:] + hosts[:first]]
@@ -99,7 +99,7 @@ class Broker:
         return f"{scheme}://{quote(self.user, safe='')}:***@{hosts}/{vhost}"
 
     def checked(self) -> Broker:
-        """Return the broker if the password may be sent to it.
+        """Return this broker if the password may be sent to it.
 
         Raises:
             InsecureConnection: Raised when the password would be sent in clear text to another machine.
@@ -120,7 +120,7 @@ class Broker:
         """
         if not self.tls:
             return None
-        import ssl  # a tenth of the start-up time
+        import ssl  # importing ssl takes a tenth of the start-up time
 
         try:
             context = ssl.create_default_context(cafile=self.ca_file)
@@ -198,7 +198,7 @@ def broker_url(
 
 
 def user_in(url: str) -> str | None:
-    """Return the user in a URL, or None; the URL is not checked."""
+    """Return the user in a URL, or None, without checking the URL."""
     try:
         name = _split(url)[0].username
     except ValueError:
@@ -207,7 +207,7 @@ def user_in(url: str) -> str | None:
 
 
 def _broker(url: str, user: str | None, password: str | None) -> Broker:
-    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit removes them
+    if url != url.strip() or any(ord(character) < 32 for character in url):  # urlsplit would remove these characters
         raise ConfigurationError(f"the broker URL has white space or control characters around it: {_SHAPE}")
     if _is_broken(url):
         raise ConfigurationError("the broker URL is not UTF-8 text")
@@ -264,10 +264,10 @@ def _broker(url: str, user: str | None, password: str | None) -> Broker:
 
 
 def _split(url: str) -> list[SplitResult]:
-    """Split a URL once for each of its hosts, as a URL with only that host.
+    """Split a URL into one result for each host, as if that host were the only one.
 
-    `urlsplit` of some versions of Python refuses an IPv6 address among several hosts. Its versions also differ in the
-    brackets that they accept, so brackets are refused here unless they enclose a whole host.
+    `urlsplit` of some versions of Python refuses an IPv6 address among several hosts. Versions also differ in the
+    brackets that they accept. So this function refuses brackets unless they enclose a whole host.
 
     Raises:
         ValueError: Raised when the URL cannot be split.
@@ -289,7 +289,7 @@ def _decoded(what: str, text: str) -> str:
 
 
 def _is_broken(text: str) -> bool:
-    """Return whether text has lone surrogates, as environment variables with invalid UTF-8 have."""
+    """Return whether text has lone surrogates. Python reads invalid UTF-8 in environment variables as such text."""
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 

@@ -44,7 +44,7 @@ def check_kind(name: str, value: object, kind: type) -> None:
     """Check that an argument is None, or an instance of a class.
 
     Raises:
-        TypeError: Raised when the argument is something else.
+        TypeError: Raised when the argument has another type.
     """
     if value is not None and not isinstance(value, kind):
         raise TypeError(f"{name} is of type {kind.__name__}, not {value!r:.40}")
@@ -54,14 +54,14 @@ def check_number(name: str, value: object) -> None:
     """Check that an argument is None or a number.
 
     Raises:
-        TypeError: Raised when the argument is something else, or is NaN.
+        TypeError: Raised when the argument has another type, or is NaN.
     """
     if value is not None and (not isinstance(value, int | float) or value != value):  # noqa: PLR0124 - NaN
         raise TypeError(f"{name} is a number, not {value!r:.40}")
 
 
 def call_safely(callback: Callable[[*Ts], object] | None, *args: *Ts) -> None:
-    """Call a callback, if there is one, and log its exception. A coroutine that it returns is an error, too."""
+    """Call a callback unless it is None, and log its exception. If it returns a coroutine, log that as an error."""
     if callback is None:
         return
     try:

@@ -2,8 +2,8 @@
 
 aiormq opens and closes the channel. `FrameRouter` (see `transport`) offers every frame of the channel to
 `FrameChannel.handle_frame`, which either handles the frame and returns the offset after it, or returns 0, and then
-aiormq gets the frame. aiormq gets channel.close too, after its fields were read into `FrameChannel.ended_by`. A method
-with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1
+aiormq gets the frame. channel.close also goes to aiormq, after its fields were stored in `FrameChannel.ended_by`. A
+method with content arrives as a method frame, one content header and as many body frames as its size needs (AMQP 0-9-1
 §4.2.6); `IncomingContent` collects them. A channel is bound to one connection: `FrameChannel.ended` returns why it
 ended, and the owner opens another channel on the next connection.
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameChannel", "IncomingContent", "channel_end"]
 
-_ENDS = frozenset({CLOSE_CHANNEL, CLOSE_CHANNEL_OK, OPEN_CHANNEL_OK})  # the last one: of the next channel of the number
+_ENDS = frozenset({CLOSE_CHANNEL, CLOSE_CHANNEL_OK, OPEN_CHANNEL_OK})  # the last one: of a new channel with this number
 
 
 class FrameChannel(ABC):
@@ -55,10 +55,10 @@ class FrameChannel(ABC):
     def __init__(self, link: Link, channel: aiormq.Channel) -> None:
         self.link = link
         self._channel = channel
-        self._content: IncomingContent | None = None  # incomplete
+        self._content: IncomingContent | None = None  # whose frames have not all arrived
         self.ended_by: Close | None = None
         self.flowing = True
-        self._closing = False  # the broker closes the connection if a frame is sent after channel.close (504)
+        self._closing = False  # if a frame followed channel.close, the broker would close the connection (504)
         self._discarding = False
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
@@ -109,7 +109,7 @@ class FrameChannel(ABC):
         self._closing = True
 
     async def ended(self, doing: str) -> PulsekitError:
-        """Wait until the channel is closed, and return the reason; a lost connection is not final, see `map_error`."""
+        """Wait until the channel is closed, and return the reason. A lost connection is not final, see `map_error`."""
         reason = await channel_end(self._channel, doing, reconnects=True)
         return reason if self.ended_by is None else self.ended_by.error(doing)
 
@@ -145,7 +145,7 @@ class IncomingContent:
         """Add the payload of a header or body frame; return True when the content is complete.
 
         Raises:
-            ValueError: Raised when the frame is neither the header nor a body after it.
+            ValueError: Raised when the frame is neither the header frame nor a body frame after the header frame.
         """
         if kind == HEADER and end - start >= LEAST_HEADER:
             self.header = data[start:end]

@@ -60,8 +60,8 @@ _TOPIC = (
     "access to topic"  # a permission for routing keys, https://www.rabbitmq.com/docs/access-control#topic-authorisation
 )
 _ACK_TIMEOUT = re.compile(r"delivery acknowledgement on channel \d+ timed out(?:.*?(\d+) ms)?")
-_DIFFERENT = "inequivalent arg"  # of a declaration
-_IN_USE = "in exclusive use"  # of a queue
+_DIFFERENT = "inequivalent arg"  # in the text about a declaration with other arguments
+_IN_USE = "in exclusive use"  # in the text about an exclusive queue of another connection
 
 _REFUSALS: dict[int, type[BrokerRefused]] = {
     311: BrokerRefused,  # CONTENT_TOO_LARGE
@@ -124,7 +124,8 @@ class Close:
     def final(self) -> bool:
         """Whether the same request would be refused again."""
         if self.of_connection:
-            # A limit of the user's connections or channels is not final: others may have been closed by then.
+            # A limit on the user's connections or channels is not final: by the next attempt, some may have been
+            # closed.
             return self.code == 530 and self.method == _OPEN and "limit" not in self.text
         if self.code not in _REFUSALS:
             return False
@@ -134,7 +135,7 @@ class Close:
 
     @property
     def ack_timeout(self) -> float | None:
-        """The acknowledgement timeout that caused this close, in seconds; 0 if unknown, None for another cause.
+        """The acknowledgement timeout in seconds, if it caused this close. 0 if unknown, None for another cause.
 
         This is RabbitMQ's `consumer_timeout` (https://www.rabbitmq.com/docs/consumers#acknowledgement-timeout).
         """

@@ -1,6 +1,6 @@
 """A connection that is opened, monitored, and opened again with backoff after each loss.
 
-Plan: `Connection` runs one task that alternates between opening a `Link`, waiting until the link is lost, and a pause.
+Plan: `Connection` runs one task that repeats three steps: open a `Link`, wait until the link is lost, pause.
 Each link is an epoch, numbered from 1. A publisher or consumer awaits `Connection.link()`, opens its channels on that
 link, declares what it needs (exchange, queue, bindings), works until its channel closes, and awaits the next link.
 
@@ -64,7 +64,7 @@ _LOGIN_RETRIES = 5  # a password change re-creates the user on Pulse, and logins
 
 
 class State(enum.StrEnum):
-    """The state of a connection.
+    """The state of a connection to the broker.
 
     Attributes:
         CONNECTING: the connection is being opened.
@@ -72,7 +72,7 @@ class State(enum.StrEnum):
         BLOCKED: the connection is open, but the broker accepts no messages because it is short of memory or disk space
             (connection.blocked). Published messages wait in this process until their deadline.
         BACKING_OFF: the connection was lost and will be opened again after a pause.
-        CLOSED: the connection was closed, failed finally, or was never opened.
+        CLOSED: the connection was closed, failed permanently, or was never opened.
     """
 
     CONNECTING = "connecting"
@@ -112,10 +112,10 @@ class Backoff:
 class Connection:
     """A connection to the broker for one direction of traffic, which reconnects after each loss.
 
-    If the first attempt fails, every caller of `link` gets its error, unless attempts are repeated for `retry_for`
-    seconds. Later attempts are repeated with backoff. A refused login or virtual host is retried a few times before the
-    refusal is final: when PulseGuardian changes a password, it re-creates the user, which for a moment does not exist,
-    and then has no permissions.
+    If the first attempt fails, every caller of `link` gets the error of the attempt. With `retry_for`, attempts are
+    repeated for that many seconds first. Later attempts are repeated with backoff. A refused login or virtual host is
+    retried a few times before the refusal is final: to change a password, PulseGuardian deletes and creates the user.
+    For a moment, the user does not exist, and then has no permissions.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Connection:
         return self._task is not None
 
     def check(self) -> None:
-        """Check that the caller runs in the event loop of the connection, which is that of the first call.
+        """Check that the caller runs in the event loop of the connection: the loop in which it was first used.
 
         Raises:
             NotOpen: Raised in another event loop or process.
@@ -174,10 +174,11 @@ class Connection:
             self._task = tasks.create_task(self._supervise(), name=f"pulsekit {self.name}")
 
     async def link(self) -> Link:
-        """Return the link of the current epoch, when there is one.
+        """Wait until the connection is open, and return the link of the current epoch.
 
         Raises:
-            PulsekitError: Raised when the connection failed finally or was closed; every caller gets an equal error.
+            PulsekitError: Raised when the connection failed permanently or was closed. Every caller gets an equal
+                error.
         """
         while True:
             if self._failure is not None:
@@ -187,7 +188,7 @@ class Connection:
             await self._changed.wait()
 
     async def close(self) -> None:
-        """Close the connection finally. Closing twice is fine."""
+        """Close the connection, and do not reconnect. Closing twice is fine."""
         if self._failure is None:
             self._failure = NotOpen("the connection is closed: use it inside its `async with` block")
         try:
@@ -201,7 +202,7 @@ class Connection:
 
     async def _supervise(self) -> None:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + self._retry_for  # if no attempt has succeeded
+        give_up = loop.time() + self._retry_for  # unless an attempt has succeeded before
         refused = 0
         while True:
             self._enter(State.CONNECTING)
@@ -245,7 +246,7 @@ class Connection:
         self._enter(State.READY if reason is None else State.BLOCKED)
 
     async def _renew_password(self) -> None:
-        """Read the user's password file or command again, in a thread: the password may have been changed."""
+        """Read the password again from the user's file or command, in a thread, because it may have changed."""
         try:
             self._broker = await run_in_daemon(self._broker.renewed, "read the password")
         except ConfigurationError as error:
@@ -263,7 +264,7 @@ class Connection:
             try:
                 link = await self._open_one(broker, seconds)
             except BrokerRefused:
-                raise  # the hosts are one cluster, and would all refuse
+                raise  # all hosts belong to one cluster, and would also refuse
             except PulsekitError as error:
                 log.debug("%s", error)
                 failure = failure or error
@@ -297,7 +298,7 @@ class Connection:
             foreign = transport.router.foreign if transport.router is not None else ""
             raise map_connect_error(error, broker, self._timeout, transport.refusal, foreign) from error
         except BaseException:
-            if transport.router is not None:  # aio-pika closes only a connection that it has opened completely
+            if transport.router is not None:  # aio-pika does not close a connection that it has not opened completely
                 transport.router.abort()
             await connection.close()
             raise

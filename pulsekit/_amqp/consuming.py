@@ -76,7 +76,7 @@ _MAX_ROUTES = 1024  # decoded pairs of exchange and routing key that are cached
 
 
 class ConsumeChannel(FrameChannel):
-    """A channel that consumes one queue; see the module."""
+    """A channel that consumes one queue, see the module."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ConsumeChannel(FrameChannel):
         self._unsettled: dict[int, int] = {}  # see the module
         self._bytes = 0
         self._max_bytes = max_bytes
-        self._full = False  # whether the router does not read the socket because of this channel
+        self._full = False  # True while the socket is not read because of this channel
         self._backlog = Backlog()
         self._loop = asyncio.get_running_loop()
         self._time = self._loop.time
@@ -112,7 +112,7 @@ class ConsumeChannel(FrameChannel):
         self._adapts = adapts
         self._stopping = False
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()  # cancel-ok has arrived
-        self._qos_answers = 0  # basic.qos-ok that this channel awaits, and not aiormq
+        self._qos_answers = 0  # the number of basic.qos-ok for this channel, not for aiormq
 
     @classmethod
     async def open(
@@ -135,7 +135,8 @@ class ConsumeChannel(FrameChannel):
             on_delivery: called with each delivery, in order.
             max_bytes: how many bytes of bodies may be unsettled. A larger message is delivered alone.
             on_lost: called when the channel or its connection is lost, before any other code runs.
-            adapts: whether large messages reduce the prefetch. For a moment, the queue then has two consumers.
+            adapts: whether large messages reduce the prefetch. During a change, the queue has two consumers for a
+                moment.
 
         Raises:
             SubscriptionLost: Raised when a passively declared queue does not exist.
@@ -157,7 +158,7 @@ class ConsumeChannel(FrameChannel):
         )
 
     async def consume(self) -> None:
-        """Start the deliveries (basic.consume). They may arrive, and be settled, before this returns.
+        """Start the deliveries (basic.consume). Deliveries may arrive, and be settled, before `consume` returns.
 
         Raises:
             BrokerRefused: Raised when the queue does not exist, or the user may not consume it.
@@ -185,7 +186,7 @@ class ConsumeChannel(FrameChannel):
             raise ConnectionLost("the connection of this delivery is gone")
         size = self._unsettled.get(delivery_tag, -1)
         if size < 0:
-            return  # settled before: the broker would close the channel after a second answer (406)
+            return  # already settled: the broker would close the channel after a second settlement (406)
         self._bytes -= size
         if settlement is Settlement.ACK:
             self._unsettled[delivery_tag] = ~size
@@ -217,11 +218,12 @@ class ConsumeChannel(FrameChannel):
     async def stop(self, *, requeue: Iterable[int] | None = None) -> None:
         """Stop the deliveries (basic.cancel). Earlier deliveries can still be settled. Stopping twice is fine.
 
-        basic.cancel is written before the requeued deliveries, so that the broker does not deliver them here again. It
-        is not sent by aiormq, which closes the channel if the request is cancelled or times out.
+        basic.cancel is written before the deliveries are requeued, so that the broker does not deliver them to this
+        consumer again. aiormq does not send basic.cancel, because it would close the channel if the request is
+        cancelled or times out.
 
         Args:
-            requeue: the tags of deliveries to requeue. If they are given, later deliveries are requeued, too.
+            requeue: the tags of deliveries to requeue. If given, deliveries that arrive later are also requeued.
         """
         self._flush()
         if requeue is not None:
@@ -246,14 +248,14 @@ class ConsumeChannel(FrameChannel):
             raise TimeoutError
 
     async def depth(self) -> tuple[int, int, int]:
-        """Return the number of ready messages, of messages unsettled by this channel, and of consumers of the queue.
+        """Return the numbers of ready messages, of unsettled messages of this channel, and of consumers.
 
         The request has a separate channel: a refusal, a timeout or a cancellation does not affect the deliveries.
 
         Raises:
             ConfigurationError: Raised when the connection has as many channels as the broker allows.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
-            NotFound: Raised when the queue does not exist any more.
+            NotFound: Raised when the queue no longer exists.
         """
         ready, consumers = await self.link.ask(
             lambda channel: methods.declare_queue(channel, self._queue, passive=True),
@@ -272,7 +274,7 @@ class ConsumeChannel(FrameChannel):
         await super().close()
 
     def _flush(self) -> None:
-        """Write the collected settlements; see the module."""
+        """Write the collected settlements, see the module."""
         self._flushing = False
         parts, self._rejections = self._rejections, []
         acked, self._acked = self._acked, []
@@ -302,12 +304,12 @@ class ConsumeChannel(FrameChannel):
 
     @property
     def backlog_since(self) -> float | None:
-        """Since when messages may wait in the queue, by the clock of the event loop; None if it was empty."""
+        """The time since which messages may wait in the queue, by the clock of the event loop. None if it is empty."""
         unsettled = len(self._unsettled)
         return self._backlog.since(self._time(), unsettled, unsettled if self._full else self._prefetch)
 
     def is_unsettled(self, delivery_tag: int) -> bool:
-        """Whether a delivery can be settled: it was not settled before, and the connection exists."""
+        """Whether a delivery can be settled: it is not settled yet, and the connection exists."""
         return not (self._closing or self.link.is_lost) and self._unsettled.get(delivery_tag, -1) >= 0
 
     def connection_lost(self) -> None:
@@ -318,7 +320,7 @@ class ConsumeChannel(FrameChannel):
         self.link.router.resume_reading(self)
 
     def _accept(self, delivery_tag: int) -> bool:
-        """Slow down the broker after the delivery that reached the limit; return False if the delivery was requeued."""
+        """Stop reading if the limit of bytes is reached. Return False if the delivery was requeued."""
         if self._stopping:
             accepted = self._bytes - self._unsettled[delivery_tag] < self._max_bytes
             if not accepted:
@@ -338,7 +340,7 @@ class ConsumeChannel(FrameChannel):
             self._change_prefetch(min(self._max_prefetch, 2 * self._prefetch))
 
     def _change_prefetch(self, prefetch: int) -> None:
-        """Replace the consumer by one with another prefetch, unless the difference is small; see the module."""
+        """Replace the consumer by one with another prefetch, unless the difference is small."""
         if not self._adapts or self._stopping or not self._tag or self._cancelled.done():
             return
         if self._prefetch // 2 < prefetch < min(2 * self._prefetch, self._max_prefetch):
@@ -358,7 +360,7 @@ class ConsumeChannel(FrameChannel):
         """Do nothing: settlements are never delayed."""
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Handle consecutive complete deliveries; frames of an incomplete one are collected."""
+        """Handle consecutive complete deliveries, and collect the frames of an incomplete one."""
         at = self._handle_frame(kind, data, start, end)
         if len(self._unsettled) >= self._prefetch:
             self._backlog.observe(self._time(), len(self._unsettled), self._prefetch)
@@ -397,7 +399,7 @@ class ConsumeChannel(FrameChannel):
         self._deliver(method, header, body)
 
     def _deliver(self, method: bytes, header: bytes, body: bytes) -> None:
-        at = 5 + method[4]  # after the consumer tag
+        at = 5 + method[4]  # the offset after the consumer tag
         delivery_tag, redelivered = SETTLE.unpack_from(method, at)
         route = method[at + 9 :]
         names = self._routes.get(route) or self._read_route(route)

@@ -32,7 +32,7 @@ class QueueDeclaration:
         durable: whether the queue outlives the connection. Otherwise it is exclusive to the connection.
         bindings: (exchange, pattern) pairs.
         arguments: queue arguments, such as `x-expires`.
-        passive: whether the queue must exist. Then it is not created.
+        passive: whether the queue must already exist. If True, it is not created.
     """
 
     queue: str
@@ -88,7 +88,7 @@ async def delete_queue_quietly(link: Link, queue: str) -> None:
 
 
 def queue_deleted(queue: str) -> SubscriptionLost:
-    """Return the error for a queue that does not exist any more."""
+    """Return the error for a queue that no longer exists."""
     return SubscriptionLost(
         f"the queue {queue} was deleted, by its owner or by PulseGuardian, which deletes a queue that exceeds its limit"
     )

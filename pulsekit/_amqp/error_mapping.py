@@ -1,6 +1,6 @@
 """Map the exceptions of aio-pika, aiormq, pamqp and the operating system to those of `pulsekit.errors`.
 
-Other modules catch `FOREIGN` and call `map_error`, and name none of these exception classes.
+Other modules catch `FOREIGN` and call `map_error`. They do not name these exception classes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FOREIGN: tuple[type[Exception], ...] = (
     amqp.ChannelInvalidStateError,
     pamqp.exceptions.PAMQPException,
     OSError,  # includes TimeoutError and ConnectionError
-    StopAsyncIteration,  # of aiormq's reader, if the peer has closed the connection before a frame is awaited
+    StopAsyncIteration,  # raised by aiormq's reader if the peer closed the connection before a frame was awaited
 )
 
 # The first entry that matches is used, so subclasses precede their base classes.
@@ -82,8 +82,8 @@ def map_error(error: BaseException, doing: str, *, reconnects: bool = False) -> 
     Args:
         error: the exception of an operation on an open connection.
         doing: the operation, such as "declare exchange/me/v1/jobs".
-        reconnects: whether the caller continues on the next connection. If so, the end of a connection is never final,
-            whatever its code: another user of the connection may have caused it.
+        reconnects: whether the caller continues on the next connection. If True, a closed connection is never final,
+            because another user of the connection may have caused the close.
     """
     if isinstance(error, PulsekitError):
         return error
@@ -111,8 +111,8 @@ def map_connect_error(
     Args:
         error: the exception that was raised while the connection was opened.
         broker: the address. The message never contains its password.
-        timeout: seconds that were allowed.
-        refusal: connection.close, if the broker sent it.
+        timeout: the timeout in seconds.
+        refusal: the connection.close of the broker, or None.
         foreign: the first bytes from the server, if they are not AMQP.
     """
     text = _words(error)
@@ -133,7 +133,7 @@ def map_connect_error(
     # aiormq raises this for any answer to connection.open except open-ok.
     if isinstance(error, amqp.InvalidFrameError) and "Connection.OpenOk" in text:
         close = refusal or Close(530, "NOT_ALLOWED", (10, 40), of_connection=True)
-        if not close.final:  # starting, stopping, or too many clients
+        if not close.final:  # the broker starts or stops, or has too many clients
             return Unreachable(f"cannot connect to {broker}: it closed the connection: {close}")
         return VirtualHostRefused(
             f"{broker} has no virtual host {broker.virtual_host!r}, or {broker.user!r} may not use it; "
@@ -152,7 +152,7 @@ def _network_words(error: BaseException, broker: Broker) -> str:
         return f"its certificate is not trusted: {cause.verify_message}"
     if isinstance(cause, ssl.SSLError) and (
         alert := re.search(r"_ALERT_(\w+)", str(cause))
-    ):  # a TLS alert of the broker
+    ):  # the broker sent a TLS alert
         return f"it refused the TLS handshake ({alert[1].replace('_', ' ').lower()}): {_CLIENT_CERTIFICATE}"
     if isinstance(cause, ssl.SSLError):
         words = "the TLS handshake failed"
@@ -170,9 +170,9 @@ def _network_words(error: BaseException, broker: Broker) -> str:
 
 
 def _words(error: BaseException) -> str:
-    """Return the text of the broker or the operating system on one line.
+    """Return the error text of the broker or the operating system, on one line.
 
-    The exception and its causes get texts of one line, too, for the traceback.
+    The texts of the exception and of its causes are also changed to one line, for the traceback.
     """
     cause: BaseException | None = error
     seen = set[int]()  # the chain may be a cycle: aiormq raises one exception for several waiting coroutines

@@ -15,7 +15,8 @@ joined and written:
     method frame, header head   (8)   flags …  (varies)    … end mark   frame head, body, end mark
 
 Invariants: `start` contains the channel number and the length of the message id; `_for` is the pair for which it was
-encoded. No header frame is larger than `FRAME_MAX`. If a broker announces a lower limit, the publisher checks `size`.
+encoded. No header frame is larger than `FRAME_MAX`. If the broker has a lower limit, the publisher compares `size` with
+it.
 
 Example: `PublishHeader("exchange/me/x", "a.b", …).frames(3, b"\\x02id", b"{}", 131072, parts)` appends a method frame
 for basic.publish, a header frame for a body of 2 bytes, and one body frame `03 0003 00000002 7b7d ce`.
@@ -171,7 +172,7 @@ class PublishHeader:
             into += (FRAME.pack(BODY, channel, len(part)), part, _END)
 
     def _frame(self, channel: int, id_size: int) -> None:
-        """Encode the bytes before the body size and after the message id, for one channel and length of message id."""
+        """Encode the parts that depend on the channel and on the length of the message id."""
         self._for = (channel, id_size)
         head = _CONTENT.size - FRAME.size + len(self._before) + id_size + len(self._after)
         frame = FRAME.pack(METHOD, channel, len(self._method)) + self._method + _END
@@ -199,7 +200,7 @@ def encode_get(channel: int, queue: str) -> bytes:
 
 
 def encode_next_consumer(channel: int, queue: str, prefetch: int, *, former: str, tag: str) -> bytes:
-    """Encode basic.qos, basic.consume of a consumer with that prefetch, and basic.cancel of the former consumer.
+    """Encode basic.qos, basic.consume for a new consumer with that prefetch, and basic.cancel for the former one.
 
     The broker answers basic.qos only: the other two have the bit `nowait`.
     """
@@ -234,9 +235,9 @@ def encode_settlement(channel: int, method: bytes, delivery_tag: int, bits: int)
 
 
 def read_content(data: bytes, at: int, channel: int) -> tuple[bytes, bytes, int] | None:
-    """Return content header, body and end offset of the content at an offset.
+    """Return the header, the body and the end offset of the content at an offset.
 
-    Returns None when the content is incomplete, or its body has several frames; `IncomingContent` collects those.
+    Return None if the content is incomplete, or its body has several frames: `IncomingContent` collects such frames.
     """
     if len(data) - at < _CONTENT.size:
         return None

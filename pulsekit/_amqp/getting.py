@@ -50,8 +50,8 @@ class GetChannel(FrameChannel):
         self._queue = queue
         self._room: float = inf  # bytes of bodies that the current `get` may still return
         self._answers: list[Delivery] = []
-        self._unsettled: set[int] = set()  # delivery tags without a settlement
-        self._awaited = 0  # requests without an answer
+        self._unsettled: set[int] = set()  # tags of unsettled deliveries
+        self._awaited = 0  # the number of unanswered requests
         self._answered: asyncio.Future[None] | None = None
         link.router.connect(channel.number, self)
 
@@ -92,7 +92,7 @@ class GetChannel(FrameChannel):
         if self._closing or self.link.is_lost:
             raise ConnectionLost("the channel of this delivery is closed")
         if delivery_tag not in self._unsettled:
-            return  # the broker would close the channel after a second answer (406)
+            return  # the broker would close the channel after a second settlement (406)
         self._unsettled.remove(delivery_tag)
         method, bits = {
             Settlement.ACK: (ACK, 0),

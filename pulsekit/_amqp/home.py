@@ -28,8 +28,8 @@ os.register_at_fork(after_in_child=_forked)
 class Home:
     """The process and the event loop in which this object was made.
 
-    In another process or event loop, a connection cannot be used: its futures would wake tasks of another thread, or
-    after a fork, two processes would write to one socket.
+    A connection cannot be used in another event loop or process. Its futures would wake tasks of another thread. After
+    a fork, two processes would write to one socket.
     """
 
     __slots__ = ("_loop", "_process")
@@ -47,7 +47,7 @@ class Home:
         try:
             if asyncio.get_running_loop() is self._loop:
                 return
-        except RuntimeError:  # no event loop runs in this thread; after a fork, that of the parent does not count
+        except RuntimeError:  # no event loop runs in this thread, or the loop belongs to the parent process
             pass
         if not self.in_process:
             raise NotOpen("the connection belongs to the parent process: call pulsekit.connect() after the fork")

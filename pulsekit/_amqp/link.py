@@ -1,4 +1,4 @@
-"""One epoch of a connection: channels, liveness, connection.blocked and an orderly end."""
+"""One epoch of a connection: channels, liveness, connection.blocked and the shutdown."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ AnswerT = TypeVar("AnswerT")
 
 OPERATION_TIMEOUT = 10.0  # seconds for one answer of the broker, such as declare-ok
 CLOSE_TIMEOUT = 3.0  # seconds to wait for the answer to a close request
-_CHANNELS = 65535  # open at once, if the broker states no limit: a channel number has two bytes
-_CHECKS = 4  # for received data, in two heartbeat intervals
+_CHANNELS = 65535  # channels open at once if the broker has no limit: a channel number has two bytes
+_CHECKS = 4  # checks for received data in two heartbeat intervals
 _IGNORED: tuple[type[Exception], ...] = (*FOREIGN, PulsekitError)  # errors of requests during a shutdown
 
 
@@ -43,15 +43,15 @@ class Link:
         user: the AMQP user of the login.
         server: the properties of the broker (connection.start).
         frame_max: bytes of the largest frame (connection.tune).
-        heartbeat: the negotiated heartbeat interval in seconds. After two intervals without data the link is closed;
-            aiormq alone would wait for more than three, too long to resend messages before their deadline.
+        heartbeat: the negotiated heartbeat interval in seconds. After two intervals without data, the link is closed.
+            aiormq would wait for more than three intervals, which is too late to resend messages before their deadline.
         router: the frame router, through which our own channels receive and send frames.
         on_blocked: called with the broker's reason when the broker blocks the connection, and with None when the broker
             unblocks it.
         blocked: the broker's reason while it blocks the connection (connection.blocked), else None.
         channel_max: how many channels may be open at once (connection.tune).
         ended_by: the connection.close of the broker, once it has arrived.
-        alive_at: a recent time after which data arrived, by the clock of the event loop.
+        alive_at: a recent time, by the clock of the event loop. Data have arrived after it.
         unresponsive: True once a close request timed out. Later close requests are then skipped, until the
             broker answers another request.
     """
@@ -76,8 +76,8 @@ class Link:
         self.heartbeat: int = self._aiormq.connection_tune.heartbeat
         # From here on aiormq uses this value only as the timeout of channel.close, see `close_channel`.
         self._aiormq.connection_tune.heartbeat = 0
-        self._requests: set[asyncio.Future[None]] = set()  # of the shutdown, without an answer
-        self._silent_checks = 0  # checks without received data
+        self._requests: set[asyncio.Future[None]] = set()  # unanswered requests of the shutdown
+        self._silent_checks = 0  # consecutive checks that found no received data
         self.alive_at = self._checked_at = asyncio.get_running_loop().time()
         self._next_check = asyncio.get_running_loop().call_later(2 * self.heartbeat / _CHECKS, self._check_alive)
         self.router.connect(0, self)
@@ -85,7 +85,7 @@ class Link:
             self.router.block()
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
-        """Read connection.blocked, unblocked and close; every frame of channel 0 is passed on to aiormq."""
+        """Read connection.blocked, unblocked and close. Pass every frame of channel 0 to aiormq."""
         payload = data[start:end]
         method = payload[:4] if kind == METHOD else b""
         if method == BLOCKED:
@@ -107,8 +107,9 @@ class Link:
     def _check_alive(self) -> None:
         """Close a connection on which no data arrived for two heartbeat intervals (AMQP 0-9-1 §4.2.7).
 
-        This counts checks, not seconds: if the program blocks its event loop for a minute, data have arrived unread.
-        While the socket is not read, because a consumer accepts no more data, a loss is found when a heartbeat is sent.
+        The method counts checks, not seconds: if the program blocks its event loop for a minute, data arrive but are
+        not read. If a consumer accepts no more data, the socket is not read. A loss is then found when a heartbeat is
+        sent.
         """
         if not self.router.reading:
             self.router.keep_alive()
@@ -136,7 +137,7 @@ class Link:
 
     @property
     def lost_by(self) -> str:
-        """Why the connection was lost, or an empty text if this is unknown."""
+        """The reason for the loss of the connection, or an empty text if it is unknown."""
         return self.router.lost_by if self.ended_by is None else str(self.ended_by)
 
     async def lost(self) -> None:
@@ -146,12 +147,13 @@ class Link:
     async def channel(self, *, confirms: bool) -> aiormq.Channel:
         """Open a channel (channel.open, and confirm.select with `confirms`).
 
-        The channel is aiormq's, because aio-pika's connection keeps a reference to every channel it has opened.
+        This uses aiormq's channels, because an aio-pika connection keeps a reference to every channel that it has
+        opened.
 
         Raises:
             BrokerRefused: Raised when confirms are requested and the broker has none.
-            ConfigurationError: Raised when the connection has as many channels as the broker allows. Nothing was sent:
-                the broker would close the connection (530).
+            ConfigurationError: Raised when the connection has as many channels as the broker allows. Nothing is sent,
+                because the broker would close the connection (530).
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         if len(self._aiormq.channels) >= self.channel_max:
@@ -204,7 +206,7 @@ class Link:
         await self.close_quietly(self._closing(channel))
 
     async def close_quietly(self, request: Callable[[float], Awaitable[object]]) -> None:
-        """Send a request during shutdown; ignore errors, and wait for `CLOSE_TIMEOUT` at most.
+        """Send a request during shutdown. Ignore errors, and wait for `CLOSE_TIMEOUT` at most.
 
         If the caller is cancelled, the request continues.
 
@@ -223,7 +225,7 @@ class Link:
             try:
                 await request(CLOSE_TIMEOUT)
             except TimeoutError:
-                self.unresponsive = self.router.reading  # otherwise the answer may wait behind deliveries
+                self.unresponsive = self.router.reading  # if not reading, the answer may wait unread
             except _IGNORED as error:
                 log.debug("during shutdown: %r", error)
 
@@ -249,7 +251,7 @@ class Link:
         return close
 
     def _release(self, channel: aiormq.abc.AbstractChannel) -> None:
-        """Close a channel whose user was cancelled while it was opened."""
+        """Close a channel whose caller was cancelled while the channel was opened."""
         self._start(self._closing(channel))
 
     async def close(self) -> None:

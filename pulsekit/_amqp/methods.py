@@ -1,8 +1,8 @@
-"""The methods that name an exchange or queue, with every name that RabbitMQ accepts.
+"""The AMQP methods with the name of an exchange or queue, for every name that RabbitMQ accepts.
 
 aiormq builds these methods with pamqp, which refuses characters such as `=`, `{` and `ü`, and exchange names of more
-than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED` are those of pamqp
-without that check. `bindings.names` checks names.
+than 127 characters. RabbitMQ accepts any UTF-8 of at most 255 bytes. The classes in `_UNCHECKED` are pamqp's classes
+without this check. `bindings.names` checks names.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ async def consume(
 ) -> str:
     """Start a consumer and return its tag (basic.consume)."""
     tag = consumer_tag()
-    channel.consumers[tag] = on_delivery  # aiormq answers basic.cancel of the consumers it finds here
+    channel.consumers[tag] = on_delivery  # aiormq answers a basic.cancel only for consumers in this dictionary
     await _request(channel, commands.Basic.Consume, queue=name, consumer_tag=tag)
     return tag
 
@@ -141,7 +141,7 @@ async def _request(channel: aiormq.Channel, method: type[Frame], timeout: float 
     """
     frame = _UNCHECKED[method](**fields)
     try:
-        frame.marshal()  # if aiormq's own call raised the exception, the whole connection would end
+        frame.marshal()  # fails early: an exception in aiormq's own call would end the connection
     except (AttributeError, OverflowError, TypeError, ValueError, struct.error) as error:
         raise ConfigurationError(f"{method.name} cannot be written in AMQP: {error}") from error
     answer = channel.rpc(frame, timeout=OPERATION_TIMEOUT if timeout is None else timeout)

@@ -37,11 +37,11 @@ __all__ = ["OnOutcome", "OutgoingMessage", "OutgoingMessageT", "PublishChannel"]
 
 log = logging.getLogger("pulsekit")
 
-_MAX_LATE = 4096  # outstanding messages up to which timed-out messages are kept, see `forget`
+_MAX_LATE = 4096  # up to this number of outstanding messages, timed-out messages are kept, see `forget`
 
 
 class OutgoingMessage:
-    """An encoded message; the publisher's subclass adds its state.
+    """An encoded message. The publisher's subclass adds the publisher's state.
 
     Attributes:
         header: the encoded parts that the message shares with others.
@@ -62,7 +62,7 @@ _OutgoingMessageT_contra = TypeVar("_OutgoingMessageT_contra", bound=OutgoingMes
 
 
 class OnOutcome(Protocol[_OutgoingMessageT_contra]):
-    """A callback for the outcome of one message, with the broker's text or an empty one."""
+    """A callback for the outcome of one message, with the text of the broker, which may be empty."""
 
     def __call__(self, message: _OutgoingMessageT_contra, outcome: Outcome, detail: str = "", /) -> None: ...
 
@@ -72,7 +72,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     Attributes:
         unanswered: the messages that had no answer when the channel ended, in order.
-        forgot: whether messages without an answer were discarded, see `forget`.
+        forgot: whether unanswered messages were discarded, see `forget`.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         self._on_writable = on_writable
         self.unanswered: tuple[OutgoingMessageT, ...] = ()
         self.forgot = False
-        self._oldest = 1  # no tag below is outstanding
+        self._oldest = 1  # no tag below this one is outstanding
         self._next = 1  # the tag of the next message
         self._outstanding: dict[int, OutgoingMessageT] = {}  # by delivery tag, ascending
-        self._returned: dict[int, str] = {}  # the broker's text, by the tag of a message that it will confirm next
+        self._returned: dict[int, str] = {}  # the broker's texts, by the tags of returned messages
 
     @classmethod
     async def open(
@@ -115,7 +115,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
         Raises:
             BrokerRefused: Raised when the exchange does not exist, belongs to another user, or has another type. The
-                broker closes the channel then.
+                broker then closes the channel.
             ConnectionLost: Raised when the connection is lost, or the broker does not answer in time.
         """
         doing = f"find the exchange {name}" if passive else f"declare the exchange {name}"
@@ -126,7 +126,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
 
     @property
     def writable(self) -> bool:
-        """Whether channel and connection accept messages. Otherwise `send` would only fill the write buffer."""
+        """Whether channel and connection accept messages. If not, `send` would only fill the write buffer."""
         return not self._closing and self.flowing and self.link.router.writable
 
     def resumed(self) -> None:
@@ -160,7 +160,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         self._returned = {tag: text for tag, text in self._returned.items() if tag in self._outstanding}
 
     async def closed(self) -> PulsekitError:
-        """Wait until the channel is closed, and return the reason. Every message that was sent has its outcome then."""
+        """Wait until the channel is closed, and return the reason. By then, each sent message has its outcome."""
         reason = await self.ended("publish")
         self.link.router.disconnect(self._channel.number, self)
         self._end()
@@ -188,7 +188,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
         return True
 
     def _settle(self, tag: int, outcome: Outcome, *, multiple: bool) -> None:
-        """Report the outcome of one message, or with `multiple` of all up to the tag, where tag 0 means all."""
+        """Report the outcome of one message or, with `multiple`, of all messages up to the tag. Tag 0 means all."""
         tags: Iterable[int] = (tag,)
         if multiple:
             last = min(tag or self._next, self._next - 1)
@@ -204,7 +204,7 @@ class PublishChannel(FrameChannel, Generic[OutgoingMessageT]):
                 self._on_outcome(message, outcome)
 
     def _on_content(self, method: bytes, header: bytes, body: bytes) -> None:  # noqa: ARG002 - the body is not needed
-        """Find the returned message: basic.return has no tag, so it is the oldest with this id, key and exchange."""
+        """Find the returned message: the oldest one with its id, key and exchange, as basic.return has no tag."""
         text, at = short_string(method, 6)
         exchange, at = short_string(method, at)
         routing_key, _ = short_string(method, at)

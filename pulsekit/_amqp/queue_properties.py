@@ -1,4 +1,4 @@
-"""Read the properties of a queue over AMQP, which has no method for that.
+"""Read the properties of a queue by declarations, because AMQP has no method that returns them.
 
 Plan: declare the queue with guessed properties. If one differs, RabbitMQ closes the channel (406) and names the
 property and its current value. Correct that guess, and declare again on a new channel, until the declaration is
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 __all__ = ["QueueProperties", "delivery_limit", "read_queue_properties"]
 
-_ATTEMPTS = 30  # more than a queue has properties
+_ATTEMPTS = 30  # more than the number of properties that a queue can have
 _DIFFERENCE = re.compile(
     r"inequivalent arg '(?P<name>[^']+)' for queue .*: "
     r"received .* but current is (?:the value )?'(?P<value>.*?)'(?: of type '(?P<type>\w+)')?\Z",
     re.DOTALL,
 )
-_DEFAULT_DELIVERY_LIMIT = 20  # of RabbitMQ 4, https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+_DEFAULT_DELIVERY_LIMIT = 20  # in RabbitMQ 4, https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class QueueProperties:
 
 
 def delivery_limit(arguments: Mapping[str, Any], server: Mapping[str, Any]) -> int | None:
-    """Return how often a queue requeues a message before the broker removes the message, or None without a limit.
+    """Return how often a message is requeued before the broker removes it, or None if the queue has no limit.
 
     Args:
         arguments: the arguments of the queue.
@@ -75,7 +75,8 @@ async def read_queue_properties(link: Link, name: str) -> QueueProperties:
         NotFound: Raised when the queue does not exist.
         AccessRefused: Raised when the user may not declare a queue of this name.
         ResourceLocked: Raised when the queue is exclusive to another connection.
-        PreconditionFailed: Raised when an answer of the broker names no property, or `_ATTEMPTS` were not enough.
+        PreconditionFailed: Raised when an answer of the broker names no property, or `_ATTEMPTS` declarations were not
+            equivalent.
         NetworkError: Raised when the connection is lost, or the queue is on a node that is down.
     """
     flags: dict[str, bool] = {"durable": True, "auto_delete": False}

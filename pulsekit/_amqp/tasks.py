@@ -1,8 +1,8 @@
 """Await coroutines of aiormq so that no cancellation is lost, end tasks, and call blocking functions.
 
 On Python 3.11, `asyncio.wait_for`, which aiormq uses, can swallow a cancellation that arrives in the same iteration of
-the event loop as the result (https://github.com/python/cpython/issues/86296). `asyncio.wait` cannot. So each coroutine
-of aiormq runs in its own task, and the caller waits for this task with `asyncio.wait`.
+the event loop as the result (https://github.com/python/cpython/issues/86296). `asyncio.wait` cannot swallow it. So each
+coroutine of aiormq runs in its own task, and the caller waits for this task with `asyncio.wait`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ async def run_cancellable(
     """Return the result of a coroutine that may swallow a cancellation. A cancellation of the caller is always raised.
 
     Args:
-        coroutine: the coroutine. If the caller is cancelled, it is cancelled too, and the caller waits for its end.
-        discard: called with the result if the coroutine returned one although it was cancelled.
-        doing: what the broker should do. A warning says so if it has not answered for `_SLOW` seconds.
+        coroutine: the coroutine. If the caller is cancelled, the coroutine is cancelled too, and the caller waits for
+            its end.
+        discard: called with the result if the coroutine was cancelled, but returned a result.
+        doing: the operation, for a warning if the broker has not answered for `_SLOW` seconds.
 
     Raises:
         ConnectionResetError: Raised in place of the bare `Exception` that aiormq raises in each waiting request when
@@ -67,7 +68,7 @@ def _discard(task: asyncio.Task[T], discard: Callable[[T], object] | None) -> No
 
 
 async def end_task(task: asyncio.Task[Any]) -> None:
-    """Cancel a task and wait for its end. If the task swallows the cancellation, cancel it again; see the module."""
+    """Cancel a task and wait for its end. If the task swallows the cancellation, cancel it again."""
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_PATIENCE)
@@ -76,8 +77,8 @@ async def end_task(task: asyncio.Task[Any]) -> None:
 async def run_in_daemon(function: Callable[[], T], name: str) -> T:
     """Return the result of a blocking function, in a daemon thread. Cancelling does not stop the function.
 
-    Python joins the threads of the event loop's own executor when the program ends, which a resolver or a command that
-    does not answer would delay.
+    When the program ends, Python joins the threads of the event loop's executor. There, a resolver or a command that
+    does not answer would delay the end.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[T] = loop.create_future()

@@ -3,14 +3,14 @@
 Plan: aiormq opens the connection, logs in, opens channels, declares, sends heartbeats and closes. It obtains its
 streams from `Transport`, a public `TransportFactory` of aiormq. The protocol of that transport is a `FrameRouter`. For
 each complete frame (AMQP 0-9-1 §4.2.3: type, channel, payload size, payload, end mark) the router looks up the handler
-of the frame's channel. The handler consumes the frame, or declines it, and then the frame goes to aiormq unchanged. A
-channel without a handler belongs to aiormq entirely. Basic.publish, basic.deliver, basic.return and the confirms
+of the frame's channel. The handler consumes the frame, or declines it. A declined frame goes to aiormq unchanged. All
+frames of a channel without a handler go to aiormq. Basic.publish, basic.deliver, basic.return and the confirms
 therefore never reach aiormq, which would create a task and a future for each.
 
 Invariants:
 
 - Every byte is either consumed by one handler, or passed to aiormq once and in order.
-- `_incomplete` is the beginning of one frame; complete frames are never kept.
+- `_incomplete` is the beginning of one frame. It never contains a complete frame.
 - If data are not an AMQP frame, or a handler cannot read them, the connection is aborted at once, and `lost_by` quotes
   them. aiormq would wait for the bytes that such a frame seems to announce.
 - While only our own frames arrive, aiormq receives a heartbeat every second. It counts the frames it sees, and would
@@ -63,11 +63,11 @@ __all__ = ["FrameHandler", "FrameRouter", "LoggingFrameRouter", "Transport"]
 
 frames_log = logging.getLogger("pulsekit.frames")
 if frames_log.level == logging.NOTSET:
-    frames_log.setLevel(logging.INFO)  # a line for each frame is too much for DEBUG on "pulsekit" or the root logger
+    frames_log.setLevel(logging.INFO)  # DEBUG on "pulsekit" or the root logger does not log frames
 
 _FRAME_TYPES = frozenset({1, 2, 3, 8})  # method, header, body, heartbeat (AMQP 0-9-1 §2.3.5)
 _MAX_PAYLOAD = 1 << 24  # bytes; a larger size means that the data are not AMQP
-_QUOTED = 30  # bytes of data that are not AMQP
+_QUOTED = 30  # how many bytes of foreign data are quoted
 _HEARTBEAT_INTERVAL = 1.0  # seconds between two heartbeats to aiormq while only our own frames arrive
 
 
@@ -112,7 +112,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self._buffer_full = self._blocked = False
         self._closing: set[int] = set()  # channels for which aiormq sent channel.close, until close-ok arrives
         self._full: set[FrameHandler] = set()  # handlers that accept no more data
-        self._requests: list[FrameHandler | None] = []  # see `awaiting_answer`
+        self._requests: list[FrameHandler | None] = []  # whose answers are awaited, see `awaiting_answer`
         self._output: asyncio.Transport | None = None
         self._time = asyncio.get_running_loop().time
 
@@ -122,7 +122,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Dispatch the complete frames; see the module."""
+        """Dispatch the complete frames, see the module."""
         self.received_data = True
         if self.foreign:
             return
@@ -145,7 +145,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
             handler = self._handlers.get(channel)
             try:
                 handled_to = handler.handle_frame(kind, data, at + 7, end - 1) if handler is not None else 0
-            except (LookupError, ValueError, struct.error):  # the payload is too short for its method
+            except (LookupError, ValueError, struct.error):  # the payload is shorter than its method requires
                 self._refuse(data[at:end])
                 break
             if handled_to:
@@ -190,12 +190,12 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self.abort()
 
     def eof_received(self) -> bool | None:
-        """Keep the reason: the broker closed the connection, maybe after a connection.close."""
+        """Note that the broker closed the connection as the reason for the loss."""
         self.lost_by = self.lost_by or "the other side closed it, and gave no reason"
         return super().eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Inform the handlers at once, before any message of the lost connection is used."""
+        """Call the handlers at once, so that no message of the lost connection is used afterwards."""
         if exc is not None:
             self.lost_by = self.lost_by or printable((isinstance(exc, OSError) and exc.strerror) or str(exc))
         for handler in list(self._handlers.values()):
@@ -223,7 +223,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         """Read the socket inside the block, even if handlers accept no more data, because an answer is awaited.
 
         Args:
-            handler: the handler whose data arrive after the answer. Once it is full, the answer has arrived.
+            handler: the handler whose deliveries arrive after the answer. Once it is full, the answer has arrived.
         """
         self._requests.append(handler)
         self._set_reading()
@@ -234,7 +234,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
             self._set_reading()
 
     def keep_alive(self) -> None:
-        """Pass a heartbeat to aiormq, which would close a connection that is not read as dead."""
+        """Pass a heartbeat to aiormq, so that it does not close the connection while the socket is not read."""
         super().data_received(HEARTBEAT)
 
     def _set_reading(self) -> None:
@@ -262,7 +262,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self._resume()
 
     def block(self) -> None:
-        """Stop sending messages: the broker does not accept any (connection.blocked)."""
+        """Stop sending messages: the broker accepts no messages (connection.blocked)."""
         self._blocked = True
 
     def unblock(self) -> None:
@@ -279,7 +279,7 @@ class FrameRouter(asyncio.StreamReaderProtocol):
         self._handlers[channel] = handler
 
     def disconnect(self, channel: int, handler: FrameHandler) -> None:
-        """Pass the frames of a channel to aiormq from now on, unless another handler has its number by then."""
+        """Pass further frames of a channel to aiormq, unless another handler uses its number."""
         if self._handlers.get(channel) is handler:
             del self._handlers[channel]
         self.resume_reading(handler)
@@ -359,12 +359,12 @@ class Transport(TransportFactory):
         self.refusal: Close | None = None
         self.blocked: str | None = None
         self._context = context
-        self._name = name  # of the connection, for the log
+        self._name = name  # the name of the connection in the log
 
     def handle_frame(self, kind: int, data: bytes, start: int, end: int) -> int:
         """Read connection.close, whose code and text aiormq does not report while it opens a connection.
 
-        Do not pass connection.blocked on to aiormq: it would not finish opening the connection.
+        Do not pass connection.blocked to aiormq, because aiormq would then not finish opening the connection.
         """
         payload = data[start:end]
         method = payload[:4] if kind == METHOD else b""
@@ -383,7 +383,7 @@ class Transport(TransportFactory):
 
     async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect; called by aiormq."""
-        kwargs.pop("ssl_context_provider", None)  # we have our own context
+        kwargs.pop("ssl_context_provider", None)  # pulsekit has its own context
         host, port = url.host, url.port
         assert host is not None
         assert port is not None
