@@ -19,9 +19,9 @@ __all__ = ["SANDBOX_PASSWORD", "SANDBOX_PLATFORM", "SANDBOX_PORT", "default_sand
 
 SANDBOX_PORT = 5695  # not RabbitMQ's 5672, where a real broker may listen
 SANDBOX_PLATFORM = "pulsekit sandbox"
-SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - any password works there
+SANDBOX_PASSWORD = "sandbox"  # noqa: S105 - the sandbox accepts any password
 
-_TIMEOUT = 0.5  # seconds; enough for this machine
+_TIMEOUT = 0.5  # seconds, which is enough on loopback
 _LARGEST = 16_384  # bytes of a Connection.Start; that of the sandbox has about 500
 _METHOD = b"\x01\x00\x00"  # a method frame on channel 0
 _START = b"\x00\x0a\x00\x0a"  # class and method of Connection.Start
@@ -59,8 +59,8 @@ def find_sandbox(*, port: int = SANDBOX_PORT) -> Broker | None:
 def _server_properties(data: bytes) -> dict[str, Any] | None:
     """Return the server properties of Connection.Start, or None if the frame is incomplete (AMQP 0-9-1 §4.2.3).
 
-    A frame begins with type, channel and length, and ends with one more byte. In Connection.Start, the ids of class and
-    method and the version precede the table.
+    A frame begins with type, channel and length, and ends with one byte. In Connection.Start, the ids of class and
+    method and the protocol version precede the server properties.
 
     Raises:
         LookupError, ValueError, struct.error: Raised when the bytes are not Connection.Start.
@@ -73,5 +73,5 @@ def _server_properties(data: bytes) -> dict[str, Any] | None:
 
 
 def login_at(sandbox: Sandbox, user: str) -> Broker:
-    """Return the address and login of a user for a sandbox of this process."""
+    """Return the address and the login of a user of a sandbox in this process."""
     return replace(parse_url(sandbox.url(user)), insecure=True)

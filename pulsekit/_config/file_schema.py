@@ -1,4 +1,4 @@
-"""The schema of `config.yml` and of `pulsekit.yml`, which defines their keys: `schemas/configuration.json`.
+"""The schema `schemas/configuration.json`, which defines the keys of `config.yml` and of `pulsekit.yml`.
 
 `config.yml` may have all keys, and `pulsekit.yml` all keys except those of a login.
 """
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 __all__ = ["PROJECT_FILE", "USER_FILE", "find_problem", "login_keys", "project_keys", "read_schema", "schema_text"]
 
 PROJECT_FILE, USER_FILE = "pulsekit.yml", "config.yml"
-_ALSO_LOGIN = ("host", "port", "vhost")  # keys that users expect beside `user`
+_ALSO_LOGIN = ("host", "port", "vhost")  # keys of a login that users may write beside `user`
 
 
 @lru_cache(maxsize=2)
 def read_schema(*, user: bool) -> dict[str, Any]:
     """Return the schema of `config.yml`, or of `pulsekit.yml`. The caller must not change it.
 
-    The names of the rules are added, so that an editor completes them.
+    The names of the lint rules are added to the schema, so that an editor completes them.
     """
     from pulsekit.treeherder.rules import RULES
 
@@ -63,11 +63,11 @@ def login_keys() -> Mapping[str, Any]:
 def find_problem(document: Document, *, user: bool, quoting: bool) -> str | None:
     """Return the first violation of the schema with its position, or None if the file is valid.
 
-    Registrations are not checked: they have many forms, and their parser describes problems better.
+    Registrations are not checked here, because the parser of their many forms describes problems better.
 
     Args:
         document: the document of the file, an object.
-        user: whether it is `config.yml`.
+        user: whether the file is `config.yml`.
         quoting: whether a message may contain values and unknown keys of the file, which can be secret.
     """
     schema = read_schema(user=user)
@@ -79,7 +79,7 @@ def find_problem(document: Document, *, user: bool, quoting: bool) -> str | None
     *outer, name = problem.pointer.replace("~1", "/").replace("~0", "~").split("/")[1:]
     if problem.rule != "additionalProperties":
         message = (problem.message if quoting else f"must be {problem.allowed}").replace(" or null", "", 1)
-        if problem.rule == "enum" and problem.hint and quoting:  # without the long list of all values
+        if problem.rule == "enum" and problem.hint and quoting:  # instead of the long list of all values
             message = f"unknown value {problem.found}"
         hint = f" ({problem.hint})" if problem.hint and quoting else ""
         return f"{place}: {'.'.join((*outer, name))}: {message}{hint}"

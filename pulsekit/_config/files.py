@@ -1,7 +1,7 @@
 """The two configuration files: find them, and read them with the position of each value.
 
-The project's file is found in the current folder or in a parent. It cannot set a login or a host, so a file that is
-found in a folder above cannot collect a password. A parent's file of another user is not read, because that user could
+The project's file is found in the current folder or in a parent. It cannot set a login or a host, so a file in a parent
+cannot collect a password. If the file in a parent belongs to another user, it is not read, because that user could
 choose the exchange to publish to.
 """
 
@@ -29,7 +29,7 @@ __all__ = ["ConfigurationFile", "find_project_file", "project_file", "read_file"
 _MAX_FILE = 1024 * 1024  # bytes of a configuration file
 _REPOSITORY = (".git", ".hg", ".jj")  # entries in the root of a repository
 
-# The project's file that --config names, or None to find it.
+# The project's file of --config, or None to search for it.
 project_file: ContextVar[Path | None] = ContextVar("project_file", default=None)
 
 
@@ -61,12 +61,12 @@ class ConfigurationFile:
         return None if document is None else document.locate(f"{slash}{rest}")
 
     def beside(self, name: str) -> str:
-        """Return the path of a file that is named relative to this one."""
+        """Return the path of a file whose name is relative to the folder of this file."""
         return str(self.path.parent / name)
 
 
 def find_project_file(folder: Path) -> Path:
-    """Return `pulsekit.yml` of a folder or of its nearest parent, up to the root of the repository.
+    """Return the path of `pulsekit.yml` in a folder or its nearest parent, up to the root of the repository.
 
     If there is none, return the path in the folder itself.
     """
@@ -103,7 +103,7 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
 
     Args:
         path: the path.
-        user: whether it is the user's file, which may contain a login.
+        user: whether this is the user's file, which may contain a login.
 
     Raises:
         ConfigurationError: Raised when the file cannot be read, or violates its schema.
@@ -130,7 +130,7 @@ def read_file(path: Path, *, user: bool = False) -> ConfigurationFile:
         raise ConfigurationError(reason) from error
     if len(data) > _MAX_FILE:
         raise ConfigurationError(f"cannot read {path}: it has more than {_MAX_FILE >> 20} MiB")
-    from pulsekit._documents.document import parse_documents_of_yaml  # ruamel.yaml takes longer than most commands
+    from pulsekit._documents.document import parse_documents_of_yaml  # takes longer than most commands
 
     # A parse error quotes the text. The user's file may contain a password, and a project's file may be a link to it.
     quoting = not user and not path.is_symlink()

@@ -1,4 +1,4 @@
-"""The value of each setting and the place that decides it, for `pulsekit doctor --config`. No password is shown."""
+"""The value of each setting and where the value is from, for `pulsekit doctor --config`. No password is shown."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "find_origins"]
 
 _EMPTY = ("password", "")
-_NONE = "-"  # in the place of a user or a password that a URL does not have
+_NONE = "-"  # shown for the user or the password that a URL does not have
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A setting and the place that decides it.
+    """A setting, its value, and the place of the value.
 
     Attributes:
         setting: the key in the files, or the name of a variable or of a file.
@@ -45,7 +45,7 @@ class Origin:
         source: `option`, `environment`, `project` (pulsekit.yml), `user` (config.yml), `found` (a file, or a
             sandbox on this machine), or `default`.
         place: the option, the variable, or `file:line:column`; empty for a default.
-        unused: the places that also have a value, which is not used.
+        unused: the places whose values for this setting are not used.
     """
 
     setting: str
@@ -58,7 +58,7 @@ class Origin:
 def find_origins(
     *, url: str | None = None, exchange: str | None = None, environment: Mapping[str, str] | None = None
 ) -> tuple[Origin, ...]:
-    """Return each setting with its value and its place.
+    """Return each setting with its value and the place of the value.
 
     Args:
         url: the option `--url`.
@@ -66,7 +66,7 @@ def find_origins(
         environment: the environment. The default is `os.environ`.
 
     Raises:
-        ConfigurationError: Raised when a file cannot be read, or there is no login of the selected name.
+        ConfigurationError: Raised when a file cannot be read, or no login has the selected name.
         InvalidInput: Raised when registrations of a file cannot be read.
     """
     environment = os.environ if environment is None else environment
@@ -106,7 +106,7 @@ def _given(key: str, *places: tuple[str, str, Any]) -> list[Origin]:
 def _decided(
     setting: str, candidates: Iterable[Origin], default: Any = None, excluded: Iterable[Origin] = ()
 ) -> Origin:
-    """Return the first candidate. The places of the others, and those of `excluded`, are not used."""
+    """Return the first candidate, with the places of the other candidates and of `excluded` as unused."""
     first, *others = (*candidates, Origin(setting, default))
     value = default if first.value is None else first.value
     unused = tuple(one.place for one in (*others, *excluded) if one.place)
@@ -118,7 +118,7 @@ def _login(
 ) -> Iterator[Origin]:
     """Yield the origins of broker, user and password, and the names of logins.
 
-    The user and the password of a URL precede others. A selected login excludes all other places.
+    The user and the password of a URL precede those of other places. A selected login excludes all other places.
     """
     usual = _given("url", ("option", "--url", url))
     for name in LOGIN_VARIABLES:
@@ -163,7 +163,7 @@ def _parsed(url: str) -> Broker | None:
 
 
 def _shown(password: Origin) -> str:
-    """Return how to obtain a password. The arguments of a command can be secret."""
+    """Return the source of a password. The arguments of a command are omitted, because they can be secret."""
     if password.setting == "password_file":
         return f"content of {password.value}"
     return (

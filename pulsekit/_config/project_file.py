@@ -31,10 +31,10 @@ _SHORT = 60  # characters; a longer list is written on several lines
 def store(text: str, registrations: Mapping[Target, Registration], *, source: str) -> str:
     """Return the text of a `pulsekit.yml` with the registration of each target.
 
-    The registration of production, and that of staging if it is equal, replaces the entry of its exchange under
-    `registrations`. Each target has its exchange and destinations under `targets`, and staging also its projects if
-    they differ. If the file has no exchange or destinations, they are added. Comments and all other lines do not
-    change. The text is empty if the file does not exist; `source` is its name, for messages.
+    The registration of production replaces the entry of its exchange under `registrations`. Each target gets its
+    exchange and destinations under `targets`. If the projects of staging differ, `targets` also gets these projects. If
+    the file has no exchange or destinations, they are added. Comments and all other lines do not change. `text` is
+    empty if the file does not exist.
 
     Raises:
         ConfigurationError: Raised when the file is not a mapping, a value has a wrong type, or the file has a form that
@@ -66,7 +66,7 @@ def store(text: str, registrations: Mapping[Target, Registration], *, source: st
 
 
 def _form_of(text: str) -> Any:
-    """Return a parser and emitter with the indentation of the text."""
+    """Return a YAML parser and emitter with the indentation of the text."""
     from ruamel.yaml import YAML
 
     yaml = YAML()
@@ -86,7 +86,7 @@ def _dumped(yaml: Any, tree: Any) -> str:
 
 
 def _merged(text: str, before: str, after: str) -> str:
-    """Apply the change to the original text, because the emitter can lose spacing and the place of comments.
+    """Apply the change to the original text, because the emitter can lose spacing and move comments.
 
     `before` and `after` are the emitted texts without and with the change.
     """
@@ -107,7 +107,7 @@ def _merged(text: str, before: str, after: str) -> str:
 
 
 def _with_comments(text: str, original: str) -> str:
-    """Restore the lost lines of comments, each before its original next line."""
+    """Restore lost lines of comments, each before the line that followed it originally."""
     lines, ours = text.splitlines(), original.splitlines()
     left = Counter(line.strip() for line in lines)
     at = 0
@@ -127,7 +127,7 @@ def _with_comments(text: str, original: str) -> str:
 
 
 def _parses_to(text: str, tree: Any) -> bool:
-    """Return whether a text parses to the values of the tree. Comments at unusual places can confuse the emitter."""
+    """Return whether a text parses to the values of the tree. Some comments make the emitter write wrong values."""
     try:
         return bool(parse_yaml(text).value == json.loads(json.dumps(tree, default=str)))
     except DocumentError:
@@ -144,7 +144,7 @@ class _Piece:
 
 
 def _pieces(ours: Sequence[str], theirs: Sequence[str]) -> dict[int, _Piece]:
-    """Find the original lines for each emitted line."""
+    """Return the original lines for ranges of emitted lines."""
     bare, anew = (["".join(line.split()) for line in lines] for lines in (ours, theirs))
     pieces: dict[int, _Piece] = {}
     for kind, first, last, start, end in SequenceMatcher(None, bare, anew, autojunk=False).get_opcodes():
@@ -170,7 +170,7 @@ class _Change:
         head = main or next(iter(registrations.values()))
         targets = self._targets()
         if not self._tree.get("exchange"):
-            self._tree["exchange"] = head.exchange  # after the existing keys: the first key may have a comment above it
+            self._tree["exchange"] = head.exchange  # at the end: the first key may have a comment above it
         if not self._tree.get("destinations"):
             self._set_list(self._tree, "destinations", head.destinations)
         if main:
@@ -186,7 +186,7 @@ class _Change:
         return read_targets(self._value.get("targets"), whole, source=self._source)
 
     def _keep(self, target: Target, settings: TargetSettings, main: Registration) -> None:
-        """Write the values that a target has shared with the project, because the project's values change."""
+        """Write the project's old values to a target that used them, because the project's values change."""
         shared = [one for one in settings.registrations if one.exchange == main.exchange and one != main]
         for one in shared:
             if isinstance(one, Registration) and one.rule is Rule.DESTINATION_PROJECT and len(shared) == 1:
@@ -209,7 +209,7 @@ class _Change:
             entries[place].pop("rule", None)
             self._fill(entries[place], main, own=True)
         else:
-            entries.ca.items.pop(place, None)  # a comment below a text would move into the object
+            entries.ca.items.pop(place, None)  # otherwise, a comment below the text would move into the object
             entries[place] = self._fill(self._yaml.map(), main, own=True)
         for at in reversed(old):
             if at != place:

@@ -2,9 +2,8 @@
 
 A value comes from the first place that has it: an argument, a selected login, the environment (`PULSE_URL`,
 `PULSE_USER`, `PULSE_PASSWORD`), `pulsekit.yml`, then `$XDG_CONFIG_HOME/pulsekit/config.yml`. A selected login is one of
-`logins` in that last file, and is complete: neither the environment nor the rest of the file adds to it. The
-project file can set the exchange, but not the login or the host: a cloned repository must not be able to collect a
-password.
+`logins` in `config.yml`. It is complete: no value of the environment or of the rest of the file is added. The project
+file can set the exchange, but not the login or the host, so that a cloned repository cannot collect a password.
 """
 
 from __future__ import annotations
@@ -43,16 +42,16 @@ REGISTRATION_VARIABLES = (
     *("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_PROJECTS"),
 )
 _VARIABLES = {*LOGIN_VARIABLES, *REGISTRATION_VARIABLES}
-# Variables that change how commands work and are no setting of a file.
+# Variables that change how commands work, and that have no key in a file.
 SWITCHES = ("CI", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "PULSEKIT_NO_CACHE", "PULSEKIT_DEBUG", "NO_COLOR", "FORCE_COLOR")
 _MEANT = {"PULSE_USERNAME": "PULSE_USER", "PULSE_LOGIN": "PULSE_USER", "PULSE_PASS": "PULSE_PASSWORD"}
 _HOST = "pulse.mozilla.org"
 PULSE_URL = f"amqps://{_HOST}:5671/"  # https://wiki.mozilla.org/Auto-tools/Projects/Pulse
 
-# The login that --login selects, or None.
+# The name of the login that --login selects, or None.
 login_name: ContextVar[str | None] = ContextVar("login_name", default=None)
 
-_SCHEMA_FILES = (".yml", ".yaml", ".json")  # suffixes of a path, which is relative to the configuration file
+_SCHEMA_FILES = (".yml", ".yaml", ".json")  # suffixes of a path; the path is relative to the configuration file
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Settings:
     Attributes:
         exchange: the exchange to publish to.
         schema: the name or path of the schema for jobs.
-        destinations: the destinations of a job; it is sent once to each.
+        destinations: the destinations of a job, which is published once for each destination.
         registrations: the registrations, first those of the project, then those of its targets.
         targets: the differences for staging and production.
         lint_off: the names of disabled lint rules. The linter checks that they exist.
@@ -70,7 +69,7 @@ class Settings:
         source: the file of the project's values, for messages; empty if there is none.
         logins: the logins that can be selected, by name.
         login: the name of the selected login, or empty.
-        overridden: the variables of the environment that are set, but not used because of the selected login.
+        overridden: the variables of the environment that the selected login overrides.
     """
 
     exchange: str | None = None
@@ -121,7 +120,7 @@ class Settings:
         return tuple(dict.fromkeys(filter(None, (*named, *(one.exchange for one in self.registrations)))))
 
     def reserved(self, exchange: str) -> bool | None:
-        """Return whether the registered keys of an exchange end with the reserved word `_`; None if that is unknown."""
+        """Return whether the registered keys of an exchange end with the reserved word `_`, or None if unknown."""
         last = (
             project.rpartition(".")[2]
             for one in self.registrations
@@ -133,7 +132,7 @@ class Settings:
 
     @property
     def in_ci(self) -> bool:
-        """Return whether this is a CI machine, where a missing secret must be an error."""
+        """Whether this is a CI machine, where a missing secret must be an error."""
         return bool(self._environment.get("CI"))
 
     def at(self, target: Target | None) -> Settings:
@@ -159,10 +158,10 @@ class Settings:
         )
 
     def with_login(self, name: str) -> Settings:
-        """Return the settings with a login of the user's file in place of its other login and of the environment's.
+        """Return the settings with one of `logins`, which replaces the login of the environment and of the user's file.
 
         Raises:
-            ConfigurationError: Raised when there is no login of this name.
+            ConfigurationError: Raised when no login has this name.
         """
         if name not in self.logins:
             known = ", ".join(self.logins)
@@ -179,7 +178,7 @@ class Settings:
 
     @property
     def unknown_variables(self) -> tuple[str, ...]:
-        """One sentence for each variable `PULSE_…` that is not read, and each that is almost a name `PULSEKIT_…`."""
+        """A warning for each variable `PULSE_…` that pulsekit does not read, and for each misspelt `PULSEKIT_…`."""
         groups = (("PULSE_", _VARIABLES, "PULSE_URL"), ("PULSEKIT_", SWITCHES, ""))
         sentences = []
         for prefix, known, usual in groups:
@@ -196,12 +195,12 @@ class Settings:
         """Return the broker and the login.
 
         Args:
-            url: the URL; it overrides the configuration.
+            url: the URL, which overrides the configuration.
             insecure: allow clear text to a host that is not this machine.
 
         Raises:
-            ConfigurationError: Raised when no broker is configured, a part is missing, or the URL cannot be parsed, and
-                when there is a URL beside a selected login.
+            ConfigurationError: Raised when no broker is configured, a part is missing, the URL cannot be parsed, or
+                both a URL and a login are selected.
             InsecureConnection: Raised when the password would be sent in clear text.
         """
         if url and self.login:
@@ -254,16 +253,16 @@ def load_settings(
 ) -> Settings:
     """Read the environment and the two configuration files.
 
-    The project's file is the one of `project_file`, else `pulsekit.yml` in the folder or in the nearest parent that has
-    one, up to the root of the repository.
+    The project's file is that of `--config`, else `pulsekit.yml` in the folder or its nearest parent, up to the root of
+    the repository.
 
     Args:
         directory: the folder of `pulsekit.yml`. The default is the current folder.
         environment: the environment. The default is `os.environ`.
-        login: the name of one of `logins` in the user's file. The default is that of `login_name`, if any.
+        login: the name of one of `logins` in the user's file. The default is that of `--login`, if any.
 
     Raises:
-        ConfigurationError: Raised when a file cannot be read, or violates its schema, or has no such login.
+        ConfigurationError: Raised when a file cannot be read, violates its schema, or has no such login.
     """
     environment = {name: Secret(value) for name, value in (os.environ if environment is None else environment).items()}
     project, user = read_files(directory, environment)
@@ -277,7 +276,7 @@ def load_settings(
 
     exchange = _plain(file_of("exchange").values.get("exchange"))
     if exchange is not None and not exchange.startswith("exchange/"):
-        from pulsekit._config.targets import known_name  # few configurations have a short name
+        from pulsekit._config.targets import known_name  # imported late: few configurations have such a name
 
         exchange = known_name(exchange)
     source = file_of("registrations")
@@ -292,7 +291,7 @@ def load_settings(
     targets: Mapping[Target, TargetSettings] = {}
     source = file_of("targets")
     if source.values.get("targets") is not None:
-        from pulsekit._config.targets import TargetSettings, read_targets  # few configurations have registrations
+        from pulsekit._config.targets import TargetSettings, read_targets  # few configurations have targets
 
         whole = TargetSettings(exchange, texts("destinations"), registrations)
         targets = read_targets(source.values["targets"], whole, source=str(source.path), locate=source.locate)
@@ -322,11 +321,11 @@ def _user_schema(file: ConfigurationFile, name: str) -> str:
 
 
 def _project_schema(file: ConfigurationFile, name: str) -> str:
-    """Return the name of a shipped schema, or the path of a file in the folder of `pulsekit.yml` or below.
+    """Return the name of a shipped schema, or the path of a file below the folder of `pulsekit.yml`.
 
     Raises:
-        ConfigurationError: Raised when the path leads elsewhere, also through a link, or to a pipe or a device. Another
-            developer's project could otherwise make a command read a private file, or wait for ever.
+        ConfigurationError: Raised when the path leads out of the folder, also by a link, or to a pipe or a device.
+            Otherwise, another developer's project could make a command read a private file, or wait forever.
     """
     from pulsekit.schemas.schema import schema_names
 
@@ -335,7 +334,7 @@ def _project_schema(file: ConfigurationFile, name: str) -> str:
     path, folder = Path(file.beside(name)), file.path.parent.resolve()
     try:
         inside = path.resolve().is_relative_to(folder) and (path.is_file() or not os.path.lexists(path))
-    except (OSError, ValueError, RuntimeError):  # a zero byte; before Python 3.13 also links in a circle
+    except (OSError, ValueError, RuntimeError):  # a zero byte, or links in a circle before Python 3.13
         inside = False
     if not inside:
         raise ConfigurationError(
@@ -354,11 +353,11 @@ def _configured_password(login: Mapping[str, str]) -> str | None:
             return Path(path).expanduser().read_text(encoding="utf-8").rstrip("\r\n")
         except OSError as error:
             reason = error.strerror or type(error).__name__
-        except (RuntimeError, ValueError) as error:  # no home; or not UTF-8: this error would show the password
+        except (RuntimeError, ValueError) as error:  # no home, or not UTF-8; its text shows the password
             reason = type(error).__name__
         raise ConfigurationError(f"cannot read password_file {path}: {reason}")
     if command := login.get("password_command"):
-        import shlex  # only a password command needs it
+        import shlex  # only a password command needs shlex
         import subprocess
 
         try:

@@ -1,7 +1,7 @@
 """Staging and production: the exchange, destinations and projects of each, from `targets` of `pulsekit.yml`.
 
-Each Treeherder instance has a separate registration: of the same exchange with other destinations or projects, or of
-another exchange (`docs/submitting_data.md` of Treeherder).
+Each Treeherder instance has a separate registration (`docs/submitting_data.md` of Treeherder). The registrations may
+differ in exchange, destinations and projects.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ class TargetSettings:
     Attributes:
         exchange: the exchange to publish to.
         destinations: the destinations of a job.
-        registrations: one with the projects of the target, or those of the project for this exchange.
+        registrations: the registration with the projects of the target, or the project's registrations of this
+            exchange.
     """
 
     exchange: str | None = None
@@ -36,10 +37,10 @@ class TargetSettings:
 
 
 def known_name(exchange: str) -> str:
-    """Return the full name of a known exchange with this short name. A command that uses any other name checks it."""
+    """Return the full name of a known exchange with this short name. Any other name is returned unchecked."""
     if exchange.startswith("exchange/"):
         return exchange
-    from pulsekit.catalogue import find_exchange  # few configurations have a short name
+    from pulsekit.catalogue import find_exchange  # imported late: few configurations have a short name
 
     found = find_exchange(exchange)
     return exchange if found is None else found.name
@@ -52,7 +53,7 @@ def read_targets(
     source: str,
     locate: Callable[[str], tuple[int, int] | None] = lambda _: None,
 ) -> dict[Target, TargetSettings]:
-    """Read the object under `targets`, which fits the schema of the file.
+    """Read the object under `targets`, which is already validated by the schema of the file.
 
     Args:
         value: the object, or None.

@@ -1,4 +1,4 @@
-"""The two files a project starts with: `pulsekit.yml`, and a valid job with a comment for each field."""
+"""Templates of the first two files of a project: `pulsekit.yml`, and a valid job with a comment for each field."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["SCHEMA_FILE", "job_text", "project_text"]
 # Texts that YAML reads unchanged without quotes; not, for example, `yes` or `1`.
 _PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off)\Z)[A-Za-z_][\w/._-]*\Z", re.IGNORECASE | re.ASCII)
 
-# The schema of pulsekit.yml, beside it: a relative address is true for all users of a repository, with every editor.
+# The schema of pulsekit.yml, in the same folder: a relative path is valid for all users of a repository.
 SCHEMA_FILE = "pulsekit.schema.json"
 
 _REPOSITORY = re.compile(r"[\w-]{1,50}\Z")  # `origin.project` of the job schema
@@ -155,7 +155,7 @@ def job_text(project: str, owner: str, *, task: UUID, now: datetime) -> str:
         now: the time of its completion, with its zone.
 
     Raises:
-        ConfigurationError: Raised when Treeherder cannot have a project of this name.
+        ConfigurationError: Raised when no project of Treeherder can have this name.
     """
     scheduled, started = now - timedelta(minutes=20), now - timedelta(minutes=15)
     return _JOB.format(
