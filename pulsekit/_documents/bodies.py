@@ -1,8 +1,8 @@
 """Read the body of a message that names an encoding or a compression, as kombu does.
 
-The steps of kombu and its AMQP client: text is decoded by the property `content_encoding` if Python has an encoding of
-this name; then the body is decompressed by the header `compression`; then it is decoded by the content type. Only
-`application/json`, exactly, has a JSON decoder that is enabled: a body of any other type reaches Treeherder as text.
+The steps of kombu and its AMQP client: decode the bytes by the property `content_encoding`, if Python has an encoding
+of this name; decompress the body by the header `compression`; decode the body by the content type. Only the exact type
+`application/json` has an enabled JSON decoder. A body of any other type reaches Treeherder as text.
 Source: `amqp/abstract_channel.py` of py-amqp; `kombu/message.py`, `compression.py` and `serialization.py` of kombu.
 """
 
@@ -20,10 +20,10 @@ from pulsekit.errors import DocumentError, InvalidInput
 __all__ = ["JSON_TYPE", "BodyTooLarge", "UnreadableBody", "decode_described", "read_body"]
 
 JSON_TYPE = "application/json"
-_MOST = 64 * 1024 * 1024  # bytes of a body after decompression; RabbitMQ 4 accepts 16 MiB before
+_MOST = 64 * 1024 * 1024  # bytes of a body after decompression; RabbitMQ 4 accepts messages of 16 MiB
 
-# For each name of a compression, the module and its decompressor. A module is imported when a body needs it. Under the
-# name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
+# For each name of a compression, a module and its function that decompresses. A module is imported when a body needs
+# it. Under the name gzip, kombu reads zlib's format (RFC 1950), not that of gzip files.
 _METHODS = {
     **dict.fromkeys(("application/x-gzip", "gzip", "zlib"), ("zlib", "decompressobj")),
     **dict.fromkeys(("application/x-bz2", "bzip2", "bzip"), ("bz2", "BZ2Decompressor")),
@@ -32,24 +32,24 @@ _METHODS = {
 
 
 class UnreadableBody(InvalidInput):
-    """Raised when `content_encoding` or `compression` does not fit the body."""
+    """Raised when a body cannot be decoded by its `content_encoding` or `compression`."""
 
 
 class BodyTooLarge(InvalidInput):
-    """Raised when a compressed body is larger than `_MOST` bytes, so that it is not read."""
+    """Raised when a body has more than `_MOST` bytes after decompression. The body is not read."""
 
 
 def read_body(body: bytes, content_encoding: str | None = None, compression: Any = None) -> Any:
     """Return the payload of a body of the content type `application/json`.
 
     Raises:
-        UnreadableBody: Raised when the encoding or the compression does not fit the body.
+        UnreadableBody: Raised when the body cannot be decoded by its encoding or compression.
         BodyTooLarge: Raised when the decompressed body is too large.
         DocumentError: Raised when the body is not JSON.
     """
     text: bytes | str = body
     if content_encoding and content_encoding.lower() not in {"utf-8", "utf8"}:
-        with suppress(Exception):  # py-amqp ignores a failure, and codecs raise any exception
+        with suppress(Exception):  # py-amqp ignores a failure; codecs can raise any exception
             text = body.decode(content_encoding)
     if compression:
         if isinstance(text, str):
@@ -65,7 +65,7 @@ def read_body(body: bytes, content_encoding: str | None = None, compression: Any
 
 
 def decode_described(body: bytes, content_encoding: str | None, compression: Any) -> Any:
-    """Return the payload of a body: as UTF-8 JSON, or else by the encoding and compression of its message.
+    """Return the payload of a body: as UTF-8 JSON or, if that fails, by the encoding and compression of its message.
 
     Raises:
         DocumentError: Raised when the body is not JSON.

@@ -1,7 +1,7 @@
 """Read JSON, NDJSON and YAML strictly into plain values, and find the position of each value in the text.
 
-`json_reader` reads JSON, `yaml_reader` YAML. This module chooses between them, and has their shared parts. Positions
-in JSON are computed on request. No function here opens a file.
+`json_reader` reads JSON, `yaml_reader` YAML. This module selects the reader, and has the parts that both share.
+Positions in JSON are computed on request. No function here opens a file.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ __all__ = [
     "parse_yaml",
 ]
 
-MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: far above any message, far below the memory of a CI machine
+MAX_LINE = 16 * 1024 * 1024  # bytes of one NDJSON line: more than any message, and less than the memory of a CI machine
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One value that was parsed from text, with the position of each part of it.
+    """A value that was parsed from text, with the position of each of its parts.
 
     Attributes:
         value: the value: dict, list, str, int, float, bool or None.
         source: the file name, or `<stdin>`.
-        index: the number, from 0, among the documents of its source.
+        index: the number of the document in its source, from 0.
     """
 
     value: JSON
@@ -55,8 +55,8 @@ class Document:
     def locate(self, pointer: str) -> tuple[int, int] | None:
         """Return line and column (from 1, in characters) of the value at a JSON pointer (RFC 6901).
 
-        If the value does not exist, return the position of the nearest value around it. If the text is not a pointer,
-        return None.
+        If the value does not exist, return the position of the nearest value that encloses the pointer. If the text is
+        not a pointer, return None.
         """
         tokens = pointer_tokens(pointer)
         return None if tokens is None else self._locate([*self._base, *tokens])
@@ -70,7 +70,8 @@ class Document:
 
         Raises:
             KeyError, IndexError: Raised when the member does not exist.
-            TypeError: Raised when the value is a number, a boolean or None, or the key of a list is a name.
+            TypeError: Raised when the value is a number, a boolean or None, or the value is a list and the key is a
+                name.
         """
         value: Any = self.value
         return Document(value[key], self.source, self.index, self._locate, (*self._base, str(key)))
@@ -78,7 +79,8 @@ class Document:
     def changed(self, value: JSON, made: Callable[[Sequence[str]], bool]) -> Document:
         """Return the document with another value.
 
-        `made` returns whether the value at the tokens of a pointer is not from the text, so that it has no position.
+        `made` gets the tokens of a pointer, and returns whether the value there has no position because it is not from
+        the text.
         """
         base, locate = len(self._base), self._locate
 
@@ -98,7 +100,7 @@ def parse_json(text: str | bytes, *, source: str = "", first_line: int = 1, inde
         index: the number of the document in its file, from 0.
 
     Raises:
-        DocumentError: Raised when the text is not JSON, not UTF-8, nested too deeply, has a key twice, or has an
+        DocumentError: Raised when the text is not JSON, not UTF-8, is nested too deeply, or has a duplicate key or an
             integer that is too long.
     """
     value, places = read_json(_decode(text, source, first_line), source=source, first_line=first_line)
@@ -111,10 +113,10 @@ def parse_yaml(text: str | bytes, *, source: str = "", shared: bool = False) -> 
     Args:
         text: the text; bytes are UTF-8.
         source: the file name, for errors.
-        shared: allow anchors, aliases and merge keys, and read words as PyYAML does.
+        shared: allow anchors, aliases and merge keys, and read words such as `yes` as PyYAML does.
 
     Raises:
-        DocumentError: Raised when the text is not such YAML, or has not exactly one document.
+        DocumentError: Raised when the text is not such YAML, or does not have exactly one document.
     """
     documents = _parse_yaml_stream(_decode(text, source), source, shared=shared)
     if not documents:
@@ -138,10 +140,10 @@ def parse_documents_of_yaml(text: str | bytes, *, source: str = "") -> list[Docu
 def parse_documents(text: str | bytes, *, source: str = "") -> list[Document]:
     """Parse the complete content of a file or a pipe: one value, a list of values, NDJSON, or YAML.
 
-    The suffix of `source` decides (`.json`, `.ndjson`, `.jsonl`, `.yml`, `.yaml`), else the text: a text that begins
-    with a brace or a bracket is JSON, any other text is YAML. JSON with a complete value on its first line and further
-    lines is NDJSON. A list at the top gives one document for each element, with positions in the complete text. A blank
-    text gives none.
+    The suffix of `source` decides the format (`.json`, `.ndjson`, `.jsonl`, `.yml`, `.yaml`). With another suffix, a
+    text that begins with a brace or a bracket is JSON, and any other text is YAML. If the first line is a complete
+    value and more lines follow, JSON is read as NDJSON. A list at the top gives one document for each element, with
+    positions in the complete text. A blank text gives no document.
 
     Raises:
         DocumentError: Raised when a part of the text cannot be parsed. No document is returned.
@@ -184,7 +186,7 @@ def iter_ndjson(lines: Iterable[bytes | str], *, source: str = "", max_line: int
             raise DocumentError(reason, source=source, line=number)
         return parse_json(line, source=source, first_line=number, index=index)
 
-    # map, unlike a generator, survives the exception of one line.
+    # Unlike a generator, map continues after the exception of one line.
     return map(parse, enumerate((number, line) for number, line in enumerate(lines, 1) if line.strip()))
 
 
@@ -222,7 +224,7 @@ def _is_ndjson(text: str) -> bool:
 
 
 def _parse_yaml_stream(text: str, source: str, *, shared: bool = False) -> list[Document]:
-    from pulsekit._documents.yaml_reader import read_yaml  # importing ruamel.yaml takes 30 ms
+    from pulsekit._documents.yaml_reader import read_yaml  # imported late: ruamel.yaml takes 30 ms
 
     found = read_yaml(text, source=source, shared=shared)
     return [Document(value, source, index, place.locate) for index, (value, place) in enumerate(found)]

@@ -1,7 +1,7 @@
-"""The limit of the nesting of a document. It is the same for JSON and YAML, every Python, and any depth of the stack.
+"""The limit of the nesting of a document. It is the same for JSON and YAML, in every version of Python.
 
-Python 3.11 reads about a thousand levels, less the current depth of its stack, and later versions many thousands. The
-limit is far below all of them. A job of Treeherder has ten levels.
+Python 3.11 reads about a thousand levels, minus the current depth of the stack. Later versions read many thousands. The
+limit is lower than all of these. A job of Treeherder has ten levels.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def is_deeper(value: Any, levels: int) -> bool:
         layer = [
             inner
             for one in layer
-            if isinstance(one, _CONTAINERS)  # a constant: `dict | list` is created in each iteration
+            if isinstance(one, _CONTAINERS)  # a constant: `dict | list` would create an object each time
             for inner in (one.values() if isinstance(one, dict) else one)
         ]
         if not layer:

@@ -1,8 +1,8 @@
 """Decode and encode the JSON of message bodies: fast, and with the results of Python's `json`.
 
-orjson is used where both agree. Where they differ, the standard library decides, because kombu and Treeherder use it:
-orjson writes NaN as null, reads integers beyond 64 bits as floats, and refuses lone surrogates, NaN and numbers beyond
-a float.
+orjson is used if it gives the same result as `json`. Otherwise `json` is used, because kombu and Treeherder use it. The
+differences: orjson writes NaN as null, reads integers of more than 64 bits as floats, and refuses lone surrogates, NaN
+and numbers larger than any float.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["ONLY_JSON", "decode_body", "encode_payload", "exact_payload", "load_
 # Types that orjson would write as text, although JSON cannot represent them: the standard library refuses them.
 ONLY_JSON = orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
-# A body without any of these has no number that JSON cannot write again.
+# Without one of these, each number of a body can be written as JSON again.
 _ODD_NUMBER = re.compile(rb"NaN|Infinity|[eE]\+?\d{3}")
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
@@ -43,7 +43,7 @@ def decode_body(body: bytes) -> Any:
             return load_json(body)
         except ValueError:
             pass
-    from pulsekit._documents.document import parse_json  # finds the position of the error
+    from pulsekit._documents.document import parse_json  # only parse_json finds the position of the error
 
     return parse_json(body, source="body").value
 
@@ -58,8 +58,8 @@ def load_json(text: bytes) -> Any:
         if not _may_have_long_number(text):
             return orjson.loads(text)
     except orjson.JSONDecodeError:
-        pass  # the other reader accepts more, or has a better message
-    # As text: from bytes, json.loads also accepts UTF-16, UTF-32 and surrogates, which consumers do not expect.
+        pass  # json.loads accepts more, or has a better message
+    # Decoded here, because json.loads would also accept bytes in UTF-16 or UTF-32, which consumers do not expect.
     return json.loads(text.removeprefix(BOM_UTF8).decode())
 
 
@@ -82,12 +82,13 @@ def encode_payload(payload: Any) -> bytes:
     """Encode a payload as UTF-8 JSON.
 
     Raises:
-        InvalidMessage: Raised when JSON cannot represent the payload: NaN, infinity, a set, a loop, too deep.
+        InvalidMessage: Raised when JSON cannot represent the payload: it has NaN, infinity, a set or a loop, or is too
+            deep.
     """
     try:
         body = orjson.dumps(payload, option=ONLY_JSON)
     except (orjson.JSONEncodeError, RecursionError):
-        pass  # the other writer accepts more, or has a better message
+        pass  # json.dumps accepts more, or has a better message
     else:
         if b"null" not in body and not is_deeper_text(body):  # orjson writes NaN as null
             return body
@@ -99,7 +100,7 @@ def encode_payload(payload: Any) -> bytes:
         raise InvalidMessage(f"the payload cannot be written as JSON: {error}") from error
     try:
         body = text.encode()
-    except UnicodeEncodeError:  # lone surrogates, which JSON has only as escapes
+    except UnicodeEncodeError:  # lone surrogates, which can only be written as escapes
         body = json.dumps(payload, allow_nan=False, separators=(",", ":")).encode()
     if is_deeper_text(body):
         raise InvalidMessage(_TOO_DEEP)
@@ -107,9 +108,9 @@ def encode_payload(payload: Any) -> bytes:
 
 
 def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
-    """Return a problem if JSON cannot represent a payload, such as one with NaN, which Python's reader accepts.
+    """Return a problem if JSON cannot represent a payload, for example because Python's reader accepted NaN.
 
-    If `body` is given, from which the payload was read, most payloads need not be encoded.
+    With `body`, the text from which the payload was read, most payloads need not be encoded.
     """
     if body is not None and not _ODD_NUMBER.search(body):
         return ()
@@ -121,8 +122,8 @@ def unwritable(payload: Any, body: bytes | None = None) -> tuple[Problem, ...]:
 
 
 def exact_payload(content: Any) -> Any:
-    """Return the payload for a publisher. A string is encoded here, because it may be JSON text.
+    """Return the payload for a publisher. If it is a string, encode it as JSON.
 
-    A publisher refuses JSON text from a program, which probably encoded its payload already.
+    Otherwise, a publisher would refuse a string that contains JSON, because the caller may have encoded the payload.
     """
     return encode_payload(content) if isinstance(content, str) else content

@@ -1,6 +1,6 @@
-"""Texts for messages: values in short form, numbers with nouns, and suggestions for misspelt words.
+"""Parts of messages: values in short form, numbers with nouns, and suggestions for misspelt words.
 
-All results have a limited length: a value may have megabytes, a thousand levels and ten thousand errors.
+All results have a limited length, because a value may have megabytes, a thousand levels and ten thousand errors.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def brief(value: Any, limit: int = 80) -> str:
     if isinstance(value, str):
         value = value[: limit + 1]
     text = ""
-    # iterencode need not encode the complete value first, but takes longer to begin: with `encode` for plain values, a
-    # sixth of the time of an invalid job is saved.
+    # iterencode stops at the limit, but takes longer to start. So `encode` is used for plain values, which saves a
+    # sixth of the time of an invalid job.
     is_plain = isinstance(value, str | int | float)
     for part in [_ENCODER.encode(value)] if is_plain else _ENCODER.iterencode(value):
         text += part
@@ -47,7 +47,7 @@ def described(value: Any) -> str:
 
 
 def either(words: Sequence[str], limit: int = 20) -> str:
-    """Join alternatives: `a, b or c`. Above `limit`, return only the number of the others."""
+    """Join alternatives: `a, b or c`. If there are more than `limit`, end with the number of the others."""
     if not words:
         return "nothing"
     if len(words) > limit:
@@ -62,7 +62,7 @@ def counted(number: float, noun: str) -> str:
 
 
 def how_to_match(pattern: str, text: str) -> str:
-    """Return a hint how to change a text so that it matches a pattern, or an empty text."""
+    """Return how to change a text so that it matches a pattern, or an empty text."""
     if re.search(pattern, text.strip()):
         return "remove the space or line break around it"
     if re.search(pattern, text.lower()):
@@ -75,16 +75,16 @@ def how_to_match(pattern: str, text: str) -> str:
 
 
 class Guesses:
-    """A source of guesses for misspelt words, with a maximum number: a guess needs up to a millisecond."""
+    """A source of guesses for misspelt words. Their number is limited, because a guess takes up to a millisecond."""
 
     def __init__(self, limit: int = 100) -> None:
         self._left = limit
 
     def nearest(self, word: Any, choices: Iterable[Any]) -> str | None:
-        """Return the choice that is nearest to the word, or None if none is near."""
+        """Return the choice that is most similar to the word, or None if no choice is similar."""
         if not isinstance(word, str) or len(word) > 100 or self._left == 0:
             return None
-        from difflib import get_close_matches  # rarely needed
+        from difflib import get_close_matches  # imported late: rarely needed
 
         self._left -= 1
         words = [choice for choice in choices if isinstance(choice, str) and len(choice) <= 100][:1000]

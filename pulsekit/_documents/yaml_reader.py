@@ -1,22 +1,22 @@
 """Read YAML 1.2 strictly, into values that JSON can represent.
 
 ruamel.yaml parses the text into events; its constructors are not used. `_Builder` makes values from the events by the
-core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. It refuses, each with its position: tags,
-anchors, aliases, merge keys, duplicate keys, keys that are not text, infinities and NaN, other versions of YAML.
+core schema (YAML 1.2.2 §10.3.2), so timestamps, `yes` and `on` are text. It refuses tags, anchors, aliases, merge keys,
+duplicate keys, keys that are not text, infinities, NaN, and other versions of YAML. The error has the position.
 
 `read_yaml(…, shared=True)` reads YAML as PyYAML does: with anchors, aliases and merge keys, and with `yes` and `on` as
-booleans. Words on which YAML 1.1 and 1.2 differ otherwise, such as 012 and dates, are refused. An alias counts as all
-values that it stands for, so the limit of values also excludes a text whose aliases multiply.
+booleans. Other words that YAML 1.1 and 1.2 read differently, such as 012 and dates, are refused. An alias counts as all
+values of its anchor, so the limit of values also refuses a text whose aliases multiply.
 
-The plan: a stack has every open mapping and sequence, the innermost last, each with the positions of its members. A
-scalar goes to the innermost container; in a mapping, first as a key, then as its value. For
+The plan: a stack has every open mapping and sequence with the positions of its members. The innermost is last. A scalar
+is added to the innermost container: in a mapping, first as a key, then as the value of this key. Example:
 
     a: [1]      the events  mapping, scalar a, sequence, scalar 1, end, end
                 the stack   {}       {} key a  {} []     {} [1]    {}   empty
 
-The invariants: `_Open.key` is set exactly while a mapping waits for a value, and a container is attached to its parent
-when it opens, so its end needs no action. Depth, size and the number of values are limited before the parser gets slow:
-its time is quadratic in the depth.
+The invariants: `_Open.key` is set exactly while a mapping waits for a value, and a container is added to its parent
+when it opens, so its end needs no action. Depth, size and the number of values are limited, because the time of the
+parser is quadratic in the depth.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 __all__ = ["MAX_SIZE", "MAX_VALUES", "Place", "read_yaml"]
 
 MAX_SIZE = 1024 * 1024  # characters; the parser reads about 500,000 per second of prose or jobs
-MAX_VALUES = 50_000  # keys and values; it reads about 40,000 per second, and a job has a hundred
+MAX_VALUES = 50_000  # keys and values; the parser reads about 40,000 per second, and a job has a hundred
 MAX_TAG = 1024  # characters; the time of the parser is quadratic in the length of a tag
 
 _MERGE = "\0<<"  # the key of a mapping while it waits for the value of a merge key; a YAML text has no zero byte
@@ -62,7 +62,7 @@ _WORDS: dict[str, bool | None] = {
 }
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
-# Of YAML 1.1, as PyYAML reads it: further booleans, and texts that are numbers or times in one version only.
+# YAML 1.1 as PyYAML reads it: further booleans, and texts that are numbers or times only in 1.1 or only in 1.2.
 _WORDS_OF_1_1 = {
     word: value
     for lower, value in (("yes", True), ("on", True), ("no", False), ("off", False))
@@ -85,7 +85,7 @@ class Place:
     members: dict[str, Place] = field(default_factory=dict)
 
     def locate(self, tokens: Sequence[str]) -> tuple[int, int]:
-        """Return line and column of the value at the path, or of the nearest existing value around it."""
+        """Return line and column of the value at the path, or of the nearest existing value that encloses the path."""
         place = self
         for token in tokens:
             if token not in place.members:
@@ -102,7 +102,7 @@ class _Open:
     place: Place
     key: str | None = None
     anchor: str | None = None
-    left: int = 0  # the number of values that the limit allowed when it opened
+    left: int = 0  # how many more values the limit allowed when this container opened
     merged: list[_Anchored] = field(default_factory=list)
 
 
@@ -121,10 +121,11 @@ def read_yaml(text: str, *, source: str = "", shared: bool = False) -> list[tupl
     Args:
         text: the text.
         source: the file name, for errors.
-        shared: allow anchors, and read words as PyYAML does. An alias gives the same object as its anchor.
+        shared: allow anchors, and read words such as `yes` as PyYAML does. An alias gives the same object as its
+            anchor.
 
     Raises:
-        DocumentError: Raised when a part of the text is refused. It has line and column of this part.
+        DocumentError: Raised when a part of the text is refused. The error has line and column of this part.
     """
     if len(text) > MAX_SIZE:
         raise DocumentError(
@@ -150,7 +151,7 @@ def read_yaml(text: str, *, source: str = "", shared: bool = False) -> list[tupl
             column=mark.column + 1 if mark else None,
         ) from None
     except (YAMLError, ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
-        # The parser does not check everything, such as an escape beyond U+10FFFF.
+        # Raised for what the parser does not check, such as an escape beyond U+10FFFF.
         raise DocumentError(f"this is not YAML: {error}", source=source) from error
 
 
@@ -222,7 +223,7 @@ class _Builder:
             where = "contains itself" if event.anchor in self._anchors else "has no anchor before it"
             self._refuse(mark, f"the alias *{event.anchor} {where}")
         self._count(mark, found.size)
-        parent = self._stack[-1]  # an alias is never the root, because its anchor is before it
+        parent = self._stack[-1]  # an alias is never the root, because its anchor precedes it
         if parent.key == _MERGE:
             if not isinstance(found.value, dict):
                 self._refuse(mark, "a merge key ('<<') needs an object, or a list of objects")
@@ -237,7 +238,7 @@ class _Builder:
         parent = self._stack[-1] if self._stack else None
         if isinstance(closed.value, dict):
             own = dict(closed.value)
-            for one in reversed(closed.merged):  # of several, the first decides, and before all the mapping itself
+            for one in reversed(closed.merged):  # the mapping itself takes precedence, then the first merged object
                 closed.value.update(cast("dict[str, JSON]", one.value))
                 closed.place.members = one.place.members | closed.place.members
             closed.value.update(own)
@@ -245,7 +246,7 @@ class _Builder:
             self._merge(parent, closed)
 
     def _merge(self, parent: _Open, closed: _Open) -> None:
-        """Note the objects of a merge key whose value is written in place: an object, or a list of objects."""
+        """Note the objects of a merge key whose value is not an alias: an object, or a list of objects."""
         parent.key = None
         for number, value in enumerate(closed.value if isinstance(closed.value, list) else [closed.value]):
             place = closed.place.members[str(number)] if isinstance(closed.value, list) else closed.place
@@ -290,7 +291,7 @@ class _Builder:
         elif parent.key == _MERGE:
             if not isinstance(value, dict | list):
                 self._refuse(event.start_mark, "a merge key ('<<') needs an object, or a list of objects")
-            # `_close` merges it when it is complete.
+            # `_close` merges the object when it is complete.
         else:
             parent.place.members[parent.key] = place
             parent.value[parent.key] = value

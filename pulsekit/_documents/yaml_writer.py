@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 __all__ = ["yaml_text"]
 
-# Do not fold texts, because the screen wraps them, and keep the order of members.
+# Keep the order of members. Do not fold texts, because the screen wraps them.
 _STYLE = {"default_flow_style": False, "sort_base_mapping_type_on_output": False, "width": 100_000}
 
 
