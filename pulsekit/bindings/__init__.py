@@ -1,4 +1,4 @@
-"""Names, routing keys, patterns, registrations, and the bindings that they expand to. No I/O.
+"""Names, routing keys, patterns, registrations and their bindings. No I/O.
 
 registration = Registration("exchange/me/v1/jobs", ["treeherder"], ["autoland._"])
 [binding.pattern for binding in registration.expand()]       # ["treeherder.autoland._"]

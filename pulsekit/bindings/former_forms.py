@@ -1,6 +1,6 @@
-"""Forms of registrations around other text: settings in Python, files of variables, and code in Markdown.
+"""Registrations inside other text: settings in Python, files of variables, and code in Markdown.
 
-Each function returns plain text or values that `parsing` reads, with the lines in their places.
+Each function returns plain text or values for `parsing`, and keeps the line numbers.
 Source: the history of `treeherder/config/settings.py` and `treeherder/services/pulse/` of Treeherder.
 """
 
@@ -30,7 +30,7 @@ __all__ = [
     "variables",
 ]
 
-# What only a module has: another statement, an assignment with a type, or one of the result of a call.
+# What only a module has: another statement, an assignment with a type, or an assignment of the result of a call.
 _SETTINGS = re.compile(
     r"^(?:import|from|class|def|if) "
     r"|^[ \t]*[A-Z][A-Z0-9_]*(?:[ \t]*:[ \t]*[A-Za-z_][\w.\[\], ]*=|[ \t]*=[ \t]*[A-Za-z_][\w.]*\()",
@@ -42,10 +42,10 @@ THREE_VARIABLES = ("PULSE_JOB_EXCHANGES", "PULSE_JOB_DESTINATIONS", "PULSE_JOB_P
 ONE_VARIABLE = ("PULSE_DATA_INGESTION_SOURCES", "PULSE_JOB_SOURCES")
 _VARIABLE = re.compile(r"(?:export[ \t]+)?([A-Za-z_]\w*)[ \t]*=[ \t]*(.*)")
 _LITERALS = "texts, lists and dicts"
-_MOST_PYTHON = 1 << 19  # characters; a syntax tree of them needs seconds
+_MOST_PYTHON = 1 << 19  # characters; parsing more takes seconds
 _FENCE = re.compile(r"[ \t]*(```+|~~~+)")
 _INDENTED = re.compile(r" {4}|\t")
-# The first line, without comments, of a text that is read as a whole: JSON, Python, YAML, a string or a variable.
+# The first line that is not a comment, in a text that is JSON, Python, YAML, a string or a variable as a whole.
 _DATA = re.compile(
     r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:[\[({'\"]|-|exchange/|[rub]{1,2}['\"]|(?:export[ \t]+)?[\w.-]+[ \t]*[:=])"
 )
@@ -62,21 +62,21 @@ def is_settings(text: str) -> bool:
 def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) -> list[tuple[Any, int]]:
     """Return the lists of registrations in a settings module, in order, each with its line. Nothing is executed.
 
-    Such a list is the value of an assignment, a term of its sum, or an argument of a call in it, such as the `default`
-    of `env.json`. A value that mentions an exchange and is not a literal causes a warning, and so does each other term
-    of a sum with such a list.
+    Such a list is the value of an assignment, a term of a sum, or an argument of a call, such as the `default` of
+    `env.json`. If a value mentions an exchange and is not a literal, a warning is logged. If a term of a sum is such a
+    list, a warning is logged for each other term.
 
     Raises:
         DocumentError: Raised when the text is not Python, or has no list of registrations.
     """
-    import ast  # slow to import, and few texts are Python
+    import ast  # imported late: few texts are Python
     import warnings
 
     if len(text) > _MOST_PYTHON:
         raise DocumentError(f"more than {_MOST_PYTHON:,} characters of Python: write JSON instead", source=source)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # for example, of an unknown escape in a string
+            warnings.simplefilter("ignore")  # such as the warning about an unknown escape in a string
             module = ast.parse(text)
     except SyntaxError as error:
         reason = f"this is not Python: {error.msg}"
@@ -115,7 +115,7 @@ def read_settings(text: str, *, source: str, on_warning: Callable[[str], None]) 
 
 
 def check_keys(tree: ast.AST, source: str, first_line: int) -> None:
-    """Check that no dict of Python code has a key twice: Python drops the first of both.
+    """Check that no dict of Python code has a key twice. Python would drop the first value.
 
     Raises:
         DocumentError: Raised when a key occurs twice.
@@ -137,12 +137,12 @@ def missing_comma(first: str, second: str, place: str) -> str:
 
 
 def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
-    """Yield two texts of Python code, as written, without a comma between them, and the line of the first.
+    """Yield each pair of texts in Python code without a comma between them, and the line of the first text.
 
-    Python joins such texts. The code need not be complete.
+    The texts are returned as written. Python joins such texts. The code need not be complete.
     """
     import io
-    import tokenize  # slow to import, and few texts are Python
+    import tokenize  # imported late: few texts are Python
 
     neutral = (tokenize.NL, tokenize.COMMENT, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
     last: tokenize.TokenInfo | None = None
@@ -153,15 +153,15 @@ def find_joined_texts(text: str) -> Iterator[tuple[str, str, int]]:
             if last is not None and last.type == token.type == tokenize.STRING:
                 yield last.string, token.string, last.start[0]
             last = token
-    except (tokenize.TokenError, SyntaxError):  # the end of an incomplete text
+    except (tokenize.TokenError, SyntaxError):  # the code is incomplete
         return
 
 
 def variables(text: str) -> dict[str, tuple[str, int]]:
     """Return the variables with registrations from lines `NAME=VALUE`, each with its value and line.
 
-    Return nothing if a line is different, or if the only line has JSON, which can continue on further lines. Other
-    variables are ignored.
+    Other variables are ignored. Return an empty dict if a line has another form, or if the only line has JSON, which
+    can continue on the next lines.
     """
     found: dict[str, tuple[str, int]] = {}
     others = 0
@@ -176,7 +176,7 @@ def variables(text: str) -> dict[str, tuple[str, int]]:
 
 
 def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
-    """Return the registrations of the three variables of 2018, or None if the keys are others.
+    """Return the registrations of the three variables of 2018, or None if there are other keys.
 
     Every exchange is bound with every combination of destinations and projects.
 
@@ -195,21 +195,21 @@ def from_variables(values: dict[str, Any]) -> list[dict[str, Any]] | None:
 
 
 def find_variable(text: str) -> tuple[str, int] | None:
-    """Return a variable with registrations that is within another text, such as a script, and its line; else None."""
+    """Return a variable with registrations inside another text, such as a script, and its line, or None."""
     match = _NAMES.search(text)
     if match is None:
         return None
     is_first = re.fullmatch(r"\s*(?:#[^\n]*\n\s*)*(?:export[ \t]+)?[{\"']*", text[: match.start()])
-    if is_first and not re.match(r"=([\"'])[\[{].*\1[ \t]+[^\s#]", text[match.end() :]):  # a command behind the value
+    if is_first and not re.match(r"=([\"'])[\[{].*\1[ \t]+[^\s#]", text[match.end() :]):  # a command follows the value
         return None
     return match[1], text.count("\n", 0, match.start()) + 1
 
 
 def code_blocks(text: str) -> list[str]:
-    """Return the blocks of code in Markdown that mention an exchange, each with empty lines up to its place.
+    """Return the blocks of code in Markdown that mention an exchange. Empty lines precede each, for its line number.
 
     A block is fenced, or indented after an empty line (CommonMark §4.4, §4.5). A block that begins with other words,
-    such as a command, is ignored. A text without a fence is Markdown if it begins neither with data nor with Python.
+    such as a command, is ignored. A text without a fence is read as Markdown unless it begins with data or Python.
     """
     lines = text.split("\n")
     if not any(map(_FENCE.match, lines)) and (_DATA.match(text) or is_settings(text)):

@@ -1,7 +1,7 @@
-"""Count the messages that would start or stop arriving when bindings change, in memory for the bindings only.
+"""Count the messages that would start or stop arriving when bindings change. Messages are not stored.
 
-A queue receives a message once, however many of its bindings match: a message starts to arrive if a new binding matches
-and no old one does.
+A queue receives a message once, even if several of its bindings match. So a message starts to arrive if a new binding
+matches it and no old binding does.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class BindingCount:
         binding: the binding.
         change: `added`, `removed` or `kept`.
         takes: the number of messages that the binding matches.
-        moves: the number of these messages that would start to arrive if the binding is added, or stop if it is
-            removed, because no other binding matches them before or after the change.
-        examples: the first few different routing keys of the messages that move; for a kept binding, of those it
-            matches.
+        moves: the number of these messages that would start or stop arriving with this binding, because no other
+            binding matches them before or after the change.
+        examples: the first few routing keys of the messages that start or stop arriving. For a kept binding: of the
+            messages that it matches.
     """
 
     binding: Binding
@@ -48,12 +48,12 @@ class BindingImpact:
     """A comparison, message by message, of what arrives before and after a change of bindings.
 
     Attributes:
-        counts: one for each binding: first the removed, then the added, then the kept ones.
+        counts: one for each binding. The order is removed, added, kept.
         messages: the number of messages counted.
         starts: the number of messages that would start to arrive.
-        stops: the number that would stop arriving.
-        stays: the number that arrive before and after the change.
-        misses: the number that arrive neither before nor after.
+        stops: the number of messages that would stop arriving.
+        stays: the number of messages that arrive before and after the change.
+        misses: the number of messages that arrive neither before nor after the change.
     """
 
     def __init__(self, old: Iterable[Binding], new: Iterable[Binding]) -> None:
@@ -80,7 +80,7 @@ class BindingImpact:
         self.misses += kinds <= {""}
 
     def _count(self, table: BindingTable[int], keys: tuple[str, ...]) -> str:
-        """Count a message for the bindings of one exchange, and return its change, empty if none matches."""
+        """Count a message for the bindings of one exchange. Return its change, empty if no binding matches."""
         numbers = table.matches(keys[0])
         for key in keys[1:]:
             numbers += table.matches(key)

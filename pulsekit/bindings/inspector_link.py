@@ -1,13 +1,13 @@
-"""Links to Pulse Inspector, Taskcluster's page that shows messages of Pulse: the link has the bindings.
+"""Links to Pulse Inspector, Taskcluster's page that shows messages of Pulse. A link contains the bindings.
 
-Three generations exist, percent-encoded or not:
+There are three forms, percent-encoded or not:
 
     …/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][pattern]=treeherder.%23
     …/pulse-messages?bindings[0][exchange]=exchange/me/v1/jobs&bindings[0][routingKeyPattern]=treeherder.%23
     https://tools.taskcluster.net/pulse-inspector/#!((exchange:exchange/me/v1/jobs,routingKeyPattern:treeherder.%23))
 
 The last one is Rison (https://github.com/Nanonid/rison). Source: `ui/src/views/PulseMessages/index.jsx` of Taskcluster,
-and the page of the same name of the former taskcluster-tools.
+and the page of the same name in the former taskcluster-tools.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class InspectorLink:
 
     Attributes:
         bindings: the bindings in their order, without duplicates.
-        page: the page without its bindings, to write another link.
-        virtual_host: the virtual host of the page's instance of Taskcluster, or None for an unknown instance.
+        page: the address of the page without bindings, from which another link can be made.
+        virtual_host: the virtual host of the Taskcluster instance of the page, or None for an unknown instance.
     """
 
     bindings: tuple[Binding, ...]
@@ -57,19 +57,18 @@ class InspectorLink:
 
 
 def is_link(text: str) -> bool:
-    """Return whether a text is a link and not the name of an exchange."""
+    """Return whether a text is a link, rather than the name of an exchange."""
     return text.lower().startswith(("http://", "https://", "?bindings"))
 
 
 def read_link(link: str) -> InspectorLink:
-    """Return the bindings of a link, and its instance. A missing pattern is `#`, as on the page.
+    """Return the bindings and the virtual host of a link. A missing pattern means `#`, as on the page.
 
-    A `#` that is not encoded belongs to its pattern, although a browser would end the address there. The page is not
-    fetched.
+    A `#` that is not encoded is read as a part of the pattern. The page is not fetched.
 
     Raises:
-        ConfigurationError: Raised when the link has no binding, an invalid binding, or an unknown part, which the
-            message names.
+        ConfigurationError: Raised when the link has no binding, an invalid binding, or an unknown part. The message
+            names the part.
     """
     address, rison, written = link.partition("#!")
     if rison and "?" not in address:

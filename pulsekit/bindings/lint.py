@@ -1,4 +1,4 @@
-"""Find mistakes in bindings before they are bound: bindings that can never match, or that other bindings cover."""
+"""Find mistakes in bindings before a queue is bound: bindings that can never match, or that other bindings cover."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["BindingFinding", "KeyLayouts", "Severity", "fewest_words", "lint"]
 
 _JOB_WORDS = 3  # <destination>.<project>._, as in the documentation and from `publish`
 _SHORT_JOB_WORDS = 2  # <project>.<destination> of 2015
-# The fewest words of a key, by the owner of an exchange whose messages are no jobs: `route.<route>` in CC of
-# Taskcluster, and the name of a repository in hgpushes.
+# The smallest number of words of a key, by the owner of exchanges whose messages are not jobs. Taskcluster's CC keys
+# are `route.<route>`, and the keys of hgpushes are names of repositories.
 _OTHER_WORDS = {"taskcluster": 2, "hgpushes": 1}
-_REPOSITORY = re.compile(r"[\w-]*\Z")  # `origin.project` in the job schema; empty for a binding, which has no project
+_REPOSITORY = re.compile(r"[\w-]*\Z")  # `origin.project` in the job schema; empty for a `Binding`, which has no project
 
 
 class Severity(StrEnum):
@@ -65,18 +65,18 @@ class BindingFinding:
 
 
 class KeyLayouts(Protocol):
-    """The fields of routing keys, by exchange; `pulsekit.catalogue.KnownLayouts` has those of known exchanges."""
+    """The fields of routing keys, by exchange. `pulsekit.catalogue.KnownLayouts` has the fields of known exchanges."""
 
     def has(self, exchange: str) -> bool:
         """Return whether the fields of an exchange are known."""
 
     def mismatch(self, exchange: str, pattern: str) -> tuple[str, str] | None:
-        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one."""
+        """Return why a pattern can match no key of an exchange, and a hint. Return None if it can match a key."""
 
 
 @dataclass(slots=True)
 class _Place:
-    """The number of occurrences of a binding, the fewest words of the keys to match, and its project."""
+    """The number of occurrences of a binding, the smallest number of words of its keys, and its project."""
 
     times: int
     least: int
@@ -90,13 +90,13 @@ def lint(
     least: Mapping[str, int] | None = None,
     layouts: KeyLayouts | None = None,
 ) -> dict[Binding, tuple[BindingFinding, ...]]:
-    """Return the findings of each binding, the worst first. The bindings are in the order of expansion.
+    """Return the findings of each binding, with the most severe first. The bindings are in the order of expansion.
 
     Args:
         registrations: the registrations before their expansion, which removes duplicates.
-        least: the number of words of the shortest key, by exchange; the empty name stands for every exchange. By
-            default, and for other exchanges, keys have the form of a job's key: `<destination>.<project>._`.
-        layouts: the fields of keys. A pattern for one of its exchanges is compared with them, field by field.
+        least: the number of words of the shortest key, by exchange. The empty name means every exchange. For an
+            exchange without a number, keys have the form of a job's key, `<destination>.<project>._`.
+        layouts: the fields of keys. A pattern for one of these exchanges is compared with them, field by field.
     """
     places = _places(registrations, least or {})
     tables: dict[str, BindingTable[str]] = {}
@@ -121,7 +121,7 @@ def lint(
 
 
 def fewest_words(messages: Iterable[RoutedMessage]) -> dict[str, int]:
-    """Return the number of words of the shortest key of each exchange, CC included, for `lint`."""
+    """Return the number of words of the shortest key of each exchange, for `lint`. CC keys count too."""
     fewest: dict[str, int] = {}
     for message in messages:
         for key in message.keys:
@@ -153,9 +153,9 @@ def _least(one: Registration | Binding) -> int:
 
 
 def _shadow(binding: Binding, table: BindingTable[str], order: Mapping[Binding, int]) -> str | None:
-    """Return the widest other pattern that covers this one.
+    """Return the widest other pattern that covers the pattern of the binding.
 
-    Of two patterns that match the same keys, the first is wider.
+    If two patterns match the same keys, the first counts as wider.
     """
     widest: str | None = None
     for other in table.matches(sample_key(binding.pattern)):
@@ -177,7 +177,7 @@ def _too_short(pattern: str, place: _Place) -> BindingFinding | None:
         keys = "every key given" if place.given else "every key"
         message = f"can never match: it has {words}, and {keys} has {place.least} or more"
         return BindingFinding("too-short", Severity.WRONG, message)
-    # The third word is a convention of Treeherder's documentation, which a publisher need not follow.
+    # The third word is a convention of Treeherder's documentation. A publisher need not follow it.
     message = f"matches only keys of {words}, and the usual key of a job has three, <destination>.<project>._"
     hint = ""
     if most == _JOB_WORDS - 1:

@@ -1,8 +1,8 @@
-"""Topic patterns: match one with a routing key, and explain the result (AMQP 0-9-1 §3.1.3.3).
+"""Match a topic pattern with a routing key, and explain the result (AMQP 0-9-1 §3.1.3.3).
 
-A key and a pattern are words between dots. In a pattern `*` matches exactly one word, `#` zero or more, any other word
-itself. Words may be empty: `a..b` has three. The empty key has no words, as in RabbitMQ's rabbit_exchange_type_topic,
-so `*` does not match it.
+A key and a pattern are words between dots. In a pattern, `*` matches exactly one word, `#` matches zero or more words,
+and any other word matches itself. Words may be empty: `a..b` has three words. The empty key has no words, as in
+RabbitMQ's rabbit_exchange_type_topic, so `*` does not match it.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ def topic_matches(pattern: str, key: str) -> bool:
     """Return whether a topic exchange would route the key to a queue bound with the pattern.
 
     Two positions, `at` in the pattern and `here` in the key, advance together. At a `#`, the pattern advances alone; if
-    a later word does not match, the walk resumes after the last `#`, which matches one word more than before.
-    Backtracking to the last `#` is enough: it can match anything an earlier one could. So the steps are at most words
-    of the pattern times words of the key. For `a.#.c` and `a.x.c`: a matches, `#` matches nothing, c is not x, so `#`
-    matches x, and c matches.
+    a later word does not match, matching resumes after the last `#`, which then matches one more word. Backtracking to
+    the last `#` is enough: it can match anything an earlier one could. So the steps are at most words of the pattern
+    times words of the key. For `a.#.c` and `a.x.c`: a matches, `#` matches nothing, c is not x, so `#` matches x, and c
+    matches.
     """
     wants, has = words_of(pattern), words_of(key)
     at, here, end, size = 0, 0, len(wants), len(has)
@@ -94,10 +94,11 @@ class Explanation:
     Attributes:
         matched: the result of `topic_matches`.
         reason: the explanation, on one line.
-        words: each pattern word with the key words it matched; without a match, those of the furthest attempt.
-        word: the number, from 1, of the first key word that did not match; None if the key matched.
-        wanted: the pattern word at this place; None if the pattern has ended.
-        found: the key word at this place; None if the key has ended.
+        words: each pattern word with the key words that it matched. If the key did not match, those of the furthest
+            attempt.
+        word: the number, from 1, of the first key word that did not match. None if the key matched.
+        wanted: the pattern word at this place. None after the end of the pattern.
+        found: the key word at this place. None after the end of the key.
     """
 
     matched: bool
@@ -112,12 +113,12 @@ class Explanation:
 
 
 def explain_match(pattern: str, key: str) -> Explanation:
-    """Match word by word and return the reason.
+    """Return why the pattern matches the key, or the first word that does not match.
 
-    `_attempts` computes all states that matching can reach: a state (2, 3) means that two words of the pattern have
-    matched three words of the key. The key matches if the state at both ends is reached. Otherwise the reason describes
-    the attempt that used most of the pattern. Of several, it prefers one that stops at a word that differs only in
-    case, spaces or dashes, then one that would align the two ends.
+    `_attempts` computes all states that matching can reach: state (2, 3) means that two words of the pattern have
+    matched three words of the key. The key matches if the state at both ends is reached. Otherwise, the reason
+    describes the attempt that used most words of the pattern. If there are several, an attempt that stops at a word
+    that differs only in case, spaces or dashes is preferred, and then an attempt for which the two ends align.
     """
     wants, has = words_of(pattern), words_of(key)
     came_from = _attempts(wants, has)
@@ -151,11 +152,11 @@ def _fault(text: str) -> str:
 
 # explain
 
-_State = tuple[int, int]  # the number of used words of the pattern and of the key
+_State = tuple[int, int]  # the numbers of words used, of the pattern and of the key
 
 
 def _attempts(wants: Sequence[str], has: Sequence[str]) -> dict[_State, _State | None]:
-    """Map each state that can be reached to one of its predecessors, for `_alignment`."""
+    """Return each state that can be reached, with one of its predecessors for `_alignment`."""
     came_from: dict[_State, _State | None] = {(0, 0): None}
     for at, want in enumerate(wants):
         for here in range(len(has) + 1):
@@ -166,7 +167,7 @@ def _attempts(wants: Sequence[str], has: Sequence[str]) -> dict[_State, _State |
                 came_from.setdefault((at + 1, here), state)
                 for further in range(here, len(has)):
                     came_from.setdefault((at + 1, further + 1), state)
-                break  # a later start of this `#` reaches nothing new
+                break  # continuing this `#` from here reaches no new state
             if here < len(has) and want in ("*", has[here]):
                 came_from.setdefault((at + 1, here + 1), state)
     return came_from

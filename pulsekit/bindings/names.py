@@ -1,7 +1,7 @@
 """Names of exchanges, queues and users on Pulse, and their owners.
 
-A Pulse user owns the names `exchange/<user>/…` and `queue/<user>/…`. Other names cannot exist on Pulse, so they are
-refused before anything is sent.
+A Pulse user owns the names `exchange/<user>/…` and `queue/<user>/…`. Other names cannot exist on Pulse, so pulsekit
+refuses them before anything is sent.
 Source: `pulseguardian/management.py` and `pulseguardian/model/pulse_user.py` of PulseGuardian.
 """
 
@@ -27,7 +27,7 @@ _MAX_BYTES = 255  # a short string, AMQP 0-9-1 §4.2.5.3
 
 
 def check_user(user: str) -> str:
-    """Return the user name if PulseGuardian could have created it.
+    """Return the user name if PulseGuardian allows it.
 
     Raises:
         InvalidName: Raised when the name does not begin with a letter, or has a character other than letters, digits,
@@ -83,13 +83,13 @@ def queue_name(user: str, name: str) -> str:
 
 
 def owner(name: str) -> str | None:
-    """Return the user in the name of an exchange or a queue, or None if the name has none."""
+    """Return the user in the name of an exchange or a queue, or None if the name contains no user."""
     parts = name.split("/", 2)
     return parts[1] if len(parts) == 3 and parts[0] in {"exchange", "queue"} else None
 
 
 def joined_name(name: str) -> str:
-    """Return why a name looks like several names, or an empty text.
+    """Return the reason why a name looks like several names, or an empty text.
 
     Such a name has a comma, a semicolon or white space. A broker permits these characters in exchanges, keys and
     patterns, but no known name has one of them.
@@ -121,7 +121,7 @@ def _check(kind: str, name: str, user: str | None) -> str:
 
 
 def _suggest(kind: str, name: str, user: str | None) -> str | None:
-    """Return the probably intended name, if the prefix is missing, incomplete or misspelt."""
+    """Return the name that was probably meant, if the prefix is missing, incomplete or misspelt."""
     owner_, rest = user, [part for part in name.split("/") if part]
     if rest and rest[0].lower().rstrip("s") in {"exchange", "queue", "exchnage", "excahnge"}:
         del rest[0]
@@ -131,6 +131,6 @@ def _suggest(kind: str, name: str, user: str | None) -> str | None:
         del rest[0]
     elif len(rest) > 2 and (not user or _VERSION.match(rest[1])) and _USER.match(rest[0]):
         owner_ = rest.pop(0)
-    if not rest or re.search(r"[\s\"'<>{}\[\]]", name):  # other text, in the place of a name
+    if not rest or re.search(r"[\s\"'<>{}\[\]]", name):  # not a name
         return None
     return f"{kind}/{owner_ or '<user>'}/{'/'.join(rest)}"

@@ -1,4 +1,4 @@
-"""Read all forms of registrations as plain values with their positions. `registration` interprets the values.
+"""Read all forms of registrations as plain values with positions. `registration` interprets the values.
 
 Source: `treeherder/services/pulse/` and its history.
 """
@@ -34,17 +34,17 @@ PROPERTIES = ("exchange", "destinations", "projects", "rule")
 EXAMPLE = '{"exchange": "exchange/me/v1/jobs", "destinations": ["treeherder"], "projects": ["mozilla-inbound._"]}'
 
 _ASSIGNMENT = r"(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:export[ \t]+)?[A-Za-z_]\w*[ \t]*=(?!=)"
-_MAX_LITERAL = 1 << 18  # characters; a syntax tree needs some hundred times the memory of its text
-_MAX_NESTING = 8  # of lists and keys around a registration
+_MAX_LITERAL = 1 << 18  # characters; a syntax tree needs a few hundred times the memory of its text
+_MAX_NESTING = 8  # levels of lists and keys around a registration
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A value in the place of a registration, valid or not.
+    """A value where a registration is expected. It may be invalid.
 
     Attributes:
-        value: a text, an object, or a value that cannot be expanded.
-        place: its position for messages, such as `jobs.yml:3:1: registration 2: `.
+        value: a text or an object, or another value, which is invalid.
+        place: the beginning of messages about it, such as `jobs.yml:3:1: registration 2: `.
         place_of: returns the position of the value at a JSON pointer within this value.
     """
 
@@ -54,10 +54,11 @@ class Entry:
 
 
 def read_entries(text: str | bytes | Document, *, source: str, on_warning: Callable[[str], None]) -> Iterator[Entry]:
-    """Yield the values in the places of registrations, in order. See `registration.read_registrations` for the forms.
+    """Yield the values where registrations are expected, in order. See `registration.read_registrations` for the forms.
 
     Raises:
-        DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
+        DocumentError: Raised when the text has none of these forms. The error is from the form that could be parsed
+            furthest.
         InvalidRegistration: Raised when the text is empty.
     """
     if not isinstance(text, str | bytes):
@@ -128,7 +129,7 @@ def _unquoted(text: str) -> str:
 
 
 def _parse(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> Document | _Parsed:
-    """Parse a value as JSON, Python or YAML. If none succeeds, raise the error of the one that parsed furthest."""
+    """Parse a value as JSON, Python or YAML. If all fail, raise the error of the form that could be parsed furthest."""
     from pulsekit._documents.document import parse_json, parse_yaml  # slow to import, and only registrations need it
 
     attempts: list[Callable[[], Document | _Parsed]] = [lambda: parse_yaml("\n" * (line - 1) + text, source=source)]
@@ -144,15 +145,15 @@ def _parse(text: str, source: str, line: int, on_warning: Callable[[str], None])
             return attempt()
         except DocumentError as error:
             errors.append(error)
-    errors = errors[:2]  # a text that begins with a bracket is probably not meant as YAML
-    if "use double quotes" in str(errors[0]):  # and one with other quotes is meant as Python
+    errors = errors[:2]  # a text that begins with a bracket is probably not YAML
+    if "use double quotes" in str(errors[0]):  # a text with single quotes is probably Python
         raise errors[1]
     raise max(errors, key=lambda error: (error.line or 0, error.column or 0))
 
 
 def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str], None]) -> _Parsed:
-    """Parse Python literals, one or several with commas between them, as in the documentation."""
-    import ast  # only for texts that are not JSON
+    """Parse one Python literal, or several with commas between them, as in Treeherder's documentation."""
+    import ast  # imported late: few texts are Python
     import warnings
 
     text = text.rstrip()
@@ -161,12 +162,12 @@ def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str],
         raise DocumentError(reason, source=source, line=line)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # for example, of an unknown escape in a string
+            warnings.simplefilter("ignore")  # such as the warning about an unknown escape in a string
             tree = ast.parse(f"[{text}\n]", mode="eval")
             value = ast.literal_eval(tree)
     except SyntaxError as error:
         at, column, words = error.lineno or 1, error.offset, error.msg
-        if at > text.count("\n") + 1:  # the bracket that is added above
+        if at > text.count("\n") + 1:  # the error is at the bracket that is added above
             at, column = text.count("\n") + 1, len(text) - text.rfind("\n")
             words = "a bracket, brace or quote is never closed"
         for first, second, number in find_joined_texts(text):
@@ -186,7 +187,7 @@ def _parse_python(text: str, source: str, line: int, on_warning: Callable[[str],
 def _items(
     document: Document | _Parsed, value: Any, pointer: str, on_warning: Callable[[str], None]
 ) -> Iterator[Entry]:
-    """Yield the values in the places of registrations. The pointer is the position in the document."""
+    """Yield the values where registrations are expected. The pointer is the position in the document."""
     if isinstance(value, list | tuple) and pointer.count("/") < _MAX_NESTING:
         for at, item in enumerate(value):
             yield from _items(document, item, f"{pointer}/{at}", on_warning)
@@ -194,7 +195,7 @@ def _items(
         yield from _items(document, registrations, pointer, on_warning)
     elif isinstance(value, dict) and (key := _wrapper(value)) is not None:
         yield from _items(document, value[key], f"{pointer}/{key}", on_warning)
-    elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value inside YAML
+    elif isinstance(value, str) and value.lstrip().startswith(("[", "{")):  # the variable's value, as a YAML text
         yield from read_entries(value, source=f"{document.source}, in the quoted text", on_warning=on_warning)
     else:
         number = next((f"registration {int(token) + 1}: " for token in pointer.split("/") if token.isdecimal()), "")

@@ -1,6 +1,7 @@
-"""Registrations, and the bindings that they expand to. `parsing` reads all forms of them.
+"""Registrations, and the bindings that they expand to. `parsing` reads the forms of registrations.
 
-A publisher registers an exchange with destinations and projects; Treeherder binds its queue once for every combination.
+A publisher registers an exchange with destinations and projects. Treeherder binds its queue to the exchange once for
+every combination of them.
 Source: `docs/submitting_data.md` of Treeherder, and the history of `treeherder/services/pulse/`.
 """
 
@@ -29,7 +30,7 @@ __all__ = ["Binding", "BindingDiff", "Registration", "Rule", "diff", "expand", "
 _SEPARATOR = re.compile(r"[\s,;]+(?=exchange/)")
 _EXCHANGE = re.compile(r"exchange/[a-zA-Z][\w.-]*/[\w/-]+")
 _COMMENT = re.compile(r"(?:^|(?<=\s))#.*")
-_MAX_BINDINGS = 100_000  # of one registration; a broker is slow with far fewer on one queue
+_MAX_BINDINGS = 100_000  # bindings of one registration; far fewer on one queue already slow down a broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,8 @@ class Registration:
         rule: how a destination and a project form a pattern. `any.project` uses no destinations.
 
     Raises:
-        InvalidRegistration: Raised when the registration cannot be expanded. The message names the part and a
-            correction.
+        InvalidRegistration: Raised when the registration cannot be expanded. The message names the part, and how to
+            correct it.
     """
 
     exchange: str
@@ -142,9 +143,9 @@ class BindingDiff:
     In 2018, a deployment compared `project` with `#.project` when it pruned bindings, and unbound all of them.
 
     Attributes:
-        added: bindings that only the new ones have, in their order.
-        removed: bindings that only the old ones have, in their order.
-        kept: bindings that both have, in the order of the new ones.
+        added: bindings that are only in `new`, in the order of `new`.
+        removed: bindings that are only in `old`, in the order of `old`.
+        kept: bindings that are in both, in the order of `new`.
     """
 
     added: tuple[Binding, ...]
@@ -153,7 +154,7 @@ class BindingDiff:
 
 
 def expand(registrations: Iterable[Registration | Binding]) -> tuple[Binding, ...]:
-    """Return the bindings of all registrations in order, without duplicates. A `Binding` is returned as it is."""
+    """Return the bindings of all registrations in order, without duplicates. A `Binding` expands to itself."""
     bindings: dict[Binding, None] = {}
     for registration in registrations:
         bindings.update(dict.fromkeys([registration] if isinstance(registration, Binding) else registration.expand()))
@@ -179,26 +180,31 @@ def read_registrations(
 ) -> tuple[Registration | Binding, ...]:
     """Read registrations in any form that configurations use.
 
-    The forms are: YAML or JSON, one object or a list, alone or under a key `registrations`, `sources` or an upper-case
-    key; the block of Treeherder's documentation, which is Python, alone, as an assignment, in a settings module or in a
-    block of code in Markdown; the value of `PULSE_DATA_INGESTION_SOURCES`, with or without `export`; the variables
-    `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018; strings `exchange.key:key`: one, a
-    list, one per line, or several with commas.
+    The forms are:
+
+    - YAML or JSON: one object or a list, at the top or under a key `registrations`, `sources` or an upper-case key.
+    - Python, as in Treeherder's documentation: alone, as an assignment, in a settings module, or in a block of code in
+      Markdown.
+    - The value of `PULSE_DATA_INGESTION_SOURCES`, with or without `export`.
+    - The variables `PULSE_JOB_EXCHANGES`, `PULSE_JOB_DESTINATIONS` and `PULSE_JOB_PROJECTS` of 2018.
+    - Strings `exchange.key:key`: one, a list, one per line, or several with commas.
 
     Such strings, `EXCHANGE:PATTERN`, and objects with `exchange` and `pattern` or `routing_keys` are bindings. An
     object with `projects` but without `destinations` is a form of 2018 and means the rule `any.project`. An object with
-    `name` in the place of `exchange` is a form of 2015 and means the rule `project.destination`.
+    `name` instead of `exchange` is a form of 2015 and means the rule `project.destination`.
 
     Args:
-        text: the text; bytes are UTF-8. Or a value that is parsed already.
+        text: the text, in UTF-8 if it is bytes; or a `Document`.
         source: the name of the source, for messages.
         on_warning: called with each warning: a missing comma between two Python texts, a name that looks like several,
             an exchange in the text without a registration that was read. By default, warnings are logged.
         full_name: a function that returns the full name of an exchange, which may be a short name.
 
     Raises:
-        DocumentError: Raised when the text has none of these forms. The error is that of the form that parsed furthest.
-        InvalidRegistration: Raised when a registration has an unknown property, lacks one, or has one of a wrong type.
+        DocumentError: Raised when the text has none of these forms. The error is from the form that could be parsed
+            furthest.
+        InvalidRegistration: Raised when a registration has an unknown property, lacks a property, or has a property of
+            a wrong type.
     """
     on_warning = on_warning or (lambda text: logging.getLogger("pulsekit").warning("%s", text))
     found: list[Registration | Binding] = []
@@ -227,9 +233,9 @@ def read_registrations(
 
 
 def joined_names(one: Registration | Binding) -> Iterator[tuple[str, str]]:
-    """Yield a JSON pointer and a warning for each name that looks like several names.
+    """Yield a JSON pointer and a warning for each name that looks like several names joined.
 
-    For example, a dash is missing in a YAML list. The pointer leads to the name in the registration.
+    For example, a dash is missing in a YAML list. The pointer is the position of the name in the registration.
     """
     names = [("/exchange", one.exchange)]
     if isinstance(one, Binding):
@@ -243,7 +249,7 @@ def joined_names(one: Registration | Binding) -> Iterator[tuple[str, str]]:
 
 
 def _unread(text: str, known: set[str]) -> Iterator[tuple[str, int]]:
-    """Yield each exchange in a text, comments excepted, that is not known, and its first line."""
+    """Yield each exchange in a text that is not in `known`, and its first line. Comments are ignored."""
     seen = {match[0] for name in known for match in _EXCHANGE.finditer(name)}
     for number, line in enumerate(text.split("\n"), 1):
         for match in _EXCHANGE.finditer(_COMMENT.sub("", line)):
@@ -265,7 +271,7 @@ def _read_entry(value: Any, full_name: Callable[[str], str]) -> list[Registratio
         keys = _listed("routing_keys", value["routing_keys"])
         return [Binding(_text("exchange", value["exchange"]), key) for key in keys]
     implied = Rule.DESTINATION_PROJECT if "destinations" in value else Rule.ANY_PROJECT
-    if "name" in value and "exchange" not in value:  # 2015
+    if "name" in value and "exchange" not in value:  # the form of 2015
         implied = Rule.PROJECT_DESTINATION
         value = {"exchange" if name == "name" else name: part for name, part in value.items()}
     if "taskId" in value:
@@ -284,7 +290,7 @@ def _read_entry(value: Any, full_name: Callable[[str], str]) -> list[Registratio
 def _from_string(text: str, full_name: Callable[[str], str]) -> list[Registration | Binding]:
     """Parse strings with commas, semicolons or spaces between them, see `_from_one`.
 
-    Such a character inside a key does not precede `exchange/`.
+    If one of these characters does not precede `exchange/`, it belongs to a key.
     """
     return [binding for one in _SEPARATOR.split(text.strip().rstrip(",;")) for binding in _from_one(one, full_name)]
 

@@ -11,9 +11,9 @@ class Rule(StrEnum):
     """How a destination and a project form a pattern. Treeherder has used each of these rules at some time.
 
     Attributes:
-        DESTINATION_PROJECT: `<destination>.<project>`, since 2016-04 and in the documentation.
-        PROJECT_DESTINATION: `<project>.<destination>`, of 2015.
-        ANY_PROJECT: `#.<project>`, of 2018, without the destinations.
+        DESTINATION_PROJECT: `<destination>.<project>`, since April 2016, as in Treeherder's documentation.
+        PROJECT_DESTINATION: `<project>.<destination>`, used in 2015.
+        ANY_PROJECT: `#.<project>`, used in 2018. Destinations are ignored.
     """
 
     DESTINATION_PROJECT = "destination.project"

@@ -1,4 +1,4 @@
-"""A table of bindings: which of many patterns match a routing key. The answers are those of `matching.topic_matches`.
+"""A table of bindings, which finds the patterns that match a routing key. Its results equal those of `topic_matches`.
 
 The plan: patterns share a tree of words. `a.b`, `a.*` and `a.#.c` make
 
@@ -6,17 +6,18 @@ The plan: patterns share a tree of words. `a.b`, `a.*` and `a.#.c` make
                   ├*─ _Bound(a.*)
                   └#─ _Bound(a.#.c)     one word left: c
 
-A lookup reads the key word by word, with a list of all nodes that it has reached (`_walk`). From each node it follows
-the branches of the word, of `*`, and of `#`, which also matches no word.
+A lookup reads the key word by word, with a list of all nodes that it has reached (`_walk`). From each node, it follows
+the branches of the word, of `*`, and of `#`. A `#` can also match no word.
 
 The invariants:
-- For each word, a node is in the list once, however many ways lead to it. So the cost of a key is at most its number of
-  words times the number of nodes, whatever the patterns. A node after a `#` stays in the list until the key ends.
+- For each word, a node is in the list at most once, even if several paths lead to it. So for any patterns, the cost of
+a key is at most its number of words times the number of nodes. A node after a `#` stays in the list until the key ends.
 - A branch that only one pattern uses is a `_Bound` without further nodes; a second pattern with the same beginning
-  turns it into a node (`_shared`). In the rest of a `_Bound`, nothing follows a `#`, so one comparison decides.
+  turns it into a node (`_shared`). In the rest of a `_Bound`, a `#` is always the last word, so one comparison is
+  enough.
 - Removing a pattern removes each node that no other pattern uses.
-- The memo has answers for the current table: each change clears it. `_MEMO_KEYS` and `_MEMO_VALUES` limit it: when it
-  reaches one of them, it is cleared.
+- The memo has results for the current table. It is cleared when the table changes, and when it reaches `_MEMO_KEYS` or
+`_MEMO_VALUES`.
 """
 
 from __future__ import annotations
@@ -36,23 +37,23 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _MEMO_KEYS = 8192
-_MEMO_VALUES = 1 << 18  # in all answers together; one answer can have as many as the table
+_MEMO_VALUES = 1 << 18  # in all results together; one result can have all values of the table
 _MEMO_LENGTH = 255  # bytes of the longest routing key (AMQP 0-9-1 §4.2.5.3)
 
 
 class BindingTable(Generic[T]):
     """A table of (pattern, value) pairs, which finds the values whose patterns match a key.
 
-    The cost of a lookup depends on the part of the table that the words of the key reach, and the cost of adding or
-    removing a pair on the words of its pattern. A bounded number of answers is cached until the table changes. The
-    table is not thread-safe.
+    The cost of a lookup depends on the number of nodes that the words of the key reach. The cost of adding or removing
+    a pair depends on the number of words of its pattern. A bounded number of results is cached until the table changes.
+    The table is not thread-safe.
     """
 
     __slots__ = ("_count", "_entries", "_memo", "_memo_values", "_most", "_root")
 
     def __init__(self) -> None:
         self._root: _Node[T] = _Node()
-        self._entries: dict[tuple[str, T], int] = {}  # the number by which answers are sorted
+        self._entries: dict[tuple[str, T], int] = {}  # the number by which results are sorted
         self._most = 0  # the largest number of entries since the dict was last copied
         self._count = 0
         self._memo: dict[str, list[T]] = {}
@@ -95,7 +96,7 @@ class BindingTable(Generic[T]):
         return True
 
     def matches(self, key: str) -> list[T]:
-        """Return the values whose patterns match the key, in the order of addition, each once."""
+        """Return each value whose pattern matches the key once, in the order of addition."""
         values = self._memo.get(key)
         if values is None:
             values = _ordered(_walk(self._root, words_of(key)))
@@ -116,19 +117,19 @@ class BindingTable(Generic[T]):
 
 
 def _compact(items: dict[K, V], most: int) -> tuple[dict[K, V], int]:
-    """Copy a dict that lost half of its items: a dict does not shrink by itself, and iterating it stays slow."""
+    """Copy a dict if it lost half of its items, because a dict never shrinks, and iterating over it stays slow."""
     if 2 * len(items) >= most:
         return items, most
     return items.copy(), len(items)
 
 
 class _Bound(Generic[T]):
-    """A pattern and the values bound with it. In the tree, also a branch that only this pattern uses.
+    """A pattern and the values bound with it. It is also the branch of the tree that only this pattern uses.
 
     Attributes:
         pattern: the complete pattern.
-        left: the number of its words behind this place in the tree; negative if the last of them is a `#`.
-        entries: one number and its value, or all numbers with their values, ascending.
+        left: the number of its words after this node of the tree, negative if the last of them is a `#`.
+        entries: one number and its value, or a dict of ascending numbers and their values.
         most: the largest number of values since the dict was last copied.
     """
 
@@ -155,7 +156,7 @@ class _Bound(Generic[T]):
         return not self.entries
 
     def matches(self, words: list[str], here: int) -> bool:
-        """Return whether the rest of the pattern matches the words of the key from `here` on."""
+        """Return whether the rest of the pattern matches the words of the key, starting at `here`."""
         left = self.left
         if left < 0:
             end = here - left - 1
@@ -237,12 +238,12 @@ def _insert(node: _Node[T], pattern: str, entry: tuple[int, T]) -> None:
 
 
 def _is_plain(word: str, rest: list[str]) -> bool:
-    """Return whether a branch for the word can be a `_Bound` with the rest."""
+    """Return whether a branch for the word can be a `_Bound` with the remaining words."""
     return "#" not in rest or (rest.index("#") == len(rest) - 1 and word != "#")
 
 
 def _shared(bound: _Bound[T]) -> _Node[T]:
-    """Return a node that replaces the branch, so that a second pattern can use it. The branch moves one word down."""
+    """Return a node that replaces the branch, and has it as a child, so that a second pattern can be added."""
     node: _Node[T] = _Node()
     left = abs(bound.left)
     if left:
@@ -279,10 +280,10 @@ def _delete(root: _Node[T], pattern: str, number: int) -> None:
 
 
 def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
-    """Return the patterns that match the words; some may be in the list twice."""
+    """Return the patterns that match the words, some of them possibly twice."""
     found: list[_Bound[T]] = []
     level = [root]
-    stay: dict[_Node[T], None] = {}  # nodes after a `#`: once reached, they stay reached for every further word
+    stay: dict[_Node[T], None] = {}  # nodes after a `#`, which stay in the list for all further words
     for here, word in enumerate((*words, None)):
         ahead: list[_Node[T]] = []
         for node in level:
@@ -304,7 +305,7 @@ def _walk(root: _Node[T], words: list[str]) -> list[_Bound[T]]:
                     ahead.append(branch)
                 elif branch.matches(words, here + 1):
                     found.append(branch)
-            branch = node.one  # repeated code: a loop over both branches would be 10 to 20 % slower
+            branch = node.one  # not a loop over both branches, which would be 10 to 20 % slower
             if branch is not None:
                 if isinstance(branch, _Node):
                     ahead.append(branch)
@@ -321,7 +322,7 @@ def _alike(wants: list[str], has: list[str]) -> bool:
 
 
 def _ordered(found: list[_Bound[T]]) -> list[T]:
-    """Return the values, each once, in the order of addition."""
+    """Return each value once, in the order of addition."""
     entries: dict[int, T] = {}
     for bound in found:
         if isinstance(bound.entries, tuple):
