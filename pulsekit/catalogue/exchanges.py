@@ -1,4 +1,4 @@
-"""Known exchanges: what the catalogue says about each of them.
+"""Known exchanges, and the contents of the catalogue for each of them.
 
 The catalogue is one file of JSON, `schemas/catalogue.json`, made from the YAML files in `schemas/catalogue/`. It is
 parsed once in a process, in less than a millisecond.
@@ -32,7 +32,7 @@ ROUTE = "route"  # the first word of a CC key, which is route.<route>
 
 @dataclass(frozen=True, slots=True)
 class KeyField:
-    """A field of a routing key: one word, or all further words.
+    """A field of a routing key: one word, or all remaining words.
 
     Attributes:
         name: such as `taskId`.
@@ -41,7 +41,7 @@ class KeyField:
         optional: whether the field may have no value, which is written `_`.
         many: whether the field has one word or more. Only the last field of a key can have several words.
         form: a regular expression for its values, or empty.
-        form_words: a description of these values, or empty.
+        form_words: a description of the values that match `form`, or empty.
         dots: the character that stands for a dot in a value, or empty.
         example: a value for examples, or empty.
     """
@@ -57,7 +57,7 @@ class KeyField:
     example: str = ""
 
     def refusal(self, word: str) -> str:
-        """Return why a key never has this word in this field, or an empty text if a key can have it."""
+        """Return why the field can never have this word, or an empty text if it can."""
         if self.constant is not None:
             return "" if word == self.constant else f"{self.name} is always {self.constant!r}"
         if word == NO_VALUE:
@@ -77,10 +77,10 @@ class KnownExchange:
         title: a description of its messages.
         service: the service that publishes to it.
         fields: the fields of its routing keys, in their order.
-        schema: the schema of its messages: a file below `schemas/messages/`, or the name of a shipped schema.
-        separator: what is between two fields, `.` unless all fields are parts of one word.
+        schema: the schema of its messages: a path below `schemas/messages/`, or the name of a shipped schema.
+        separator: the separator between two fields: `.`, unless all fields are parts of one word.
         routes: whether messages have CC keys, `route.<route>`.
-        source: the address of the source.
+        source: the URL of the source of this description.
         as_of: the month of the source, such as `2026-08`.
     """
 
@@ -122,7 +122,7 @@ class KnownExchange:
         }
 
     def examples(self) -> list[str]:
-        """Return commands to start from."""
+        """Return example commands for this exchange."""
         commands = [f"pulsekit tail {self.alias} --schema auto"]
         named = [field for field in self.fields if field.constant is None and field.example]
         if named and self.separator == ".":
@@ -158,7 +158,7 @@ def known_exchanges() -> tuple[KnownExchange, ...]:
 
 
 def find_exchange(name: str) -> KnownExchange | None:
-    """Return the exchange of a name, or None.
+    """Return the exchange with a name, or None.
 
     Args:
         name: the full name, the name without `exchange/`, or the alias, such as `task-failed`.
@@ -186,13 +186,13 @@ def full_name(name: str) -> str:
 
 
 def nearest(name: str) -> str | None:
-    """Return the name or alias of the catalogue that is nearest to a misspelt one, or None."""
+    """Return the name or alias of the catalogue that is most similar to a misspelt name, or None."""
     names = [*_by_name(), *(full.removeprefix("exchange/") for full in _by_name()), *_by_alias()]
     return Guesses().nearest(name, names)
 
 
 def misspelt(exchange: str) -> str | None:
-    """Return the exchange that a full name probably means, if the catalogue has others of the same user, else None."""
+    """Return the exchange that a full name probably means, if the catalogue has exchanges of its user, or None."""
     user = owner(exchange)
     others = [name for name in _by_name() if owner(name) == user]
     return None if exchange in others else Guesses().nearest(exchange, others)

@@ -12,19 +12,19 @@ __all__ = ["Key", "read_key"]
 class Key(Mapping[str, str]):
     """The named fields of a routing key: `key.taskId` or `key["taskId"]`.
 
-    As a mapping, it has the fields that have a value. As an attribute, a field without a value is None. The key of an
-    exchange that the catalogue does not have, and a key of another form, is empty.
+    The mapping contains the fields that have a value. As an attribute, a field without a value is None. If the
+    catalogue does not have the exchange, or the key has another form, the mapping is empty.
     """
 
     __slots__ = ("_names", "_values", "_whose")
 
     def __init__(self, values: Mapping[str, str], names: tuple[str, ...], whose: str) -> None:
         self._values = values
-        self._names = names  # of all fields
+        self._names = names  # the names of all fields
         self._whose = whose  # the exchange, for messages
 
     def __getattr__(self, name: str) -> str | None:
-        if name.startswith("_"):  # no field; `copy` and `pickle` ask for such names before a key has its attributes
+        if name.startswith("_"):  # not a field; `copy` and `pickle` use such names before __init__
             raise AttributeError(name)
         if name in self._names:
             return self._values.get(name)

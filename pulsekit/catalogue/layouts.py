@@ -1,4 +1,4 @@
-"""Binding patterns of known exchanges: build one from named fields, and find out why one can never match."""
+"""Binding patterns of known exchanges: build a pattern from named fields, and explain why a pattern can never match."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownLayouts", "bindings", "pattern", "patterns", "read_binding", "read_bindings"]
 
-_MOST = 1000  # patterns of one call: beyond, the number of values is probably a mistake
+_MOST = 1000  # patterns of one call; if there are more, the values are probably a mistake
 _NOT_GITHUB = re.compile(r"[^A-Za-z0-9._%-]")  # characters that Taskcluster removes from names of GitHub
 
 
@@ -32,8 +32,8 @@ def pattern(exchange: str, /, *, route: str | None = None, **fields: str) -> str
         fields: the value of each field, such as `schedulerId="gecko-level-3"`.
 
     Raises:
-        ConfigurationError: Raised when there is no such exchange or field, a field never has the value, or a route and
-            fields are given, which make two patterns.
+        ConfigurationError: Raised when there is no such exchange or field, a field can never have the value, or both a
+            route and fields are given, which need two patterns.
     """
     if route and fields:
         raise ConfigurationError("a route and fields make two patterns: call pulsekit.catalogue.patterns")
@@ -49,7 +49,7 @@ def bindings(
 
 
 def read_binding(binding: str | Binding) -> Binding:
-    """Return the binding of a text `EXCHANGE` or `EXCHANGE:PATTERN`, whose exchange is that of `full_name`.
+    """Return the binding for `EXCHANGE` or `EXCHANGE:PATTERN`. EXCHANGE may be a short name, see `full_name`.
 
     Raises:
         InvalidName: Raised when Pulse cannot have the exchange.
@@ -61,9 +61,10 @@ def read_binding(binding: str | Binding) -> Binding:
 def read_bindings(
     text: str, fields: Mapping[str, Sequence[str]] | None = None, routes: Sequence[str] = ()
 ) -> tuple[Binding, ...]:
-    """Return the bindings of a text `EXCHANGE` or `EXCHANGE:PATTERN`.
+    """Return the bindings for `EXCHANGE` or `EXCHANGE:PATTERN`.
 
-    The exchange is that of `full_name`. Without a pattern, fields and routes make the patterns, see `patterns`.
+    EXCHANGE may be a short name, see `full_name`. Without PATTERN, `patterns` makes the patterns from fields and
+    routes.
 
     Raises:
         ConfigurationError: Raised when Pulse cannot have the exchange, and for the reasons that `patterns` lists.
@@ -74,19 +75,19 @@ def read_bindings(
 
 
 def patterns(exchange: str, fields: Mapping[str, Sequence[str]], routes: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the patterns which together match the messages that have one of the values in each field.
+    """Return patterns that together match the messages that have one of the given values in each field.
 
     Args:
         exchange: see `pattern`.
-        fields: the values of each field. One of the values must match.
-        routes: routes, which are in CC keys. A message that has one of the routes also matches.
+        fields: the values of each field. A message must have one of them.
+        routes: routes, which are in CC keys. A message with one of the routes also matches.
 
     Raises:
-        ConfigurationError: Raised when there is no such exchange or field, or a field never has a value.
+        ConfigurationError: Raised when there is no such exchange or field, or a field can never have a value.
     """
     known = find_exchange(exchange)
     if known is None:
-        full_name(exchange)  # raises with the nearest name
+        full_name(exchange)  # raises an error with a similar name
         raise InvalidName(exchange, "is not in the catalogue, so its fields have no names; give a pattern instead")
     if routes and not known.routes:
         raise ConfigurationError(f"messages of {known.name} have no routes; see pulsekit exchange show {known.alias}")
@@ -126,7 +127,7 @@ def _from_fields(exchange: KnownExchange, fields: Mapping[str, Sequence[str]]) -
 
 
 def _joined(exchange: KnownExchange, words: Sequence[str]) -> str:
-    """Join words. Stars before a last `#` are omitted, because keys always have all fields."""
+    """Join words. Stars before a `#` at the end are omitted, because keys always have all fields."""
     kept = list(words)
     if kept[-1] == "#":
         while len(kept) > 1 and kept[-2] == "*":
@@ -138,7 +139,7 @@ def _word(field: KeyField, value: str, separator: str) -> str:
     """Return the word of a pattern for the value of a field.
 
     Raises:
-        ConfigurationError: Raised when no key has the value in this field.
+        ConfigurationError: Raised when no key can have the value in this field.
     """
     if separator == "." and (value == "*" or (field.many and value == "#")):
         return value
@@ -157,14 +158,14 @@ def _word(field: KeyField, value: str, separator: str) -> str:
 
 
 class KnownLayouts:
-    """What the catalogue says about the routing keys of an exchange, for `pulsekit.bindings.lint`."""
+    """The fields of routing keys in the catalogue, for `pulsekit.bindings.lint`."""
 
     def has(self, exchange: str) -> bool:
         """Return whether the catalogue has an exchange of this full name."""
         return find_exchange(exchange) is not None
 
     def mismatch(self, exchange: str, pattern: str) -> tuple[str, str] | None:
-        """Return why a pattern matches no key of an exchange, with a hint; None if it can match one."""
+        """Return why a pattern can match no key of an exchange, and a hint. Return None if it can match a key."""
         known = find_exchange(exchange)
         if known is None:
             return None
@@ -179,9 +180,9 @@ class KnownLayouts:
 def _can_match(words: Sequence[str], fields: Sequence[KeyField]) -> bool:
     """Return whether a key of these fields can match the words of a pattern.
 
-    `ahead` are the fields that the next word of a key can be in, after the words of the pattern so far; one more than
-    the fields means the end of the key. A `#` may match any number of words, so it adds all later fields. A field of
-    several words may continue with the next word.
+    `ahead` has the fields to which the next word of a key can belong, after the words of the pattern so far. The index
+    after the last field means the end of the key. A `#` may match any number of words, so it adds all later fields. The
+    next word may also belong to the same field if the field can have several words.
     """
     ahead = {0}
     for word in words:
@@ -199,7 +200,7 @@ def _can_match(words: Sequence[str], fields: Sequence[KeyField]) -> bool:
 
 
 def _reason(words: Sequence[str], fields: Sequence[KeyField], most: int | None) -> str:
-    """Return the first reason for which no key of these fields matches."""
+    """Return the first reason why no key with these fields matches."""
     many = fields[-1].many
     if most is not None and most < len(fields):
         more = " or more" if many else ""
